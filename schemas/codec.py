@@ -1,0 +1,108 @@
+"""Typed records to Avro bytes and back, in Confluent framing: 0x00, four bytes of schema id, the Avro body.
+
+The ids are pinned here, so nothing needs a registry to run. With a registry, `Codec.with_ids` takes the ids it gave.
+A reader decodes by the id that a record carries; a schema once published is never removed from `PUBLISHED`.
+"""
+
+import io
+import json
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from typing import Any, Final, Generic, TypeVar, cast
+
+import fastavro
+import msgspec
+
+from schemas.deadletter import DeadLetter
+from schemas.errors import Undecodable
+from schemas.facts import Fact
+from schemas.timeline import Timeline
+
+_MAGIC: Final = b"\x00"
+_HEAD: Final = struct.Struct(">bI")
+_NATIVE: Final = (datetime, Decimal, bytes)
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a schema, with the id that it has for ever."""
+
+    name: str
+    version: int
+    schema_id: int
+    subjects: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """The schema's file in `schemas/avro`."""
+        return f"{self.name}.v{self.version}.avsc"
+
+
+PUBLISHED: Final[tuple[Published, ...]] = (
+    Published(name="fact", version=1, schema_id=1001, subjects=("calls.facts-value", "calls.normalized-value")),
+    Published(name="timeline", version=1, schema_id=1002, subjects=("calls.timelines-value",)),
+    Published(name="dead_letter", version=1, schema_id=1003, subjects=("calls.dead-value",)),
+)
+
+
+@cache
+def schema_text(published: Published) -> str:
+    """The published schema as it stands in `schemas/avro`."""
+    return resources.files("schemas").joinpath("avro", published.file).read_text("utf-8")
+
+
+@cache
+def parsed_schema(published: Published) -> dict[str, Any]:
+    """The published schema, parsed for fastavro."""
+    return cast("dict[str, Any]", fastavro.parse_schema(json.loads(schema_text(published))))
+
+
+class Codec(Generic[T]):
+    """Encode and decode one type; decoding raises `Undecodable` and nothing else."""
+
+    def __init__(self, name: str, record: type[T], ids: Mapping[int, int] | None = None) -> None:
+        """`ids` maps our pinned ids to a registry's; without it the pinned ids are on the wire."""
+        self._name = name
+        self._record = record
+        versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
+        wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
+        self._writer = parsed_schema(versions[-1])
+        self._head = _HEAD.pack(0, wire[versions[-1].schema_id])
+        self._readers = {wire[p.schema_id]: parsed_schema(p) for p in versions}
+
+    def with_ids(self, ids: Mapping[int, int]) -> "Codec[T]":
+        """The same codec with a registry's ids on the wire."""
+        return Codec(self._name, self._record, ids)
+
+    def encode(self, value: T) -> bytes:
+        """The framed Avro bytes of `value`."""
+        out = io.BytesIO()
+        out.write(self._head)
+        fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
+        return out.getvalue()
+
+    def decode(self, data: bytes | None) -> T:
+        """The typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
+        if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:
+            raise Undecodable(f"not a framed {self._name}", code="schema")
+        schema_id = _HEAD.unpack_from(data)[1]
+        writer = self._readers.get(schema_id)
+        if writer is None:
+            raise Undecodable(f"schema id {schema_id} is no {self._name} that this release knows", code="schema")
+        body = io.BytesIO(data)
+        body.seek(_HEAD.size)
+        try:
+            plain = fastavro.schemaless_reader(body, writer, self._writer if writer is not self._writer else None)
+            return msgspec.convert(plain, self._record)
+        except Exception as exc:
+            # fastavro raises whatever the bytes provoke: EOFError, IndexError, OverflowError, UnicodeDecodeError ...
+            raise Undecodable(f"no {self._name} of schema id {schema_id}: {type(exc).__name__}", code="schema") from exc
+
+
+FACT: Final = Codec("fact", Fact)
+TIMELINE: Final = Codec("timeline", Timeline)
+DEAD_LETTER: Final = Codec("dead_letter", DeadLetter)

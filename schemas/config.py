@@ -1,0 +1,85 @@
+"""Settings from a TOML file and then the environment, checked, with the path of what is wrong.
+
+The only module that turns text into settings; who calls it gives the environment as an argument.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from schemas.errors import SettingsError
+from schemas.settings import Secret, Settings, check
+
+PREFIX: Final = "CALLWEAVE_"
+_NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG"})
+
+
+def load(path: Path | None, environ: Mapping[str, str], vendors: frozenset[str]) -> Settings:
+    """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected."""
+    tree = _from_file(path) if path else {}
+    for name, text in sorted(environ.items()):
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(f"{PREFIX}TEST_"):
+            _put(tree, name, text)
+    try:
+        settings = msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as exc:
+        raise SettingsError(str(exc)) from exc
+    check(settings, vendors)
+    return settings
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The effective settings as plain data, secrets masked."""
+    return _masked(settings)  # type: ignore[no-any-return]  # a Settings always gives a dict
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"cannot read {path}: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path} is not TOML: {exc}") from exc
+    return _wrap_secrets(tree)  # type: ignore[no-any-return]  # a dict in, a dict out
+
+
+def _put(tree: dict[str, Any], name: str, text: str) -> None:
+    parts = name.removeprefix(PREFIX).lower().split("__")
+    here = tree
+    for part in parts[:-1]:
+        below = here.setdefault(part, {})
+        if not isinstance(below, dict):
+            raise SettingsError(f"{name} goes below a value that is not a section")
+        here = below
+    value: Any = text
+    if text[:1] in "[{" and text:
+        try:
+            value = msgspec.json.decode(text)
+        except msgspec.DecodeError as exc:
+            raise SettingsError(f"{name} is not JSON: {exc}") from exc
+    here[parts[-1]] = _wrap_secrets({parts[-1]: value})[parts[-1]]
+
+
+def _wrap_secrets(value: Any) -> Any:
+    """TOML and the environment give a secret as text; the typed form is `Secret`."""
+    if isinstance(value, dict):
+        return {
+            key: {"value": below} if key in ("secret", "password") and isinstance(below, str) else _wrap_secrets(below)
+            for key, below in value.items()
+        }
+    if isinstance(value, list):
+        return [_wrap_secrets(item) for item in value]
+    return value
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return "***" if value.value else ""
+    if isinstance(value, msgspec.Struct):
+        return {name: _masked(below) for name, below in msgspec.structs.asdict(value).items()}
+    if isinstance(value, tuple):
+        return [_masked(item) for item in value]
+    return value

@@ -1,0 +1,33 @@
+"""A record that could not be used, typed and with its original bytes, so that it can be sent again after a fix."""
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.errors import Stage
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One failed body or element; (topic, partition, offset, element, stage) is its identity."""
+
+    stage: Stage
+    code: str
+    """One of `schemas.errors.DEAD_CODES`."""
+    detail: str
+    """What is wrong and where, without the values."""
+    vendor: str = ""
+    callback: str = ""
+    account: str = ""
+    topic: str
+    partition: int
+    offset: int
+    element: int = -1
+    """Index in the body's batch; -1 when it is about the whole body."""
+    original: bytes = b""
+    """The value as it stood on the origin topic. Of a body with very many bad elements only the first ones carry it:
+    the origin's position names the rest."""
+    headers: dict[str, str] = {}
+    """The origin's headers, so that a replay has the same identity."""
+    occurred_at: datetime
+    processor: str = ""
+    """Version of the code that failed."""

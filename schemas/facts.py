@@ -1,0 +1,261 @@
+"""The canonical form: one fact is one call record, one state event or one binding, whatever the vendor called it.
+
+Terms follow Q.850, E.164, 3GPP TS 32.298 and the CDRs of FreeSWITCH and CGRateS. Instants are aware UTC, amounts carry
+their unit, money is Decimal with a currency, ids are strings. None means "not known"; zero means zero.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+SCHEMA_VERSION: Final = 1
+
+
+class FactType(StrEnum):
+    """What a fact is about."""
+
+    RECORD = "record"
+    STATE = "state"
+    BINDING = "binding"
+
+
+class Kind(StrEnum):
+    """The seven payload kinds, in our words."""
+
+    SOFTPHONE_CDR = "softphone_cdr"
+    VOICE_OTP = "voice_otp"
+    CALLBACK_CDR = "callback_cdr"
+    CALLBACK_STATE = "callback_state"
+    CONFERENCE_LEG = "conference_leg"
+    PRIVACY_AX = "privacy_ax"
+    BINDING = "binding"
+
+
+class Direction(StrEnum):
+    """Seen from the customer; `callback` rings both parties."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    CALLBACK = "callback"
+    CONFERENCE = "conference"
+    UNKNOWN = "unknown"
+
+
+class Disposition(StrEnum):
+    """How the call ended."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    UNREACHABLE = "unreachable"
+    INVALID_NUMBER = "invalid_number"
+    BARRED = "barred"
+    CONGESTION = "congestion"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """A leg's states in their order of rank: setup < alerting < answer < release."""
+
+    SETUP = "setup"
+    ALERTING = "alerting"
+    ANSWER = "answer"
+    RELEASE = "release"
+    UNKNOWN = "unknown"
+
+
+class NumberKind(StrEnum):
+    """What a party's number is; only `e164` numbers are verified."""
+
+    NONE = ""
+    E164 = "e164"
+    SHORT = "short"
+    EXTENSION = "extension"
+    MASKED = "masked"
+    ANONYMOUS = "anonymous"
+    UNVERIFIED = "unverified"
+
+
+class Role(StrEnum):
+    """A leg's party: A calls, B is called, P takes part in a conference, X could not be told."""
+
+    A = "A"
+    B = "B"
+    P = "P"
+    X = "X"
+
+
+class RecordingState(StrEnum):
+    """What is known of a recording."""
+
+    NONE = "none"
+    PENDING = "pending"
+    AVAILABLE = "available"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+class Flag(StrEnum):
+    """Quality flags: each says that something about the source was not as documented."""
+
+    TZ_ASSUMED = "tz_assumed"
+    TZ_SUSPECT = "tz_suspect"
+    TIME_ORDER = "time_order"
+    BAD_TIME = "bad_time"
+    DURATION_MISMATCH = "duration_mismatch"
+    STATE_VS_TIME = "state_vs_time"
+    CONFLICT_FINAL = "conflict_final"
+    LATE = "late"
+    ORPHAN_STATE = "orphan_state"
+    MISSING_STATE = "missing_state"
+    UNKNOWN_ENUM = "unknown_enum"
+    REPAIRED_JSON = "repaired_json"
+    CHARSET_REPAIRED = "charset_repaired"
+    KEY_NORMALISED = "key_normalised"
+    DUP_KEY = "dup_key"
+    NUMBER_UNVERIFIED = "number_unverified"
+    NUMBER_AMBIGUOUS = "number_ambiguous"
+    MASKED_NUMBER = "masked_number"
+    PLACEHOLDER = "placeholder"
+    OVER_MAX = "over_max"
+    REC_MISMATCH = "rec_mismatch"
+    COST_MISSING = "cost_missing"
+    SCHEMA_DRIFT = "schema_drift"
+    TYPE_DRIFT = "type_drift"
+    DIRECTION_SUSPECT = "direction_suspect"
+    PEER_UNKNOWN = "peer_unknown"
+    FIELD_CONFLICT = "field_conflict"
+    RANGE_ERROR = "range_error"
+    SAME_NUMBER = "same_number"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    OVERFLOW = "overflow"
+
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Leg(msgspec.Struct, frozen=True, kw_only=True):
+    """One party's part of a call."""
+
+    role: Role
+    number: str | None = None
+    number_raw: str = ""
+    number_kind: NumberKind = NumberKind.NONE
+    setup_at: datetime | None = None
+    alerting_at: datetime | None = None
+    answer_at: datetime | None = None
+    end_at: datetime | None = None
+    disposition: Disposition = Disposition.UNKNOWN
+    hangup_reason: str = ""
+    q850: int | None = None
+    sip_code: int | None = None
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """One normalised item of `calls.facts` and `calls.normalized`; the fields are the columns of `v_cdr` and `call_events`."""
+
+    # identity
+    fact_id: str = ""
+    """UUIDv5 of vendor, account, kind and dedupe key: the same item sent again has the same id."""
+    content_digest: str = ""
+    """Hash of what the item says, without how it came: same id and other digest is an update or a conflict."""
+    call_key: str = ""
+    """`vendor|account|call id`: the Kafka key; equal for all facts of a call. Its account is the URL's where some of a
+    call's payloads do not name their own."""
+    fact_type: FactType
+    vendor: str
+    kind: Kind
+    adapter_version: int = 1
+    schema_version: int = SCHEMA_VERSION
+    version: int = 0
+    """On `calls.normalized`: grows with each distinct content merged; 0 on `calls.facts`."""
+    account_id: str = ""
+    vendor_call_id: str = ""
+    session_id: str = ""
+    conference_id: str = ""
+    binding_id: str = ""
+    direction: Direction = Direction.UNKNOWN
+    # parties: E.164 when the kind is e164, else the digits as sent
+    from_number: str | None = None
+    from_raw: str = ""
+    from_kind: NumberKind = NumberKind.NONE
+    to_number: str | None = None
+    to_raw: str = ""
+    to_kind: NumberKind = NumberKind.NONE
+    display_number: str | None = None
+    display_raw: str = ""
+    display_kind: NumberKind = NumberKind.NONE
+    privacy_number: str | None = None
+    privacy_raw: str = ""
+    privacy_kind: NumberKind = NumberKind.NONE
+    # milestones
+    setup_at: datetime | None = None
+    alerting_at: datetime | None = None
+    answer_at: datetime | None = None
+    end_at: datetime | None = None
+    time_precision: str = ""
+    """"s", "ms" or "us": the finest that the source gave."""
+    legs: tuple[Leg, ...] = ()
+    # amounts
+    pdd_ms: int | None = None
+    ring_ms: int | None = None
+    talk_ms: int | None = None
+    vendor_duration_s: int | None = None
+    billable_s: int | None = None
+    billable_source: str = ""
+    """"vendor" or "computed"."""
+    # how it ended
+    disposition: Disposition = Disposition.UNKNOWN
+    hangup_cause: str = ""
+    """FreeSWITCH's name of the cause, or the vendor's own text."""
+    q850: int | None = None
+    sip_code: int | None = None
+    hangup_reason: str = ""
+    cause_confidence: str = "none"
+    """"exact", "derived" or "none"."""
+    hangup_party: str = "unknown"
+    # money
+    cost: Decimal | None = None
+    currency: str = ""
+    cost_source: str = ""
+    """"vendor", or "" where none was sent."""
+    # recording
+    recording_state: RecordingState = RecordingState.UNKNOWN
+    recording_url: str = ""
+    recording_expires_at: datetime | None = None
+    # the customer's own
+    custom_ref: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+    extras: dict[str, str] = {}
+    """Every field of the source that has no column, as text."""
+    # state events
+    leg: str = ""
+    """The phone that this leg rings, as sent."""
+    leg_number: str | None = None
+    state: State = State.UNKNOWN
+    event_at: datetime | None = None
+    # bindings
+    binding_state: str = ""
+    bound_at: datetime | None = None
+    unbound_at: datetime | None = None
+    revised_at: datetime | None = None
+    """The vendor's own update clock, where it has one: the newest is the truth."""
+    # quality and provenance
+    is_final: bool = False
+    quality_flags: tuple[Flag, ...] = ()
+    received_at: datetime = EPOCH
+    source: str = "push"
+    request_id: str = ""
+    raw_topic: str = ""
+    raw_partition: int = 0
+    raw_offset: int = 0
+    raw_element: int = 0
+    raw_sha256: str = ""

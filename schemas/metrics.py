@@ -1,0 +1,123 @@
+"""Every metric, with its unit, its labels and what to do when it moves; and the counters that hold them.
+
+No third-party client: a dict of ints is all that is needed, and the text format is Prometheus's. Labels come from closed sets
+(vendor, callback, stage, code ...), never from a payload.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+Name = Literal[
+    "callweave_ingress_requests_total",
+    "callweave_ingress_body_bytes_total",
+    "callweave_ingress_accept_seconds",
+    "callweave_ingress_waiting_bytes",
+    "callweave_poll_pages_total",
+    "callweave_poll_errors_total",
+    "callweave_poll_lag_seconds",
+    "callweave_poll_stopped",
+    "callweave_normalise_elements_total",
+    "callweave_normalise_dead_total",
+    "callweave_join_outcomes_total",
+    "callweave_join_items",
+    "callweave_join_calls",
+    "callweave_lag_records",
+    "callweave_sink_rows_total",
+    "callweave_sink_inserts_total",
+    "callweave_sink_insert_seconds",
+    "callweave_sink_freshness_seconds",
+    "callweave_sink_waiting",
+]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """What a metric is, and what it asks of an operator."""
+
+    name: Name
+    kind: Literal["counter", "gauge", "summary"]
+    labels: tuple[str, ...]
+    help: str
+    act: str
+
+
+METRICS: Final[tuple[Metric, ...]] = (
+    Metric("callweave_ingress_requests_total", "counter", ("vendor", "callback", "outcome"), "Requests by outcome.", "Anything but accepted: see the outcome; a once-only vendor's refused push is lost."),
+    Metric("callweave_ingress_body_bytes_total", "counter", ("vendor",), "Bytes of accepted bodies.", "Capacity."),
+    Metric("callweave_ingress_accept_seconds", "summary", ("vendor",), "From the body's last byte to Kafka's acknowledgement.", "Above 0.3 s some vendors give up: look at Kafka."),
+    Metric("callweave_ingress_waiting_bytes", "gauge", (), "Bodies waiting for Kafka.", "Grows: Kafka is slow or away."),
+    Metric("callweave_poll_pages_total", "counter", ("vendor", "account"), "Pages published.", "Stands still: see errors and stopped."),
+    Metric("callweave_poll_errors_total", "counter", ("vendor", "account", "code"), "Answers that were not a page.", "See the vendor's page for the code."),
+    Metric("callweave_poll_lag_seconds", "gauge", ("vendor", "account"), "How far the settled window is behind now.", "Above 15 min: the vendor does not answer, or we are stopped."),
+    Metric("callweave_poll_stopped", "gauge", ("vendor", "account"), "1 while a poller waits for a person.", "Read its log line, mend, start it again."),
+    Metric("callweave_normalise_elements_total", "counter", ("vendor", "outcome"), "Elements by outcome: fact, dead, filtered.", "The share of dead: a vendor changed something."),
+    Metric("callweave_normalise_dead_total", "counter", ("vendor", "code"), "Dead letters by code.", "callweave dead list --code CODE."),
+    Metric("callweave_join_outcomes_total", "counter", ("vendor", "outcome"), "What the joiner did, repetitions included.", "replayed grows: a worker restarts often."),
+    Metric("callweave_join_items", "gauge", ("vendor", "outcome"), "Facts and duplicates in the joiner's memory; exact over crashes.", "The accounting identity is checked on it."),
+    Metric("callweave_join_calls", "gauge", ("phase",), "Calls held, by phase.", "Memory."),
+    Metric("callweave_lag_records", "gauge", ("stage",), "Records not yet read.", "Grows: add workers."),
+    Metric("callweave_sink_rows_total", "counter", ("table",), "Rows inserted, repetitions included.", "Stands still with lag: see waiting."),
+    Metric("callweave_sink_inserts_total", "counter", ("table", "outcome"), "Inserts by outcome.", "retry grows: ClickHouse is away or slow."),
+    Metric("callweave_sink_insert_seconds", "summary", ("table",), "Time of one insert.", "Near the timeout: smaller batches, or a bigger server."),
+    Metric("callweave_sink_freshness_seconds", "gauge", ("table",), "From the record's time in Kafka to its row, of the last batch.", "Above 3 s: lag upstream or slow inserts."),
+    Metric("callweave_sink_waiting", "gauge", (), "1 while the sink waits for ClickHouse.", "Bring ClickHouse back: nothing is lost."),
+)  # fmt: skip
+
+_BY_NAME: Final = {metric.name: metric for metric in METRICS}
+
+
+class Registry:
+    """The counters of one process."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[Name, tuple[str, ...]], float] = {}
+        self._sums: dict[tuple[Name, tuple[str, ...]], tuple[int, float]] = {}
+        self._sources: list[Callable[[], None]] = []
+
+    def add(self, name: Name, *labels: str, by: float = 1) -> None:
+        """Count up."""
+        key = (name, labels)
+        self._values[key] = self._values.get(key, 0) + by
+
+    def put(self, name: Name, *labels: str, value: float) -> None:
+        """Set a gauge."""
+        self._values[(name, labels)] = value
+
+    def observe(self, name: Name, *labels: str, value: float) -> None:
+        """Add one observation to a summary."""
+        count, total = self._sums.get((name, labels), (0, 0.0))
+        self._sums[(name, labels)] = (count + 1, total + value)
+
+    def before_read(self, source: Callable[[], None]) -> None:
+        """Have `source` set its gauges whenever the metrics are read."""
+        self._sources.append(source)
+
+    def get(self, name: Name, *labels: str) -> float:
+        """One value, 0 when it was never touched."""
+        return self._values.get((name, labels), 0)
+
+    def text(self) -> str:
+        """All metrics in Prometheus's text format."""
+        for source in self._sources:
+            source()
+        lines: list[str] = []
+        for metric in METRICS:
+            lines += [f"# HELP {metric.name} {metric.help} {metric.act}", f"# TYPE {metric.name} {metric.kind}"]
+            lines += [
+                f"{name}{_labels(metric, labels)} {value:.12g}"
+                for (name, labels), value in sorted(self._values.items())
+                if name == metric.name
+            ]
+            for (name, labels), (count, total) in sorted(self._sums.items()):
+                if name == metric.name:
+                    tags = _labels(metric, labels)
+                    lines += [f"{name}_count{tags} {count}", f"{name}_sum{tags} {total:.12g}"]
+        return "\n".join(lines) + "\n"
+
+
+def _labels(metric: Metric, values: tuple[str, ...]) -> str:
+    if not metric.labels:
+        return ""
+    escaped = (value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") for value in values)
+    return "{" + ",".join(f'{label}="{value}"' for label, value in zip(metric.labels, escaped, strict=True)) + "}"

@@ -1,0 +1,270 @@
+"""Every setting, typed and documented: one section a part, each with a safe default.
+
+Read by `schemas.config.load` from `callweave.toml`, then from `CALLWEAVE_*` (nested by `__`, as in
+`CALLWEAVE_KAFKA__BOOTSTRAP`). Units are in the names. Nothing here reads a file or the environment.
+"""
+
+import ipaddress
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from schemas.errors import SettingsError
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+_SECRET_CHARS: Final = 16
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A value that never shows: not in a log, not in `--check-config`."""
+
+    value: str = ""
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self.value else "Secret('')"
+
+    __str__ = __repr__
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the sections: an unknown name is an error, not a silent default."""
+
+
+class KafkaSettings(_Section, frozen=True, kw_only=True):
+    """The broker that all parts meet on."""
+
+    bootstrap: str = ""
+    """`host:port,...` of an existing Kafka; empty: `callweave up` starts its own, the other commands look for that one."""
+    partitions: Count = 24
+    """Partitions of each topic. Fixed for life: a call's place hashes on it."""
+    replication: Count = 1
+    """Replicas of each topic; 3 with `min.insync.replicas=2` on a cluster."""
+    min_insync_replicas: Count = 1
+    """Acknowledgements wait for this many replicas."""
+    compression: Literal["none", "gzip", "lz4"] = "lz4"
+    """Of the batches that we send."""
+    linger_ms: Natural = 2
+    """How long a producer waits for company; latency against throughput."""
+    request_timeout_ms: Count = 15000
+    """After this a request to a broker counts as failed and is repeated."""
+
+
+class SchemaRegistrySettings(_Section, frozen=True, kw_only=True):
+    """Where schemas are published, when anywhere."""
+
+    url: str = ""
+    """Confluent-compatible registry: schemas are registered there and its ids go on the wire. Empty: the pinned ids."""
+
+
+class ClickHouseSettings(_Section, frozen=True, kw_only=True):
+    """The database that BI tools query."""
+
+    url: str = ""
+    """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
+    user: str = "default"
+    password: Secret = Secret()
+    database: str = "calls"
+    cluster: str = ""
+    """Name of a cluster: tables become Replicated and DDL runs ON CLUSTER."""
+    insert_timeout_s: Positive = 25.0
+    """Below Kafka's session time, so that a stuck insert cannot outlive its partitions."""
+
+
+class Account(_Section, frozen=True, kw_only=True):
+    """One account of ours at a vendor."""
+
+    vendor: str
+    name: str
+    """Stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
+    secret: Secret = Secret()
+    """The path segment of `/v1/a/{secret}/{vendor}...`; at least 16 characters, or empty for none."""
+    external_ids: tuple[str, ...] = ()
+    """The vendor's own ids of this account (appid, ak, appId); payloads with another one are dead letters."""
+    allow: tuple[str, ...] = ()
+    """Networks (CIDR) that may push for this account; empty: any."""
+
+
+class IngressSettings(_Section, frozen=True, kw_only=True):
+    """HTTP in."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    workers: Count = 1
+    """Processes that share the port (SO_REUSEPORT)."""
+    require_account: bool = False
+    """Refuse pushes that name no configured account."""
+    trust_forwarded_for: Natural = 0
+    """How many proxies stand before us: that many entries of X-Forwarded-For are believed. 0: none."""
+    max_body_bytes: Count = 10 * 1024 * 1024
+    """Larger bodies get 413; counted on the wire and after inflating."""
+    body_timeout_s: Positive = 10.0
+    """From the headers to the body's last byte; then 408."""
+    publish_timeout_s: Positive = 10.0
+    """From the body's last byte to Kafka's acknowledgement; then the vendor's retry answer."""
+    max_buffer_bytes: Count = 256 * 1024 * 1024
+    """Bodies waiting for Kafka; beyond it the vendor's retry answer."""
+    drain_s: Positive = 20.0
+    """At a stop, requests in hand get this long."""
+
+
+class PollAccount(_Section, frozen=True, kw_only=True):
+    """One pull API, polled under one of our accounts."""
+
+    vendor: str
+    account: str = ""
+    url: str
+    """The API's base address, as `https://host`."""
+    app_id: str
+    """The id that the vendor knows us by."""
+    key_id: str = ""
+    """The `id` in the address, where the vendor assigned one."""
+    interval_s: Positive = 30.0
+    """Between polls when all is settled."""
+    lag_s: Natural = 60
+    """Windows end this long before now: records settle."""
+    window_s: Count = 600
+    """The longest window of start times that one query asks for."""
+    overlap_s: Natural = 7200
+    """Start times are asked for again this far back: calls appear when they end."""
+    sweep_hour_utc: int = 18
+    """Hour of the daily sweep over the last day; -1 for none."""
+    start_at: str = ""
+    """Where the first poll begins (ISO, UTC); empty: one overlap before now."""
+    min_gap_s: float = 0.2
+    """At least this long between two requests."""
+    compress: bool = True
+
+
+class PollSettings(_Section, frozen=True, kw_only=True):
+    """The pollers."""
+
+    accounts: tuple[PollAccount, ...] = ()
+    timeout_s: Positive = 20.0
+    inflate_cap_bytes: Count = 64 * 1024 * 1024
+
+
+class JoinSettings(_Section, frozen=True, kw_only=True):
+    """When a call is waited for, and when it is closed. All by the record's clock, never by the wall's."""
+
+    provisional_after_s: Count = 1800
+    """After the last state push: a call without its record is shown as provisional."""
+    close_after_s: Count = 86400
+    """After the last fact: a record that is not final is closed as it is."""
+    horizon_s: Count = 7 * 86400
+    """After the last fact the call is forgotten; a copy that comes later is told by the table's key."""
+    max_contents: Count = 64
+    """Distinct contents kept of one item, and distinct states of one leg."""
+
+
+class ProcessSettings(_Section, frozen=True, kw_only=True):
+    """The Faust workers."""
+
+    slice_records: Count = 500
+    """Records of one partition handed to an agent at once."""
+    commit_interval_s: Positive = 1.0
+    session_timeout_s: Positive = 10.0
+    instance: str = ""
+    """Static membership: a name that a worker keeps over restarts, so that one causes no rebalance."""
+    publish_timeout_s: Positive = 30.0
+    """Outputs not acknowledged by then end the process; it starts again from the last commit."""
+    tick_s: Positive = 5.0
+    """How often the record clock moves on where nothing arrives."""
+    inflate_cap_bytes: Count = 64 * 1024 * 1024
+    stall_s: Positive = 60.0
+    """Lag that grows this long with nothing committed ends the process."""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
+
+
+class SinkSettings(_Section, frozen=True, kw_only=True):
+    """Topics to tables."""
+
+    max_rows: Count = 50_000
+    max_bytes: Count = 64 * 1024 * 1024
+    max_age_s: Positive = 0.5
+    """A batch is inserted when one of these three is reached."""
+    retry_first_s: Positive = 0.5
+    retry_cap_s: Positive = 30.0
+    session_timeout_s: Positive = 45.0
+    instance: str = ""
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+
+
+class EmbeddedSettings(_Section, frozen=True, kw_only=True):
+    """What `callweave up` runs itself when no address is set."""
+
+    data_dir: str = ".callweave"
+    """Kafka's log, ClickHouse's tables and the logs of the parts."""
+    cache_dir: str = ""
+    """Downloaded jars; empty: `$XDG_CACHE_HOME/callweave` or `~/.cache/callweave`."""
+    kafka_port: Port = 9092
+    kafka_heap_mb: Count = 384
+    clickhouse_port: Port = 8123
+    metrics_base_port: Port = 9640
+    """`up` gives the processors and the sink this port and the ones after it."""
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """All of it."""
+
+    kafka: KafkaSettings = KafkaSettings()
+    schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    accounts: tuple[Account, ...] = ()
+    ingress: IngressSettings = IngressSettings()
+    poll: PollSettings = PollSettings()
+    process: ProcessSettings = ProcessSettings()
+    join: JoinSettings = JoinSettings()
+    sink: SinkSettings = SinkSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+
+
+def check(settings: Settings, vendors: frozenset[str]) -> None:
+    """Raise `SettingsError` with the path of what no single field can tell."""
+    _check_accounts(settings.accounts, vendors)
+    for index, poll in enumerate(settings.poll.accounts):
+        path = f"$.poll.accounts[{index}]"
+        _check_vendor(poll.vendor, path, vendors)
+        if not poll.url.startswith(("http://", "https://")):
+            raise SettingsError(f"an http(s) address is wanted - at `{path}.url`")
+    if settings.kafka.min_insync_replicas > settings.kafka.replication:
+        raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
+    if settings.clickhouse.insert_timeout_s >= settings.sink.session_timeout_s:
+        raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
+
+
+def _check_vendor(vendor: str, path: str, vendors: frozenset[str]) -> None:
+    if vendor not in vendors:
+        raise SettingsError(f"unknown vendor {vendor!r}: one of {', '.join(sorted(vendors))} - at `{path}.vendor`")
+
+
+def _check_accounts(accounts: tuple[Account, ...], vendors: frozenset[str]) -> None:
+    names: set[tuple[str, str]] = set()
+    secrets: set[str] = set()
+    for index, account in enumerate(accounts):
+        path = f"$.accounts[{index}]"
+        _check_vendor(account.vendor, path, vendors)
+        if not account.name or not all(c.isalnum() or c in "-_." for c in account.name):
+            raise SettingsError(f"a name of letters, digits, - _ . is wanted - at `{path}.name`")
+        if (account.vendor, account.name) in names:
+            raise SettingsError(f"{account.vendor} has two accounts of this name - at `{path}.name`")
+        secret = account.secret.value
+        if secret and (len(secret) < _SECRET_CHARS or not secret.isascii() or not secret.isalnum()):
+            raise SettingsError(f"at least {_SECRET_CHARS} letters and digits are wanted - at `{path}.secret`")
+        if secret and secret in secrets:
+            raise SettingsError(f"another account has the same secret - at `{path}.secret`")
+        _check_networks(account.allow, path)
+        names.add((account.vendor, account.name))
+        secrets.add(secret)
+
+
+def _check_networks(networks: tuple[str, ...], path: str) -> None:
+    for index, network in enumerate(networks):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as exc:
+            raise SettingsError(f"{exc} - at `{path}.allow[{index}]`") from exc

@@ -1,0 +1,95 @@
+"""The topics: this table is the map of what flows, and what `callweave topics` creates."""
+
+from typing import Final, Literal
+
+import msgspec
+
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One topic and its contract."""
+
+    name: str
+    value: str
+    """What a record's value is."""
+    key: str
+    cleanup: Literal["delete", "compact"]
+    retention_days: int = 0
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    config: dict[str, str] = {}
+
+    def settings(self) -> dict[str, str]:
+        """Kafka's topic configuration."""
+        retention = {"retention.ms": str(self.retention_days * _DAY_MS)} if self.retention_days else {}
+        return {"cleanup.policy": self.cleanup, **retention, **self.config}
+
+
+CALL_KEY: Final = "vendor|account|call id"
+
+RAW: Final = Topic(
+    name="calls.raw",
+    value="the vendor's bytes, untouched; the rest in headers",
+    key=CALL_KEY + ", as far as the body shows it",
+    cleanup="delete",
+    retention_days=14,
+    producers=("ingress", "poll", "dead replay"),
+    consumers=("normalise",),
+)
+FACTS: Final = Topic(
+    name="calls.facts",
+    value="Fact (Avro); may repeat",
+    key=CALL_KEY,
+    cleanup="delete",
+    retention_days=14,
+    producers=("normalise",),
+    consumers=("join",),
+    # The joiner's only clock is the time at which the log took a record, so that a replay times out alike.
+    config={"message.timestamp.type": "LogAppendTime"},
+)
+NORMALIZED: Final = Topic(
+    name="calls.normalized",
+    value="Fact (Avro), deduplicated",
+    key=CALL_KEY,
+    cleanup="delete",
+    retention_days=30,
+    producers=("join",),
+    consumers=("sink", "other services"),
+)
+TIMELINES: Final = Topic(
+    name="calls.timelines",
+    value="Timeline (Avro); the highest version is the truth",
+    key="timeline id",
+    cleanup="compact",
+    producers=("join",),
+    consumers=("sink", "other services"),
+    config={"min.compaction.lag.ms": "3600000", "max.compaction.lag.ms": "21600000"},
+)
+DEAD: Final = Topic(
+    name="calls.dead",
+    value="DeadLetter (Avro)",
+    key="vendor",
+    cleanup="delete",
+    retention_days=30,
+    producers=("normalise", "join", "sink"),
+    consumers=("sink",),
+)
+STATE: Final = Topic(
+    name="calls.join-state",
+    value="what the joiner knows of a call, private",
+    key=CALL_KEY,
+    cleanup="compact",
+    producers=("join",),
+    consumers=("join",),
+)
+POLLS: Final = Topic(
+    name="calls.poll-checkpoints",
+    value="a poller's checkpoint (JSON), private",
+    key="vendor|account",
+    cleanup="compact",
+    producers=("poll",),
+    consumers=("poll",),
+)
+
+TOPICS: Final[tuple[Topic, ...]] = (RAW, FACTS, NORMALIZED, TIMELINES, DEAD, STATE, POLLS)
