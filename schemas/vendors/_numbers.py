@@ -1,0 +1,134 @@
+"""One reader of telephone numbers for all vendors, by E.164's numbering plans.
+
+Only a number that its plan holds valid is called `e164`: merely possible ones are masks, short codes and row ids as
+often as not. What cannot be verified is kept as sent. Must not know a vendor; must never log what it reads.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import phonenumbers
+from phonenumbers import shortnumberinfo
+
+from schemas.facts import Flag, NumberKind
+
+_MASKS: Final = "*＊"
+_NOBODY: Final = frozenset(
+    {
+        "anonymous",
+        "unknown",
+        "private",
+        "restricted",
+        "unavailable",
+        "withheld",
+        "undefined",
+        "null",
+        "none",
+        "nil",
+        "n/a",
+    }
+    | {"匿名", "未知", "未知号码", "隐藏号码", "无"}
+)
+_PUNCTUATION: Final = re.compile(r"[\s\-().·]+")
+_DIGITS: Final = re.compile(r"\+?[0-9]+")
+_EXTENSION_DIGITS: Final = 6
+"""Up to so many digits, a number that no plan knows is somebody's extension."""
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A party as sent and as understood."""
+
+    number: str | None = None
+    """E.164 with "+" if the kind is e164; the masked text if masked; None for nobody; else the digits as sent."""
+    raw: str = ""
+    kind: NumberKind = NumberKind.NONE
+    flags: frozenset[Flag] = frozenset()
+
+
+NOBODY: Final = Number()
+_UNVERIFIED: Final = frozenset({Flag.NUMBER_UNVERIFIED})
+_AMBIGUOUS: Final = frozenset({Flag.NUMBER_AMBIGUOUS})
+
+
+def parse(value: Any, region: str, country_code: str = "") -> Number:
+    """Read one field; national numbers belong to `country_code` ("86", "+86", "0086") or else to `region` ("CN", "").
+
+    An absent field is nobody without a flag; an empty one is flagged, because the vendor meant to name somebody.
+    """
+    if value is None:
+        return NOBODY
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return Number(flags=frozenset({Flag.TYPE_DRIFT}))
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return _parse(text, region, country_code)
+
+
+@lru_cache(maxsize=65_536)
+def _parse(raw: str, region: str, country_code: str) -> Number:
+    text = unicodedata.normalize("NFKC", raw).strip()
+    if any(mark in text for mark in _MASKS):
+        return Number(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
+    if not text:
+        return Number(None, raw, NumberKind.NONE, _UNVERIFIED)
+    if text.lower() in _NOBODY:
+        return Number(None, raw, NumberKind.ANONYMOUS)
+    digits = _PUNCTUATION.sub("", text)
+    if not _DIGITS.fullmatch(digits):
+        return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+    code = country_code.strip().lstrip("+0")
+    if digits.startswith(("+", "00")):
+        return _international(digits, raw, code)
+    if code.isdecimal():
+        region = phonenumbers.region_code_for_country_code(int(code))
+    return _national(digits, raw, region)
+
+
+def _international(digits: str, raw: str, code: str) -> Number:
+    """A number that names its country; where that is not the country sent beside it, the number is believed."""
+    plus = "+" + digits.lstrip("+0")
+    e164 = _valid(plus, None)
+    if e164 is None:
+        return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+    return Number(e164, raw, NumberKind.E164, _AMBIGUOUS if code and not e164.startswith(f"+{code}") else frozenset())
+
+
+def _national(digits: str, raw: str, region: str) -> Number:
+    """A number without "+": national, or with its country's code in front, or too short to be dialled from outside."""
+    e164 = _valid(digits, region) if region else None
+    if e164 is not None:
+        outside = _valid("+" + digits, None)
+        twofold = outside is not None and outside != e164 and outside.startswith(f"+{_code_of(region)}")
+        return Number(e164, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
+    if len(digits) <= _EXTENSION_DIGITS:
+        return Number(digits, raw, NumberKind.SHORT if _is_short(digits, region) else NumberKind.EXTENSION)
+    return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+
+
+def _valid(text: str, region: str | None) -> str | None:
+    """E.164, if the numbering plan has such a number."""
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164
+
+
+def _is_short(digits: str, region: str) -> bool:
+    """A service number of the country: 110, 10086, 95588."""
+    if not region:
+        return False
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return False
+    return bool(shortnumberinfo.is_valid_short_number_for_region(number, region))
+
+
+def _code_of(region: str) -> int:
+    return int(phonenumbers.country_code_for_region(region))
