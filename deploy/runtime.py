@@ -1,0 +1,112 @@
+"""What every command needs before its own work: settings, addresses, logging, signals, and a place for metrics.
+
+The only module that reads the environment for settings. A part is a coroutine `run(settings, stop, metrics)`;
+`run_part` gives it a stop event that SIGTERM and Ctrl-C set, and ends the process at a second one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from schemas.config import load
+from schemas.errors import CallweaveError
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from schemas.vendors import VENDORS
+
+Part = Callable[[Settings, asyncio.Event, Registry], Awaitable[None]]
+
+DEFAULT_FILE: Final = Path("callweave.toml")
+EXIT_SETTINGS: Final = 78
+"""sysexits.h EX_CONFIG: a supervisor need not try again."""
+EXIT_FAILED: Final = 1
+EXIT_HARD_STOP: Final = 130
+
+
+def read_settings(config: Path | None) -> Settings:
+    """The effective settings of this process; raises `SettingsError`."""
+    named = config or (Path(os.environ["CALLWEAVE_CONFIG"]) if os.environ.get("CALLWEAVE_CONFIG") else None)
+    path = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    return load(path, os.environ, frozenset(VENDORS))
+
+
+def resolved(settings: Settings) -> Settings:
+    """Settings with every address known: an unset one is that of the embedded server."""
+    kafka, clickhouse, embedded = settings.kafka, settings.clickhouse, settings.embedded
+    return msgspec.structs.replace(
+        settings,
+        kafka=kafka if kafka.bootstrap else msgspec.structs.replace(kafka, bootstrap=f"127.0.0.1:{embedded.kafka_port}"),
+        clickhouse=clickhouse
+        if clickhouse.url
+        else msgspec.structs.replace(clickhouse, url=f"http://127.0.0.1:{embedded.clickhouse_port}"),
+    )
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """One line an event on stderr; the libraries below WARNING stay silent."""
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    for library in ("aiokafka", "faust", "mode", "aiohttp.access", "urllib3", "clickhouse_connect"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def run_part(part: Part, settings: Settings, *, metrics_port: int = 0) -> int:
+    """Run one part until it is told to stop; returns the process's exit code."""
+    log_to_stderr()
+    try:
+        uvloop.run(_run(part, settings, metrics_port))
+    except CallweaveError as exc:
+        logging.getLogger("callweave").error("%s: %s", exc.code, exc)  # noqa: TRY400 - expected: the sentence says it
+        return EXIT_FAILED
+    return 0
+
+
+async def _run(part: Part, settings: Settings, metrics_port: int) -> None:
+    metrics = Registry()
+    async with metrics_page(metrics, metrics_port):
+        await part(settings, stop_on_signals(), metrics)
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or Ctrl-C sets; the second one ends the process at once."""
+    stop = asyncio.Event()
+
+    def asked() -> None:
+        if stop.is_set():
+            os._exit(EXIT_HARD_STOP)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def metrics_page(metrics: Registry, port: int):  # type: ignore[no-untyped-def]  # noqa: ANN201 - the decorator types it
+    """Serve `/metrics` on the loopback interface; port 0 serves nothing."""
+    if not port:
+        yield
+        return
+    app = web.Application()
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text=metrics.text(), content_type="text/plain")
+
+    app.router.add_get("/metrics", page)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()

