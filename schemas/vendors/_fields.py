@@ -1,0 +1,177 @@
+"""One element of a vendor's body, read field by field: what is odd becomes a flag, what is left over becomes an extra.
+
+Adapters say which field means what; how a scalar may be spelt, and what is forgiven, stands here once for all of them.
+Must not know any vendor, nor what the fields mean. Pure: no I/O, no clock.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+from schemas.errors import DeadCode, Undecodable
+from schemas.facts import Flag, NumberKind
+from schemas.vendors import _numbers, _times
+from schemas.vendors._mojibake import mended
+from schemas.vendors._numbers import Number
+from schemas.vendors._scalars import amount, blank, compact, plain, truth, type_name, whole
+
+UINT32_MAX: Final = 2**32 - 1
+"""The largest amount (s, ms) that a column holds."""
+
+_MONEY_LIMIT: Final = Decimal(10) ** 12
+_MONEY_STEP: Final = Decimal("0.000001")
+_PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
+_NO_NUMBER: Final = Number(number=None, raw="", kind=NumberKind.NONE, flags=frozenset())
+
+
+class Fields:
+    """Reads one element and remembers what was odd (`flags`), what was read, and the finest time precision."""
+
+    def __init__(self, element: Any, received_at: datetime, *, documented: tuple[str, ...] = ()) -> None:
+        if not isinstance(element, Mapping):
+            raise Undecodable(f"an object is expected, not {type_name(element)}", code="shape")
+        self._element: Mapping[str, Any] = element
+        self._received_at = received_at
+        self._documented = documented
+        self._read: set[str] = set()
+        self.flags: set[Flag] = set()
+        self.time_precision = ""
+
+    def flag(self, *flags: Flag) -> None:
+        """Note that something is odd."""
+        self.flags.update(flags)
+
+    def has(self, name: str) -> bool:
+        """Whether the element carries the field with a value that is not blank."""
+        return not blank(self._element.get(name))
+
+    def raw(self, *names: str) -> Any:
+        """The value of the first of these fields that is not blank, as JSON gave it; None when there is none."""
+        return self._element[name] if (name := self._take(names)) else None
+
+    def text(self, *names: str) -> str:
+        """The first of these fields as text, trimmed; "" when it is absent, blank or "null"."""
+        name = self._take(names)
+        return self._as_text(self._element[name]) if name else ""
+
+    def need(self, *names: str, code: DeadCode = "field") -> str:
+        """The first of these fields as text; raises Undecodable with `code` when blank, with `field` when not a scalar."""
+        name = self._take(names)
+        if not name:
+            raise Undecodable("is missing", code=code, path=names[0])
+        value = self._element[name]
+        if isinstance(value, Mapping | list | bool):
+            raise Undecodable(f"a text or number is expected, not {type_name(value)}", code="field", path=name)
+        return self._as_text(value)
+
+    def integer(self, name: str, *, low: int = 0, high: int = UINT32_MAX) -> int | None:
+        """A whole amount; a fraction is cut off, what cannot be read is None and stays in the extras."""
+        if not self._take((name,)):
+            return None
+        count, odd = whole(self._element[name])
+        if odd:
+            self.flag(Flag.TYPE_DRIFT)
+        if count is not None and not low <= count <= high:
+            self.flag(Flag.RANGE_ERROR)
+            count = None
+        if count is None:
+            self._read.discard(name)
+        return count
+
+    def money(self, name: str) -> Decimal | None:
+        """An amount of money to six places, half-even; None when absent, unreadable or 10**12 and more."""
+        if not self._take((name,)):
+            return None
+        cost, odd = amount(self._element[name])
+        if odd:
+            self.flag(Flag.TYPE_DRIFT)
+        if cost is not None and abs(cost) >= _MONEY_LIMIT:
+            self.flag(Flag.RANGE_ERROR)
+            cost = None
+        if cost is None:
+            self._read.discard(name)
+            return None
+        rounded = cost.quantize(_MONEY_STEP, ROUND_HALF_EVEN)
+        return rounded or abs(rounded)  # "-0.00" is free, too
+
+    def boolean(self, name: str) -> bool | None:
+        """A truth value, also as text or 0 and 1; None when absent or unreadable."""
+        if not self._take((name,)):
+            return None
+        answer = truth(self._element[name])
+        if answer is None:
+            self._read.discard(name)
+            self.flag(Flag.TYPE_DRIFT)
+        return answer
+
+    def instant(self, name: str, zone: str) -> datetime | None:
+        """A time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
+        if not self._take((name,)):
+            return None
+        read = _times.parse(self._element[name], zone, self._received_at)
+        self.flags |= read.flags
+        if Flag.BAD_TIME in read.flags:
+            self._read.discard(name)
+        if _PRECISION_RANK.get(read.precision, 0) > _PRECISION_RANK[self.time_precision]:
+            self.time_precision = read.precision
+        return read.at
+
+    def number(self, name: str, region: str, country_code: str = "") -> Number:
+        """A party's number; national ones belong to `country_code` when given, else to `region`."""
+        read = _numbers.parse(self._element[name], region, country_code) if self._take((name,)) else _NO_NUMBER
+        self.flags |= read.flags
+        return read
+
+    def span_ms(self, start: datetime | None, end: datetime | None) -> int | None:
+        """Milliseconds from `start` to `end`; None when one is unknown, or (flagged) when it is negative or absurd."""
+        if start is None or end is None:
+            return None
+        span = (end - start) // timedelta(milliseconds=1)
+        if span < 0:
+            self.flag(Flag.TIME_ORDER)
+            return None
+        if span > UINT32_MAX:
+            self.flag(Flag.RANGE_ERROR)
+            return None
+        return span
+
+    def extras(self, *also: str) -> dict[str, str]:
+        """Every field that was not read or could not be, and those named in `also`, as text; blank ones are left out."""
+        wanted = set(also)
+        kept: dict[str, str] = {}
+        for name, value in self._element.items():
+            origin, repeated, _ = name.partition("#")
+            if self._documented and name not in self._documented and not (repeated and origin in self._element):
+                self.flag(Flag.SCHEMA_DRIFT)
+            if name in self._read and name not in wanted and f"{name}#1" not in self._element:
+                continue
+            if isinstance(value, Mapping | list) and name in self._documented:
+                self.flag(Flag.TYPE_DRIFT)
+            if said := self._plain(value):
+                kept[name] = said
+        return kept
+
+    def _take(self, names: tuple[str, ...]) -> str:
+        """The first of the names whose value is not blank, marked as read; "" when there is none."""
+        for name in names:
+            if not blank(self._element.get(name)):
+                self._read.add(name)
+                return name
+        self._read.update(names)
+        return ""
+
+    def _as_text(self, value: Any) -> str:
+        if isinstance(value, Mapping | list):
+            self.flag(Flag.TYPE_DRIFT)
+        return self._plain(value)
+
+    def _plain(self, value: Any) -> str:
+        if blank(value):
+            return ""
+        if isinstance(value, str):
+            said = value if value.isascii() else mended(value)
+            if said is not value:
+                self.flag(Flag.CHARSET_REPAIRED)
+            return said.strip()
+        return compact(value) if isinstance(value, Mapping | list) else plain(value)

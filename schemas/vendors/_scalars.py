@@ -1,0 +1,93 @@
+"""Scalars as vendors spell them: text, whole numbers, money and truth in any JSON type, read the same.
+
+Must not know any vendor, field or flag. Pure: no I/O, no clock.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+_LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
+_INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
+_MONEY: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?\Z")
+_MONEY_SIGNS: Final = re.compile(r"\s*(?:元|人民币|￥|¥|\$|CNY|RMB)\s*", re.IGNORECASE)
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))\Z")
+_THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*\Z")
+_TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "on", "t"})
+_FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "off", "f"})
+
+
+def blank(value: Any) -> bool:
+    """Whether the value says nothing: null, "", white space, or the word null."""
+    if value is None:
+        return True
+    if not isinstance(value, str):
+        return False
+    return not value or value.isspace() or value.strip().lower() == "null"
+
+
+def plain(value: Any) -> str:
+    """A scalar as text: whole numbers plainly (3.0 is "3"), others exactly as they were written."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not number.is_finite() or abs(number.adjusted()) > _LONGEST_PLAIN:
+        return str(number)
+    if number == number.to_integral_value():
+        return str(int(number))
+    return format(number, "f")
+
+
+def compact(value: Any) -> str:
+    """An object or a list as JSON text."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return "(nested too deeply)"
+
+
+def whole(value: Any) -> tuple[int | None, bool]:
+    """A whole number, and whether it was spelt oddly; a fraction is cut off (3.7 is 3), "10秒" is 10."""
+    if isinstance(value, bool | Mapping | list):
+        return None, True
+    if isinstance(value, int):
+        return value, False
+    match = _INTEGER.match(plain(value))
+    return (int(match[1]), bool(match[3] or (match[2] or "").strip("0"))) if match else (None, True)
+
+
+def amount(value: Any) -> tuple[Decimal | None, bool]:
+    """An exact amount, and whether it was spelt oddly: with a currency or with a decimal comma."""
+    if isinstance(value, bool | Mapping | list):
+        return None, True
+    text = plain(value)
+    bare = _MONEY_SIGNS.sub("", text)
+    if _DECIMAL_COMMA.match(bare):
+        bare = bare.replace(",", ".")
+    elif _THOUSANDS.match(bare):
+        bare = bare.replace(",", "")
+    # "1,234" alone may be either: an amount of money is not guessed.
+    return (Decimal(bare), bare != text) if _MONEY.match(bare) else (None, True)
+
+
+def truth(value: Any) -> bool | None:
+    """A truth value, also as text or 0 and 1; None when it is neither."""
+    if isinstance(value, bool):
+        return value
+    word = "" if isinstance(value, Mapping | list) else plain(value).lower()
+    return word in _TRUE if word in _TRUE or word in _FALSE else None
+
+
+def type_name(value: Any) -> str:
+    """What a JSON value is, for messages."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return {str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
