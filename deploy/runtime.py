@@ -45,7 +45,9 @@ def resolved(settings: Settings) -> Settings:
     kafka, clickhouse, embedded = settings.kafka, settings.clickhouse, settings.embedded
     return msgspec.structs.replace(
         settings,
-        kafka=kafka if kafka.bootstrap else msgspec.structs.replace(kafka, bootstrap=f"127.0.0.1:{embedded.kafka_port}"),
+        kafka=kafka
+        if kafka.bootstrap
+        else msgspec.structs.replace(kafka, bootstrap=f"127.0.0.1:{embedded.kafka_port}"),
         clickhouse=clickhouse
         if clickhouse.url
         else msgspec.structs.replace(clickhouse, url=f"http://127.0.0.1:{embedded.clickhouse_port}"),
@@ -54,7 +56,9 @@ def resolved(settings: Settings) -> Settings:
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """One line an event on stderr; the libraries below WARNING stay silent."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
     for library in ("aiokafka", "faust", "mode", "aiohttp.access", "urllib3", "clickhouse_connect"):
         logging.getLogger(library).setLevel(logging.WARNING)
 

@@ -30,7 +30,9 @@ async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
             for name, code, *rest in answer.topic_errors:
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
-                    raise SetupError(f"Kafka does not create {name}: {error.__name__} {rest[0] if rest else ''}", code="topic")
+                    raise SetupError(
+                        f"Kafka does not create {name}: {error.__name__} {rest[0] if rest else ''}", code="topic"
+                    )
         await _visible(admin, kafka)
         return tuple(topic.name for topic in missing)
     finally:
@@ -39,8 +41,6 @@ async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
 
 def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:
     settings = {**topic.settings(), "min.insync.replicas": str(kafka.min_insync_replicas)}
-    if topic.name == "calls.raw":
-        settings["max.message.bytes"] = str(16 * 1024 * 1024)
     return NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=settings)
 
 

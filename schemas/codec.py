@@ -106,3 +106,16 @@ class Codec(Generic[T]):
 FACT: Final = Codec("fact", Fact)
 TIMELINE: Final = Codec("timeline", Timeline)
 DEAD_LETTER: Final = Codec("dead_letter", DeadLetter)
+
+
+class Codecs(msgspec.Struct, frozen=True, kw_only=True):
+    """The codecs of a process, all with the same ids."""
+
+    fact: Codec[Fact] = FACT
+    timeline: Codec[Timeline] = TIMELINE
+    dead_letter: Codec[DeadLetter] = DEAD_LETTER
+
+
+def codecs_for(ids: Mapping[int, int]) -> Codecs:
+    """Codecs with a registry's ids; `ids` maps each pinned id of `PUBLISHED`, and none of them gives the pinned ones."""
+    return Codecs(fact=FACT.with_ids(ids), timeline=TIMELINE.with_ids(ids), dead_letter=DEAD_LETTER.with_ids(ids))

@@ -58,6 +58,7 @@ class Undecodable(CallweaveError):
 
     def __init__(self, message: str, *, code: DeadCode, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message, code=code)
+        self.dead_code: DeadCode = code
         self.path = path
 
 

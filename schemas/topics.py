@@ -5,6 +5,8 @@ from typing import Final, Literal
 import msgspec
 
 _DAY_MS: Final = 24 * 3600 * 1000
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""Of one record on any topic: a body of the largest default size, its headers, and what normalising adds to it."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +25,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> dict[str, str]:
         """Kafka's topic configuration."""
         retention = {"retention.ms": str(self.retention_days * _DAY_MS)} if self.retention_days else {}
-        return {"cleanup.policy": self.cleanup, **retention, **self.config}
+        limits = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        return {"cleanup.policy": self.cleanup, **limits, **retention, **self.config}
 
 
 CALL_KEY: Final = "vendor|account|call id"

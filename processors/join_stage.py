@@ -1,0 +1,155 @@
+"""The joining agent: a slice of `calls.facts` in; canonical records, timelines and the calls' states out.
+
+The order of writes is the law: outputs acknowledged, then the states, then (by the caller) the offset. A crash in between
+repeats work, and the merge makes the repetition a no-op.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import UTC, datetime
+from typing import Final
+
+from processors.commits import Partition
+from processors.join import Step
+from processors.normalise_stage import dead_message
+from processors.partition_state import PartitionState
+from processors.publish import Message, Outbox
+from processors.slices import Record, Slice
+from processors.tenures import PartitionStates
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import Undecodable
+from schemas.facts import Fact
+from schemas.metrics import Registry
+from schemas.settings import JoinSettings
+from schemas.timeline import Timeline
+from schemas.topics import NORMALIZED, STATE, TIMELINES
+
+_log: Final = logging.getLogger(__name__)
+_BREATHE_EVERY: Final = 50
+
+Restore = Callable[[str, int], AsyncIterator[tuple[bytes, bytes | None]]]
+"""`restore(topic, partition)`: every record of a compacted partition up to its present end."""
+
+
+class JoinStage:
+    """The step of the joining agent."""
+
+    def __init__(
+        self, outbox: Outbox, codecs: Codecs, settings: JoinSettings, restore: Restore, metrics: Registry
+    ) -> None:
+        self._outbox = outbox
+        self._codecs = codecs
+        self._settings = settings
+        self._read_back = restore
+        self._metrics = metrics
+        self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
+        metrics.before_read(self._gauges)
+
+    async def step(self, slice_: Slice) -> None:
+        """Join every fact of the slice; returns when outputs and then states are durable."""
+        held = await self._partitions.of(slice_)
+        out = _Outputs()
+        for index, record in enumerate(slice_.records):
+            for done in held.advance(record.timestamp_ms):
+                out.take(done)
+            if record.value is not None:
+                self._join(slice_, record, held, out)
+            if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
+                await asyncio.sleep(0)
+        for (vendor, outcome), number in out.outcomes.items():
+            self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
+        if messages := out.messages(self._codecs, slice_.partition):
+            await self._outbox.publish(messages)
+        states = [
+            Message(topic=STATE.name, key=key.encode(), value=value, partition=slice_.partition)
+            for key, value in held.take_changed().items()
+        ]
+        if states:
+            await self._outbox.publish(states)
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Forget partitions that are another worker's now."""
+        self._partitions.drop(partitions)
+
+    def _join(self, slice_: Slice, record: Record, held: PartitionState, out: "_Outputs") -> None:
+        try:
+            fact = self._codecs.fact.decode(record.value)
+        except Undecodable as exc:
+            out.dead.append(_undecodable(slice_, record, exc))
+            return
+        out.take(held.apply(fact), vendor=fact.vendor)
+
+    async def _restore(self, _topic: str, partition: int) -> PartitionState:
+        held = PartitionState(self._settings)
+        async for key, value in self._read_back(STATE.name, partition):
+            held.load(key.decode(), value)
+        _log.info("partition %d: %d calls restored", partition, len(held))
+        return held
+
+    def _gauges(self) -> None:
+        items: Counter[tuple[str, str]] = Counter()
+        phases: Counter[str] = Counter()
+        for _, held in self._partitions.items():  # noqa: PERF102 - not a dict
+            items.update(held.items)
+            phases.update(held.phases)
+        for (vendor, outcome), number in items.items():
+            self._metrics.put("callweave_join_items", vendor, outcome, value=number)
+        for phase, number in phases.items():
+            self._metrics.put("callweave_join_calls", phase, value=number)
+
+
+class _Outputs:
+    """What one slice says to the world: of each record and each call only its last version."""
+
+    def __init__(self) -> None:
+        self.dead: list[DeadLetter] = []
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._facts: dict[str, Fact] = {}
+        self._timelines: dict[str, Timeline] = {}
+
+    def take(self, done: Step, vendor: str = "") -> None:
+        if done.normalized is not None:
+            self._facts[done.normalized.fact_id] = done.normalized
+        for timeline in done.timelines:
+            self._timelines[timeline.timeline_id] = timeline
+        if vendor:
+            self.outcomes[vendor, done.outcome] += 1
+        elif done.timelines:
+            self.outcomes[done.timelines[0].vendor, done.outcome] += 1
+
+    def messages(self, codecs: Codecs, partition: int) -> list[Message]:
+        return [
+            *(
+                Message(
+                    topic=NORMALIZED.name,
+                    key=fact.call_key.encode(),
+                    value=codecs.fact.encode(fact),
+                    partition=partition,
+                )
+                for fact in self._facts.values()
+            ),
+            *(
+                Message(
+                    topic=TIMELINES.name, key=name.encode(), value=codecs.timeline.encode(timeline), partition=partition
+                )
+                for name, timeline in self._timelines.items()
+            ),
+            *(dead_message(letter, codecs) for letter in self.dead),
+        ]
+
+
+def _undecodable(slice_: Slice, record: Record, exc: Undecodable) -> DeadLetter:
+    return DeadLetter(
+        stage="join",
+        code=exc.dead_code,
+        detail=str(exc),
+        topic=slice_.topic,
+        partition=slice_.partition,
+        offset=record.offset,
+        original=record.value or b"",
+        headers={name: value.decode("utf-8", "replace") for name, value in record.headers},
+        occurred_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
+    )

@@ -1,0 +1,172 @@
+"""A raw body to canonical facts: decode, take apart, map each element, seal. Pure: any bytes give facts or dead letters.
+
+One bad element of a batch fails alone. What our own code raises is a dead letter too (`adapter_bug`), never an exception:
+the vendor has been told that we have it.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from schemas.deadletter import DeadLetter
+from schemas.errors import DeadCode, Undecodable
+from schemas.facts import Fact, Flag
+from schemas.identity import seal
+from schemas.raw import Position, RawCallback
+from schemas.settings import Account
+from schemas.vendors import VENDORS
+from schemas.vendors._base import Callback, Context, Filtered, Vendor
+from schemas.vendors._decode import decode
+
+_log: Final = logging.getLogger(__name__)
+
+ORIGINALS_PER_BODY: Final = 16
+"""Dead letters of one body that carry it; more would multiply a large body by its bad elements."""
+WHOLE_BODY: Final = -1
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """The configured accounts, as mappings need them: (vendor, account name) to the vendor's own ids."""
+
+    external_ids: Mapping[tuple[str, str], frozenset[str]] = {}
+    known_ids: Mapping[str, frozenset[str]] = {}
+
+
+def directory(accounts: tuple[Account, ...]) -> Directory:
+    """Index the accounts of the settings."""
+    known: dict[str, set[str]] = {}
+    for account in accounts:
+        known.setdefault(account.vendor, set()).update(account.external_ids)
+    return Directory(
+        {(a.vendor, a.name): frozenset(a.external_ids) for a in accounts},
+        {vendor: frozenset(ids) for vendor, ids in known.items()},
+    )
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one body; elements = facts + dead + filtered."""
+
+    facts: tuple[Fact, ...] = ()
+    dead: tuple[DeadLetter, ...] = ()
+    filtered: tuple[str, ...] = ()
+    """The reason of each element that nobody wants."""
+
+
+def normalise(
+    raw: RawCallback,
+    position: Position,
+    accounts: Directory,
+    inflate_cap_bytes: int,
+    vendors: Mapping[str, Vendor] = VENDORS,
+) -> Outcome:
+    """Map one record of `calls.raw`; never raises for what a body contains."""
+    letters = _Letters(raw, position)
+    vendor = vendors.get(raw.vendor)
+    callback = next((c for c in vendor.callbacks if c.name == raw.callback), None) if vendor else None
+    if vendor is None or callback is None:
+        # Names are data here: they came from a header that some producer wrote.
+        letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
+        return Outcome(dead=letters.written())
+    try:
+        decoded = decode(raw, callback.form_fields, inflate_cap_bytes=inflate_cap_bytes)
+        elements = callback.elements(decoded.document)
+    except Undecodable as exc:
+        letters.add(WHOLE_BODY, exc.dead_code, str(exc))
+        return Outcome(dead=letters.written())
+    except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
+        letters.bug(WHOLE_BODY, exc)
+        return Outcome(dead=letters.written())
+    if elements.page_error:
+        return Outcome(filtered=(f"page_error:{elements.page_error}",))
+    context = Context(
+        received_at=raw.received_at,
+        account=raw.account,
+        external_ids=accounts.external_ids.get((raw.vendor, raw.account), frozenset()),
+        known_ids=accounts.known_ids.get(raw.vendor, frozenset()),
+        source=raw.source,
+    )
+    return _elements(vendor, callback, elements.items, context, decoded.flags, letters)
+
+
+def _elements(
+    vendor: Vendor,
+    callback: Callback,
+    items: tuple[Any, ...],
+    context: Context,
+    flags: frozenset[Flag],
+    letters: "_Letters",
+) -> Outcome:
+    facts: list[Fact] = []
+    filtered: list[str] = []
+    raw = letters.raw
+    body_sha256 = hashlib.sha256(raw.body).hexdigest()
+    for index, item in enumerate(items):
+        try:
+            mapped = callback.normalise(item, context)
+            if isinstance(mapped, Filtered):
+                filtered.append(mapped.reason)
+                continue
+            fact = seal(mapped, raw, letters.position, index, body_sha256)
+        except Undecodable as exc:
+            letters.add(index, exc.dead_code, str(exc))
+            continue
+        except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
+            letters.bug(index, exc)
+            continue
+        all_flags = tuple(sorted({*fact.quality_flags, *flags}))
+        facts.append(msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=vendor.adapter_version))
+    return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
+
+
+class _Letters:
+    """The dead letters of one body; the first ones carry it."""
+
+    def __init__(self, raw: RawCallback, position: Position) -> None:
+        self.raw = raw
+        self.position = position
+        self._letters: list[DeadLetter] = []
+
+    def add(self, element: int, code: DeadCode, detail: str) -> None:
+        carried = len(self._letters) < ORIGINALS_PER_BODY
+        self._letters.append(dead_letter(self.raw, self.position, element, code, detail, carries_body=carried))
+
+    def bug(self, element: int, exc: Exception) -> None:
+        where = exc.__traceback__
+        while where and where.tb_next:
+            where = where.tb_next
+        line = f" at {where.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{where.tb_lineno}" if where else ""
+        # The message of a foreign exception may quote a phone number; its type and place do not.
+        _log.error(
+            "adapter bug vendor=%s callback=%s error=%s%s", self.raw.vendor, self.raw.callback, type(exc).__name__, line
+        )
+        self.add(element, "adapter_bug", f"{type(exc).__name__}{line}")
+
+    def written(self) -> tuple[DeadLetter, ...]:
+        return tuple(self._letters)
+
+
+def dead_letter(
+    raw: RawCallback, position: Position, element: int, code: DeadCode, detail: str, *, carries_body: bool = True
+) -> DeadLetter:
+    """A letter about one element of a body, or about the whole of it (`WHOLE_BODY`).
+
+    `occurred_at` is when the body was received: a replay of the topic writes the identical letter.
+    """
+    return DeadLetter(
+        stage="normalise",
+        code=code,
+        detail=detail,
+        vendor=raw.vendor,
+        callback=raw.callback,
+        account=raw.account,
+        topic=position.topic,
+        partition=position.partition,
+        offset=position.offset,
+        element=element,
+        original=raw.body if carries_body else b"",
+        headers={name: value.decode("utf-8", "replace") for name, value in raw.headers()},
+        occurred_at=raw.received_at,
+    )

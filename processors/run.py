@@ -1,0 +1,91 @@
+"""The composition root of `callweave process`: one worker that normalises and joins."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from processors.fetching import ReaderSettings
+from processors.join_stage import JoinStage
+from processors.lanes import attach
+from processors.normalise import directory
+from processors.normalise_stage import NormaliseStage
+from processors.publish import Outbox
+from processors.restore import restore
+from processors.ticks import tick
+from processors.worker import consumer_of, make_app, run_app
+from schemas.codec import Codecs
+from schemas.metrics import Registry
+from schemas.settings import KafkaSettings, Settings
+from schemas.topics import FACTS, MAX_MESSAGE_BYTES, RAW
+
+log: Final = logging.getLogger(__name__)
+
+GROUP: Final = "callweave-process"
+_LAG_EVERY_S: Final = 1.0
+
+
+async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
+    """Work until `stop` is set; a crash ends the process with a non-zero exit code. `settings.kafka.bootstrap` is set."""
+    codecs = codecs or Codecs()
+    kafka, process = settings.kafka, settings.process
+    async with outbox(kafka, process.publish_timeout_s) as out:
+        normalising = NormaliseStage(out, codecs, directory(settings.accounts), process.inflate_cap_bytes, metrics)
+        joining = JoinStage(out, codecs, settings.join, _restoring(kafka), metrics)
+        app = make_app(
+            GROUP,
+            kafka.bootstrap,
+            reader=ReaderSettings(slice_records=process.slice_records),
+            instance_id=process.instance or None,
+            commit_interval_s=process.commit_interval_s,
+            session_timeout_s=process.session_timeout_s,
+        )
+        attach(app, RAW.name, normalising.step)
+        attach(app, FACTS.name, joining.step)
+        consumer_of(app).on_lost.append(joining.drop)
+        beside = [
+            asyncio.create_task(tick(app, out, process.tick_s)),
+            asyncio.create_task(_measure_lag(app, metrics)),
+        ]
+        try:
+            await run_app(app, stop=stop, stalled_s=process.stall_s, signals=())
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> Outbox:
+    """The producer of this worker."""
+    return Outbox(
+        kafka.bootstrap,
+        compression=None if kafka.compression == "none" else kafka.compression,
+        deadline_s=publish_timeout_s,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+    )
+
+
+def _restoring(kafka: KafkaSettings):  # type: ignore[no-untyped-def]  # noqa: ANN202 - JoinStage's Restore
+    async def read_back(topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
+        async with contextlib.aclosing(restore(kafka.bootstrap, topic, partition)) as slices:
+            async for slice_ in slices:
+                for record in slice_.records:
+                    if record.key is not None:
+                        yield record.key, record.value
+
+    return read_back
+
+
+async def _measure_lag(app: object, metrics: Registry) -> None:
+    """Keep the lag gauges near the truth; that Kafka is away shows elsewhere."""
+    stages = {RAW.name: "normalise", FACTS.name: "join"}
+    while True:
+        await asyncio.sleep(_LAG_EVERY_S)
+        with contextlib.suppress(Exception):
+            consumer = consumer_of(app)
+            lags = await consumer.lag(consumer.assignment())
+            for topic, stage in stages.items():
+                metrics.put(
+                    "callweave_lag_records", stage, value=sum(lag for tp, lag in lags.items() if tp[0] == topic)
+                )
