@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from schemas.errors import DeadCode, Undecodable
-from schemas.facts import Flag, NumberKind
+from schemas.facts import Flag
 from schemas.vendors import _numbers, _times
 from schemas.vendors._mojibake import mended
 from schemas.vendors._numbers import Number
@@ -22,7 +22,6 @@ UINT32_MAX: Final = 2**32 - 1
 _MONEY_LIMIT: Final = Decimal(10) ** 12
 _MONEY_STEP: Final = Decimal("0.000001")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
-_NO_NUMBER: Final = Number(number=None, raw="", kind=NumberKind.NONE, flags=frozenset())
 
 
 class Fields:
@@ -119,7 +118,13 @@ class Fields:
 
     def number(self, name: str, region: str, country_code: str = "") -> Number:
         """A party's number; national ones belong to `country_code` when given, else to `region`."""
-        read = _numbers.parse(self._element[name], region, country_code) if self._take((name,)) else _NO_NUMBER
+        self._read.add(name)
+        value = self._element.get(name)
+        if isinstance(value, Decimal):
+            value = plain(value)
+        elif isinstance(value, str) and value and blank(value):
+            value = None  # the word null
+        read = _numbers.parse(value, region, country_code)
         self.flags |= read.flags
         return read
 
