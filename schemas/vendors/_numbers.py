@@ -66,6 +66,11 @@ def parse(value: Any, region: str, country_code: str = "") -> Number:
     return _parse(text, region, country_code)
 
 
+def columns(prefix: str, number: Number) -> dict[str, Any]:
+    """The three columns of a party: `from_number`, `from_raw`, `from_kind` for the prefix "from"."""
+    return {f"{prefix}_number": number.number, f"{prefix}_raw": number.raw, f"{prefix}_kind": number.kind}
+
+
 @lru_cache(maxsize=65_536)
 def _parse(raw: str, region: str, country_code: str) -> Number:
     text = unicodedata.normalize("NFKC", raw).strip()
