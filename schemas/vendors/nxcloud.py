@@ -1,0 +1,185 @@
+"""NXCloud softphone: one JSON object per finished call.
+
+Document: "Call Detail Records (CDR) Callback Push Interface V1.0". It states neither the acknowledgement, nor retries, nor
+a signature. Elsewhere the vendor says "every minute for an hour, stops after 5 failures", and other numbers again.
+
+Known lies and gaps:
+- `code` belongs to `phone` alone: the printed example has 86 beside a four-digit extension and a +62 display number.
+- `phone` may already carry `code`; `show_phone` has no "+" and is not E.164 as it stands.
+- `direction` is 0 in the vendor's own sample of an outgoing call (`effective_called_number` gives it away).
+- `record` and `record_url` may contradict each other; the URL answers 302 and is stored as it is.
+- How a call that was not answered looks is not said: "0", "", null and a missing `answer_time` all occur.
+- Times are epoch seconds here and text of no stated zone in the pull API. There is no cost.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from schemas.errors import Undecodable
+from schemas.facts import Direction, Fact, FactType, Flag, Kind, Leg, RecordingState, Role
+from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendors._causes import cause, denies_answer, disposition_of, reason_of, sip_of
+from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._fields import Fields
+from schemas.vendors._numbers import NOBODY, Number, columns
+from schemas.vendors._peek import peek_text
+
+_NAME: Final = "nxcloud"
+_ZONE: Final = "UTC?"  # of text times, which the document does not have
+
+CDR_FIELDS: Final = (
+    "sessionid", "username", "mobile_name", "sipid", "orderid", "code", "phone", "show_phone", "duration", "direction",
+    "record", "record_url", "start_time", "answer_time", "end_time", "hangup_cause",
+)  # fmt: skip
+# One of these tells this payload from other vendors', which have session ids and times, too.
+_TELLTALES: Final = ("show_phone", "hangup_cause", "sipid", "mobile_name")
+
+_DIRECTIONS: Final = {"1": Direction.OUTBOUND, "0": Direction.INBOUND, "": Direction.UNKNOWN}
+_TOLERANCE_MS: Final = 1000  # whole seconds on both sides
+# Who hung up, as far as the reason of an unanswered call tells.
+_PARTIES: Final = {"caller_hangup": "a", "caller_cancel": "a", "declined": "b", "platform": "platform"}
+
+
+def _key(body: bytes) -> str:
+    return peek_text(body, "sessionid")
+
+
+def _elements(document: Any) -> Elements:
+    if isinstance(document, list):
+        return Elements(items=tuple(document))
+    if isinstance(document, Mapping):
+        return Elements(items=(document,))
+    raise Undecodable("an object is expected", code="shape")
+
+
+def _normalise(element: Element, ctx: Context) -> Mapped:
+    fields = Fields(element, ctx.received_at, documented=CDR_FIELDS)
+    if not any(name in element for name in _TELLTALES):
+        raise Undecodable("not a softphone call record", code="wrong_kind")
+    call_id = fields.need("sessionid", code="no_id")
+    direction = _direction(fields)
+    phone = fields.number("phone", "", fields.text("code"))
+    shown = fields.number("show_phone", "")
+    caller, callee = _parties(direction, phone, shown)
+
+    setup, answer, end = (fields.instant(name, _ZONE) for name in ("start_time", "answer_time", "end_time"))
+    check_order(fields, setup, answer, end)
+    ring_ms = fields.span_ms(setup, answer or end)  # ringing is not reported: from the start, as this vendor counts
+    early = setup is not None and answer is not None and answer < setup
+    talk_ms = None if early else fields.span_ms(answer, end)
+    duration_s = fields.integer("duration")
+    billable_s, billable_source = _billable(fields, duration_s, talk_ms, answer, end)
+
+    answered = answer is not None
+    found = cause(fields.text("hangup_cause"))
+    if found and not found.known:
+        fields.flag(Flag.UNKNOWN_ENUM)
+    if answered and denies_answer(found):
+        fields.flag(Flag.STATE_VS_TIME)
+    reason = reason_of(found, answered=answered)
+    recording, url = _recording(fields, answered=answered)
+    fact = Fact(
+        fact_type=FactType.RECORD,
+        vendor=_NAME,
+        kind=Kind.SOFTPHONE_CDR,
+        account_id=account_of(fields, "", ctx, ""),
+        vendor_call_id=call_id,
+        direction=direction,
+        **columns("from", caller),
+        **columns("to", callee),
+        **columns("display", shown),
+        setup_at=setup,
+        answer_at=answer,
+        end_at=end,
+        time_precision=fields.time_precision,
+        legs=() if direction in (Direction.OUTBOUND, Direction.INBOUND) else _unplaced(phone),
+        ring_ms=ring_ms,
+        talk_ms=talk_ms,
+        vendor_duration_s=duration_s,
+        billable_s=billable_s,
+        billable_source=billable_source,
+        disposition=disposition_of(found, answered=answered),
+        hangup_cause=found.name if found else "",
+        q850=found.q850 if found else None,
+        sip_code=sip_of(found, answered=answered),
+        hangup_reason=reason,
+        cause_confidence="exact" if found and found.known else "none",
+        hangup_party="unknown" if answered else _PARTIES.get(reason, "unknown"),
+        recording_state=recording,
+        recording_url=url,
+        custom_ref=fields.text("orderid"),
+        agent_id=fields.text("username"),
+        agent_name=fields.text("mobile_name"),
+        extras=fields.extras("code", *(("direction",) if direction is Direction.UNKNOWN else ())),
+        is_final=end is not None or found is not None,
+        quality_flags=tuple(sorted(fields.flags)),
+    )
+    return Mapped(fact=fact, dedupe=(call_id,), key_account=ctx.account)
+
+
+def _direction(fields: Fields) -> Direction:
+    sent = fields.text("direction")
+    if sent not in _DIRECTIONS:
+        fields.flag(Flag.UNKNOWN_ENUM)
+    direction = _DIRECTIONS.get(sent, Direction.UNKNOWN)
+    if direction is Direction.INBOUND and fields.has("effective_called_number"):
+        fields.flag(Flag.DIRECTION_SUSPECT)
+    return direction
+
+
+def _parties(direction: Direction, phone: Number, shown: Number) -> tuple[Number, Number]:
+    """Caller and callee; nobody while it is not known who called whom."""
+    if direction is Direction.OUTBOUND:
+        return shown, phone
+    return (phone, shown) if direction is Direction.INBOUND else (NOBODY, NOBODY)
+
+
+def _unplaced(phone: Number) -> tuple[Leg, ...]:
+    return (Leg(role=Role.X, number=phone.number, number_raw=phone.raw, number_kind=phone.kind),) if phone.raw else ()
+
+
+def _billable(
+    fields: Fields, duration_s: int | None, talk_ms: int | None, answer: datetime | None, end: datetime | None
+) -> tuple[int | None, str]:
+    """Billed seconds and their source: the vendor's where they can be, 0 for a call that was never answered."""
+    spoken_ms = 0 if end and not answer else talk_ms
+    if duration_s is not None and spoken_ms is not None and abs(duration_s * 1000 - spoken_ms) > _TOLERANCE_MS:
+        fields.flag(Flag.DURATION_MISMATCH)
+    if duration_s is not None and (answer is not None or duration_s == 0):
+        return duration_s, "vendor"
+    return (None, "") if spoken_ms is None else (spoken_ms // 1000, "computed")
+
+
+def _recording(fields: Fields, *, answered: bool) -> tuple[RecordingState, str]:
+    wanted, url = fields.boolean("record"), fields.text("record_url")
+    if url:
+        if wanted is False:
+            fields.flag(Flag.REC_MISMATCH)
+        return RecordingState.AVAILABLE, url
+    if wanted and answered:
+        fields.flag(Flag.REC_MISMATCH)
+        return RecordingState.PENDING, ""
+    return RecordingState.UNKNOWN if wanted is None else RecordingState.NONE, ""
+
+
+VENDOR = Vendor(
+    name=_NAME,
+    title="NXCloud softphone",
+    adapter_version=1,
+    callbacks=(
+        Callback(
+            name="cdr",
+            path="/cdr",
+            key=_key,
+            elements=_elements,
+            normalise=_normalise,
+            documented={Kind.SOFTPHONE_CDR: CDR_FIELDS},
+        ),
+    ),
+    accepted=Reply(status=200),
+    retry=Reply(status=503),
+    sends_at_most=0,
+    time_zone="UTC",
+    secrets=("record_url", "phone", "show_phone", "username"),
+)

@@ -1,0 +1,137 @@
+"""Golden cases: `<vendor>/<callback>-<case>.json` is what a vendor sends, `<same>.expected.json` what becomes of it.
+
+A request has `body` (text) or `body_base64`, `received_at`, and optionally `headers` (`content_type`,
+`content_encoding`), `account`, `accounts` (name to external ids of the configured accounts) and `source`.
+An outcome has `facts` (fields that differ from their default, without provenance), `dead` (code and element) and
+`filtered` (reasons); a key without entries is left out.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from processors.normalise import Directory, Outcome, directory, normalise
+from schemas.facts import Fact, Leg
+from schemas.raw import Position, RawCallback
+from schemas.settings import Account
+
+HERE: Final = Path(__file__).parent
+INFLATE_CAP_BYTES: Final = 1024 * 1024
+
+_POSITION: Final = Position("calls.raw", 0, 7)
+_PROVENANCE: Final = frozenset(
+    {
+        "fact_id",
+        "content_digest",
+        "adapter_version",
+        "schema_version",
+        "received_at",
+        "request_id",
+        "raw_topic",
+        "raw_partition",
+        "raw_offset",
+        "raw_element",
+        "raw_sha256",
+    }
+)
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One request and the outcome that it must have."""
+
+    name: str
+    raw: RawCallback
+    accounts: Directory
+    expected: dict[str, Any]
+
+
+def vendor_folders() -> list[Path]:
+    """The folders that hold cases."""
+    return sorted(path for path in HERE.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+
+
+def all_cases() -> list[Case]:
+    """Every case of every vendor, sorted by name."""
+    return [load(path) for folder in vendor_folders() for path in requests_in(folder)]
+
+
+def requests_in(folder: Path) -> list[Path]:
+    """The request files of one vendor."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.endswith(".expected.json"))
+
+
+def load(path: Path) -> Case:
+    """Read a request and its outcome."""
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    body = base64.b64decode(asked["body_base64"]) if "body_base64" in asked else asked["body"].encode()
+    vendor = path.parent.name
+    accounts = asked.get("accounts", {})
+    raw = RawCallback(
+        vendor=vendor,
+        callback=path.name.partition("-")[0],
+        account=asked.get("account", ""),
+        received_at=datetime.fromisoformat(asked["received_at"]),
+        request_id="golden",
+        source=asked.get("source", "push"),
+        body=body,
+        **asked.get("headers", {}),
+    )
+    return Case(
+        name=f"{vendor}/{path.stem}",
+        raw=raw,
+        accounts=directory(
+            tuple(Account(vendor=vendor, name=name, external_ids=tuple(ids)) for name, ids in accounts.items())
+        ),
+        expected=json.loads(path.with_suffix(".expected.json").read_text(encoding="utf-8")),
+    )
+
+
+def run(raw: RawCallback, accounts: Directory | None = None) -> Outcome:
+    """Normalise one body."""
+    return normalise(raw, _POSITION, accounts or Directory(), INFLATE_CAP_BYTES)
+
+
+def shown(outcome: Outcome) -> dict[str, Any]:
+    """An outcome in the form that `.expected.json` has."""
+    parts = {
+        "facts": [shown_fact(fact) for fact in outcome.facts],
+        "dead": [{"code": letter.code, "element": letter.element} for letter in outcome.dead],
+        "filtered": list(outcome.filtered),
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def shown_fact(fact: Fact) -> dict[str, Any]:
+    """A fact's telling fields, as JSON has them."""
+    return {name: value for name, value in _telling(fact).items() if name not in _PROVENANCE}
+
+
+def _telling(struct: Fact | Leg) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for field in msgspec.structs.fields(struct):
+        value = getattr(struct, field.name)
+        if field.required or value != _default(field):
+            told[field.name] = _plain(value)
+    return told
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Leg):
+        return _telling(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Decimal):
+        return str(value)
+    return msgspec.to_builtins(value)
