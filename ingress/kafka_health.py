@@ -1,0 +1,42 @@
+"""Decides whether Kafka takes bodies now, from what the publisher saw; all times are seconds of one monotonic clock.
+
+An acknowledgement is the best news, a metadata answer the next best. Pure: it asks nobody and reads no clock.
+"""
+
+from typing import Final
+
+FRESH_S: Final = 1.0
+"""An acknowledgement this young outweighs a probe that failed: a busy event loop answers probes late."""
+STALLED_S: Final = 2.0
+"""Metadata may be fine while no write goes through (too few replicas): this long without any acknowledgement tells."""
+
+
+class KafkaHealth:
+    """What is known of Kafka; starts as "not yet asked"."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._trouble = f"Kafka at {address} was not reached yet"
+        self._acknowledged_at = float("-inf")
+
+    def answered(self, missing: tuple[str, ...]) -> None:
+        """A metadata request was answered; `missing` are the topics that it did not know."""
+        names = ", ".join(missing)
+        self._trouble = f"Kafka has no topic {names}: create it with `callweave topics`" if missing else ""
+
+    def silent(self) -> None:
+        """A metadata request was not answered in time."""
+        self._trouble = f"Kafka at {self._address} does not answer"
+
+    def acknowledged(self, now: float) -> None:
+        """A record was acknowledged."""
+        self._acknowledged_at = now
+
+    def trouble(self, now: float, oldest_waiting_since: float | None) -> str:
+        """Why Kafka would not take a body now, "" when it would; the argument is when the oldest record was handed over."""
+        quiet_s = now - self._acknowledged_at
+        if self._trouble and quiet_s > FRESH_S:
+            return self._trouble
+        if oldest_waiting_since is not None and min(quiet_s, now - oldest_waiting_since) > STALLED_S:
+            return f"Kafka at {self._address} answers but acknowledges nothing"
+        return ""

@@ -1,0 +1,159 @@
+"""Keeps one usable producer: connects when Kafka comes, asks every second whether it is still there, replaces a broken one.
+
+It must not know what is published.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ingress.kafka_health import KafkaHealth
+from schemas.settings import KafkaSettings
+
+PROBE_EVERY_S: Final = 1.0
+RETRY_EVERY_S: Final = 0.25
+"""Between attempts while Kafka is away, and between two replacements of a producer."""
+PROBE_LIMIT_S: Final = 1.0
+CONNECT_LIMIT_S: Final = 5.0
+REJOIN_LOOKS: Final = 40
+"""After so many unanswered probes a new producer asks the bootstrap address: the brokers may have moved."""
+RETIRE_LIMIT_S: Final = 60.0
+"""How long a replaced producer may finish what other partitions still wait for."""
+_HEADER_BYTES: Final = 64 * 1024
+
+_log = logging.getLogger("callweave.ingress.kafka")
+
+
+class KafkaLink:
+    """The current producer and the task that looks after it."""
+
+    def __init__(
+        self, kafka: KafkaSettings, *, topics: tuple[str, ...], max_value_bytes: int, health: KafkaHealth
+    ) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._max_request_bytes = max_value_bytes + _HEADER_BYTES
+        self._health = health
+        self._producer: AIOKafkaProducer | None = None
+        self._usable = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._retired: set[asyncio.Task[None]] = set()
+        self._told = ""
+        self._silent_looks = 0
+
+    async def start(self) -> None:
+        """Make one attempt, then go on in the background."""
+        await self._look()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Close everything within a bound."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await _close(producer, within_s=RETRY_EVERY_S)
+        for task in self._retired:
+            task.cancel()
+        await asyncio.gather(*self._retired, return_exceptions=True)
+
+    async def producer(self) -> AIOKafkaProducer:
+        """The usable producer; waits while there is none."""
+        while self._producer is None:
+            await self._usable.wait()
+        return self._producer
+
+    def replace(self, broken: AIOKafkaProducer, reason: Exception) -> None:
+        """Take `broken` out of use; what it still holds for other partitions gets its time."""
+        if self._producer is not broken:
+            return  # another record already reported it
+        _log.warning("replacing the Kafka producer: %s", type(reason).__name__)
+        self._producer = None
+        self._usable.clear()
+        task = asyncio.create_task(_close(broken, within_s=RETIRE_LIMIT_S))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+        self._wake.set()
+
+    async def _keep(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_EVERY_S if not self._told else RETRY_EVERY_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            await self._look()
+
+    async def _look(self) -> None:
+        """Connect or probe once, and tell the health what was seen."""
+        try:
+            missing = await (self._probe(self._producer) if self._producer else self._connect())
+        except Exception as exc:  # noqa: BLE001  # nothing may end the one task that finds Kafka again
+            if not isinstance(exc, (KafkaError, OSError, TimeoutError)):
+                _log.error("looking for Kafka failed in an unknown way", exc_info=exc)
+            self._health.silent()
+            self._tell("Kafka does not answer")
+            self._silent_looks += 1
+            if self._producer and self._silent_looks % REJOIN_LOOKS == 0:
+                self.replace(self._producer, exc)
+        else:
+            self._silent_looks = 0
+            self._health.answered(missing)
+            self._tell(f"Kafka has no topic {', '.join(missing)}" if missing else "")
+
+    async def _connect(self) -> tuple[str, ...]:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._kafka.bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            compression_type=None if self._kafka.compression == "none" else self._kafka.compression,
+            linger_ms=self._kafka.linger_ms,
+            request_timeout_ms=self._kafka.request_timeout_ms,
+            max_request_size=self._max_request_bytes,
+        )
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                await producer.start()
+                missing = await self._probe(producer)
+        except BaseException:
+            await _close(producer, within_s=RETRY_EVERY_S)
+            raise
+        self._producer = producer
+        self._usable.set()
+        return missing
+
+    async def _probe(self, producer: AIOKafkaProducer) -> tuple[str, ...]:
+        """The topics that Kafka does not know; raises when it does not answer."""
+        # The client follows no topic by name, so this asks for all: naming a missing one would create it on a broker with
+        # auto.create.topics.enable, with the wrong number of partitions.
+        async with asyncio.timeout(PROBE_LIMIT_S):
+            if not await producer.client.force_metadata_update():
+                raise ConnectionError("no broker answered a metadata request")
+        return tuple(topic for topic in self._topics if not producer.client.cluster.partitions_for_topic(topic))
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._told:
+            _log.log(logging.ERROR if trouble else logging.INFO, "%s", trouble or "Kafka takes records")
+            self._told = trouble
+
+
+async def _close(producer: AIOKafkaProducer, *, within_s: float) -> None:
+    """Flush and close a producer; past the bound cut its connections and end its tasks."""
+    with contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(within_s):
+            await producer.stop()
+            return
+    sender = producer._sender.sender_task  # noqa: SLF001  # `stop` has no bound of its own: an unreachable broker holds it for ever
+    if sender is not None:
+        # The first cancel only asks it to finish what it sends, the second ends it.
+        for _ in range(2):
+            sender.cancel()
+            await asyncio.wait({sender}, timeout=RETRY_EVERY_S)
+    with contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(RETRY_EVERY_S):
+            await producer.client.close()

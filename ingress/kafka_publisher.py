@@ -1,0 +1,176 @@
+"""Publishes to Kafka through one idempotent producer, with a deadline, a bound on memory and a health that are ours.
+
+aiokafka repeats an unacknowledged batch without end and waits for metadata inside `send`; neither suits a vendor that hangs
+up after some hundred milliseconds. So: a record is given up at the deadline (it may still arrive: then it is a duplicate),
+new ones are refused at once while Kafka is known to be away, and the bytes of a record given up count until Kafka has
+acknowledged it. It must not know HTTP or vendors.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from ingress.in_flight import InFlight
+from ingress.kafka_health import KafkaHealth
+from ingress.kafka_link import KafkaLink
+from ingress.publisher import Headers
+from schemas.errors import Unavailable
+from schemas.settings import KafkaSettings
+from schemas.topics import RAW
+
+WINDOW_BYTES: Final = 32 * 1024 * 1024
+_RECORD_BYTES: Final = 512
+"""About what a record costs beside its value and headers."""
+_TRIES: Final = 3
+"""A record whose producer had to be replaced goes to the next one, this often."""
+_NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+"""Failures that another producer would have as well, and that leave no hole in this one's sequence."""
+
+_log = logging.getLogger("callweave.ingress.kafka")
+
+
+class KafkaPublisher:
+    """A `Publisher` over Kafka; use it as an async context manager."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *,
+        deadline_s: float,
+        max_buffer_bytes: int,
+        max_value_bytes: int,
+        topics: tuple[str, ...] = (RAW.name,),
+        stop_s: float = 5.0,
+    ) -> None:
+        """`topics` must exist before it is ready; `stop_s` bounds how long `stop` waits for acknowledgements."""
+        self._deadline_s = deadline_s
+        self._max_value_bytes = max_value_bytes
+        self._stop_s = stop_s
+        self._health = KafkaHealth(kafka.bootstrap)
+        self._link = KafkaLink(kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health)
+        self._flow = InFlight(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
+        self._handed: dict[asyncio.Future[object], float] = {}
+
+    async def start(self) -> None:
+        """Connect, but start without Kafka as well: it is then not ready until Kafka is there."""
+        await self._link.start()
+
+    async def stop(self) -> None:
+        """Wait a bounded time for what is still unacknowledged, then close."""
+        if self._handed:
+            await asyncio.wait(tuple(self._handed), timeout=self._stop_s)
+        if self._handed:
+            _log.warning(
+                "stopped with records unacknowledged, nobody was told that they are safe: %d", len(self._handed)
+            )
+        await self._link.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that Kafka has not acknowledged yet."""
+        return self._flow.waiting_bytes
+
+    def ready(self) -> bool:
+        """Whether Kafka takes bodies now, as far as the last second or two showed."""
+        return not self.why_not()
+
+    def why_not(self) -> str:
+        """What keeps it from being ready."""
+        return self._health.trouble(_now(), next(iter(self._handed.values()), None))
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        """Return after Kafka's acknowledgement; see `Publisher.publish`."""
+        if trouble := self.why_not():
+            raise Unavailable(trouble, code="kafka")
+        if len(value) > self._max_value_bytes:
+            raise _oversize(len(value))
+        record = _Record(topic=topic, key=key, value=value, headers=headers)
+        self._flow.admit(record.size)
+        tries: list[asyncio.Future[object]] = []
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                await self._publish(record, tries)
+        except TimeoutError as exc:
+            raise Unavailable(f"Kafka did not acknowledge within {self._deadline_s:g} s", code="timeout") from exc
+        finally:
+            if tries and not tries[-1].done():
+                tries[-1].add_done_callback(lambda _: self._flow.release(record.size))
+            else:
+                self._flow.release(record.size)
+
+    async def _publish(self, record: "_Record", tries: list[asyncio.Future[object]]) -> None:
+        while True:
+            producer = await self._link.producer()
+            try:
+                tries.append(await self._hand_over(producer, record))
+                await asyncio.shield(tries[-1])
+            except _NOT_THE_PRODUCER as exc:
+                raise Unavailable(f"Kafka does not take the record: {type(exc).__name__}", code="kafka") from exc
+            except KafkaError as exc:
+                # The failed batch had used up sequence numbers: after this hole the broker refuses the partition's batches
+                # (OutOfOrderSequenceNumber) for as long as this producer lives (aio-libs/aiokafka#1017).
+                self._link.replace(producer, exc)
+                if isinstance(exc, MessageSizeTooLargeError):
+                    raise _oversize(len(record.value)) from exc
+                if len(tries) >= _TRIES:
+                    raise Unavailable(f"Kafka refuses the record: {type(exc).__name__}", code="kafka") from exc
+            else:
+                return
+
+    async def _hand_over(self, producer: AIOKafkaProducer, record: "_Record") -> "asyncio.Future[object]":
+        await self._flow.hand_over(record.size)
+        try:
+            future: asyncio.Future[object] = await producer.send(
+                record.topic, record.value, key=record.key, headers=record.headers
+            )
+        except BaseException:
+            self._flow.take_back(record.size)
+            raise
+        self._handed[future] = _now()
+        future.add_done_callback(lambda done: self._settle(done, record.size))
+        return future
+
+    def _settle(self, future: asyncio.Future[object], size: int) -> None:
+        del self._handed[future]
+        self._flow.take_back(size)
+        with contextlib.suppress(asyncio.CancelledError):
+            if future.exception() is None:
+                self._health.acknowledged(_now())
+
+
+class _Record:
+    """One body on its way, and about what it costs in memory and on the wire."""
+
+    __slots__ = ("headers", "key", "size", "topic", "value")
+
+    def __init__(self, *, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = headers
+        self.size = _RECORD_BYTES + len(key) + len(value) + sum(len(name) + len(text) for name, text in headers)
+
+
+def _oversize(size: int) -> Unavailable:
+    return Unavailable(f"a record of {size} bytes is larger than Kafka takes", code="oversize")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
