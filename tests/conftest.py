@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
 
 
@@ -28,3 +29,14 @@ async def kafka(scratch: Path) -> AsyncIterator[str]:
         return
     async with KafkaServer(scratch / "kafka") as server:
         yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+async def clickhouse_url(scratch: Path) -> AsyncIterator[str]:
+    """The address of a ClickHouse; tests make their databases' names unique. CALLWEAVE_TEST_CLICKHOUSE_URL names another one."""
+    given = os.environ.get("CALLWEAVE_TEST_CLICKHOUSE_URL")
+    if given:
+        yield given
+        return
+    async with ClickHouseServer(scratch / "clickhouse") as server:
+        yield server.url
