@@ -30,6 +30,8 @@ class NormaliseStage:
         self._accounts = accounts
         self._inflate_cap_bytes = inflate_cap_bytes
         self._metrics = metrics
+        self.facts = 0
+        self.dead = 0
 
     async def step(self, slice_: Slice) -> None:
         """Map every body of the slice; returns when all that came of it is durable."""
@@ -70,6 +72,8 @@ class NormaliseStage:
         ):
             if number:
                 self._metrics.add("callweave_normalise_elements_total", vendor, name, by=number)
+        self.facts += len(outcome.facts)
+        self.dead += len(outcome.dead)
         for letter in outcome.dead:
             self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
 

@@ -67,7 +67,7 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
     user: str = "default"
     password: Secret = Secret()
-    database: str = "calls"
+    database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
     cluster: str = ""
     """Name of a cluster: tables become Replicated and DDL runs ON CLUSTER."""
     insert_timeout_s: Positive = 25.0
@@ -145,6 +145,8 @@ class PollSettings(_Section, frozen=True, kw_only=True):
     accounts: tuple[PollAccount, ...] = ()
     timeout_s: Positive = 20.0
     inflate_cap_bytes: Count = 64 * 1024 * 1024
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
 
 
 class JoinSettings(_Section, frozen=True, kw_only=True):
@@ -204,8 +206,10 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     kafka_port: Port = 9092
     kafka_heap_mb: Count = 384
     clickhouse_port: Port = 8123
+    workers: Count = 1
+    """Processes that normalise and join; one a core at the most."""
     metrics_base_port: Port = 9640
-    """`up` gives the processors and the sink this port and the ones after it."""
+    """`up` gives the sink, the poller and the workers this port and the ones after it."""
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -82,6 +82,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """Map one element; raises `Undecodable` (`no_id`, `field`, `wrong_kind`, `shape`)."""
     form_fields: tuple[str, ...] = ("cdr", "data")
     """Form parameters that may hold the JSON."""
+    example: bytes = b""
+    """One body as the vendor's document prints it: what people are shown to try with."""
     documented: Mapping[str, tuple[str, ...]] = {}
     """Per payload kind the fields of the vendor's document, for the completeness test."""
 

@@ -1,0 +1,40 @@
+# The everyday commands. Everything is installed into .venv from hash-pinned locks; nothing outside it is touched.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell command -v $(p) 2>/dev/null)))
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: run test lint types bench lock clean help
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+.venv/.ready: deploy/requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: install it, or make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: .venv/.ready ## Run everything on this machine (ARGS="--no-simulator" waits for real vendors)
+	@$(BIN)/callweave up $(ARGS)
+
+test: .venv/.ready ## Run the whole test suite, on a real Kafka and the real ClickHouse engine
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ready ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.ready ## Check types
+	$(BIN)/mypy
+
+bench: .venv/.ready ## Measure each stage alone and the whole way; prints a table
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: .venv/.ready ## Write the locks anew
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o deploy/requirements-dev.txt
+
+clean: ## Remove the environment and what `make run` stored here
+	rm -rf .venv .callweave build dist

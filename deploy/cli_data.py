@@ -1,0 +1,127 @@
+"""The commands on what is stored: tables, topics, replays, dead letters."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+import click
+
+from deploy.command import Options, pass_options, plainly
+from deploy.runtime import resolved
+
+_TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
+
+
+@click.command()
+@pass_options
+@plainly
+def migrate(options: Options) -> None:
+    """Create or update the tables and views in ClickHouse."""
+    from deploy.tables import migrate_tables  # noqa: PLC0415 - each command loads only its own part
+
+    applied = asyncio.run(migrate_tables(resolved(options.settings())))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: all migrations are applied")
+
+
+@click.command()
+@click.option("--create", is_flag=True, help="Create the missing ones.")
+@pass_options
+@plainly
+def topics(options: Options, create: bool) -> None:  # noqa: FBT001 - click passes it so
+    """Show the topics and how they differ from their contract; exit code 1 when they do."""
+    from deploy.topics import create_topics, differences  # noqa: PLC0415
+    from schemas.topics import TOPICS  # noqa: PLC0415
+
+    kafka = resolved(options.settings()).kafka
+    if create:
+        made = asyncio.run(create_topics(kafka))
+        click.echo("\n".join(f"created {name}" for name in made) or "nothing to create")
+    for topic in TOPICS:
+        click.echo(f"{topic.name:24} {topic.cleanup:8} {topic.value}  (key: {topic.key})")
+    found = asyncio.run(differences(kafka))
+    for sentence in found:
+        click.echo(sentence, err=True)
+    if found:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--since", type=_TIME, required=True, help="UTC time of the first raw record.")
+@click.option("--until", type=_TIME, help="UTC time after the last one; else now.")
+@click.option("--vendor", default="", help="Only this vendor's.")
+@pass_options
+@plainly
+def replay(options: Options, since: datetime, until: datetime | None, vendor: str) -> None:
+    """Normalise a stretch of calls.raw again, with this release's vendor pages.
+
+    What comes out the same is told again in its current version; what a mended page reads better becomes a new version.
+    Nothing is counted twice: the identity and the position of each item are those of its raw record.
+    """
+    from processors.replay import replay as run  # noqa: PLC0415
+
+    settings = resolved(options.settings())
+    last = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
+    done = asyncio.run(run(settings, since.replace(tzinfo=UTC), last, vendor))
+    click.echo(f"{done.bodies} bodies, {done.facts} facts, {done.dead} dead letters")
+
+
+@click.group()
+def dead() -> None:
+    """Look at what could not be used, and send it again after a fix."""
+
+
+def _filters(command):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a click decorator
+    for option in (
+        click.option("--vendor", default=""),
+        click.option("--code", default="", help="As in schemas/errors.py: json, no_id, field ..."),
+        click.option("--stage", default=""),
+        click.option("--since", type=_TIME, help="UTC."),
+        click.option("--limit", default=100, show_default=True),
+        click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too."),
+    ):
+        command = option(command)
+    return command
+
+
+@dead.command("list")
+@_filters
+@pass_options
+@plainly
+def list_(options: Options, **filters: object) -> None:
+    """One line a letter: its id, when, stage, code, vendor, what is wrong."""
+    from deploy.letters import listed  # noqa: PLC0415
+
+    for letter in asyncio.run(listed(resolved(options.settings()), **filters)):  # type: ignore[arg-type]  # click's options
+        click.echo(letter.line())
+
+
+@dead.command()
+@click.argument("letter_id")
+@click.option("--raw", is_flag=True, help="Only the original bytes, to stdout.")
+@pass_options
+@plainly
+def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 - click passes it so
+    """One letter whole; LETTER_ID as `dead list` prints it."""
+    from deploy.letters import one  # noqa: PLC0415
+
+    letter = asyncio.run(one(resolved(options.settings()), letter_id))
+    if raw:
+        click.get_binary_stream("stdout").write(letter.original)
+        return
+    click.echo(json.dumps(letter.plain(), indent=2, ensure_ascii=False, default=str))
+
+
+@dead.command("replay")
+@click.argument("letter_ids", nargs=-1)
+@_filters
+@pass_options
+@plainly
+def replay_(options: Options, letter_ids: tuple[str, ...], **filters: object) -> None:
+    """Send letters through the front again, each body once, and mark them resolved.
+
+    Name letters, or choose them by options. A body that is still unreadable ends as a new letter.
+    """
+    from deploy.letters import replayed  # noqa: PLC0415
+
+    sent, letters = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))  # type: ignore[arg-type]  # click's options
+    click.echo(f"{sent} bodies sent again for {letters} letters")

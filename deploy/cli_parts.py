@@ -1,0 +1,68 @@
+"""The commands that run one part: ingress, poll, process, sink."""
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from deploy.command import Options, pass_options, plainly
+from deploy.runtime import Part, resolved, run_part
+from schemas.settings import Settings
+
+
+def _run(options: Options, part: Part, *, metrics_port: Callable[[Settings], int] = lambda _settings: 0) -> None:
+    settings = resolved(options.settings())
+    sys.exit(run_part(part, settings, metrics_port=metrics_port(settings)))
+
+
+@click.command()
+@pass_options
+@plainly
+def ingress(options: Options) -> None:
+    """Receive vendors' pushes and publish them to calls.raw.
+
+    A vendor gets its success answer only when Kafka has the body on all in-sync replicas. SIGTERM drains.
+    """
+    from ingress.workers import serve  # noqa: PLC0415 - each command loads only its own part
+
+    settings = resolved(options.settings())
+    sys.exit(serve(settings))
+
+
+@click.command()
+@pass_options
+@plainly
+def poll(options: Options) -> None:
+    """Pull records from vendors that do not push, and publish their pages to calls.raw.
+
+    What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
+    """
+    from ingress.poll import run  # noqa: PLC0415
+
+    _run(options, run, metrics_port=lambda settings: settings.poll.metrics_port)
+
+
+@click.command()
+@pass_options
+@plainly
+def process(options: Options) -> None:
+    """Normalise and join: calls.raw to calls.facts to calls.normalized and calls.timelines.
+
+    Run as many as there are cores or machines, up to the number of partitions.
+    """
+    from deploy.registered import process_part  # noqa: PLC0415
+
+    _run(options, process_part, metrics_port=lambda settings: settings.process.metrics_port)
+
+
+@click.command()
+@pass_options
+@plainly
+def sink(options: Options) -> None:
+    """Batch calls.normalized, calls.timelines and calls.dead into ClickHouse.
+
+    While ClickHouse is away it waits; offsets move only after the inserts are acknowledged.
+    """
+    from deploy.registered import sink_part  # noqa: PLC0415
+
+    _run(options, sink_part, metrics_port=lambda settings: settings.sink.metrics_port)

@@ -1,0 +1,19 @@
+"""The parts that write or read Avro, with the ids of the configured schema registry."""
+
+import asyncio
+
+from deploy.registry import codecs_from
+from processors.run import run as run_process
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from sinks.worker import run as run_sink
+
+
+async def process_part(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
+    """Run the worker that normalises and joins."""
+    await run_process(settings, stop, metrics, await codecs_from(settings.schema_registry))
+
+
+async def sink_part(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
+    """Run the sink."""
+    await run_sink(settings, stop, metrics, await codecs_from(settings.schema_registry))

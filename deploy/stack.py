@@ -1,0 +1,169 @@
+"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up in order and down in reverse.
+
+What has an address in the settings is used as it is; only what has none is embedded.
+"""
+
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.kafka import KafkaServer
+from deploy.parts import PartSpec, SupervisedPart
+from deploy.ports import require_free
+from deploy.runtime import resolved
+from deploy.tables import migrate_tables
+from deploy.topics import create_topics
+from deploy.waiting import until_answers
+from schemas.errors import SetupError
+from schemas.settings import PollAccount, Settings
+
+log: Final = logging.getLogger(__name__)
+
+Progress = Callable[[str, float | None], None]
+"""A sentence on what is being done, and how far it is (0 to 1) where that is known."""
+
+_READY_S: Final = 60.0
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """A running stack."""
+
+    settings: Settings
+    """With every address known."""
+    parts: tuple[SupervisedPart, ...]
+    kafka: KafkaServer | None
+    clickhouse: ClickHouseServer | None
+    metrics: Mapping[str, str]
+    """Part name to the address of its metrics."""
+
+    @property
+    def ingress_url(self) -> str:
+        """Where vendors push to."""
+        return f"http://{self.settings.ingress.host}:{self.settings.ingress.port}"
+
+    def pids(self) -> dict[str, int]:
+        """Every running process of the stack."""
+        embedded = {"kafka": self.kafka, "clickhouse": self.clickhouse}
+        return {
+            **{name: server.pid for name, server in embedded.items() if server},
+            **{part.spec.name: part.pid for part in self.parts if part.pid},
+        }
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    settings: Settings,
+    progress: Progress,
+    *,
+    config: Path | None = None,
+    poll_also: tuple[PollAccount, ...] = (),
+) -> AsyncIterator[Stack]:
+    """Bring all of it up, and down again at the end; raises `SetupError` or `Unavailable` with what to do."""
+    data_dir = _data_dir(settings)
+    polled = (*settings.poll.accounts, *poll_also)
+    settings = msgspec.structs.replace(settings, poll=msgspec.structs.replace(settings.poll, accounts=polled))
+    require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
+    async with contextlib.AsyncExitStack() as down:
+        kafka = clickhouse = None
+        if not settings.kafka.bootstrap:
+            kafka = await _up(down, _kafka(settings, data_dir, progress))
+        if not settings.clickhouse.url:
+            progress("ClickHouse: starting", None)
+            clickhouse = await _up(
+                down, ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
+            )
+        settings = resolved(settings)
+        progress("topics", None)
+        await create_topics(settings.kafka)
+        progress("tables", None)
+        await migrate_tables(settings)
+        specs, metrics = part_specs(settings, config)
+        parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
+        # Down in the order of the flow: no more input first, then what is in hand drains through.
+        for part in reversed(parts):
+            down.push_async_callback(part.stop)
+        for part in parts:
+            progress(f"{part.spec.name}: starting", None)
+            await part.start()
+        stack = Stack(settings=settings, parts=parts, kafka=kafka, clickhouse=clickhouse, metrics=metrics)
+        await _until_ready(stack, progress)
+        yield stack
+        progress("stopping", None)
+
+
+def _data_dir(settings: Settings) -> Path:
+    data_dir = Path(settings.embedded.data_dir).absolute()
+    try:
+        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SetupError(
+            f"{data_dir}: {exc.strerror}", code="data_dir", advice="Set embedded.data_dir to a place you may write to."
+        ) from exc
+    return data_dir
+
+
+def _kafka(settings: Settings, data_dir: Path, progress: Progress) -> KafkaServer:
+    embedded = settings.embedded
+    return KafkaServer(
+        data_dir / "kafka",
+        port=embedded.kafka_port,
+        heap=f"{embedded.kafka_heap_mb}m",
+        cache_dir=Path(embedded.cache_dir) if embedded.cache_dir else None,
+        progress=lambda stage, fraction: progress(f"Kafka: {stage}", fraction),
+    )
+
+
+async def _up(down: contextlib.AsyncExitStack, server: KafkaServer | ClickHouseServer) -> Any:
+    await server.start()
+    down.push_async_callback(server.stop)
+    return server
+
+
+def part_specs(settings: Settings, config: Path | None) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
+    """The parts to run in the order of the flow, and where each publishes its metrics."""
+    addresses = {
+        "CALLWEAVE_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+        "CALLWEAVE_CLICKHOUSE__URL": settings.clickhouse.url,
+    }
+    base = settings.embedded.metrics_base_port
+    before = ("--config", str(config)) if config else ()
+    specs = [PartSpec(name="ingress", arguments=(*before, "ingress"), env=addresses)]
+    metrics = {"ingress": f"http://{settings.ingress.host}:{settings.ingress.port}/metrics"}
+
+    def add(name: str, command: str, section: str, port: int, **env: str) -> None:
+        metrics[name] = f"http://127.0.0.1:{port}/metrics"
+        own = {f"CALLWEAVE_{section}__METRICS_PORT": str(port), **env}
+        specs.append(PartSpec(name=name, arguments=(*before, command), env={**addresses, **own}))
+
+    if settings.poll.accounts:
+        accounts = json.dumps(msgspec.to_builtins(settings.poll.accounts))
+        add("poll", "poll", "POLL", base + 1, CALLWEAVE_POLL__ACCOUNTS=accounts)
+    for number in range(settings.embedded.workers):
+        add(
+            f"process-{number + 1}",
+            "process",
+            "PROCESS",
+            base + 2 + number,
+            CALLWEAVE_PROCESS__INSTANCE=f"up-{number + 1}",
+        )
+    add("sink", "sink", "SINK", base, CALLWEAVE_SINK__INSTANCE="up")
+    return tuple(specs), metrics
+
+
+async def _until_ready(stack: Stack, progress: Progress) -> None:
+    addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
+    for part in stack.parts:
+        progress(f"{part.spec.name}: getting ready", None)
+        if not await until_answers(addresses[part.spec.name], _READY_S, lambda part=part: part.given_up):
+            raise SetupError(
+                f"{part.spec.name} is not ready after {_READY_S:.0f} s (restarts: {part.restarts}, last exit: {part.last_exit})\n"
+                f"{part.last_words()}",
+                code="part",
+                advice=f"Its log is {part.log_file}.",
+            )

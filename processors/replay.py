@@ -1,0 +1,105 @@
+"""Normalise a stretch of `calls.raw` again and publish what comes of it, while the workers run.
+
+Each fact keeps the position of its raw record, so the joiner tells a repetition from a duplicate and a mended reading from
+a correction.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Final
+
+import aiokafka
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from processors.normalise import directory
+from processors.normalise_stage import NormaliseStage
+from processors.run import outbox
+from processors.slices import Slice, cut
+from schemas.codec import Codecs
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from schemas.topics import MAX_MESSAGE_BYTES, RAW
+
+_SLICE_RECORDS: Final = 500
+_IDLE_MS: Final = 1000
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was normalised again."""
+
+    bodies: int
+    facts: int
+    dead: int
+
+
+async def replay(
+    settings: Settings, since: datetime, until: datetime, vendor: str, codecs: Codecs | None = None
+) -> Replayed:
+    """Normalise every raw record appended from `since` up to `until`, of one vendor or of all (""); raises `Unavailable`."""
+    metrics = Registry()
+    bodies = 0
+    async with (
+        _reader(settings.kafka.bootstrap) as consumer,
+        outbox(settings.kafka, settings.process.publish_timeout_s) as out,
+    ):
+        accounts = directory(settings.accounts)
+        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.process.inflate_cap_bytes, metrics)
+        for number in range(settings.kafka.partitions):
+            place = TopicPartition(RAW.name, number)
+            consumer.assign([place])
+            first, end = await _stretch(consumer, place, since, until)
+            async with contextlib.aclosing(_slices(consumer, place, first, end)) as slices:
+                async for slice_ in slices:
+                    chosen = _of_vendor(slice_, vendor)
+                    bodies += len(chosen.records)
+                    await stage.step(chosen)
+    return Replayed(bodies=bodies, facts=stage.facts, dead=stage.dead)
+
+
+@contextlib.asynccontextmanager
+async def _reader(bootstrap: str) -> AsyncIterator[Any]:
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="callweave-replay",
+        group_id=None,
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
+    )
+    try:
+        await consumer.start()
+    except KafkaError as exc:
+        raise Unavailable(f"Kafka at {bootstrap} does not answer: {type(exc).__name__}") from exc
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _stretch(consumer: Any, place: TopicPartition, since: datetime, until: datetime) -> tuple[int, int]:
+    """The first offset of the stretch and the one after its last."""
+    end = (await consumer.end_offsets([place]))[place]
+    bounds = []
+    for at in (since, until):
+        found = (await consumer.offsets_for_times({place: int(at.timestamp() * 1000)}))[place]
+        bounds.append(found.offset if found else end)
+    return bounds[0], bounds[1]
+
+
+async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncIterator[Slice]:
+    consumer.seek(place, first)
+    while first < end and await consumer.position(place) < end:
+        for records in (await consumer.getmany(place, timeout_ms=_IDLE_MS, max_records=_SLICE_RECORDS)).values():
+            inside = [record for record in records if record.offset < end]
+            for slice_ in cut(place.topic, place.partition, inside, _SLICE_RECORDS):
+                yield slice_
+
+
+def _of_vendor(slice_: Slice, vendor: str) -> Slice:
+    if not vendor:
+        return slice_
+    wanted = ("vendor", vendor.encode())
+    return msgspec.structs.replace(slice_, records=tuple(r for r in slice_.records if wanted in r.headers))
