@@ -130,7 +130,8 @@ class Outbox:
             topic, key = message.topic, message.key
             if (partition := message.partition) is None:
                 partition = next(self._turns) % sizes[topic] if key is None else partition_of(key, sizes[topic])
-            record = {"timestamp": message.timestamp_ms, "key": key, "value": message.value, "headers": message.headers}
+            headers = list(message.headers)  # aiokafka takes nothing but a list
+            record = {"timestamp": message.timestamp_ms, "key": key, "value": message.value, "headers": headers}
             batch = filling.get((topic, partition))
             if batch is None or batch.append(**record) is None:
                 batch = filling[topic, partition] = self._producer.create_batch()

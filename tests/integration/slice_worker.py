@@ -1,0 +1,49 @@
+"""A worker process for the tests: notes every slice it finished in a file, as a stand-in for durable outputs."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from processors.fetching import ReaderSettings
+from processors.lanes import attach
+from processors.slices import Slice
+from processors.worker import make_app, run_app
+
+
+async def main(
+    *, bootstrap: str, topic: str, group: str, notes: str, pause_ms: float, slice_records: int, fail_at: int
+) -> None:
+    """Work on `topic` until a signal, or until the step fails at offset `fail_at` of any partition."""
+    file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(**what: Any) -> None:
+        os.write(file, (json.dumps({"pid": os.getpid(), **what}) + "\n").encode())
+
+    async def step(slice_: Slice) -> None:
+        if slice_.first_offset <= fail_at < slice_.next_offset:
+            raise RuntimeError("the record nobody can work on")
+        await asyncio.sleep(pause_ms / 1000)
+        note(partition=slice_.partition, first=slice_.first_offset, next=slice_.next_offset, tenure=slice_.tenure)
+
+    app = make_app(group, bootstrap, reader=ReaderSettings(slice_records=slice_records), commit_interval_s=0.3)
+    attach(app, topic, step)
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]  # faust has no usable types
+    async def assigned(_: Any, assigned: Any, **__: Any) -> None:
+        note(generation=app.consumer_generation_id, assigned=sorted(tp.partition for tp in assigned))
+
+    await run_app(app)
+    note(stopped=True)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(
+        filename=f"{Path(sys.argv[2])}",
+        level=logging.INFO,
+        format="%(process)d %(asctime)s %(name)s %(levelname)s %(message)s",
+    )
+    asyncio.run(main(**json.loads(sys.argv[1])))

@@ -1,0 +1,134 @@
+"""The publish barrier against a real broker: back means durable, and anything less is an error."""
+
+import asyncio
+import uuid
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from processors.publish import Message, Outbox, Oversize
+from processors.restore import restore
+from schemas.errors import Unavailable
+
+PARTITIONS = 4
+
+
+@pytest.fixture
+async def topic(kafka: str) -> str:
+    name = f"t-{uuid.uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])
+    await admin.close()
+    return name
+
+
+async def ends(bootstrap: str, topic: str) -> int:
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        offsets = await consumer.end_offsets([TopicPartition(topic, p) for p in range(PARTITIONS)])
+    return sum(offsets.values())
+
+
+async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+    return {
+        partition: [(r.key, r.value) async for slice_ in restore(bootstrap, topic, partition) for r in slice_.records]
+        for partition in range(PARTITIONS)
+    }
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "lz4"])
+async def test_everything_is_on_the_topic_when_publish_returns(kafka: str, topic: str, compression: str | None) -> None:
+    messages = [
+        Message(topic=topic, key=b"call-%d" % n, value=b"v" * n, headers=(("n", b"%d" % n),)) for n in range(1000)
+    ]
+    async with Outbox(kafka, compression=compression) as outbox:
+        await outbox.publish(messages)
+
+        assert await ends(kafka, topic) == 1000
+
+
+async def test_a_key_goes_where_aiokafka_sends_it_and_keeps_its_order(kafka: str, topic: str) -> None:
+    """Also over several calls, and where a batch is too small for all: 3 MB of one key."""
+    async with Outbox(kafka) as outbox:
+        for turn in range(3):
+            await outbox.publish(
+                [Message(topic=topic, key=b"one call", value=bytes([turn, n]) * 50_000) for n in range(10)]
+            )
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        place = (await producer.send_and_wait(topic, b"last", key=b"one call")).partition
+
+    found = [value[:2] if value else value for _, value in (await read(kafka, topic))[place]]
+    assert found == [bytes([turn, n]) for turn in range(3) for n in range(10)] + [b"la"]
+
+
+async def test_a_given_partition_wins_and_no_key_is_spread(kafka: str, topic: str) -> None:
+    async with Outbox(kafka) as outbox:
+        await outbox.publish([Message(topic=topic, key=b"k", value=b"pinned", partition=2)] * 3)
+        await outbox.publish([Message(topic=topic, key=None, value=b"spread") for _ in range(PARTITIONS)])
+
+    found = await read(kafka, topic)
+    assert found[2].count((b"k", b"pinned")) == 3
+    assert all((None, b"spread") in records for records in found.values())
+
+
+async def test_deletions_are_restored_as_such(kafka: str, topic: str) -> None:
+    async with Outbox(kafka) as outbox:
+        await outbox.publish([Message(topic=topic, key=b"k", value=value, partition=0) for value in (b"state", None)])
+
+    assert (await read(kafka, topic))[0] == [(b"k", b"state"), (b"k", None)]
+
+
+async def test_an_oversize_message_is_refused_before_anything_is_sent(kafka: str, topic: str) -> None:
+    big = Message(topic=topic, key=b"k", value=b"v" * 1_000_000)
+    async with Outbox(kafka) as outbox:
+        with pytest.raises(Oversize, match="1000101 bytes, the limit is 1000000") as refused:
+            await outbox.publish([Message(topic=topic, key=b"k", value=b"v"), big])
+
+    assert refused.value.message is big
+    assert await ends(kafka, topic) == 0
+
+
+async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> None:
+    async with Outbox(kafka, compression=None) as outbox:
+        message = Message(topic=topic, key=b"k", value=b"v" * 999_899)
+        assert message.size_bytes == 1_000_000
+        await outbox.publish([message])
+
+    assert await ends(kafka, topic) == 1
+
+
+async def test_what_the_broker_refuses_is_unavailable(kafka: str, topic: str) -> None:
+    """A limit of ours above the broker's: the broker's refusal of one batch fails the whole call."""
+    async with Outbox(kafka, compression=None, max_message_bytes=3_000_000) as outbox:
+        with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
+            await outbox.publish(
+                [
+                    Message(topic=topic, key=b"k", value=b"v" * 2_000_000, partition=0),
+                    Message(topic=topic, key=b"k", value=b"v", partition=1),
+                ]
+            )
+
+
+async def test_an_unknown_topic_is_unavailable(kafka: str) -> None:
+    async with Outbox(kafka, deadline_s=1) as outbox:
+        with pytest.raises(Unavailable):
+            await outbox.publish([Message(topic=f"t-{uuid.uuid4().hex}", key=b"k", value=b"v")])
+
+
+async def test_nothing_to_publish_is_done_at_once(kafka: str) -> None:
+    async with Outbox(kafka) as outbox:
+        await outbox.publish([])
+
+
+async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
+    """Lanes publish at the same time through one producer; every call waits for its own messages only."""
+    async with Outbox(kafka) as outbox:
+        await asyncio.gather(
+            *(
+                outbox.publish([Message(topic=topic, key=b"%d-%d" % (c, n), value=b"v") for n in range(100)])
+                for c in range(20)
+            )
+        )
+
+        assert await ends(kafka, topic) == 2000

@@ -1,0 +1,302 @@
+"""Slices against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from processors.fatal import EXIT_FATAL
+from processors.fetching import ReaderSettings
+from processors.lanes import attach
+from processors.publish import Message, Outbox
+from processors.slices import Slice
+from processors.worker import make_app, run_app
+
+PARTITIONS = 6
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("slice_worker.py")
+
+
+@asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def filled_topic(bootstrap: str, per_partition: int) -> str:
+    """Return a new topic with records that carry their own place."""
+    topic = f"t-{uuid.uuid4().hex}"
+    async with admin(bootstrap) as client:
+        await client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])
+    await fill(bootstrap, topic, range(per_partition))
+    return topic
+
+
+async def fill(bootstrap: str, topic: str, offsets: Iterable[int]) -> None:
+    async with Outbox(bootstrap) as outbox:
+        await outbox.publish(
+            [
+                Message(topic=topic, key=b"%d" % n, value=b"%d/%d" % (p, n), headers=(("n", b"%d" % n),), partition=p)
+                for n in offsets
+                for p in range(PARTITIONS)
+            ]
+        )
+
+
+async def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    async with admin(bootstrap) as client:
+        offsets = await client.list_consumer_group_offsets(group)
+    return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == topic and found.offset >= 0}
+
+
+async def until(true: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(60):
+            while not true():  # noqa: ASYNC110  # another process's file has no event to wait for
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"waited 60 s for: {what}")
+
+
+class Workers:
+    """Worker processes of one group over one topic, and what they noted."""
+
+    def __init__(self, bootstrap: str, topic: str, folder: Path) -> None:
+        self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
+        self._notes, self._log = folder / f"{self.group}.jsonl", folder / f"{self.group}.log"
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(
+        self, *, pause_ms: float = 5, slice_records: int = 50, fail_at: int = -1
+    ) -> asyncio.subprocess.Process:
+        arguments: dict[str, object] = {
+            "bootstrap": self.bootstrap,
+            "topic": self.topic,
+            "group": self.group,
+            "notes": str(self._notes),
+        }
+        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "fail_at": fail_at}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(WORKER),
+            json.dumps(arguments),
+            str(self._log),
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        self._processes.append(process)
+        return process
+
+    async def close(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def notes(self, key: str) -> list[dict[str, Any]]:
+        if not self._notes.exists():
+            return []
+        return [note for line in self._notes.read_text().splitlines() if key in (note := json.loads(line))]
+
+    def seen(self) -> dict[int, list[int]]:
+        """Offsets in the order in which they were finished, per partition."""
+        offsets: dict[int, list[int]] = defaultdict(list)
+        for note in self.notes("first"):
+            offsets[note["partition"]] += range(note["first"], note["next"])
+        return offsets
+
+    def count(self) -> int:
+        return sum(len(offsets) for offsets in self.seen().values())
+
+    def distinct(self) -> int:
+        return sum(len(set(offsets)) for offsets in self.seen().values())
+
+
+@pytest.fixture
+async def make_workers(kafka: str, tmp_path: Path) -> AsyncIterator[Callable[[str], Workers]]:
+    made: list[Workers] = []
+
+    def make(topic: str) -> Workers:
+        made.append(Workers(kafka, topic, tmp_path))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        await workers.close()
+
+
+async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
+    """20,000 records over six partitions, then a stop: each offset once, ascending, and all of them committed."""
+    total = 20_004
+    topic, group = await filled_topic(kafka, total // PARTITIONS), f"g-{uuid.uuid4().hex}"
+    got: dict[int, list[Slice]] = defaultdict(list)
+    stop = asyncio.Event()
+
+    async def step(slice_: Slice) -> None:
+        got[slice_.partition].append(slice_)
+        if sum(len(s.records) for slices in got.values() for s in slices) == total:
+            stop.set()
+
+    failures: list[str] = []
+    app = make_app(group, kafka, reader=ReaderSettings(slice_records=500))
+    attach(app, topic, step)
+    async with asyncio.timeout(60):
+        await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
+
+    assert failures == []
+    assert sorted(got) == list(range(PARTITIONS))
+    for partition, slices in got.items():
+        records = [record for slice_ in slices for record in slice_.records]
+        assert [record.offset for record in records] == list(range(total // PARTITIONS))
+        assert records[17].value == b"%d/17" % partition
+        assert records[17].key == b"17"
+        assert records[17].headers == (("n", b"17"),)
+        assert max(len(slice_.records) for slice_ in slices) <= 500
+        for before, after in pairwise(slices):
+            assert before.next_offset == after.first_offset
+    assert await committed(kafka, group, topic) == dict.fromkeys(range(PARTITIONS), total // PARTITIONS)
+
+
+async def test_two_agents_share_a_worker(kafka: str) -> None:
+    """One process reads two topics, each through a step of its own."""
+    topics = [await filled_topic(kafka, 100), await filled_topic(kafka, 100)]
+    got: dict[str, int] = defaultdict(int)
+    stop = asyncio.Event()
+    app = make_app(f"g-{uuid.uuid4().hex}", kafka)
+
+    def step_for(topic: str) -> Callable[[Slice], Any]:
+        async def step(slice_: Slice) -> None:
+            assert slice_.topic == topic
+            got[topic] += len(slice_.records)
+            if len(got) == 2 and min(got.values()) == 100 * PARTITIONS:
+                stop.set()
+
+        return step
+
+    for topic in topics:
+        attach(app, topic, step_for(topic))
+    failures: list[str] = []
+    async with asyncio.timeout(60):
+        await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
+
+    assert failures == []
+    assert dict(got) == dict.fromkeys(topics, 100 * PARTITIONS)
+
+
+async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
+    """`kill -9` in the middle of the work, twice: each successor starts exactly where the last commit stands."""
+    each = 3000
+    workers = make_workers(await filled_topic(kafka, each))
+    for share in (1, 2):
+        worker = await workers.start(pause_ms=40)
+        await until(lambda share=share: workers.distinct() > share * each * PARTITIONS // 3, "a third of the records")  # type: ignore[misc]  # a default in a lambda
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+    killed = workers.seen()
+    offsets = await committed(kafka, workers.group, workers.topic)
+    for partition, offset in offsets.items():
+        assert set(range(offset)) <= set(killed[partition])
+
+    last = await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+
+    repeated = workers.count() - workers.distinct()
+    print(f"killed twice: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    for partition in range(PARTITIONS):
+        of_last = [n["first"] for n in workers.notes("first") if (n["pid"], n["partition"]) == (last.pid, partition)]
+        assert min(of_last) == offsets.get(partition, 0)
+
+
+async def test_a_failing_step_ends_the_process_and_is_not_passed(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """Exit status 70, no offset at or past the failing record, and the successor gets to work on it."""
+    each = 2000
+    workers = make_workers(await filled_topic(kafka, each))
+
+    worker = await workers.start(fail_at=1234)
+    async with asyncio.timeout(60):
+        status = await worker.wait()
+
+    assert status == EXIT_FATAL
+    offsets = await committed(kafka, workers.group, workers.topic)
+    assert offsets, "work before the failure was committed"
+    assert max(offsets.values()) <= 1234
+
+    await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records, with the failing one")
+
+
+async def test_a_rebalance_to_two_workers_and_back_loses_nothing(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
+    each = 6000
+    workers = make_workers(await filled_topic(kafka, each))
+    first = await workers.start(pause_ms=60)  # slow enough to be still at work when the second has joined
+    await until(lambda: workers.count() > 3000, "the first worker's progress")
+    second = await workers.start(pause_ms=60)
+    await until(
+        lambda: any(note["pid"] == second.pid for note in workers.notes("first")), "the second worker's progress"
+    )
+    mark = workers.count()
+    await until(lambda: workers.count() > mark + 3000, "progress of both")
+    second.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await second.wait() == 0
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+    first.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await first.wait() == 0
+
+    repeated = workers.count() - workers.distinct()
+    print(f"two rebalances: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert repeated == 0
+    assert await committed(kafka, workers.group, workers.topic) == dict.fromkeys(range(PARTITIONS), each)
+
+    shares: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    for note in workers.notes("generation"):
+        shares[note["generation"]][note["pid"]] = note["assigned"]
+    shared = [share for share in shares.values() if len(share) == 2]
+    assert shared, shares
+    for share in shared:
+        assert sorted(p for partitions in share.values() for p in partitions) == list(range(PARTITIONS))
+        assert sorted(map(len, share.values())) == [3, 3]
+    kept = set(shared[-1][first.pid])
+    tenures = {
+        p: {n["tenure"] for n in workers.notes("tenure") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
+    }
+    assert all(len(numbers) == 1 for numbers in tenures.values()), "a partition that was never away keeps its tenure"
+
+
+async def test_a_graceful_stop_commits_all_that_was_finished(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """SIGTERM in the middle: the slice in hand is finished, and what is committed is exactly what was finished."""
+    workers = make_workers(await filled_topic(kafka, 3000))
+    worker = await workers.start(pause_ms=20)
+    await until(lambda: workers.count() > 2000, "some progress")
+    worker.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await worker.wait() == 0
+
+    assert workers.distinct() < 3000 * PARTITIONS
+    finished = {partition: max(offsets) + 1 for partition, offsets in workers.seen().items()}
+    assert await committed(kafka, workers.group, workers.topic) == finished

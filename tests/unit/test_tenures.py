@@ -1,0 +1,89 @@
+"""Whether a partition's state in memory can be trusted after a rebalance."""
+
+from collections.abc import Collection
+
+import pytest
+
+from processors.slices import Slice
+from processors.tenures import PartitionStates, Tenures
+
+A, B, C = ("facts", 0), ("facts", 1), ("facts", 2)
+
+
+@pytest.mark.parametrize(
+    ("generation", "assigned", "abandoned", "kept", "lost"),
+    [
+        pytest.param(8, [A, B], [], {A, B}, set(), id="all-come-back-in-the-next-generation"),
+        pytest.param(8, [A], [], {A}, {B}, id="one-goes-to-another-worker"),
+        pytest.param(8, [A, B, C], [], {A, B}, set(), id="one-more-arrives"),
+        pytest.param(9, [A, B], [], set(), {A, B}, id="a-generation-was-missed"),
+        pytest.param(7, [A, B], [], set(), {A, B}, id="the-same-generation-again"),
+        pytest.param(1, [A, B], [], set(), {A, B}, id="the-group-began-anew"),
+        pytest.param(8, [A, B], [B], {A}, {B}, id="a-slice-was-abandoned-half-way"),
+        pytest.param(8, [], [], set(), {A, B}, id="nothing-is-left"),
+    ],
+)
+def test_what_a_rebalance_leaves_unbroken(
+    generation: int,
+    assigned: Collection[tuple[str, int]],
+    abandoned: Collection[tuple[str, int]],
+    kept: set[tuple[str, int]],
+    lost: set[tuple[str, int]],
+) -> None:
+    tenures = Tenures()
+    tenures.assign([A, B], generation=7)
+    before = {tp: tenures.of(tp) for tp in (A, B)}
+
+    assert tenures.assign(assigned, generation=generation, abandoned=abandoned) == lost
+    assert {tp for tp in before if tenures.of(tp) == before[tp]} == kept
+    assert all(tenures.of(tp) > max(before.values()) for tp in assigned if tp not in kept)
+
+
+def test_a_partition_that_is_not_ours_has_tenure_zero() -> None:
+    assert Tenures().of(A) == 0
+
+
+def slice_of(partition: tuple[str, int], tenure: int) -> Slice:
+    return Slice(topic=partition[0], partition=partition[1], records=(), first_offset=0, next_offset=1, tenure=tenure)
+
+
+class Restorer:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    async def __call__(self, topic: str, partition: int) -> list[str]:
+        self.asked.append((topic, partition))
+        return []
+
+
+async def test_a_state_is_restored_once_per_tenure() -> None:
+    restorer = Restorer()
+    states: PartitionStates[list[str]] = PartitionStates(restorer)
+    first = await states.of(slice_of(A, 1))
+
+    assert await states.of(slice_of(A, 1)) is first
+    assert await states.of(slice_of(B, 2)) is not first
+    assert await states.of(slice_of(A, 3)) is not first
+    assert restorer.asked == [A, B, A]
+
+
+async def test_dropped_states_are_freed() -> None:
+    restorer = Restorer()
+    states: PartitionStates[list[str]] = PartitionStates(restorer)
+    await states.of(slice_of(A, 1))
+    await states.of(slice_of(B, 2))
+    states.drop([A, C])
+
+    assert [partition for partition, _ in states.items()] == [B]
+    assert len(states) == 1
+
+
+async def test_a_failed_restore_leaves_no_state_behind() -> None:
+    async def fail(_: str, __: int) -> list[str]:
+        raise ConnectionError
+
+    states: PartitionStates[list[str]] = PartitionStates(fail)
+    with pytest.raises(ConnectionError):
+        await states.of(slice_of(A, 1))
+
+    assert len(states) == 0
