@@ -1,0 +1,45 @@
+"""Groups of a fact's columns that always go together: how it ended, one leg, and amounts computed from times.
+
+Must not know a vendor. Pure: no I/O, no clock.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from schemas.facts import Leg, Role
+from schemas.vendors._causes import Cause
+from schemas.vendors._numbers import Number
+
+
+def ended(found: Cause) -> dict[str, Any]:
+    """The columns of a cause."""
+    return {
+        "disposition": found.disposition,
+        "hangup_cause": found.name,
+        "q850": found.q850,
+        "sip_code": found.sip,
+        "hangup_reason": found.reason,
+    }
+
+
+def leg(role: Role, number: Number, found: Cause, **times: datetime | None) -> Leg:
+    """One party's part of the call; `times` are the leg's own milestones."""
+    return Leg(
+        role=role,
+        number=number.number,
+        number_raw=number.raw,
+        number_kind=number.kind,
+        disposition=found.disposition,
+        hangup_reason=found.reason,
+        q850=found.q850,
+        sip_code=found.sip,
+        **times,
+    )
+
+
+def computed(talk_ms: int | None, *, answered: bool, over: bool) -> dict[str, Any]:
+    """Billable seconds where the vendor sends none: talk time, 0 for a call that ended unanswered, else not known."""
+    billable_s = 0 if over and not answered else None
+    if talk_ms is not None:
+        billable_s = talk_ms // 1000
+    return {"billable_s": billable_s, "billable_source": "" if billable_s is None else "computed"}

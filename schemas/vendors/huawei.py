@@ -1,0 +1,400 @@
+"""Huawei Cloud private numbers (AX): the customer's relay pushes a binding's row, with the call's columns in it.
+
+Documents: the relay's page on the push, and the platform's own "AX call record notification" (support.huaweicloud.com,
+api-PrivateNumber), whose body comes to the same URL when the platform is pointed at us directly.
+
+Known lies and gaps, from the document itself:
+- The row is a binding's: `status` is the binding's state, `id` and `subscriptionId` repeat for every call. The printed
+  example has no call in it at all. Only `sessionId` names a call; without it the row is a snapshot of the binding.
+- It is sent once, "whether or not it succeeded": what we fail to store is gone.
+- There is no other party, no duration, no cause, no ringing. Talk time is computed; the peer stays unknown.
+- `callDirection` is what the binding allows, not what this call did, and tells the direction only when it allows one.
+- `recordFlag` is what was asked for; below 3 s of talk the platform keeps no recording.
+- Times are epoch ms in the example, of no stated type for calls. Text is UTC on the platform, and possibly Beijing behind a relay.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from schemas.errors import Undecodable
+from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
+from schemas.vendors import _causes, _numbers, _times
+from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendors._causes import Cause
+from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._columns import computed, ended, leg
+from schemas.vendors._decode import parse_text
+from schemas.vendors._fields import Fields
+from schemas.vendors._numbers import columns
+from schemas.vendors._peek import peek_text
+from schemas.vendors._scalars import compact
+
+_NAME: Final = "huawei"
+_REGION: Final = "CN"
+
+RELAY_FIELDS: Final = (
+    "id", "ak", "origNum", "privateNum", "recordFlag", "recordHintTone", "maxDuration", "lastMinVoice", "userData",
+    "callDirection", "subscriptionId", "status", "businessType", "bindResponse", "unbindResponse", "bindingDuration",
+    "bindTime", "unbindTime", "sessionId", "callinTime", "answerTime", "disconnectTime", "recordUrl", "createdAt",
+    "updatedAt", "remark",
+)  # fmt: skip
+NATIVE_FIELDS: Final = (
+    "direction", "spId", "appKey", "icid", "bindNum", "sessionId", "subscriptionId", "callerNum", "calleeNum",
+    "fwdDisplayNum", "fwdDstNum", "callInTime", "fwdStartTime", "fwdAlertingTime", "fwdAnswerTime", "callEndTime",
+    "fwdUnaswRsn", "failTime", "ulFailReason", "sipStatusCode", "callOutStartTime", "callOutAlertingTime",
+    "callOutAnswerTime", "callOutUnaswRsn", "recordFlag", "recordStartTime", "recordObjectName", "recordBucketName",
+    "recordDomain", "recordFileDownloadUrl", "serviceType", "hostName", "userData",
+)  # fmt: skip
+
+_RELAY_ZONE, _NATIVE_ZONE = "UTC?", "UTC"
+_CALL_TIMES: Final = ("callinTime", "answerTime", "disconnectTime")
+_MAX_GRACE_S: Final = 60
+_SHORTEST_RECORDING_MS: Final = 3_000
+_RECORDING_KEPT: Final = timedelta(days=7)
+
+_ASKED: Final = {None: RecordingState.UNKNOWN, True: RecordingState.PENDING, False: RecordingState.NONE}
+_BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
+_ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
+
+
+_D: Final = Disposition
+# The platform's release points (`ulFailReason`): codes, disposition, reason, Q.850. Others are "failed".
+_RELEASE_POINTS: Final = {
+    code: Cause("", q850, None, disposition, reason)
+    for codes, disposition, reason, q850 in (
+        ((7501, 7502, 7516), _D.CANCELLED, "caller_hangup", 16),
+        ((7503, 7504), _D.REJECTED, "declined", 21),
+        ((8100,), _D.INVALID_NUMBER, "unallocated", 1),
+        ((8101,), _D.NO_ANSWER, "no_answer", 19),
+        ((8102,), _D.BUSY, "user_busy", 17),
+        ((8103,), _D.UNREACHABLE, "absent", 20),
+        ((8104,), _D.UNREACHABLE, "powered_off", 20),
+        ((8105,), _D.BARRED, "suspended", 21),
+        ((8010,), _D.FAILED, "max_duration", None),
+        ((8035,), _D.FAILED, "timer", 102),
+        ((*range(7001, 7006), 7500, 8018, 8023, 8024, *range(8042, 8058)), _D.BARRED, "policy", None),
+        # 522 is a release point (no voice port left), although it looks like a SIP status.
+        ((522, 7102, 7109, 8011, 8020), _D.CONGESTION, "platform", None),
+        ((8013, 8014, 8019, 8022, 8030), _D.FAILED, "no_binding", None),
+    )
+    for code in codes
+}
+# By times alone an answered call was released normally, as far as anybody can tell.
+_ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, _D.ANSWERED, "normal")
+_SILENT: Final = Cause("", None, None, _D.NO_ANSWER)
+_RUNNING: Final = Cause("", None, None, _D.IN_PROGRESS)
+_UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
+
+
+def _key(body: bytes) -> str:
+    """The call of a relay's row, else its binding; the call of a notification with one record."""
+    session = peek_text(body, "sessionId")
+    if session or b'"feeLst"' in body:
+        return session
+    return peek_text(body, "subscriptionId") or peek_text(body, "id")
+
+
+def _key_account(body: bytes, account: str) -> str:
+    return peek_text(body, "ak") or peek_text(body, "appKey") or account
+
+
+def _elements(document: Any) -> Elements:
+    if isinstance(document, Mapping) and isinstance(document.get("feeLst"), list):
+        return Elements(items=tuple({"feeLst": fee} for fee in document["feeLst"]))
+    if not isinstance(document, Mapping | list):
+        raise Undecodable("a row (an object) is expected", code="shape")
+    return Elements(items=tuple(document) if isinstance(document, list) else (document,))
+
+
+def _normalise(element: Element, ctx: Context) -> Mapped:
+    fields = Fields(element, ctx.received_at, documented=RELAY_FIELDS)
+    if "feeLst" in element:
+        return _native(element["feeLst"], ctx)
+    if not any(name in element for name in ("subscriptionId", "privateNum", "origNum", "callinTime")):
+        raise Undecodable("neither a binding's row nor a call record notification", code="wrong_kind")
+    return _call(fields, ctx) if fields.has("sessionId") else _binding(fields, ctx)
+
+
+def _binding(fields: Fields, ctx: Context) -> Mapped:
+    """A row without a call: what the binding is now."""
+    fact = _row(fields, ctx)
+    row = fields.text("id") or fact.binding_id
+    if not row:
+        raise Undecodable("neither sessionId nor subscriptionId nor id", code="no_id", path="subscriptionId")
+    revised = str(int(fact.revised_at.timestamp() * 1000)) if fact.revised_at else fields.text("updatedAt")
+    fact = replace(
+        fact,
+        fact_type=FactType.BINDING,
+        kind=Kind.BINDING,
+        binding_id=fact.binding_id or row,
+        **columns("from", fields.number("origNum", _REGION)),
+        is_final=True,
+    )
+    return _finished(fields, fact, ctx, dedupe=(row, revised))
+
+
+def _call(fields: Fields, ctx: Context) -> Mapped:
+    """A row with a call: its times are all that is known of how it went."""
+    session = fields.need("sessionId", code="no_id")
+    fact = _row(fields, ctx)
+    setup, answer, end = (fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES)
+    check_order(fields, setup, answer, end)
+    if fact.bound_at and setup and setup < fact.bound_at:
+        fields.flag(Flag.TIME_ORDER)
+    talk_ms = fields.span_ms(answer, end)
+    if fact.binding_state == "failed" and (setup or answer or end):
+        fields.flag(Flag.STATE_VS_TIME)
+    longest_min = fields.integer("maxDuration", high=1440)
+    if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
+        fields.flag(Flag.OVER_MAX)
+    found = _by_times(setup, answer, end)
+    recording, url = _recording(fields, talk_ms, answered=answer is not None)
+    side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
+    fields.flag(Flag.PEER_UNKNOWN)
+    fact = replace(
+        fact,
+        vendor_call_id=session,
+        setup_at=setup,
+        answer_at=answer,
+        end_at=end,
+        talk_ms=talk_ms,
+        **computed(talk_ms, answered=answer is not None, over=end is not None),
+        **ended(found),
+        cause_confidence="derived" if found.q850 else "none",
+        **(columns(side, fields.number("origNum", _REGION)) if side else {}),
+        recording_state=recording,
+        recording_url=url,
+        is_final=end is not None,
+    )
+    mapped = _finished(fields, fact, ctx, dedupe=(session,))
+    return replace(mapped, fact=_with_beijing_reading(mapped.fact, fields, ctx))
+
+
+def _row(fields: Fields, ctx: Context) -> Fact:
+    """The columns that both kinds of row share."""
+    private = fields.number("privateNum", _REGION)
+    status, allowed = fields.text("status"), fields.text("callDirection")
+    if (status and status not in _BINDING_STATES) or (allowed and allowed not in _ALLOWED):
+        fields.flag(Flag.UNKNOWN_ENUM)
+    return Fact(
+        fact_type=FactType.RECORD,
+        vendor=_NAME,
+        kind=Kind.PRIVACY_AX,
+        account_id=account_of(fields, fields.text("ak"), ctx, "ak"),
+        binding_id=fields.text("subscriptionId"),
+        direction=_ALLOWED.get(allowed, Direction.UNKNOWN),
+        **columns("privacy", private),
+        **columns("display", private),
+        binding_state=_BINDING_STATES.get(status, ""),
+        bound_at=fields.instant("bindTime", _RELAY_ZONE),
+        unbound_at=fields.instant("unbindTime", _RELAY_ZONE),
+        revised_at=fields.instant("updatedAt", _RELAY_ZONE),
+        custom_ref=fields.text("userData"),
+    )
+
+
+def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ...]) -> Mapped:
+    """Add the A leg, what the two nested answers say, the extras and the flags."""
+    nested = {**_answer(fields, "bind", fact), **_answer(fields, "unbind", fact)}
+    extras = fields.extras("recordFlag", "callDirection", "maxDuration", *(() if fact.binding_state else ("status",)))
+    extras.pop("id", None)
+    if row := fields.text("id"):
+        extras["binding_row_id"] = row
+    if decoded := _decoded(fact.custom_ref):
+        extras["userData.decoded"] = decoded
+    asked_min = fields.integer("bindingDuration")
+    if asked_min and fact.bound_at and fact.unbound_at:
+        held_min = (fact.unbound_at - fact.bound_at) // timedelta(minutes=1)
+        if abs(held_min - asked_min) > 1:
+            extras["binding_held_min"] = str(held_min)
+    found = Cause("", fact.q850, fact.sip_code, fact.disposition, fact.hangup_reason)
+    a_leg = leg(
+        Role.A,
+        fields.number("origNum", _REGION),
+        found,
+        setup_at=fact.setup_at,
+        answer_at=fact.answer_at,
+        end_at=fact.end_at,
+    )
+    fact = replace(
+        fact,
+        legs=(a_leg,),
+        extras={**extras, **nested},
+        time_precision=fields.time_precision,
+        quality_flags=tuple(sorted(fields.flags)),
+    )
+    return Mapped(fact=fact, dedupe=dedupe, key_account=fact.account_id or ctx.account)
+
+
+def _by_times(setup: datetime | None, answer: datetime | None, end: datetime | None) -> Cause:
+    if answer:
+        return _ANSWERED
+    if setup:
+        return _SILENT if end else _RUNNING
+    return _UNKNOWN
+
+
+def _recording(fields: Fields, talk_ms: int | None, *, answered: bool) -> tuple[RecordingState, str]:
+    wanted, url = fields.boolean("recordFlag"), fields.text("recordUrl")
+    if url:
+        if wanted is False:
+            fields.flag(Flag.REC_MISMATCH)
+        return RecordingState.AVAILABLE, url
+    if wanted is None:
+        return RecordingState.UNKNOWN, ""
+    long_enough = answered and (talk_ms is None or talk_ms >= _SHORTEST_RECORDING_MS)
+    return RecordingState.PENDING if wanted and long_enough else RecordingState.NONE, ""
+
+
+def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
+    """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
+    name = f"{which}Response"
+    answer = fields.raw(name)
+    for _ in range(2):
+        if not isinstance(answer, str):
+            break
+        try:
+            answer = parse_text(answer).document
+        except Undecodable:
+            break
+    if answer is None:
+        return {}
+    if not isinstance(answer, Mapping):
+        return {name: answer if isinstance(answer, str) else compact(answer)}
+    said = Fields(answer, fact.received_at).extras()
+    if which == "bind" and fact.binding_state == "bound" and said.get("resultcode", "0") != "0":
+        fields.flag(Flag.STATE_VS_TIME)
+    other_x = "privateNum" in said and _numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
+    if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
+        fields.flag(Flag.FIELD_CONFLICT)
+    return {f"{which}.{key}": value for key, value in said.items()}
+
+
+def _decoded(user_data: str) -> str:
+    """The plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
+    if user_data.isdecimal() or len(user_data) % 4:
+        return ""
+    try:
+        text = base64.b64decode(user_data, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
+    return text if text.isprintable() and any(char >= "\u2e80" for char in text) else ""
+
+
+def _with_beijing_reading(fact: Fact, fields: Fields, ctx: Context) -> Fact:
+    """Where text fits the binding and the receipt only as Beijing time, say so and keep that reading beside ours."""
+    if Flag.TZ_ASSUMED not in fields.flags:
+        return fact
+    names = ("bindTime", *_CALL_TIMES)
+    zones = ("UTC", "Asia/Shanghai")
+    ours, theirs = ([_times.parse(fields.raw(n), zone, ctx.received_at).at for n in names] for zone in zones)
+
+    def fits(bound: datetime | None, *times: datetime | None) -> bool:
+        return all(at <= ctx.received_at and (bound is None or bound <= at) for at in times if at)
+
+    if fits(*ours) or not fits(*theirs):
+        return fact
+    pairs = zip(names, theirs, ours, strict=True)
+    readings = {f"{name}.beijing": at.isoformat() for name, at, other in pairs if at and at != other}
+    flags = tuple(sorted({*fact.quality_flags, Flag.TZ_SUSPECT}))
+    return replace(fact, extras={**fact.extras, **readings}, quality_flags=flags)
+
+
+def _native(element: Any, ctx: Context) -> Mapped:
+    """One record of the platform's own notification: it knows both parties, the ringing and the cause."""
+    fields = Fields(element, ctx.received_at, documented=NATIVE_FIELDS)
+    session = fields.need("sessionId", code="no_id")
+    account_id = account_of(fields, fields.text("appKey"), ctx, "appKey")
+    caller = fields.number("callerNum", _REGION)
+    called = fields.number("fwdDstNum" if fields.has("fwdDstNum") else "calleeNum", _REGION)
+    setup, forwarded, alerting, answer, end, failed = (
+        fields.instant(name, _NATIVE_ZONE)
+        for name in ("callInTime", "fwdStartTime", "fwdAlertingTime", "fwdAnswerTime", "callEndTime", "failTime")
+    )
+    end = end or failed
+    check_order(fields, setup, forwarded, alerting, answer, end)
+    talk_ms = fields.span_ms(answer, end)
+    found = _by_times(setup or forwarded, answer, end)
+    if end and not answer:
+        found = _native_cause(fields)
+    recorded, url = fields.boolean("recordFlag"), fields.text("recordFileDownloadUrl")
+    stored = bool(recorded) and (bool(url) or fields.has("recordObjectName"))
+    asked = RecordingState.UNKNOWN if recorded is None else RecordingState.PENDING if recorded else RecordingState.NONE
+    b_leg = leg(Role.B, called, found, setup_at=forwarded, alerting_at=alerting, answer_at=answer, end_at=end)
+    fact = Fact(
+        fact_type=FactType.RECORD,
+        vendor=_NAME,
+        kind=Kind.PRIVACY_AX,
+        account_id=account_id,
+        vendor_call_id=session,
+        binding_id=fields.text("subscriptionId"),
+        **columns("from", caller),
+        **columns("to", called),
+        **columns("display", fields.number("fwdDisplayNum", _REGION)),
+        **columns("privacy", fields.number("bindNum", _REGION)),
+        setup_at=setup or forwarded,
+        alerting_at=alerting,
+        answer_at=answer,
+        end_at=end,
+        time_precision=fields.time_precision,
+        legs=(leg(Role.A, caller, _UNKNOWN, setup_at=setup, end_at=end), b_leg),
+        pdd_ms=fields.span_ms(forwarded or setup, alerting),
+        ring_ms=fields.span_ms(alerting, answer or end),
+        talk_ms=talk_ms,
+        **computed(talk_ms, answered=answer is not None, over=end is not None),
+        **ended(found),
+        cause_confidence="derived" if answer else "exact" if found.q850 or found.sip else "none",
+        recording_state=RecordingState.AVAILABLE if stored else asked,
+        recording_url=url,
+        recording_expires_at=end + _RECORDING_KEPT if stored and end else None,
+        custom_ref=fields.text("userData"),
+        extras=fields.extras("ulFailReason", "fwdUnaswRsn", "callOutUnaswRsn", "sipStatusCode", "failTime"),
+        is_final=end is not None,
+        quality_flags=tuple(sorted(fields.flags)),
+    )
+    return Mapped(fact=fact, dedupe=(session,), key_account=account_id)
+
+
+def _native_cause(fields: Fields) -> Cause:
+    """Why it was not answered, from the most telling of four codes; 0 is "does not apply"."""
+    q850 = fields.integer("fwdUnaswRsn") or fields.integer("callOutUnaswRsn")
+    point = fields.integer("ulFailReason") or 0
+    sip = fields.integer("sipStatusCode") or (point if 400 <= point <= 699 and point not in _RELEASE_POINTS else None)
+    if q850:
+        found = _causes.cause(str(q850)) or _SILENT
+    elif point:
+        found = _RELEASE_POINTS.get(point, Cause("", None, None, _D.FAILED, "sip" if sip else "platform"))
+    else:
+        found = _SILENT
+    if not found.known or (point and not sip and point not in _RELEASE_POINTS):
+        fields.flag(Flag.UNKNOWN_ENUM)
+    return replace(found, sip=sip or found.sip)
+
+
+VENDOR = Vendor(
+    name=_NAME,
+    title="Huawei Cloud private numbers",
+    adapter_version=1,
+    callbacks=(
+        Callback(
+            name="ax",
+            path="/ax",
+            key=_key,
+            key_account=_key_account,
+            elements=_elements,
+            normalise=_normalise,
+            documented={"privacy_ax": RELAY_FIELDS, "notification": NATIVE_FIELDS},
+        ),
+    ),
+    accepted=Reply(status=200),  # the platform takes an empty body, too
+    retry=Reply(status=503),
+    sends_at_most=1,
+    time_zone="UTC",
+    region=_REGION,
+    secrets=("recordUrl", "recordFileDownloadUrl"),
+)
