@@ -1,0 +1,121 @@
+"""The laws of the layout, read from the imports: who may know whom, and what a deciding module must not touch."""
+
+import ast
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("ingress", "processors", "sinks")
+PURE = (
+    *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.py"))),
+    *(f"schemas/vendors/{path.name}" for path in sorted((ROOT / "schemas" / "vendors").glob("*.py"))),
+    "ingress/accept.py",
+    "ingress/poll_plan.py",
+    "processors/commits.py",
+    "processors/dedupe.py",
+    "processors/join.py",
+    "processors/merge.py",
+    "processors/normalise.py",
+    "processors/partition_state.py",
+    "processors/partitions.py",
+    "processors/state_codec.py",
+    "processors/timelines.py",
+    "sinks/batch.py",
+    "sinks/rows.py",
+)
+IMPURE_MODULES = {
+    "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",
+}  # fmt: skip
+CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
+
+
+def imported(path: Path) -> set[str]:
+    """The absolute names that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "" if not node.level else f"{path.parent.name}.{node.module or ''}")
+    return names
+
+
+@pytest.mark.parametrize("part", [*PARTS, "schemas"])
+def test_the_parts_meet_only_on_kafka(part: str) -> None:
+    """Ingress, processors and sinks import schemas and never each other; schemas imports none of them."""
+    allowed = {part, "schemas"}
+    others = {name for name in (*PARTS, "schemas", "deploy") if name not in allowed}
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (ROOT / part).rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in others
+    }
+
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_deciding_module_does_no_io(name: str) -> None:
+    """No I/O, no clock, no environment, no Faust, and nothing imported that has them."""
+    path = ROOT / name
+    tree = ast.parse(path.read_text("utf-8"))
+    touched = {top for top in (module.split(".")[0] for module in imported(path)) if top in IMPURE_MODULES}
+    clocks = {
+        f"{node.func.value.id}.{node.func.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+        if (node.func.value.id, node.func.attr) in CLOCKS
+    }
+
+    assert touched | clocks == set()
+
+
+def test_what_a_deciding_module_imports_is_pure_too() -> None:
+    """Purity is not lost through a sibling: of the parts, a pure module imports only pure modules."""
+    pure = {name.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for name in PURE}
+    # The shape of a Kafka record, not its reading.
+    wrong = {
+        f"{name} imports {module}"
+        for name in PURE
+        for module in imported(ROOT / name)
+        if module.split(".")[0] in (*PARTS, "deploy") and module not in pure
+    }
+
+    assert wrong == set()
+
+
+def test_only_the_runtime_reads_the_environment() -> None:
+    """Settings come from one place."""
+    may = {"deploy/runtime.py", "deploy/parts.py", "deploy/java.py", "deploy/kafka_jars.py"}
+    wrong = {
+        str(path.relative_to(ROOT))
+        for part in (*PARTS, "schemas", "deploy")
+        for path in (ROOT / part).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    } - may
+
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("package", ["deploy", "ingress", "processors", "schemas", "sinks"])
+def test_no_other_distribution_brings_our_packages(package: str) -> None:
+    """Plain top-level names are safe only while nobody else installs them into this environment."""
+    provided_by = set(importlib.metadata.packages_distributions().get(package, []))
+
+    assert provided_by <= {"callweave"}
+
+
+def test_no_source_file_is_too_long() -> None:
+    """One idea a file: past 400 lines there is a second one in it."""
+    long = {
+        f"{path.relative_to(ROOT)}: {lines}"
+        for part in (*PARTS, "schemas", "deploy")
+        for path in (ROOT / part).rglob("*.py")
+        if (lines := len(path.read_text("utf-8").splitlines())) > 400
+    }
+
+    assert long == set()

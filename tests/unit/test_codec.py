@@ -1,0 +1,151 @@
+"""Avro on the wire: the schemas say what the types say, bytes round-trip, and nothing but `Undecodable` comes out of bad bytes."""
+
+import contextlib
+import io
+import json
+import struct
+import types
+import typing
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+
+import fastavro
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codec import DEAD_LETTER, FACT, PUBLISHED, TIMELINE, Codec, codecs_for, parsed_schema, schema_text
+from schemas.deadletter import DeadLetter
+from schemas.errors import Undecodable
+from schemas.facts import Fact, FactType, Flag, Kind, Leg, Role
+from schemas.timeline import Timeline
+
+TYPES: dict[str, type[msgspec.Struct]] = {"fact": Fact, "timeline": Timeline, "dead_letter": DeadLetter}
+AT = datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
+
+
+def avro_type(hint: object) -> object:
+    """The Avro type that a Python type has on the wire."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return ["null", avro_type(next(arg for arg in args if arg is not types.NoneType))]
+    if origin is tuple:
+        return {"type": "array", "items": avro_type(args[0])}
+    if origin is dict:
+        return {"type": "map", "values": avro_type(args[1])}
+    if origin is typing.Literal or (isinstance(hint, type) and issubclass(hint, Enum)):
+        return "string"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint.__name__
+    return {
+        str: "string",
+        bool: "boolean",
+        int: "long",
+        bytes: "bytes",
+        datetime: {"type": "long", "logicalType": "timestamp-micros"},
+        Decimal: {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 6},
+    }[typing.cast("type", hint)]
+
+
+def named(avro: object) -> object:
+    """The Avro type with an inlined record replaced by its name."""
+    if isinstance(avro, dict) and avro.get("type") == "record":
+        return avro["name"]
+    if isinstance(avro, dict) and avro.get("type") == "array":
+        return {"type": "array", "items": named(avro["items"])}
+    return avro
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
+def test_the_schema_has_the_fields_of_the_type(published: typing.Any) -> None:
+    """A field added to a type without its schema, or the other way round, is found here."""
+    record = TYPES[published.name]
+    hints = typing.get_type_hints(record)
+    expected = [(field.name, avro_type(hints[field.name])) for field in msgspec.structs.fields(record)]
+
+    assert [(f["name"], named(f["type"])) for f in json.loads(schema_text(published))["fields"]] == expected
+
+
+def test_ids_are_pinned_for_ever() -> None:
+    """What is on a topic stays readable: ids are never given to another schema."""
+    assert {(p.name, p.version): p.schema_id for p in PUBLISHED} == {
+        ("fact", 1): 1001,
+        ("timeline", 1): 1002,
+        ("dead_letter", 1): 1003,
+    }
+
+
+FULL_FACT = Fact(
+    fact_type=FactType.RECORD,
+    vendor="nxcloud",
+    kind=Kind.SOFTPHONE_CDR,
+    setup_at=AT,
+    cost=Decimal("2.940000"),
+    legs=(Leg(role=Role.A, number="+8613800138000", answer_at=AT), Leg(role=Role.B)),
+    extras={"字段": "值", "": ""},
+    quality_flags=(Flag.LATE,),
+    received_at=AT,
+)
+
+
+@pytest.mark.parametrize(
+    ("codec", "value"),
+    [
+        pytest.param(FACT, FULL_FACT, id="fact with everything"),
+        pytest.param(FACT, Fact(fact_type=FactType.STATE, vendor="", kind=Kind.CALLBACK_STATE), id="fact with nothing"),
+        pytest.param(TIMELINE, Timeline(timeline_id="a|b|c", call_key="a|b|c", vendor="a", cost=Decimal("-0.000001")), id="timeline"),
+        pytest.param(
+            DEAD_LETTER,
+            DeadLetter(stage="normalise", code="json", detail="", topic="t", partition=0, offset=1, original=b"\x00\xff", occurred_at=AT),
+            id="dead letter",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_encoded_is_decoded(codec: Codec[typing.Any], value: msgspec.Struct) -> None:
+    """To the microsecond and the last decimal place."""
+    assert codec.decode(codec.encode(value)) == value
+
+
+def test_a_consumer_needs_only_the_published_schema() -> None:
+    """Another service strips five bytes and reads with any Avro library."""
+    data = FACT.encode(FULL_FACT)
+    magic, schema_id = struct.unpack(">bI", data[:5])
+    schema = next(p for p in PUBLISHED if p.schema_id == schema_id)
+
+    record = fastavro.schemaless_reader(io.BytesIO(data[5:]), parsed_schema(schema), None)
+
+    assert magic == 0
+    assert isinstance(record, dict)
+    assert (record["vendor"], record["cost"], record["setup_at"]) == ("nxcloud", Decimal("2.940000"), AT)
+
+
+def test_a_registrys_ids_replace_the_pinned_ones() -> None:
+    """With a registry, its id stands in the frame, and the pinned id is unknown."""
+    codecs = codecs_for({1001: 7})
+    data = codecs.fact.encode(FULL_FACT)
+
+    assert struct.unpack(">bI", data[:5]) == (0, 7)
+    assert codecs.fact.decode(data) == FULL_FACT
+    with pytest.raises(Undecodable, match="schema id 7"):
+        FACT.decode(data)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_record_or_undecodable(data: bytes) -> None:
+    """A topic can hold anything; only `Undecodable` may come of it."""
+    for codec in (FACT, TIMELINE, DEAD_LETTER):
+        for framed in (data, b"\x00\x00\x00\x03\xe9" + data, b"\x00\x00\x00\x03\xeb" + data):
+            with contextlib.suppress(Undecodable):
+                codec.decode(framed)
+
+
+@given(st.data())
+def test_a_cut_record_is_undecodable_or_shorter(data: st.DataObject) -> None:
+    """A torn write does not crash the reader."""
+    whole = FACT.encode(FULL_FACT)
+    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
+
+    with pytest.raises(Undecodable):
+        FACT.decode(cut)

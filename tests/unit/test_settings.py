@@ -1,0 +1,89 @@
+"""Settings: files and the environment, and errors that name the place."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.config import load, shown
+from schemas.errors import SettingsError
+from schemas.settings import Settings
+
+VENDORS = frozenset({"acme"})
+SECRET = "abcdefghijklmnop1234"
+ACCOUNT = f'[[accounts]]\nvendor = "acme"\nname = "main"\nsecret = "{SECRET}"\n'
+
+
+def read(toml: str = "", **environ: str) -> Settings:
+    path = None
+    if toml:
+        path = Path(__file__).with_suffix(".does-not-exist.toml")
+        path.write_text(toml, "utf-8")
+    try:
+        return load(path, environ, VENDORS)
+    finally:
+        if path:
+            path.unlink()
+
+
+def test_defaults_are_a_working_setup() -> None:
+    settings = read()
+
+    assert (settings.ingress.host, settings.ingress.port, settings.kafka.partitions) == ("127.0.0.1", 8080, 24)
+
+
+def test_the_environment_wins_over_the_file() -> None:
+    """And text becomes the field's type."""
+    settings = read("[kafka]\npartitions = 6\nlinger_ms = 9\n", CALLWEAVE_KAFKA__PARTITIONS="12")
+
+    assert (settings.kafka.partitions, settings.kafka.linger_ms) == (12, 9)
+
+
+def test_lists_in_the_environment_are_json() -> None:
+    settings = read(CALLWEAVE_ACCOUNTS='[{"vendor":"acme","name":"main","allow":["10.0.0.0/8"]}]')
+
+    assert settings.accounts[0].allow == ("10.0.0.0/8",)
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "told"),
+    [
+        pytest.param("[kafka]\npartitions = 'many'", {}, "$.kafka.partitions", id="wrong type"),
+        pytest.param("[kafka]\npartition = 3", {}, "unknown field `partition` - at `$.kafka`", id="misspelt"),
+        pytest.param("[kafka\n", {}, "is not TOML", id="not TOML"),
+        pytest.param("", {"CALLWEAVE_KAFKA__PARTITIONS": "0"}, "$.kafka.partitions", id="out of range"),
+        pytest.param("", {"CALLWEAVE_INGRESS__PORT": "70000"}, "$.ingress.port", id="no such port"),
+        pytest.param("", {"CALLWEAVE_KAFKA": "x"}, "$.kafka", id="a section is no value"),
+        pytest.param("", {"CALLWEAVE_ACCOUNTS": "[{"}, "CALLWEAVE_ACCOUNTS is not JSON", id="broken JSON"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__DATABASE": "a;b"}, "$.clickhouse.database", id="database is an identifier"),
+        pytest.param("", {"CALLWEAVE_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "$.kafka.min_insync_replicas", id="replicas"),
+        pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "5"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
+        pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
+        pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
+        pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "$.accounts[0].secret", id="short secret"),
+        pytest.param(ACCOUNT + ACCOUNT, {}, "$.accounts[1].name", id="two of a name"),
+        pytest.param(ACCOUNT + ACCOUNT.replace("main", "other"), {}, "$.accounts[1].secret", id="two of a secret"),
+        pytest.param(ACCOUNT + 'allow = ["10.0.0.1/8"]\n', {}, "$.accounts[0].allow[0]", id="no network"),
+        pytest.param('[[poll.accounts]]\nvendor = "acme"\nurl = "ftp://x"\napp_id = "1"', {}, "$.poll.accounts[0].url", id="no http"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_place(toml: str, environ: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(toml, **environ)
+
+    assert told in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot read .*none\.toml"):
+        load(tmp_path / "none.toml", {}, VENDORS)
+
+
+def test_secrets_never_show() -> None:
+    """Not in --check-config, not in a repr that could reach a log."""
+    settings = read(ACCOUNT, CALLWEAVE_CLICKHOUSE__PASSWORD="open sesame")
+
+    told = repr(settings) + str(settings) + str(shown(settings))
+
+    assert SECRET not in told
+    assert "open sesame" not in told
+    assert settings.clickhouse.password.value == "open sesame"
