@@ -15,7 +15,15 @@ from processors.worker import make_app, run_app
 
 
 async def main(
-    *, bootstrap: str, topic: str, group: str, notes: str, pause_ms: float, slice_records: int, fail_at: int
+    *,
+    bootstrap: str,
+    topic: str,
+    group: str,
+    notes: str,
+    pause_ms: float,
+    slice_records: int,
+    drain_s: float,
+    fail_at: int,
 ) -> None:
     """Work on `topic` until a signal, or until the step fails at offset `fail_at` of any partition."""
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -29,7 +37,9 @@ async def main(
         await asyncio.sleep(pause_ms / 1000)
         note(partition=slice_.partition, first=slice_.first_offset, next=slice_.next_offset, tenure=slice_.tenure)
 
-    app = make_app(group, bootstrap, reader=ReaderSettings(slice_records=slice_records), commit_interval_s=0.3)
+    app = make_app(
+        group, bootstrap, reader=ReaderSettings(slice_records=slice_records, drain_s=drain_s), commit_interval_s=0.3
+    )
     attach(app, topic, step)
 
     @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]  # faust has no usable types

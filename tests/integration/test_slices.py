@@ -82,7 +82,7 @@ class Workers:
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(
-        self, *, pause_ms: float = 5, slice_records: int = 50, fail_at: int = -1
+        self, *, pause_ms: float = 5, slice_records: int = 50, drain_s: float = 5, fail_at: int = -1
     ) -> asyncio.subprocess.Process:
         arguments: dict[str, object] = {
             "bootstrap": self.bootstrap,
@@ -90,7 +90,7 @@ class Workers:
             "group": self.group,
             "notes": str(self._notes),
         }
-        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "fail_at": fail_at}
+        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "drain_s": drain_s, "fail_at": fail_at}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(WORKER),
@@ -284,6 +284,51 @@ async def test_a_rebalance_to_two_workers_and_back_loses_nothing(
         p: {n["tenure"] for n in workers.notes("tenure") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
     }
     assert all(len(numbers) == 1 for numbers in tenures.values()), "a partition that was never away keeps its tenure"
+
+
+async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
+    each = 200
+    workers = make_workers(await filled_topic(kafka, each))
+    both = [await workers.start(pause_ms=1500, drain_s=0.2)]
+    await until(lambda: workers.count() > 0, "the first worker's progress")
+    both.append(await workers.start(pause_ms=1500, drain_s=0.2))
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+    for worker in both:
+        worker.send_signal(signal.SIGTERM)
+        assert await worker.wait() == 0
+
+    repeated = workers.count() - workers.distinct()
+    print(f"slow slices in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    assert 0 < repeated <= 4 * 50
+    offsets = await committed(kafka, workers.group, workers.topic)
+    for partition, offset in offsets.items():
+        assert set(range(offset)) <= set(workers.seen()[partition])
+
+
+async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
+    """Stopped like a dead one until its partitions went to another, then woken: its late commits are refused."""
+    each = 6000
+    workers = make_workers(await filled_topic(kafka, each))
+    frozen = await workers.start(pause_ms=60)
+    await until(lambda: workers.count() > 3000, "the first worker's progress")
+    frozen.send_signal(signal.SIGSTOP)
+    other = await workers.start(pause_ms=20)
+    await until(lambda: any(note["pid"] == other.pid for note in workers.notes("first")), "the other's progress")
+    frozen.send_signal(signal.SIGCONT)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+    for worker in (frozen, other):
+        if worker.returncode is None:
+            worker.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await worker.wait() in {0, EXIT_FATAL}
+
+    print(f"frozen and woken: {workers.count() - workers.distinct()} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    for partition, offset in (await committed(kafka, workers.group, workers.topic)).items():
+        assert offset == each
+        assert set(range(each)) == set(workers.seen()[partition])
 
 
 async def test_a_graceful_stop_commits_all_that_was_finished(

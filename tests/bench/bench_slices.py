@@ -1,0 +1,174 @@
+"""Slices beside stock Faust, and the publish barrier beside single sends: `python tests/bench/bench_slices.py [bootstrap]`.
+
+Everything runs in this one process against one broker (embedded when no address is given); records of 300 B. Rates are
+of one run on whatever else the machine does: compare the lines with each other, not with other machines.
+"""
+
+import asyncio
+import logging
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.kafka import KafkaServer
+from processors.lanes import attach
+from processors.publish import Message, Outbox
+from processors.restore import restore
+from processors.slices import Slice
+from processors.worker import SliceApp, make_app, run_app
+
+PARTITIONS = 6
+RECORDS = 200_000
+STOCK_RECORDS = 40_000
+SLICE = 500
+
+
+async def new_topic(bootstrap: str) -> str:
+    name = f"bench-{uuid.uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])
+    await admin.close()
+    return name
+
+
+def some_messages(topic: str, count: int) -> list[Message]:
+    return [Message(topic=topic, key=uuid.uuid4().hex.encode(), value=b"v" * 268) for _ in range(count)]
+
+
+def say(what: str, records: int, seconds: float) -> None:
+    print(f"{what:<58} {records / seconds:>10,.0f} records/s", flush=True)  # noqa: T201  # its output is its purpose
+
+
+async def filled(bootstrap: str, count: int) -> str:
+    topic = await new_topic(bootstrap)
+    async with Outbox(bootstrap) as outbox:
+        for _ in range(count // SLICE):
+            await outbox.publish(some_messages(topic, SLICE))
+    return topic
+
+
+async def read_slices(bootstrap: str, topic: str, total: int, work: Callable[[Slice], Awaitable[None]] | None) -> float:
+    """Return the seconds from the first slice to the last record."""
+    stop, seen, times = asyncio.Event(), 0, list[float]()
+
+    async def step(slice_: Slice) -> None:
+        nonlocal seen
+        times.append(time.perf_counter())
+        if work is not None:
+            await work(slice_)
+        seen += len(slice_.records)
+        if seen == total:
+            times.append(time.perf_counter())
+            stop.set()
+
+    app = make_app(f"g-{uuid.uuid4().hex}", bootstrap)
+    attach(app, topic, step)
+    await run_app(app, stop=stop, signals=())
+    return times[-1] - times[0]
+
+
+async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[bytes], Awaitable[Any]] | None) -> float:
+    """The same through Faust's own transport, one record per event."""
+    stop, seen, times = asyncio.Event(), 0, list[float]()
+    app = SliceApp(
+        f"g-{uuid.uuid4().hex}",
+        broker=f"kafka://{bootstrap}",
+        broker_max_poll_records=5000,
+        consumer_auto_offset_reset="earliest",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        value_serializer="raw",
+        key_serializer="raw",
+    )
+
+    @app.agent(app.topic(topic, value_type=bytes, key_type=bytes))  # type: ignore[untyped-decorator]  # faust has no usable types
+    async def agent(stream: Any) -> None:
+        nonlocal seen
+        async for value in stream:
+            if not seen:
+                times.append(time.perf_counter())
+            if work is not None:
+                await work(value)
+            seen += 1
+            if seen == total:
+                times.append(time.perf_counter())
+                stop.set()
+
+    starting = asyncio.create_task(app.start())
+    await stop.wait()
+    await app.stop()
+    await starting
+    return times[-1] - times[0]
+
+
+async def main() -> None:
+    async with AsyncExitStack() as stack:
+        if len(sys.argv) > 1:
+            bootstrap = sys.argv[1]
+        else:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callweave-bench-")))
+            bootstrap = (await stack.enter_async_context(KafkaServer(folder / "kafka"))).bootstrap
+        await bench(bootstrap)
+
+
+async def bench(bootstrap: str) -> None:
+    topic = await filled(bootstrap, RECORDS)
+    small = await filled(bootstrap, STOCK_RECORDS)
+    out = await new_topic(bootstrap)
+
+    async with Outbox(bootstrap) as outbox:
+        for side_by_side in (1, 4):
+            batches = [some_messages(out, SLICE) for _ in range(120)]
+            started = time.perf_counter()
+
+            async def publish_some(batches: list[list[Message]] = batches) -> None:
+                while batches:
+                    await outbox.publish(batches.pop())
+
+            await asyncio.gather(*(publish_some() for _ in range(side_by_side)))
+            say(
+                f"publish, {SLICE} messages a call, {side_by_side} calls at once",
+                120 * SLICE,
+                time.perf_counter() - started,
+            )
+
+        async def forward(slice_: Slice) -> None:
+            await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in slice_.records])
+
+        say("slices, read and drop", RECORDS, await read_slices(bootstrap, topic, RECORDS, None))
+        say("slices, one message out per record", RECORDS, await read_slices(bootstrap, topic, RECORDS, forward))
+
+    say("stock faust, read and drop", STOCK_RECORDS, await read_stock(bootstrap, small, STOCK_RECORDS, None))
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=5
+    ) as producer:
+
+        async def send(value: bytes) -> None:
+            await producer.send(out, value)
+
+        say(
+            "stock faust, one awaited send per record",
+            STOCK_RECORDS,
+            await read_stock(bootstrap, small, STOCK_RECORDS, send),
+        )
+
+    started, restored = time.perf_counter(), 0
+    for partition in range(PARTITIONS):
+        async for slice_ in restore(bootstrap, topic, partition):
+            restored += len(slice_.records)
+    say("restore, one partition after the other", restored, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.ERROR)
+    asyncio.run(main())
