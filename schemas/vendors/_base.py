@@ -135,7 +135,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     read_page: Callable[[bytes, str], Page]
     """Body and content encoding to `Page`; raises `Undecodable`."""
     advice: Mapping[str, Advice]
-    """Error code to action; key "" is for any code not listed."""
+    """Error code to action; key "" is for any code not listed, "transport" for no answer or one that is no page."""
 
 
 class Vendor(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 Must not know a vendor, nor JSON. Pure: no I/O, no clock.
 """
 
+import base64
+import binascii
 import re
 import zlib
 from typing import Final
@@ -19,10 +21,31 @@ def inflated(body: bytes, encoding: str, cap_bytes: int) -> bytes:
     for name in reversed(
         [part for part in encoding.lower().replace(" ", "").split(",") if part not in ("", "identity")]
     ):
-        if name not in ("gzip", "x-gzip", "deflate"):
-            raise Undecodable("the content encoding is not one of gzip and deflate", code="inflate")
-        body = _inflate(body, cap_bytes)
+        if name == "base64":
+            body = _unbased(body)
+        elif name in ("gzip", "x-gzip", "deflate"):
+            body = _inflate(body, cap_bytes)
+        else:
+            raise Undecodable("the content encoding is not one of gzip, deflate and base64", code="inflate")
     return body
+
+
+def encoding_of(body: bytes) -> str:
+    """The content encoding that a body's first bytes give away, for senders that do not say; "" for none."""
+    head = body[:4]
+    if head[:2] == b"\x1f\x8b":
+        return "gzip"
+    if head[:2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"):
+        return "deflate"
+    return {b"eJ": "deflate,base64", b"eA": "deflate,base64", b"eF": "deflate,base64", b"eN": "deflate,base64",
+            b"H4": "gzip,base64"}.get(head[:2], "")  # fmt: skip
+
+
+def _unbased(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(body, validate=False)
+    except binascii.Error as exc:
+        raise Undecodable("the body is not Base64", code="inflate") from exc
 
 
 def _inflate(body: bytes, cap_bytes: int) -> bytes:
