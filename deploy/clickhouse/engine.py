@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from deploy.clickhouse.reply import Counts, QueryFailed, from_engine
 
-# The engine itself: chDB's Python layer above it loads pandas, and its stubs leave out most of what is used here.
+# By name, because the stubs that come with it leave out most of what is used here.
 _chdb: Final[Any] = importlib.import_module("chdb._chdb")
 
 # Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
