@@ -54,5 +54,5 @@ async def watch(consumer: Any, *, limit_s: float = 60.0, fatal: Fatal = end_proc
         stalled = stalls.observe(loop.time(), lagging=await lagging(consumer, timeout_s=pause_s * 2))
         if stalled:
             consumer.poison()
-            fatal(f"no progress for {limit_s:g} s on {stalled}", None)
+            fatal(f"no progress for {limit_s:g} s on " + ", ".join(f"{t}[{p}]" for t, p in stalled), None)
             return

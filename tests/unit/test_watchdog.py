@@ -71,5 +71,5 @@ async def test_a_stalled_worker_is_ended_and_commits_nothing_more() -> None:
     consumer, reasons = Consumer({A: 1, B: 0}), list[str]()
     await watch(consumer, limit_s=0.05, fatal=lambda reason, _: reasons.append(reason))
 
-    assert reasons == ["no progress for 0.05 s on [('facts', 0)]"]
+    assert reasons == ["no progress for 0.05 s on facts[0]"]
     assert consumer.tracker.poisoned
