@@ -153,12 +153,12 @@ async def test_more_bytes_than_the_buffer_are_refused_and_taken_again_later(kafk
 
 
 async def test_more_large_bodies_than_one_broker_request_holds_all_arrive(kafka: str) -> None:
-    """Twelve times 10 MiB for twelve partitions would be one request of 120 MiB: a broker cuts the connection at 100."""
-    topic = await make_topic(kafka, partitions=12)
+    """Ten MiB for each of 22 partitions would be requests of more than 200 MiB: a broker cuts the connection at 100."""
+    topic = await make_topic(kafka, partitions=22)
     body = os.urandom(10 * 1024 * 1024)  # nothing to compress
     async with over(kafka, topic, deadline_s=60, max_buffer_bytes=256 * 1024 * 1024) as publisher:
-        await asyncio.gather(*(publisher.publish(topic, bytes([number]), body, []) for number in range(12)))
-    found = await read(kafka, topic, 12, partitions=12)
+        await asyncio.gather(*(publisher.publish(topic, bytes([number]), body, []) for number in range(22)))
+    found = await read(kafka, topic, 22, partitions=22)
     assert {record.value for record in found} == {body}
 
 

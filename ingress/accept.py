@@ -1,0 +1,94 @@
+"""Turns a request that was let in, and its body, into the record that is published. Pure: time and id are arguments.
+
+It must not look further into a body than the call id that the vendor's page finds in it: whatever a body holds, it is taken.
+"""
+
+import hashlib
+import logging
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from ingress.doors import Door, Doors, Head
+from ingress.inflate import PastCap, opened
+from schemas.errors import Rejected
+from schemas.identity import call_key
+from schemas.raw import RawCallback
+from schemas.vendors._base import Callback, Vendor
+
+_HEADER_CHARS: Final = 256
+"""Of content type and encoding as much is kept as any real one has."""
+
+_log = logging.getLogger("callweave.ingress")
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be published, and who answers."""
+
+    key: bytes
+    raw: RawCallback
+    callback: Callback
+    vendor: Vendor
+
+
+def accept(doors: Doors, head: Head, body: bytes, *, now: datetime, request_id: str, cap_bytes: int) -> Accepted:
+    """A whole request to its record; raises Rejected (see `Doors`; 413 when the body inflates past `cap_bytes`)."""
+    door = doors.find(head.path)
+    account = doors.admit(door, head)
+    return stamp(door, account, head, body, now=now, request_id=request_id, cap_bytes=cap_bytes)
+
+
+def stamp(
+    door: Door, account: str, head: Head, body: bytes, *, now: datetime, request_id: str, cap_bytes: int
+) -> Accepted:
+    """The record of an admitted request; raises Rejected 413 when the body inflates past `cap_bytes`."""
+    if len(body) > cap_bytes:
+        raise _too_large(cap_bytes)
+    encoding = _encoding(head.content_encoding)
+    try:
+        plain = opened(body, encoding, cap_bytes)
+    except PastCap:
+        raise _too_large(cap_bytes) from None
+    return Accepted(
+        key=_key(door, account, body if plain is None else plain).encode("utf-8", "replace"),
+        raw=RawCallback(
+            vendor=door.vendor.name,
+            callback=door.callback.name,
+            account=account,
+            received_at=now,
+            request_id=request_id,
+            content_type=head.content_type[:_HEADER_CHARS],
+            content_encoding=encoding,
+            body=body,
+        ),
+        callback=door.callback,
+        vendor=door.vendor,
+    )
+
+
+def _key(door: Door, account: str, plain: bytes) -> str:
+    """`vendor|account|call id`.
+
+    A body that shows no call id gets `~` and a hash of itself in the id's place: one key for all of them would put every
+    broken body of a vendor into one partition, and the same body sent again still goes where it went before.
+    """
+    try:
+        call_id = door.callback.key(plain)
+        account = door.callback.key_account(plain, account)
+    except Exception as exc:  # noqa: BLE001  # a page promises not to raise; where it does, the body is stored all the same
+        # Only the type: the message may quote the body.
+        what = type(exc).__name__
+        _log.error("the key function raised %s: vendor=%s callback=%s", what, door.vendor.name, door.callback.name)
+        call_id = ""
+    return call_key(door.vendor.name, account, call_id or "~" + hashlib.blake2b(plain, digest_size=8).hexdigest())
+
+
+def _encoding(header: str) -> str:
+    """The content encoding in lower case, "" for none; an unknown one is kept: who reads the body then knows why it cannot."""
+    names = [name for name in header.lower().replace(" ", "").split(",") if name not in ("", "identity")]
+    return ",".join(names)[:_HEADER_CHARS]
+
+
+def _too_large(cap_bytes: int) -> Rejected:
+    return Rejected(f"a body of at most {cap_bytes} bytes is taken, inflated or not", code="too_large", http_status=413)

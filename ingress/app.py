@@ -1,0 +1,61 @@
+"""Puts the ingress together for aiohttp: routes, limits and the options without which it would not keep its word."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from ingress.doors import Doors
+from ingress.handlers import Front, Pages
+from ingress.limits import BodyReader
+from ingress.publisher import Publisher
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from schemas.vendors._base import Vendor
+
+PUBLISHER: Final = web.AppKey("publisher", Publisher)
+METRICS: Final = web.AppKey("metrics", Registry)
+
+SERVER_OPTIONS: Final[Mapping[str, Any]] = {
+    "auto_decompress": False,  # the bytes on the wire are the ones that are stored
+    "access_log": None,  # aiohttp's would show queries and secrets; ours is in the handler
+    "keepalive_timeout": 75.0,
+    "max_line_size": 8190,
+    "max_field_size": 8190,
+    "max_headers": 128,
+}
+"""For the runner that serves the app."""
+
+
+def create_app(
+    settings: Settings,
+    vendors: Mapping[str, Vendor],
+    publisher: Publisher,
+    metrics: Registry,
+    clock: Callable[[], datetime],
+    *,
+    render_metrics: Callable[[], str] | None = None,
+) -> web.Application:
+    """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`."""
+    limits = settings.ingress
+    front = Front(
+        doors=Doors(settings, vendors),
+        reader=BodyReader(
+            cap_bytes=limits.max_body_bytes, within_s=limits.body_timeout_s, room_bytes=limits.max_buffer_bytes
+        ),
+        publisher=publisher,
+        metrics=metrics,
+        clock=clock,
+        cap_bytes=limits.max_body_bytes,
+    )
+    pages = Pages(publisher, render_metrics or metrics.text)
+    app = web.Application()
+    app[PUBLISHER] = publisher
+    app[METRICS] = metrics
+    app.router.add_get("/healthz", pages.alive)
+    app.router.add_get("/readyz", pages.ready)
+    app.router.add_get("/metrics", pages.metrics)
+    # Everything else, so that an unknown path or method gets our answer and our count as well.
+    app.router.add_route("*", "/{path:.*}", front.push)
+    return app

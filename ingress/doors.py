@@ -1,0 +1,155 @@
+"""Which address leads to which vendor's callback, and who may use it: decided from the head of a request alone.
+
+So a request that is not for us is turned away before a byte of its body is read. Pure: no I/O, no clock.
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.errors import Rejected
+from schemas.settings import Account, Settings
+from schemas.vendors._base import Callback, Vendor
+
+METHOD: Final = "POST"
+PAGES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What people and tools read; nobody pushes there."""
+_MASK: Final = "***"
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A request without its body."""
+
+    method: str
+    path: str
+    accounts: tuple[str, ...] = ()
+    """Every value of the query parameter `account`."""
+    peer: str = ""
+    """The address that the connection comes from."""
+    forwarded_for: str = ""
+    content_type: str = ""
+    content_encoding: str = ""
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a request wants to go, before anybody asked whether it may."""
+
+    vendor: Vendor
+    callback: Callback
+    secret: str = ""
+
+    @property
+    def route(self) -> str:
+        """The address as it may be shown: nothing of it is the caller's text."""
+        account = f"/a/{_MASK}" if self.secret else ""
+        return f"/v1{account}/{self.vendor.name}{self.callback.path}"
+
+
+class Doors:
+    """All addresses that we answer to."""
+
+    def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
+        self._vendors = vendors
+        self._accounts = settings.accounts
+        self._require_account = settings.ingress.require_account
+        self._proxies = settings.ingress.trust_forwarded_for
+        self._pushed = {
+            f"/{vendor.name}{callback.path}": (vendor, callback)
+            for vendor in vendors.values()
+            for callback in vendor.callbacks
+            if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
+        }
+
+    def find(self, path: str) -> Door:
+        """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
+        if path in PAGES:
+            raise Rejected("this page is for reading", code="method", http_status=405)
+        below = path.removeprefix("/v1")
+        if below == path or not below.startswith("/"):
+            raise Rejected("no such address: POST to /v1/<vendor>", code="unknown_route", http_status=404)
+        secret = ""
+        if below.startswith("/a/"):
+            secret, _, rest = below.removeprefix("/a/").partition("/")
+            below = f"/{rest}"
+            if self._by_secret(secret) is None:
+                raise _forbidden("this address is not known")
+        below = below.removesuffix("/")  # many consoles add one to what was typed
+        if below in self._pushed:
+            vendor, callback = self._pushed[below]
+            return Door(vendor=vendor, callback=callback, secret=secret)
+        name = below.split("/")[1] if below else ""
+        if name not in self._vendors:
+            raise Rejected("no such vendor", code="unknown_route", http_status=404)
+        raise Rejected(f"{name} has no such callback", code="unknown_route", http_status=404)
+
+    def admit(self, door: Door, head: Head) -> str:
+        """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
+        if head.method != METHOD:
+            raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
+        account = self._account(door, head)
+        if account is None:
+            if self._require_account:
+                raise Rejected("an account is required", code="unknown_account", http_status=403)
+            return ""
+        if account.allow and not _inside(self._client(head), account.allow):
+            raise _forbidden("this network may not push here")
+        return account.name
+
+    def _account(self, door: Door, head: Head) -> Account | None:
+        if len(set(head.accounts)) > 1:
+            raise Rejected("more than one account is named", code="bad_request", http_status=400)
+        named = head.accounts[0] if head.accounts else None
+        account = self._by_secret(door.secret) if door.secret else self._by_name(door.vendor.name, named)
+        if account is None and named is None:
+            return None
+        if account is None or (named is not None and account.name != named):
+            raise Rejected(f"{door.vendor.name} has no such account", code="unknown_account", http_status=403)
+        if account.vendor != door.vendor.name:
+            raise _forbidden("this address is not known")
+        if account.secret.value and not door.secret:
+            # Else its name, which stands in consoles and logs, would open what the secret protects.
+            raise _forbidden("this account is reached by its secret address only")
+        return account
+
+    def _by_name(self, vendor: str, name: str | None) -> Account | None:
+        return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
+
+    def _by_secret(self, secret: str) -> Account | None:
+        """Looks at every account and compares in constant time: how long it takes tells nothing."""
+        found = None
+        given = secret.encode("utf-8", "surrogateescape")
+        for account in self._accounts:
+            wanted = account.secret.value.encode()
+            if hmac.compare_digest(given, wanted) and wanted:
+                found = account
+        return found
+
+    def _client(self, head: Head) -> str:
+        """The sender's address; each trusted proxy before us has appended one entry, the first of those is it."""
+        entries = [part.strip() for part in head.forwarded_for.split(",") if part.strip()]
+        if not self._proxies or len(entries) < self._proxies:
+            return head.peer
+        return entries[-self._proxies]
+
+
+def _inside(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        client = ipaddress.ip_address(_without_port(address))
+    except ValueError:
+        return False
+    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped:
+        client = client.ipv4_mapped
+    return any(client in ipaddress.ip_network(network) for network in networks)
+
+
+def _without_port(address: str) -> str:
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
+
+
+def _forbidden(sentence: str) -> Rejected:
+    return Rejected(sentence, code="forbidden", http_status=403)

@@ -1,0 +1,149 @@
+"""One request from its first line to its answer: let in, read, published, and only then acknowledged.
+
+The order is law 1 of the delivery promise. What may be logged of a request is decided here too: routes, statuses and
+sizes, never a query, a secret, a body, or a path that is not ours.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from ingress.accept import stamp
+from ingress.answers import problem, reply
+from ingress.doors import METHOD, PAGES, Door, Doors, Head
+from ingress.limits import BodyReader
+from ingress.publisher import Publisher
+from schemas.errors import Rejected, Unavailable
+from schemas.metrics import Registry
+from schemas.topics import RAW
+from schemas.vendors._base import Reply
+
+UNKNOWN: Final = "-"
+"""Stands for vendor, callback and route where the request named none of ours."""
+_BUSY: Final = Reply(status=503)
+
+_access: Final = logging.getLogger("callweave.ingress.access")
+_log: Final = logging.getLogger("callweave.ingress")
+
+
+class Front:
+    """Handles every push; holds nothing of a request once it is answered."""
+
+    def __init__(
+        self,
+        *,
+        doors: Doors,
+        reader: BodyReader,
+        publisher: Publisher,
+        metrics: Registry,
+        clock: Callable[[], datetime],
+        cap_bytes: int,
+    ) -> None:
+        self._doors = doors
+        self._reader = reader
+        self._publisher = publisher
+        self._metrics = metrics
+        self._clock = clock
+        self._cap_bytes = cap_bytes
+
+    async def push(self, request: web.Request) -> web.Response:
+        """Answer one push."""
+        begun = time.perf_counter()
+        request_id = uuid.uuid4().hex
+        door: Door | None = None
+        try:
+            head = _head(request)
+            door = self._doors.find(head.path)
+            size_bytes = await self._take(door, head, request, request_id)
+        except Rejected as exc:
+            outcome, size_bytes = exc.code, 0
+            response = problem(exc, request_id, allow="GET, HEAD" if request.path in PAGES else METHOD)
+        except Unavailable as exc:
+            outcome, size_bytes = exc.code, 0
+            response = reply(door.vendor.retry if door else _BUSY, request_id)
+        except Exception:  # noqa: BLE001  # the vendor must get the answer that makes it send again
+            _log.exception("a request failed in an unknown way: request_id=%s", request_id)
+            outcome, size_bytes = "error", 0
+            response = reply(door.vendor.retry if door else _BUSY, request_id)
+        else:
+            outcome = "accepted"
+            response = reply(door.vendor.accepted, request_id)
+        self._count(door, outcome, size_bytes)
+        _access.log(
+            _LEVELS.get(outcome, logging.INFO),
+            "request id=%s method=%s route=%s status=%d outcome=%s bytes=%d ms=%.1f",
+            request_id,
+            request.method if request.method in _METHODS else UNKNOWN,
+            door.route if door else UNKNOWN,
+            response.status,
+            outcome,
+            size_bytes,
+            1000 * (time.perf_counter() - begun),
+        )
+        return response
+
+    async def _take(self, door: Door, head: Head, request: web.Request, request_id: str) -> int:
+        """Let in, read and publish; the body's size in bytes."""
+        account = self._doors.admit(door, head)
+        body = await self._reader.read(request.content, request.content_length)
+        read = time.perf_counter()
+        accepted = stamp(door, account, head, body, now=self._clock(), request_id=request_id, cap_bytes=self._cap_bytes)
+        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers())
+        self._metrics.observe("callweave_ingress_accept_seconds", door.vendor.name, value=time.perf_counter() - read)
+        return len(body)
+
+    def _count(self, door: Door | None, outcome: str, size_bytes: int) -> None:
+        vendor = door.vendor.name if door else UNKNOWN
+        callback = (door.callback.name if door else "") or UNKNOWN
+        self._metrics.add("callweave_ingress_requests_total", vendor, callback, outcome)
+        if size_bytes:
+            self._metrics.add("callweave_ingress_body_bytes_total", vendor, by=size_bytes)
+
+
+class Pages:
+    """The pages for people and their tools."""
+
+    def __init__(self, publisher: Publisher, render: Callable[[], str]) -> None:
+        self._publisher = publisher
+        self._render = render
+
+    async def alive(self, _: web.Request) -> web.Response:
+        """200 while the process answers."""
+        return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """200 when a body would be made durable now, else 503 with the reason."""
+        reason = self._publisher.why_not()
+        return web.Response(
+            status=503 if reason else 200,
+            body=msgspec.json.encode({"ready": not reason, "reason": reason}),
+            content_type="application/json",
+        )
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """All metrics for Prometheus."""
+        return web.Response(body=self._render().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_LEVELS: Final = {"accepted": logging.DEBUG, "error": logging.ERROR}
+"""What was taken is the normal case and is counted; what was not is told at INFO."""
+
+
+def _head(request: web.Request) -> Head:
+    headers = request.headers
+    return Head(
+        method=request.method,
+        path=request.rel_url.raw_path,
+        accounts=tuple(request.rel_url.query.getall("account", ())),
+        peer=request.remote or "",
+        forwarded_for=",".join(headers.getall("X-Forwarded-For", ())),
+        content_type=headers.get("Content-Type", ""),
+        content_encoding=",".join(headers.getall("Content-Encoding", ())),
+    )
