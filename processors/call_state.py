@@ -1,0 +1,133 @@
+"""What is known of one call: its items, each with all its contents, and the clock marks. A join-semilattice.
+
+Within the bounds, `merge_states` is commutative, associative and idempotent, so order, repetition and replay cannot change
+what is shown. Beyond them (`folding`) items are folded away, never silently: the counts go on and `overflow` is flagged.
+This page must not know how a call is shown.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from processors.dedupe import Copy, Marks, copy_of, join_marks, raise_marks, union
+from processors.merge import Content, Item
+from schemas.facts import Fact, FactType
+
+OPEN: Final = 0
+TIMED_OUT: Final = 1
+FINAL: Final = 2
+REOPENED: Final = 3
+
+
+class CallState(msgspec.Struct, frozen=True, kw_only=True):
+    """One Kafka key's knowledge. Items are never changed in place."""
+
+    items: dict[str, Item]
+    """By fact_id."""
+    contents: int
+    """Distinct facts ever merged, those folded away too."""
+    duplicates: int
+    """Arrivals beyond those."""
+    height: int
+    """The versions' n: distinct facts, and the copies that could change what is shown."""
+    timed_out: int = 0
+    """`contents` when the call last timed out: a later fact opens it again."""
+    touched_ms: int
+    """Record clock of the last distinct fact."""
+    deadline_ms: int = 0
+    """Record clock at which `processors.join.timeout` is due."""
+    marks: Marks = ()
+    """Up to where arrivals were folded away; empty for nearly all calls."""
+    overflow: bool = False
+    """Facts were folded away: what is shown is not all that came."""
+
+    def counts(self) -> tuple[int, int]:
+        """(facts, duplicates): with the dead and the filtered they add up to the elements that came in."""
+        return self.contents, self.duplicates
+
+    @property
+    def late(self) -> bool:
+        """A distinct fact came after the call was closed."""
+        return any(content.late for item in self.items.values() for content in item.contents)
+
+    @property
+    def settled(self) -> bool:
+        """All that can be final is: a final record, or nothing that could have a timeline."""
+        kept = [item.contents for item in self.items.values()]
+        if any(contents[0].fact.fact_type is FactType.RECORD for contents in kept):
+            return all(
+                any(content.fact.is_final for content in contents)
+                for contents in kept
+                if contents[0].fact.fact_type is FactType.RECORD
+            )
+        return all(contents[0].fact.fact_type is FactType.BINDING for contents in kept)
+
+    @property
+    def phase(self) -> int:
+        """0 open, 1 timed out without a final record, 2 final, 3 changed after it was closed."""
+        if self.late:
+            return REOPENED
+        if self.settled:
+            return FINAL
+        return TIMED_OUT if self.timed_out >= self.contents else OPEN
+
+
+def new_item(fact: Fact, *, late: bool = False) -> Item:
+    """An item of which one content is known."""
+    return Item(contents=(Content(fact=fact, late=late),))
+
+
+def merge_states(left: CallState, right: CallState) -> CallState:
+    """All that two owners of a call know together."""
+    marks = join_marks(left.marks, right.marks)
+    items: dict[str, Item] = {}
+    gone: list[Copy] = []
+    for name in sorted({**left.items, **right.items}):
+        items[name] = _merge_items([state.items[name] for state in (left, right) if name in state.items], gone)
+    kept = _sums(items.values())
+    beyond = [max(ours, theirs) for ours, theirs in zip(_folded(left), _folded(right), strict=True)]
+    return CallState(
+        items=items,
+        contents=kept[0] + beyond[0],
+        duplicates=kept[1] + beyond[1],
+        height=kept[2] + beyond[2],
+        timed_out=max(left.timed_out, right.timed_out),
+        touched_ms=max(left.touched_ms, right.touched_ms),
+        deadline_ms=max(left.deadline_ms, right.deadline_ms),
+        marks=raise_marks(marks, *gone),
+        overflow=left.overflow or right.overflow,
+    )
+
+
+def _merge_items(found: list[Item], gone: list[Copy]) -> Item:
+    by_digest: dict[str, Content] = {}
+    for item in found:
+        for content in item.contents:
+            known = by_digest.get(content.fact.content_digest)
+            by_digest[content.fact.content_digest] = _merge_contents(known, content, gone) if known else content
+    return Item(
+        contents=tuple(by_digest[digest] for digest in sorted(by_digest)), more=max(item.more for item in found)
+    )
+
+
+def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:
+    ours, theirs = copy_of(one.fact), copy_of(other.fact)
+    first, seen, folded = union(ours, one.seen, theirs, other.seen)
+    gone.extend(folded)
+    fact = one.fact if first == ours else other.fact
+    return Content(fact=fact, seen=seen, late=one.late or other.late)
+
+
+def _sums(items: Iterable[Item]) -> tuple[int, int, int]:
+    contents = duplicates = height = 0
+    for item in items:
+        contents += len(item.contents) + item.more
+        duplicates += item.extras
+        height += item.height
+    return contents, duplicates, height
+
+
+def _folded(state: CallState) -> tuple[int, int, int]:
+    contents, duplicates, height = _sums(state.items.values())
+    return state.contents - contents, state.duplicates - duplicates, state.height - height

@@ -1,0 +1,138 @@
+"""A conference as its participants' records tell it: one leg each, spans and sums over all of them.
+
+Money, billed seconds and the vendor's seconds are sums, as every participant is billed; the talk is from the first answer to
+the last end. A state push belongs to a participant only if exactly one has its number. This page must not know versions.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from processors.call_view import COMMON, span_ms
+from processors.legs import complete, leg_of, rungs
+from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
+
+_LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+_NOBODYS: Final = ("from_number", "to_number", "display_number", "privacy_number")
+T = TypeVar("T")
+
+
+def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
+    """Fields of the timeline; `closed`: nothing more is waited for. At least one record must be there."""
+    if len(records) == 1:
+        flags = {Flag.PEER_UNKNOWN, *records[0].quality_flags}
+    else:
+        flags = {flag for fact in records for flag in fact.quality_flags}
+    flags.update(flag for fact in states for flag in fact.quality_flags)
+    ordered = sorted(records, key=lambda fact: (fact.received_at, fact.fact_id))
+    view = {name: getattr(ordered[0], name) for name in COMMON}
+    if len(records) > 1:
+        view.update(dict.fromkeys(_NOBODYS))
+        view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)
+    legs = _legs(records, states, flags)
+    answer = min(_known(leg.answer_at for leg in legs), default=None)
+    end = max(_known(leg.end_at for leg in legs), default=None)
+    view.update(
+        direction=Direction.CONFERENCE,
+        legs=legs,
+        setup_at=min(_known(leg.setup_at for leg in legs), default=None),
+        alerting_at=min(_known(leg.alerting_at for leg in legs), default=None),
+        answer_at=answer,
+        end_at=end,
+        talk_ms=span_ms(answer, end, flags),
+        vendor_duration_s=_sum(records, lambda fact: fact.vendor_duration_s),
+        billable_s=_sum(records, lambda fact: fact.billable_s),
+        disposition=_disposition(records, answer, closed=closed),
+        is_final=all(fact.is_final for fact in records),
+        **_money(records, flags),
+        **_texts(ordered, flags),
+    )
+    view["quality_flags"] = tuple(sorted(flags))
+    return view
+
+
+def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> tuple[Leg, ...]:
+    legs = [(leg, fact.is_final) for fact in records for leg in (fact.legs or (_participant(fact),))]
+    orphans: list[Leg] = []
+    if states:
+        found = rungs(states)
+        alike = Counter(leg.number or leg.number_raw for leg, _ in legs)
+        legs = [
+            (complete(leg, found.pop(number, None) if alike[number] == 1 else None, final=final, flags=flags), final)
+            for leg, final, number in ((leg, final, leg.number or leg.number_raw) for leg, final in legs)
+        ]
+        orphans = [leg_of(Role.X, rung) for rung in found.values()]
+        if orphans:
+            flags.add(Flag.ORPHAN_STATE)
+    ordered = sorted((leg for leg, _ in legs), key=_leg_order)
+    return (*ordered, *orphans)
+
+
+def _participant(fact: Fact) -> Leg:
+    called = bool(fact.to_number or fact.to_raw)
+    return Leg(
+        role=Role.P,
+        number=fact.to_number if called else fact.from_number,
+        number_raw=fact.to_raw if called else fact.from_raw,
+        number_kind=fact.to_kind if called else fact.from_kind,
+        setup_at=fact.setup_at,
+        alerting_at=fact.alerting_at,
+        answer_at=fact.answer_at,
+        end_at=fact.end_at,
+        disposition=fact.disposition,
+        hangup_reason=fact.hangup_reason,
+        q850=fact.q850,
+        sip_code=fact.sip_code,
+    )
+
+
+def _leg_order(leg: Leg) -> tuple[Any, ...]:
+    return leg.answer_at or _LATEST, leg.number or "", leg.number_raw, leg.end_at or _LATEST, msgspec.json.encode(leg)
+
+
+def _known(values: Iterable[T | None]) -> list[T]:
+    return [value for value in values if value is not None]
+
+
+def _sum(records: Sequence[Fact], read: Callable[[Fact], int | None]) -> int | None:
+    known = _known(read(fact) for fact in records)
+    return sum(known) if known else None
+
+
+def _money(records: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
+    costs = _known(fact.cost for fact in records)
+    currencies = sorted({fact.currency for fact in records if fact.cost is not None})
+    if len(currencies) > 1:
+        flags.add(Flag.FIELD_CONFLICT)
+        return {"cost": None, "currency": ""}
+    return {"cost": sum(costs, Decimal(0)) if costs else None, "currency": currencies[0] if currencies else ""}
+
+
+def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
+    """What should be the same on every participant: the first said counts, another one is flagged."""
+    texts: dict[str, Any] = {}
+    for name in ("conference_id", "custom_ref"):
+        said = [getattr(fact, name) for fact in ordered if getattr(fact, name)]
+        texts[name] = said[0] if said else ""
+        if len(set(said)) > 1:
+            flags.add(Flag.FIELD_CONFLICT)
+    recorded = [fact for fact in ordered if fact.recording_url] or [
+        fact for fact in ordered if fact.recording_state is not RecordingState.UNKNOWN
+    ]
+    if recorded:
+        texts.update(recording_state=recorded[0].recording_state, recording_url=recorded[0].recording_url)
+    return texts
+
+
+def _disposition(records: Sequence[Fact], answer: datetime | None, *, closed: bool) -> Disposition:
+    if answer is not None:
+        return Disposition.ANSWERED
+    said = {fact.disposition for fact in records}
+    if len(said) > 1:
+        return Disposition.IN_PROGRESS if Disposition.IN_PROGRESS in said and not closed else Disposition.NO_ANSWER
+    only = said.pop()
+    return Disposition.UNKNOWN if closed and only is Disposition.IN_PROGRESS else only

@@ -1,0 +1,142 @@
+"""The joiner's decisions: one fact or one deadline in, the call's new state and what to publish out. Pure.
+
+`now_ms` is the record clock of the facts partition, never the wall's, and nothing depends on whether a due timeout was
+carried out before or after a fact: so a replay decides alike. The outcome says how the fact counts:
+fact (new), update or conflict (a new content of a known item), duplicate (a known content at a new place of the raw log),
+replayed (at a known place: nothing new, the current version goes out again), timeout, expired.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from processors.call_state import CallState, merge_states, new_item
+from processors.dedupe import Copy, Seen, add, copy_of, knows, passed, raise_marks
+from processors.folding import fold_item, fold_items
+from processors.merge import Content, Item, conflicting, normalized
+from processors.timelines import timelines_of
+from schemas.facts import Fact, FactType
+from schemas.settings import JoinSettings
+from schemas.timeline import Timeline
+
+Outcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired"]
+_MS: Final = 1000
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What one fact or one deadline does."""
+
+    state: CallState | None
+    """None: forget the call."""
+    outcome: Outcome
+    normalized: Fact | None = None
+    """The item's current version, when it is to be published."""
+    timelines: tuple[Timeline, ...] = ()
+
+
+def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+    """Join one fact of the call that `state` knows."""
+    if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
+        return _begin(fact, now_ms, settings)
+    item = state.items.get(fact.fact_id)
+    copy = copy_of(fact)
+    known = _content(item, fact.content_digest)
+    if item is not None and known is not None:
+        first = copy_of(known.fact)
+        if knows(first, known.seen, copy) or passed(state.marks, copy):
+            return _publish(state, "replayed", item)
+        return _duplicate(state, item, known, fact, add(first, known.seen, copy))
+    if state.overflow and passed(state.marks, copy):
+        return _publish(state, "replayed", item or new_item(fact))
+    return _learn(state, item, fact, now_ms, settings)
+
+
+def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> Step:
+    """Carry out what is due at `now_ms`; called when `now_ms >= state.deadline_ms`."""
+    open_until = _open_until(state, settings)
+    if now_ms >= state.touched_ms + settings.horizon_s * _MS:
+        unsaid = open_until is not None
+        last = msgspec.structs.replace(state, timed_out=state.contents)
+        return Step(state=None, outcome="expired", timelines=timelines_of(last) if unsaid else ())
+    if open_until is None or now_ms < open_until:
+        return Step(state=_with_deadline(state, settings), outcome="timeout")
+    closed = _with_deadline(msgspec.structs.replace(state, timed_out=state.contents), settings)
+    return Step(state=closed, outcome="timeout", timelines=timelines_of(closed))
+
+
+def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+    item = new_item(fact)
+    state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, height=1, touched_ms=now_ms)
+    return _publish(_with_deadline(state, settings), "fact", item)
+
+
+def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+    """A content never seen: a new item, or another version of one."""
+    late = now_ms >= state.touched_ms + settings.close_after_s * _MS and fact.fact_type is not FactType.BINDING
+    if item is None:
+        outcome: Outcome = "fact"
+        grown, gone = new_item(fact, late=late), list[Copy]()
+    else:
+        against = any(conflicting(content.fact, fact) for content in item.contents)
+        outcome = "conflict" if against else "update"
+        contents = (*item.contents, Content(fact=fact, late=late))
+        ordered = tuple(sorted(contents, key=lambda content: content.fact.content_digest))
+        grown, gone = fold_item(Item(contents=ordered, more=item.more), settings.max_contents)
+    items, gone_too = fold_items({**state.items, fact.fact_id: grown}, fact, settings.max_contents)
+    learned = msgspec.structs.replace(
+        state,
+        items=items,
+        contents=state.contents + 1,
+        height=state.height + 1,
+        touched_ms=max(state.touched_ms, now_ms),
+        marks=raise_marks(state.marks, *gone, *gone_too) if gone or gone_too else state.marks,
+        overflow=state.overflow or bool(gone or gone_too),
+    )
+    return _publish(_with_deadline(learned, settings), outcome, grown)
+
+
+def _duplicate(
+    state: CallState, item: Item, known: Content, fact: Fact, added: tuple[Copy, Seen, tuple[Copy, ...]]
+) -> Step:
+    """Record one more copy; nothing goes out unless it was received before all others."""
+    first, seen, gone = added
+    earlier = first == copy_of(fact)
+    content = msgspec.structs.replace(known, fact=fact if earlier else known.fact, seen=seen)
+    contents = tuple(content if each is known else each for each in item.contents)
+    grown = Item(contents=contents, more=item.more)
+    learned = msgspec.structs.replace(
+        state,
+        items={**state.items, fact.fact_id: grown},
+        duplicates=state.duplicates + 1,
+        height=state.height + seen.height - known.seen.height,
+        marks=raise_marks(state.marks, *gone) if gone else state.marks,
+    )
+    return _publish(learned, "duplicate", grown) if earlier else Step(state=learned, outcome="duplicate")
+
+
+def _content(item: Item | None, digest: str) -> Content | None:
+    if item is None:
+        return None
+    return next((content for content in item.contents if content.fact.content_digest == digest), None)
+
+
+def _publish(state: CallState, outcome: Outcome, item: Item) -> Step:
+    return Step(state=state, outcome=outcome, normalized=normalized(item), timelines=timelines_of(state))
+
+
+def _open_until(state: CallState, settings: JoinSettings) -> int | None:
+    """Record clock until which more is waited for; None when nothing is."""
+    if state.settled or state.late or state.timed_out >= state.contents:
+        return None
+    has_record = any(item.contents[0].fact.fact_type is FactType.RECORD for item in state.items.values())
+    return state.touched_ms + (settings.close_after_s if has_record else settings.provisional_after_s) * _MS
+
+
+def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
+    forget = state.touched_ms + settings.horizon_s * _MS
+    open_until = _open_until(state, settings)
+    deadline = forget if open_until is None else min(open_until, forget)
+    return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
+
+
+__all__ = ["CallState", "Outcome", "Step", "merge_states", "step", "timeout"]

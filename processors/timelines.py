@@ -1,0 +1,62 @@
+"""From what is known of a call to its timelines: a pure function of the merged facts and of what was waited for.
+
+Equal versions mean equal content: the version counts what was merged and the phase, and no clock is read. This page must
+not know how facts arrive.
+"""
+
+from typing import Final
+
+from processors.call_state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
+from processors.call_view import call_view
+from processors.conference_view import conference_view
+from processors.groups import CONFERENCE, Group, group
+from processors.merge import LOGIC_REV, shown, shown_as_one
+from schemas.facts import Fact, FactType, Flag
+from schemas.timeline import Timeline
+
+_PHASES: Final = 4
+
+
+def timelines_of(state: CallState) -> tuple[Timeline, ...]:
+    """The current version of every timeline of the call; none for bindings."""
+    late = state.late
+    timed_out = state.timed_out >= state.contents
+    return tuple(_timeline(state, found, late=late, timed_out=timed_out) for found in group(state.items.values()))
+
+
+def _timeline(state: CallState, found: Group, *, late: bool, timed_out: bool) -> Timeline:
+    contents = [content for item in (*found.records, *found.states) for content in item.contents]
+    states = [shown(item) for item in found.states]
+    closed = late or timed_out
+    if found.family == CONFERENCE and found.records:
+        view = conference_view([shown(item) for item in found.records], states, closed=closed)
+    else:
+        view = call_view(shown_as_one(found.records), states, closed=closed)
+    own_flags = {Flag.LATE} if late else set()
+    if state.overflow:
+        own_flags.add(Flag.OVERFLOW)
+    if own_flags:
+        view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
+    phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
+    received = [content.fact.received_at for content in contents]
+    first = _first(found)
+    return Timeline(
+        timeline_id=first.call_key + found.suffix,
+        call_key=first.call_key,
+        kind=first.kind,
+        **view,
+        has_record=bool(found.records),
+        has_states=bool(found.states),
+        phase=phase,
+        fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
+        first_received_at=min(received),
+        last_received_at=max(received),
+        version=LOGIC_REV << 32 | (state.height * _PHASES + phase),
+    )
+
+
+def _first(found: Group) -> Fact:
+    items = found.records or found.states
+    fact = items[0].contents[0].fact
+    assert fact.fact_type is not FactType.BINDING, "bindings are no calls"
+    return fact
