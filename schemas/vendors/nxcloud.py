@@ -13,16 +13,17 @@ Known lies and gaps:
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from schemas.errors import Undecodable
-from schemas.facts import Direction, Fact, FactType, Flag, Kind, Leg, RecordingState, Role
+from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
-from schemas.vendors._causes import cause, denies_answer, disposition_of, reason_of, sip_of
+from schemas.vendors._causes import Cause, cause, denies_answer, disposition_of, reason_of, sip_of
 from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._columns import leg
 from schemas.vendors._fields import Fields
 from schemas.vendors._numbers import NOBODY, Number, columns
+from schemas.vendors._parts import billed, check_duration
 from schemas.vendors._peek import peek_text
 
 _NAME: Final = "nxcloud"
@@ -36,7 +37,7 @@ CDR_FIELDS: Final = (
 _TELLTALES: Final = ("show_phone", "hangup_cause", "sipid", "mobile_name")
 
 _DIRECTIONS: Final = {"1": Direction.OUTBOUND, "0": Direction.INBOUND, "": Direction.UNKNOWN}
-_TOLERANCE_MS: Final = 1000  # whole seconds on both sides
+_UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
 # Who hung up, as far as the reason of an unanswered call tells.
 _PARTIES: Final = {"caller_hangup": "a", "caller_cancel": "a", "declined": "b", "platform": "platform"}
 
@@ -69,7 +70,11 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     early = setup is not None and answer is not None and answer < setup
     talk_ms = None if early else fields.span_ms(answer, end)
     duration_s = fields.integer("duration")
-    billable_s, billable_source = _billable(fields, duration_s, talk_ms, answer, end)
+    spoken_ms = 0 if end and not answer else talk_ms
+    check_duration(fields, duration_s, spoken_ms)
+    amounts = billed(duration_s, spoken_ms)
+    if duration_s and not answer:  # a contradiction, and flagged: what nobody answered is not billed
+        amounts |= {"billable_s": 0, "billable_source": "computed"}
 
     answered = answer is not None
     found = cause(fields.text("hangup_cause"))
@@ -93,12 +98,10 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         answer_at=answer,
         end_at=end,
         time_precision=fields.time_precision,
-        legs=() if direction in (Direction.OUTBOUND, Direction.INBOUND) else _unplaced(phone),
+        legs=(leg(Role.X, phone, _UNKNOWN),) if direction is Direction.UNKNOWN and phone.raw else (),
         ring_ms=ring_ms,
         talk_ms=talk_ms,
-        vendor_duration_s=duration_s,
-        billable_s=billable_s,
-        billable_source=billable_source,
+        **amounts,
         disposition=disposition_of(found, answered=answered),
         hangup_cause=found.name if found else "",
         q850=found.q850 if found else None,
@@ -133,22 +136,6 @@ def _parties(direction: Direction, phone: Number, shown: Number) -> tuple[Number
     if direction is Direction.OUTBOUND:
         return shown, phone
     return (phone, shown) if direction is Direction.INBOUND else (NOBODY, NOBODY)
-
-
-def _unplaced(phone: Number) -> tuple[Leg, ...]:
-    return (Leg(role=Role.X, number=phone.number, number_raw=phone.raw, number_kind=phone.kind),) if phone.raw else ()
-
-
-def _billable(
-    fields: Fields, duration_s: int | None, talk_ms: int | None, answer: datetime | None, end: datetime | None
-) -> tuple[int | None, str]:
-    """Billed seconds and their source: the vendor's where they can be, 0 for a call that was never answered."""
-    spoken_ms = 0 if end and not answer else talk_ms
-    if duration_s is not None and spoken_ms is not None and abs(duration_s * 1000 - spoken_ms) > _TOLERANCE_MS:
-        fields.flag(Flag.DURATION_MISMATCH)
-    if duration_s is not None and (answer is not None or duration_s == 0):
-        return duration_s, "vendor"
-    return (None, "") if spoken_ms is None else (spoken_ms // 1000, "computed")
 
 
 def _recording(fields: Fields, *, answered: bool) -> tuple[RecordingState, str]:

@@ -1,0 +1,393 @@
+"""YTX (api.ytx.net): voice codes, two-way calls and conferences, as records and as state pushes to one address.
+
+Document: "话单回调" (call record callback). `{"cdr":[...]}` holds records of three kinds, told apart by `fid`; a state
+push is a bare object without `appid` and `fid`. HTTP 500 makes it send again later, at most three times in all.
+
+Known lies and gaps:
+- The document's own two-way example is not JSON: a comma is missing, a key has spaces in it, a time has lost its.
+- A two-way call's `duration` is the A leg's time, not talk time; `应答|正常` stands on calls that B never answered.
+  Answered is what has an answer time.
+- The voice example has 22 s between its times and a duration of 10; `tel` in it is not a phone number.
+- In a state push `src` is the platform's display number and `dsc` the phone that this leg rings: leg A's or leg B's.
+- Live records have numbers where the example has text, no `.000`, sometimes no `stateDesc`; live states have one.
+- Times are Beijing's, which nobody says. A conference's participants may share a `requestid`; `confid` is reused.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from schemas.errors import Undecodable
+from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role, State
+from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendors._causes import Cause
+from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._columns import ended, leg
+from schemas.vendors._decode import parse_text
+from schemas.vendors._fields import Fields
+from schemas.vendors._numbers import Number, columns
+from schemas.vendors._parts import billed, charged, check_duration, is_placeholder
+from schemas.vendors._peek import peek_text
+from schemas.vendors._scalars import blank
+
+_NAME: Final = "ytx"
+_ZONE: Final = "Asia/Shanghai"
+_REGION: Final = "CN"
+_CURRENCY: Final = "CNY"
+
+VOICE_FIELDS: Final = ("requestid", "appid", "fid", "tel", "stime", "etime", "duration", "oriamount")
+TWO_WAY_FIELDS: Final = (
+    "requestid", "appid", "fid", "caller", "called", "callerstime", "calleretime", "calledstime", "calledetime",
+    "tapesurl", "duration", "oriamount", "stateDesc", "customParm",
+)  # fmt: skip
+STATE_FIELDS: Final = ("requestid", "src", "dsc", "timestamp", "state")
+CONFERENCE_FIELDS: Final = (
+    "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
+    "tapesurl",  # in the example only
+)  # fmt: skip
+_LIVE_STATE_FIELDS: Final = (*STATE_FIELDS, "stateDesc", "appid")  # what live pushes carry beside
+
+_TWO_WAY_TELLTALES: Final = ("caller", "called", "callerstime", "calledstime")
+_ONE_WAY_TELLTALES: Final = ("tel", "stime", "etime")
+_STATE_TELLTALES: Final = ("requestid", "src", "dsc", "dst", "timestamp")
+
+_STATES: Final = {
+    "callout": State.SETUP,
+    "alerting": State.ALERTING,
+    "answer": State.ANSWER,
+    "disconnect": State.RELEASE,
+}
+_BEIJING: Final = timedelta(hours=8)
+_PAIR: Final = re.compile(r"[|｜]")
+
+
+_D = Disposition
+_RINGING: Final = "振铃"
+_PROCESSING: Final = "正在处理中"
+# Announcements that the platform recognised, in its own words: disposition, reason, Q.850, SIP (by RFC 3398).
+_ANNOUNCED: Final = {
+    "正常": (_D.ANSWERED, "normal", 16, 200),
+    _PROCESSING: (_D.IN_PROGRESS, "processing", None, None),
+    _RINGING: (_D.NO_ANSWER, "ringing", 19, 480),  # while nothing has ended: in progress
+    "未应答": (_D.NO_ANSWER, "no_answer", 19, 480),
+    "应答": (_D.ANSWERED, "answered", 16, 200),
+    "关机": (_D.UNREACHABLE, "powered_off", 20, 480),
+    "空号": (_D.INVALID_NUMBER, "unallocated", 1, 404),
+    "停机": (_D.BARRED, "suspended", 21, 403),
+    "正在通话中": (_D.BUSY, "in_call", 17, 486),
+    "用户拒接": (_D.REJECTED, "declined", 21, 603),
+    "无法拨通": (_D.UNREACHABLE, "cannot_reach", 20, 480),
+    "暂停服务": (_D.BARRED, "suspended", 21, 403),
+    "用户正忙": (_D.BUSY, "user_busy", 17, 486),
+    "拨号方式不正确": (_D.INVALID_NUMBER, "dial_format", 28, 484),
+    "呼入限制": (_D.BARRED, "incoming_barred", 54, 403),
+    "来电提醒": (_D.UNREACHABLE, "missed_call_service", 20, 480),
+    "呼叫转移失败": (_D.FAILED, "forward_failed", 29, 501),
+    "网络忙": (_D.CONGESTION, "network_busy", 42, 503),
+    "无人接听": (_D.NO_ANSWER, "no_answer", 19, 480),
+    "欠费": (_D.BARRED, "arrears", 21, 403),
+    "无法接听": (_D.UNREACHABLE, "cannot_answer", 20, 480),
+    "改号": (_D.INVALID_NUMBER, "number_changed", 22, 410),
+    "线路故障": (_D.FAILED, "line_fault", 38, 503),
+    "稍后再拨": (_D.CONGESTION, "retry_later", 41, 503),
+}
+_TEXTS: Final = {
+    text: Cause(text, q850, sip, disposition, reason) for text, (disposition, reason, q850, sip) in _ANNOUNCED.items()
+}
+_UNLISTED: Final = "未知"
+_OPEN: Final = (_D.IN_PROGRESS, _D.UNKNOWN)
+_STILL_RINGING: Final = Cause(_RINGING, None, None, _D.IN_PROGRESS, "ringing")
+_ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time; no text says so
+_CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered, says the text, and no time
+_NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
+_UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
+
+
+class _Unquoted(dict[str, Any]):
+    """An element that came inside a JSON string."""
+
+
+def _key(body: bytes) -> str:
+    return peek_text(body, "requestid")
+
+
+def _elements(document: Any) -> Elements:
+    if isinstance(document, list):
+        return Elements(items=tuple(document))
+    if not isinstance(document, Mapping):
+        raise Undecodable("an object or a list is expected", code="shape")
+    if "cdr" not in document:
+        return Elements(items=(document,))
+    records = document["cdr"]
+    quoted = isinstance(records, str) and not blank(records)
+    if quoted:
+        records = parse_text(records).document
+    if blank(records):
+        return Elements(items=())
+    if isinstance(records, Mapping):
+        records = [records]
+    if not isinstance(records, list):
+        raise Undecodable("a list of records is expected", code="shape", path="cdr")
+    if quoted:
+        records = [_Unquoted(record) if isinstance(record, Mapping) else record for record in records]
+    return Elements(items=tuple(records))
+
+
+def _normalise(element: Element, ctx: Context) -> Mapped:
+    kind, documented, mapping = _KINDS[_sort(element)]
+    fields = Fields(element, ctx.received_at, documented=documented)
+    if isinstance(element, _Unquoted):
+        fields.flag(Flag.REPAIRED_JSON)
+    call_id = fields.need("requestid", code="no_id")
+    fact = Fact(
+        fact_type=FactType.STATE if kind is Kind.CALLBACK_STATE else FactType.RECORD,
+        vendor=_NAME,
+        kind=kind,
+        account_id=account_of(fields, fields.text("appid"), ctx, "appid"),
+        vendor_call_id=call_id,
+    )
+    fields.text("fid")
+    fact, further = mapping(fields, fact, ctx)
+    latest = fact.event_at or fact.end_at or fact.answer_at
+    if latest and abs(latest - ctx.received_at - _BEIJING) <= timedelta(minutes=30):
+        fields.flag(Flag.TZ_SUSPECT)
+    fact = msgspec.structs.replace(
+        fact,
+        time_precision=fields.time_precision,
+        extras=fields.extras(*(("state",) if kind is Kind.CALLBACK_STATE and fact.state is State.UNKNOWN else ())),
+        quality_flags=tuple(sorted(fields.flags)),
+    )
+    # A state names no appid: what all payloads of a call can show is the account of the URL.
+    return Mapped(fact=fact, dedupe=(call_id, *further), key_account=ctx.account)
+
+
+def _sort(element: Any) -> str:
+    """The key of `_KINDS`: `fid`, checked against the fields that come with it, or "state"; raises `wrong_kind`."""
+    if not isinstance(element, Mapping):
+        raise Undecodable("an object is expected", code="shape")
+    two_way = any(name in element for name in _TWO_WAY_TELLTALES)
+    one_way = any(name in element for name in _ONE_WAY_TELLTALES)
+    fid = Fields(element, EPOCH).text("fid")
+    if ("state" in element or "dsc" in element) and not (two_way or one_way):
+        if any(name in element for name in _STATE_TELLTALES):
+            return "state"
+    elif (fid == "4" and two_way) or (fid in ("2", "5") and one_way):
+        return fid
+    elif not fid and two_way:
+        return "4"
+    elif not fid and one_way and "requestid" in element:
+        return "5" if "confid" in element else "2"
+    raise Undecodable("none of the four payloads of this vendor", code="wrong_kind", path="fid" if fid else "")
+
+
+def _voice(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    fact, tel = _one_way(fields, fact, fields.money("oriamount"))
+    return msgspec.structs.replace(fact, direction=Direction.OUTBOUND, **columns("to", tel)), ()
+
+
+def _conference(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    """One participant; several may share the request id, so the phone and its answer time tell them apart."""
+    if not fields.has("confid"):
+        fields.flag(Flag.SCHEMA_DRIFT)
+    amount = "singleoriamount" if fields.has("singleoriamount") else "oriamount"
+    fact, tel = _one_way(fields, fact, fields.money(amount))
+    fact = msgspec.structs.replace(
+        fact,
+        direction=Direction.CONFERENCE,
+        conference_id=fields.text("confid"),
+        custom_ref=fields.text("customParm"),
+        **_recording(fields),
+        legs=(
+            leg(Role.P, tel, _ANSWERED if fact.answer_at else _NO_ANSWER, answer_at=fact.answer_at, end_at=fact.end_at),
+        ),
+    )
+    return fact, (tel.number or tel.raw, _stamp(fact.answer_at) or fields.text("stime"))
+
+
+def _one_way(fields: Fields, fact: Fact, cost: Decimal | None) -> tuple[Fact, Number]:
+    """What voice codes and conference legs share: one phone, one pair of times."""
+    tel = fields.number("tel", _REGION)
+    answer, end = fields.instant("stime", _ZONE), fields.instant("etime", _ZONE)
+    check_order(fields, answer, end)
+    talk_ms = fields.span_ms(answer, end)
+    duration_s = fields.integer("duration")
+    if not answer and (cost or duration_s):
+        fields.flag(Flag.STATE_VS_TIME)
+    check_duration(fields, duration_s, talk_ms if answer else 0)
+    fact = msgspec.structs.replace(
+        fact,
+        answer_at=answer,
+        end_at=end,
+        talk_ms=talk_ms,
+        disposition=Disposition.ANSWERED if answer else Disposition.NO_ANSWER,
+        is_final=end is not None or answer is None,
+        **billed(duration_s, talk_ms if answer else 0),
+        **charged(fields, cost, _CURRENCY),
+    )
+    return fact, tel
+
+
+def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    caller, called = fields.number("caller", _REGION), fields.number("called", _REGION)
+    if caller.number and caller.number == called.number:
+        fields.flag(Flag.SAME_NUMBER)
+    a_answer, a_end = fields.instant("callerstime", _ZONE), fields.instant("calleretime", _ZONE)
+    b_answer, b_end = fields.instant("calledstime", _ZONE), fields.instant("calledetime", _ZONE)
+    for pair in ((a_answer, a_end), (b_answer, b_end), (a_answer, b_answer)):
+        check_order(fields, *pair)
+    end = max((at for at in (a_end, b_end) if at), default=None)
+    a_ms, talk_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
+    duration_s = fields.integer("duration")
+    spans = [span for span in (a_ms, talk_ms) if span is not None]
+    check_duration(fields, duration_s, *(spans or (0,)))
+    text = fields.text("stateDesc")
+    call, leg_a, leg_b = _endings(fields, text, a_answer, b_answer, end)
+    fact = msgspec.structs.replace(
+        fact,
+        direction=Direction.CALLBACK,
+        **columns("from", caller),
+        **columns("to", called),
+        answer_at=b_answer,
+        end_at=end,
+        legs=(
+            leg(Role.A, caller, leg_a, answer_at=a_answer, end_at=a_end),
+            leg(Role.B, called, leg_b, answer_at=b_answer, end_at=b_end),
+        ),
+        talk_ms=talk_ms,
+        **{**ended(call), "hangup_cause": text},
+        cause_confidence="derived" if call.q850 else "none",
+        hangup_party="unknown" if call.reason != "declined" else "b" if call is leg_b else "a",
+        **_recording(fields),
+        custom_ref=fields.text("customParm"),
+        is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
+        **billed(duration_s, talk_ms if b_answer else 0 if end else None),
+        **charged(fields, fields.money("oriamount"), _CURRENCY),
+    )
+    return fact, ()
+
+
+def _endings(
+    fields: Fields, text: str, a_answer: datetime | None, b_answer: datetime | None, end: datetime | None
+) -> tuple[Cause, Cause, Cause]:
+    """How the call, leg A and leg B ended; where text and times disagree, times win."""
+    x, y = _split(fields, text, a_answer)
+    leg_a, leg_b = _heard(fields, x, a_answer, end), _heard(fields, y, b_answer, end)
+    if b_answer:
+        return leg_b, leg_a, leg_b
+    if a_answer:  # B was rung in vain
+        if leg_b is _CLAIMED or (y or _UNLISTED) == _UNLISTED:
+            if text:
+                fields.flag(Flag.STATE_VS_TIME)
+            leg_b = _NO_ANSWER if text or end else _UNKNOWN
+        return leg_b, leg_a, leg_b
+    if not text and end:
+        return _NO_ANSWER, _NO_ANSWER, leg_b
+    return leg_a if x else leg_b, leg_a, leg_b
+
+
+def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, str]:
+    """The texts of leg A and leg B; a single one is of the first leg that did not answer."""
+    parts = [part.strip() for part in _PAIR.split(text)]
+    if len(parts) == 1:
+        return ("", text) if a_answer else (text, "")
+    if len(parts) > 2:
+        fields.flag(Flag.TYPE_DRIFT)
+    return parts[0], parts[1]
+
+
+def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | None) -> Cause:
+    """How a leg ended, by its answer time and then by its text."""
+    said = _TEXTS.get(text)
+    if text and said is None:
+        fields.flag(Flag.UNKNOWN_ENUM)
+    if said is None:
+        return _ANSWERED if answer else _UNKNOWN
+    claimed = said.disposition is Disposition.ANSWERED
+    if claimed is not (answer is not None):
+        fields.flag(Flag.STATE_VS_TIME)
+    if claimed:
+        return said if answer else _CLAIMED
+    return _ANSWERED if answer else said if end or text != _RINGING else _STILL_RINGING
+
+
+def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    if not fields.has("dsc") and fields.has("dst"):
+        fields.flag(Flag.KEY_NORMALISED)
+    rung = fields.need("dsc", "dst")
+    phone = fields.number("dsc" if fields.has("dsc") else "dst", _REGION)
+    word = fields.need("state").lower()
+    state = _STATES.get(word, State.UNKNOWN)
+    if state is State.UNKNOWN:
+        fields.flag(Flag.UNKNOWN_ENUM)
+    at = fields.instant("timestamp", _ZONE)
+    if at is None:
+        fields.flag(Flag.BAD_TIME)
+    text = fields.text("stateDesc")
+    # A pair cannot be told apart here: which of the two this leg is shows only beside the record.
+    said = _TEXTS.get(text, _UNKNOWN)
+    if text and said is _UNKNOWN and not _PAIR.search(text):
+        fields.flag(Flag.UNKNOWN_ENUM)
+    tells = state is State.RELEASE and said.disposition is not Disposition.ANSWERED
+    fact = msgspec.structs.replace(
+        fact,
+        direction=Direction.CALLBACK,
+        **columns("display", fields.number("src", _REGION)),
+        leg=rung,
+        leg_number=phone.number,
+        state=state,
+        event_at=at,
+        **{**ended(said), "hangup_cause": text, "disposition": said.disposition if tells else Disposition.UNKNOWN},
+        cause_confidence="derived" if said.q850 else "none",
+    )
+    return fact, (phone.number or rung, word, _stamp(at) or fields.text("timestamp"))
+
+
+def _stamp(at: datetime | None) -> str:
+    return str(round(at.timestamp() * 1000)) if at else ""
+
+
+def _recording(fields: Fields) -> dict[str, Any]:
+    url = fields.text("tapesurl")
+    if not url:
+        return {}
+    if url.lower() != "notapes" and not is_placeholder(url):
+        return {"recording_state": RecordingState.AVAILABLE, "recording_url": url}
+    if is_placeholder(url):
+        fields.flag(Flag.PLACEHOLDER)
+    return {"recording_state": RecordingState.NONE}
+
+
+_Mapping = Callable[[Fields, Fact, Context], tuple[Fact, tuple[str, ...]]]
+_KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
+    "2": (Kind.VOICE_OTP, VOICE_FIELDS, _voice),
+    "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),
+    "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
+    "state": (Kind.CALLBACK_STATE, _LIVE_STATE_FIELDS, _state),
+}
+
+VENDOR = Vendor(
+    name=_NAME,
+    title="YTX cloud communication",
+    adapter_version=1,
+    callbacks=(
+        Callback(
+            name="push",
+            path="",
+            key=_key,
+            elements=_elements,
+            normalise=_normalise,
+            documented={kind.value: names for kind, names, _ in _KINDS.values()} | {"callback_state": STATE_FIELDS},
+        ),
+    ),
+    accepted=Reply(status=200),
+    retry=Reply(status=500),
+    sends_at_most=3,
+    time_zone=_ZONE,
+    region=_REGION,
+    currency=_CURRENCY,
+    secrets=("tapesurl", "tel", "caller", "called", "dsc"),
+)
