@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -70,7 +72,7 @@ def dead() -> None:
     """Look at what could not be used, and send it again after a fix."""
 
 
-def _filters(command):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - a click decorator
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--vendor", default=""),
         click.option("--code", default="", help="As in schemas/errors.py: json, no_id, field ..."),
@@ -91,7 +93,7 @@ def list_(options: Options, **filters: object) -> None:
     """One line a letter: its id, when, stage, code, vendor, what is wrong."""
     from deploy.letters import listed  # noqa: PLC0415
 
-    for letter in asyncio.run(listed(resolved(options.settings()), **filters)):  # type: ignore[arg-type]  # click's options
+    for letter in asyncio.run(listed(resolved(options.settings()), **filters)):
         click.echo(letter.line())
 
 
@@ -123,5 +125,5 @@ def replay_(options: Options, letter_ids: tuple[str, ...], **filters: object) ->
     """
     from deploy.letters import replayed  # noqa: PLC0415
 
-    sent, letters = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))  # type: ignore[arg-type]  # click's options
+    sent, letters = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))
     click.echo(f"{sent} bodies sent again for {letters} letters")

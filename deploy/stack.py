@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,11 +157,15 @@ def part_specs(settings: Settings, config: Path | None) -> tuple[tuple[PartSpec,
     return tuple(specs), metrics
 
 
+def _given_up(part: SupervisedPart) -> bool:
+    return part.given_up
+
+
 async def _until_ready(stack: Stack, progress: Progress) -> None:
     addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
     for part in stack.parts:
         progress(f"{part.spec.name}: getting ready", None)
-        if not await until_answers(addresses[part.spec.name], _READY_S, lambda part=part: part.given_up):
+        if not await until_answers(addresses[part.spec.name], _READY_S, partial(_given_up, part)):
             raise SetupError(
                 f"{part.spec.name} is not ready after {_READY_S:.0f} s (restarts: {part.restarts}, last exit: {part.last_exit})\n"
                 f"{part.last_words()}",

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from deploy.greeting import greeting
 from deploy.numbers import Gauge
 from deploy.runtime import EXIT_FAILED, log_to_stderr, stop_on_signals
-from deploy.simulating import Simulation, simulation
+from deploy.simulating import Simulation
 from deploy.stack import Stack, running_stack
 from deploy.view import line, rendered
 from schemas.errors import CallweaveError
@@ -54,7 +54,7 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
     stop = stop_on_signals()
     started = time.monotonic()
     async with contextlib.AsyncExitStack() as down:
-        traffic = await down.enter_async_context(simulation(options.rate, options.seed)) if options.simulator else None
+        traffic = Simulation(options.rate, options.seed) if options.simulator else None
         polled = traffic.poll_accounts() if traffic else ()
         with _steps(console, options) as steps:
             bringing = running_stack(settings, steps, config=options.config, poll_also=polled)

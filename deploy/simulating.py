@@ -1,0 +1,117 @@
+"""The simulator as a command, and as the traffic of `callweave up`."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from deploy.ports import free_port
+from deploy.runtime import EXIT_FAILED, stop_on_signals
+from deploy.simulator.options import Progress, SimulateOptions
+from deploy.simulator.send import simulate
+from deploy.simulator.world import VENDORS
+from schemas.errors import CallweaveError
+from schemas.settings import PollAccount
+from schemas.vendors import VENDORS as PAGES
+
+_STOP_S: Final = 5.0
+_PULLED: Final = tuple(name for name, vendor in PAGES.items() if vendor.poll)
+
+
+class Simulation:
+    """The simulator beside a stack: its pull API is polled, its pushes go to the ingress."""
+
+    def __init__(self, rate: float, seed: int | None) -> None:
+        self._rate = rate
+        self._seed = int(time.time()) if seed is None else seed
+        self._getcdr_port = free_port()
+        self._progress = Progress()
+
+    def poll_accounts(self) -> tuple[PollAccount, ...]:
+        """How the poller finds the simulated pull API: quick windows, so that one sees something."""
+        options = SimulateOptions().getcdr
+        url = f"http://127.0.0.1:{self._getcdr_port}"
+        return tuple(
+            PollAccount(
+                vendor=vendor,
+                account="simulator",
+                url=url,
+                app_id=options.app_id,
+                key_id=options.key_id,
+                interval_s=2.0,
+                lag_s=5,
+                window_s=300,
+                overlap_s=600,
+                sweep_hour_utc=-1,
+            )
+            for vendor in _PULLED
+        )
+
+    @contextlib.asynccontextmanager
+    async def sending_to(self, url: str) -> AsyncIterator[None]:
+        """Send to `url` until the block ends."""
+        stop = asyncio.Event()
+        options = SimulateOptions(
+            url=url,
+            rate=self._rate,
+            seed=self._seed,
+            keep_ledger=False,
+            getcdr_port=self._getcdr_port,
+            retry_scale=0.05,
+        )
+        task = asyncio.create_task(simulate(options, stop, report=self._reported))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait({task}, timeout=_STOP_S)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def note(self) -> str:
+        """A line on what was sent."""
+        now = self._progress
+        return f"simulator: {now.calls:,} calls, {now.sent:,} requests sent, {now.acked:,} acknowledged, {now.retries:,} retries, {now.lost:,} given up"
+
+    def _reported(self, progress: Progress) -> None:
+        self._progress = progress
+
+
+def run_simulator(
+    *, url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None
+) -> int:
+    """`callweave simulate`: returns the exit code, 1 when requests were given up."""
+    chosen = tuple(name.strip() for name in vendors.split(",") if name.strip()) or VENDORS
+    unknown = sorted(set(chosen) - set(VENDORS))
+    if unknown:
+        raise CallweaveError(f"no simulated vendor {', '.join(unknown)}: there are {', '.join(VENDORS)}", code="usage")
+    if ledger and not Path(ledger).absolute().parent.is_dir():
+        raise CallweaveError(f"--ledger: there is no directory {Path(ledger).absolute().parent}", code="usage")
+    if not getcdr_port:
+        # Nobody would pull from a port that nobody knows.
+        chosen = tuple(name for name in chosen if name not in _PULLED)
+    options = SimulateOptions(
+        url=url,
+        vendors=chosen,
+        rate=rate,
+        calls=calls,
+        seed=seed,
+        getcdr_port=getcdr_port,
+        ledger=ledger or "",
+        keep_ledger=False,
+    )
+    done = uvloop.run(_simulate(options))
+    click.echo(
+        f"{done.calls} calls, {done.sent} requests, {done.acked} acknowledged, {done.retries} retries, {done.lost} given up, "
+        f"{done.pulled} records pulled, in {done.elapsed_s:.1f} s"
+    )
+    return EXIT_FAILED if done.lost else 0
+
+
+async def _simulate(options: SimulateOptions) -> Progress:
+    return await simulate(options, stop_on_signals())
