@@ -1,0 +1,238 @@
+"""What a poller asks next: pure decisions over a checkpoint, a page and the time; no I/O, no clock, no vendor.
+
+Time is cut into windows on a fixed grid of epoch seconds, so that no zone of any host moves them. New windows come first, in
+order; then those of the overlap, the older the rarer; once a day all of the last day. A window leaves the list only when its
+page was had or it was parked for a person to see: `settled_s` passes nothing else. What a vendor's code asks for comes from
+its own page (`Poll.advice`).
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from schemas.settings import PollAccount
+from schemas.vendors._base import Advice, Page
+
+TRANSPORT: Final = "transport"
+"""The code of an answer that is no page, and of no answer."""
+PROBE_S: Final = 60.0
+DAY_S: Final = 86_400
+ROUND_MAX: Final = 300
+"""Windows of one round, so that a checkpoint stays small while years are caught up."""
+
+
+class Window(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """Start times from `start_s` up to, not including, `end_s`; epoch seconds."""
+
+    start_s: int
+    end_s: int
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """The vendor's last answer was not a page."""
+
+    code: str
+    tries: int
+    until_s: float = 0.0
+    """Nothing is asked before then."""
+    plain: bool = False
+    """The next request leaves out what is optional."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a poller must remember over a restart."""
+
+    settled_s: int
+    """Every start time before this was answered for, or is parked."""
+    todo: tuple[Window, ...] = ()
+    rounds: int = 0
+    next_round_s: float = 0.0
+    swept_day: int = 0
+    """The last UTC day (since 1970) whose sweep was planned."""
+    parked: tuple[Window, ...] = ()
+    """Windows that the vendor refused for good: a person must look."""
+    trouble: Trouble | None = None
+    stopped: str = ""
+    """The code that stopped the poller until a person starts it again; "" while it runs."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do now: ask for `ask`, or wait `wait_s` (for ever when stopped)."""
+
+    checkpoint: Checkpoint
+    ask: Window | None = None
+    plain: bool = False
+    wait_s: float = 0.0
+    note: str = ""
+    """What happened, for the log: page | more | split | no_progress | retry | parked | probe | stopped | ""."""
+    alert: str = ""
+    """"" | log | page | security"""
+
+
+class _Step(msgspec.Struct, frozen=True):
+    checkpoint: Checkpoint
+    note: str = ""
+    alert: str = ""
+
+
+def fresh(account: PollAccount, now_s: float, start_at_s: int | None = None) -> Checkpoint:
+    """Where a poller without a checkpoint begins: at the configured time, else one overlap before now."""
+    begin = int(now_s) - account.overlap_s if start_at_s is None else start_at_s
+    return Checkpoint(settled_s=begin, swept_day=int(now_s) // DAY_S)
+
+
+def resumed(checkpoint: Checkpoint) -> Checkpoint:
+    """A person said go: no stop, no waiting, and the parked windows are asked for again."""
+    return msgspec.structs.replace(
+        checkpoint, stopped="", trouble=None, todo=(*checkpoint.todo, *checkpoint.parked), parked=()
+    )
+
+
+def next_step(
+    checkpoint: Checkpoint,
+    answer: Page | None,
+    now_s: float,
+    *,
+    account: PollAccount,
+    advice: Mapping[str, Advice],
+    jitter: float = 0.0,
+) -> Decision:
+    """Take in the answer to the window asked last (`checkpoint.todo[0]`), and say what is next.
+
+    `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter.
+    """
+    step = _Step(checkpoint)
+    if answer is not None and checkpoint.todo and not checkpoint.stopped:
+        step = _taken(checkpoint, answer) if answer.code == "0" else _refused(checkpoint, answer, now_s, advice, jitter)
+    after = step.checkpoint
+    if after.stopped:
+        return Decision(checkpoint=after, wait_s=float("inf"), note=step.note or "stopped", alert=step.alert)
+    if after.trouble and after.trouble.until_s > now_s:
+        return Decision(checkpoint=after, wait_s=after.trouble.until_s - now_s, note=step.note, alert=step.alert)
+    if not after.todo and after.next_round_s <= now_s:
+        after = _planned(after, now_s, account)
+    if not after.todo:
+        wait_s = max(after.next_round_s - now_s, account.min_gap_s)
+        return Decision(checkpoint=after, wait_s=wait_s, note=step.note, alert=step.alert)
+    plain = after.trouble is not None and after.trouble.plain
+    return Decision(checkpoint=after, ask=after.todo[0], plain=plain, note=step.note, alert=step.alert)
+
+
+def id_wait_s(advice: Advice, tries: int) -> float | None:
+    """Seconds until a call is asked for by its id once more, after `tries` answers; None: it is not found."""
+    if advice.action != "retry_id" or tries > advice.tries:
+        return None
+    return min(advice.cap_s, advice.first_s * 2.0 ** (tries - 1))
+
+
+def _taken(checkpoint: Checkpoint, page: Page) -> _Step:
+    """A page came: the window is done, unless the page says that there is more."""
+    asked = checkpoint.todo[0]
+    well = msgspec.structs.replace(checkpoint, trouble=None)
+    if not page.cursor:
+        return _Step(_done(well, asked.end_s), "page")
+    if len(page.cursor) == 10 and page.cursor.isdecimal() and asked.start_s < int(page.cursor) < asked.end_s:
+        return _Step(_done(well, int(page.cursor), Window(int(page.cursor), asked.end_s)), "more")
+    halves = _halves(asked)
+    if not halves:
+        return _Step(_parked(well), "parked", "page")
+    return _Step(msgspec.structs.replace(well, todo=(*halves, *well.todo[1:])), "no_progress", "log")
+
+
+def _refused(checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[str, Advice], jitter: float) -> _Step:
+    """The vendor's table says what its code asks for, and what to do when that has not helped."""
+    said = advice.get(page.code) or advice[""]
+    past = checkpoint.trouble
+    tries = past.tries + 1 if past and past.code == page.code else 1
+    alert = said.alert if tries == 1 else ""
+    # A code about one call has no meaning for a window: there it is a parameter that the vendor does not like.
+    action, limit = ("resend_plain", 1) if said.action == "retry_id" else (said.action, said.tries)
+    if limit and tries > limit:
+        action = "park" if said.action == "retry_id" else said.then
+        alert = (said.alert or "log") if tries == limit + 1 else ""
+    trouble = Trouble(code=page.code, tries=tries)
+
+    def troubled(wait_s: float = 0.0, *, plain: bool = False) -> Checkpoint:
+        until_s = now_s + wait_s * (1 + jitter / 4) if wait_s else 0.0
+        return msgspec.structs.replace(
+            checkpoint, trouble=msgspec.structs.replace(trouble, until_s=until_s, plain=plain)
+        )
+
+    if action == "stop":
+        return _Step(msgspec.structs.replace(troubled(), stopped=page.code), "stopped", said.alert)
+    if action == "probe":
+        return _Step(troubled(said.first_s if said.action == "probe" else PROBE_S), "probe", alert)
+    if action == "resend_plain":
+        return _Step(troubled(plain=True), "retry", alert)
+    if action == "halve":
+        halves = _halves(checkpoint.todo[0])
+        if halves:
+            return _Step(msgspec.structs.replace(troubled(), todo=(*halves, *checkpoint.todo[1:])), "split", alert)
+        action = "park"
+    if action == "park":
+        return _Step(_parked(msgspec.structs.replace(checkpoint, trouble=None)), "parked", alert or "log")
+    return _Step(troubled(min(said.cap_s, said.first_s * 2.0 ** min(tries - 1, 30))), "retry", alert)
+
+
+def _done(checkpoint: Checkpoint, end_s: int, *rest: Window) -> Checkpoint:
+    """The first window is answered for up to `end_s`."""
+    asked = checkpoint.todo[0]
+    settled_s = max(checkpoint.settled_s, end_s) if asked.start_s <= checkpoint.settled_s else checkpoint.settled_s
+    return msgspec.structs.replace(checkpoint, settled_s=settled_s, todo=(*rest, *checkpoint.todo[1:]))
+
+
+def _parked(checkpoint: Checkpoint) -> Checkpoint:
+    """The first window is set aside, joined with a neighbour that is there already."""
+    asked = checkpoint.todo[0]
+    parked = [window for window in checkpoint.parked if window.end_s < asked.start_s or window.start_s > asked.end_s]
+    touching = [window for window in checkpoint.parked if window not in parked]
+    whole = Window(
+        min(asked.start_s, *(w.start_s for w in touching), asked.start_s),
+        max(asked.end_s, *(w.end_s for w in touching), asked.end_s),
+    )
+    return msgspec.structs.replace(_done(checkpoint, asked.end_s), parked=tuple(sorted([*parked, whole])))
+
+
+def _halves(window: Window) -> tuple[Window, ...]:
+    """Both halves; nothing for a single second."""
+    middle = (window.start_s + window.end_s) // 2
+    if middle == window.start_s:
+        return ()
+    return Window(window.start_s, middle), Window(middle, window.end_s)
+
+
+def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Checkpoint:
+    """The windows of the next round: the new ones, those of the overlap whose turn it is, and the day's sweep."""
+    horizon = int(now_s) - account.lag_s
+    settled = checkpoint.settled_s
+    new = _grid(settled, horizon, account.window_s)[:ROUND_MAX]
+    caught_up = not new or new[-1].end_s >= horizon
+    again: list[Window] = []
+    if caught_up:
+        old = _grid(_floor(settled - account.overlap_s, account.window_s), settled, account.window_s)
+        # The window before the newest is asked every second round, those before it every fourth, and so on.
+        turns = (1 << age.bit_length() for age in range(1, len(old) + 1))
+        again = [window for window, every in zip(reversed(old), turns, strict=True) if checkpoint.rounds % every == 0]
+    day = int(now_s) // DAY_S
+    due = 0 <= account.sweep_hour_utc <= int(now_s) % DAY_S // 3600 and day > checkpoint.swept_day
+    if due and caught_up:
+        again = _grid(_floor(settled - DAY_S, account.window_s), settled, account.window_s)
+    return msgspec.structs.replace(
+        checkpoint,
+        todo=(*new, *again),
+        rounds=checkpoint.rounds + 1,
+        next_round_s=now_s + account.interval_s if caught_up else now_s,
+        swept_day=day if due and caught_up else checkpoint.swept_day,
+    )
+
+
+def _grid(start_s: int, end_s: int, step_s: int) -> list[Window]:
+    """[start_s, end_s) cut at the multiples of `step_s`."""
+    cuts = [start_s, *range(_floor(start_s, step_s) + step_s, end_s, step_s), end_s]
+    return [Window(a, b) for a, b in pairwise(cuts)] if start_s < end_s else []
+
+
+def _floor(at_s: int, step_s: int) -> int:
+    return at_s // step_s * step_s
