@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import IO, Any, Final
 
 import msgspec
@@ -25,6 +25,9 @@ _MEMORY_BYTES: Final = 8 << 20
 _FIRST_BYTES: Final = 1 << 20
 """An answer is held back until it has this much, so that an early failure still has its own status."""
 _PIECE_BYTES: Final = 1 << 18
+_SEND_LIMIT_S: Final = 300.0
+"""A client that takes nothing for so long loses its answer, and its thread is free again."""
+_DRAIN_S: Final = 2.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +49,15 @@ class Server:
         self._limits = limits
         self._sessions = Sessions(engine)
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="query")
+        self._running: set[Future[web.StreamResponse]] = set()
 
-    def close(self) -> None:
-        """Waits for running queries and gives the engine's connections back."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self) -> bool:
+        """Gives the engine's connections back; False when a query would not end within a few seconds."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if wait(self._running, timeout=_DRAIN_S).not_done:
+            return False
         self._sessions.close()
+        return True
 
     def app(self) -> web.Application:
         """The routes."""
@@ -76,9 +83,15 @@ class Server:
                 query_id = query.query_id
                 run = Run(self.engine, self._sessions, query, user=name, body=_file_pieces(body))
                 answer = _Answer(request, run, self._headers(query_id), asyncio.get_running_loop())
-                return await asyncio.get_running_loop().run_in_executor(self._pool, answer.send)
+                return await self._in_thread(answer)
         except QueryFailed as exc:
             return self._failure(exc, query_id)
+
+    async def _in_thread(self, answer: "_Answer") -> web.StreamResponse:
+        running = self._pool.submit(answer.send)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(running)
 
     def _failure(self, failure: QueryFailed, query_id: str) -> web.Response:
         headers = {**self._headers(query_id), "X-ClickHouse-Exception-Code": str(failure.code)}
@@ -197,7 +210,7 @@ class _Answer:
         return headers
 
     def _wait(self, sending: Coroutine[Any, Any, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+        asyncio.run_coroutine_threadsafe(sending, self._loop).result(_SEND_LIMIT_S)
 
 
 def _with_late_failure(held: Iterable[bytes], rest: Iterator[bytes], tag: str) -> Iterator[bytes]:

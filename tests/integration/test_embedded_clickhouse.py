@@ -1,0 +1,204 @@
+"""The embedded ClickHouse as a process: it keeps what it answered for, guards its directory, and goes when we go."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.clickhouse.users import User
+from schemas.errors import SetupError
+
+
+async def ask(url: str, sql: str, **headers: str) -> str:
+    async with aiohttp.ClientSession() as session, session.post(url, data=sql, headers=headers) as response:
+        return (await response.text()).strip()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
+            await asyncio.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ClickHouseServer]:
+    async with ClickHouseServer(tmp_path / "clickhouse") as server:
+        yield server
+
+
+async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> None:
+    """Killed five times in the middle of inserts; rows whose insert was answered are all there, and none twice."""
+    server = ClickHouseServer(tmp_path / "clickhouse")
+    answered: list[int] = []
+    number = 0
+
+    async def insert_until_it_is_gone() -> None:
+        nonlocal number
+        while True:
+            number += 1
+            try:
+                if await ask(server.url, f"INSERT INTO calls.t VALUES ({number})") == "":
+                    answered.append(number)
+            except aiohttp.ClientError:
+                return
+
+    try:
+        for crash in range(5):
+            await server.start()
+            if crash == 0:
+                await ask(server.url, "CREATE DATABASE calls")
+                await ask(server.url, "CREATE TABLE calls.t (n UInt32) ENGINE = MergeTree ORDER BY n")
+            inserting = asyncio.create_task(insert_until_it_is_gone())
+            seen = len(answered)
+            await until(lambda seen=seen: len(answered) > seen + 20)  # type: ignore[misc] # the default binds the loop's value
+            os.kill(server.pid, signal.SIGKILL)
+            await inserting
+            await server.stop()
+        await server.start()
+        stored = [int(line) for line in (await ask(server.url, "SELECT n FROM calls.t ORDER BY n")).split()]
+    finally:
+        await server.stop()
+
+    assert set(answered) <= set(stored)
+    assert len(stored) == len(set(stored))
+
+
+async def test_a_stop_and_a_start_keep_the_data(tmp_path: Path) -> None:
+    async with ClickHouseServer(tmp_path / "clickhouse") as server:
+        await ask(server.url, "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
+        pid = server.pid
+    async with ClickHouseServer(tmp_path / "clickhouse") as server:
+        found = await ask(server.url, "SELECT n FROM t")
+
+    assert found == "7"
+    assert not alive(pid)
+
+
+async def test_it_ends_cleanly_when_asked(server: ClickHouseServer) -> None:
+    os.kill(server.pid, signal.SIGTERM)
+    fault = await server.wait()
+
+    assert "exit code 0" in str(fault)
+
+
+async def test_it_ends_in_time_though_a_query_runs_on(server: ClickHouseServer) -> None:
+    sql = "SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0"
+    query = asyncio.create_task(ask(server.url, sql))
+    while "sleepEachRow(1)" not in await ask(
+        server.url, "SELECT query FROM system.processes WHERE query LIKE '%numbers(1000)%'"
+    ):
+        pass
+    os.kill(server.pid, signal.SIGTERM)
+    fault = await server.wait()
+    [outcome] = await asyncio.gather(query, return_exceptions=True)
+
+    assert "exit code 0" in str(fault)
+    assert isinstance(outcome, aiohttp.ClientError)
+
+
+async def test_a_second_process_on_the_same_directory_is_refused_and_the_first_goes_on(
+    server: ClickHouseServer, tmp_path: Path
+) -> None:
+    with pytest.raises(SetupError, match="another ClickHouse already runs on") as caught:
+        await ClickHouseServer(tmp_path / "clickhouse").start()
+
+    assert caught.value.code == "locked"
+    assert await ask(server.url, "SELECT 1") == "1"
+
+
+async def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SetupError, match=str(port)) as caught:
+            await ClickHouseServer(tmp_path / "clickhouse", port=port).start()
+
+    assert caught.value.code == "port_in_use"
+
+
+async def test_users_have_passwords_and_readers_only_read(tmp_path: Path) -> None:
+    users = {"writer": User(password="w"), "bi": User(password="b", readonly=2)}
+    async with ClickHouseServer(tmp_path / "clickhouse", users=users) as server:
+        writer = {"X-ClickHouse-User": "writer", "X-ClickHouse-Key": "w"}
+        reader = {"X-ClickHouse-User": "bi", "X-ClickHouse-Key": "b"}
+        made = await ask(server.url, "CREATE TABLE t (n UInt8) ENGINE = MergeTree ORDER BY n", **writer)
+        read = await ask(server.url, "SELECT count() FROM t SETTINGS max_threads = 1", **reader)
+        written = await ask(server.url, "INSERT INTO t VALUES (1)", **reader)
+        loosened = await ask(f"{server.url}/?readonly=0", "DROP TABLE t", **reader)
+        nobody = await ask(server.url, "SELECT 1")
+    mode = (tmp_path / "clickhouse" / "users.json").stat().st_mode & 0o777
+
+    assert (made, read) == ("", "0")
+    assert "(READONLY)" in written
+    assert "(READONLY)" in loosened
+    assert "(AUTHENTICATION_FAILED)" in nobody
+    assert mode == 0o600
+
+
+async def test_a_query_beyond_the_memory_limit_fails_and_the_server_lives(tmp_path: Path) -> None:
+    async with ClickHouseServer(tmp_path / "clickhouse", memory_mib=512) as server:
+        failed = await ask(server.url, "SELECT length(groupArray(number)) FROM numbers(200000000)")
+        after = await ask(server.url, "SELECT 1")
+
+    assert "(MEMORY_LIMIT_EXCEEDED)" in failed
+    assert after == "1"
+
+
+async def test_a_client_that_goes_away_in_mid_stream_harms_nobody(server: ClickHouseServer) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(40):  # more than there are threads for queries
+            response = await session.post(server.url, data="SELECT * FROM numbers(100000000)")
+            await response.content.readany()
+            response.close()
+
+    assert await ask(server.url, "SELECT 1") == "1"
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from deploy.clickhouse.launch import ClickHouseServer
+
+async def main():
+    server = ClickHouseServer(Path(sys.argv[1]))
+    await server.start()
+    print(server.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(tmp_path / "clickhouse"), stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            pid = int(await parent.stdout.readline())
+        running = alive(pid)
+        session = os.getsid(pid)
+    finally:
+        parent.kill()
+        await parent.wait()
+
+    assert running
+    assert session != os.getsid(0), "a terminal's Ctrl-C would reach the server before us"
+    await until(lambda: not alive(pid))
