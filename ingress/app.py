@@ -21,6 +21,7 @@ SERVER_OPTIONS: Final[Mapping[str, Any]] = {
     "auto_decompress": False,  # the bytes on the wire are the ones that are stored
     "access_log": None,  # aiohttp's would show queries and secrets; ours is in the handler
     "keepalive_timeout": 75.0,
+    "lingering_time": 2.0,  # what a refused caller still sends is read this long, so that it gets to our answer
     "max_line_size": 8190,
     "max_field_size": 8190,
     "max_headers": 128,

@@ -1,0 +1,385 @@
+"""The ingress over real HTTP, with a publisher in memory: every answer that a vendor can get."""
+
+import asyncio
+import gzip
+import io
+import json
+import logging
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingress.app import SERVER_OPTIONS, create_app
+from ingress.publisher import Headers, MemoryPublisher, Publisher
+from schemas.metrics import Registry
+from schemas.settings import Account, IngressSettings, Secret, Settings
+from schemas.vendors._base import Callback, Elements, Filtered, Reply, Vendor
+
+SECRET = "abcdefghijklmnop0123"
+PHONE = "+447700900123"
+CAP_BYTES = 10 * 1024 * 1024
+NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+def page(name: str, path: str, accepted: Reply, retry: Reply) -> Vendor:
+    callback = Callback(
+        name="cdr",
+        path=path,
+        key=lambda body: body.partition(b"id=")[2][:40].decode("utf-8", "replace"),
+        elements=lambda _: Elements(items=()),
+        normalise=lambda _element, _context: Filtered(reason="test"),
+    )
+    return Vendor(
+        name=name,
+        title=name,
+        adapter_version=1,
+        callbacks=(callback,),
+        accepted=accepted,
+        retry=retry,
+        sends_at_most=3,
+        time_zone="UTC",
+    )
+
+
+VENDORS: Mapping[str, Vendor] = MappingProxyType(
+    {
+        "acme": page("acme", "/cdr", Reply(status=200), Reply(status=503)),
+        "bell": page(
+            "bell",
+            "",
+            Reply(status=200, body=b'{"code":0}', content_type="application/json", headers=(("X-Vendor", "yes"),)),
+            Reply(status=500, body=b"again"),
+        ),
+    }
+)
+Client = TestClient  # type: ignore[type-arg]  # generic over the request class in newer stubs only
+
+
+class Site:
+    """One running ingress and what a test may look at."""
+
+    def __init__(self, client: Client, publisher: MemoryPublisher, metrics: Registry) -> None:
+        self.client = client
+        self.publisher = publisher
+        self.metrics = metrics
+
+    async def post(self, path: str = "/v1/acme/cdr", body: bytes = b"id=1", **options: object) -> ClientResponse:
+        return await self.client.post(path, data=body, **options)
+
+    def count(self, outcome: str, vendor: str = "acme", callback: str = "cdr") -> float:
+        return self.metrics.get("callweave_ingress_requests_total", vendor, callback, outcome)
+
+
+async def serve(publisher: Publisher, metrics: Registry, limits: IngressSettings) -> Client:
+    accounts = (
+        Account(vendor="acme", name="hidden", secret=Secret(value=SECRET)),
+        Account(vendor="acme", name="far", allow=("192.0.2.0/24",)),
+    )
+    app = create_app(Settings(accounts=accounts, ingress=limits), VENDORS, publisher, metrics, lambda: NOW)
+    server = TestServer(app)
+    await server.start_server(**SERVER_OPTIONS)
+    client = TestClient(server)
+    await client.start_server()
+    return client
+
+
+@pytest.fixture
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    publisher, metrics = MemoryPublisher(), Registry()
+    client = await serve(publisher, metrics, getattr(request, "param", IngressSettings()))
+    yield Site(client, publisher, metrics)
+    await client.close()
+
+
+with_limits = pytest.mark.parametrize("site", [IngressSettings(body_timeout_s=0.2)], indirect=True, ids=["short wait"])
+
+
+async def test_a_push_is_published_and_then_answered_in_the_vendors_words(site: Site) -> None:
+    response = await site.post("/v1/bell", b"id=7", headers={"Content-Type": "application/json"})
+    assert (response.status, await response.read()) == (200, b'{"code":0}')
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["X-Vendor"] == "yes"
+    (record,) = site.publisher.records
+    assert (record.topic, record.key, record.value) == ("calls.raw", b"bell||7", b"id=7")
+    assert dict(record.headers) == {
+        "vendor": b"bell",
+        "callback": b"cdr",
+        "request_id": response.headers["X-Request-Id"].encode(),
+        "content_type": b"application/json",
+        "source": b"push",
+        "received_at": str(int(NOW.timestamp() * 1000)).encode(),
+    }
+    assert site.count("accepted", "bell") == 1
+    assert site.metrics.get("callweave_ingress_body_bytes_total", "bell") == 4
+
+
+async def test_an_empty_answer_says_that_it_is_empty(site: Site) -> None:
+    response = await site.post()
+    assert (response.status, response.headers["Content-Length"], await response.read()) == (200, "0", b"")
+
+
+@pytest.mark.parametrize(
+    "code", [pytest.param(code, id=code) for code in ("timeout", "buffer_full", "kafka", "oversize")]
+)
+@pytest.mark.parametrize(
+    ("path", "vendor", "status", "retry_after"),
+    [
+        pytest.param("/v1/acme/cdr", "acme", 503, "5", id="503 says when to come again"),
+        pytest.param("/v1/bell", "bell", 500, None, id="a vendor that sends again on 500 only"),
+    ],
+)
+async def test_without_kafka_the_vendor_is_asked_to_send_again(
+    site: Site, code: str, path: str, vendor: str, status: int, retry_after: str | None
+) -> None:
+    site.publisher.fail_with = code  # type: ignore[assignment]  # one of the four, see the table
+    response = await site.post(path)
+    assert (response.status, response.headers.get("Retry-After")) == (status, retry_after)
+    assert "X-Request-Id" in response.headers
+    assert (site.count(code, vendor), site.count("accepted", vendor)) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "allow"),
+    [
+        pytest.param("POST", "/nowhere", 404, "unknown_route", None, id="an unknown address"),
+        pytest.param("POST", "/v1/nobody/cdr", 404, "unknown_route", None, id="an unknown vendor"),
+        pytest.param("GET", "/v1/acme/cdr", 405, "method", "POST", id="GET on a vendor's address"),
+        pytest.param("PUT", "/v1/acme/cdr", 405, "method", "POST", id="PUT on a vendor's address"),
+        pytest.param("DELETE", "/v1/bell", 405, "method", "POST", id="DELETE on a vendor's address"),
+        pytest.param("PROPFIND", "/v1/bell", 405, "method", "POST", id="a method that nobody pushes with"),
+        pytest.param("POST", "/healthz", 405, "method", "GET, HEAD", id="POST on a page of ours"),
+        pytest.param("POST", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="an unknown account"),
+        pytest.param("POST", "/v1/acme/cdr?account=far", 403, "forbidden", None, id="a foreign network"),
+        pytest.param("POST", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="an unknown secret"),
+        pytest.param("POST", "/v1/acme/cdr?account=far&account=hidden", 400, "bad_request", None, id="two accounts"),
+    ],
+)
+async def test_what_is_not_taken_is_a_problem_in_json_and_not_stored(
+    site: Site, method: str, path: str, status: int, code: str, allow: str | None
+) -> None:
+    response = await site.client.request(method, path, data=b"id=1")
+    problem = json.loads(await response.read())
+    assert (response.status, problem["code"], sorted(problem)) == (status, code, ["code", "detail"])
+    assert (response.headers.get("Allow"), len(response.headers["X-Request-Id"])) == (allow, 32)
+    assert site.publisher.records == []
+
+
+async def test_head_on_a_vendors_address_is_not_allowed_either(site: Site) -> None:
+    response = await site.client.head("/v1/acme/cdr")
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        pytest.param("gzip", gzip.compress(b"id=9"), id="gzip"),
+        pytest.param("deflate", zlib.compress(b"id=9"), id="deflate"),
+    ],
+)
+async def test_a_compressed_body_is_published_as_it_was_on_the_wire(site: Site, encoding: str, body: bytes) -> None:
+    response = await site.post(body=body, headers={"Content-Encoding": encoding})
+    (record,) = site.publisher.records
+    assert (response.status, record.key, record.value) == (200, b"acme||9", body)
+    assert dict(record.headers)["content_encoding"] == encoding.encode()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+async def test_a_body_that_does_not_inflate_is_published(site: Site, encoding: str) -> None:
+    response = await site.post(body=b"\x1f\x8bbroken", headers={"Content-Encoding": encoding})
+    assert response.status == 200
+    assert [record.value for record in site.publisher.records] == [b"\x1f\x8bbroken"]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        pytest.param(bytes(CAP_BYTES), "identity", 200, id="exactly 10 MiB"),
+        pytest.param(bytes(CAP_BYTES + 1), "identity", 413, id="10 MiB and a byte"),
+        pytest.param(gzip.compress(bytes(CAP_BYTES)), "gzip", 200, id="gzip of exactly 10 MiB"),
+        pytest.param(gzip.compress(bytes(CAP_BYTES + 1)), "gzip", 413, id="gzip of 10 MiB and a byte"),
+        pytest.param(zlib.compress(bytes(1 << 28)), "deflate", 413, id="a bomb of 256 MiB"),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["with length", "chunked"])
+async def test_the_cap_holds_on_the_wire_and_inflated(
+    site: Site, body: bytes, encoding: str, status: int, *, chunked: bool
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1 << 18):
+            yield body[start : start + (1 << 18)]
+
+    data = pieces() if chunked else io.BytesIO(body)
+    response = await site.client.post("/v1/acme/cdr", data=data, headers={"Content-Encoding": encoding})
+    assert response.status == status
+    assert len(site.publisher.records) == (status == 200)
+    assert site.count("accepted" if status == 200 else "too_large") == 1
+
+
+async def raw(site: Site, *pieces: bytes) -> tuple[int, bytes]:
+    """Send bytes on a connection of our own and read until the ingress closes it: status and the whole answer."""
+    server = site.client.server
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        async with asyncio.timeout(15):
+            answer = await reader.read()
+        return int(answer.split(b" ")[1]), answer
+    finally:
+        writer.close()
+
+
+POST = b"POST /v1/acme/cdr HTTP/1.1\r\nHost: x\r\n"
+
+
+@with_limits
+async def test_a_body_that_does_not_end_in_time_gets_408(site: Site) -> None:
+    status, answer = await raw(site, POST + b"Content-Length: 10\r\n\r\nid=1")
+    assert (status, b'"code":"timeout"' in answer) == (408, True)
+    assert (site.publisher.records, site.count("timeout")) == ([], 1)
+
+
+async def test_a_declared_length_past_the_cap_is_refused_before_the_body(site: Site) -> None:
+    status, _ = await raw(site, POST + b"Content-Length: 99999999999\r\n\r\n")
+    assert status == 413
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nid=1\r\n0\r\n\r\n", id="a chunk size that is no number"),
+        pytest.param(POST + b"Content-Length: -1\r\n\r\n", id="a negative length"),
+        pytest.param(b"BREW /v1/acme/cdr HTTP/1.1\r\n\r\n", id="a method that nobody knows"),
+        pytest.param(POST + b"X: " + b"y" * 9000 + b"\r\nContent-Length: 0\r\n\r\n", id="a giant header"),
+        pytest.param(POST + b"X: y\r\n" * 200 + b"Content-Length: 0\r\n\r\n", id="too many headers"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_http_gets_400_and_is_not_stored(site: Site, head: bytes) -> None:
+    status, _ = await raw(site, head)
+    assert (status, site.publisher.records) == (400, [])
+
+
+async def test_a_caller_that_hangs_up_in_its_body_leaves_nothing_and_harms_nobody(site: Site) -> None:
+    server = site.client.server
+    _, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(POST + b"Content-Length: 10\r\n\r\nid=1")
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await site.post(body=b"id=2")).status == 200
+    assert [record.value for record in site.publisher.records] == [b"id=2"]
+
+
+async def test_one_connection_carries_many_requests(site: Site) -> None:
+    requests = [POST + b"Content-Length: 4\r\n\r\nid=%d" % number for number in range(9)]
+    status, answer = await raw(site, *requests, POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
+    assert (status, answer.count(b"HTTP/1.1 200")) == (200, 10)
+    assert [record.value for record in site.publisher.records] == [b"id=%d" % number for number in range(9)] + [b""]
+
+
+@given(body=st.binary(max_size=2000), content_type=st.sampled_from(["", "application/json", "text/xml; charset=gbk"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+async def test_any_bytes_are_taken_and_published_identically(site: Site, body: bytes, content_type: str) -> None:
+    site.publisher.records.clear()
+    response = await site.post(body=body, headers={"Content-Type": content_type})
+    assert response.status == 200
+    assert [record.value for record in site.publisher.records] == [body]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_the_pages_answer_to_get_and_head(site: Site, method: str, path: str) -> None:
+    response = await site.client.request(method, path)
+    assert response.status == 200
+
+
+async def test_ready_says_why_not(site: Site) -> None:
+    site.publisher.fail_with = "kafka"
+    response = await site.client.get("/readyz")
+    assert (response.status, await response.json()) == (503, {"ready": False, "reason": "told to refuse: kafka"})
+    assert (await site.client.get("/healthz")).status == 200
+
+
+async def test_the_metrics_page_shows_what_was_counted(site: Site) -> None:
+    await site.post()
+    text = await (await site.client.get("/metrics")).text()
+    assert 'callweave_ingress_requests_total{vendor="acme",callback="cdr",outcome="accepted"} 1' in text
+    assert 'callweave_ingress_accept_seconds_count{vendor="acme"} 1' in text
+
+
+async def test_the_log_shows_no_secret_no_query_no_number(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    number = {"Content-Type": PHONE, "X-Forwarded-For": PHONE, "User-Agent": PHONE}
+    for path in (f"/v1/a/{SECRET}/acme/cdr", f"/v1/acme/{PHONE}", f"/{PHONE}", f"/v1/acme/cdr?account={PHONE}"):
+        await site.post(path, PHONE.encode(), headers=number)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith(("callweave", "aiohttp"))]
+    assert len(ours) == 4
+    assert "route=/v1/a/***/acme/cdr status=200 outcome=accepted" in ours[0]
+    assert not [line for line in ours if SECRET in line or PHONE[1:] in line or "account=" in line]
+
+
+class Held(MemoryPublisher):
+    """Acknowledges when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acknowledge = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        self.asked.set()
+        await self.acknowledge.wait()
+        await super().publish(topic, key, value, headers)
+
+
+async def test_no_answer_before_the_record_is_durable() -> None:
+    publisher = Held()
+    client = await serve(publisher, Registry(), IngressSettings())
+    try:
+        answer = asyncio.create_task(client.post("/v1/acme/cdr", data=b"id=1"))
+        await publisher.asked.wait()
+        done, _ = await asyncio.wait({answer}, timeout=0.1)
+        assert not done
+        publisher.acknowledge.set()
+        assert (await answer).status == 200
+    finally:
+        await client.close()
+
+
+async def test_unfinished_bodies_have_a_bound_together() -> None:
+    publisher, metrics = MemoryPublisher(), Registry()
+    client = await serve(publisher, metrics, IngressSettings(max_buffer_bytes=10, body_timeout_s=0.5))
+    try:
+        site = Site(client, publisher, metrics)
+        first = asyncio.create_task(raw(site, POST + b"Content-Length: 10\r\n\r\nid=12345"))
+        second = asyncio.create_task(raw(site, POST + b"Content-Length: 10\r\n\r\nid=12345"))
+        third = asyncio.create_task(raw(site, POST + b"Connection: close\r\nContent-Length: 10\r\n\r\nid=12345"))
+        statuses = sorted([(await first)[0], (await second)[0], (await third)[0]])
+        assert statuses == [408, 503, 503]
+        assert (await site.post(body=b"id=1234567")).status == 200
+    finally:
+        await client.close()
+
+
+async def test_a_bug_of_ours_asks_the_vendor_to_send_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Bug(MemoryPublisher):
+        async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+            raise LookupError("a bug")
+
+    metrics = Registry()
+    client = await serve(Bug(), metrics, IngressSettings())
+    try:
+        response = await client.post("/v1/bell", data=b"id=1")
+        assert (response.status, await response.read()) == (500, b"again")
+        assert metrics.get("callweave_ingress_requests_total", "bell", "cdr", "error") == 1
+        assert "LookupError" in caplog.text
+    finally:
+        await client.close()
