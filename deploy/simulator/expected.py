@@ -12,7 +12,7 @@ import msgspec
 
 from deploy.simulator.ledger import Entry, tellings
 from deploy.simulator.timelines import timeline
-from deploy.simulator.told import Columns, Told, Value
+from deploy.simulator.told import Columns, Told
 from schemas.facts import FactType
 
 _RECORDING: Final = ("none", "pending", "available")
@@ -123,15 +123,13 @@ def merged(contents: Mapping[str, Told]) -> Told:
     """One telling out of several contents of a fact; a column that they dispute is left out."""
     versions = list(contents.values())
     columns: Columns = {}
-    for name, value in versions[0].columns.items():
-        values: list[Value] = [version.columns.get(name) for version in versions]
+    for name in sorted({name for version in versions for name in version.columns}):
+        # What only one version claims, as a recording that came to be, the others do not dispute.
+        values = [version.columns[name] for version in versions if name in version.columns]
         if name == "recording_state":
             columns[name] = max((str(value) for value in values), key=_RECORDING.index)
-        elif all(other == value for other in values):
-            columns[name] = value
-    for version in versions:
-        # A column that only the later version claims, as a recording that came to be.
-        columns |= {name: value for name, value in version.columns.items() if name not in versions[0].columns}
+        elif all(value == values[0] for value in values):
+            columns[name] = values[0]
     disputed = any(len({version.columns.get(name) for version in versions}) > 1 for name in _COUNTED)
     columns["conflict_final"] = disputed
     return msgspec.structs.replace(versions[0], columns=columns)
