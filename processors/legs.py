@@ -66,9 +66,9 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a state that must have been is missing: asked when the call is over."""
         if State.ANSWER in self.states:
             return not {State.SETUP, State.ALERTING} <= self.states
-        if record_leg is not None and record_leg.answer_at is not None:
-            return True
-        return self.released and State.SETUP not in self.states
+        if not self.released:
+            return False
+        return State.SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
 
 
 def rungs(states: Iterable[Fact]) -> dict[str, Rung]:

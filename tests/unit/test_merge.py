@@ -1,0 +1,203 @@
+"""Contents of one item: which is shown, what is filled in, what is a conflict; the case ids are the domain's."""
+
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+import msgspec
+import pytest
+
+from processors.call_state import new_item
+from processors.merge import LOGIC_REV, Content, Item, conflicting, normalized, shown_as_one
+from schemas.facts import Disposition, Fact, Flag, Leg, RecordingState, Role
+from tests.strategies import CALLED, CALLER, STRANGER, at, callback, in_a_row, participant, privacy, voice
+
+
+def item_of(*facts: Fact) -> Item:
+    contents = (Content(fact=fact) for fact in facts)
+    return Item(contents=tuple(sorted(contents, key=lambda content: content.fact.content_digest)))
+
+
+CASES: dict[str, tuple[tuple[Fact, ...], dict[str, Any], set[Flag]]] = {
+    "N37 another recording address is an update, the newest shows": (
+        (callback(recording_url="https://rec.example/1"), callback(recording_url="https://rec.example/2")),
+        {"recording_url": "https://rec.example/2"},
+        set(),
+    ),
+    "T25 the recording comes later": (
+        (
+            callback(recording_state=RecordingState.NONE),
+            callback(recording_state=RecordingState.AVAILABLE, recording_url="https://rec.example/1"),
+        ),
+        {"recording_url": "https://rec.example/1", "recording_state": RecordingState.AVAILABLE},
+        set(),
+    ),
+    "W40 the reason is filled in by a later send": (
+        (
+            callback(b_answer=None, b_end=None),
+            callback(
+                b_answer=None,
+                b_end=None,
+                disposition=Disposition.INVALID_NUMBER,
+                hangup_reason="unallocated",
+                q850=1,
+                sip_code=404,
+                cause_confidence="derived",
+            ),
+        ),
+        {"disposition": Disposition.INVALID_NUMBER, "hangup_reason": "unallocated", "q850": 1, "sip_code": 404},
+        set(),
+    ),
+    "a reason filled in does not unmake an answer": (
+        (callback(), callback(hangup_reason="suspended", disposition=Disposition.BARRED)),
+        {"disposition": Disposition.ANSWERED, "hangup_reason": "suspended"},
+        set(),
+    ),
+    "G22 V22 another duration is a conflict, the first received shows": (
+        (voice(vendor_duration_s=10), voice(vendor_duration_s=11)),
+        {"vendor_duration_s": 10},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "V40 another cost hours later is a conflict": (
+        (voice(cost=Decimal("0.06")), voice(cost=Decimal("0.12"))),
+        {"cost": Decimal("0.06")},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "W41 another called number is a conflict": (
+        (callback(), callback(called=STRANGER)),
+        {"to_number": CALLED},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "C05 the same participant's end is extended": (
+        (participant(CALLER, 5, 36), participant(CALLER, 5, 40)),
+        {"end_at": at(36)},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "H11 another answer with a newer update clock: the newest shows, and it is a conflict": (
+        (privacy(answer=8), privacy(answer=9, revised_at=at(100))),
+        {"answer_at": at(9)},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "H10 an older revision that arrives later changes nothing": (
+        (privacy(revised_at=at(100)), privacy(end=None, revised_at=at(50))),
+        {"end_at": at(68), "is_final": True, "disposition": Disposition.ANSWERED, "revised_at": at(100)},
+        set(),
+    ),
+    "a final content stands above a later unfinished one": (
+        (callback(), callback(is_final=False, b_answer=None, b_end=None, disposition=Disposition.IN_PROGRESS)),
+        {"is_final": True, "disposition": Disposition.ANSWERED},
+        set(),
+    ),
+    "of unfinished contents the last received shows": (
+        (
+            callback(is_final=False, vendor_duration_s=5, disposition=Disposition.IN_PROGRESS),
+            callback(is_final=False, vendor_duration_s=9, disposition=Disposition.IN_PROGRESS),
+        ),
+        {"vendor_duration_s": 9},
+        set(),
+    ),
+    "two customer references disagree: the first shows, flagged": (
+        (callback(custom_ref="one"), callback(custom_ref="two")),
+        {"custom_ref": "one"},
+        {Flag.FIELD_CONFLICT},
+    ),
+    "an empty customer reference disagrees with nobody": (
+        (callback(), callback(custom_ref="two")),
+        {"custom_ref": "two"},
+        set(),
+    ),
+    "a null cost is filled, and a cost of nothing is a cost": (
+        (callback(cost=None, currency=""), callback(cost=Decimal(0))),
+        {"cost": Decimal(0), "currency": "CNY"},
+        set(),
+    ),
+    "cost zero against a cost is a conflict": (
+        (callback(cost=Decimal(0)), callback(cost=Decimal("0.15"))),
+        {"cost": Decimal(0)},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "equal money in another spelling is no conflict": (
+        (callback(cost=Decimal("2.9")), callback(cost=Decimal("2.900"))),
+        {"cost": Decimal("2.9")},
+        set(),
+    ),
+    "a leg's missing instant is filled": (
+        (callback(legs=(Leg(role=Role.A, number=CALLER),)), callback(legs=(Leg(role=Role.A, answer_at=at(10)),))),
+        {"legs": (Leg(role=Role.A, number=CALLER, answer_at=at(10)),)},
+        set(),
+    ),
+    "another setup time is flagged, and bills alike": (
+        (callback(setup_at=at(0)), callback(setup_at=at(1))),
+        {"setup_at": at(0)},
+        {Flag.FIELD_CONFLICT},
+    ),
+    "extras of all contents are kept, the shown content's first": (
+        (callback(extras={"a": "1"}), callback(extras={"a": "2", "b": "3"})),
+        {"extras": {"a": "1", "b": "3"}},
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
+def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags: set[Flag]) -> None:
+    merged = normalized(item_of(*in_a_row(sent)))
+
+    assert {name: getattr(merged, name) for name in expected} == expected
+    assert set(merged.quality_flags) == flags
+    assert merged.version == LOGIC_REV << 16 | len(sent)
+
+
+@pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
+def test_a_conflict_is_seen_when_it_arrives(sent: tuple[Fact, ...], expected: object, flags: set[Flag]) -> None:
+    assert conflicting(*sent) is conflicting(*reversed(sent)) is (Flag.CONFLICT_FINAL in flags)
+
+
+def test_one_content_is_shown_as_it_came() -> None:
+    fact = in_a_row([callback()])[0]
+
+    assert normalized(new_item(fact)) == msgspec.structs.replace(fact, version=LOGIC_REV << 16 | 1)
+
+
+def test_the_first_receipt_stands_whatever_content_is_shown() -> None:
+    first, second = in_a_row([privacy(answer=8), privacy(answer=9, revised_at=at(100))])
+
+    assert normalized(item_of(first, second)).received_at == first.received_at
+
+
+def test_three_contents_merge_alike_in_every_order() -> None:
+    facts = in_a_row([callback(custom_ref="x"), callback(hangup_reason="normal"), callback(vendor_duration_s=61)])
+    merged = {
+        msgspec.json.encode(normalized(Item(contents=tuple(Content(fact=fact) for fact in order))))
+        for order in permutations(facts)
+    }
+
+    assert len(merged) == 1
+
+
+def test_a_newer_mapping_of_the_same_bytes_replaces_the_old_reading_without_a_conflict() -> None:
+    old = in_a_row([callback(vendor_duration_s=60)])[0]
+    new = msgspec.structs.replace(
+        in_a_row([callback(vendor_duration_s=14, billable_s=4)])[0], adapter_version=2, received_at=old.received_at
+    )
+    merged = normalized(item_of(old, new))
+
+    assert (merged.vendor_duration_s, merged.billable_s, merged.quality_flags) == (14, 4, ())
+    assert not conflicting(old, new)
+
+
+def test_a_late_content_is_flagged() -> None:
+    item = Item(contents=(Content(fact=callback(), late=True),))
+
+    assert normalized(item).quality_flags == (Flag.LATE,)
+
+
+def test_folded_contents_are_flagged_and_counted() -> None:
+    item = Item(contents=(Content(fact=callback()),), more=3)
+
+    assert normalized(item).quality_flags == (Flag.OVERFLOW,)
+    assert normalized(item).version == LOGIC_REV << 16 | 4
+
+
+def test_nothing_is_shown_of_no_items() -> None:
+    assert shown_as_one(()) is None
