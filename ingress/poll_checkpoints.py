@@ -1,0 +1,46 @@
+"""The pollers' memory: the compacted topic `calls.poll-checkpoints`, read back whole at a start.
+
+It must not know what a checkpoint means. Writing goes through the pollers' `Publisher`, so that it is durable when it returns.
+"""
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from ingress.poll_plan import Checkpoint
+from schemas.errors import SetupError, Unavailable
+from schemas.topics import POLLS
+
+
+async def read_checkpoints(bootstrap: str) -> dict[bytes, Checkpoint]:
+    """The last checkpoint of each key.
+
+    Raises `Unavailable` while Kafka is away, and `SetupError` for one that cannot be read: going on without it would leave
+    a gap that nobody sees.
+    """
+    found: dict[bytes, bytes | None] = {}
+    consumer = AIOKafkaConsumer(
+        POLLS.name, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        for partition, end in (await consumer.end_offsets(list(consumer.assignment()))).items():
+            while await consumer.position(partition) < end:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found |= {record.key or b"": record.value for record in records}
+    except (KafkaError, OSError, TimeoutError) as exc:
+        raise Unavailable(f"the pollers' checkpoints cannot be read: {type(exc).__name__}") from exc
+    finally:
+        await consumer.stop()
+    return {key: _decoded(key, value) for key, value in found.items() if value}
+
+
+def _decoded(key: bytes, value: bytes) -> Checkpoint:
+    try:
+        return msgspec.json.decode(value, type=Checkpoint)
+    except msgspec.DecodeError as exc:
+        raise SetupError(
+            f"the checkpoint {key.decode(errors='replace')} cannot be read: {exc}",
+            code="checkpoint",
+            advice="Write a null value for this key to calls.poll-checkpoints, and set start_at to where to begin.",
+        ) from exc

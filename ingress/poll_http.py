@@ -1,0 +1,77 @@
+"""One request of a poller and its answer: whatever goes wrong on the way is a page with the code "transport".
+
+It must not know a vendor, nor what follows from an answer. The body is kept byte for byte; its encoding is told beside it.
+"""
+
+import asyncio
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from ingress.poll_plan import TRANSPORT
+from schemas.errors import Undecodable
+from schemas.vendors._base import Page, Poll, PollRequest
+from schemas.vendors._wire import encoding_of, inflated
+
+_CHUNK_BYTES: Final = 64 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back."""
+
+    page: Page
+    body: bytes = b""
+    encoding: str = ""
+    """How `body` is wrapped, outermost last: "", "gzip", "deflate", "deflate,base64" ..."""
+    content_type: str = ""
+
+
+def client(timeout_s: float) -> aiohttp.ClientSession:
+    """A session that leaves bodies compressed and follows no redirect; the caller closes it."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        auto_decompress=False,
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "callweave"},
+    )
+
+
+async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> Answer:
+    """Send one request and read its page; `cap_bytes` bounds the body on the wire and inflated."""
+    try:
+        async with session.post(
+            request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
+        ) as response:
+            if response.status != 200:
+                return _failed(f"HTTP {response.status}")
+            body = await _read(response, cap_bytes)
+            declared = response.headers.get("Content-Encoding", "").lower()
+            content_type = response.headers.get("Content-Type", "")
+    except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        return _failed(type(exc).__name__)
+    try:
+        return await asyncio.to_thread(_understood, poll, body, declared, content_type, cap_bytes)
+    except Undecodable as exc:
+        return _failed(f"{exc.code}: not a page")
+
+
+def _understood(poll: Poll, body: bytes, declared: str, content_type: str, cap_bytes: int) -> Answer:
+    """The page in a body, which may be compressed by HTTP, by the vendor, or by both."""
+    inner = inflated(body, declared, cap_bytes)
+    wrapped = encoding_of(inner)
+    page = poll.read_page(inflated(inner, wrapped, cap_bytes), "")
+    encoding = ",".join(filter(None, (wrapped, declared)))
+    return Answer(page=page, body=body, encoding=encoding, content_type=content_type)
+
+
+async def _read(response: aiohttp.ClientResponse, cap_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > cap_bytes:
+            raise aiohttp.ClientPayloadError("the answer is larger than the cap")
+    return bytes(body)
+
+
+def _failed(message: str) -> Answer:
+    return Answer(page=Page(code=TRANSPORT, message=message))

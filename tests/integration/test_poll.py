@@ -1,0 +1,415 @@
+"""The poller against a vendor's server and a real broker: nothing is lost by faults, kills, odd pages or odd encodings."""
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import json
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer
+
+from deploy.topics import create_topics
+from ingress.kafka_publisher import KafkaPublisher
+from ingress.poll import Poller, checkpoint_key, first_checkpoint, run
+from ingress.poll_checkpoints import read_checkpoints
+from ingress.poll_http import client
+from ingress.poll_plan import Checkpoint, Window, resumed
+from ingress.publisher import Headers, Publisher
+from processors.normalise import directory, normalise
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.raw import Position, RawCallback, raw_from_kafka
+from schemas.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
+from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
+from schemas.vendors import VENDORS
+
+NOW = 1_700_000_040
+DEADLINE_S = 60
+POLL = VENDORS["tencent"].poll
+assert POLL is not None
+
+
+class Vendor:
+    """Answers as the vendor does: calls by start time, in pages of `page_size`, wrapped as asked; faults come first."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, int] = {}
+        self.faults: list[str] = []
+        self.asked: list[dict[str, str]] = []
+        self.page_size = 1000
+        self.cursors = "start"
+        self.wrap: Callable[[bytes], bytes] = bytes
+        self.encoding = ""
+        self.url = ""
+
+    def fill(self, count: int, since_s: int = NOW - 6000, every_s: int = 37) -> None:
+        self.calls = {f"12-231114-{n:08}": since_s + n * every_s for n in range(count)}
+
+    async def answer(self, request: web.Request) -> web.Response:
+        asked = json.loads(await request.read())
+        self.asked.append(asked)
+        if self.faults:
+            fault = self.faults.pop(0)
+            if fault.startswith("http"):
+                return web.Response(status=int(fault[4:]))
+            if fault == "html":
+                return web.Response(text="<html>busy</html>", content_type="text/html")
+            return web.Response(text=f'{{"errorCode":"{fault}","msg":"no",}}')
+        body = self.wrap(json.dumps(self._page(asked)).encode())
+        return web.Response(body=body, headers={"Content-Encoding": self.encoding} if self.encoding else {})
+
+    def _page(self, asked: dict[str, str]) -> dict[str, object]:
+        if asked.get("callId"):
+            wanted = {name: at for name, at in self.calls.items() if name == asked["callId"]}
+            if not wanted:
+                return {"errorCode": "-201", "result": "callId"}
+        else:
+            span = range(int(asked["startTimeStamp"]), int(asked["endTimeStamp"]))
+            wanted = {name: at for name, at in self.calls.items() if at in span}
+        ordered = sorted(wanted.items(), key=lambda call: call[1])
+        page, rest = ordered[: self.page_size], ordered[self.page_size :]
+        cursor = "0" if not rest else str(rest[0][1]) if self.cursors == "start" else "more"
+        return {"errorCode": "0", "offset": cursor, "result": "", "cdr": [self._record(*call) for call in page]}
+
+    def _record(self, call_id: str, at: int) -> dict[str, str]:
+        times = {"startSrcCallTime": at, "startSrcRingTime": at + 3, "srcAcceptTime": at + 9, "endCallTime": at + 60}
+        return {
+            "callId": call_id,
+            "src": "008613500000000",
+            "dst": "008613631234568",
+            "callEndStatus": "3",
+            "duration": "0",
+            **{name: str(value) for name, value in times.items()},
+        }
+
+
+class Clock:
+    """Time that passes only where somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.now_s = float(NOW)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        await asyncio.sleep(0.001)
+
+
+class Dies:
+    """A publisher in a process that is killed: after the page, before its checkpoint."""
+
+    def __init__(self, under: Publisher, pages: int) -> None:
+        self._under = under
+        self._pages = pages
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+        if topic == POLLS.name and self._pages == 0:
+            raise KilledError
+        await self._under.publish(topic, key, value, headers)
+        self._pages -= topic == RAW.name
+
+    def ready(self) -> bool:
+        return self._under.ready()
+
+    def why_not(self) -> str:
+        return self._under.why_not()
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    vendor = Vendor()
+    app = web.Application()
+    app.router.add_post("/201511v3/getCdr", vendor.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    vendor.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield vendor
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def publisher(kafka: str) -> AsyncIterator[KafkaPublisher]:
+    settings = KafkaSettings(bootstrap=kafka)
+    await create_topics(settings)
+    async with KafkaPublisher(
+        settings,
+        deadline_s=20,
+        max_buffer_bytes=64 * 1024 * 1024,
+        max_value_bytes=MAX_MESSAGE_BYTES,
+        topics=(RAW.name, POLLS.name),
+    ) as it:
+        yield it
+
+
+@pytest.fixture
+def account(vendor: Vendor) -> PollAccount:
+    """A new name for each test: the topics are shared."""
+    name = f"acct-{uuid.uuid4().hex[:12]}"
+    return PollAccount(vendor="tencent", account=name, url=vendor.url, app_id="1400000000", sweep_hour_utc=-1)
+
+
+@contextlib.asynccontextmanager
+async def polling(
+    account: PollAccount, publisher: Publisher, checkpoint: Checkpoint | None = None, clock: Clock | None = None
+) -> AsyncIterator[tuple[Poller, "asyncio.Task[None]", Registry]]:
+    clock, metrics = clock or Clock(), Registry()
+    async with client(5.0) as session:
+        poller = Poller(
+            account,
+            poll=POLL,
+            publisher=publisher,
+            session=session,
+            settings=PollSettings(),
+            metrics=metrics,
+            checkpoint=checkpoint or first_checkpoint(account, clock.now_s),
+            now=lambda: clock.now_s,
+            sleep=clock.sleep,
+            jitter=lambda: 0.0,
+        )
+        task = asyncio.create_task(poller.run())
+        try:
+            yield poller, task, metrics
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], task: "asyncio.Task[None]") -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            if task.done():
+                task.result()
+            await asyncio.sleep(0.01)
+
+
+async def pages_of(kafka: str, account: PollAccount) -> list[RawCallback]:
+    """The account's pages on calls.raw."""
+    found = []
+    async with AIOKafkaConsumer(
+        RAW.name, bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+    ) as consumer:
+        for partition, end in (await consumer.end_offsets(list(consumer.assignment()))).items():
+            while await consumer.position(partition) < end:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found += [raw_from_kafka(r.value, r.headers, r.timestamp) for r in records]
+    return [raw for raw in found if raw.account == account.account]
+
+
+async def call_ids(kafka: str, account: PollAccount) -> list[str]:
+    """The calls that the normaliser makes of the account's pages."""
+    accounts = directory((Account(vendor="tencent", name=account.account, external_ids=("1400000000",)),))
+    outcomes = [
+        normalise(raw, Position(RAW.name, 0, 0), accounts, 1024 * 1024) for raw in await pages_of(kafka, account)
+    ]
+    assert [outcome.dead for outcome in outcomes if outcome.dead] == []
+    facts = [fact for outcome in outcomes for fact in outcome.facts]
+    assert {fact.account_id for fact in facts} <= {"1400000000"}
+    assert {fact.source for fact in facts} <= {"poll"}
+    return [fact.vendor_call_id for fact in facts]
+
+
+def settled(poller: Poller) -> Callable[[], bool]:
+    return lambda: poller.checkpoint.settled_s >= NOW - 60 and not poller.checkpoint.todo
+
+
+async def test_every_call_of_the_last_two_hours_arrives(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.fill(150)
+    async with polling(account, publisher) as (poller, task, metrics):
+        await until(settled(poller), task)
+        assert metrics.get("callweave_poll_stopped", "tencent", account.account) == 0
+        assert metrics.get("callweave_poll_pages_total", "tencent", account.account) > 0
+
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
+
+
+@pytest.mark.parametrize("cursors", ["start", "opaque"])
+async def test_pages_that_do_not_hold_a_window_are_gone_through(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, cursors: str
+) -> None:
+    """T40, T41, T43: by the cursor where it is a time, else by halves."""
+    vendor.fill(150)
+    vendor.page_size, vendor.cursors = 4, cursors
+    async with polling(account, publisher) as (poller, task, _):
+        await until(settled(poller), task)
+        assert poller.checkpoint.parked == ()
+
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "encoding", "told"),
+    [
+        pytest.param(bytes, "", "", id="plain"),
+        pytest.param(zlib.compress, "", "deflate", id="zlib by the vendor"),
+        pytest.param(gzip.compress, "", "gzip", id="gzip by the vendor"),
+        pytest.param(lambda b: base64.b64encode(zlib.compress(b)), "", "deflate,base64", id="Base64 of zlib"),
+        pytest.param(gzip.compress, "gzip", "gzip", id="gzip by HTTP"),
+        pytest.param(lambda b: gzip.compress(zlib.compress(b)), "gzip", "deflate,gzip", id="zlib inside HTTP's gzip"),
+    ],
+)
+async def test_a_compressed_page_goes_to_kafka_as_it_came(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount,
+    *, wrap: Callable[[bytes], bytes], encoding: str, told: str,
+) -> None:  # fmt: skip
+    vendor.fill(5, since_s=NOW - 600)
+    vendor.wrap, vendor.encoding = wrap, encoding
+    async with polling(account, publisher) as (poller, task, _):
+        await until(settled(poller), task)
+
+    pages = await pages_of(kafka, account)
+    assert {page.content_encoding for page in pages} == {told}
+    assert all(wrap(b"")[:2] == page.body[:2] for page in pages if told)
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
+
+
+async def test_faults_delay_and_lose_nothing(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    """T34, T37: bad gateways, other people's pages, and the vendor's own faults with a trailing comma."""
+    vendor.fill(100)
+    vendor.faults = ["http502", "-203", "html", "-501", "http302", "-403", "-202", "-501"] * 3
+    async with polling(account, publisher) as (poller, task, metrics):
+        await until(lambda: not vendor.faults and settled(poller)(), task)
+        assert poller.checkpoint.parked == ()
+        assert metrics.get("callweave_poll_errors_total", "tencent", account.account, "-501") == 6
+
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
+
+
+async def test_a_bomb_is_no_page(vendor: Vendor, publisher: KafkaPublisher, account: PollAccount) -> None:
+    vendor.wrap = lambda _: zlib.compress(b"0" * 200_000_000)
+    async with polling(account, publisher) as (poller, task, metrics):
+        await until(
+            lambda: metrics.get("callweave_poll_errors_total", "tencent", account.account, "transport") > 0, task
+        )
+        assert poller.checkpoint.settled_s == NOW - 7200
+
+
+async def test_a_kill_between_page_and_checkpoint_repeats_a_page_and_loses_none(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.fill(150)
+    for pages in range(4):
+        checkpoint = (await read_checkpoints(kafka)).get(checkpoint_key(account))
+        async with polling(account, Dies(publisher, pages), checkpoint) as (_, task, _metrics):
+            with pytest.raises(KilledError):
+                await until(lambda: False, task)
+    checkpoint = (await read_checkpoints(kafka))[checkpoint_key(account)]
+    assert checkpoint.settled_s > NOW - 7200
+    async with polling(account, publisher, checkpoint) as (poller, task, _):
+        await until(settled(poller), task)
+
+    seen = await call_ids(kafka, account)
+    assert set(seen) == set(vendor.calls)
+    assert len(seen) > len(vendor.calls)
+
+
+async def test_a_call_that_shows_up_late_is_found_in_its_old_window(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    """T44."""
+    vendor.fill(20, since_s=NOW - 3000)
+    async with polling(account, publisher) as (poller, task, metrics):
+        await until(settled(poller), task)
+        before = metrics.get("callweave_poll_pages_total", "tencent", account.account)
+        vendor.calls["late"] = NOW - 2500
+        await until(lambda: metrics.get("callweave_poll_pages_total", "tencent", account.account) > before, task)
+
+    assert "late" in await call_ids(kafka, account)
+
+
+async def test_unchanged_pages_are_not_published_again(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.fill(20, since_s=NOW - 3000)
+    async with polling(account, publisher) as (poller, task, _):
+        await until(settled(poller), task)
+        asked = len(vendor.asked)
+        await until(lambda: len(vendor.asked) > asked + 100, task)
+
+    assert sorted(await call_ids(kafka, account)) == sorted(vendor.calls)
+
+
+async def test_a_stop_stays_a_stop_over_a_restart_until_somebody_resumes(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    """T02."""
+    vendor.fill(10)
+    vendor.faults = ["-423"]
+    async with polling(account, publisher) as (poller, task, metrics):
+        await until(lambda: poller.checkpoint.stopped == "-423", task)
+        assert metrics.get("callweave_poll_stopped", "tencent", account.account) == 1
+    assert any("code=-423" in record.getMessage() and record.levelname == "CRITICAL" for record in caplog.records)
+
+    asked = len(vendor.asked)
+    checkpoint = (await read_checkpoints(kafka))[checkpoint_key(account)]
+    async with polling(account, publisher, checkpoint) as (_, task, metrics):
+        await until(lambda: metrics.get("callweave_poll_stopped", "tencent", account.account) == 1, task)
+    assert len(vendor.asked) == asked
+
+    async with polling(account, publisher, resumed(checkpoint)) as (poller, task, _):
+        await until(settled(poller), task)
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
+
+
+async def test_a_bad_parameter_is_asked_plainly_then_parked(
+    vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.faults = ["-2", "-2"]
+    async with polling(account, publisher) as (poller, task, _):
+        await until(settled(poller), task)
+        start = NOW - 7200
+        assert poller.checkpoint.parked == (Window(start, start // 600 * 600 + 600),)
+    assert set(vendor.asked[0]) == {"appId", "src", "compress", "startTimeStamp", "endTimeStamp"}
+    assert set(vendor.asked[1]) == {"appId", "startTimeStamp", "endTimeStamp"}
+    assert all(isinstance(value, str) for asked in vendor.asked for value in asked.values())
+
+
+async def test_a_single_call_is_fetched_by_its_id_when_it_exists_at_last(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    clock = Clock()
+    vendor.faults = ["-201", "-201"]
+    vendor.calls = {"one": NOW - 100}
+    async with client(5.0) as session:
+        poller = Poller(
+            account, poll=POLL, publisher=publisher, session=session, settings=PollSettings(), metrics=Registry(),
+            checkpoint=Checkpoint(settled_s=NOW), now=lambda: clock.now_s, sleep=clock.sleep,
+        )  # fmt: skip
+        assert await poller.fetch_call("one")
+        assert clock.now_s == NOW + 20 + 40
+        assert not await poller.fetch_call("nobody")
+        vendor.faults = ["-401"]
+        with pytest.raises(Unavailable) as failed:
+            await poller.fetch_call("one")
+    assert failed.value.code == "-401"
+    assert await call_ids(kafka, account) == ["one"]
+
+
+async def test_the_part_runs_until_it_is_stopped_and_goes_on_where_it_was(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(account,)))
+    reached = []
+    for _ in range(2):
+        stop, metrics = asyncio.Event(), Registry()
+        task = asyncio.create_task(run(settings, stop, metrics))
+        asked = len(vendor.asked)
+        await until(lambda asked=asked: len(vendor.asked) > asked, task)  # type: ignore[misc]  # bound for this turn
+        stop.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await task
+        reached.append((await read_checkpoints(kafka))[checkpoint_key(account)].settled_s)
+    assert reached[0] <= reached[1]
