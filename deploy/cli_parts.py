@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -30,16 +31,17 @@ def ingress(options: Options) -> None:
 
 
 @click.command()
+@click.option("--resume", multiple=True, metavar="ACCOUNT", help="Let a stopped account go on, its parked windows too.")
 @pass_options
 @plainly
-def poll(options: Options) -> None:
+def poll(options: Options, resume: tuple[str, ...]) -> None:
     """Pull records from vendors that do not push, and publish their pages to calls.raw.
 
     What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
     """
     from ingress.poll import run  # noqa: PLC0415
 
-    _run(options, run, metrics_port=lambda settings: settings.poll.metrics_port)
+    _run(options, partial(run, resume=frozenset(resume)), metrics_port=lambda settings: settings.poll.metrics_port)
 
 
 @click.command()
