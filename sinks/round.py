@@ -1,0 +1,102 @@
+"""One batch, all the way: rows in, refused rows on `calls.dead`, and only then is it done. Waits while ClickHouse is away.
+
+It knows no offsets: that nothing is committed before `finish` returns is the worker's part.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from sinks.answers import RowsRefused
+from sinks.backoff import Backoff
+from sinks.batch import Batch, Item
+from sinks.insert import Insert, Refusal, land
+from sinks.letters import belongs_on_topic, letter_of, without_original
+from sinks.rows import DEAD_LETTERS, Table
+
+log: Final = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Publish = Callable[[list[DeadLetter]], Awaitable[None]]
+
+
+class Rounds:
+    """Finishes batches."""
+
+    def __init__(self, insert: Insert, publish: Publish, backoff: Backoff, metrics: Registry) -> None:
+        self._insert = insert
+        self._publish = publish
+        self._backoff = backoff
+        self._metrics = metrics
+
+    async def finish(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+        """Return when every row of `batch` is in its table or a dead letter, and `letters` too are on `calls.dead`."""
+        tables = list(batch.tables())
+        refused = await asyncio.gather(*(self._land(table, items) for table, items in tables))
+        dead = [*letters]
+        for refusals in refused:
+            dead += [letter_of(refusal.item.origin, "row", refusal.detail) for refusal in refusals]
+        # A letter about calls.dead goes into the table directly; on the topic it would be refused again, for ever.
+        await self._publish([letter for letter in dead if belongs_on_topic(letter)])
+        for letter in dead:
+            if not belongs_on_topic(letter):
+                await self._keep(letter)
+        now_s = time.time()
+        for table, items in tables:
+            newest_s = max(item.origin.timestamp_ms for item in items) / 1000
+            label = table.name.removesuffix("_versions")
+            self._metrics.put("callweave_sink_freshness_seconds", label, value=max(0.0, now_s - newest_s))
+
+    async def _land(self, table: Table[Any], items: Sequence[Item]) -> list[Refusal]:
+        return await self._patiently(lambda: land(table, items, self._insert, self._metrics))
+
+    async def _keep(self, letter: DeadLetter) -> None:
+        async def once() -> None:
+            for form in (letter, without_original(letter)):
+                try:
+                    await self._insert(DEAD_LETTERS, [form])
+                except RowsRefused:
+                    continue
+                return
+            log.error("dead letter refused", extra={"partition": letter.partition, "offset": letter.offset})
+
+        await self._patiently(once)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        attempt = 0
+        while True:
+            try:
+                done = await work()
+            except Unavailable as exc:
+                if attempt == 0:
+                    log.warning("waiting for ClickHouse: %s", exc)
+                self._metrics.put("callweave_sink_waiting", value=1)
+                await asyncio.sleep(self._backoff.delay_s(attempt, random.random()))  # noqa: S311 - spreads clients, no secret
+                attempt += 1
+            else:
+                if attempt:
+                    log.warning("ClickHouse takes rows again")
+                self._metrics.put("callweave_sink_waiting", value=0)
+                return done
+
+
+def publisher(producer: Any, codecs: Codecs, topic: str, limit_bytes: int) -> Publish:
+    """A `Publish` that returns when Kafka holds every letter; one too large for the topic goes without its bytes."""
+
+    async def publish(letters: list[DeadLetter]) -> None:
+        waiting = []
+        for letter in letters:
+            value = codecs.dead_letter.encode(letter)
+            if len(value) > limit_bytes:
+                value = codecs.dead_letter.encode(without_original(letter))
+            waiting.append(await producer.send(topic, value, key=letter.vendor.encode()))
+        await asyncio.gather(*waiting)
+
+    return publish

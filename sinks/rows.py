@@ -1,0 +1,208 @@
+"""Which column of which table holds what of a record. Pure: tables as data, and the way from records to columns.
+
+The types stand here as they stand in `migrations/`, so that an insert needs no DESCRIBE; a test holds the two together.
+`ingested_at` is the server's own.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from schemas.deadletter import DeadLetter
+from schemas.facts import EPOCH, Fact, FactType, Leg
+from schemas.timeline import Timeline
+from sinks.answers import RowsRefused
+
+T = TypeVar("T")
+
+_WORD: Final = "LowCardinality(String)"
+_TEXT: Final = "String"
+_PHONE: Final = "Nullable(String)"
+_TIME: Final = "Nullable(DateTime64(6, 'UTC'))"
+_CLOCK: Final = "DateTime64(3, 'UTC')"
+_MAP: Final = "Map(LowCardinality(String), String)"
+_AMOUNT: Final = "Nullable(UInt32)"
+_CODE: Final = "Nullable(UInt16)"
+RESOLVED_BIT: Final = 1 << 62
+"""Set in the version of a resolved letter, which is above every version of an open one."""
+
+
+class Column(msgspec.Struct, Generic[T], frozen=True):
+    """One column and the way to its value."""
+
+    name: str
+    type: str
+    of: Callable[[T], Any]
+
+
+class Table(msgspec.Struct, Generic[T], frozen=True):
+    """One table of versions."""
+
+    name: str
+    columns: tuple[Column[T], ...]
+
+
+def row_of(table: Table[T], record: T) -> tuple[Any, ...]:
+    """The record's row; raises `RowsRefused` naming the column that cannot hold it."""
+    return tuple(column[0] for column in columns_of(table, [record]))
+
+
+def columns_of(table: Table[T], records: Sequence[T]) -> list[list[Any]]:
+    """The records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
+    block: list[list[Any]] = []
+    for column in table.columns:
+        try:
+            block.append(list(map(column.of, records)))
+        except (ValueError, TypeError, ArithmeticError) as exc:
+            raise RowsRefused(f"column {column.name}: {type(exc).__name__}") from exc
+    return block
+
+
+def _fields(kind: str, names: str) -> tuple[Column[Any], ...]:
+    return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
+
+
+def _leg(name: str, kind: str) -> Column[Any]:
+    one: Callable[[Leg], Any] = attrgetter(name)
+    return Column(f"legs.{name}", f"Array({kind})", lambda record: [one(leg) for leg in record.legs])
+
+
+def _flags(record: Any) -> list[str]:
+    return list(record.quality_flags)
+
+
+_LEGS: Final = (
+    _leg("role", _WORD),
+    _leg("number", _PHONE),
+    _leg("number_raw", _TEXT),
+    _leg("number_kind", _WORD),
+    *(_leg(name, _TIME) for name in ("setup_at", "alerting_at", "answer_at", "end_at")),
+    _leg("disposition", _WORD),
+    _leg("hangup_reason", _TEXT),
+    _leg("q850", _CODE),
+    _leg("sip_code", _CODE),
+)
+_FLAGS: Final[Column[Any]] = Column("quality_flags", "Array(LowCardinality(String))", _flags)
+_NUMBERS: Final = (
+    *_fields(_PHONE, "from_number to_number display_number"),
+    *_fields(_TEXT, "from_raw to_raw display_raw"),
+    *_fields(_WORD, "from_kind to_kind display_kind"),
+)
+_PRIVACY: Final = (
+    *_fields(_PHONE, "privacy_number"),
+    *_fields(_TEXT, "privacy_raw"),
+    *_fields(_WORD, "privacy_kind"),
+)
+_ENDING: Final = (*_fields(_WORD, "hangup_cause"), *_fields(_CODE, "q850 sip_code"), *_fields(_TEXT, "hangup_reason"))
+_MILESTONES: Final = _fields(_TIME, "setup_at alerting_at answer_at end_at")
+_AMOUNTS: Final = (
+    *_fields(_AMOUNT, "pdd_ms ring_ms talk_ms vendor_duration_s billable_s"),
+    *_fields(_WORD, "billable_source"),
+)
+_MONEY: Final = (*_fields("Nullable(Decimal(18, 6))", "cost"), *_fields(_WORD, "currency"))
+_OUTCOME: Final = _fields(_WORD, "disposition cause_confidence hangup_party recording_state")
+_OWN: Final = _fields(_TEXT, "custom_ref agent_id agent_name")
+_BINDING: Final = (*_fields(_WORD, "binding_state"), *_fields(_TIME, "bound_at unbound_at revised_at"))
+_FACT: Final = (
+    # UUID(...) refuses an empty or broken id, which would otherwise put many facts into one row.
+    Column("record_id", "UUID", lambda fact: UUID(fact.fact_id)),
+    *_fields(_TEXT, "call_key account_id request_id raw_sha256"),
+    *_fields(_WORD, "vendor kind direction time_precision source raw_topic"),
+    *_fields("UInt32", "adapter_version schema_version"),
+    *_fields("UInt64", "version"),
+    *_fields(_MAP, "extras"),
+    *_fields(_CLOCK, "received_at"),
+    *_fields("Int32", "raw_partition raw_element"),
+    *_fields("Int64", "raw_offset"),
+    _FLAGS,
+)
+
+CDR: Final[Table[Fact]] = Table(
+    "cdr_versions",
+    (
+        *_FACT,
+        *_fields(_TEXT, "vendor_call_id session_id conference_id binding_id recording_url"),
+        *_NUMBERS,
+        *_PRIVACY,
+        *_MILESTONES,
+        *_LEGS,
+        *_AMOUNTS,
+        *_ENDING,
+        *_OUTCOME,
+        *_MONEY,
+        *_fields(_WORD, "cost_source"),
+        *_fields(_TIME, "recording_expires_at"),
+        *_OWN,
+        *_BINDING,
+        *_fields("Bool", "is_final"),
+    ),
+)
+CALL_EVENTS: Final[Table[Fact]] = Table(
+    "call_events_versions",
+    (
+        *_FACT,
+        *_fields(_TEXT, "vendor_call_id session_id leg custom_ref"),
+        *_fields(_PHONE, "leg_number"),
+        *_fields(_WORD, "state"),
+        *_fields(_TIME, "event_at"),
+        *_NUMBERS,
+        *_ENDING,
+    ),
+)
+BINDINGS: Final[Table[Fact]] = Table(
+    "bindings_versions",
+    (*_FACT, *_fields(_TEXT, "binding_id custom_ref"), *_NUMBERS, *_PRIVACY, *_BINDING),
+)
+TIMELINES: Final[Table[Timeline]] = Table(
+    "timelines_versions",
+    (
+        *_fields(_TEXT, "timeline_id call_key account_id vendor_call_id conference_id binding_id recording_url"),
+        *_fields(_WORD, "vendor kind direction from_kind to_kind"),
+        *_fields(_PHONE, "from_number to_number display_number privacy_number"),
+        *_MILESTONES,
+        *_LEGS,
+        *_AMOUNTS,
+        *_ENDING,
+        *_OUTCOME,
+        *_MONEY,
+        *_OWN,
+        *_fields("Bool", "is_final has_record has_states"),
+        *_fields("UInt8", "phase"),
+        *_fields("UInt32", "fact_count schema_version"),
+        *_fields(_CLOCK, "first_received_at last_received_at"),
+        *_fields("UInt64", "version"),
+        _FLAGS,
+    ),
+)
+
+
+def _letter_version(letter: DeadLetter) -> int:
+    return max(0, int((letter.occurred_at - EPOCH).total_seconds() * 1000))
+
+
+DEAD_LETTERS: Final[Table[DeadLetter]] = Table(
+    "dead_letters_versions",
+    (
+        *_fields(_WORD, "stage code vendor callback topic"),
+        *_fields(_TEXT, "detail account processor"),
+        *_fields("Int32", "partition element"),
+        *_fields("Int64", "offset"),
+        *_fields(_TEXT, "original"),
+        *_fields(_MAP, "headers"),
+        *_fields(_CLOCK, "occurred_at"),
+        Column("resolved", "Bool", lambda _letter: False),
+        Column("version", "UInt64", _letter_version),
+    ),
+)
+
+TABLES: Final[tuple[Table[Any], ...]] = (CDR, CALL_EVENTS, TIMELINES, BINDINGS, DEAD_LETTERS)
+
+_OF_FACT: Final = {FactType.RECORD: CDR, FactType.STATE: CALL_EVENTS, FactType.BINDING: BINDINGS}
+
+
+def table_of(fact: Fact) -> Table[Fact]:
+    """The table that a fact belongs in."""
+    return _OF_FACT[fact.fact_type]

@@ -1,0 +1,242 @@
+"""The sink's process: reads the three public topics, inserts in rounds, and commits what is in ClickHouse.
+
+A record's offset is committed only when its row, or its dead letter, is acknowledged. Everything else follows from rows
+that converge: after a crash, a rebalance or a timeout the same records are read and inserted again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import Unavailable, Undecodable
+from schemas.metrics import Registry
+from schemas.raw import Position
+from schemas.settings import KafkaSettings, Settings, SinkSettings
+from schemas.topics import DEAD, MAX_MESSAGE_BYTES
+from sinks.backoff import Backoff
+from sinks.batch import Batch, BatchPolicy, Item, Origin
+from sinks.clickhouse import ClickHouse
+from sinks.intake import TOPICS, read
+from sinks.letters import letter_of
+from sinks.round import Rounds, publisher
+from sinks.tenure import Tenure, rewind
+
+log: Final = logging.getLogger(__name__)
+
+GROUP: Final = "callweave-sink"
+DRAIN_S: Final = 10.0
+"""At a stop, a round in hand gets this long; what it does not finish is read again at the next start."""
+COMMIT_S: Final = 30.0
+"""A commit is repeated while Kafka is away; after this long the process ends, and the next one reads the rows again."""
+_IDLE_MS: Final = 200
+_SLICE: Final = 2000
+"""Records decoded at a time: about 0.1 s, in which nothing else runs."""
+_HOLD_S: Final = 1.0
+"""A round that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
+_LETTER_ROOM: Final = 64 * 1024
+"""Left for headers and framing of a record at the broker's limit."""
+
+
+class Sink:
+    """Reads, gathers, inserts, commits; made for one consumer."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        tenure: Tenure,
+        rounds: Rounds,
+        codecs: Codecs,
+        policy: BatchPolicy,
+        metrics: Registry,
+    ) -> None:
+        self._consumer = consumer
+        self._tenure = tenure
+        self._rounds = rounds
+        self._codecs = codecs
+        self._policy = policy
+        self._metrics = metrics
+        self._held = -1
+        self._begin()
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Until `stop`, then finish the round in hand within `DRAIN_S`."""
+        while not stop.is_set():
+            if self._tenure.count != self._held:
+                self._begin()
+                self._held = await rewind(self._consumer, self._tenure)
+            for records in (await self._poll(stop)).values():
+                for record in records:
+                    self._take(record)
+            if self._batch.due(time.monotonic()):
+                await self._round(stop)
+        await self._round(stop)
+
+    def measure(self) -> None:
+        """Set the lag gauge: records that are on the broker and not yet read."""
+        lag = 0
+        for tp in self._consumer.assignment():
+            with contextlib.suppress(AssertionError, IllegalStateError):  # assigned a moment ago
+                end = self._consumer.highwater(tp)
+                state = self._consumer._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001 - position() may wait for the broker
+                if end is not None and state.has_valid_position:
+                    lag += max(0, end - state.position)
+        self._metrics.put("callweave_lag_records", "sink", value=lag)
+
+    def _begin(self) -> None:
+        self._batch = Batch(self._policy)
+        self._letters: list[DeadLetter] = []
+
+    async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Some records; none when a rebalance or the stop came in between."""
+        limit = min(_SLICE, self._batch.room)
+        held = self._held
+        idle_ms = min(_IDLE_MS, int(self._policy.max_age_s * 1000))
+        getting = asyncio.ensure_future(self._consumer.getmany(timeout_ms=idle_ms, max_records=limit))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            # During a rebalance getmany waits without regard to its timeout.
+            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                return {}
+            records: dict[TopicPartition, list[ConsumerRecord]] = getting.result()
+            return records if held == self._tenure.count else {}
+        finally:
+            await _end(getting, stopping)
+
+    def _take(self, record: ConsumerRecord) -> None:
+        origin = Origin(
+            position=Position(record.topic, record.partition, record.offset),
+            key=record.key,
+            value=record.value or b"",
+            headers=tuple(record.headers),
+            timestamp_ms=record.timestamp,
+        )
+        now_s = time.monotonic()
+        try:
+            found = read(record.topic, record.value, self._codecs)
+        except Undecodable as exc:
+            self._letters.append(letter_of(origin, "schema", str(exc)))
+            found = None
+        if found is None:
+            self._batch.passed(origin.position, now_s)
+        else:
+            self._batch.add(found[0], Item(found[1], origin), now_s)
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        """Finish the batch and commit it, unless the partitions change hands or the stop does not wait longer."""
+        offsets = self._batch.offsets()
+        if not offsets:
+            return
+        finishing = asyncio.create_task(self._rounds.finish(self._batch, self._letters))
+        try:
+            done = await self._hold(finishing, stop)
+        finally:
+            await _end(finishing)
+        if done:
+            finishing.result()
+            await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+        self._begin()
+
+    async def _hold(self, finishing: asyncio.Task[None], stop: asyncio.Event) -> bool:
+        """Wait for the task; False when waiting longer has no use."""
+        await asyncio.wait({finishing}, timeout=_HOLD_S)
+        if finishing.done():
+            return True
+        held = list(self._consumer.assignment())
+        self._consumer.pause(*held)
+        stop_s: float | None = None
+        while not finishing.done() and self._tenure.count == self._held:
+            if stop.is_set():
+                stop_s = stop_s or time.monotonic() + DRAIN_S
+                if time.monotonic() > stop_s:
+                    log.warning("stopped before ClickHouse took the last rows; they are read again at the next start")
+                    break
+            # Paused partitions give nothing: this only tells the group that we are alive.
+            await self._consumer.getmany(*held, timeout_ms=0)
+            await asyncio.wait({finishing}, timeout=_IDLE_MS / 1000)
+        self._consumer.resume(*(self._consumer.paused() & set(held)))
+        return finishing.done()
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        try:
+            await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_S)
+        except (CommitFailedError, IllegalStateError):
+            # The partitions went to another member, which inserts these rows again: nothing is lost.
+            self._tenure.end()
+        except TimeoutError as exc:
+            raise Unavailable(f"Kafka did not take a commit in {COMMIT_S} s") from exc
+
+
+async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
+    """Sink until `stop` is set. Raises `Unavailable` when Kafka is away, and whatever else ends the work."""
+    codecs = codecs or Codecs()
+    metrics.put("callweave_sink_waiting", value=0)
+    sink = settings.sink
+    async with (
+        ClickHouse(settings.clickhouse) as clickhouse,
+        _kafka(settings.kafka, sink) as (consumer, tenure, producer),
+    ):
+        publish = publisher(producer, codecs, DEAD.name, MAX_MESSAGE_BYTES - _LETTER_ROOM)
+        backoff = Backoff(first_s=sink.retry_first_s, cap_s=sink.retry_cap_s)
+        rounds = Rounds(clickhouse.insert, publish, backoff, metrics)
+        policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
+        worker = Sink(consumer, tenure, rounds, codecs, policy, metrics)
+        metrics.before_read(worker.measure)
+        try:
+            await worker.work(stop)
+        except KafkaError as exc:
+            raise Unavailable(f"Kafka at {settings.kafka.bootstrap}: {type(exc).__name__}") from exc
+
+
+@contextlib.asynccontextmanager
+async def _kafka(
+    kafka: KafkaSettings, sink: SinkSettings
+) -> AsyncIterator[tuple[AIOKafkaConsumer, Tenure, AIOKafkaProducer]]:
+    """The sink's consumer, in its group, and a producer for its dead letters; raises `Unavailable`."""
+    session_ms = int(sink.session_timeout_s * 1000)
+    common: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
+    consumer = AIOKafkaConsumer(
+        **common,
+        group_id=GROUP,
+        group_instance_id=sink.instance or None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
+    )
+    producer = AIOKafkaProducer(
+        **common,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=kafka.linger_ms,
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        max_request_size=MAX_MESSAGE_BYTES,
+    )
+    tenure = Tenure()
+    consumer.subscribe(TOPICS, listener=tenure)
+    try:
+        await producer.start()
+        await consumer.start()
+    except KafkaError as exc:
+        await asyncio.gather(consumer.stop(), producer.stop())
+        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+    try:
+        yield consumer, tenure, producer
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs and wait until it has."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

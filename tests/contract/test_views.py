@@ -1,0 +1,567 @@
+"""The tables and views on the real engine: rows converge whatever is inserted twice, late or in another cut."""
+
+import random
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby, pairwise
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas.deadletter import DeadLetter
+from schemas.errors import SetupError
+from schemas.facts import (
+    Direction,
+    Disposition,
+    Fact,
+    FactType,
+    Flag,
+    Kind,
+    Leg,
+    NumberKind,
+    RecordingState,
+    Role,
+    State,
+)
+from schemas.settings import ClickHouseSettings, Settings
+from schemas.timeline import Timeline
+from sinks import migrate as migrating
+from sinks.answers import RowsRefused
+from sinks.clickhouse import ClickHouse
+from sinks.dead import DeadFilter, get_dead, list_dead, mark_resolved
+from sinks.migrate import migrate, migrations, statements
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES, Table
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+PROMISED = {
+    "v_timelines": """vendor account_id vendor_call_id direction from_number to_number setup_at alerting_at answer_at end_at
+        pdd_ms ring_ms talk_ms billable_s disposition hangup_cause q850 sip_code cost currency is_final has_record has_states
+        legs.role legs.number legs.setup_at legs.alerting_at legs.answer_at legs.end_at legs.disposition quality_flags
+        version""",
+    "v_cdr": """record_id vendor kind adapter_version schema_version account_id vendor_call_id session_id conference_id
+        binding_id direction from_number to_number display_number privacy_number from_kind to_kind display_kind
+        privacy_kind setup_at alerting_at answer_at end_at time_precision legs.role legs.number legs.setup_at
+        legs.alerting_at legs.answer_at legs.end_at legs.disposition legs.hangup_reason legs.q850 legs.sip_code pdd_ms
+        ring_ms talk_ms vendor_duration_s billable_s billable_source disposition hangup_cause q850 sip_code hangup_reason
+        cause_confidence hangup_party cost currency cost_source recording_state has_recording recording_expires_at
+        custom_ref agent_id agent_name extras is_final version quality_flags received_at ingested_at source raw_topic
+        raw_partition raw_offset raw_sha256""",
+    "call_events": "vendor account_id vendor_call_id leg leg_number state event_at record_id version",
+    "dead_letters": "stage code detail vendor topic partition offset element original occurred_at resolved",
+    "v_bindings": "vendor account_id binding_id binding_state bound_at unbound_at revised_at version",
+    "v_conferences": "vendor account_id conference_id started_at ended_at participants cost currency peak_concurrency",
+    "v_kpi_hour": """slot_at vendor account_id direction attempts answered asr ner acd_s pdd_p50_ms pdd_p95_ms ring_p50_ms
+        ring_p95_ms short_call_ratio cost currency""",
+}
+
+
+def _settings(url: str) -> Settings:
+    return Settings(clickhouse=ClickHouseSettings(url=url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+
+
+@pytest.fixture(scope="module")
+async def migrated(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    """A migrated database for the tests that only put rows in."""
+    settings = _settings(clickhouse_url)
+    async with ClickHouse(settings.clickhouse) as client:
+        await migrate(client, settings)
+        yield client
+        await client.command(f"DROP DATABASE {client.database}")
+
+
+@pytest.fixture
+async def db(migrated: ClickHouse) -> ClickHouse:
+    """The same, with empty tables."""
+    for table in TABLES:
+        await migrated.command(f"TRUNCATE TABLE {migrated.database}.{table.name}")
+    return migrated
+
+
+@pytest.fixture
+def settings(clickhouse_url: str) -> Settings:
+    """Of a database that does not exist yet."""
+    return _settings(clickhouse_url)
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[ClickHouse]:
+    """A client of that database, which goes with the test."""
+    async with ClickHouse(settings.clickhouse) as client:
+        yield client
+        await client.command(f"DROP DATABASE IF EXISTS {client.database}")
+
+
+def record(number: int = 1, **fields: Any) -> Fact:
+    default: dict[str, Any] = {
+        "fact_id": str(uuid.UUID(int=number)),
+        "fact_type": FactType.RECORD,
+        "vendor": "ytx",
+        "kind": Kind.CALLBACK_CDR,
+        "account_id": "acc",
+        "vendor_call_id": f"call-{number}",
+        "received_at": START,
+        "version": 1,
+    }
+    return Fact(**{**default, **fields})
+
+
+def call(number: int = 1, **fields: Any) -> Timeline:
+    default: dict[str, Any] = {
+        "timeline_id": f"ytx|acc|{number}",
+        "call_key": f"ytx|acc|{number}",
+        "vendor": "ytx",
+        "account_id": "acc",
+        "vendor_call_id": str(number),
+        "first_received_at": START,
+        "last_received_at": START,
+        "version": 1,
+    }
+    return Timeline(**{**default, **fields})
+
+
+def letter(offset: int = 1, **fields: Any) -> DeadLetter:
+    default: dict[str, Any] = {
+        "stage": "normalise",
+        "code": "json",
+        "detail": "not JSON",
+        "vendor": "ytx",
+        "topic": "calls.raw",
+        "partition": 3,
+        "offset": offset,
+        "original": b"\x00\xff{",
+        "occurred_at": START,
+    }
+    return DeadLetter(**{**default, **fields})
+
+
+async def ask(db: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
+    return await db.query(sql.replace("FROM ", f"FROM {db.database}."))
+
+
+# --- the tables themselves ---
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+async def test_the_code_and_the_migration_name_the_same_columns_and_types(db: ClickHouse, table: Table[Any]) -> None:
+    described = await db.query(f"DESCRIBE TABLE {db.database}.{table.name}")
+    theirs = {name: kind for name, kind, *_ in described if name != "ingested_at"}
+    assert {column.name: column.type for column in table.columns} == theirs
+
+
+@pytest.mark.parametrize("view", PROMISED)
+async def test_a_view_has_the_promised_columns(db: ClickHouse, view: str) -> None:
+    described = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{view}")}
+    assert set(PROMISED[view].split()) <= described
+
+
+async def test_views_for_people_show_nothing_restricted(db: ClickHouse) -> None:
+    columns = await db.query(
+        f"SELECT table, name FROM system.columns WHERE database = '{db.database}' AND startsWith(table, 'v_')"
+    )
+    assert [
+        (table, name) for table, name in columns if re.search(r"_raw$|recording_url|^original$|^headers$", name)
+    ] == []
+
+
+async def test_every_view_says_what_it_is_and_every_key_figure_how_it_is_computed(db: ClickHouse) -> None:
+    views = await db.query(f"SELECT name, comment FROM system.tables WHERE database = '{db.database}'")
+    columns = await db.query(
+        f"SELECT table, name, comment FROM system.columns WHERE database = '{db.database}' AND startsWith(table, 'v_kpi')"
+    )
+    assert [name for name, comment in views if not comment] == []
+    dimensions = {"vendor", "account_id", "direction"}
+    assert [row for row in columns if not row[2] and row[1] not in dimensions] == []
+
+
+async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
+    """Microseconds, exact money, NULL apart from zero, text beyond ASCII, legs and maps."""
+    leg = Leg(
+        role=Role.B, number="+8613912345678", number_kind=NumberKind.E164, answer_at=START + timedelta(microseconds=1),
+        disposition=Disposition.ANSWERED, q850=16,
+    )  # fmt: skip
+    sent = record(
+        legs=(leg, Leg(role=Role.A)), setup_at=START + timedelta(microseconds=999_999), answer_at=None, talk_ms=0,
+        ring_ms=None, cost=Decimal("0.060001"), currency="CNY", extras={"stateDesc": "应答|正常"},
+        quality_flags=(Flag.TZ_ASSUMED,), recording_url="https://example.invalid/r", is_final=True,
+        recording_state=RecordingState.AVAILABLE,
+    )  # fmt: skip
+    await db.insert(CDR, [sent, record(2, cost=Decimal(0))])
+    rows = await ask(
+        db,
+        "SELECT record_id, setup_at, answer_at, talk_ms, ring_ms, cost, extras, quality_flags, `legs.role`, `legs.number`, "
+        "`legs.answer_at`, has_recording, is_final FROM v_cdr ORDER BY record_id",
+    )
+    assert rows[0] == (
+        uuid.UUID(int=1), START + timedelta(microseconds=999_999), None, 0, None, Decimal("0.060001"),
+        {"stateDesc": "应答|正常"}, ["tz_assumed"], ["B", "A"], ["+8613912345678", None],
+        [START + timedelta(microseconds=1), None], True, True,
+    )  # fmt: skip
+    assert (rows[1][5], rows[1][11]) == (Decimal(0), False)
+
+
+@pytest.mark.parametrize(
+    ("table", "bad", "column"),
+    [
+        pytest.param(CDR, record(q850=70_000), "q850", id="a cause that no 16 bits hold"),
+        pytest.param(CDR, record(fact_id=""), "record_id", id="no identity"),
+        pytest.param(CDR, record(fact_id="not-a-uuid"), "record_id", id="a broken identity"),
+        pytest.param(TIMELINES, call(talk_ms=-1), "talk_ms", id="a negative duration"),
+        pytest.param(TIMELINES, call(cost=Decimal("1e30")), "cost", id="money out of range"),
+        pytest.param(CDR, record(custom_ref="\ud800"), "custom_ref", id="text that is no text"),
+        pytest.param(CDR, record(legs=(Leg(role=Role.A, sip_code=-3),)), "legs.sip_code", id="a leg's code below zero"),
+    ],
+)
+async def test_a_row_that_does_not_fit_is_refused_by_column_and_nothing_of_its_batch_lands(
+    db: ClickHouse, table: Table[Any], bad: Any, column: str
+) -> None:
+    good = call(9) if table is TIMELINES else record(9)
+    with pytest.raises(RowsRefused, match=f"column {re.escape(column)}:"):
+        await db.insert(table, [good, bad])
+    assert await ask(db, f"SELECT count() FROM {table.name}") == [(0,)]
+
+
+# --- migrations ---
+
+
+async def test_migrations_run_in_order_and_once_and_again_when_one_broke_off(
+    settings: Settings, own: ClickHouse
+) -> None:
+    names = [migration.name for migration in migrations()]
+    assert await migrate(own, settings) == names
+    assert await ask(own, "SELECT name FROM schema_migrations ORDER BY applied_at, name") == [(name,) for name in names]
+    assert await migrate(own, settings) == []
+
+    await own.insert(CDR, [record()])
+    await own.command(f"TRUNCATE TABLE {own.database}.schema_migrations")
+    assert await migrate(own, settings) == names
+    assert await ask(own, "SELECT count() FROM v_cdr") == [(1,)]
+
+
+@pytest.fixture
+def one_migration(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make a release whose only migration has this template."""
+
+    def release(template: str, name: str = "001_a") -> None:
+        only = (migrating.Migration(name=name, template=template),)
+        monkeypatch.setattr(migrating, "migrations", lambda: only)
+
+    return release
+
+
+async def test_a_changed_migration_is_an_error(
+    settings: Settings, own: ClickHouse, one_migration: Callable[[str], None]
+) -> None:
+    one_migration("SELECT 1;\n")
+    await migrate(own, settings)
+    one_migration("SELECT 2;\n")
+    with pytest.raises(SetupError, match="001_a ran in another form"):
+        await migrate(own, settings)
+
+
+async def test_a_database_of_a_newer_release_is_an_error(
+    settings: Settings, own: ClickHouse, one_migration: Callable[..., None]
+) -> None:
+    one_migration("SELECT 1;\n", "002_b")
+    await migrate(own, settings)
+    one_migration("SELECT 1;\n", "001_a")
+    with pytest.raises(SetupError, match="does not know: 002_b"):
+        await migrate(own, settings)
+
+
+async def test_a_failing_migration_names_itself_and_does_not_count_as_applied(
+    settings: Settings, own: ClickHouse, one_migration: Callable[[str], None]
+) -> None:
+    one_migration("SELECT nothing_of_this_name;\n")
+    with pytest.raises(SetupError, match="migration 001_a"):
+        await migrate(own, settings)
+    assert await ask(own, "SELECT count() FROM schema_migrations") == [(0,)]
+
+
+async def test_the_clustered_form_is_sql_that_clickhouse_parses(db: ClickHouse) -> None:
+    clustered = ClickHouseSettings(database="calls", cluster="main")
+    for migration in migrations():
+        for statement in statements(migration.template, clustered):
+            ((parsed,),) = await db.query("SELECT formatQuery({sql:String})", {"sql": statement})
+            assert "ON CLUSTER main" in parsed
+            if parsed.startswith("CREATE TABLE"):
+                assert "ReplicatedReplacingMergeTree('/clickhouse/tables/callweave/{database}/{table}'" in parsed
+            assert "{{" not in statement
+
+
+# --- convergence ---
+
+
+def _histories(rng: random.Random) -> dict[str, tuple[Table[Any], list[list[Any]]]]:
+    """For each table some identities, each with all its versions in order."""
+    versions = range(1, 4)
+    kinds = (
+        ("cdr", CDR, FactType.RECORD),
+        ("call_events", CALL_EVENTS, FactType.STATE),
+        ("bindings", BINDINGS, FactType.BINDING),
+    )
+    found: dict[str, tuple[Table[Any], list[list[Any]]]] = {}
+    for name, table, kind in kinds:
+        found[name] = (
+            table,
+            [
+                [
+                    # What a row is sorted and partitioned by stays; all else may change, the account's spelling aside.
+                    record(n, fact_type=kind, vendor=("ytx", "huawei")[n % 2], version=v, state=rng.choice(list(State)),
+                           custom_ref=f"v{v}", received_at=START + timedelta(days=rng.randrange(-400, 400)),
+                           setup_at=rng.choice([None, START + timedelta(days=rng.randrange(-400, 400))]))
+                    for v in versions
+                ]
+                for n in range(1, 12)
+            ],
+        )  # fmt: skip
+    found["timelines"] = (
+        TIMELINES,
+        [
+            [
+                call(n, version=v, account_id=rng.choice(["", "acc"]), talk_ms=rng.choice([None, 0, v]), custom_ref=f"v{v}",
+                     setup_at=rng.choice([None, START + timedelta(days=rng.randrange(-400, 400))]))
+                for v in versions
+            ]
+            for n in range(1, 12)
+        ],
+    )  # fmt: skip
+    found["dead_letters"] = (DEAD_LETTERS, [[letter(n)] for n in range(1, 12)])
+    return found
+
+
+def _cuts(rows: Sequence[Any], rng: random.Random) -> list[list[Any]]:
+    bounds = sorted({0, len(rows), *(rng.randrange(len(rows) + 1) for _ in range(4))})
+    return [list(rows[low:high]) for low, high in pairwise(bounds)]
+
+
+async def _everything(db: ClickHouse) -> dict[str, list[str]]:
+    """What each view shows, as text and in no particular order."""
+    names = await db.query(f"SELECT name FROM system.tables WHERE database = '{db.database}' AND engine = 'View'")
+    shown = {}
+    for (name,) in names:
+        columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{name}")}
+        dropped = "EXCEPT (ingested_at)" if "ingested_at" in columns else ""
+        rows = await db.query(f"SELECT toString(tuple(* {dropped})) AS row FROM {db.database}.{name} ORDER BY row")
+        shown[name] = [row[0] for row in rows]
+    return shown
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_repetitions_other_cuts_and_older_versions_change_no_view(db: ClickHouse, seed: int) -> None:
+    rng = random.Random(seed)
+    histories = _histories(rng)
+    for table, history in histories.values():
+        await db.insert(table, [versions[-1] for versions in history])
+    expected = await _everything(db)
+    assert len(expected["v_cdr"]) == len(expected["timelines"]) == len(expected["call_events"]) == 11
+
+    for table, history in histories.values():
+        rows = [version for versions in history for version in versions] * 2
+        rng.shuffle(rows)
+        for cut in _cuts(rows, rng):
+            await db.insert(table, cut)
+        await db.insert(table, rows)
+    assert await _everything(db) == expected
+
+
+async def test_the_newest_version_shows_whatever_order_the_versions_came_in(db: ClickHouse) -> None:
+    for version in (2, 3, 1):
+        await db.insert(TIMELINES, [call(version=version, talk_ms=version * 1000)])
+    assert await ask(db, "SELECT version, talk_ms FROM v_timelines") == [(3, 3000)]
+
+
+async def test_a_binding_shows_its_newest_snapshot_by_the_vendors_clock(db: ClickHouse) -> None:
+    def snapshot(number: int, binding: str, state: str, minutes: int | None) -> Fact:
+        at = None if minutes is None else START + timedelta(minutes=minutes)
+        return record(
+            number,
+            fact_type=FactType.BINDING,
+            kind=Kind.BINDING,
+            binding_id=binding,
+            binding_state=state,
+            revised_at=at,
+        )
+
+    await db.insert(
+        BINDINGS, [snapshot(1, "b1", "unbound", 9), snapshot(2, "b1", "bound", 1), snapshot(3, "b1", "x", None)]
+    )
+    await db.insert(BINDINGS, [snapshot(4, "", "bound", 1), snapshot(5, "", "failed", 1)])
+    rows = await ask(db, "SELECT binding_id, binding_state FROM v_bindings ORDER BY binding_id, binding_state")
+    assert rows == [("", "bound"), ("", "failed"), ("b1", "unbound")]
+    assert await ask(db, "SELECT count() FROM bindings") == [(5,)]
+
+
+# --- key figures ---
+
+
+def _random_call(rng: random.Random, number: int) -> Timeline:
+    disposition = rng.choice(list(Disposition))
+    answered = disposition is Disposition.ANSWERED
+    started = START + timedelta(minutes=rng.randrange(0, 3000))
+    money = rng.choice([None, Decimal(rng.randrange(10_000)) / 1000])
+    return call(
+        number,
+        account_id=rng.choice(["a", "b"]),
+        direction=rng.choice([Direction.INBOUND, Direction.CALLBACK]),
+        setup_at=rng.choice([started, None]),
+        answer_at=started if answered else None,
+        end_at=rng.choice([started + timedelta(seconds=30), None]),
+        disposition=disposition,
+        talk_ms=rng.choice([None, rng.randrange(12_000)]) if answered else None,
+        pdd_ms=rng.choice([None, rng.randrange(9_000)]),
+        ring_ms=rng.choice([None, rng.randrange(60_000)]),
+        cost=money,
+        currency="" if money is None else rng.choices(["CNY", "USD"], [9, 1])[0],
+        is_final=rng.random() < 0.9,
+        version=1,
+    )
+
+
+def _quantile(level: float, values: list[int]) -> int | None:
+    ordered = sorted(values)
+    return ordered[int(level * len(ordered))] if ordered else None
+
+
+def _figures(calls: Sequence[Timeline]) -> tuple[Any, ...]:
+    attempts = len(calls)
+    answered = [c for c in calls if c.disposition is Disposition.ANSWERED]
+    effective = [c for c in calls if c.disposition in ("answered", "busy", "no_answer", "rejected")]
+    talk_ms = sum(c.talk_ms or 0 for c in answered)
+    short = sum(1 for c in answered if c.talk_ms is not None and c.talk_ms < 6000)
+    pdd = [c.pdd_ms for c in calls if c.pdd_ms is not None]
+    ring = [c.ring_ms for c in calls if c.ring_ms is not None]
+    costs = [c for c in calls if c.cost is not None]
+    currencies = {c.currency for c in costs}
+    cost = sum((c.cost for c in costs if c.cost is not None), Decimal(0)) if len(currencies) == 1 else None
+    return (
+        attempts, len(answered), len(answered) / attempts, len(effective) / attempts,
+        talk_ms / 1000 / len(answered) if answered else None,
+        _quantile(0.5, pdd), _quantile(0.95, pdd), _quantile(0.5, ring), _quantile(0.95, ring),
+        short / len(answered) if answered else None, cost,
+        "mixed" if len(currencies) > 1 else next(iter(currencies), ""), sum(1 for c in calls if not c.is_final),
+    )  # fmt: skip
+
+
+def _slot(view: str, at: datetime) -> datetime:
+    at = at.replace(second=0, microsecond=0)
+    if view == "v_kpi_5m":
+        return at.replace(minute=at.minute // 5 * 5)
+    return at.replace(minute=0) if view == "v_kpi_hour" else at.replace(minute=0, hour=0)
+
+
+@pytest.mark.parametrize("view", ["v_kpi_5m", "v_kpi_hour", "v_kpi_day"])
+async def test_key_figures_equal_a_count_by_hand_after_corrections(db: ClickHouse, view: str) -> None:
+    """Random calls, a third of them corrected later (another slot, another outcome), all inserted again."""
+    rng = random.Random(view)
+    first = [_random_call(rng, n) for n in range(400)]
+    corrected = [msgspec.structs.replace(_random_call(rng, n), version=2) for n in rng.sample(range(400), 130)]
+    for rows in (first, corrected, first[::2]):
+        await db.insert(TIMELINES, rows)
+    newest = {c.timeline_id: c for c in [*first, *corrected]}
+
+    def group(c: Timeline) -> tuple[Any, ...]:
+        started = c.setup_at or c.alerting_at or c.answer_at or c.end_at or c.first_received_at
+        return (_slot(view, started), c.account_id, str(c.direction))
+
+    groups = groupby(sorted(newest.values(), key=group), key=group)
+    expected = [(*key, *_figures(list(calls))) for key, calls in groups]
+    rows = await ask(
+        db,
+        "SELECT slot_at, account_id, direction, attempts, answered, asr, ner, acd_s, pdd_p50_ms, pdd_p95_ms, ring_p50_ms, "
+        f"ring_p95_ms, short_call_ratio, cost, currency, provisional FROM {view} ORDER BY slot_at, account_id, direction",
+    )
+    assert rows == expected
+
+
+def _participant(number: int, confid: str, phone: str, joined_min: float, minutes: float | None, **fields: Any) -> Fact:
+    joined = START + timedelta(minutes=joined_min)
+    answered = {} if minutes is None else {"answer_at": joined, "end_at": joined + timedelta(minutes=minutes)}
+    return record(
+        number, kind=Kind.CONFERENCE_LEG, direction=Direction.CONFERENCE, conference_id=confid, setup_at=joined,
+        legs=(Leg(role=Role.P, number=phone),), **answered, **fields,
+    )  # fmt: skip
+
+
+async def test_a_conference_number_used_again_after_six_quiet_hours_is_another_conference(db: ClickHouse) -> None:
+    money = {"cost": Decimal("0.044"), "currency": "CNY"}
+    await db.insert(
+        CDR,
+        [
+            _participant(1, "516152", "+8613900000001", 0, 30, **money),
+            _participant(2, "516152", "+8613900000002", 5, 30, **money),
+            _participant(3, "516152", "+8613900000003", 29, 2, **money),
+            _participant(4, "516152", "+8613900000004", 10, None),
+            # 35 min + 6 h is the last moment that still belongs to it; one minute later it is the next one.
+            _participant(5, "516152", "+8613900000001", 35 + 360, 1),
+            _participant(6, "516152", "+8613900000001", 36 + 360 + 361, 1),
+            _participant(7, "999", "+8613900000001", 0, 1),
+        ],
+    )
+    rows = await ask(
+        db,
+        "SELECT conference_id, session, participants, legs, answered_legs, started_at, ended_at, cost, currency, "
+        "peak_concurrency, is_incomplete FROM v_conferences ORDER BY conference_id, session",
+    )
+    minute = timedelta(minutes=1)
+    assert rows == [
+        ("516152", 1, 4, 5, 4, START, START + 396 * minute, Decimal("0.132"), "CNY", 3, False),
+        ("516152", 2, 1, 1, 1, START + 757 * minute, START + 758 * minute, None, "", 1, True),
+        ("999", 1, 1, 1, 1, START, START + minute, None, "", 1, True),
+    ]
+
+
+async def test_the_peak_of_a_conference_equals_a_sweep_over_its_legs(db: ClickHouse) -> None:
+    rng = random.Random(11)
+    legs = [_participant(n, "1", f"+86139000000{n:02}", rng.randrange(60), rng.randrange(30)) for n in range(1, 60)]
+    await db.insert(CDR, legs)
+    instants = [leg.answer_at for leg in legs if leg.answer_at]
+    peak = max(
+        sum(1 for leg in legs if leg.answer_at and leg.end_at and leg.answer_at <= at < leg.end_at) for at in instants
+    )
+    assert await ask(db, "SELECT peak_concurrency FROM v_conferences") == [(peak,)]
+
+
+# --- dead letters ---
+
+
+async def test_dead_letters_are_listed_newest_first_by_what_is_asked(db: ClickHouse) -> None:
+    later = START + timedelta(hours=1)
+    await db.insert(DEAD_LETTERS, [letter(1), letter(2, code="no_id", occurred_at=later), letter(3, vendor="huawei")])
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter())] == [2, 1, 3]
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter(code="no_id"))] == [2]
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter(vendor="huawei"))] == [3]
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter(since=later))] == [2]
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter(until=later, limit=1))] == [1]
+
+
+async def test_a_letter_comes_back_whole(db: ClickHouse) -> None:
+    sent = letter(
+        5, element=2, headers={"vendor": "ytx", "request_id": "r1"}, callback="cdr", account="main", processor="1"
+    )
+    await db.insert(DEAD_LETTERS, [sent])
+    found = await get_dead(db, "calls.raw", 3, 5, 2)
+    assert found is not None
+    assert (found.letter, found.resolved) == (sent, False)
+    assert await get_dead(db, "calls.raw", 3, 5, 7) is None
+
+
+async def test_elements_of_a_body_share_its_bytes(db: ClickHouse) -> None:
+    await db.insert(DEAD_LETTERS, [letter(5, element=0, original=b"[whole]"), letter(5, element=900, original=b"")])
+    assert [found.letter.original for found in await list_dead(db, DeadFilter())] == [b"[whole]", b"[whole]"]
+
+
+async def test_a_resolved_letter_stays_resolved_when_it_comes_again(db: ClickHouse) -> None:
+    await db.insert(DEAD_LETTERS, [letter(1), letter(2)])
+    await mark_resolved(db, [letter(1)])
+    await db.insert(DEAD_LETTERS, [letter(1), letter(2)])
+    await mark_resolved(db, [letter(1)])
+    assert await ask(db, "SELECT offset, resolved, original FROM dead_letters ORDER BY offset") == [
+        (1, True, "00ff7b"),
+        (2, False, "00ff7b"),
+    ]
+    assert [found.letter.offset for found in await list_dead(db, DeadFilter())] == [2]
+    assert len(await list_dead(db, DeadFilter(resolved_too=True))) == 2

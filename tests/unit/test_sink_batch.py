@@ -1,0 +1,79 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.raw import Position
+from sinks.batch import Batch, BatchPolicy, Item, Origin
+from sinks.rows import TABLES
+
+POLICY = BatchPolicy(max_rows=5, max_bytes=4000, max_age_s=0.5)
+
+records = st.lists(
+    st.tuples(
+        st.sampled_from(TABLES),
+        st.sampled_from(["calls.normalized", "calls.timelines"]),
+        st.integers(0, 2),
+        st.binary(max_size=900),
+        st.booleans(),
+    )
+)
+
+
+def origin(topic: str, partition: int, offset: int, value: bytes = b"") -> Origin:
+    return Origin(position=Position(topic, partition, offset), key=None, value=value)
+
+
+@given(records)
+def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple]) -> None:
+    """Every record is in exactly one round; a round's offsets are those of its last records; bounds hold."""
+    batch, rounds = Batch(POLICY), []
+    ends: dict[tuple[str, int], int] = {}
+    for number, (table, topic, partition, value, makes_row) in enumerate(arrivals):
+        place = (topic, partition)
+        ends[place] = ends.get(place, 0) + 1
+        came = origin(topic, partition, ends[place] - 1, value)
+        if makes_row:
+            batch.add(table, Item(number, came), 0.0)
+        else:
+            batch.passed(came.position, 0.0)
+        if batch.due(0.1):
+            rounds.append(batch)
+            batch = Batch(POLICY)
+    rounds.append(batch)
+
+    rows = [(table.name, item.record) for one in rounds for table, items in one.tables() for item in items]
+    assert sorted(rows) == sorted((arrival[0].name, n) for n, arrival in enumerate(arrivals) if arrival[4])
+    committed: dict[tuple[str, int], int] = {}
+    for one in rounds:
+        for place, offset in one.offsets().items():
+            assert offset > committed.get(place, 0)
+            committed[place] = offset
+        items = [item for _, items in one.tables() for item in items]
+        assert one.rows == len(items) <= POLICY.max_rows
+        assert sum(len(item.origin.value) for item in items[:-1]) < POLICY.max_bytes
+    assert committed == ends
+
+
+def test_a_batch_is_due_by_age_counted_from_its_first_record() -> None:
+    batch = Batch(POLICY)
+    assert not batch.due(1e9)
+    batch.passed(Position("calls.timelines", 0, 7), 10.0)
+    assert not batch.due(10.4)
+    batch.add(TABLES[0], Item(1, origin("calls.timelines", 0, 8)), 10.45)
+    assert batch.due(10.5)
+
+
+def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
+    batch = Batch(POLICY)
+    for offset in range(5):
+        assert not batch.due(0.0)
+        assert batch.room == 5 - offset
+        batch.add(TABLES[0], Item(offset, origin("calls.normalized", 0, offset)), 0.0)
+    assert batch.due(0.0)
+    assert batch.room == 0
+
+
+def test_a_record_met_again_does_not_move_the_offset_back() -> None:
+    batch = Batch(POLICY)
+    batch.passed(Position("calls.normalized", 1, 9), 0.0)
+    batch.passed(Position("calls.normalized", 1, 3), 0.0)
+    assert batch.offsets() == {("calls.normalized", 1): 10}

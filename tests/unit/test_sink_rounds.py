@@ -1,0 +1,176 @@
+"""A round against a table in memory: what lands, what becomes a dead letter, and what it waits for."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from math import ceil, log2
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import Unavailable, Undecodable
+from schemas.facts import Fact, FactType, Kind
+from schemas.metrics import Registry
+from schemas.raw import Position
+from sinks.answers import RowsRefused
+from sinks.backoff import Backoff
+from sinks.batch import Batch, BatchPolicy, Item, Origin
+from sinks.insert import land
+from sinks.intake import TOPICS, read
+from sinks.letters import letter_of
+from sinks.round import Rounds, publisher
+from sinks.rows import CDR, DEAD_LETTERS, TIMELINES, Table
+
+
+class Tables:
+    """ClickHouse in memory: refuses batches that hold a row of `bad`, and is away for the first `away` inserts."""
+
+    def __init__(self, bad: set[Any] | None = None, away: int = 0) -> None:
+        self.bad = bad or set()
+        self.away = away
+        self.rows: list[tuple[str, Any]] = []
+        self.inserts = 0
+
+    async def insert(self, table: Table[Any], records: Sequence[Any]) -> None:
+        self.inserts += 1
+        if self.away:
+            self.away -= 1
+            raise Unavailable("away")
+        if any(self._is_bad(record) for record in records):
+            raise RowsRefused("column x: ValueError")
+        self.rows += [(table.name, record) for record in records]
+
+    def _is_bad(self, record: Any) -> bool:
+        return (record.original if isinstance(record, DeadLetter) else record) in self.bad
+
+
+class Letters:
+    """`calls.dead` in memory."""
+
+    def __init__(self) -> None:
+        self.sent: list[DeadLetter] = []
+
+    async def publish(self, letters: list[DeadLetter]) -> None:
+        self.sent += letters
+
+
+def item(number: int, topic: str = "calls.normalized") -> Item:
+    value = str(number).encode()
+    return Item(number, Origin(position=Position(topic, 0, number), key=None, value=value))
+
+
+def rounds(tables: Tables, letters: Letters, metrics: Registry | None = None) -> Rounds:
+    backoff = Backoff(first_s=0.001, cap_s=0.002)
+    return Rounds(tables.insert, letters.publish, backoff, metrics or Registry())
+
+
+def batch(*parts: tuple[Table[Any], list[Item]]) -> Batch:
+    made = Batch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1))
+    for table, items in parts:
+        for one in items:
+            made.add(table, one, 0.0)
+    return made
+
+
+@given(st.integers(1, 200), st.sets(st.integers(0, 199), max_size=6))
+def test_exactly_the_bad_rows_are_refused_and_all_others_land_once(count: int, bad: set[int]) -> None:
+    bad &= set(range(count))
+    tables = Tables(bad)
+    refused = asyncio.run(land(CDR, [item(n) for n in range(count)], tables.insert, Registry()))
+    assert {refusal.item.record for refusal in refused} == bad
+    assert sorted(row for _, row in tables.rows) == sorted(set(range(count)) - bad)
+    assert tables.inserts <= 1 + len(bad) * 2 * (ceil(log2(count)) if count > 1 else 0)
+
+
+async def test_a_refused_row_becomes_a_dead_letter_with_its_bytes_and_reason() -> None:
+    tables, letters, metrics = Tables({7}), Letters(), Registry()
+    await rounds(tables, letters, metrics).finish(batch((CDR, [item(n) for n in range(10)])), [])
+    assert letters.sent == [letter_of(item(7).origin, "row", "column x: ValueError")]
+    assert metrics.get("callweave_sink_rows_total", "cdr") == 9
+
+
+async def test_a_round_waits_for_clickhouse_and_then_finishes() -> None:
+    tables, letters, metrics = Tables(away=5), Letters(), Registry()
+    seen: list[float] = []
+    insert = tables.insert
+
+    async def watched(table: Table[Any], records: Sequence[Any]) -> None:
+        seen.append(metrics.get("callweave_sink_waiting"))
+        await insert(table, records)
+
+    tables.insert = watched  # type: ignore[method-assign]  # to look at the gauge at each attempt
+    await rounds(tables, letters, metrics).finish(batch((CDR, [item(1)])), [])
+    assert tables.rows == [("cdr_versions", 1)]
+    assert seen == [0, 1, 1, 1, 1, 1]
+    assert metrics.get("callweave_sink_waiting") == 0
+    assert metrics.get("callweave_sink_inserts_total", "cdr", "retry") == 5
+
+
+async def test_a_table_that_is_in_is_not_inserted_again_while_another_waits() -> None:
+    tables = Tables(away=1)
+    await rounds(tables, Letters()).finish(batch((CDR, [item(1)]), (TIMELINES, [item(2)])), [])
+    assert sorted(tables.rows) == [("cdr_versions", 1), ("timelines_versions", 2)]
+
+
+async def test_a_dead_letter_that_is_refused_goes_to_the_table_without_its_bytes_and_not_to_the_topic() -> None:
+    refused = item(3, topic="calls.dead")
+    tables, letters = Tables({3, refused.origin.value}), Letters()
+    await rounds(tables, letters).finish(batch((DEAD_LETTERS, [refused])), [])
+    assert letters.sent == []
+    ((table, kept),) = tables.rows
+    assert (table, kept.topic, kept.offset, kept.original) == ("dead_letters_versions", "calls.dead", 3, b"")
+
+
+async def test_a_dead_letter_that_nothing_can_keep_ends_the_matter(caplog: pytest.LogCaptureFixture) -> None:
+    refused = item(3, topic="calls.dead")
+    tables, letters = Tables({3, refused.origin.value, b""}), Letters()
+    await rounds(tables, letters).finish(batch((DEAD_LETTERS, [refused])), [])
+    assert (letters.sent, tables.rows) == ([], [])
+    assert "dead letter refused" in caplog.text
+
+
+async def test_an_undecodable_dead_letter_goes_to_the_table_only() -> None:
+    origin = Origin(position=Position("calls.dead", 0, 5), key=None, value=b"junk")
+    tables, letters = Tables(), Letters()
+    await rounds(tables, letters).finish(batch(), [letter_of(origin, "schema", "not a framed dead_letter")])
+    assert letters.sent == []
+    assert [(table, row.original) for table, row in tables.rows] == [("dead_letters_versions", b"junk")]
+
+
+async def test_a_letter_too_large_for_the_topic_goes_without_its_bytes() -> None:
+    sent: list[bytes] = []
+
+    class Producer:
+        async def send(self, topic: str, value: bytes, key: bytes) -> "asyncio.Future[None]":
+            sent.append(value)
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+
+    codecs = Codecs()
+    large = letter_of(Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"x" * 5000), "row", "why")
+    await publisher(Producer(), codecs, "calls.dead", 2000)([large])
+    decoded = codecs.dead_letter.decode(sent[0])
+    assert (decoded.original, decoded.offset, decoded.code) == (b"", 0, "row")
+
+
+@given(st.sampled_from(TOPICS), st.binary(max_size=60))
+def test_any_bytes_are_a_record_or_undecodable(topic: str, junk: bytes) -> None:
+    for value in (junk, b"\x00\x00\x00\x03\xe9" + junk):
+        with contextlib.suppress(Undecodable):
+            assert read(topic, value, Codecs()) is not None
+
+
+def test_a_tombstone_of_the_compacted_topic_is_nothing_and_elsewhere_undecodable() -> None:
+    assert read("calls.timelines", None, Codecs()) is None
+    with pytest.raises(Undecodable):
+        read("calls.normalized", None, Codecs())
+
+
+def test_a_record_goes_to_the_table_of_its_topic_and_type() -> None:
+    fact = Fact(fact_type=FactType.RECORD, vendor="ytx", kind=Kind.VOICE_OTP)
+    assert read("calls.normalized", Codecs().fact.encode(fact), Codecs()) == (CDR, fact)

@@ -1,0 +1,129 @@
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from schemas.deadletter import DeadLetter
+from schemas.facts import Fact, FactType, Kind, Leg, Role
+from schemas.raw import Position
+from schemas.timeline import Timeline
+from sinks.answers import Answer, RowsRefused, meaning
+from sinks.backoff import Backoff
+from sinks.batch import Origin
+from sinks.letters import KEY_HEADER, belongs_on_topic, letter_of
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, RESOLVED_BIT, TABLES, TIMELINES, row_of, table_of
+
+NOT_COLUMNS = {
+    "fact_id",  # is record_id
+    "fact_type",  # is the table
+    "content_digest",  # tells the joiner about conflicts; its outcome is the flag conflict_final
+}
+
+
+def fact(kind: FactType = FactType.RECORD) -> Fact:
+    return Fact(fact_id=str(uuid.UUID(int=1)), fact_type=kind, vendor="ytx", kind=Kind.CALLBACK_CDR)
+
+
+def names(record: type[msgspec.Struct]) -> set[str]:
+    return {field.name for field in msgspec.structs.fields(record)}
+
+
+def columns(*tables: object) -> set[str]:
+    return {column.name.split(".")[0] for table in tables for column in table.columns}  # type: ignore[attr-defined]
+
+
+def test_every_field_of_a_fact_has_a_column() -> None:
+    assert names(Fact) - NOT_COLUMNS <= columns(CDR, CALL_EVENTS, BINDINGS)
+
+
+def test_only_fields_of_state_events_are_missing_from_records() -> None:
+    assert names(Fact) - NOT_COLUMNS - columns(CDR) == {"leg", "leg_number", "state", "event_at"}
+
+
+def test_every_field_of_timelines_legs_and_dead_letters_has_a_column() -> None:
+    assert names(Timeline) == columns(TIMELINES)
+    assert names(DeadLetter) | {"resolved", "version"} == columns(DEAD_LETTERS)
+    assert names(Leg) == {c.name.removeprefix("legs.") for c in CDR.columns if c.name.startswith("legs.")}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_no_column_stands_twice(table: object) -> None:
+    listed = [column.name for column in table.columns]  # type: ignore[attr-defined]
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [(FactType.RECORD, CDR), (FactType.STATE, CALL_EVENTS), (FactType.BINDING, BINDINGS)]
+)
+def test_a_facts_type_decides_its_table(kind: FactType, table: object) -> None:
+    assert table_of(fact(kind)) is table
+
+
+def test_a_row_holds_the_values_in_the_order_of_the_columns() -> None:
+    sent = msgspec.structs.replace(
+        fact(), legs=(Leg(role=Role.A, number="+8613900000001"), Leg(role=Role.B)), version=3
+    )
+    row = dict(zip([column.name for column in CDR.columns], row_of(CDR, sent), strict=True))
+    assert (row["record_id"], row["version"], row["vendor"]) == (uuid.UUID(int=1), 3, "ytx")
+    assert (row["legs.role"], row["legs.number"], row["cost"]) == (["A", "B"], ["+8613900000001", None], None)
+
+
+@pytest.mark.parametrize("broken", ["", "x", "123"])
+def test_a_fact_without_an_identity_makes_no_row(broken: str) -> None:
+    """An empty id would put all such facts into one row, of which the newest would hide the others."""
+    with pytest.raises(RowsRefused, match="column record_id: ValueError"):
+        row_of(CDR, msgspec.structs.replace(fact(), fact_id=broken))
+
+
+def test_a_resolved_letters_version_is_above_any_open_ones() -> None:
+    far = datetime(9999, 12, 31, tzinfo=UTC)
+    letter = DeadLetter(stage="sink", code="row", detail="", topic="t", partition=0, offset=0, occurred_at=far)
+    version = dict(zip([c.name for c in DEAD_LETTERS.columns], row_of(DEAD_LETTERS, letter), strict=True))["version"]
+    assert version < RESOLVED_BIT
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        pytest.param(None, Answer.AWAY, id="a proxy's page instead of an answer"),
+        pytest.param(252, Answer.AWAY, id="too many parts"),
+        pytest.param(241, Answer.AWAY, id="memory limit"),
+        pytest.param(242, Answer.AWAY, id="table is read only"),
+        pytest.param(999_999, Answer.AWAY, id="a code of a later release"),
+        pytest.param(60, Answer.MIGRATION, id="no such table"),
+        pytest.param(16, Answer.MIGRATION, id="no such column"),
+        pytest.param(469, Answer.REFUSED, id="a violated constraint"),
+        pytest.param(53, Answer.REFUSED, id="a type mismatch"),
+    ],
+)
+def test_an_error_code_decides_between_waiting_and_looking_for_the_row(code: int | None, answer: Answer) -> None:
+    assert meaning(code) is answer
+
+
+def test_waits_double_up_to_the_cap_and_are_shortened_by_half_at_most() -> None:
+    backoff = Backoff(first_s=0.5, cap_s=30.0)
+    assert [backoff.delay_s(n, 0.0) for n in (0, 1, 2, 6, 10**6)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    assert backoff.delay_s(6, 0.999) >= 15.0
+
+
+def test_a_letter_of_ours_names_the_place_and_keeps_key_headers_and_bytes() -> None:
+    origin = Origin(
+        position=Position("calls.normalized", 4, 77),
+        key=b"ytx|acc|call-1",
+        value=b"\x00junk",
+        headers=(("trace", b"\xff"),),
+        timestamp_ms=1_500,
+    )
+    letter = letter_of(origin, "schema", "not a framed fact")
+    assert (letter.topic, letter.partition, letter.offset, letter.element) == ("calls.normalized", 4, 77, -1)
+    assert (letter.stage, letter.code, letter.vendor, letter.original) == ("sink", "schema", "ytx", b"\x00junk")
+    assert letter.headers == {"trace": "\ufffd", KEY_HEADER: "ytx|acc|call-1"}
+    assert letter.occurred_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
+    assert letter == letter_of(origin, "schema", "not a framed fact")
+
+
+@pytest.mark.parametrize("topic", ["calls.normalized", "calls.timelines", "calls.dead"])
+def test_a_letter_about_the_dead_letters_topic_is_not_published_there(topic: str) -> None:
+    origin = Origin(position=Position(topic, 0, 0), key=None, value=b"")
+    assert belongs_on_topic(letter_of(origin, "schema", "")) is (topic != "calls.dead")
