@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from deploy.command import Options, pass_options, plainly
-from deploy.runtime import Part, resolved, run_part
+from deploy.runtime import Part, log_to_stderr, resolved, run_part
 from schemas.settings import Settings
 
 
@@ -24,10 +24,9 @@ def ingress(options: Options) -> None:
 
     A vendor gets its success answer only when Kafka has the body on all in-sync replicas. SIGTERM drains.
     """
-    from ingress.workers import serve  # noqa: PLC0415 - each command loads only its own part
+    from ingress.workers import run_workers  # noqa: PLC0415 - each command loads only its own part
 
-    settings = resolved(options.settings())
-    sys.exit(serve(settings))
+    _run(options, partial(run_workers, prepare=log_to_stderr))
 
 
 @click.command()

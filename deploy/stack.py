@@ -30,6 +30,8 @@ Progress = Callable[[str, float | None], None]
 """A sentence on what is being done, and how far it is (0 to 1) where that is known."""
 
 _READY_S: Final = 60.0
+_HOPELESS: Final = 3
+"""Starts that failed one after the other: another one would fail alike."""
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +160,7 @@ def part_specs(settings: Settings, config: Path | None) -> tuple[tuple[PartSpec,
 
 
 def _given_up(part: SupervisedPart) -> bool:
-    return part.given_up
+    return part.given_up or part.restarts >= _HOPELESS
 
 
 async def _until_ready(stack: Stack, progress: Progress) -> None:
