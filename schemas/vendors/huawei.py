@@ -7,10 +7,9 @@ Known lies and gaps, from the document itself:
 - The row is a binding's: `status` is the binding's state, `id` and `subscriptionId` repeat for every call. The printed
   example has no call in it at all. Only `sessionId` names a call; without it the row is a snapshot of the binding.
 - It is sent once, "whether or not it succeeded": what we fail to store is gone.
-- There is no other party, no duration, no cause, no ringing. Talk time is computed; the peer stays unknown.
-- `callDirection` is what the binding allows, not what this call did, and tells the direction only when it allows one.
-- `recordFlag` is what was asked for; below 3 s of talk the platform keeps no recording.
-- Times are epoch ms in the example, of no stated type for calls. Text is UTC on the platform, and possibly Beijing behind a relay.
+- There is no other party, no duration, no cause, no ringing: talk time is computed, the peer stays unknown.
+- `callDirection` is what the binding allows; it tells this call's direction only when it allows just one.
+- `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
 """
 
 import base64
@@ -51,6 +50,11 @@ NATIVE_FIELDS: Final = (
     "recordDomain", "recordFileDownloadUrl", "serviceType", "hostName", "userData",
 )  # fmt: skip
 
+_EXAMPLE: Final = (
+    rb'{"id":1,"ak":"AC5A23CF0E42435C9FF52E401EE897BC","origNum":"+8618801330084","privateNum":"+8616512884987","recordFlag":false,"recordHintTone":null,"maxDuration":60,"lastMinVoice":null,"userData":"1499268874687315968","callDirection":0,"subscriptionId":"88ec9feb-ed7d-4b0a-bf65-cc6be2b9213e","status":1,"businessType":null,'
+    rb'"bindResponse":"{\"origNum\":\"+8618801330084\",\"resultcode\":\"0\",\"subscriptionId\":\"88ec9feb-ed7d-4b0a-bf65-cc6be2b9213e\",\"privateNum\":\"+8616512884987\",\"resultdesc\":\"Success\"}","unbindResponse":null,'
+    rb'"bindingDuration":5,"bindTime":1646288530000,"unbindTime":null,"sessionId":null,"callinTime":null,"answerTime":null,"disconnectTime":null,"recordUrl":null,"createdAt":1646288530000,"updatedAt":1646288530000,"remark":null}'
+)
 _RELAY_ZONE, _NATIVE_ZONE = "UTC?", "UTC"
 _CALL_TIMES: Final = ("callinTime", "answerTime", "disconnectTime")
 _MAX_GRACE_S: Final = 60
@@ -62,33 +66,32 @@ _BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
 _ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
 
 
-_D: Final = Disposition
 # The platform's release points (`ulFailReason`): codes, disposition, reason, Q.850. Others are "failed".
 _RELEASE_POINTS: Final = {
     code: Cause("", q850, None, disposition, reason)
     for codes, disposition, reason, q850 in (
-        ((7501, 7502, 7516), _D.CANCELLED, "caller_hangup", 16),
-        ((7503, 7504), _D.REJECTED, "declined", 21),
-        ((8100,), _D.INVALID_NUMBER, "unallocated", 1),
-        ((8101,), _D.NO_ANSWER, "no_answer", 19),
-        ((8102,), _D.BUSY, "user_busy", 17),
-        ((8103,), _D.UNREACHABLE, "absent", 20),
-        ((8104,), _D.UNREACHABLE, "powered_off", 20),
-        ((8105,), _D.BARRED, "suspended", 21),
-        ((8010,), _D.FAILED, "max_duration", None),
-        ((8035,), _D.FAILED, "timer", 102),
-        ((*range(7001, 7006), 7500, 8018, 8023, 8024, *range(8042, 8058)), _D.BARRED, "policy", None),
+        ((7501, 7502, 7516), Disposition.CANCELLED, "caller_hangup", 16),
+        ((7503, 7504), Disposition.REJECTED, "declined", 21),
+        ((8100,), Disposition.INVALID_NUMBER, "unallocated", 1),
+        ((8101,), Disposition.NO_ANSWER, "no_answer", 19),
+        ((8102,), Disposition.BUSY, "user_busy", 17),
+        ((8103,), Disposition.UNREACHABLE, "absent", 20),
+        ((8104,), Disposition.UNREACHABLE, "powered_off", 20),
+        ((8105,), Disposition.BARRED, "suspended", 21),
+        ((8010,), Disposition.FAILED, "max_duration", None),
+        ((8035,), Disposition.FAILED, "timer", 102),
+        ((*range(7001, 7006), 7500, 8018, 8023, 8024, *range(8042, 8058)), Disposition.BARRED, "policy", None),
         # 522 is a release point (no voice port left), although it looks like a SIP status.
-        ((522, 7102, 7109, 8011, 8020), _D.CONGESTION, "platform", None),
-        ((8013, 8014, 8019, 8022, 8030), _D.FAILED, "no_binding", None),
+        ((522, 7102, 7109, 8011, 8020), Disposition.CONGESTION, "platform", None),
+        ((8013, 8014, 8019, 8022, 8030), Disposition.FAILED, "no_binding", None),
     )
     for code in codes
 }
 # By times alone an answered call was released normally, as far as anybody can tell.
-_ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, _D.ANSWERED, "normal")
-_SILENT: Final = Cause("", None, None, _D.NO_ANSWER)
-_RUNNING: Final = Cause("", None, None, _D.IN_PROGRESS)
-_UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
+_ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "normal")
+_SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
+_RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
+_UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
 
 
 def _key(body: bytes) -> str:
@@ -200,6 +203,7 @@ def _row(fields: Fields, ctx: Context) -> Fact:
 
 def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ...]) -> Mapped:
     """Add the A leg, what the two nested answers say, the extras and the flags."""
+    party = fields.number("origNum", _REGION)
     nested = {**_answer(fields, "bind", fact), **_answer(fields, "unbind", fact)}
     extras = fields.extras("recordFlag", "callDirection", "maxDuration", *(() if fact.binding_state else ("status",)))
     extras.pop("id", None)
@@ -213,17 +217,10 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
         if abs(held_min - asked_min) > 1:
             extras["binding_held_min"] = str(held_min)
     found = Cause("", fact.q850, fact.sip_code, fact.disposition, fact.hangup_reason)
-    a_leg = leg(
-        Role.A,
-        fields.number("origNum", _REGION),
-        found,
-        setup_at=fact.setup_at,
-        answer_at=fact.answer_at,
-        end_at=fact.end_at,
-    )
+    times = {"setup_at": fact.setup_at, "answer_at": fact.answer_at, "end_at": fact.end_at}
     fact = replace(
         fact,
-        legs=(a_leg,),
+        legs=(leg(Role.A, party, found, **times),),
         extras={**extras, **nested},
         time_precision=fields.time_precision,
         quality_flags=tuple(sorted(fields.flags)),
@@ -368,7 +365,7 @@ def _native_cause(fields: Fields) -> Cause:
     if q850:
         found = _causes.cause(str(q850)) or _SILENT
     elif point:
-        found = _RELEASE_POINTS.get(point, Cause("", None, None, _D.FAILED, "sip" if sip else "platform"))
+        found = _RELEASE_POINTS.get(point, Cause("", None, None, Disposition.FAILED, "sip" if sip else "platform"))
     else:
         found = _SILENT
     if not found.known or (point and not sip and point not in _RELEASE_POINTS):
@@ -388,6 +385,7 @@ VENDOR = Vendor(
             key_account=_key_account,
             elements=_elements,
             normalise=_normalise,
+            example=_EXAMPLE,
             documented={"privacy_ax": RELAY_FIELDS, "notification": NATIVE_FIELDS},
         ),
     ),

@@ -57,6 +57,11 @@ CDR_FIELDS: Final = (
     "startDstRingTime", "dstAcceptTime", "endCallTime", "callEndStatus", "duration", "recordUrl", "callType", "bizId",
     "orderId",
 )  # fmt: skip
+_EXAMPLE: Final = (
+    b'{"cdr":[{"bizId":"","callEndStatus":"2","callId":"12-190123-2773afbbe32943668a2fb98exxxxxx","callType":"3","dst":"008613631234568",'
+    b'"dstAcceptTime":"0","duration":"0","endCallTime":"1548235118","orderId":"","recordUrl":"","src":"008613500000000","srcAcceptTime":"0",'
+    b'"startDstCallTime":"0","startDstRingTime":"0","startSrcCallTime":"1548235059","startSrcRingTime":"1548235062"}],"errorCode":"0","offset":"0","result":"Call Details"}'
+)
 # One of these tells this record from other vendors' that are wrapped in `cdr`, too.
 _TELLTALES: Final = ("callEndStatus", "startSrcCallTime", "srcAcceptTime", "endCallTime")
 _A_TIMES: Final = ("startSrcCallTime", "startSrcRingTime", "srcAcceptTime")
@@ -160,7 +165,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     if duration_s is None:
         billed = computed(talk_ms, answered=b_answer is not None, over=end is not None)
     src, dst, url = fields.number("src", _REGION), fields.number("dst", _REGION), fields.text("recordUrl")
-    call_type = fields.text("callType") or _DEFAULT_CALL_TYPE
+    call_type, custom_ref = fields.text("callType") or _DEFAULT_CALL_TYPE, fields.text("bizId")
     extras = {**fields.extras("callEndStatus"), "call_type": call_type, **_date_note(call_id, a_setup)}
     fact = Fact(
         fact_type=FactType.RECORD,
@@ -189,7 +194,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         cause_confidence="derived" if found.q850 else "none",
         recording_state=_recording(url, b_answer),
         recording_url=url,
-        custom_ref=fields.text("bizId"),
+        custom_ref=custom_ref,
         extras=extras,
         is_final=end is not None or found.disposition in (_D.NO_ANSWER, _D.UNREACHABLE),
         quality_flags=tuple(sorted(fields.flags)),
@@ -300,6 +305,7 @@ VENDOR = Vendor(
             key=_key,
             elements=_elements,
             normalise=_normalise,
+            example=_EXAMPLE,
             documented={Kind.CALLBACK_CDR: CDR_FIELDS},
         ),
     ),
