@@ -1,0 +1,208 @@
+"""What holds for every vendor's every payload: its identity and content do not depend on how the bytes came."""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.normalise import Outcome
+from schemas.errors import DEAD_CODES
+from schemas.facts import Flag
+from schemas.vendors import VENDORS
+from tests.golden.cases import Case, all_cases, run
+
+CALLBACKS = [(vendor, callback) for vendor in VENDORS.values() for callback in vendor.callbacks]
+CALLBACK_IDS = [f"{vendor.name}-{callback.name}" for vendor, callback in CALLBACKS]
+
+
+def is_plain(case: Case) -> bool:
+    """Whether the case's body is JSON as it stands, each key once, and makes facts."""
+    try:
+        pairs = json.loads(case.raw.body, object_pairs_hook=lambda members: members)
+    except ValueError:
+        return False
+    return (
+        bool(case.expected.get("facts")) and not _repeats(pairs) and isinstance(json.loads(case.raw.body), dict | list)
+    )
+
+
+def _repeats(value: Any) -> bool:
+    if not isinstance(value, list):
+        return False
+    names = [item[0] for item in value if isinstance(item, tuple)]
+    inner = [item[1] if isinstance(item, tuple) else item for item in value]
+    return len(set(names)) != len(names) or any(_repeats(item) for item in inner)
+
+
+PLAIN = [case for case in all_cases() if is_plain(case)]
+each_plain_case = pytest.mark.parametrize("case", PLAIN, ids=[case.name for case in PLAIN])
+
+
+def identities(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """Who the facts are and what they say, without how they came."""
+    return [(fact.call_key, fact.fact_id, fact.content_digest) for fact in outcome.facts]
+
+
+def again(case: Case, **changes: Any) -> Outcome:
+    return run(msgspec.structs.replace(case.raw, **changes), case.accounts)
+
+
+def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
+    """The document with `by` applied to each scalar."""
+    if isinstance(value, Mapping):
+        return {name: mapped(item, by) for name, item in value.items()}
+    return [mapped(item, by) for item in value] if isinstance(value, list) else by(value)
+
+
+def reordered(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: reordered(item) for name, item in reversed(value.items())}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+def written(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+@each_plain_case
+def test_the_same_bytes_are_the_same_facts(case: Case) -> None:
+    assert again(case) == again(case)
+
+
+@each_plain_case
+def test_the_order_of_keys_and_white_space_say_nothing(case: Case) -> None:
+    turned = again(case, body=written(reordered(json.loads(case.raw.body, parse_float=str))))
+    assert identities(turned) == identities(again(case))
+
+
+@each_plain_case
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pytest.param(lambda body: {"body": gzip.compress(body), "content_encoding": "gzip"}, id="gzip"),
+        pytest.param(lambda body: {"body": zlib.compress(body), "content_encoding": "deflate"}, id="deflate"),
+        pytest.param(lambda body: {"body": b"\xef\xbb\xbf" + body}, id="byte order mark"),
+        pytest.param(lambda body: {"body": body, "content_type": "text/plain"}, id="plain text"),
+        pytest.param(lambda body: {"body": b"cdr=" + quote(body).encode()}, id="form parameter cdr"),
+        pytest.param(lambda body: {"body": b"data=" + quote(body).encode()}, id="form parameter data"),
+        pytest.param(lambda body: {"body": body.decode().encode("gb18030")}, id="GB 18030"),
+        pytest.param(lambda body: {"body": re.sub(rb"([}\]])(\s*)\Z", rb",\1\2", body)}, id="trailing comma"),
+    ],
+)
+def test_what_is_wrapped_around_a_body_says_nothing(case: Case, wrapped: Callable[[bytes], dict[str, Any]]) -> None:
+    assert identities(again(case, **wrapped(case.raw.body))) == identities(again(case))
+
+
+@each_plain_case
+def test_numbers_as_text_say_the_same(case: Case) -> None:
+    document = json.loads(case.raw.body, parse_float=str)
+    told = mapped(document, lambda value: str(value) if type(value) is int else value)
+    assert identities(again(case, body=written(told))) == identities(again(case))
+
+
+@each_plain_case
+def test_text_as_whole_numbers_says_the_same(case: Case) -> None:
+    """As far as a number can: one with leading zeros cannot be sent as a number."""
+
+    def as_number(value: Any) -> Any:
+        return int(value) if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*|0", value) else value
+
+    told = mapped(json.loads(case.raw.body, parse_float=str), as_number)
+    assert identities(again(case, body=written(told))) == identities(again(case))
+
+
+@each_plain_case
+def test_an_unknown_field_is_kept_and_flagged(case: Case) -> None:
+    before = again(case).facts
+    after = again(case, body=written(_with_news(json.loads(case.raw.body, parse_float=str)))).facts
+    assert [fact.fact_id for fact in after] == [fact.fact_id for fact in before]
+    for fact in after:
+        kept = [name for name, text in fact.extras.items() if name.endswith("field_of_tomorrow") and text == "x"]
+        assert kept, "the new field is lost"
+        # Inside an object of objects (`bind.field_of_tomorrow`) there is no document to differ from.
+        assert (Flag.SCHEMA_DRIFT in fact.quality_flags) is ("field_of_tomorrow" in kept)
+
+
+def _with_news(value: Any) -> Any:
+    """The document with one more field in each of its innermost objects."""
+    if isinstance(value, list):
+        return [_with_news(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if any(isinstance(item, Mapping | list) for item in value.values()):
+        return {name: _with_news(item) for name, item in value.items()}
+    return {**value, "field_of_tomorrow": "x"}
+
+
+@pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param(b"", "empty", id="no bytes"),
+        pytest.param(b" \n", "empty", id="white space"),
+        pytest.param(b"<html><body>Bad Gateway</body></html>", "json", id="HTML"),
+        pytest.param(b"hello", "json", id="words"),
+        pytest.param(b"\xff\xfe\xff", "charset", id="no charset"),
+        pytest.param(b"null", "shape", id="null"),
+        pytest.param(b"42", "shape", id="a number"),
+        pytest.param(b'"x"', "shape", id="a text"),
+    ],
+)
+def test_a_body_that_is_no_payload_is_one_dead_letter(vendor: Any, callback: Any, body: bytes, code: str) -> None:
+    raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=body)
+    found = run(raw)
+    assert [(letter.code, letter.element) for letter in found.dead] == [(code, -1)]
+    assert (found.facts, found.filtered) == ((), ())
+
+
+@pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
+def test_an_empty_list_is_nothing(vendor: Any, callback: Any) -> None:
+    raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=b"[]")
+    assert run(raw) == Outcome()
+
+
+@pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
+def test_another_vendors_payload_is_of_the_wrong_kind(vendor: Any, callback: Any) -> None:
+    for case in PLAIN:
+        if case.raw.vendor == vendor.name:
+            continue
+        found = again(case, vendor=vendor.name, callback=callback.name)
+        assert found.facts == (), case.name
+        assert {letter.code for letter in found.dead} <= {"wrong_kind", "shape"}, case.name
+        assert "wrong_kind" in {letter.code for letter in found.dead}, case.name
+
+
+@pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
+def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
+    """Whatever is done to a real body, its elements are facts, dead letters or filtered, and no bug shows."""
+    bodies = [case.raw.body for case in PLAIN if (case.raw.vendor, case.raw.callback) == (vendor.name, callback.name)]
+    if not bodies:
+        pytest.fail("no case to start from")
+
+    scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
+    values = st.recursive(
+        scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(max_size=2), v, max_size=2)
+    )
+
+    @given(st.sampled_from(bodies), st.data())
+    def bent(body: bytes, data: Any) -> None:
+        document = json.loads(body, parse_float=str)
+        told = mapped(document, lambda value: data.draw(values) if data.draw(st.booleans()) else value)
+        whole = written(told) if "\\ud" not in json.dumps(told).lower() else json.dumps(told).encode()
+        cut = data.draw(st.integers(0, len(whole)))
+        for sent in (whole, whole[:cut]):
+            raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=sent)
+            found = run(raw)
+            assert {letter.code for letter in found.dead} <= DEAD_CODES - {"adapter_bug"}
+            assert isinstance(callback.key(sent), str)
+            assert isinstance(callback.key_account(sent, ""), str)
+
+    bent()

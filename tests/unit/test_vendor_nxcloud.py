@@ -1,0 +1,234 @@
+"""NXCloud's softphone records beyond the golden cases: one deviation from the documented example a row."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from processors.normalise import Outcome
+from schemas.facts import Direction, Disposition, Fact, Flag, NumberKind, RecordingState
+from schemas.raw import RawCallback
+from tests.golden.cases import HERE, load, run
+
+EXAMPLE: dict[str, Any] = json.loads(load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body)
+UNVERIFIED = (Flag.NUMBER_UNVERIFIED,)  # the example's display number, in every row
+GONE = object()
+"""A field that is not sent."""
+
+
+def outcome(element: Any) -> Outcome:
+    body = element if isinstance(element, bytes) else json.dumps(element, ensure_ascii=False).encode()
+    return run(
+        RawCallback(
+            vendor="nxcloud",
+            callback="cdr",
+            received_at=datetime(2019, 4, 17, 7, tzinfo=UTC),
+            request_id="r",
+            body=body,
+        )
+    )
+
+
+def fact(**changes: Any) -> Fact:
+    element = {name: value for name, value in {**EXAMPLE, **changes}.items() if value is not GONE}
+    (found,) = outcome(element).facts
+    return found
+
+
+def told(found: Fact, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in names}
+
+
+def at(second: int, micro: int = 0) -> datetime:
+    return datetime(2019, 4, 17, 6, 54, second, micro, tzinfo=UTC)
+
+
+UNANSWERED: dict[str, Any] = {
+    "disposition": Disposition.NO_ANSWER,
+    "q850": 19,
+    "sip_code": 480,
+    "answer_at": None,
+    "talk_ms": None,
+    "ring_ms": 14_000,
+    "vendor_duration_s": 0,
+    "billable_s": 0,
+    "billable_source": "vendor",
+    "is_final": True,
+    "quality_flags": UNVERIFIED,
+}
+NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 0, "record_url": GONE}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({**NOBODY, "answer_time": "0"}, UNANSWERED, id="N02 answer time 0"),
+        pytest.param({**NOBODY, "answer_time": 0}, UNANSWERED, id="N02 answer time 0 as a number"),
+        pytest.param({**NOBODY, "answer_time": GONE}, UNANSWERED, id="N04 answer time absent"),
+        pytest.param({**NOBODY, "answer_time": None}, UNANSWERED, id="N05 answer time null"),
+        pytest.param({**NOBODY, "answer_time": ""}, UNANSWERED, id="N06 answer time empty"),
+        pytest.param(
+            {"answer_time": "0", "hangup_cause": "NO_ANSWER"},
+            {
+                "disposition": Disposition.NO_ANSWER,
+                "vendor_duration_s": 3,
+                "billable_s": 0,
+                "billable_source": "computed",
+                "quality_flags": (Flag.DURATION_MISMATCH, *UNVERIFIED),
+            },
+            id="N03 a duration without an answer is not billed",
+        ),
+        pytest.param(
+            {"answer_time": "0", "duration": 0, "hangup_cause": "NORMAL_CLEARING"},
+            {"disposition": Disposition.CANCELLED, "q850": 16, "sip_code": 480, "hangup_party": "a"},
+            id="N09 cleared before the answer",
+        ),
+        pytest.param(
+            {"answer_time": "0", "duration": 0, "hangup_cause": "487"},
+            {"disposition": Disposition.CANCELLED, "q850": None, "sip_code": 487, "hangup_cause": "ORIGINATOR_CANCEL"},
+            id="N38 a cause above 127 has no Q.850 code",
+        ),
+        pytest.param({"duration": 4}, {"billable_s": 4, "quality_flags": UNVERIFIED}, id="N10 one second off"),
+        pytest.param(
+            {"end_time": "1555484146"},
+            {"talk_ms": 60_000, "billable_s": 3, "quality_flags": (Flag.DURATION_MISMATCH, *UNVERIFIED)},
+            id="N11 a minute off: the vendor's duration is billed",
+        ),
+        pytest.param({"duration": "3"}, {"vendor_duration_s": 3, "quality_flags": UNVERIFIED}, id="N13 text duration"),
+        pytest.param(
+            {"duration": 3.7},
+            {"vendor_duration_s": 3, "quality_flags": (*UNVERIFIED, Flag.TYPE_DRIFT)},
+            id="N14 a fraction of a second",
+        ),
+        pytest.param(
+            {"duration": None},
+            {"vendor_duration_s": None, "billable_s": 3, "billable_source": "computed"},
+            id="N16 no duration: computed from times",
+        ),
+        pytest.param(
+            {"duration": "-5"},
+            {"vendor_duration_s": None, "billable_s": 3, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
+            id="N15 a negative duration",
+        ),
+        pytest.param(
+            {"start_time": "1555484075000", "answer_time": 1555484086000, "end_time": "1555484089000"},
+            {"setup_at": at(35), "answer_at": at(46), "end_at": at(49), "time_precision": "ms", "ring_ms": 11_000},
+            id="N19 milliseconds",
+        ),
+        pytest.param(
+            {"answer_time": "2019-04-17 06:54:46"},
+            {"answer_at": at(46), "quality_flags": (*UNVERIFIED, Flag.TZ_ASSUMED)},
+            id="N22 epoch and text in one record",
+        ),
+        pytest.param(
+            {"end_time": "2019-04-17 24:00:00"},
+            {"end_at": None, "talk_ms": None, "billable_s": 3, "quality_flags": (Flag.BAD_TIME, *UNVERIFIED)},
+            id="G35 hour 24",
+        ),
+        pytest.param(
+            {"start_time": "1555512889", "answer_time": "0", "end_time": "1555484089", **NOBODY},
+            {"ring_ms": None, "quality_flags": (*UNVERIFIED, Flag.TIME_ORDER, Flag.TZ_SUSPECT)},
+            id="G34 ends eight hours before it starts",
+        ),
+        pytest.param(
+            {"direction": "2"},
+            {"direction": Direction.UNKNOWN, "quality_flags": (*UNVERIFIED, Flag.UNKNOWN_ENUM)},
+            id="N27 direction 2",
+        ),
+        pytest.param(
+            {"code": "62", "phone": "626281314382782"},
+            {"from_number": "626281314382782", "from_raw": "626281314382782", "from_kind": NumberKind.UNVERIFIED},
+            id="N28 the code twice over",
+        ),
+        *[
+            pytest.param(
+                {"code": code, "phone": "81234567890"},
+                {"from_number": "+6281234567890", "from_kind": NumberKind.E164},
+                id=f"N29 code {code}",
+            )
+            for code in ("62", "+62", "0062", 62)
+        ],
+        pytest.param(
+            {"code": "852", "phone": "85235757584"},
+            {"from_number": "+85235757584", "from_kind": NumberKind.E164},
+            id="N31 the code is in the phone already",
+        ),
+        pytest.param(
+            {"code": "62", "phone": "+8613800138000"},
+            {"from_number": "+8613800138000", "quality_flags": (Flag.NUMBER_AMBIGUOUS, *UNVERIFIED)},
+            id="N32 a plus is believed",
+        ),
+        pytest.param(
+            {"phone": "138****8000"},
+            {"from_number": "138****8000", "quality_flags": (Flag.MASKED_NUMBER, *UNVERIFIED)},
+            id="N33 masked",
+        ),
+        pytest.param(
+            {"record": 0},
+            {"recording_state": RecordingState.AVAILABLE, "quality_flags": (*UNVERIFIED, Flag.REC_MISMATCH)},
+            id="N35 not recorded, and here it is",
+        ),
+        pytest.param(
+            {"record": GONE, "record_url": None},
+            {"recording_state": RecordingState.UNKNOWN, "quality_flags": UNVERIFIED},
+            id="N36 nothing said of a recording",
+        ),
+        pytest.param(
+            {**NOBODY, "answer_time": "0", "record": 1},
+            {"recording_state": RecordingState.NONE, "quality_flags": UNVERIFIED},
+            id="N36 an unanswered call has no recording to miss",
+        ),
+        pytest.param(
+            {"hangup_cause": "normal_clearing"}, {"hangup_cause": "NORMAL_CLEARING", "q850": 16}, id="N38 case"
+        ),
+        pytest.param({"hangup_cause": "16"}, {"hangup_cause": "NORMAL_CLEARING", "q850": 16}, id="N38 number"),
+        pytest.param({"hangup_cause": "NORMAL CLEARING"}, {"hangup_cause": "NORMAL_CLEARING"}, id="N38 space"),
+        pytest.param({"answer_time": "0", "end_time": "", "hangup_cause": ""}, {"is_final": False}, id="not over yet"),
+        pytest.param({"mobile_name": "æ\x89\x8bæ\x9cº"}, {"agent_name": "手机"}, id="a name in Latin-1 of UTF-8"),
+    ],
+)
+def test_a_deviation_from_the_example(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = fact(**changes)
+    assert told(found, tuple(expected)) == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLE) - {"sessionid"}))
+def test_any_field_but_the_id_may_be_missing(name: str) -> None:
+    assert fact(**{name: GONE}).vendor_call_id == EXAMPLE["sessionid"]
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLE) - {"sessionid"}))
+def test_any_field_but_the_id_may_be_an_object(name: str) -> None:
+    """G38: flagged, and no reason to lose the call."""
+    assert Flag.TYPE_DRIFT in fact(**{name: {"value": EXAMPLE[name]}}).quality_flags
+
+
+def test_the_recordings_address_is_content_and_no_identity() -> None:
+    """N37: a later copy with another address updates the same record."""
+    first, later = fact(), fact(record_url="https://as02.nxcloud.com/record/other")
+    assert first.fact_id == later.fact_id
+    assert first.content_digest != later.content_digest
+
+
+def test_two_calls_of_one_order_are_two_records() -> None:
+    """N41."""
+    assert fact().fact_id != fact(sessionid="other").fact_id
+
+
+def test_a_list_of_records_is_taken_apart() -> None:
+    found = outcome([EXAMPLE, {**EXAMPLE, "sessionid": ""}, {**EXAMPLE, "sessionid": "other"}])
+    assert [f.raw_element for f in found.facts] == [0, 2]
+    assert [(letter.code, letter.element) for letter in found.dead] == [("no_id", 1)]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        pytest.param({"sessionid": "x", "state": 3, "time": "1552628370.54565", "info": ""}, id="its own status push"),
+        pytest.param({"sessionId": "x", "ak": "y"}, id="another's session"),
+        pytest.param({}, id="nothing"),
+    ],
+)
+def test_other_payloads_are_of_the_wrong_kind(element: Any) -> None:
+    assert [letter.code for letter in outcome(element).dead] == ["wrong_kind"]
