@@ -16,6 +16,11 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from faust.exceptions import ImproperlyConfigured
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode.threads import MethodQueue
+
+ASK_S = 5.0
+"""How long a question for the lag may take."""
+CALLS_AT_ONCE = 8
 
 
 class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,8 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no usable types
     """Faust's consumer thread with our consumer in it."""
+
+    _method_queue: MethodQueue | None = None
 
     def __init__(self, consumer: Any, *, settings: ReaderSettings, **kwargs: Any) -> None:
         self.settings = settings
@@ -88,9 +95,16 @@ class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no
 
     async def _lag(self, partitions: list[TP]) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
-        wanted = [tp for tp in consumer.assignment() if tp in set(partitions)]
-        ends = await consumer.end_offsets(wanted)
-        return {TP(tp.topic, tp.partition): end - await consumer.position(tp) for tp, end in ends.items()}
+        async with asyncio.timeout(ASK_S):
+            ends = await consumer.end_offsets(consumer.assignment() & set(partitions))
+            return {TP(tp.topic, tp.partition): end - await consumer.position(tp) for tp, end in ends.items()}
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        """The calls into this thread; more workers than Faust's two, so that no question delays a commit."""
+        if self._method_queue is None:
+            self._method_queue = MethodQueue(num_workers=CALLS_AT_ONCE, loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         if self.app.tables.changelog_topics:
@@ -115,5 +129,6 @@ class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             isolation_level=settings.isolation_level,
+            metadata_max_age_ms=30_000,  # how late a topic is noticed that was created after the start
             **settings.client,
         )

@@ -13,7 +13,8 @@ import faust
 
 from processors.commits import Partition
 from processors.fatal import Fatal, end_process
-from processors.slices import Slice, SliceSchema
+from processors.records import Slice
+from processors.slices import SliceSchema
 
 Step = Callable[[Slice], Awaitable[object]]
 """Works on one slice and returns when all it caused is durable."""

@@ -10,7 +10,7 @@ from typing import Any
 import aiokafka
 from aiokafka import TopicPartition
 
-from processors.slices import Slice, cut
+from processors.records import Slice, cut
 
 
 async def restore(

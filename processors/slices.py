@@ -8,8 +8,7 @@ This page must not know what is in a record.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from itertools import zip_longest
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 import faust
@@ -22,7 +21,10 @@ from faust.types.tuples import ConsumerMessage
 
 from processors.commits import CommitTracker, Partition
 from processors.fetching import ReaderSettings, SliceThread
+from processors.records import Record, Slice, cut, interleave
 from processors.tenures import Tenures
+
+__all__ = ["Record", "Slice", "SliceConsumer", "SliceSchema", "SliceTransport", "cut"]
 
 log = logging.getLogger(__name__)
 
@@ -30,54 +32,6 @@ FETCH_S = 0.25
 """A fetch waits this long for records, and a seek waits for a fetch."""
 BUSY_FETCH_S = 0.02
 """The same while some partition is left out because its slices are unfinished: it must not wait for the idle ones."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One Kafka record as it lies on the topic."""
-
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """Consecutive records of one partition, the unit of work and of acknowledgement."""
-
-    topic: str
-    partition: int
-    records: tuple[Record, ...]
-    first_offset: int
-    next_offset: int
-    """Where the partition goes on: the offset that is committed when this slice and all before it are done."""
-    tenure: int = 0
-    """Changes when another process may have worked on this partition: state in memory is then to be restored."""
-    ticket: int = 0
-    """Ties the acknowledgement to this very delivery."""
-
-
-def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[Slice]:
-    """Cut aiokafka's records of one partition into slices of at most `size` records."""
-    for at in range(0, len(records), size):
-        part = records[at : at + size]
-        yield Slice(
-            topic=topic,
-            partition=partition,
-            records=tuple(
-                Record(offset=r.offset, timestamp_ms=r.timestamp, key=r.key, value=r.value, headers=tuple(r.headers))
-                for r in part
-            ),
-            first_offset=part[0].offset,
-            next_offset=part[-1].offset + 1,
-        )
-
-
-def interleave(fetched: Mapping[TP, list[Any]], size: int) -> Iterator[Slice]:
-    """Cut a fetch into slices, one of each partition in turn, so that no partition waits for another's backlog."""
-    cuts = [cut(tp.topic, tp.partition, records, size) for tp, records in fetched.items() if records]
-    for turn in zip_longest(*cuts):
-        yield from (slice_ for slice_ in turn if slice_ is not None)
 
 
 class SliceSchema(faust.Schema):  # type: ignore[misc]  # faust has no usable types

@@ -19,6 +19,7 @@ from faust.transport import base
 from faust.transport.consumer import Consumer, Fetcher, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
+from mode.threads import MethodQueue, QueueServiceThread
 
 from processors.fetching import SliceThread
 from processors.slices import IdleProducer, SliceConsumer, SliceSchema, SliceTransport
@@ -81,6 +82,7 @@ def test_what_is_overridden(stock: type, name: str, expected: list[str]) -> None
             "_fetch_records",
             ["self", "consumer", "active_partitions", "timeout", "max_records"],
         ),
+        (MethodQueue, "__init__", ["self", "num_workers", "kwargs"]),
         (driver.AIOKafkaConsumerThread, "call_thread", ["self", "fun", "args", "kwargs"]),
         (AiokafkaFetcher, "fetched_records", ["self", "partitions", "timeout", "max_records"]),
         (BatchBuilder, "append", ["self", "timestamp", "key", "value", "headers"]),
@@ -141,6 +143,11 @@ def test_the_order_that_the_offsets_rely_on(function: Callable[..., object], bef
     source = inspect.getsource(function)
 
     assert 0 < source.index(before) < source.index(after)
+
+
+def test_the_queue_of_calls_into_the_thread_is_ours() -> None:
+    assert isinstance(QueueServiceThread.method_queue, property)
+    assert "_method_queue" in vars(QueueServiceThread)
 
 
 def test_the_transport_brings_its_own_parts() -> None:

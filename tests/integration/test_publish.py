@@ -16,10 +16,14 @@ PARTITIONS = 4
 
 @pytest.fixture
 async def topic(kafka: str) -> str:
+    return await new_topic(kafka)
+
+
+async def new_topic(bootstrap: str, **config: str) -> str:
     name = f"t-{uuid.uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    await admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])
+    await admin.create_topics([NewTopic(name, PARTITIONS, 1, topic_configs=config)])
     await admin.close()
     return name
 
@@ -98,13 +102,14 @@ async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> N
     assert await ends(kafka, topic) == 1
 
 
-async def test_what_the_broker_refuses_is_unavailable(kafka: str, topic: str) -> None:
-    """A limit of ours above the broker's: the broker's refusal of one batch fails the whole call."""
-    async with Outbox(kafka, compression=None, max_message_bytes=3_000_000) as outbox:
+async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
+    """A topic with a lower limit than ours: the broker's refusal of one batch fails the whole call."""
+    topic = await new_topic(kafka, **{"max.message.bytes": "100000"})
+    async with Outbox(kafka, compression=None) as outbox:
         with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
             await outbox.publish(
                 [
-                    Message(topic=topic, key=b"k", value=b"v" * 2_000_000, partition=0),
+                    Message(topic=topic, key=b"k", value=b"v" * 200_000, partition=0),
                     Message(topic=topic, key=b"k", value=b"v", partition=1),
                 ]
             )

@@ -290,22 +290,26 @@ async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
     """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
-    each = 200
+    each = 1000
     workers = make_workers(await filled_topic(kafka, each))
-    both = [await workers.start(pause_ms=1500, drain_s=0.2)]
+    # 1.7 s ends on no multiple of the heartbeat's 2 s, at which a worker hears of a rebalance, for a long while.
+    first = await workers.start(pause_ms=1700, drain_s=0.05)
     await until(lambda: workers.count() > 0, "the first worker's progress")
-    both.append(await workers.start(pause_ms=1500, drain_s=0.2))
-    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
-    for worker in both:
+    second = await workers.start(pause_ms=1700, drain_s=0.05)
+    await until(lambda: any(note["pid"] == second.pid for note in workers.notes("first")), "the second's progress")
+    for worker in (first, second):
         worker.send_signal(signal.SIGTERM)
-        assert await worker.wait() == 0
+        async with asyncio.timeout(30):
+            assert await worker.wait() == 0
+    offsets = await committed(kafka, workers.group, workers.topic)
+    for partition, offset in offsets.items():
+        assert set(range(offset)) <= set(workers.seen()[partition])
+    await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
 
     repeated = workers.count() - workers.distinct()
     print(f"slow slices in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     assert 0 < repeated <= 4 * 50
-    offsets = await committed(kafka, workers.group, workers.topic)
-    for partition, offset in offsets.items():
-        assert set(range(offset)) <= set(workers.seen()[partition])
 
 
 async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:

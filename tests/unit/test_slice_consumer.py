@@ -10,7 +10,8 @@ from faust.exceptions import ImproperlyConfigured
 from faust.types import TP
 
 from processors.fetching import ReaderSettings, SliceThread
-from processors.slices import BUSY_FETCH_S, Slice, SliceConsumer, cut, interleave
+from processors.records import Slice, cut, interleave
+from processors.slices import BUSY_FETCH_S, SliceConsumer
 from processors.worker import consumer_of, make_app
 
 A, B = TP("calls.raw", 0), TP("calls.raw", 1)
