@@ -56,7 +56,9 @@ def dead(vendor: str, code: str) -> Told:
 def record(call: TrueCall) -> Told:
     """A call's record, whichever vendor wrote it."""
     columns, legs = _RECORDS[call.kind if call.vendor != "tencent" else "pulled"](call)
-    columns |= {"disposition": str(call.disposition), "vendor_duration_s": call.duration_s, "is_final": True}
+    columns |= {"disposition": str(call.disposition), "is_final": True}
+    # The privacy relay sends no duration, so that what is billed is computed.
+    columns |= {"vendor_duration_s": None if call.kind is Kind.PRIVACY_AX else call.duration_s}
     columns |= {"custom_ref": call.custom_ref} if call.kind is not Kind.VOICE_OTP else {}
     columns |= {name: value for name, value in (("q850", call.q850), ("sip_code", call.sip_code)) if value is not None}
     columns |= {"cost": None} if call.cost is None else {"cost": str(call.cost), "currency": "CNY"}
@@ -198,13 +200,15 @@ def _privacy(call: TrueCall) -> tuple[Columns, tuple[Columns, ...]]:
         "direction": str(call.direction),
         "privacy_number": call.binding.privacy_number,
         "binding_id": call.binding.binding_id,
-        "to_number": None,
         "setup_at": ms(leg.setup_at),
         "answer_at": ms(leg.answer_at),
         "end_at": ms(leg.end_at),
         "talk_ms": between_ms(leg.answer_at, leg.end_at),
         "pdd_ms": None,
     }
+    # The other party is never told; where only others may call, A stands at the other end or nowhere.
+    if call.direction is not Direction.INBOUND:
+        known["to_number"] = None
     if call.direction is Direction.OUTBOUND:
         known["from_number"] = leg.number
     if leg.answer_at:
