@@ -28,7 +28,8 @@ def main() -> int:
         with claim(options.data_dir.absolute(), what="ClickHouse", minimum_free_bytes=_MINIMUM_FREE_BYTES):
             require_free(options.port, what="ClickHouse", setting="its port", host=options.host)
             users = read_users(options.users.read_bytes()) if options.users else DEFAULT_USERS
-            engine = Engine(options.data_dir.absolute(), memory_bytes=options.memory_mib << 20)
+            os.chdir(options.data_dir)
+            engine = Engine(memory_bytes=options.memory_mib << 20)
             server = Server(
                 engine, name=socket.gethostname(), users=users, limits=Limits(body_bytes=options.body_mib << 20)
             )

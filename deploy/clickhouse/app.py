@@ -70,6 +70,8 @@ class Server:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD", "POST", "PUT"):
             return web.Response(status=405, headers={"Allow": "GET, HEAD, POST, PUT"})
+        if _from_another_site(request):
+            return web.Response(status=403, text="Requests from other sites' pages are not answered.\n")
         if request.method in ("GET", "HEAD") and not request.query:
             return await _ok(request)
         name, user = authenticate(self._users, request.headers, request.query)
@@ -224,6 +226,12 @@ def _with_late_failure(held: Iterable[bytes], rest: Iterator[bytes], tag: str) -
 def _file_pieces(file: IO[bytes]) -> Iterator[bytes]:
     while piece := file.read(_PIECE_BYTES):
         yield piece
+
+
+def _from_another_site(request: web.Request) -> bool:
+    # A page in a browser on this machine can POST to a port of it without asking anybody; no tool of ours is such a page.
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2] != request.host
 
 
 async def _ok(_request: web.Request) -> web.Response:

@@ -4,15 +4,14 @@ A connection costs about 0.2 ms to open (measured), so each request gets its own
 """
 
 import importlib
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from deploy.clickhouse.reply import Counts, QueryFailed, from_engine
-
-# By name, because the stubs that come with it leave out most of what is used here.
-_chdb: Final[Any] = importlib.import_module("chdb._chdb")
 
 # Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
 _SMALL: Final[Mapping[str, int | str]] = {
@@ -27,15 +26,15 @@ _SMALL: Final[Mapping[str, int | str]] = {
     "text_index_tokens_cache_size": 8 << 20,
     "text_index_header_cache_size": 8 << 20,
     "text_index_postings_cache_size": 16 << 20,
-    "timezone": "UTC",
 }
 
 
 class Connection:
     """One connection; to be used by one thread at a time."""
 
-    def __init__(self, raw: Any, version: str) -> None:
+    def __init__(self, raw: Any, version: str, read_only: object) -> None:
         self._raw = raw
+        self._read_only = read_only
         self._version = version
 
     def close(self) -> None:
@@ -104,7 +103,7 @@ class Connection:
             found = self._raw.classify_query(sql)
         except RuntimeError:
             return False, 0
-        return found["query_class"] == _chdb.query_class.READ_ONLY, int(found["statement_count"])
+        return found["query_class"] == self._read_only, int(found["statement_count"])
 
     def _cancel_insert(self, handle: Any) -> None:
         if handle is None:
@@ -119,14 +118,19 @@ class Connection:
 
 
 class Engine:
-    """The engine on one data directory of this process, from construction to `close`."""
+    """The engine of this process on the current directory, from construction to `close`."""
 
-    def __init__(self, data_dir: Path, *, memory_bytes: int) -> None:
+    def __init__(self, *, memory_bytes: int) -> None:
+        # The library takes its time zone from here, once, as it is loaded; answers must not depend on where a server stands.
+        os.environ["TZ"] = "UTC"
+        time.tzset()
+        # By name, because the stubs that come with it leave out most of what is used here.
+        self._chdb: Any = importlib.import_module("chdb._chdb")
         # The engine's handlers would end the process its own way at SIGTERM; ours close the connections first.
-        _chdb.set_signal_handlers_enabled(0)
-        config = data_dir / "config.xml"
-        config.write_text(_config({**_SMALL, "max_server_memory_usage": memory_bytes}))
-        self._address = f"file:{data_dir / 'store'}?config-file={config}"
+        self._chdb.set_signal_handlers_enabled(0)
+        Path("config.xml").write_text(_config({**_SMALL, "max_server_memory_usage": memory_bytes}))
+        # Relative, because the address has no way to quote a path with a question mark or an ampersand.
+        self._address = "file:store?config-file=config.xml"
         self.version = "unknown"
         self._first = self.connect()  # keeps the engine open while no request does
         self.version = self._first.execute("SELECT version()")[0].decode().strip()
@@ -134,7 +138,7 @@ class Engine:
 
     def connect(self) -> Connection:
         """A connection with the defaults of all settings."""
-        return Connection(_chdb.connect(self._address), self.version)
+        return Connection(self._chdb.connect(self._address), self.version, self._chdb.query_class.READ_ONLY)
 
     def close(self) -> None:
         """Ends the engine; a process that exits without this crashes in the engine's clean-up."""

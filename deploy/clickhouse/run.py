@@ -10,7 +10,7 @@ from deploy.clickhouse.engine import Connection, Engine
 from deploy.clickhouse.reply import STREAMABLE, Counts, failed
 from deploy.clickhouse.request import Query
 from deploy.clickhouse.sessions import Session, Sessions
-from deploy.clickhouse.sql import InsertHead, answer_format, first_word, identifier, quoted, split_insert
+from deploy.clickhouse.sql import InsertHead, answer_format, first_word, identifier, quoted, split_insert, writes_a_file
 
 _HEAD_BYTES: Final = 1 << 20
 """An INSERT's column list and settings end within this; its data may be of any length."""
@@ -77,6 +77,8 @@ class Run:
         only_reads, statements = connection.classify(text)
         if statements > 1:
             raise failed(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)", self._version)
+        if writes_a_file(text):
+            raise failed(163, "INTO_OUTFILE_NOT_ALLOWED", "INTO OUTFILE is not allowed", self._version)
         if self.query.readonly and session is not None and session.connection is not None and not only_reads:
             raise failed(164, "READONLY", f"{self._user}: Cannot execute query in readonly mode", self._version)
         wanted = answer_format(text) or self.query.default_format

@@ -3,6 +3,7 @@
 It knows tokens and nothing of the grammar; whatever it does not recognise goes to the engine as it is.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -76,6 +77,12 @@ def answer_format(text: bytes) -> str | None:
         if name.word and after.word in _AFTER_FORMAT:
             found = _text(text[name.start : name.end])
     return found
+
+
+def writes_a_file(text: bytes) -> bool:
+    """True for a statement whose answer would go to a file of the server: `INTO OUTFILE`."""
+    words = [token.word for token in _tokens(text)]
+    return (b"INTO", b"OUTFILE") in itertools.pairwise(words)
 
 
 def first_word(text: bytes) -> str:

@@ -231,6 +231,13 @@ async def test_several_statements_are_refused(http: aiohttp.ClientSession) -> No
     assert "Multi-statements are not allowed" in text
 
 
+async def test_an_answer_cannot_be_sent_to_a_file_of_the_server(http: aiohttp.ClientSession) -> None:
+    async with http.post("/", data="SELECT 1 INTO OUTFILE '/tmp/never-written' FORMAT CSV") as response:
+        await response.read()
+
+    assert response.headers["X-ClickHouse-Exception-Code"] == "163"
+
+
 async def test_a_link_cannot_change_anything(http: aiohttp.ClientSession, table: str) -> None:
     async with http.get("/", params={"query": f"DROP TABLE {table}"}) as response:
         await response.read()

@@ -89,6 +89,27 @@ async def test_a_stop_and_a_start_keep_the_data(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+async def test_a_directory_with_an_odd_name_holds_the_data(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder? 100% & more"
+    async with ClickHouseServer(folder) as server:
+        await ask(server.url, "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
+        found = await ask(
+            server.url, "SELECT timezone(), value FROM system.server_settings WHERE name = 'mark_cache_size'"
+        )
+    inside = {path.name for path in folder.iterdir()}
+
+    assert found == f"UTC\t{64 << 20}", "its configuration was not read"
+    assert "store" in inside
+
+
+async def test_a_page_of_another_site_gets_no_answer(server: ClickHouseServer) -> None:
+    there = await ask(server.url, "SELECT 1", Origin="https://example.com")
+    here = await ask(server.url, "SELECT 1", Origin=server.url)
+
+    assert "not answered" in there
+    assert here == "1"
+
+
 async def test_it_ends_cleanly_when_asked(server: ClickHouseServer) -> None:
     os.kill(server.pid, signal.SIGTERM)
     fault = await server.wait()
