@@ -50,7 +50,8 @@ class GetCdrOptions(msgspec.Struct, frozen=True, kw_only=True):
     recording_delay_s: float = 20.0
     """From then until a late recording's address is in the record."""
     longest_span_s: int = 86400
-    keep_s: int = 3 * 86400
+    keep_s: int = 4 * 3600
+    """Older calls are forgotten; longer than a puller looks back by default."""
     accident_share: float = 0.02
     hang_s: float = 30.0
     seed: int = 1

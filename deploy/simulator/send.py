@@ -10,6 +10,7 @@ from typing import Final, Self
 import aiohttp
 from aiohttp import web
 
+from deploy.ports import require_free
 from deploy.simulator.getcdr_server import GetCdr
 from deploy.simulator.ledger import Entry, Ledger
 from deploy.simulator.options import SHARES, Progress, SimulateOptions
@@ -79,20 +80,31 @@ class _Run:
         self.progress = Progress()
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
-        connector = aiohttp.TCPConnector(limit=self._options.concurrency)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
         if self._getcdr:
+            options = self._options
+            if options.getcdr_port:
+                require_free(
+                    options.getcdr_port,
+                    what="The simulator's pull API",
+                    setting="--getcdr-port",
+                    host=options.getcdr_host,
+                )
             self._runner = web.AppRunner(self._getcdr.app(), access_log=None, shutdown_timeout=1.0)
             await self._runner.setup()
             await web.TCPSite(self._runner, self._options.getcdr_host, self._options.getcdr_port).start()
             host, port = self._runner.addresses[0][:2]
             self.progress.getcdr_url = f"http://{host}:{port}"
+        timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
+        connector = aiohttp.TCPConnector(limit=self._options.concurrency)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
         self._reporter = asyncio.create_task(self._report_often())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, failed: type[BaseException] | None, *_: object) -> None:
         self._reporter.cancel()
+        if failed:
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(self._reporter, *self._tasks, return_exceptions=True)
         await self._session.close()
         if self._runner:

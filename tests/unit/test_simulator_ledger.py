@@ -1,6 +1,7 @@
 """The ledger's expectations balance, do not hang on order, and the comparison can fail."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from deploy.simulator.compare import compare, compare_counts
 from deploy.simulator.expected import Counts, Expected, Row, expect
 from deploy.simulator.ledger import Entry, Ledger, read
 from deploy.simulator.sends import Offer, Send
-from deploy.simulator.told import Told
+from deploy.simulator.told import Columns, Told
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.world import VENDORS
 
@@ -21,8 +22,12 @@ PLAIN = Mix(disorder=0, repeat=0, rebatch=0, update=0, conflict=0, broken=0, bad
 ROUGH = Mix(repeat=0.2, rebatch=0.2, update=0.3, conflict=0.1, broken=0.1, bad_element=0.2, compressed=0.3)
 
 
-def stream(*, calls: int = 300, seed: int = 7, mix: Mix = PLAIN, **vendors: float) -> list[Send | Offer]:
-    return list(Traffic(seed=seed, vendors=vendors or ALL, mix=mix, clock=lambda: NOW).stream(calls))
+def run(vendors: Mapping[str, float], *, calls: int = 300, mix: Mix = PLAIN) -> list[Send | Offer]:
+    return list(Traffic(seed=7, vendors=vendors, mix=mix, clock=lambda: NOW).stream(calls))
+
+
+def stream(*, calls: int = 300, mix: Mix = PLAIN, **vendors: float) -> list[Send | Offer]:
+    return run(vendors or ALL, calls=calls, mix=mix)
 
 
 def sends(**arguments: object) -> list[Send]:
@@ -39,7 +44,7 @@ def ledger(items: list[Send | Offer]) -> list[Entry]:
 @pytest.mark.parametrize("vendor", ["nxcloud", "ytx", "huawei"])
 def test_the_ledger_balances_and_knows_each_fate(vendor: str) -> None:
     """Law 7 holds for what was sent, with something of everything in it."""
-    expected = expect(ledger(stream(mix=ROUGH, calls=800, **{vendor: 1.0})))
+    expected = expect(ledger(run({vendor: 1.0}, mix=ROUGH, calls=800)))
     counts = expected.counts[vendor]
     assert counts.balanced
     assert min(counts.facts, counts.duplicates, counts.dead) > 0
@@ -87,7 +92,7 @@ def test_the_document_examples_make_the_documents_timeline() -> None:
     a, b = "+8613810603954", "+8618810207016"
 
     def state(leg: str, what: str, offset_s: int) -> Told:
-        columns = {"leg": leg, "state": what, "event_at": at + offset_s * 1000}
+        columns: Columns = {"leg": leg, "state": what, "event_at": at + offset_s * 1000}
         return Told(vendor="ytx", kind="callback_state", fact_type="state", call="206", identity=f"{leg}{what}", content="1", columns=columns)  # fmt: skip
 
     record = Told(

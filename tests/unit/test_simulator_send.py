@@ -21,6 +21,7 @@ from deploy.simulator.retries import RETRIES
 from deploy.simulator.send import simulate
 from deploy.simulator.sends import Offer
 from deploy.simulator.traffic import Mix, Traffic
+from schemas.errors import SetupError
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 PUSHED = ("nxcloud", "ytx", "huawei")
@@ -185,3 +186,22 @@ async def test_a_run_serves_its_pulled_calls_until_they_were_pulled() -> None:
     assert (progress.offered, progress.pulled, progress.unpulled) == (20, 20, 0)
     assert expect(ledger.entries).counts["tencent"].facts == 20
     assert all(entry.pulled for entry in ledger.entries)
+
+
+async def test_a_run_for_a_time_sends_the_rest_of_its_calls() -> None:
+    """When the time is over no call begins, and every call that began is complete."""
+    receiver, ledger = Receiver(), Ledger()
+    progress = await run(receiver, ledger, vendors=("ytx",), calls=0, duration_s=0.2)
+    rows = expect(ledger.entries).timelines
+    begun = {row.key[1] for row in rows if row.columns["has_states"]}
+    told = {row.key[1] for row in rows if row.columns["has_record"]}
+    assert begun
+    assert len(begun - told) == progress.scenarios.get("states without a record", 0)
+
+
+async def test_a_port_in_use_is_said_so() -> None:
+    """The pull API's port is checked before anything is sent."""
+    async with receiving(Receiver()) as url:
+        options = SimulateOptions(url=url, vendors=("tencent",), getcdr_port=int(url.rpartition(":")[2]))
+        with pytest.raises(SetupError, match="--getcdr-port"):
+            await simulate(options, asyncio.Event(), ledger=Ledger())
