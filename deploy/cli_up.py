@@ -30,7 +30,10 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
     from deploy.up import UpOptions, run_up  # noqa: PLC0415 - each command loads only its own part
 
     wanted = UpOptions(
-        simulator=simulator, rate=rate, seed=seed, plain=plain or not sys.stdout.isatty(), config=options.config
+        simulator=simulator,
+        rate=rate,
+        seed=seed,
+        plain=plain or not sys.stdout.isatty(),
     )
     sys.exit(run_up(options.settings(), wanted))
 

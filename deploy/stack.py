@@ -4,7 +4,6 @@ What has an address in the settings is used as it is; only what has none is embe
 """
 
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
@@ -21,6 +21,7 @@ from deploy.runtime import resolved
 from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
+from schemas.config import WHOLE, whole
 from schemas.errors import SetupError
 from schemas.settings import PollAccount, Settings
 
@@ -64,13 +65,12 @@ async def running_stack(
     settings: Settings,
     progress: Progress,
     *,
-    config: Path | None = None,
     poll_also: tuple[PollAccount, ...] = (),
 ) -> AsyncIterator[Stack]:
     """Bring all of it up, and down again at the end; raises `SetupError` or `Unavailable` with what to do."""
     data_dir = _data_dir(settings)
     polled = (*settings.poll.accounts, *poll_also)
-    settings = msgspec.structs.replace(settings, poll=msgspec.structs.replace(settings.poll, accounts=polled))
+    settings = replace(settings, poll=replace(settings.poll, accounts=polled))
     require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
     async with contextlib.AsyncExitStack() as down:
         kafka = clickhouse = None
@@ -86,7 +86,7 @@ async def running_stack(
         await create_topics(settings.kafka)
         progress("tables", None)
         await migrate_tables(settings)
-        specs, metrics = part_specs(settings, config)
+        specs, metrics = part_specs(settings)
         parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
         # Down in the order of the flow: no more input first, then what is in hand drains through.
         for part in reversed(parts):
@@ -128,34 +128,27 @@ async def _up(down: contextlib.AsyncExitStack, server: KafkaServer | ClickHouseS
     return server
 
 
-def part_specs(settings: Settings, config: Path | None) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
+def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
     """The parts to run in the order of the flow, and where each publishes its metrics."""
-    addresses = {
-        "CALLWEAVE_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
-        "CALLWEAVE_CLICKHOUSE__URL": settings.clickhouse.url,
-    }
     base = settings.embedded.metrics_base_port
-    before = ("--config", str(config)) if config else ()
-    specs = [PartSpec(name="ingress", arguments=(*before, "ingress"), env=addresses)]
-    metrics = {"ingress": f"http://{settings.ingress.host}:{settings.ingress.port}/metrics"}
+    specs: list[PartSpec] = []
+    metrics: dict[str, str] = {}
 
-    def add(name: str, command: str, section: str, port: int, **env: str) -> None:
-        metrics[name] = f"http://127.0.0.1:{port}/metrics"
-        own = {f"CALLWEAVE_{section}__METRICS_PORT": str(port), **env}
-        specs.append(PartSpec(name=name, arguments=(*before, command), env={**addresses, **own}))
+    def add(name: str, command: str, own: Settings, url: str) -> None:
+        specs.append(PartSpec(name=name, arguments=(command,), env={WHOLE: whole(own)}))
+        metrics[name] = f"{url}/metrics"
 
+    def beside(section: str, port: int, **changes: object) -> tuple[Settings, str]:
+        changed = replace(getattr(settings, section), metrics_port=port, **changes)
+        return replace(settings, **{section: changed}), f"http://127.0.0.1:{port}"
+
+    add("ingress", "ingress", settings, f"http://{settings.ingress.host}:{settings.ingress.port}")
     if settings.poll.accounts:
-        accounts = json.dumps(msgspec.to_builtins(settings.poll.accounts))
-        add("poll", "poll", "POLL", base + 1, CALLWEAVE_POLL__ACCOUNTS=accounts)
+        add("poll", "poll", *beside("poll", base + 1))
     for number in range(settings.embedded.workers):
-        add(
-            f"process-{number + 1}",
-            "process",
-            "PROCESS",
-            base + 2 + number,
-            CALLWEAVE_PROCESS__INSTANCE=f"up-{number + 1}",
-        )
-    add("sink", "sink", "SINK", base, CALLWEAVE_SINK__INSTANCE="up")
+        own = beside("process", base + 2 + number, instance=f"up-{number + 1}")
+        add(f"process-{number + 1}", "process", *own)
+    add("sink", "sink", *beside("sink", base, instance="up"))
     return tuple(specs), metrics
 
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -35,7 +34,6 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 5.0
     seed: int | None = None
     plain: bool = False
-    config: Path | None = None
 
 
 def run_up(settings: Settings, options: UpOptions) -> int:
@@ -57,7 +55,7 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
         traffic = Simulation(options.rate, options.seed) if options.simulator else None
         polled = traffic.poll_accounts() if traffic else ()
         with _steps(console, options) as steps:
-            bringing = running_stack(settings, steps, config=options.config, poll_also=polled)
+            bringing = running_stack(settings, steps, poll_also=polled)
             stack = await _unless_stopped(down.enter_async_context(bringing), stop)
         if stack is None:
             return

@@ -14,12 +14,14 @@ from schemas.errors import SettingsError
 from schemas.settings import Secret, Settings, check
 
 PREFIX: Final = "CALLWEAVE_"
-_NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG"})
+WHOLE: Final = "CALLWEAVE_SETTINGS"
+"""All settings at once, as JSON: how `callweave up` hands a part what it itself runs with. Stands in for the file."""
+_NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
 def load(path: Path | None, environ: Mapping[str, str], vendors: frozenset[str]) -> Settings:
     """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected."""
-    tree = _from_file(path) if path else {}
+    tree = _whole(environ[WHOLE]) if environ.get(WHOLE) else _from_file(path) if path else {}
     for name, text in sorted(environ.items()):
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(f"{PREFIX}TEST_"):
             _put(tree, name, text)
@@ -31,9 +33,21 @@ def load(path: Path | None, environ: Mapping[str, str], vendors: frozenset[str])
     return settings
 
 
+def whole(settings: Settings) -> str:
+    """The settings as `WHOLE` carries them, secrets included."""
+    return msgspec.json.encode(settings).decode()
+
+
 def shown(settings: Settings) -> dict[str, Any]:
     """The effective settings as plain data, secrets masked."""
     return _masked(settings)  # type: ignore[no-any-return]  # a Settings always gives a dict
+
+
+def _whole(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as exc:
+        raise SettingsError(f"{WHOLE} is not JSON: {exc}") from exc
 
 
 def _from_file(path: Path) -> dict[str, Any]:
