@@ -22,7 +22,7 @@ from sinks.answers import Answer, RowsRefused, meaning
 from sinks.rows import Table, columns_of
 
 T = TypeVar("T")
-_CONSTRAINT: Final = re.compile(r"Constraint `(\w+)`")
+_WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
 _CONNECT_S: Final = 5.0
 _ADVICE: Final = {
     Answer.AWAY: "ClickHouse does not take rows",
@@ -180,7 +180,8 @@ def _failed_insert(exc: ClickHouseError, column: str) -> Exception:
     code = getattr(exc, "code", None)
     answer = meaning(code)
     if answer is Answer.REFUSED:
-        constraint = _CONSTRAINT.search(str(exc))
-        where = f", constraint {constraint[1]}" if constraint else ""
-        return RowsRefused(f"ClickHouse code {code} {getattr(exc, 'name', None) or ''}{where}")
+        where = _WHERE.search(str(exc))
+        return RowsRefused(
+            f"ClickHouse code {code} {getattr(exc, 'name', None) or ''}{f', {where[0]}' if where else ''}"
+        )
     return Unavailable(f"{_ADVICE[answer]}: {type(exc).__name__} {code or ''}".rstrip(), code=answer.value)

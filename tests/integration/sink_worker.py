@@ -1,0 +1,24 @@
+"""The sink as a process of its own, for tests that kill it: argv[1] is the settings as JSON."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import msgspec
+
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from sinks.worker import run
+
+
+async def main() -> None:
+    """Sink until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run(msgspec.json.decode(sys.argv[1], type=Settings), stop, Registry())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(main())

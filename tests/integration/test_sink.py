@@ -1,0 +1,408 @@
+"""The sink between a real broker and the real engine: rows arrive exactly, whatever dies, is away, or is wrong."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.kafka import KafkaServer
+from deploy.topics import create_topics
+from schemas.codec import DEAD_LETTER, FACT, TIMELINE
+from schemas.deadletter import DeadLetter
+from schemas.errors import Unavailable
+from schemas.facts import Fact, FactType, Kind
+from schemas.metrics import Registry
+from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
+from schemas.timeline import Timeline
+from sinks.clickhouse import ClickHouse
+from sinks.dead import DeadFilter, list_dead, mark_resolved, replay
+from sinks.intake import TOPICS
+from sinks.migrate import migrate
+from sinks.worker import GROUP, run
+
+PARTITIONS = 4
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("sink_worker.py")
+
+
+@pytest.fixture(scope="module")
+async def broker() -> AsyncIterator[KafkaSettings]:
+    """A broker of this file's own: the sink's topics and its group have fixed names."""
+    with tempfile.TemporaryDirectory(prefix="callweave-sink-") as folder:
+        async with KafkaServer(Path(folder)) as server:
+            kafka = KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS)
+            await create_topics(kafka)
+            yield kafka
+
+
+@pytest.fixture
+async def settings(broker: KafkaSettings, clickhouse_url: str) -> Settings:
+    """A database of the test's own, and a group that has read everything of the tests before."""
+    await forget(broker)
+    return Settings(
+        kafka=broker,
+        clickhouse=ClickHouseSettings(url=clickhouse_url, database=f"sink_{uuid.uuid4().hex[:12]}", insert_timeout_s=5),
+        sink=SinkSettings(max_rows=2000, max_age_s=0.1, retry_first_s=0.05, retry_cap_s=0.2, session_timeout_s=6),
+    )
+
+
+@pytest.fixture
+async def db(settings: Settings) -> AsyncIterator[ClickHouse]:
+    async with ClickHouse(settings.clickhouse) as client:
+        await migrate(client, settings)
+        yield client
+        await client.command(f"DROP DATABASE {client.database}")
+
+
+async def forget(broker: KafkaSettings) -> None:
+    """Commit the ends of all topics for the sink's group."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+        consumer.assign(places)
+        await consumer.commit(await consumer.end_offsets(places))
+    finally:
+        await consumer.stop()
+
+
+async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
+    """Per partition how many records the group has still to commit."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        left = {tp: ends[tp] - (await consumer.committed(tp) or 0) for tp in places}
+    finally:
+        await consumer.stop()
+    return {tp: count for tp, count in left.items() if count}
+
+
+@asynccontextmanager
+async def producing(broker: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=5)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def send(broker: KafkaSettings, topic: str, values: Iterable[tuple[str, bytes | None]]) -> None:
+    async with producing(broker) as producer:
+        waiting = [await producer.send(topic, value, key=key.encode()) for key, value in values]
+        await asyncio.gather(*waiting)
+
+
+async def send_facts(broker: KafkaSettings, facts: Sequence[Fact]) -> None:
+    await send(broker, "calls.normalized", [(fact.vendor_call_id, FACT.encode(fact)) for fact in facts])
+
+
+async def send_calls(broker: KafkaSettings, calls: Sequence[Timeline]) -> None:
+    await send(broker, "calls.timelines", [(call.timeline_id, TIMELINE.encode(call)) for call in calls])
+
+
+def fact(number: int, kind: FactType = FactType.RECORD, **fields: Any) -> Fact:
+    default: dict[str, Any] = {
+        "fact_id": str(uuid.UUID(int=number)), "fact_type": kind, "vendor": "ytx", "kind": Kind.CALLBACK_CDR,
+        "account_id": "acc", "vendor_call_id": f"call-{number}", "received_at": START, "version": 1,
+    }  # fmt: skip
+    return Fact(**{**default, **fields})
+
+
+def call(number: int, **fields: Any) -> Timeline:
+    name = f"ytx|acc|{number}"
+    return Timeline(
+        timeline_id=name, call_key=name, vendor="ytx", account_id="acc", vendor_call_id=str(number), **fields
+    )
+
+
+@asynccontextmanager
+async def sinking(settings: Settings) -> AsyncIterator[Registry]:
+    """The sink in this process; stopped at the end, and whatever it raised is raised."""
+    stop, metrics = asyncio.Event(), Registry()
+    task = asyncio.create_task(run(settings, stop, metrics))
+    try:
+        yield metrics
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 60)
+
+
+@asynccontextmanager
+async def process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The sink as a process, killed at the end if it still runs."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(WORKER), msgspec.json.encode(settings).decode(), env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+    try:
+        async with asyncio.timeout(90):
+            while not await true():  # noqa: ASYNC110 - a server's state has no event to wait for
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"waited 90 s for: {what}")
+
+
+async def count(db: ClickHouse, view: str) -> int:
+    rows = await db.query(f"SELECT count() FROM {db.database}.{view}")
+    return int(rows[0][0])
+
+
+async def until_count(db: ClickHouse, view: str, expected: int) -> None:
+    async def there() -> bool:
+        return await count(db, view) == expected
+
+    await until(there, f"{expected} rows in {view}")
+
+
+async def test_every_kind_of_record_lands_in_its_table_and_then_its_offset_is_committed(
+    settings: Settings, db: ClickHouse
+) -> None:
+    await send_facts(settings.kafka, [fact(n) for n in range(1, 21)])
+    await send_facts(settings.kafka, [fact(n, FactType.STATE) for n in range(21, 31)])
+    await send_facts(settings.kafka, [fact(31, FactType.BINDING, binding_id="b1")])
+    await send_calls(settings.kafka, [call(n, version=v, talk_ms=v) for v in (1, 2, 3) for n in range(10)])
+    letter = DeadLetter(
+        stage="normalise", code="json", detail="d", topic="calls.raw", partition=0, offset=1, original=b"\xff{", occurred_at=START
+    )  # fmt: skip
+    await send(settings.kafka, "calls.dead", [("ytx", DEAD_LETTER.encode(letter))])
+
+    async with sinking(settings) as metrics:
+        for view, expected in (
+            ("v_cdr", 20),
+            ("call_events", 10),
+            ("v_bindings", 1),
+            ("v_timelines", 10),
+            ("dead_letters", 1),
+        ):
+            await until_count(db, view, expected)
+        await until(lambda: _all_read(metrics), "the lag to be 0")
+        assert await db.query(f"SELECT DISTINCT version, talk_ms FROM {db.database}.v_timelines") == [(3, 3)]
+        assert metrics.get("callweave_sink_rows_total", "cdr") == 20
+        assert metrics.get("callweave_sink_waiting") == 0
+    assert [found.letter for found in await list_dead(db, DeadFilter())] == [letter]
+    assert await uncommitted(settings.kafka) == {}
+
+
+async def _all_read(metrics: Registry) -> bool:
+    return 'callweave_lag_records{stage="sink"} 0' in metrics.text()
+
+
+async def test_what_cannot_be_read_becomes_a_dead_letter_once_and_a_tombstone_nothing(
+    settings: Settings, db: ClickHouse
+) -> None:
+    await send(settings.kafka, "calls.normalized", [("ytx|acc|1", b"junk"), ("k", None)])
+    await send(settings.kafka, "calls.timelines", [("gone", None), ("ytx|acc|2", b"\x00\x00\x00\x00\x01junk")])
+    await send(settings.kafka, "calls.dead", [("ytx", b"no letter")])
+    await send_facts(settings.kafka, [fact(1)])
+    async with sinking(settings):
+        await until_count(db, "dead_letters", 4)
+        await until_count(db, "v_cdr", 1)
+    letters = [found.letter for found in await list_dead(db, DeadFilter())]
+    assert {(one.topic, one.original, one.stage, one.code) for one in letters} == {
+        ("calls.normalized", b"junk", "sink", "schema"),
+        ("calls.normalized", b"", "sink", "schema"),
+        ("calls.timelines", b"\x00\x00\x00\x00\x01junk", "sink", "schema"),
+        ("calls.dead", b"no letter", "sink", "schema"),
+    }
+    async with sinking(settings):  # once more: the letters published above are read too
+        await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
+    assert await count(db, "dead_letters") == 4
+
+
+async def _nothing_left(broker: KafkaSettings) -> bool:
+    return await uncommitted(broker) == {}
+
+
+async def test_bad_rows_among_many_become_dead_letters_and_all_others_land(settings: Settings, db: ClickHouse) -> None:
+    """One that the client cannot write, one that the server refuses."""
+    await db.command(f"ALTER TABLE {db.database}.cdr_versions MODIFY COLUMN custom_ref FixedString(5)")
+    facts = [fact(n) for n in range(1, 5001)]
+    facts[1234] = fact(1235, q850=70_000)
+    facts[4321] = fact(4322, custom_ref="refuse me")
+    await send_facts(settings.kafka, facts)
+    async with sinking(settings):
+        await until_count(db, "v_cdr", 4998)
+        await until_count(db, "dead_letters", 2)
+    found = {one.letter.original: one.letter for one in await list_dead(db, DeadFilter())}
+    assert set(found) == {FACT.encode(facts[1234]), FACT.encode(facts[4321])}
+    assert {(one.stage, one.code, one.topic) for one in found.values()} == {("sink", "row", "calls.normalized")}
+    assert found[FACT.encode(facts[1234])].detail == "column q850: DataError"
+    refused = found[FACT.encode(facts[4321])].detail
+    assert refused == 'ClickHouse code 131 TOO_LARGE_STRING_SIZE, column "custom_ref"'
+    assert await uncommitted(settings.kafka) == {}
+
+
+async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db: ClickHouse) -> None:
+    facts = [fact(n, (FactType.RECORD, FactType.STATE)[n % 2]) for n in range(12_000)]
+    calls = [call(n % 3000, version=1 + n // 3000, talk_ms=n) for n in range(9000)]
+    await asyncio.gather(send_facts(settings.kafka, facts), send_calls(settings.kafka, calls))
+    for threshold in (1, 2000, 4000):
+        async with process(settings) as child:
+
+            async def underway(least: int = threshold) -> bool:
+                return sum([await count(db, view) for view in ("cdr", "call_events", "timelines")]) >= least
+
+            await until(underway, f"{threshold} rows")
+            os.kill(child.pid, signal.SIGKILL)
+            assert await child.wait() == -signal.SIGKILL
+            assert await uncommitted(settings.kafka) != {}
+    async with process(settings) as child:
+        await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
+        child.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(child.wait(), 60) == 0
+
+    for view, kind in (("v_cdr", FactType.RECORD), ("call_events", FactType.STATE)):
+        shown = [row[0] for row in await db.query(f"SELECT vendor_call_id FROM {db.database}.{view}")]
+        assert sorted(shown) == sorted(f.vendor_call_id for f in facts if f.fact_type is kind)
+    newest = await db.query(f"SELECT vendor_call_id, version, talk_ms FROM {db.database}.v_timelines")
+    assert sorted(newest) == sorted((str(n), 3, n + 6000) for n in range(3000))
+
+
+async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_nothing(settings: Settings) -> None:
+    with tempfile.TemporaryDirectory(prefix="callweave-sink-") as folder:
+        server = ClickHouseServer(Path(folder))
+        await server.start()
+        here = msgspec.structs.replace(
+            settings, clickhouse=msgspec.structs.replace(settings.clickhouse, url=server.url)
+        )
+        again = ClickHouseServer(Path(folder), port=server.port)
+        try:
+            async with ClickHouse(here.clickhouse) as db:
+                await migrate(db, here)
+                async with sinking(here) as metrics:
+                    await send_facts(here.kafka, [fact(n) for n in range(100)])
+                    await until_count(db, "v_cdr", 100)
+                    await server.stop()
+                    await send_facts(here.kafka, [fact(n) for n in range(100, 300)])
+                    await until(lambda: _waits(metrics, 5), "five attempts")
+                    assert metrics.get("callweave_sink_waiting") == 1
+                    assert sum((await uncommitted(here.kafka)).values()) == 200
+
+                    await again.start()
+                    await until_count(db, "v_cdr", 300)
+                    assert metrics.get("callweave_sink_waiting") == 0
+                assert await uncommitted(here.kafka) == {}
+        finally:
+            await server.stop()
+            await again.stop()
+
+
+async def _waits(metrics: Registry, attempts: int) -> bool:
+    return metrics.get("callweave_sink_inserts_total", "cdr", "retry") >= attempts
+
+
+async def test_a_stop_while_clickhouse_is_away_is_bounded_and_commits_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.worker.DRAIN_S", 0.5)
+    away = msgspec.structs.replace(
+        settings, clickhouse=msgspec.structs.replace(settings.clickhouse, url="http://127.0.0.1:9")
+    )
+    await send_facts(settings.kafka, [fact(1)])
+    async with sinking(away) as metrics:
+        await until(lambda: _waits(metrics, 2), "two attempts")
+    assert sum((await uncommitted(settings.kafka)).values()) == 1
+
+
+async def test_without_its_tables_the_sink_waits_for_the_migration(settings: Settings) -> None:
+    async with ClickHouse(settings.clickhouse) as db, sinking(settings) as metrics:
+        await send_facts(settings.kafka, [fact(n) for n in range(10)])
+        await until(lambda: _waits(metrics, 2), "two attempts")
+        await migrate(db, settings)
+        await until_count(db, "v_cdr", 10)
+        await db.command(f"DROP DATABASE {db.database}")
+
+
+async def test_workers_that_come_and_go_lose_nothing(settings: Settings, db: ClickHouse) -> None:
+    """A second one joins in the middle, the first one leaves, a third one comes: the partitions change hands each time."""
+    facts = [fact(n) for n in range(9000)]
+    await send_facts(settings.kafka, facts[:3000])
+    async with process(settings) as second:
+        async with process(settings) as first:
+            await until(lambda: _at_least(db, 500), "500 rows")
+            await send_facts(settings.kafka, facts[3000:6000])
+            first.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(first.wait(), 60) == 0
+        async with process(settings) as third:
+            await send_facts(settings.kafka, facts[6000:])
+            await until_count(db, "v_cdr", 9000)
+            third.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(third.wait(), 60) == 0
+        await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
+        second.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(second.wait(), 60) == 0
+    shown = [row[0] for row in await db.query(f"SELECT vendor_call_id FROM {db.database}.cdr")]
+    assert sorted(shown) == sorted(one.vendor_call_id for one in facts)
+
+
+async def _at_least(db: ClickHouse, least: int) -> bool:
+    return await count(db, "cdr") >= least
+
+
+async def test_without_kafka_the_process_ends_with_an_error(settings: Settings) -> None:
+    lost = msgspec.structs.replace(settings, kafka=KafkaSettings(bootstrap="127.0.0.1:9"))
+    with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:9 does not answer"):
+        await run(lost, asyncio.Event(), Registry())
+
+
+async def test_a_body_is_sent_again_once_with_its_bytes_headers_and_place(settings: Settings, db: ClickHouse) -> None:
+    place = TopicPartition("calls.raw", 2)
+    headers = {"vendor": "ytx", "request_id": "r1", "received_at": "1772352000000"}
+    letters = [
+        DeadLetter(
+            stage="normalise", code="field", detail="d", topic=place.topic, partition=place.partition, offset=41,
+            element=element, original=b"[\xff]" if element == 0 else b"", headers=headers,
+            occurred_at=START + timedelta(seconds=element),
+        )
+        for element in range(3)
+    ]  # fmt: skip
+    await send(settings.kafka, "calls.dead", [("ytx", DEAD_LETTER.encode(one)) for one in letters])
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka.bootstrap)
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        await consumer.seek_to_end(place)
+        await consumer.position(place)
+        async with sinking(settings):
+            await until_count(db, "dead_letters", 3)
+        chosen = [found.letter for found in await list_dead(db, DeadFilter(code="field"))]
+        async with producing(settings.kafka) as producer:
+            assert await replay(chosen, producer) == 1
+        await mark_resolved(db, chosen)
+
+        record = await asyncio.wait_for(consumer.getone(), 30)
+        assert record.value == b"[\xff]"
+        assert dict(record.headers) == {
+            **{name: value.encode() for name, value in headers.items()},
+            "replay_of": b"calls.raw/2/41",
+        }
+        assert await consumer.getmany(place, timeout_ms=300) == {}
+    finally:
+        await consumer.stop()
+    assert await list_dead(db, DeadFilter()) == []
+    assert len(await list_dead(db, DeadFilter(resolved_too=True))) == 3
