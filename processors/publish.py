@@ -6,6 +6,7 @@ same two cores, 500 messages of 300 B over 24 partitions: `send_batch` without l
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import count
 from types import TracebackType
@@ -65,6 +66,7 @@ class Outbox:
         self._deadline_s = deadline_s
         self._max_message_bytes = max_message_bytes
         self._turns = count()
+        self._queues: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             client_id="callweave-process",
@@ -118,8 +120,11 @@ class Outbox:
             raise Unavailable(f"Kafka refused {len(failures)} of {len(sent)} batches: {failures[0]!r}")
 
     async def _send(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
-        return future
+        # One at a time and in turn: aiokafka counts the time of everyone who waits for the same partition several times
+        # over, and lets them race for the place, so that a busy partition times out at once.
+        async with self._queues[topic, partition]:
+            future: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
+            return future
 
     async def _batches(self, messages: Sequence[Message]) -> list[tuple[str, int, Any]]:
         """Fill one batch per partition, and another where one is full."""

@@ -137,3 +137,18 @@ async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
         )
 
         assert await ends(kafka, topic) == 2000
+
+
+async def test_a_crowd_at_one_partition_does_not_time_out(kafka: str, topic: str) -> None:
+    """Sixty calls want the same partition at once, again and again: each gets its turn, within a short deadline."""
+    async with Outbox(kafka, deadline_s=10) as outbox:
+
+        async def publish_some(caller: int) -> None:
+            for turn in range(20):
+                await outbox.publish(
+                    [Message(topic=topic, key=b"%d-%d" % (caller, turn), value=b"v" * 5000, partition=0)]
+                )
+
+        await asyncio.gather(*(publish_some(caller) for caller in range(60)))
+
+        assert await ends(kafka, topic) == 1200
