@@ -223,8 +223,9 @@ async def test_a_late_failure_of_a_held_answer_has_its_own_status(http: aiohttp.
     assert response.headers["X-ClickHouse-Exception-Code"] == "395"
 
 
-async def test_several_statements_are_refused(http: aiohttp.ClientSession) -> None:
-    async with http.post("/", data="SELECT 1; SELECT 2") as response:
+@pytest.mark.parametrize("sql", ["SELECT 1; SELECT 2", "SET max_threads = 1; SHOW TABLES"])
+async def test_several_statements_are_refused(http: aiohttp.ClientSession, sql: str) -> None:
+    async with http.post("/", data=sql) as response:
         text = await response.text()
 
     assert response.headers["X-ClickHouse-Exception-Code"] == "62"
