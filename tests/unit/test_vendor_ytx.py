@@ -405,6 +405,16 @@ def test_a_text_that_claims_an_answer_without_a_time(
             id="W28 B before A",
         ),
         pytest.param(
+            {"calledetime": "2016-02-02 11:20:30.000", "tapesurl": "NoTapes"},
+            {"talk_ms": 50_000, "end_at": datetime(2016, 2, 2, 3, 20, 36, tzinfo=UTC), "quality_flags": ()},
+            id="W30 B hangs up first: talk is B's, the end is A's",
+        ),
+        pytest.param(
+            {"calledetime": "", "tapesurl": "NoTapes"},
+            {"talk_ms": 56_000, "end_at": datetime(2016, 2, 2, 3, 20, 36, tzinfo=UTC)},
+            id="W30 B's end is missing: the call's end",
+        ),
+        pytest.param(
             {"duration": "45", "tapesurl": "NoTapes"},
             {"billable_s": 45, "talk_ms": 60_000, "quality_flags": (Flag.DURATION_MISMATCH,)},
             id="W07 the duration of neither leg",
