@@ -6,10 +6,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.facts import Direction, Disposition, Fact, FactType, Kind, Leg, NumberKind, RecordingState, Role, State
 from schemas.identity import digest, fact_id
+
+# Tests never judge by time, and the machine may be busy.
+settings.register_profile("callweave", deadline=None)
+settings.load_profile("callweave")
 
 T0: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 CALLER: Final = "+8613810603954"
@@ -230,7 +235,7 @@ def in_a_row(facts: Sequence[Fact], *, first_offset: int = 0, partition: int = 0
 
 
 # Everything a call of this vendor may ever say, corrections and contradictions too.
-_CORRECTIONS: Final = (
+RECORDS: Final = (
     callback(),
     callback(hangup_reason="normal"),
     callback(vendor_duration_s=61),
@@ -246,7 +251,7 @@ _CORRECTIONS: Final = (
     participant(STRANGER, 5, 36),
     participant(CALLED, 6, 40),
 )
-_STATES: Final = (
+STATES: Final = (
     *BOTH_LEGS,
     pushed_state(CALLER, State.SETUP, 5),
     pushed_state(CALLED, State.ANSWER, 25),
@@ -258,7 +263,7 @@ _STATES: Final = (
     pushed_state(STRANGER, State.RELEASE, None),
 )
 
-call_items = st.lists(st.sampled_from((*_CORRECTIONS, *_STATES)), min_size=1, max_size=9)
+call_items = st.lists(st.sampled_from((*RECORDS, *STATES)), min_size=1, max_size=9)
 """What one call says, repetitions included."""
 
 

@@ -1,0 +1,207 @@
+"""The laws of the join: order, repetition and replay change nothing; versions rise with content and never lie."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain, combinations, permutations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.call_state import merge_states
+from processors.join import CallState, step, timeout
+from processors.merge import normalized
+from processors.state_codec import decode_state, encode_state
+from processors.timelines import timelines_of
+from schemas.errors import Undecodable
+from schemas.facts import Fact, State
+from schemas.settings import JoinSettings
+from schemas.timeline import Timeline
+from tests.strategies import CALLED, CALLER, callback, fact_logs, in_a_row, placed, pushed_state, raw_arrivals
+
+SETTINGS = JoinSettings()
+FIVE = in_a_row(
+    [
+        pushed_state(CALLER, State.SETUP, 0),
+        pushed_state(CALLER, State.ANSWER, 10),
+        pushed_state(CALLED, State.ANSWER, 20),
+        callback(),
+        callback(vendor_duration_s=61, hangup_reason="normal"),
+    ]
+)
+
+
+def joined(facts: Iterable[Fact], state: CallState | None = None) -> CallState:
+    """The state after all of them, arriving at one moment."""
+    for fact in facts:
+        state = step(state, fact, 0, SETTINGS).state
+    assert state is not None
+    return state
+
+
+def arrival(fact: Fact) -> tuple[str, int, int, int]:
+    return fact.raw_topic, fact.raw_partition, fact.raw_offset, fact.raw_element
+
+
+def again(fact: Fact) -> Fact:
+    """The same content, sent by the vendor once more."""
+    return placed(fact, fact.raw_offset + 100)
+
+
+def test_five_facts_in_every_order_and_repetition_show_one_timeline() -> None:
+    """All orders of all non-empty subsets, each fact once, twice at its place, or twice at two places: 2^5 patterns each."""
+    compared = 0
+    for size in range(1, len(FIVE) + 1):
+        for chosen in combinations(FIVE, size):
+            expected = timelines_of(joined(chosen))
+            repeated: list[tuple[Fact, ...]] = [
+                tuple(fact for index, fact in enumerate(chosen) if pattern >> index & 1) for pattern in range(1 << size)
+            ]
+            for order in permutations(chosen):
+                state = joined(order)
+                for extra in repeated:
+                    shown = (
+                        timelines_of(joined(extra, state)),
+                        timelines_of(joined(map(again, extra), state)),
+                        timelines_of(joined(chain.from_iterable((fact, fact) for fact in map(again, extra)), state)),
+                    )
+                    assert shown == (expected,) * 3, (order, extra)
+                    compared += 1
+    assert compared == sum((1 << size) * count for size, count in ((1, 5), (2, 20), (3, 60), (4, 120), (5, 120)))
+
+
+@given(arrivals=raw_arrivals(), data=st.data())
+def test_any_order_shows_the_same(arrivals: list[Fact], data: st.DataObject) -> None:
+    """Also with two legs, contradictions, corrections, several calls under one key, and copies."""
+    shuffled = data.draw(st.permutations(arrivals))
+    ours, theirs = joined(arrivals), joined(shuffled)
+
+    assert without_copies(timelines_of(ours)) == without_copies(timelines_of(theirs))
+    assert ours.counts() == theirs.counts()
+    assert {name: normalized(item) for name, item in ours.items.items()} == {
+        name: normalized(item) for name, item in theirs.items.items()
+    }
+
+
+def without_copies(timelines: Sequence[Timeline]) -> list[bytes]:
+    return [msgspec.json.encode(timeline) for timeline in timelines]
+
+
+@given(log=fact_logs())
+def test_a_repeated_log_shows_what_the_log_shows(log: list[Fact]) -> None:
+    """Wherever a restart repeats a stretch, even the whole."""
+    once: dict[tuple[str, int, int, int], Fact] = {arrival(fact): fact for fact in reversed(log)}
+    state = joined(log)
+
+    assert state == joined(sorted(once.values(), key=log.index))
+    assert joined(log, state) == state
+
+
+@given(log=fact_logs(), data=st.data())
+def test_versions_rise_with_content_and_equal_versions_are_equal(log: list[Fact], data: st.DataObject) -> None:
+    """Over facts, repetitions, timeouts and late facts: nothing that went out is contradicted at its own version."""
+    said: dict[tuple[str, int], bytes] = {}
+    highest: dict[str, int] = {}
+    newest: dict[str, int] = {}
+    now = 0
+    state: CallState | None = None
+    for fact in log:
+        now += data.draw(st.sampled_from((0, 1000, 600_000, 2_000_000, 100_000_000)))
+        while state is not None and state.deadline_ms <= now and data.draw(st.booleans()):
+            done = timeout(state, now, SETTINGS)
+            if done.state is None:
+                break
+            state = done.state
+            _note(done.timelines, highest, said)
+        if state is not None and now >= state.touched_ms + SETTINGS.horizon_s * 1000:
+            return  # forgotten: versions begin anew, and the table keeps the higher one
+        done = step(state, fact, now, SETTINGS)
+        state = done.state
+        _note(done.timelines, highest, said)
+        if done.normalized is not None:
+            encoded = msgspec.json.encode(done.normalized)
+            name = done.normalized.fact_id
+            assert said.setdefault((name, done.normalized.version), encoded) == encoded
+            assert done.normalized.version >= newest.get(name, 0)
+            newest[name] = done.normalized.version
+
+
+def _note(timelines: Sequence[Timeline], highest: dict[str, int], said: dict[tuple[str, int], bytes]) -> None:
+    for timeline in timelines:
+        name, encoded = timeline.timeline_id, msgspec.json.encode(timeline)
+        assert said.setdefault((name, timeline.version), encoded) == encoded
+        assert timeline.version >= highest.get(name, 0)
+        highest[name] = timeline.version
+
+
+states = raw_arrivals().map(joined)
+
+
+@st.composite
+def owners(draw: st.DrawFn) -> tuple[CallState, CallState, CallState]:
+    """Three owners of one call: each has seen its own part of the arrivals."""
+    arrivals = draw(raw_arrivals().filter(lambda found: len(found) > 2))
+    parts = [draw(st.lists(st.sampled_from(arrivals), min_size=1, unique_by=arrival)) for _ in range(3)]
+    first, second, third = (joined(sorted(part, key=arrivals.index)) for part in parts)
+    return first, second, third
+
+
+@given(found=owners())
+def test_merge_is_commutative_associative_and_idempotent(found: tuple[CallState, CallState, CallState]) -> None:
+    one, two, three = found
+
+    assert merge_states(one, two) == merge_states(two, one)
+    assert merge_states(merge_states(one, two), three) == merge_states(one, merge_states(two, three))
+    assert merge_states(one, one) == one
+    assert merge_states(merge_states(one, two), two) == merge_states(one, two)
+
+
+@given(arrivals=raw_arrivals(), data=st.data())
+def test_two_owners_know_together_what_one_would_know(arrivals: list[Fact], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(arrivals)))
+    overlap = data.draw(st.integers(0, cut - 1))
+    together = merge_states(joined(arrivals[:cut]), joined(arrivals[overlap:]))
+
+    assert timelines_of(together) == timelines_of(joined(arrivals))
+    assert together.counts() == joined(arrivals).counts()
+
+
+@given(arrivals=raw_arrivals(), now=st.integers(0, 10**12))
+def test_a_state_survives_its_bytes(arrivals: list[Fact], now: int) -> None:
+    state: CallState | None = None
+    for index, fact in enumerate(arrivals):
+        state = step(state, fact, now + index * 50_000_000, SETTINGS).state
+    assert state is not None
+    read = decode_state(encode_state(state))
+
+    assert read == state
+    assert encode_state(read) == encode_state(state)
+    assert timelines_of(read) == timelines_of(state)
+
+
+def test_folded_states_survive_their_bytes() -> None:
+    """Marks, numbers of copies, and the flag of the overflow."""
+    small = JoinSettings(max_contents=2)
+    state: CallState | None = None
+    for fact in in_a_row([callback(vendor_duration_s=number // 20) for number in range(100)]):
+        state = step(state, fact, 5, small).state
+    assert state is not None
+    assert (state.marks != (), state.overflow) == (True, True)
+    assert decode_state(encode_state(state)) == state
+
+
+@given(data=st.binary(max_size=60))
+def test_bytes_that_are_no_state_are_undecodable_and_nothing_else(data: bytes) -> None:
+    for damaged in (data, b"\x01" + data):
+        with pytest.raises(Undecodable) as caught:
+            decode_state(damaged)
+        assert caught.value.code == "schema"
+
+
+@given(arrivals=raw_arrivals(), data=st.data())
+def test_damaged_states_are_undecodable_or_states(arrivals: list[Fact], data: st.DataObject) -> None:
+    whole = bytearray(encode_state(joined(arrivals)))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    with suppress(Undecodable):
+        assert isinstance(decode_state(bytes(whole)), CallState)
