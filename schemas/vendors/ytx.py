@@ -240,9 +240,10 @@ def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str
     for pair in ((a_answer, a_end), (b_answer, b_end), (a_answer, b_answer)):
         check_order(fields, *pair)
     end = max((at for at in (a_end, b_end) if at), default=None)
-    a_ms, talk_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
+    a_ms, b_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
+    talk_ms = fields.span_ms(b_answer, end)
     duration_s = fields.integer("duration")
-    spans = [span for span in (a_ms, talk_ms) if span is not None]
+    spans = [span for span in (a_ms, b_ms) if span is not None]
     check_duration(fields, duration_s, *(spans or (0,)))
     text = fields.text("stateDesc")
     call, leg_a, leg_b = _endings(fields, text, a_answer, b_answer, end)

@@ -406,13 +406,18 @@ def test_a_text_that_claims_an_answer_without_a_time(
         ),
         pytest.param(
             {"calledetime": "2016-02-02 11:20:30.000", "tapesurl": "NoTapes"},
-            {"talk_ms": 50_000, "end_at": datetime(2016, 2, 2, 3, 20, 36, tzinfo=UTC), "quality_flags": ()},
-            id="W30 B hangs up first: talk is B's, the end is A's",
+            {"talk_ms": 56_000, "end_at": datetime(2016, 2, 2, 3, 20, 36, tzinfo=UTC), "quality_flags": ()},
+            id="W30 B hangs up first: talk is from the answer to the call's end",
         ),
         pytest.param(
             {"calledetime": "", "tapesurl": "NoTapes"},
             {"talk_ms": 56_000, "end_at": datetime(2016, 2, 2, 3, 20, 36, tzinfo=UTC)},
             id="W30 B's end is missing: the call's end",
+        ),
+        pytest.param(
+            {"calledetime": "2016-02-02 11:20:30.000", "duration": "50", "tapesurl": "NoTapes"},
+            {"billable_s": 50, "quality_flags": ()},
+            id="W06 the duration of leg B is one of the two that count",
         ),
         pytest.param(
             {"duration": "45", "tapesurl": "NoTapes"},
