@@ -119,9 +119,11 @@ class Traffic:
     def _versions(self, call: TrueCall) -> tuple[TrueCall, TrueCall | None]:
         """What the record says at first, and what a later copy of it says."""
         replace, chance = msgspec.structs.replace, self._rng.random()
+        if not call.has_record:
+            return call, None
         if call.recording_url and call.kind is not Kind.CONFERENCE_LEG and chance < self._mix.update:
             return replace(call, recording_url=""), call
-        counted = call.vendor in ("nxcloud", "ytx") and call.has_record and call.disposition is Disposition.ANSWERED
+        counted = call.vendor in ("nxcloud", "ytx") and call.disposition is Disposition.ANSWERED
         if counted and chance > 1 - self._mix.conflict:
             return call, replace(call, duration_s=call.duration_s + _CONFLICT_S)
         return call, None

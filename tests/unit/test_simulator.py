@@ -16,7 +16,8 @@ from deploy.simulator import people, render_ytx
 from deploy.simulator.sends import Offer, Send
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.truth import Scenario
-from deploy.simulator.world import VENDORS, WEIGHTS
+from deploy.simulator.world import VENDORS, WEIGHTS, World
+from schemas.facts import Role
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 BEIJING = timedelta(hours=8)
@@ -78,6 +79,55 @@ def test_everything_that_can_go_wrong_appears() -> None:
     assert {dict(send.headers).get("Content-Encoding") for send in made} == {None, "gzip", "deflate"}
     codes = {told.dead for send in made for told in send.told} - {""}
     assert codes == {"empty", "json", "shape", "wrong_kind", "no_id", "field"}
+
+
+BROKEN = {
+    "empty": "empty",
+    "html": "json",
+    "truncated": "json",
+    "scalar": "shape",
+    "stranger": "wrong_kind",
+    "no id": "no_id",
+    "empty state": "field",
+}
+
+
+def test_each_broken_body_has_its_own_code() -> None:
+    """By the table of the dead letters' codes, with the body that the name says."""
+    made = [send for send in sends(mix=ROUGH, calls=3000) if send.label.startswith("broken")]
+    assert {(send.label.removeprefix("broken: "), send.told[0].dead) for send in made} == set(BROKEN.items())
+    for send in made:
+        if BROKEN[send.label.removeprefix("broken: ")] in ("json", "empty"):
+            with pytest.raises(json.JSONDecodeError):
+                json.loads(send.body)
+        else:
+            json.loads(send.body)
+
+
+def test_a_finished_stream_has_told_every_record() -> None:
+    """Batches that were not full at the end are sent too."""
+    traffic = Traffic(seed=5, vendors={"ytx": 1.0}, mix=ROUGH, clock=lambda: NOW)
+    made = [item for item in traffic.stream(203) if isinstance(item, Send)]
+    recorded = {told.call for send in made for told in send.told if told.fact_type == "record"}
+    assert len(recorded) == 203 - traffic.scenarios.get(Scenario.STATES_ONLY, 0)
+
+
+def test_a_legs_milestones_are_in_order_and_b_is_rung_when_a_has_answered() -> None:
+    """What really happened is possible."""
+    world = World(seed=2, vendors={"ytx": 1.0, "tencent": 1.0, "nxcloud": 1.0}, clock=lambda: NOW)
+    for _ in range(500):
+        made = world.happen()
+        assert isinstance(made, tuple)
+        for call in made:
+            for leg in call.legs:
+                course = [at for at in (leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at) if at]
+                assert course == sorted(course)
+            if len(call.legs) == 2 and call.leg(Role.B).setup_at:
+                a, b = call.leg(Role.A), call.leg(Role.B)
+                assert a.answer_at
+                assert b.setup_at
+                assert a.end_at
+                assert a.answer_at <= b.setup_at <= a.end_at
 
 
 def test_disorder_puts_records_before_states_and_states_before_each_other() -> None:
@@ -239,6 +289,7 @@ def test_privacy_rows_read_as_their_document_says() -> None:
                 told.columns["end_at"],
             )
             assert fields["bindTime"] < fields["callinTime"]
+        assert told.columns["privacy_number"] == fields["privateNum"]
         kinds[str(told.columns.get("binding_state", "call"))] += 1
     assert set(kinds) == {"call", "bound", "unbound"}
 

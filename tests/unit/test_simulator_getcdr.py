@@ -128,6 +128,20 @@ async def test_pages_follow_the_cursor_until_everything_was_served(vendor: Vendo
     assert pages > 3
 
 
+async def test_a_page_takes_whole_seconds(vendor: Vendor) -> None:
+    """More calls than a page holds began in one second: a cursor of seconds must still get past them."""
+    one, after = offers(2)
+    for index in range(25):
+        twin = msgspec.structs.replace(one.call, call_id=f"{one.call.call_id}-{index}")
+        vendor.api.add(Offer(vendor="tencent", call=twin))
+    later = shifted(after, one.call.started_at - after.call.started_at + timedelta(seconds=1))
+    vendor.api.add(Offer(vendor="tencent", call=later))
+    vendor.clock.now += timedelta(hours=1)
+    first = await vendor.ask()
+    assert len(first["cdr"]) == 25
+    assert first["offset"] == str(int(later.started_at.timestamp()))
+
+
 async def test_a_window_holds_the_calls_that_started_in_it(vendor: Vendor) -> None:
     """Both ends included; what started before or after is not there."""
     carried = sorted(offers(30), key=lambda offer: offer.call.started_at)
