@@ -153,3 +153,14 @@ async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]
     finally:
         await consumer.stop()
     return facts, calls
+
+
+def told(found: list[Difference], examples: int = 2) -> list[str]:
+    """The differences by kind, each with how many there are and some of them."""
+    kinds: dict[tuple[str, str, str], list[Difference]] = {}
+    for difference in found:
+        kinds.setdefault((difference.view, difference.key[0], difference.column), []).append(difference)
+    return [
+        f"{len(alike)} x {view} {vendor} {column}: " + " | ".join(str(one) for one in alike[:examples])
+        for (view, vendor, column), alike in sorted(kinds.items())
+    ]
