@@ -94,7 +94,7 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         height=kept[2] + beyond[2],
         timed_out=max(left.timed_out, right.timed_out),
         touched_ms=max(left.touched_ms, right.touched_ms),
-        deadline_ms=max(left.deadline_ms, right.deadline_ms),
+        deadline_ms=min(left.deadline_ms, right.deadline_ms),  # a timeout that is early sets itself right
         marks=raise_marks(marks, *gone),
         overflow=left.overflow or right.overflow,
     )

@@ -257,27 +257,29 @@ def _differences(world: World) -> Iterator[str]:
     unwritten: dict[str, CallState] = {}
     for stamp_ms, fact in world.facts:
         _join(RIGHT, truth, stamp_ms, fact, ignored, unwritten)
-    believed_states = world.restored()
+    believed = world.restored()
     for key in _KEYS:
         elements = [fact for log in world.raw for record in log for fact in record if fact.call_key == key]
-        if not elements:
-            continue
         distinct = len({(fact.fact_id, fact.content_digest) for fact in elements})
-        if key not in truth or truth[key].counts() != (distinct, len(elements) - distinct):
+        counts = (distinct, len(elements) - distinct)
+        if (truth[key].counts() if key in truth else (0, 0)) != counts:
             yield f"{key}: the facts topic lacks elements of the raw topic"
-            continue
-        state = believed_states.get(key)
-        if state is None or state.counts() != truth[key].counts():
+        if (believed[key].counts() if key in believed else (0, 0)) != counts:
             yield f"{key}: the state's counts are not the raw topic's"
-        for timeline in timelines_of(truth[key]):
-            if not _same(world.timelines.get(timeline.timeline_id), timeline):
-                yield f"{timeline.timeline_id}: the timeline is wrong"
-        for item in truth[key].items.values():
-            expected = normalized(item)
-            if not _same(world.normalized.get(expected.fact_id), expected):
-                yield f"{expected.fact_id}: the record is wrong"
+        if key in truth:
+            yield from _misbelieved(world, truth[key])
     if world.contradictions:
         yield "two contents at one version"
+
+
+def _misbelieved(world: World, truth: CallState) -> Iterator[str]:
+    for timeline in timelines_of(truth):
+        if not _same(world.timelines.get(timeline.timeline_id), timeline):
+            yield f"{timeline.timeline_id}: the timeline is wrong"
+    for item in truth.items.values():
+        expected = normalized(item)
+        if not _same(world.normalized.get(expected.fact_id), expected):
+            yield f"{expected.fact_id}: the record is wrong"
 
 
 def _same(believed: Timeline | Fact | None, expected: Timeline | Fact) -> bool:
