@@ -1,0 +1,145 @@
+"""The ingress with an awaited Kafka acknowledgement beside aiohttp that only reads and answers: `python tests/bench/bench_ingress.py [seconds]`.
+
+Each server is a process of its own; the caller (raw keep-alive connections) and the broker share the machine with it. Rates
+are of one run on whatever else the machine does: compare the lines with each other, not with other machines.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import uvloop
+from aiohttp import web
+
+from deploy.kafka import KafkaServer
+from deploy.ports import free_port
+from deploy.topics import create_topics
+from schemas.settings import KafkaSettings
+
+SECONDS = 5.0
+WARM_S = 1.0
+BODY = (
+    b'{"sessionid":"%d","caller":"447700900123","callee":"447700900456","start_time":"1714979289","dur":"63",'
+    b'"filler":"' + b"x" * 280 + b'"}'
+)
+
+
+class Caller(asyncio.Protocol):
+    """One connection that posts the next body as soon as the last is answered."""
+
+    def __init__(self, path: str, number: int) -> None:
+        body = BODY % number
+        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._request = head.encode() + body
+        self._transport: asyncio.Transport | None = None
+        self._begun = 0.0
+        self.took_s: list[float] = []
+        self.refused = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type
+        self._post()
+
+    def data_received(self, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 200"):  # the answers have no body and fit into one segment
+            self.took_s.append(time.perf_counter() - self._begun)
+        else:
+            self.refused += 1
+        self._post()
+
+    def _post(self) -> None:
+        assert self._transport is not None
+        self._begun = time.perf_counter()
+        self._transport.write(self._request)
+
+
+async def measured(what: str, port: int, path: str, connections: int, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    pairs = [
+        await loop.create_connection(lambda number=number: Caller(path, number), "127.0.0.1", port)
+        for number in range(connections)
+    ]
+    await asyncio.sleep(WARM_S)
+    for _, caller in pairs:
+        caller.took_s.clear()
+    begun = time.perf_counter()
+    await asyncio.sleep(seconds)
+    took_s = sorted(value for _, caller in pairs for value in caller.took_s)
+    rate = len(took_s) / (time.perf_counter() - begun)
+    refused = sum(caller.refused for _, caller in pairs)
+    for transport, _ in pairs:
+        transport.abort()
+    p50, p99 = (1000 * took_s[int(len(took_s) * part)] for part in (0.50, 0.99))
+    print(f"{what:<34} {connections:>5} {rate:>10,.0f} {p50:>9.1f} {p99:>9.1f} {refused:>9}", flush=True)  # noqa: T201  # its output is its purpose
+
+
+async def bare(port: int) -> None:
+    """The limit: reads the body and answers."""
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/v1/nxcloud/cdr", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env={**os.environ, "CALLWEAVE_INGRESS__PORT": str(port), **env},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not await _answers(port):  # noqa: ASYNC110  # what is waited for is another process
+            await asyncio.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _answers(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+    status = (await reader.readline()).split()[1:2]
+    writer.close()
+    return status in ([b"200"], [b"404"])  # the bare server has no such page
+
+
+async def main(seconds: float) -> None:
+    print(f"{'bodies of 400 B':<34} {'conns':>5} {'requests/s':>10} {'p50 ms':>9} {'p99 ms':>9} {'refused':>9}")  # noqa: T201
+    with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
+        async with KafkaServer(Path(folder)) as kafka:
+            await create_topics(KafkaSettings(bootstrap=kafka.bootstrap))
+            address = {"CALLWEAVE_KAFKA__BOOTSTRAP": kafka.bootstrap}
+            for connections in (16, 64, 256):
+                port = free_port()
+                async with server(port, __file__, "--bare", str(port)):
+                    await measured("aiohttp reads and answers", port, "/v1/nxcloud/cdr", connections, seconds)
+                for workers in (1, 2):
+                    port = free_port()
+                    env = {**address, "CALLWEAVE_INGRESS__WORKERS": str(workers)}
+                    async with server(port, "-m", "deploy.cli", "ingress", **env):
+                        name = f"ingress, Kafka's ack, {workers} process{'es' * (workers > 1)}"
+                        await measured(name, port, "/v1/nxcloud/cdr", connections, seconds)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--bare"]:
+        uvloop.run(bare(int(sys.argv[2])))
+    else:
+        uvloop.run(main(float(sys.argv[1]) if sys.argv[1:] else SECONDS))
