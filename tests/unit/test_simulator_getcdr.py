@@ -276,6 +276,7 @@ async def test_a_late_recording_changes_the_record(vendor: Vendor) -> None:
     for _ in range(2):
         assert (await vendor.ask())["cdr"][0]["recordUrl"].startswith("https://")
     assert vendor.api.pending == 0
+    assert [len(entry.told) for entry in vendor.ledger.entries] == [1, 1]
     expected = expect(vendor.ledger.entries)
     assert expected.counts["tencent"].facts == 2
     assert expected.cdr[0].columns["recording_state"] == "available"
