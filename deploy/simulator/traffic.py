@@ -80,10 +80,7 @@ class Traffic:
             self._happen()
             yield from self._due(until=self._place)
             self._place += 1
-        yield from self._due(until=None)
-        if self._batch:
-            yield from self._finish_batch()
-            yield from self._due(until=None)
+        yield from self.rest()
 
     def rest(self) -> Iterator[Send | Offer]:
         """What an unfinished stream still has scheduled, without new calls."""
