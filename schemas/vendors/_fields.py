@@ -14,7 +14,7 @@ from schemas.facts import Flag
 from schemas.vendors import _numbers, _times
 from schemas.vendors._mojibake import mended
 from schemas.vendors._numbers import Number
-from schemas.vendors._scalars import amount, blank, compact, plain, truth, type_name, whole
+from schemas.vendors._scalars import CONTAINERS, amount, blank, compact, plain, truth, type_name, whole
 
 UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
@@ -54,13 +54,17 @@ class Fields:
         name = self._take(names)
         return self._as_text(self._element[name]) if name else ""
 
+    def glance(self, name: str) -> str:
+        """The field as text like `text`, but it does not count as read: it still is an extra."""
+        return self._plain(self._element.get(name))
+
     def need(self, *names: str, code: DeadCode = "field") -> str:
         """The first of these fields as text; raises Undecodable with `code` when blank, with `field` when not a scalar."""
         name = self._take(names)
         if not name:
             raise Undecodable("is missing", code=code, path=names[0])
         value = self._element[name]
-        if isinstance(value, Mapping | list | bool):
+        if isinstance(value, (bool, *CONTAINERS)):
             raise Undecodable(f"a text or number is expected, not {type_name(value)}", code="field", path=name)
         return self._as_text(value)
 
@@ -110,11 +114,15 @@ class Fields:
             return None
         read = _times.parse(self._element[name], zone, self._received_at)
         self.flags |= read.flags
-        if Flag.BAD_TIME in read.flags:
+        if read.at is None and read.flags:
             self._read.discard(name)
         if _PRECISION_RANK.get(read.precision, 0) > _PRECISION_RANK[self.time_precision]:
             self.time_precision = read.precision
         return read.at
+
+    def unreadable(self, name: str) -> bool:
+        """Whether a field that was asked for came with a value that could not be read: not known, which is not "none"."""
+        return self.has(name) and name not in self._read
 
     def number(self, name: str, region: str, country_code: str = "") -> Number:
         """A party's number; national ones belong to `country_code` when given, else to `region`."""
@@ -146,16 +154,20 @@ class Fields:
         wanted = set(also)
         kept: dict[str, str] = {}
         for name, value in self._element.items():
-            origin, repeated, _ = name.partition("#")
-            if self._documented and name not in self._documented and not (repeated and origin in self._element):
+            if self._documented and name not in self._documented and not self._repeats(name):
                 self.flag(Flag.SCHEMA_DRIFT)
             if name in self._read and name not in wanted and f"{name}#1" not in self._element:
                 continue
-            if isinstance(value, Mapping | list) and name in self._documented:
+            if isinstance(value, CONTAINERS) and name in self._documented:
                 self.flag(Flag.TYPE_DRIFT)
             if said := self._plain(value):
                 kept[name] = said
         return kept
+
+    def _repeats(self, name: str) -> bool:
+        """Whether the field is an earlier value of a repeated key: `key#1`."""
+        origin, repeated, _ = name.partition("#")
+        return bool(repeated) and origin in self._element
 
     def _take(self, names: tuple[str, ...]) -> str:
         """The first of the names whose value is not blank, marked as read; "" when there is none."""
@@ -167,7 +179,7 @@ class Fields:
         return ""
 
     def _as_text(self, value: Any) -> str:
-        if isinstance(value, Mapping | list):
+        if isinstance(value, CONTAINERS):
             self.flag(Flag.TYPE_DRIFT)
         return self._plain(value)
 
@@ -179,4 +191,4 @@ class Fields:
             if said is not value:
                 self.flag(Flag.CHARSET_REPAIRED)
             return said.strip()
-        return compact(value) if isinstance(value, Mapping | list) else plain(value)
+        return compact(value) if isinstance(value, CONTAINERS) else plain(value)

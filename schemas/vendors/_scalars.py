@@ -5,10 +5,12 @@ Must not know any vendor, field or flag. Pure: no I/O, no clock.
 
 import json
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+CONTAINERS: Final = (dict, list)
+"""What JSON makes of objects and arrays."""
+_NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
 _MONEY: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?\Z")
@@ -25,7 +27,9 @@ def blank(value: Any) -> bool:
         return True
     if not isinstance(value, str):
         return False
-    return not value or value.isspace() or value.strip().lower() == "null"
+    if value[:1].isalnum() and value[0] not in "nN":  # nearly every value there is
+        return False
+    return value.strip().lower() in ("", "null")
 
 
 def plain(value: Any) -> str:
@@ -54,7 +58,7 @@ def compact(value: Any) -> str:
 
 def whole(value: Any) -> tuple[int | None, bool]:
     """A whole number, and whether it was spelt oddly; a fraction is cut off (3.7 is 3), "10秒" is 10."""
-    if isinstance(value, bool | Mapping | list):
+    if isinstance(value, _NO_AMOUNT):
         return None, True
     if isinstance(value, int):
         return value, False
@@ -64,7 +68,7 @@ def whole(value: Any) -> tuple[int | None, bool]:
 
 def amount(value: Any) -> tuple[Decimal | None, bool]:
     """An exact amount, and whether it was spelt oddly: with a currency or with a decimal comma."""
-    if isinstance(value, bool | Mapping | list):
+    if isinstance(value, _NO_AMOUNT):
         return None, True
     text = plain(value)
     bare = _MONEY_SIGNS.sub("", text)
@@ -80,13 +84,13 @@ def truth(value: Any) -> bool | None:
     """A truth value, also as text or 0 and 1; None when it is neither."""
     if isinstance(value, bool):
         return value
-    word = "" if isinstance(value, Mapping | list) else plain(value).lower()
+    word = "" if isinstance(value, CONTAINERS) else plain(value).lower()
     return word in _TRUE if word in _TRUE or word in _FALSE else None
 
 
 def type_name(value: Any) -> str:
     """What a JSON value is, for messages."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
         return "a list"

@@ -70,10 +70,11 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     early = setup is not None and answer is not None and answer < setup
     talk_ms = None if early else fields.span_ms(answer, end)
     duration_s = fields.integer("duration")
-    spoken_ms = 0 if end and not answer else talk_ms
+    unanswered = answer is None and not fields.unreadable("answer_time")
+    spoken_ms = 0 if end and unanswered else talk_ms
     check_duration(fields, duration_s, spoken_ms)
     amounts = billed(duration_s, spoken_ms)
-    if duration_s and not answer:  # a contradiction, and flagged: what nobody answered is not billed
+    if duration_s and unanswered:  # a contradiction, and flagged: what nobody answered is not billed
         amounts |= {"billable_s": 0, "billable_source": "computed"}
 
     answered = answer is not None
@@ -102,7 +103,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         ring_ms=ring_ms,
         talk_ms=talk_ms,
         **amounts,
-        disposition=disposition_of(found, answered=answered),
+        disposition=disposition_of(found, answered=answered) if answered or unanswered else Disposition.UNKNOWN,
         hangup_cause=found.name if found else "",
         q850=found.q850 if found else None,
         sip_code=sip_of(found, answered=answered),
@@ -150,6 +151,13 @@ def _recording(fields: Fields, *, answered: bool) -> tuple[RecordingState, str]:
     return RecordingState.UNKNOWN if wanted is None else RecordingState.NONE, ""
 
 
+_EXAMPLE: Final = (
+    b'{"show_phone":"6298881888","direction":0,"end_time":"1555484089","record":1,"answer_time":"1555484086","sipid":"1049002","code":"86",'
+    b'"start_time":"1555484075","duration":3,"phone":"4444","username":"6298881888","mobile_name":"first mobile","orderid":"1001233",'
+    b'"record_url":"https://as01.nxcloud.com/record/bf1b9043-cb9f-048f-cc97-0f939dc94609","hangup_cause":"NORMAL_CLEARING",'
+    b'"sessionid":"bf1b9043-cb9f-048f-cc97-0f939dc94609"}'
+)
+
 VENDOR = Vendor(
     name=_NAME,
     title="NXCloud softphone",
@@ -161,6 +169,7 @@ VENDOR = Vendor(
             key=_key,
             elements=_elements,
             normalise=_normalise,
+            example=_EXAMPLE,
             documented={Kind.SOFTPHONE_CDR: CDR_FIELDS},
         ),
     ),

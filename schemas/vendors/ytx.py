@@ -201,11 +201,9 @@ def _conference(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[
         conference_id=fields.text("confid"),
         custom_ref=fields.text("customParm"),
         **_recording(fields),
-        legs=(
-            leg(Role.P, tel, _ANSWERED if fact.answer_at else _NO_ANSWER, answer_at=fact.answer_at, end_at=fact.end_at),
-        ),
+        legs=(leg(Role.P, tel, Cause("", None, None, fact.disposition), answer_at=fact.answer_at, end_at=fact.end_at),),
     )
-    return fact, (tel.number or tel.raw, _stamp(fact.answer_at) or fields.text("stime"))
+    return fact, (tel.number or tel.raw, _stamp(fact.answer_at) or fields.glance("stime"))
 
 
 def _one_way(fields: Fields, fact: Fact, cost: Decimal | None) -> tuple[Fact, Number]:
@@ -215,17 +213,19 @@ def _one_way(fields: Fields, fact: Fact, cost: Decimal | None) -> tuple[Fact, Nu
     check_order(fields, answer, end)
     talk_ms = fields.span_ms(answer, end)
     duration_s = fields.integer("duration")
-    if not answer and (cost or duration_s):
+    garbled = fields.unreadable("stime")
+    spoken_ms = talk_ms if answer or garbled else 0
+    if not answer and not garbled and (cost or duration_s):
         fields.flag(Flag.STATE_VS_TIME)
-    check_duration(fields, duration_s, talk_ms if answer else 0)
+    check_duration(fields, duration_s, spoken_ms)
     fact = msgspec.structs.replace(
         fact,
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        disposition=Disposition.ANSWERED if answer else Disposition.NO_ANSWER,
+        disposition=(_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition,
         is_final=end is not None or answer is None,
-        **billed(duration_s, talk_ms if answer else 0),
+        **billed(duration_s, spoken_ms),
         **charged(fields, cost, _CURRENCY),
     )
     return fact, tel
@@ -247,6 +247,9 @@ def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str
     check_duration(fields, duration_s, *(spans or (0,)))
     text = fields.text("stateDesc")
     call, leg_a, leg_b = _endings(fields, text, a_answer, b_answer, end)
+    garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
+    if garbled:  # somebody answered, nobody knows when: that is not "no answer"
+        call = leg_b = _UNKNOWN
     fact = msgspec.structs.replace(
         fact,
         direction=Direction.CALLBACK,
@@ -265,7 +268,7 @@ def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str
         **_recording(fields),
         custom_ref=fields.text("customParm"),
         is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
-        **billed(duration_s, talk_ms if b_answer else 0 if end else None),
+        **billed(duration_s, 0 if end and not b_answer and not garbled else talk_ms),
         **charged(fields, fields.money("oriamount"), _CURRENCY),
     )
     return fact, ()
@@ -344,7 +347,7 @@ def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, 
         **{**ended(said), "hangup_cause": text, "disposition": said.disposition if tells else Disposition.UNKNOWN},
         cause_confidence="derived" if said.q850 else "none",
     )
-    return fact, (phone.number or rung, word, _stamp(at) or fields.text("timestamp"))
+    return fact, (phone.number or rung, word, _stamp(at) or fields.glance("timestamp"))
 
 
 def _stamp(at: datetime | None) -> str:
@@ -370,6 +373,13 @@ _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "state": (Kind.CALLBACK_STATE, _LIVE_STATE_FIELDS, _state),
 }
 
+_EXAMPLE: Final = (
+    '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016",'
+    '"callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000",'
+    '"tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'
+).encode()
+"""The document's two-way record, its missing comma included."""
+
 VENDOR = Vendor(
     name=_NAME,
     title="YTX cloud communication",
@@ -381,6 +391,7 @@ VENDOR = Vendor(
             key=_key,
             elements=_elements,
             normalise=_normalise,
+            example=_EXAMPLE,
             documented={kind.value: names for kind, names, _ in _KINDS.values()} | {"callback_state": STATE_FIELDS},
         ),
     ),

@@ -274,3 +274,14 @@ def test_no_value_breaks_a_reader(value: Any) -> None:
     )
     assert isinstance(results[0], str)
     assert results[1] is None or 0 <= results[1] < 2**32
+
+
+def test_a_time_that_cannot_be_read_is_not_a_time_that_never_was() -> None:
+    found = fields({"bad": "2019-02-30 00:00:00", "object": {}, "never": "0", "null": None})
+    assert [found.instant(name, "UTC") for name in ("bad", "object", "never", "null")] == [None] * 4
+    assert [found.unreadable(name) for name in ("bad", "object", "never", "null")] == [True, True, False, False]
+
+
+def test_a_glance_leaves_a_field_among_the_extras() -> None:
+    found = fields({"f": 3})
+    assert (found.glance("f"), found.extras()) == ("3", {"f": "3"})

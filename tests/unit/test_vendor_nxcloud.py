@@ -127,6 +127,16 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
             id="G35 hour 24",
         ),
         pytest.param(
+            {"answer_time": "2019-02-30 06:54:46"},
+            {
+                "disposition": Disposition.UNKNOWN,
+                "billable_s": 3,
+                "billable_source": "vendor",
+                "quality_flags": (Flag.BAD_TIME, *UNVERIFIED),
+            },
+            id="G35 an answer time that cannot be read is not no answer",
+        ),
+        pytest.param(
             {"start_time": "1555512889", "answer_time": "0", "end_time": "1555484089", **NOBODY},
             {"ring_ms": None, "quality_flags": (*UNVERIFIED, Flag.TIME_ORDER, Flag.TZ_SUSPECT)},
             id="G34 ends eight hours before it starts",

@@ -388,6 +388,15 @@ def test_a_text_that_claims_an_answer_without_a_time(
             {"disposition": Disposition.ANSWERED, "is_final": False},
             id="W23 answered, and still being processed",
         ),
+        pytest.param(
+            {"calledstime": "2016-02-30 11:19:40.000", "duration": GONE, "tapesurl": "NoTapes"},
+            {
+                "disposition": Disposition.UNKNOWN,
+                "billable_s": None,
+                "quality_flags": (Flag.BAD_TIME, Flag.STATE_VS_TIME),
+            },
+            id="G35 an answer time that cannot be read is not no answer",
+        ),
         pytest.param({"tapesurl": "notapes"}, {"recording_state": RecordingState.NONE, "recording_url": ""}, id="W25"),
         pytest.param({"tapesurl": GONE}, {"recording_state": RecordingState.UNKNOWN}, id="no word of a recording"),
         pytest.param(
@@ -490,7 +499,9 @@ def test_a_pair_with_only_bs_text_leaves_a_unknown() -> None:
             id="a pair: which of them is this leg's is not known here",
         ),
         pytest.param(
-            {"timestamp": "2018-06-04 25:00:00"}, {"event_at": None, "quality_flags": (Flag.BAD_TIME,)}, id="bad time"
+            {"timestamp": "2018-06-04 25:00:00"},
+            {"event_at": None, "quality_flags": (Flag.BAD_TIME,), "extras": {"timestamp": "2018-06-04 25:00:00"}},
+            id="bad time",
         ),
         pytest.param({"src": GONE}, {"display_number": None, "quality_flags": ()}, id="no display number"),
         pytest.param({"src": "13600007556"}, {"display_number": "+8613600007556", "leg": "13600007556"}, id="S22"),
@@ -548,6 +559,17 @@ def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(hours: int, suspec
             {"duration": "0"},
             {"billable_s": 0, "quality_flags": (Flag.DURATION_MISMATCH, Flag.PLACEHOLDER)},
             id="C20 nothing billed for half a minute",
+        ),
+        pytest.param(
+            {"stime": "2016-03-14 24:00:00"},
+            {
+                "answer_at": None,
+                "disposition": Disposition.UNKNOWN,
+                "billable_s": 31,
+                "extras": {"stime": "2016-03-14 24:00:00"},
+                "quality_flags": (Flag.BAD_TIME, Flag.PLACEHOLDER),
+            },
+            id="G35 answered at hour 24",
         ),
         pytest.param({"tapesurl": GONE}, {"recording_state": RecordingState.UNKNOWN, "quality_flags": ()}, id="C22"),
         pytest.param({"tapesurl": "NoTapes"}, {"recording_state": RecordingState.NONE, "quality_flags": ()}, id="C23"),
