@@ -252,6 +252,12 @@ async def test_a_declared_length_past_the_cap_is_refused_before_the_body(site: S
     assert status == 413
 
 
+async def test_a_body_without_an_end_is_cut_off_at_the_cap(site: Site) -> None:
+    chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
+    status, _ = await raw(site, POST + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 11)
+    assert (status, site.publisher.records) == (413, [])
+
+
 @pytest.mark.parametrize(
     "head",
     [
