@@ -3,12 +3,13 @@
 What has an address in the settings is used as it is; only what has none is embedded.
 """
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +30,9 @@ log: Final = logging.getLogger(__name__)
 
 Progress = Callable[[str, float | None], None]
 """A sentence on what is being done, and how far it is (0 to 1) where that is known."""
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _READY_S: Final = 60.0
 _HOPELESS: Final = 3
@@ -73,19 +77,12 @@ async def running_stack(
     settings = replace(settings, poll=replace(settings.poll, accounts=polled))
     require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
     async with contextlib.AsyncExitStack() as down:
-        kafka = clickhouse = None
-        if not settings.kafka.bootstrap:
-            kafka = await _up(down, _kafka(settings, data_dir, progress))
-        if not settings.clickhouse.url:
-            progress("ClickHouse: starting", None)
-            clickhouse = await _up(
-                down, ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
-            )
+        # Each server with what it alone needs, side by side: a start takes as long as the slower one.
+        kafka, clickhouse = await gather_or_cancel(
+            _kafka_with_topics(down, settings, data_dir, progress),
+            _clickhouse_with_tables(down, settings, data_dir, progress),
+        )
         settings = resolved(settings)
-        progress("topics", None)
-        await create_topics(settings.kafka)
-        progress("tables", None)
-        await migrate_tables(settings)
         specs, metrics = part_specs(settings)
         parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
         # Down in the order of the flow: no more input first, then what is in hand drains through.
@@ -111,21 +108,54 @@ def _data_dir(settings: Settings) -> Path:
     return data_dir
 
 
-def _kafka(settings: Settings, data_dir: Path, progress: Progress) -> KafkaServer:
+async def _kafka_with_topics(
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+) -> KafkaServer | None:
     embedded = settings.embedded
-    return KafkaServer(
-        data_dir / "kafka",
-        port=embedded.kafka_port,
-        heap=f"{embedded.kafka_heap_mb}m",
-        cache_dir=Path(embedded.cache_dir) if embedded.cache_dir else None,
-        progress=lambda stage, fraction: progress(f"Kafka: {stage}", fraction),
-    )
-
-
-async def _up(down: contextlib.AsyncExitStack, server: KafkaServer | ClickHouseServer) -> Any:
-    await server.start()
-    down.push_async_callback(server.stop)
+    server = None
+    if not settings.kafka.bootstrap:
+        server = KafkaServer(
+            data_dir / "kafka",
+            port=embedded.kafka_port,
+            heap=f"{embedded.kafka_heap_mb}m",
+            cache_dir=Path(embedded.cache_dir) if embedded.cache_dir else None,
+            progress=lambda stage, fraction: progress(f"Kafka: {stage}", fraction),
+        )
+        await _start(down, server)
+    progress("Kafka: topics", None)
+    await create_topics(resolved(settings).kafka)
     return server
+
+
+async def _clickhouse_with_tables(
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+) -> ClickHouseServer | None:
+    server = None
+    if not settings.clickhouse.url:
+        progress("ClickHouse: starting", None)
+        server = ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
+        await _start(down, server)
+    progress("ClickHouse: tables", None)
+    await migrate_tables(resolved(settings))
+    return server
+
+
+async def _start(down: contextlib.AsyncExitStack, server: KafkaServer | ClickHouseServer) -> None:
+    # Registered first: a start that is cancelled half way is stopped too.
+    down.push_async_callback(server.stop)
+    await server.start()
+
+
+async def gather_or_cancel(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Both results; when one fails, the other is cancelled and the failure is raised as it is."""
+    tasks = (asyncio.ensure_future(one), asyncio.ensure_future(other))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return tasks[0].result(), tasks[1].result()
 
 
 def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
