@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from processors.normalise import Outcome
@@ -192,6 +192,7 @@ def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
         scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(max_size=2), v, max_size=2)
     )
 
+    @settings(suppress_health_check=[HealthCheck.too_slow])  # the first text drawn on a machine builds tables
     @given(st.sampled_from(bodies), st.data())
     def bent(body: bytes, data: Any) -> None:
         document = json.loads(body, parse_float=str)
