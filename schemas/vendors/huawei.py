@@ -155,8 +155,9 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     longest_min = fields.integer("maxDuration", high=1440)
     if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
         fields.flag(Flag.OVER_MAX)
-    found = _by_times(setup, answer, end)
-    recording, url = _recording(fields, talk_ms, answered=answer is not None)
+    garbled = fields.unreadable("answerTime")  # somebody answered, nobody knows when: that is not "no answer"
+    found = _UNKNOWN if garbled else _by_times(setup, answer, end)
+    recording, url = _recording(fields, talk_ms, answered=garbled or answer is not None)
     side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
     fields.flag(Flag.PEER_UNKNOWN)
     fact = replace(
@@ -166,7 +167,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=answer is not None, over=end is not None),
+        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if found.q850 else "none",
         **(columns(side, fields.number("origNum", _REGION)) if side else {}),
@@ -316,12 +317,12 @@ def _native(element: Any, ctx: Context) -> Mapped:
     end = end or failed
     check_order(fields, setup, forwarded, alerting, answer, end)
     talk_ms = fields.span_ms(answer, end)
-    found = _by_times(setup or forwarded, answer, end)
-    if end and not answer:
+    garbled = fields.unreadable("fwdAnswerTime")
+    found = _UNKNOWN if garbled else _by_times(setup or forwarded, answer, end)
+    if end and not answer and not garbled:
         found = _native_cause(fields)
     recorded, url = fields.boolean("recordFlag"), fields.text("recordFileDownloadUrl")
     stored = bool(recorded) and (bool(url) or fields.has("recordObjectName"))
-    asked = RecordingState.UNKNOWN if recorded is None else RecordingState.PENDING if recorded else RecordingState.NONE
     b_leg = leg(Role.B, called, found, setup_at=forwarded, alerting_at=alerting, answer_at=answer, end_at=end)
     fact = Fact(
         fact_type=FactType.RECORD,
@@ -343,10 +344,10 @@ def _native(element: Any, ctx: Context) -> Mapped:
         pdd_ms=fields.span_ms(forwarded or setup, alerting),
         ring_ms=fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=answer is not None, over=end is not None),
+        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if answer else "exact" if found.q850 or found.sip else "none",
-        recording_state=RecordingState.AVAILABLE if stored else asked,
+        recording_state=RecordingState.AVAILABLE if stored else _ASKED[recorded],
         recording_url=url,
         recording_expires_at=end + _RECORDING_KEPT if stored and end else None,
         custom_ref=fields.text("userData"),

@@ -153,7 +153,13 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     check_order(fields, a_setup, a_alerting, a_answer, end)
     check_order(fields, b_setup, b_alerting, b_answer, end)
     status = fields.text("callEndStatus")
-    a_found, b_found = _legs_found(fields, status, a_answer, b_answer)
+    garbled = fields.unreadable("srcAcceptTime") or fields.unreadable("dstAcceptTime")
+    if status not in _STATUSES:
+        fields.flag(Flag.UNKNOWN_ENUM)
+    if garbled:  # somebody answered, nobody knows when: that is not "no answer"
+        a_found, b_found = (_ANSWERED if at else _OPEN for at in (a_answer, b_answer))
+    else:
+        a_found, b_found = _legs_found(fields, status, a_answer, b_answer)
     found = _call_found(status, a_found, b_found)
     # Who was rung last tells how long it took: B, unless it never came to B.
     b_rung = bool(b_setup or b_alerting or b_answer)
@@ -163,7 +169,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     duration_s = fields.integer("duration")
     billed: dict[str, Any] = {"billable_s": duration_s, "billable_source": "vendor"}
     if duration_s is None:
-        billed = computed(talk_ms, answered=b_answer is not None, over=end is not None)
+        billed = computed(talk_ms, answered=garbled or b_answer is not None, over=end is not None)
     src, dst, url = fields.number("src", _REGION), fields.number("dst", _REGION), fields.text("recordUrl")
     call_type, custom_ref = fields.text("callType") or _DEFAULT_CALL_TYPE, fields.text("bizId")
     extras = {**fields.extras("callEndStatus"), "call_type": call_type, **_date_note(call_id, a_setup)}
@@ -206,8 +212,6 @@ def _legs_found(
     fields: Fields, status: str, a_answer: datetime | None, b_answer: datetime | None
 ) -> tuple[Cause, Cause]:
     """How each leg ended: by its times; the status adds why one was not answered."""
-    if status not in _STATUSES:
-        fields.flag(Flag.UNKNOWN_ENUM)
     a_said, b_said = _STATUSES.get(status, (_OPEN, _OPEN))
     said_answered = status in ("1", "3")
     if (a_answer and (a_said in (_SILENT, _AWAY) or status == "0")) or (not a_answer and said_answered):

@@ -89,7 +89,7 @@ ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "q850": 16, "ta
         pytest.param({"maxDuration": 0, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 no longest time"),
         pytest.param({"maxDuration": None, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 none told"),
         pytest.param({"maxDuration": 1441}, ANSWERED, (Flag.RANGE_ERROR,), id="a longest time out of range"),
-        pytest.param({"answerTime": "2022-02-30 06:46:45"}, {"answer_at": None, "disposition": Disposition.NO_ANSWER},
+        pytest.param({"answerTime": "2022-02-30 06:46:45"}, {"answer_at": None, "disposition": Disposition.UNKNOWN, "billable_s": None},
                      (Flag.BAD_TIME,), id="G35 30 February"),
         pytest.param({"ak": 12345}, {"account_id": "12345"}, (), id="account as a number"),
         pytest.param({"sessionId": 20180635240289460415365120401}, {"vendor_call_id": "20180635240289460415365120401"}, (),
@@ -354,6 +354,12 @@ def test_a_release_point_that_nobody_knows_is_flagged() -> None:
     found = fee(BUSY, fwdUnaswRsn=0, sipStatusCode=0, ulFailReason=9999)
     assert found.disposition == Disposition.FAILED
     assert found.quality_flags == (Flag.UNKNOWN_ENUM,)
+
+
+def test_an_answer_at_an_unreadable_time_is_not_no_answer() -> None:
+    found = fee(fwdAnswerTime="2019-01-23 24:15:36")
+    assert (found.disposition, found.answer_at, found.billable_s) == (Disposition.UNKNOWN, None, None)
+    assert found.extras["fwdAnswerTime"] == "2019-01-23 24:15:36"
 
 
 def test_fifty_notifications_are_fifty_records() -> None:
