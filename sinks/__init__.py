@@ -3,7 +3,7 @@
 - `migrations/`, `migrate`: the tables and views. What is inserted stands in `<name>_versions`; `<name>` and `v_<name>` are
   views that show the newest version of each row and never a repetition.
 - `rows`, `batch`, `answers`: decide what becomes a row, when rows go in, and what an error means. Pure.
-- `clickhouse`, `insert`, `worker`: carry it out.  `letters`, `dead`: dead letters made here, listed and sent again.
+- `clickhouse`, `insert`, `round`, `group`, `worker`: carry it out.  `letters`, `dead`: dead letters made here, listed and sent again.
 
 It knows the canonical types of `schemas` and no vendor.
 """

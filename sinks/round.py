@@ -35,6 +35,7 @@ class Rounds:
         self._publish = publish
         self._backoff = backoff
         self._metrics = metrics
+        self._waiting = 0
 
     async def finish(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
         """Return when every row of `batch` is in its table or a dead letter, and `letters` too are on `calls.dead`."""
@@ -71,20 +72,26 @@ class Rounds:
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
-        while True:
-            try:
-                done = await work()
-            except Unavailable as exc:
-                if attempt == 0:
-                    log.warning("waiting for ClickHouse: %s", exc)
-                self._metrics.put("callweave_sink_waiting", value=1)
-                await asyncio.sleep(self._backoff.delay_s(attempt, random.random()))  # noqa: S311 - spreads clients, no secret
-                attempt += 1
-            else:
-                if attempt:
-                    log.warning("ClickHouse takes rows again")
-                self._metrics.put("callweave_sink_waiting", value=0)
-                return done
+        try:
+            while True:
+                try:
+                    return await work()
+                except Unavailable as exc:
+                    if attempt == 0:
+                        log.warning("waiting for ClickHouse: %s", exc)
+                        self._show_waiting(1)
+                    attempt += 1
+                await asyncio.sleep(self._backoff.delay_s(attempt - 1, random.random()))  # noqa: S311 - spreads clients, no secret
+        finally:
+            if attempt:
+                self._show_waiting(-1)
+
+    def _show_waiting(self, change: int) -> None:
+        """Several tables may wait at once: the gauge is 0 when none does."""
+        self._waiting += change
+        self._metrics.put("callweave_sink_waiting", value=min(1, self._waiting))
+        if not self._waiting:
+            log.warning("no longer waiting for ClickHouse")
 
 
 def publisher(producer: Any, codecs: Codecs, topic: str, limit_bytes: int) -> Publish:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import CommitFailedError
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
@@ -28,9 +29,10 @@ from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSe
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.dead import DeadFilter, list_dead, mark_resolved, replay
+from sinks.group import GROUP
 from sinks.intake import TOPICS
 from sinks.migrate import migrate
-from sinks.worker import GROUP, run
+from sinks.worker import run
 
 PARTITIONS = 4
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -68,15 +70,26 @@ async def db(settings: Settings) -> AsyncIterator[ClickHouse]:
 
 
 async def forget(broker: KafkaSettings) -> None:
-    """Commit the ends of all topics for the sink's group."""
+    """Commit the ends of all topics for the sink's group, once it has no members: a killed one stays for its session."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
         consumer.assign(places)
-        await consumer.commit(await consumer.end_offsets(places))
+        ends = await consumer.end_offsets(places)
+        async with asyncio.timeout(60):
+            while not await _commits(consumer, ends):  # noqa: ASYNC110 - a group's state has no event to wait for
+                await asyncio.sleep(0.2)
     finally:
         await consumer.stop()
+
+
+async def _commits(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    try:
+        await consumer.commit(ends)
+    except CommitFailedError:
+        return False
+    return True
 
 
 async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
@@ -145,11 +158,11 @@ async def sinking(settings: Settings) -> AsyncIterator[Registry]:
 
 
 @asynccontextmanager
-async def process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The sink as a process, killed at the end if it still runs."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(WORKER), msgspec.json.encode(settings).decode(), env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The sink as a process, its log in `errors`, killed at the end if it still runs."""
+    argv = (sys.executable, str(WORKER), msgspec.json.encode(settings).decode())
+    with errors.open("wb") as output:
+        child = await asyncio.create_subprocess_exec(*argv, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         yield child
     finally:
@@ -281,6 +294,35 @@ async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db
         assert sorted(shown) == sorted(f.vendor_call_id for f in facts if f.fact_type is kind)
     newest = await db.query(f"SELECT vendor_call_id, version, talk_ms FROM {db.database}.v_timelines")
     assert sorted(newest) == sorted((str(n), 3, n + 6000) for n in range(3000))
+
+
+async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Settings, tmp_path: Path) -> None:
+    """ClickHouse stands still in the middle of an insert, the sink dies, both go on: the rows are there, each once."""
+    errors = tmp_path / "stderr"
+    async with ClickHouseServer(tmp_path / "clickhouse") as server:
+        where = msgspec.structs.replace(settings.clickhouse, url=server.url, insert_timeout_s=1)
+        here = msgspec.structs.replace(settings, clickhouse=where)
+        async with ClickHouse(here.clickhouse) as db:
+            await migrate(db, here)
+            async with process(here, errors) as child:
+                await send_facts(here.kafka, [fact(n) for n in range(10)])
+                await until_count(db, "v_cdr", 10)
+                os.kill(server.pid, signal.SIGSTOP)
+                try:
+                    await send_facts(here.kafka, [fact(n) for n in range(10, 1500)])
+                    await until(lambda: _said(errors, "waiting for ClickHouse"), "an insert to time out")
+                    child.kill()
+                    await child.wait()
+                    assert sum((await uncommitted(here.kafka)).values()) == 1490
+                finally:
+                    os.kill(server.pid, signal.SIGCONT)
+            async with process(here):
+                await until_count(db, "v_cdr", 1500)
+                await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+
+
+async def _said(file: Path, text: str) -> bool:
+    return text in await asyncio.to_thread(file.read_text)
 
 
 async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_nothing(settings: Settings) -> None:

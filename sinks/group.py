@@ -1,0 +1,100 @@
+"""The sink's membership in its consumer group: how long partitions are ours, and the way back to the committed offsets.
+
+Rows of an earlier tenure are thrown away rather than carried over: whoever owns a partition starts at its committed
+offset, and rows may be inserted twice. So nothing has to be finished while a rebalance waits.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from schemas.errors import Unavailable
+from schemas.settings import KafkaSettings, SinkSettings
+from schemas.topics import MAX_MESSAGE_BYTES
+from sinks.intake import TOPICS
+
+GROUP: Final = "callweave-sink"
+_PAUSE_S: Final = 0.05
+
+
+class Tenure(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Counts rebalances."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
+        """Partitions may go to others."""
+        self.count += 1
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
+        """Partitions are ours; a record handed out while they changed hands may be of either tenure."""
+        self.count += 1
+
+    def end(self) -> None:
+        """Treat the partitions as lost: the broker says so before the consumer does."""
+        self.count += 1
+
+
+async def rewind(consumer: AIOKafkaConsumer, tenure: Tenure) -> int:
+    """Put every partition of ours to its committed offset, or to its beginning; returns the tenure that this holds for."""
+    while True:
+        count = tenure.count
+        try:
+            partitions = list(consumer.assignment())
+            committed = await asyncio.gather(*map(consumer.committed, partitions))
+            fresh = [tp for tp, offset in zip(partitions, committed, strict=True) if offset is None]
+            if fresh:
+                await consumer.seek_to_beginning(*fresh)
+            for tp, offset in zip(partitions, committed, strict=True):
+                if offset is not None:
+                    consumer.seek(tp, offset)
+        except IllegalStateError:  # a rebalance came in between
+            await asyncio.sleep(_PAUSE_S)
+            continue
+        if count == tenure.count:
+            return count
+
+
+@contextlib.asynccontextmanager
+async def member(
+    kafka: KafkaSettings, sink: SinkSettings
+) -> AsyncIterator[tuple[AIOKafkaConsumer, Tenure, AIOKafkaProducer]]:
+    """The sink's consumer, in its group, and a producer for its dead letters; raises `Unavailable`."""
+    session_ms = int(sink.session_timeout_s * 1000)
+    common: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
+    consumer = AIOKafkaConsumer(
+        **common,
+        group_id=GROUP,
+        group_instance_id=sink.instance or None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
+    )
+    producer = AIOKafkaProducer(
+        **common,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=kafka.linger_ms,
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        max_request_size=MAX_MESSAGE_BYTES,
+    )
+    tenure = Tenure()
+    consumer.subscribe(TOPICS, listener=tenure)
+    try:
+        await producer.start()
+        await consumer.start()
+    except KafkaError as exc:
+        await asyncio.gather(consumer.stop(), producer.stop())
+        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+    try:
+        yield consumer, tenure, producer
+    finally:
+        await consumer.stop()
+        await producer.stop()
