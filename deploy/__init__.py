@@ -1,1 +1,1 @@
-"""How the parts run: the command line, the local stack, containers, dashboards, runbook. No business rules."""
+"""How the parts run: the command line, the stack on one machine, the embedded servers, the simulator. No business rules."""

@@ -5,7 +5,7 @@ a correction.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ async def _stretch(consumer: Any, place: TopicPartition, since: datetime, until:
     return bounds[0], bounds[1]
 
 
-async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncIterator[Slice]:
+async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncGenerator[Slice, None]:
     consumer.seek(place, first)
     while first < end and await consumer.position(place) < end:
         for records in (await consumer.getmany(place, timeout_ms=_IDLE_MS, max_records=_SLICE_RECORDS)).values():

@@ -4,7 +4,7 @@ A plain consumer without a group, slice by slice, as fast as it comes: no Faust 
 one seen at the start: the partition's only writer is the one who restores, or it has lost the partition.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import aiokafka
@@ -21,7 +21,7 @@ async def restore(
     slice_records: int = 2000,
     fetch_bytes: int = 8 << 20,
     client: Mapping[str, Any] | None = None,
-) -> AsyncIterator[Slice]:
+) -> AsyncGenerator[Slice, None]:
     """Yield everything that lies on the partition now, oldest first; a value of None is a deletion."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
