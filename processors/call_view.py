@@ -7,6 +7,7 @@ only flagged. This page must not know versions, phases or conferences.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rung_disposition, rungs, split_by_time
@@ -20,6 +21,7 @@ COMMON: Final = (
     "recording_url", "custom_ref", "agent_id", "agent_name", "is_final", "quality_flags",
 )  # fmt: skip
 """Fields that a fact and a timeline name alike."""
+_read_common: Final = attrgetter(*COMMON)
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
@@ -30,7 +32,7 @@ Pair = tuple[Leg, Rung | None]
 def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
     """Fields of the timeline; `closed`: nothing more is waited for. `record` or `states` must be there."""
     if record is not None and not states:
-        view = {name: getattr(record, name) for name in COMMON}
+        view = common(record)
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
     flags = {flag for fact in states for flag in fact.quality_flags}
@@ -40,7 +42,7 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
     else:
         flags.update(record.quality_flags)
         pairs = _pairs_of_record(record, states, flags)
-        view = {name: getattr(record, name) for name in COMMON}
+        view = common(record)
     final = record is not None and record.is_final
     over = final or closed or all(rung.released for _, rung in pairs if rung)
     view.update(_milestones(record, pairs, over=over))
@@ -51,6 +53,11 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
     flags.update(_doubts(record, pairs, over=over, closed=closed))
     view["quality_flags"] = tuple(sorted(flags))
     return view
+
+
+def common(fact: Fact) -> dict[str, Any]:
+    """The fields that a timeline takes over from a fact as they are."""
+    return dict(zip(COMMON, _read_common(fact), strict=True))
 
 
 def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:
@@ -107,7 +114,7 @@ def _parties(record: Fact) -> tuple[Leg, ...]:
 def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any]:
     """Fields of a call without a record: what every state repeats, the parties, and the last release's reason."""
     first = min(states, key=lambda fact: (fact.received_at, fact.fact_id))
-    view = {name: getattr(first, name) for name in COMMON}
+    view = common(first)
     for name in ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url"):
         view[name] = min((getattr(fact, name) for fact in states if getattr(fact, name)), default="")
     if view["recording_url"]:

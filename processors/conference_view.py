@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from processors.call_view import COMMON, span_ms
+from processors.call_view import common, span_ms
 from processors.legs import complete, leg_of, rungs
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
@@ -29,7 +29,7 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
         flags = {flag for fact in records for flag in fact.quality_flags}
     flags.update(flag for fact in states for flag in fact.quality_flags)
     ordered = sorted(records, key=lambda fact: (fact.received_at, fact.fact_id))
-    view = {name: getattr(ordered[0], name) for name in COMMON}
+    view = common(ordered[0])
     if len(records) > 1:
         view.update(dict.fromkeys(_NOBODYS))
         view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)

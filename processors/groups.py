@@ -48,9 +48,7 @@ def group(items: Iterable[Item]) -> tuple[Group, ...]:
             records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         elif fact.fact_type is FactType.STATE:
             states.append(item)
-    joined: dict[tuple[str, str], list[Item]] = {}
-    for item in states:
-        joined.setdefault(_home(item.contents[0].fact, records), []).append(item)
+    joined = _with_homes(states, records)
     return tuple(
         Group(
             family=family,
@@ -67,16 +65,18 @@ def _by_id(item: Item) -> str:
     return item.contents[0].fact.fact_id
 
 
-def _home(state: Fact, records: dict[tuple[str, str], list[Item]]) -> tuple[str, str]:
-    """The group that a state belongs to; a state's account may be the URL's, a record's its own."""
+def _with_homes(states: list[Item], records: dict[tuple[str, str], list[Item]]) -> dict[tuple[str, str], list[Item]]:
+    """The group that each state belongs to; a state's account may be the URL's, a record's its own."""
+    if not states:
+        return {}
     callbacks = sorted(name for name in records if name[0] == CALLBACK)
-    if len(callbacks) == 1:
-        return callbacks[0]
-    if len(callbacks) > 1:
-        return _own(state, callbacks, records)
-    if len(records) == 1:
-        return next(iter(records))
-    return CALLBACK, ""
+    if len(callbacks) <= 1:
+        home = callbacks[0] if callbacks else next(iter(records)) if len(records) == 1 else (CALLBACK, "")
+        return {home: states}
+    joined: dict[tuple[str, str], list[Item]] = {}
+    for item in states:
+        joined.setdefault(_own(item.contents[0].fact, callbacks, records), []).append(item)
+    return joined
 
 
 def _own(state: Fact, callbacks: list[tuple[str, str]], records: dict[tuple[str, str], list[Item]]) -> tuple[str, str]:

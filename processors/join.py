@@ -64,6 +64,11 @@ def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> Step:
     return Step(state=closed, outcome="timeout", timelines=timelines_of(closed))
 
 
+def reunite(left: CallState, right: CallState, settings: JoinSettings) -> CallState:
+    """What two records of one call's state say together: the later one, unless a zombie wrote it."""
+    return _with_deadline(merge_states(left, right), settings)
+
+
 def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
     item = new_item(fact)
     state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, height=1, touched_ms=now_ms)
@@ -139,4 +144,4 @@ def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
     return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
 
 
-__all__ = ["CallState", "Outcome", "Step", "merge_states", "step", "timeout"]
+__all__ = ["CallState", "Outcome", "Step", "merge_states", "reunite", "step", "timeout"]

@@ -7,6 +7,8 @@ reorder. An unreadable state raises `Undecodable` (`schema`). This page must not
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import compress
+from operator import is_not
 from typing import Any, Final
 
 import msgspec
@@ -191,6 +193,7 @@ def decode_state(data: bytes) -> CallState:
         raise Undecodable(f"not a call's state: {exc}", code="schema") from exc
 
 
+_NUMBERS: Final = range(len(_FIELDS))
 _read_fields: Final = msgspec.structs.astuple
 _IN_ORDER: Final = Fact.__struct_fields__ == _FIELDS
 
@@ -202,8 +205,8 @@ def _values(fact: Fact) -> tuple[Any, ...]:
 def _difference(values: tuple[Any, ...], base: tuple[Any, ...]) -> dict[int, Any]:
     return {
         i: _TO_STORED[i](value) if i in _TO_STORED else value
-        for i, (value, other) in enumerate(zip(values, base, strict=True))
-        if value is not other and value != other
+        for i, value, other in compress(zip(_NUMBERS, values, base, strict=True), map(is_not, values, base))
+        if value != other
     }
 
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from processors.join import CallState, merge_states, step, timeout
+from processors.join import CallState, reunite, step, timeout
 from processors.merge import normalized
 from processors.timelines import timelines_of
 from schemas.facts import Fact
@@ -118,7 +118,7 @@ class World:
         states: dict[str, CallState] = {}
         for key, state in self.changelog:
             known = None if self.rules.last_state_wins else states.get(key)
-            states[key] = merge_states(known, state) if known else state
+            states[key] = reunite(known, state, SETTINGS) if known else state
         return states
 
 
@@ -169,7 +169,7 @@ def _writes(
     names: dict[Stage, list[str]] = {"outputs": list(outputs), "states": list(changed), "offset": [""]}
     if not world.rules.interleaved:
         return iter([(stage, name) for stage in world.rules.order for name in names[stage]])
-    mixed: list[tuple[Stage, str]] = [(stage, name) for stage in ("outputs", "states") for name in names[stage]]  # type: ignore[misc]  # the loop's literals
+    mixed: list[tuple[Stage, str]] = [(stage, name) for stage in ("outputs", "states") for name in names[stage]]
     world.dice.shuffle(mixed)
     return iter([*mixed, ("offset", "")])
 

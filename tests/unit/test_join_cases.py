@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.join import CallState, Step, step, timeout
+from processors.join import CallState, Step, merge_states, reunite, step, timeout
 from schemas.facts import Direction, Disposition, Fact, Flag, Kind, RecordingState, Role, State
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
@@ -495,6 +495,29 @@ def test_a_deadline_that_settings_moved_is_set_again() -> None:
     done = timeout(waiting, 30 * MINUTE, JoinSettings(provisional_after_s=3600))
 
     assert (state_of(done).deadline_ms, done.timelines) == (HOUR, ())
+
+
+def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
+    """An owner's own records never change by being read together."""
+    waiting = state_of(after(in_a_row(A_STATES)))
+    provisional = state_of(timeout(waiting, 30 * MINUTE, SETTINGS))
+    reopened = state_of(step(provisional, placed(B_STATES[0], 20), HOUR, SETTINGS))
+    final = state_of(step(reopened, placed(callback(), 21), HOUR, SETTINGS))
+    history = [waiting, provisional, reopened, final]
+
+    for index, later in enumerate(history):
+        for earlier in history[: index + 1]:
+            assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+
+
+def test_merged_states_wake_early_rather_than_never() -> None:
+    """Without settings the deadline of the merged state is unknown: the earlier one is safe, as a timeout sets it right."""
+    waiting = state_of(after(in_a_row(A_STATES)))
+    provisional = state_of(timeout(waiting, 30 * MINUTE, SETTINGS))
+    merged = merge_states(waiting, provisional)
+
+    assert merged.deadline_ms == waiting.deadline_ms
+    assert timeout(merged, 30 * MINUTE, SETTINGS) == Step(state=provisional, outcome="timeout")
 
 
 def test_w37_one_request_id_in_two_kinds_makes_two_timelines() -> None:
