@@ -31,7 +31,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     normalized: Fact | None = None
     """The item's current version, when it is to be published."""
-    timelines: tuple[Timeline, ...] = ()
+    shown: CallState | None = None
+    """The state whose timelines are to be published; of several steps on one call only the last one's matter."""
+
+    @property
+    def timelines(self) -> tuple[Timeline, ...]:
+        """The current version of every timeline of the call, made anew at each reading; none when nothing is published."""
+        return timelines_of(self.shown) if self.shown else ()
 
 
 def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
@@ -57,11 +63,11 @@ def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> Step:
     if now_ms >= state.touched_ms + settings.horizon_s * _MS:
         unsaid = open_until is not None
         last = msgspec.structs.replace(state, timed_out=state.contents)
-        return Step(state=None, outcome="expired", timelines=timelines_of(last) if unsaid else ())
+        return Step(state=None, outcome="expired", shown=last if unsaid else None)
     if open_until is None or now_ms < open_until:
         return Step(state=_with_deadline(state, settings), outcome="timeout")
     closed = _with_deadline(msgspec.structs.replace(state, timed_out=state.contents), settings)
-    return Step(state=closed, outcome="timeout", timelines=timelines_of(closed))
+    return Step(state=closed, outcome="timeout", shown=closed)
 
 
 def reunite(left: CallState, right: CallState, settings: JoinSettings) -> CallState:
@@ -126,7 +132,7 @@ def _content(item: Item | None, digest: str) -> Content | None:
 
 
 def _publish(state: CallState, outcome: Outcome, item: Item) -> Step:
-    return Step(state=state, outcome=outcome, normalized=normalized(item), timelines=timelines_of(state))
+    return Step(state=state, outcome=outcome, normalized=normalized(item), shown=state)
 
 
 def _open_until(state: CallState, settings: JoinSettings) -> int | None:

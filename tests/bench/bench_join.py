@@ -19,7 +19,9 @@ RUNS = 7
 def joined(facts: Sequence[Fact]) -> CallState:
     state: CallState | None = None
     for fact in facts:
-        state = step(state, fact, 0, SETTINGS).state
+        done = step(state, fact, 0, SETTINGS)
+        assert done.timelines
+        state = done.state
     assert state is not None
     return state
 
@@ -28,9 +30,10 @@ def through_bytes(facts: Sequence[Fact]) -> None:
     """As the worker has it: states are kept as bytes between facts."""
     stored: bytes | None = None
     for fact in facts:
-        state = step(decode_state(stored) if stored else None, fact, 0, SETTINGS).state
-        assert state is not None
-        stored = encode_state(state)
+        done = step(decode_state(stored) if stored else None, fact, 0, SETTINGS)
+        assert done.state is not None
+        assert done.timelines
+        stored = encode_state(done.state)
 
 
 def say(what: str, work: Callable[[], object], facts: int, times: int) -> None:
@@ -58,8 +61,8 @@ def main() -> None:
     say("step: four states of one leg", lambda: joined(in_a_row(A_STATES)), 4, 200)
     say("step: eight states and a record", lambda: joined(whole), 9, 100)
     say("step: a duplicate of nine facts' record", lambda: step(known, copy, 0, SETTINGS), 1, 500)
-    say("step: a repetition within nine facts", lambda: step(known, whole[0], 0, SETTINGS), 1, 500)
-    say("step: the 500th participant of a conference", lambda: step(crowd, people[-1], 0, SETTINGS), 1, 5)
+    say("step: a repetition within nine facts", lambda: step(known, whole[0], 0, SETTINGS).timelines, 1, 500)
+    say("step: the 500th participant of a conference", lambda: step(crowd, people[-1], 0, SETTINGS).timelines, 1, 5)
     say("step and codec: a record alone", lambda: through_bytes(record), 1, 500)
     say("step and codec: eight states and a record", lambda: through_bytes(whole), 9, 100)
     say("encode a state of nine facts", lambda: encode_state(known), 1, 200)
