@@ -57,11 +57,12 @@ class Batch:
         """Take one row in; `now_s` is a monotonic clock."""
         self._rows.setdefault(table.name, (table, []))[1].append(item)
         self.rows += 1
-        self.size_bytes += len(item.origin.value) + _ROW_BYTES
-        self.passed(item.origin.position, now_s)
+        self.passed(item.origin, now_s)
 
-    def passed(self, position: Position, now_s: float) -> None:
-        """Count a record as dealt with: one that makes no row, or one whose row was taken in."""
+    def passed(self, origin: Origin, now_s: float) -> None:
+        """Count a record as dealt with: one whose row was taken in, or one that makes no row here."""
+        position = origin.position
+        self.size_bytes += len(origin.value) + _ROW_BYTES
         if self._began_s is None:
             self._began_s = now_s
         place = (position.topic, position.partition)

@@ -7,6 +7,7 @@ letter: such messages quote values.
 import asyncio
 import logging
 import re
+import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
@@ -23,6 +24,7 @@ from sinks.rows import Table, columns_of
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
+_UNFIT: Final = (ValueError, TypeError, ArithmeticError, struct.error)
 _CONNECT_S: Final = 5.0
 _ADVICE: Final = {
     Answer.AWAY: "ClickHouse does not take rows",
@@ -99,8 +101,8 @@ class ClickHouse:
             raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {type(exc).__name__}") from exc
         except ClickHouseError as exc:
             raise _failed_insert(exc, context.column_name or "") from exc
-        except Exception as exc:
-            # What the types cannot hold raises whatever struct, array and Decimal raise; nothing was inserted then.
+        except _UNFIT as exc:
+            # What a type cannot hold; nothing was inserted then.
             raise RowsRefused(f"column {context.column_name}: {type(exc).__name__}") from exc
         if context.insert_exception is not None:
             raise RowsRefused(f"column {context.column_name}: {type(context.insert_exception).__name__}")

@@ -128,7 +128,7 @@ class Sink:
             self._letters.append(letter_of(origin, "schema", str(exc)))
             found = None
         if found is None:
-            self._batch.passed(origin.position, now_s)
+            self._batch.passed(origin, now_s)
         else:
             self._batch.add(found[0], Item(found[1], origin), now_s)
 

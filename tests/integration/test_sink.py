@@ -108,7 +108,7 @@ async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
 
 @asynccontextmanager
 async def producing(broker: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=5)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=5, max_request_size=16 << 20)
     await producer.start()
     try:
         yield producer
@@ -228,23 +228,25 @@ async def _all_read(metrics: Registry) -> bool:
 async def test_what_cannot_be_read_becomes_a_dead_letter_once_and_a_tombstone_nothing(
     settings: Settings, db: ClickHouse
 ) -> None:
-    await send(settings.kafka, "calls.normalized", [("ytx|acc|1", b"junk"), ("k", None)])
+    large = b"junk " * 600_000  # larger than what one fetch asks for
+    await send(settings.kafka, "calls.normalized", [("ytx|acc|1", b"junk"), ("ytx|acc|1", large), ("k", None)])
     await send(settings.kafka, "calls.timelines", [("gone", None), ("ytx|acc|2", b"\x00\x00\x00\x00\x01junk")])
     await send(settings.kafka, "calls.dead", [("ytx", b"no letter")])
     await send_facts(settings.kafka, [fact(1)])
     async with sinking(settings):
-        await until_count(db, "dead_letters", 4)
+        await until_count(db, "dead_letters", 5)
         await until_count(db, "v_cdr", 1)
     letters = [found.letter for found in await list_dead(db, DeadFilter())]
     assert {(one.topic, one.original, one.stage, one.code) for one in letters} == {
         ("calls.normalized", b"junk", "sink", "schema"),
+        ("calls.normalized", large, "sink", "schema"),
         ("calls.normalized", b"", "sink", "schema"),
         ("calls.timelines", b"\x00\x00\x00\x00\x01junk", "sink", "schema"),
         ("calls.dead", b"no letter", "sink", "schema"),
     }
     async with sinking(settings):  # once more: the letters published above are read too
         await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
-    assert await count(db, "dead_letters") == 4
+    assert await count(db, "dead_letters") == 5
 
 
 async def _nothing_left(broker: KafkaSettings) -> bool:

@@ -34,7 +34,7 @@ def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tup
         if makes_row:
             batch.add(table, Item(number, came), 0.0)
         else:
-            batch.passed(came.position, 0.0)
+            batch.passed(came, 0.0)
         if batch.due(0.1):
             rounds.append(batch)
             batch = Batch(POLICY)
@@ -56,7 +56,7 @@ def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tup
 def test_a_batch_is_due_by_age_counted_from_its_first_record() -> None:
     batch = Batch(POLICY)
     assert not batch.due(1e9)
-    batch.passed(Position("calls.timelines", 0, 7), 10.0)
+    batch.passed(origin("calls.timelines", 0, 7), 10.0)
     assert not batch.due(10.4)
     batch.add(TABLES[0], Item(1, origin("calls.timelines", 0, 8)), 10.45)
     assert batch.due(10.5)
@@ -74,6 +74,15 @@ def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
 
 def test_a_record_met_again_does_not_move_the_offset_back() -> None:
     batch = Batch(POLICY)
-    batch.passed(Position("calls.normalized", 1, 9), 0.0)
-    batch.passed(Position("calls.normalized", 1, 3), 0.0)
+    batch.passed(origin("calls.normalized", 1, 9), 0.0)
+    batch.passed(origin("calls.normalized", 1, 3), 0.0)
     assert batch.offsets() == {("calls.normalized", 1): 10}
+
+
+def test_records_that_make_no_row_count_for_the_size_too() -> None:
+    """Their bytes are held until the round is done, as they become dead letters."""
+    batch = Batch(POLICY)
+    for offset in range(4):
+        assert not batch.due(0.0)
+        batch.passed(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
+    assert batch.due(0.0)
