@@ -31,16 +31,18 @@ def ingress(options: Options) -> None:
 
 @click.command()
 @click.option("--resume", multiple=True, metavar="ACCOUNT", help="Let a stopped account go on, its parked windows too.")
+@click.option("--call", "calls", multiple=True, nargs=2, metavar="ACCOUNT ID", help="Pull this one call, then end.")
 @pass_options
 @plainly
-def poll(options: Options, resume: tuple[str, ...]) -> None:
+def poll(options: Options, resume: tuple[str, ...], calls: tuple[tuple[str, str], ...]) -> None:
     """Pull records from vendors that do not push, and publish their pages to calls.raw.
 
     What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
     """
-    from ingress.poll import run  # noqa: PLC0415
+    from ingress.poll import fetch, run  # noqa: PLC0415
 
-    _run(options, partial(run, resume=frozenset(resume)), metrics_port=lambda settings: settings.poll.metrics_port)
+    part = partial(fetch, calls=calls) if calls else partial(run, resume=frozenset(resume))
+    _run(options, part, metrics_port=lambda settings: settings.poll.metrics_port)
 
 
 @click.command()

@@ -1,219 +1,103 @@
-"""The loop of a poller: ask, publish the page, and only then move the checkpoint; and the composition root of `callweave poll`.
-
-A kill between the two repeats a page and loses none. What to ask next is decided in `poll_plan`; what a vendor is like stands
-in its own page.
-"""
+"""The composition root of `callweave poll`: one poller an account, over one HTTP client and one publisher."""
 
 import asyncio
-import hashlib
+import contextlib
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Final
-from uuid import uuid4
-
-import aiohttp
-import msgspec
 
 from ingress import poll_plan
 from ingress.kafka_publisher import KafkaPublisher
 from ingress.poll_checkpoints import read_checkpoints
-from ingress.poll_http import Answer, ask, client
-from ingress.poll_plan import Checkpoint, Decision, Window
-from ingress.publisher import Publisher
+from ingress.poll_http import client
+from ingress.poll_plan import Checkpoint
+from ingress.poller import Poller, checkpoint_key, name_of
 from schemas.errors import SettingsError, Unavailable
-from schemas.identity import call_key
 from schemas.metrics import Registry
-from schemas.raw import RawCallback
-from schemas.settings import PollAccount, PollSettings, Settings
+from schemas.settings import PollAccount, Settings
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Page, Poll
+from schemas.vendors._base import Poll
 
 _log: Final = logging.getLogger("callweave.ingress.poll")
-_LEVELS: Final = {"": logging.INFO, "log": logging.WARNING, "page": logging.ERROR, "security": logging.CRITICAL}
-_QUIET: Final = frozenset({"", "page", "more"})
-_LAGGING_S: Final = 900.0
 _KAFKA_RETRY_S: Final = 1.0
-_REMEMBERED: Final = 1000
-"""Windows whose last page is remembered, so that an unchanged one is not published again."""
 
-Sleep = Callable[[float], Awaitable[None]]
+Make = Callable[[PollAccount, Checkpoint], Poller]
 
 
-class Poller:
-    """Polls one account; `sleep` and `now` are given so that tests need not wait."""
+async def run(
+    settings: Settings, stop: asyncio.Event, metrics: Registry, *, resume: frozenset[str] = frozenset()
+) -> None:
+    """Poll all configured accounts until `stop` is set; `resume` names those that a person lets go on after a stop."""
+    accounts = settings.poll.accounts
+    if len({checkpoint_key(account) for account in accounts}) < len(accounts):
+        raise SettingsError("two entries name the same account - at `$.poll.accounts`")
+    async with _making(settings, metrics) as make:
+        known = await _checkpoints(settings.kafka.bootstrap)
+        async with asyncio.TaskGroup() as group:
+            tasks = []
+            for account in accounts:
+                checkpoint = known.get(checkpoint_key(account)) or first_checkpoint(account, time.time())
+                if name_of(account) in resume:
+                    checkpoint = poll_plan.resumed(checkpoint)
+                poller = make(account, checkpoint)
+                tasks.append(group.create_task(poller.run(), name=f"poll-{account.vendor}-{name_of(account)}"))
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
 
-    def __init__(
-        self,
-        account: PollAccount,
-        *,
-        poll: Poll,
-        publisher: Publisher,
-        session: aiohttp.ClientSession,
-        settings: PollSettings,
-        metrics: Registry,
-        checkpoint: Checkpoint,
-        now: Callable[[], float] = time.time,
-        sleep: Sleep = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._account = account
-        self._name = name_of(account)
-        self._poll = poll
-        self._publisher = publisher
-        self._session = session
-        self._settings = settings
-        self._metrics = metrics
-        self.checkpoint = checkpoint
-        self._now = now
-        self._sleep = sleep
-        self._jitter = jitter
-        self._published: dict[Window, bytes] = {}
-        self._lagging = False
 
-    async def run(self) -> None:
-        """Poll for ever; when the vendor's answer asks for a person, say so and wait to be ended."""
-        decision = self._next(None)
-        while True:
-            self._tell(decision)
-            await self._save(decision.checkpoint)
-            if decision.ask is None:
-                if decision.checkpoint.stopped:
-                    await asyncio.Event().wait()
-                await self._sleep(decision.wait_s)
-                decision = self._next(None)
-                continue
-            answer = await self._ask(decision.ask, plain=decision.plain)
-            decision = self._next(await self._kept(answer, decision.ask))
-            await self._sleep(self._account.min_gap_s)
-
-    async def fetch_call(self, call_id: str) -> bool:
-        """Ask for one call by its id, again while it may not exist yet; False when it is not found.
-
-        Raises `Unavailable` with the vendor's code for any other failure.
-        """
-        not_yet = next(a for a in self._poll.advice.values() if a.action == "retry_id")
-        tries = 0
-        while True:
-            request = self._poll.request(self._account, call_id=call_id)
-            answer = await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
-            if answer.page.code == "0" and call_id in answer.page.call_ids:
-                await self._publish(answer, None)
-                return True
-            if answer.page.code != "0" and self._poll.advice.get(answer.page.code) is not not_yet:
-                raise Unavailable("the vendor does not answer for a call", code=answer.page.code)
-            tries += 1
-            wait_s = poll_plan.id_wait_s(not_yet, tries)
-            if wait_s is None:
-                return False
-            await self._sleep(wait_s)
-
-    @property
-    def _labels(self) -> tuple[str, str]:
-        return self._account.vendor, self._name
-
-    def _next(self, page: Page | None) -> Decision:
-        return poll_plan.next_step(
-            self.checkpoint,
-            page,
-            self._now(),
-            account=self._account,
-            advice=self._poll.advice,
-            jitter=self._jitter(),
-        )
-
-    async def _ask(self, window: Window, *, plain: bool) -> Answer:
-        request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain)
-        return await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
-
-    async def _kept(self, answer: Answer, window: Window) -> Page:
-        """Publish a page; one that is larger than Kafka takes counts as one with more behind it, and is asked in halves."""
-        page = answer.page
-        if page.code != "0":
-            code = page.code if page.code in self._poll.advice else "other"
-            self._metrics.add("callweave_poll_errors_total", *self._labels, code)
-            return page
-        try:
-            await self._publish(answer, window)
-        except Unavailable:
-            return msgspec.structs.replace(page, cursor="oversize")
-        return page
-
-    async def _publish(self, answer: Answer, window: Window | None) -> None:
-        """Make a page durable; one that is empty, or that was published just so, adds nothing."""
-        digest = hashlib.sha256(answer.body).digest()
-        if not answer.page.records or (window and self._published.get(window) == digest):
-            return
-        raw = RawCallback(
-            vendor=self._account.vendor,
-            callback=self._poll.callback,
-            account=self._name,
-            received_at=datetime.fromtimestamp(self._now(), UTC),
-            request_id=str(uuid4()),
-            content_type=answer.content_type,
-            content_encoding=answer.encoding,
-            source="poll",
-            body=answer.body,
-        )
-        first = min(answer.page.call_ids, default="")
-        key = call_key(self._account.vendor, self._name, first)
-        await self._durably(RAW.name, key.encode(), raw.body, raw.headers())
-        self._metrics.add("callweave_poll_pages_total", *self._labels)
-        if window:
-            self._published[window] = digest
-            if len(self._published) > _REMEMBERED:
-                del self._published[next(iter(self._published))]
-
-    async def _save(self, checkpoint: Checkpoint) -> None:
-        """Make the checkpoint durable; what it says must be durable already."""
-        if checkpoint != self.checkpoint:
-            await self._durably(POLLS.name, checkpoint_key(self._account), msgspec.json.encode(checkpoint), [])
-            self.checkpoint = checkpoint
-
-    async def _durably(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Publish, again until Kafka takes it: the vendor keeps its records meanwhile."""
-        while True:
-            try:
-                await self._publisher.publish(topic, key, value, headers)
-            except Unavailable as exc:
-                if exc.code == "oversize":
-                    raise
-                _log.warning("Kafka does not take it, waiting topic=%s reason=%s", topic, exc.code)
-                await self._sleep(_KAFKA_RETRY_S)
-            else:
+async def fetch(
+    settings: Settings, stop: asyncio.Event, metrics: Registry, *, calls: tuple[tuple[str, str], ...]
+) -> None:
+    """Pull single calls, given as account and call id, and publish them; raises `Unavailable` for one that is not found."""
+    accounts = {name_of(account): account for account in settings.poll.accounts}
+    for name, _ in calls:
+        if name not in accounts:
+            raise SettingsError(f"no account {name!r} is polled: one of {', '.join(accounts)} - at `$.poll.accounts`")
+    async with _making(settings, metrics) as make:
+        for name, call_id in calls:
+            poller = make(accounts[name], Checkpoint(settled_s=0))
+            found = asyncio.create_task(poller.fetch_call(call_id))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait({found, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if not found.done():
+                found.cancel()
                 return
-
-    def _tell(self, decision: Decision) -> None:
-        """Logs and metrics of one decision; never a number or an id of a call."""
-        stopped, lag_s = decision.checkpoint.stopped, max(0.0, self._now() - decision.checkpoint.settled_s)
-        self._metrics.put("callweave_poll_lag_seconds", *self._labels, value=lag_s)
-        self._metrics.put("callweave_poll_stopped", *self._labels, value=float(bool(stopped)))
-        if decision.note not in _QUIET or decision.alert:
-            trouble = decision.checkpoint.trouble
-            code = stopped or (trouble.code if trouble else "")
-            known = self._poll.advice.get(code)
-            _log.log(
-                _LEVELS[decision.alert],
-                "poller %s vendor=%s account=%s code=%s meaning=%s parked=%d",
-                decision.note, *self._labels, code, known.meaning if known else "", len(decision.checkpoint.parked),
-            )  # fmt: skip
-        lagging = lag_s > _LAGGING_S + self._account.lag_s and decision.checkpoint.trouble is not None
-        if lagging and not self._lagging:
-            _log.error("poller lags vendor=%s account=%s lag_s=%d", *self._labels, lag_s)
-        self._lagging = lagging
+            if not found.result():
+                raise Unavailable(f"{accounts[name].vendor} has no such call", code="not_found")
+            _log.info("fetched one call vendor=%s account=%s", accounts[name].vendor, name)
 
 
-def name_of(account: PollAccount) -> str:
-    """Our name of the account, in keys and headers; the vendor's id of it where it has none."""
-    return account.account or account.app_id
+@contextlib.asynccontextmanager
+async def _making(settings: Settings, metrics: Registry) -> AsyncIterator[Make]:
+    """What all pollers share, as a function that makes one."""
+    async with (
+        client(settings.poll.timeout_s) as session,
+        KafkaPublisher(
+            settings.kafka,
+            deadline_s=settings.ingress.publish_timeout_s,
+            max_buffer_bytes=settings.ingress.max_buffer_bytes,
+            max_value_bytes=MAX_MESSAGE_BYTES,
+            topics=(RAW.name, POLLS.name),
+        ) as publisher,
+    ):
 
+        def make(account: PollAccount, checkpoint: Checkpoint) -> Poller:
+            return Poller(
+                account,
+                poll=_poll_of(account),
+                publisher=publisher,
+                session=session,
+                settings=settings.poll,
+                metrics=metrics,
+                checkpoint=checkpoint,
+            )
 
-def checkpoint_key(account: PollAccount) -> bytes:
-    """The key on the topic of checkpoints."""
-    return f"{account.vendor}|{name_of(account)}".encode()
+        yield make
 
 
 def first_checkpoint(account: PollAccount, now_s: float) -> Checkpoint:
@@ -225,46 +109,6 @@ def first_checkpoint(account: PollAccount, now_s: float) -> Checkpoint:
     except ValueError as exc:
         raise SettingsError(f"{exc} - at `$.poll.accounts[{account.vendor} {name_of(account)}].start_at`") from exc
     return poll_plan.fresh(account, now_s, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp()))
-
-
-async def run(
-    settings: Settings, stop: asyncio.Event, metrics: Registry, *, resume: frozenset[str] = frozenset()
-) -> None:
-    """Poll all configured accounts until `stop` is set; `resume` names those that a person lets go on after a stop."""
-    polls = {account: _poll_of(account) for account in settings.poll.accounts}
-    if len({checkpoint_key(account) for account in polls}) < len(settings.poll.accounts):
-        raise SettingsError("two entries name the same account - at `$.poll.accounts`")
-    kafka = settings.kafka
-    async with (
-        client(settings.poll.timeout_s) as session,
-        KafkaPublisher(
-            kafka,
-            deadline_s=settings.ingress.publish_timeout_s,
-            max_buffer_bytes=settings.ingress.max_buffer_bytes,
-            max_value_bytes=MAX_MESSAGE_BYTES,
-            topics=(RAW.name, POLLS.name),
-        ) as publisher,
-    ):
-        known = await _checkpoints(kafka.bootstrap)
-        async with asyncio.TaskGroup() as group:
-            tasks = []
-            for account, poll in polls.items():
-                checkpoint = known.get(checkpoint_key(account)) or first_checkpoint(account, time.time())
-                if name_of(account) in resume:
-                    checkpoint = poll_plan.resumed(checkpoint)
-                poller = Poller(
-                    account,
-                    poll=poll,
-                    publisher=publisher,
-                    session=session,
-                    settings=settings.poll,
-                    metrics=metrics,
-                    checkpoint=checkpoint,
-                )
-                tasks.append(group.create_task(poller.run(), name=f"poll-{account.vendor}-{name_of(account)}"))
-            await stop.wait()
-            for task in tasks:
-                task.cancel()
 
 
 def _poll_of(account: PollAccount) -> Poll:

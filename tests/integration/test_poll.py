@@ -15,13 +15,14 @@ from aiokafka import AIOKafkaConsumer
 
 from deploy.topics import create_topics
 from ingress.kafka_publisher import KafkaPublisher
-from ingress.poll import Poller, checkpoint_key, first_checkpoint, run
+from ingress.poll import fetch, first_checkpoint, run
 from ingress.poll_checkpoints import read_checkpoints
 from ingress.poll_http import client
 from ingress.poll_plan import Checkpoint, Window, resumed
+from ingress.poller import Poller, checkpoint_key
 from ingress.publisher import Headers, Publisher
 from processors.normalise import directory, normalise
-from schemas.errors import Unavailable
+from schemas.errors import SettingsError, Unavailable
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
@@ -413,3 +414,32 @@ async def test_the_part_runs_until_it_is_stopped_and_goes_on_where_it_was(
             await task
         reached.append((await read_checkpoints(kafka))[checkpoint_key(account)].settled_s)
     assert reached[0] <= reached[1]
+
+
+async def test_a_person_can_have_one_call_fetched(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.calls = {"one": NOW - 100}
+    settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(account,)))
+    await fetch(settings, asyncio.Event(), Registry(), calls=((account.account, "one"),))
+    assert await call_ids(kafka, account) == ["one"]
+    with pytest.raises(SettingsError, match="no account 'nobody' is polled"):
+        await fetch(settings, asyncio.Event(), Registry(), calls=(("nobody", "one"),))
+
+
+async def test_a_fetch_that_waits_for_its_call_can_be_stopped(
+    vendor: Vendor, kafka: str, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(account,)))
+    stop = asyncio.Event()
+    task = asyncio.create_task(fetch(settings, stop, Registry(), calls=((account.account, "nobody"),)))
+    await until(lambda: bool(vendor.asked), task)
+    stop.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await task
+
+
+async def test_two_entries_of_one_account_are_refused(kafka: str, vendor: Vendor, account: PollAccount) -> None:
+    settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(account, account)))
+    with pytest.raises(SettingsError, match="two entries name the same account"):
+        await run(settings, asyncio.Event(), Registry())
