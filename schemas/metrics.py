@@ -50,7 +50,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("callweave_poll_pages_total", "counter", ("vendor", "account"), "Pages published.", "Stands still: see errors and stopped."),
     Metric("callweave_poll_errors_total", "counter", ("vendor", "account", "code"), "Answers that were not a page.", "See the vendor's page for the code."),
     Metric("callweave_poll_lag_seconds", "gauge", ("vendor", "account"), "How far the settled window is behind now.", "Above 15 min: the vendor does not answer, or we are stopped."),
-    Metric("callweave_poll_stopped", "gauge", ("vendor", "account"), "1 while a poller waits for a person.", "Read its log line, mend, start it again."),
+    Metric("callweave_poll_stopped", "gauge", ("vendor", "account"), "1 while a poller waits for a person.", "Read its log line, mend, then callweave poll --resume ACCOUNT."),
     Metric("callweave_normalise_elements_total", "counter", ("vendor", "outcome"), "Elements by outcome: fact, dead, filtered.", "The share of dead: a vendor changed something."),
     Metric("callweave_normalise_dead_total", "counter", ("vendor", "code"), "Dead letters by code.", "callweave dead list --code CODE."),
     Metric("callweave_join_outcomes_total", "counter", ("vendor", "outcome"), "What the joiner did, repetitions included.", "replayed grows: a worker restarts often."),
