@@ -101,14 +101,20 @@ def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> 
 
 
 def _parties(record: Fact) -> tuple[Leg, ...]:
-    """Legs of a record that has none: its numbers."""
-    sides = (
-        (Role.A, record.from_number, record.from_raw, record.from_kind),
-        (Role.B, record.to_number, record.to_raw, record.to_kind),
+    """Legs of a record that has none: its numbers, and its times on the called party's."""
+    called = Leg(
+        role=Role.B,
+        number=record.to_number,
+        number_raw=record.to_raw,
+        number_kind=record.to_kind,
+        setup_at=record.setup_at,
+        alerting_at=record.alerting_at,
+        answer_at=record.answer_at,
+        end_at=record.end_at,
+        disposition=record.disposition,
     )
-    return tuple(
-        Leg(role=role, number=number, number_raw=raw, number_kind=kind) for role, number, raw, kind in sides if number
-    )
+    caller = Leg(role=Role.A, number=record.from_number, number_raw=record.from_raw, number_kind=record.from_kind)
+    return tuple(leg for leg in (caller, called) if leg.number or leg.number_raw)
 
 
 def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -174,34 +174,39 @@ def _fill(best: Fact, changes: dict[str, Any], other: Fact) -> dict[str, Any]:
     for names in _TOGETHER:
         if all(_blank(now(name)) for name in names[:2]) and not all(_blank(getattr(other, name)) for name in names[:2]):
             filled.update({name: getattr(other, name) for name in names})
-    if _no_cause(now) and not _no_cause(lambda name: getattr(other, name)):
+    better_cause = _cause_known(lambda name: getattr(other, name)) > _cause_known(now)
+    if better_cause:
         filled.update({name: getattr(other, name) for name in _CAUSE})
-        if now("disposition") is Disposition.ANSWERED or _blank(other.disposition):
-            del filled["disposition"]
+    if better_cause and (now("disposition") is Disposition.ANSWERED or _blank(other.disposition)):
+        del filled["disposition"]
     elif _blank(now("disposition")) and not _blank(other.disposition):
         filled["disposition"] = other.disposition
-    legs = _fill_legs(now("legs"), other.legs)
+    legs = _fill_legs(now("legs"), other.legs, better_cause=better_cause)
     if legs != now("legs"):
         filled["legs"] = legs
     return filled
 
 
-def _no_cause(read: Callable[[str], Any]) -> bool:
-    return not read("hangup_cause") and not read("hangup_reason") and read("q850") is None
+def _cause_known(read: Callable[[str], Any]) -> int:
+    """2: in the vendor's own words, 1: derived from something else, 0: not at all."""
+    if read("hangup_cause"):
+        return 2
+    return int(bool(read("hangup_reason")) or read("q850") is not None)
 
 
-def _fill_legs(legs: tuple[Leg, ...], others: tuple[Leg, ...]) -> tuple[Leg, ...]:
+def _fill_legs(legs: tuple[Leg, ...], others: tuple[Leg, ...], *, better_cause: bool) -> tuple[Leg, ...]:
     if not legs:
         return others
-    return tuple(_fill_leg(leg, others) for leg in legs)
+    return tuple(_fill_leg(leg, others, better_cause=better_cause) for leg in legs)
 
 
-def _fill_leg(leg: Leg, others: tuple[Leg, ...]) -> Leg:
+def _fill_leg(leg: Leg, others: tuple[Leg, ...], *, better_cause: bool) -> Leg:
     for other in others:
         if other.role is not leg.role or (leg.number and other.number and leg.number != other.number):
             continue
         names = [name for name in _LEG_TIMES if getattr(leg, name) is None and getattr(other, name) is not None]
-        if not leg.hangup_reason and leg.q850 is None and leg.disposition is not Disposition.ANSWERED:
+        unknown = not leg.hangup_reason and leg.q850 is None
+        if (unknown or better_cause) and leg.disposition is not Disposition.ANSWERED:
             names += [name for name in _LEG_CAUSE if not _blank(getattr(other, name))]
         if names:
             leg = msgspec.structs.replace(leg, **{name: getattr(other, name) for name in names})

@@ -272,6 +272,11 @@ SHOWN: dict[str, tuple[Sequence[Fact], dict[str, Any], set[Flag]]] = {
         {"vendor_duration_s": 60, "phase": 2, "fact_count": 2},
         {Flag.CONFLICT_FINAL},
     ),
+    "a voice code's states: its record's times are the called party's": (
+        (voice(), pushed_state(CALLED, State.SETUP, 0), pushed_state(CALLED, State.ALERTING, 2), pushed_state(CALLED, State.ANSWER, 5)),
+        {"setup_at": at(0), "pdd_ms": 2000, "ring_ms": 3000, "answer_at": at(5), "talk_ms": 22_000, "kind": "voice_otp"},
+        set(),
+    ),
     "recording known from a state alone": (
         (pushed_state(CALLER, State.RELEASE, 9, recording_url="https://rec.example/1"),),
         {"recording_url": "https://rec.example/1", "recording_state": RecordingState.AVAILABLE},

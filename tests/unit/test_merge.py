@@ -48,6 +48,33 @@ CASES: dict[str, tuple[tuple[Fact, ...], dict[str, Any], set[Flag]]] = {
         {"disposition": Disposition.INVALID_NUMBER, "hangup_reason": "unallocated", "q850": 1, "sip_code": 404},
         set(),
     ),
+    "W40 the vendor's own words stand above what was derived without them": (
+        (
+            callback(
+                b_answer=None,
+                b_end=None,
+                q850=19,
+                hangup_reason="no_answer",
+                cause_confidence="derived",
+                legs=(Leg(role=Role.B, number=CALLED, disposition=Disposition.NO_ANSWER, q850=19),),
+            ),
+            callback(
+                b_answer=None,
+                b_end=None,
+                disposition=Disposition.BUSY,
+                hangup_cause="in call",
+                q850=17,
+                legs=(Leg(role=Role.B, number=CALLED, disposition=Disposition.BUSY, q850=17),),
+            ),
+        ),
+        {
+            "disposition": Disposition.BUSY,
+            "hangup_cause": "in call",
+            "q850": 17,
+            "legs": (Leg(role=Role.B, number=CALLED, disposition=Disposition.BUSY, q850=17),),
+        },
+        set(),
+    ),
     "a reason filled in does not unmake an answer": (
         (callback(), callback(hangup_reason="suspended", disposition=Disposition.BARRED)),
         {"disposition": Disposition.ANSWERED, "hangup_reason": "suspended"},
