@@ -5,12 +5,13 @@ what is shown. Beyond them (`folding`) items are folded away, never silently: th
 This page must not know how a call is shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
-from processors.dedupe import Copy, Marks, copy_of, join_marks, raise_marks, union
+from processors.dedupe import Copy, Marks, copy_of, join_marks, knows, passed, raise_marks, union
 from processors.merge import Content, Item
 from schemas.facts import Fact, FactType
 
@@ -80,11 +81,14 @@ def new_item(fact: Fact, *, late: bool = False) -> Item:
 
 def merge_states(left: CallState, right: CallState) -> CallState:
     """All that two owners of a call know together."""
-    marks = join_marks(left.marks, right.marks)
     items: dict[str, Item] = {}
     gone: list[Copy] = []
     for name in sorted({**left.items, **right.items}):
-        items[name] = _merge_items([state.items[name] for state in (left, right) if name in state.items], gone)
+        found = [(state, other) for state, other in ((left, right), (right, left)) if name in state.items]
+        contents = [content for state, other in found for content in _not_folded(state.items[name], other)]
+        if contents:
+            more = max(state.items[name].more for state, _ in found)
+            items[name] = Item(contents=_distinct(contents, gone), more=more)
     kept = _sums(items.values())
     beyond = [max(ours, theirs) for ours, theirs in zip(_folded(left), _folded(right), strict=True)]
     return CallState(
@@ -95,20 +99,38 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         timed_out=max(left.timed_out, right.timed_out),
         touched_ms=max(left.touched_ms, right.touched_ms),
         deadline_ms=min(left.deadline_ms, right.deadline_ms),  # a timeout that is early sets itself right
-        marks=raise_marks(marks, *gone),
+        marks=raise_marks(join_marks(left.marks, right.marks), *gone),
         overflow=left.overflow or right.overflow,
     )
 
 
-def _merge_items(found: list[Item], gone: list[Copy]) -> Item:
+def _not_folded(item: Item, other: CallState) -> Iterator[Content]:
+    """The contents, without what the other side has already folded away."""
+    theirs = {content.fact.content_digest: content for content in _contents(other, item.contents[0].fact.fact_id)}
+    for content in item.contents:
+        known = theirs.get(content.fact.content_digest)
+        if known is None:
+            if not (other.overflow and passed(other.marks, copy_of(content.fact))):
+                yield content
+            continue
+        first = copy_of(known.fact)
+        others = tuple(
+            copy for copy in content.seen.others if knows(first, known.seen, copy) or not passed(other.marks, copy)
+        )
+        same = len(others) == len(content.seen.others)
+        yield content if same else structs.replace(content, seen=structs.replace(content.seen, others=others))
+
+
+def _contents(state: CallState, name: str) -> tuple[Content, ...]:
+    return state.items[name].contents if name in state.items else ()
+
+
+def _distinct(contents: list[Content], gone: list[Copy]) -> tuple[Content, ...]:
     by_digest: dict[str, Content] = {}
-    for item in found:
-        for content in item.contents:
-            known = by_digest.get(content.fact.content_digest)
-            by_digest[content.fact.content_digest] = _merge_contents(known, content, gone) if known else content
-    return Item(
-        contents=tuple(by_digest[digest] for digest in sorted(by_digest)), more=max(item.more for item in found)
-    )
+    for content in contents:
+        known = by_digest.get(content.fact.content_digest)
+        by_digest[content.fact.content_digest] = _merge_contents(known, content, gone) if known else content
+    return tuple(by_digest[digest] for digest in sorted(by_digest))
 
 
 def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:

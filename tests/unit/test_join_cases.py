@@ -515,6 +515,23 @@ def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
             assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
 
 
+FLOODS: dict[str, list[Fact]] = {
+    "copies": [placed(callback(), offset) for offset in range(5, 60)],
+    "copies in no order of receipt": [placed(callback(), offset, received=offset * 37 % 60) for offset in range(5, 60)],
+    "contents": in_a_row([callback(vendor_duration_s=number * 37 % 200) for number in range(200)]),
+    "states": in_a_row([pushed_state(CALLER, State.SETUP, number * 37 % 200) for number in range(200)]),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+def test_what_was_folded_away_does_not_come_back_from_an_earlier_state(flood: list[Fact]) -> None:
+    later = state_of(after(flood))
+    for cut in range(1, len(flood), 7):
+        earlier = state_of(after(flood[:cut]))
+
+        assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+
+
 def test_merged_states_wake_early_rather_than_never() -> None:
     """Without settings the deadline of the merged state is unknown: the earlier one is safe, as a timeout sets it right."""
     waiting = state_of(after(in_a_row(A_STATES)))
