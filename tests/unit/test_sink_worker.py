@@ -1,0 +1,132 @@
+"""The worker against a consumer in memory whose partitions change hands at the worst moments."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
+
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.timeline import Timeline
+from sinks.backoff import Backoff
+from sinks.batch import BatchPolicy
+from sinks.group import Tenure
+from sinks.round import Rounds
+from sinks.rows import Table
+from sinks.worker import Sink
+
+PLACES = tuple(TopicPartition("calls.timelines", partition) for partition in range(3))
+RECORDS = 40
+
+
+class Consumer:
+    """Three partitions of a log; at random a rebalance comes in the middle of a call and resets positions to commits."""
+
+    def __init__(self, rng: random.Random, tenure: Tenure, rows: set[tuple[int, int]], stop: asyncio.Event) -> None:
+        self._rng, self._tenure, self._rows, self._stop = rng, tenure, rows, stop
+        self.commits: dict[TopicPartition, int] = {}
+        self._positions = dict.fromkeys(PLACES, 0)
+        self._paused: set[TopicPartition] = set()
+        self.rebalances = 0
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(PLACES)
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        await self._perhaps_rebalance(0.02)
+        return self.commits.get(place)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self._positions[place] = offset
+
+    async def seek_to_beginning(self, *places: TopicPartition) -> None:
+        await self._perhaps_rebalance(0.02)
+        for place in places:
+            self._positions[place] = 0
+
+    def pause(self, *places: TopicPartition) -> None:
+        self._paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self._paused -= set(places)
+
+    def paused(self) -> set[TopicPartition]:
+        return self._paused
+
+    async def getmany(
+        self, *_: TopicPartition, timeout_ms: int, max_records: int = 5
+    ) -> dict[TopicPartition, list[Any]]:
+        await self._perhaps_rebalance(0.1)
+        place = self._rng.choice(PLACES)
+        first = self._positions[place]
+        count = 0 if place in self._paused else self._rng.randrange(min(5, max_records) + 1)
+        records = [_record(place, offset) for offset in range(first, min(first + count, RECORDS))]
+        self._positions[place] = first + len(records)
+        await self._perhaps_rebalance(0.1)
+        return {place: records} if records else {}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        await self._perhaps_rebalance(0.1)
+        if self._rng.random() < 0.1:
+            raise CommitFailedError
+        for place, offset in offsets.items():
+            lost = [n for n in range(offset) if (place.partition, n) not in self._rows]
+            assert not lost, f"committed {offset} of {place} without the rows {lost}"
+        self.commits.update(offsets)
+        if all(self.commits.get(place) == RECORDS for place in PLACES):
+            self._stop.set()
+
+    async def _perhaps_rebalance(self, chance: float) -> None:
+        await asyncio.sleep(0)
+        if self._rng.random() < chance:
+            self.rebalances += 1
+            self._tenure.count += self._rng.choice((1, 2))
+            self._positions = {place: self.commits.get(place, 0) for place in PLACES}
+            self._paused = set()
+        await asyncio.sleep(0)
+
+
+def _record(place: TopicPartition, offset: int) -> Any:
+    call = Timeline(timeline_id=f"{place.partition}/{offset}", call_key="k", vendor="v")
+    value = Codecs().timeline.encode(call)
+    return SimpleNamespace(
+        topic=place.topic, partition=place.partition, offset=offset, key=None, value=value, headers=(), timestamp=0
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(seed: int) -> None:
+    rng = random.Random(seed)
+    rows: set[tuple[int, int]] = set()
+    tenure, stop, metrics = Tenure(), asyncio.Event(), Registry()
+    consumer = Consumer(rng, tenure, rows, stop)
+
+    async def insert(table: Table[Any], records: Sequence[Timeline]) -> None:
+        for _ in range(rng.randrange(3)):
+            await asyncio.sleep(0)
+        if rng.random() < 0.1:
+            raise Unavailable("away")
+        rows.update((int(partition), int(offset)) for partition, offset in (r.timeline_id.split("/") for r in records))
+
+    async def publish(letters: list[DeadLetter]) -> None:
+        assert letters == []
+
+    sink = Sink(
+        consumer,
+        tenure,
+        Rounds(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics),
+        Codecs(),
+        BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3),
+        metrics,
+    )
+    await asyncio.wait_for(sink.work(stop), 60)
+    assert consumer.rebalances > 0
+    assert rows == {(place.partition, offset) for place in PLACES for offset in range(RECORDS)}
+    assert consumer.commits == dict.fromkeys(PLACES, RECORDS)
