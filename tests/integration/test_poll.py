@@ -5,9 +5,12 @@ import base64
 import contextlib
 import gzip
 import json
+import sys
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -443,3 +446,35 @@ async def test_two_entries_of_one_account_are_refused(kafka: str, vendor: Vendor
     settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(account, account)))
     with pytest.raises(SettingsError, match="two entries name the same account"):
         await run(settings, asyncio.Event(), Registry())
+
+
+async def test_three_kills_of_the_real_process_lose_no_call(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, tmp_path: Path
+) -> None:
+    """`kill -9` wherever the process happens to be; a server that holds few calls a page makes for many such places."""
+    vendor.fill(150, since_s=int(time.time()) - 6500)
+    vendor.page_size = 8
+    config = tmp_path / "callweave.toml"
+    config.write_text(
+        f'[kafka]\nbootstrap = "{kafka}"\n[[poll.accounts]]\nvendor = "tencent"\naccount = "{account.account}"\n'
+        f'url = "{vendor.url}"\napp_id = "1400000000"\nsweep_hour_utc = -1\nmin_gap_s = 0.05\ninterval_s = 0.2\n'
+    )
+    for turn in range(4):
+        before, asked = set(await call_ids(kafka, account)), len(vendor.asked)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "deploy.cli", "--config", str(config), "poll", stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                if turn < 3:
+                    ended = asyncio.create_task(process.wait())
+                    await until(lambda enough=asked + 6: len(vendor.asked) >= enough, ended)  # type: ignore[misc]  # bound for this turn
+                while turn == 3 and set(await call_ids(kafka, account)) != set(vendor.calls):
+                    assert process.returncode is None
+                    await asyncio.sleep(0.2)
+        finally:
+            process.kill()
+            await process.wait()
+        assert set(await call_ids(kafka, account)) >= before
+
+    assert set(await call_ids(kafka, account)) == set(vendor.calls)
