@@ -89,12 +89,9 @@ class Gauge:
         )
 
     def _parts(self) -> tuple[tuple[str, int, int, int], ...]:
-        restarts = {part.spec.name: part.restarts for part in self._stack.parts}
+        restarts = self._stack.restarts()
         pids = self._stack.pids()
-        return tuple(
-            (name, pids.get(name, 0), restarts.get(name, 0), resident_mib(pids.get(name, 0)))
-            for name in {**pids, **restarts}
-        )
+        return tuple((name, pids.get(name, 0), restarts[name], resident_mib(pids.get(name, 0))) for name in restarts)
 
     async def _query(self) -> None:
         database = self._stack.settings.clickhouse.database

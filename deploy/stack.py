@@ -19,6 +19,7 @@ from deploy.kafka import KafkaServer
 from deploy.parts import PartSpec, SupervisedPart
 from deploy.ports import require_free
 from deploy.runtime import resolved
+from deploy.servers import Server, SupervisedServer
 from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
@@ -45,8 +46,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     """With every address known."""
     parts: tuple[SupervisedPart, ...]
-    kafka: KafkaServer | None
-    clickhouse: ClickHouseServer | None
+    servers: tuple[SupervisedServer, ...]
+    """The embedded ones, kept running as the parts are."""
     metrics: Mapping[str, str]
     """Part name to the address of its metrics."""
 
@@ -57,10 +58,16 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
     def pids(self) -> dict[str, int]:
         """Every running process of the stack."""
-        embedded = {"kafka": self.kafka, "clickhouse": self.clickhouse}
         return {
-            **{name: server.pid for name, server in embedded.items() if server},
+            **{server.name: server.pid for server in self.servers if server.pid},
             **{part.spec.name: part.pid for part in self.parts if part.pid},
+        }
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process of the stack was started again."""
+        return {
+            **{server.name: server.restarts for server in self.servers},
+            **{part.spec.name: part.restarts for part in self.parts},
         }
 
 
@@ -78,7 +85,7 @@ async def running_stack(
     require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
     async with contextlib.AsyncExitStack() as down:
         # Each server with what it alone needs, side by side: a start takes as long as the slower one.
-        kafka, clickhouse = await gather_or_cancel(
+        embedded = await gather_or_cancel(
             _kafka_with_topics(down, settings, data_dir, progress),
             _clickhouse_with_tables(down, settings, data_dir, progress),
         )
@@ -91,7 +98,8 @@ async def running_stack(
         for part in parts:
             progress(f"{part.spec.name}: starting", None)
             await part.start()
-        stack = Stack(settings=settings, parts=parts, kafka=kafka, clickhouse=clickhouse, metrics=metrics)
+        servers = tuple(server for server in embedded if server)
+        stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics)
         await _until_ready(stack, progress)
         yield stack
         progress("stopping", None)
@@ -110,18 +118,18 @@ def _data_dir(settings: Settings) -> Path:
 
 async def _kafka_with_topics(
     down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
-) -> KafkaServer | None:
+) -> SupervisedServer | None:
     embedded = settings.embedded
     server = None
     if not settings.kafka.bootstrap:
-        server = KafkaServer(
+        kafka = KafkaServer(
             data_dir / "kafka",
             port=embedded.kafka_port,
             heap=f"{embedded.kafka_heap_mb}m",
             cache_dir=Path(embedded.cache_dir) if embedded.cache_dir else None,
             progress=lambda stage, fraction: progress(f"Kafka: {stage}", fraction),
         )
-        await _start(down, server)
+        server = await _started(down, "kafka", kafka)
     progress("Kafka: topics", None)
     await create_topics(resolved(settings).kafka)
     return server
@@ -129,21 +137,23 @@ async def _kafka_with_topics(
 
 async def _clickhouse_with_tables(
     down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
-) -> ClickHouseServer | None:
+) -> SupervisedServer | None:
     server = None
     if not settings.clickhouse.url:
         progress("ClickHouse: starting", None)
-        server = ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
-        await _start(down, server)
+        clickhouse = ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
+        server = await _started(down, "clickhouse", clickhouse)
     progress("ClickHouse: tables", None)
     await migrate_tables(resolved(settings))
     return server
 
 
-async def _start(down: contextlib.AsyncExitStack, server: KafkaServer | ClickHouseServer) -> None:
+async def _started(down: contextlib.AsyncExitStack, name: str, server: Server) -> SupervisedServer:
+    kept = SupervisedServer(name, server)
     # Registered first: a start that is cancelled half way is stopped too.
-    down.push_async_callback(server.stop)
-    await server.start()
+    down.push_async_callback(kept.stop)
+    await kept.start()
+    return kept
 
 
 async def gather_or_cancel(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:

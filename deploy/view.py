@@ -23,9 +23,11 @@ def line(now: Numbers) -> str:
     """The same in one line, for a terminal that is none."""
     rows = " ".join(f"{table}={count}" for table, count in now.rows.items())
     lag = " ".join(f"{stage}={count}" for stage, count in now.lag.items())
+    died = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
     return (
         f"received={now.received} pages={now.polled_pages} facts={now.facts} duplicates={now.duplicates} dead={now.dead} "
         f"filtered={now.filtered} | {rows} | lag {lag} | fresh {now.freshness_s:.2f}s"
+        + (f" | started again: {died}" if died else "")
     )
 
 

@@ -129,6 +129,7 @@ class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             isolation_level=settings.isolation_level,
-            metadata_max_age_ms=30_000,  # how late a topic is noticed that was created after the start
+            # How late a topic is noticed that nobody led when the group formed: after a broker's restart that is all of them.
+            metadata_max_age_ms=3_000,
             **settings.client,
         )

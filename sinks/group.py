@@ -76,6 +76,8 @@ async def member(
         auto_offset_reset="earliest",
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
+        # How late a topic is noticed that nobody led when the group formed: after a broker's restart that is all of them.
+        metadata_max_age_ms=3_000,
     )
     producer = AIOKafkaProducer(
         **common,
