@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
 
+from processors.call_state import CallState
 from processors.commits import Partition
 from processors.join import Step
 from processors.normalise_stage import dead_message
@@ -18,13 +19,13 @@ from processors.partition_state import PartitionState
 from processors.publish import Message, Outbox
 from processors.slices import Record, Slice
 from processors.tenures import PartitionStates
+from processors.timelines import timelines_of
 from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.timeline import Timeline
 from schemas.topics import NORMALIZED, STATE, TIMELINES
 
 _log: Final = logging.getLogger(__name__)
@@ -53,8 +54,8 @@ class JoinStage:
         held = await self._partitions.of(slice_)
         out = _Outputs()
         for index, record in enumerate(slice_.records):
-            for done in held.advance(record.timestamp_ms):
-                out.take(done)
+            for key, done in held.advance(record.timestamp_ms):
+                out.take(done, key)
             if record.value is not None:
                 self._join(slice_, record, held, out)
             if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
@@ -80,7 +81,7 @@ class JoinStage:
         except Undecodable as exc:
             out.dead.append(_undecodable(slice_, record, exc))
             return
-        out.take(held.apply(fact), vendor=fact.vendor)
+        out.take(held.apply(fact), fact.call_key)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
         held = PartitionState(self._settings)
@@ -108,37 +109,32 @@ class _Outputs:
         self.dead: list[DeadLetter] = []
         self.outcomes: Counter[tuple[str, str]] = Counter()
         self._facts: dict[str, Fact] = {}
-        self._timelines: dict[str, Timeline] = {}
+        self._calls: dict[str, CallState] = {}
 
-    def take(self, done: Step, vendor: str = "") -> None:
+    def take(self, done: Step, key: str) -> None:
         if done.normalized is not None:
             self._facts[done.normalized.fact_id] = done.normalized
-        for timeline in done.timelines:
-            self._timelines[timeline.timeline_id] = timeline
-        if vendor:
-            self.outcomes[vendor, done.outcome] += 1
-        elif done.timelines:
-            self.outcomes[done.timelines[0].vendor, done.outcome] += 1
+        if done.shown is not None:
+            self._calls[key] = done.shown
+        self.outcomes[key.split("|", 1)[0], done.outcome] += 1
 
     def messages(self, codecs: Codecs, partition: int) -> list[Message]:
+        timelines = [timeline for shown in self._calls.values() for timeline in timelines_of(shown)]
         return [
             *(
-                Message(
-                    topic=NORMALIZED.name,
-                    key=fact.call_key.encode(),
-                    value=codecs.fact.encode(fact),
-                    partition=partition,
-                )
+                _message(NORMALIZED.name, fact.call_key, codecs.fact.encode(fact), partition)
                 for fact in self._facts.values()
             ),
             *(
-                Message(
-                    topic=TIMELINES.name, key=name.encode(), value=codecs.timeline.encode(timeline), partition=partition
-                )
-                for name, timeline in self._timelines.items()
+                _message(TIMELINES.name, timeline.timeline_id, codecs.timeline.encode(timeline), partition)
+                for timeline in timelines
             ),
             *(dead_message(letter, codecs) for letter in self.dead),
         ]
+
+
+def _message(topic: str, key: str, value: bytes | None, partition: int) -> Message:
+    return Message(topic=topic, key=key.encode(), value=value, partition=partition)
 
 
 def _undecodable(slice_: Slice, record: Record, exc: Undecodable) -> DeadLetter:

@@ -85,6 +85,8 @@ STATE: Final = Topic(
     cleanup="compact",
     producers=("join",),
     consumers=("join",),
+    # Long enough for the owner to see and mend what a worker wrote that had lost the partition without knowing it.
+    config={"min.compaction.lag.ms": "3600000"},
 )
 POLLS: Final = Topic(
     name="calls.poll-checkpoints",

@@ -373,12 +373,7 @@ _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "state": (Kind.CALLBACK_STATE, _LIVE_STATE_FIELDS, _state),
 }
 
-_EXAMPLE: Final = (
-    '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016",'
-    '"callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000",'
-    '"tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'
-).encode()
-"""The document's two-way record, its missing comma included."""
+_EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()
 
 VENDOR = Vendor(
     name=_NAME,

@@ -1,0 +1,108 @@
+"""A partition's calls: what is kept, what is due, what is written, and what a restore gives back."""
+
+from hypothesis import given, settings
+
+from processors.join import step
+from processors.partition_state import PartitionState
+from processors.state_codec import decode_state, encode_state
+from schemas.facts import Fact, State
+from schemas.settings import JoinSettings
+from tests.strategies import CALLED, callback, fact_logs, placed, pushed_state
+
+JOIN = JoinSettings()
+MINUTE_MS = 60_000
+
+
+def played(facts: list[Fact], held: PartitionState | None = None) -> PartitionState:
+    held = held or PartitionState(JOIN)
+    for fact in facts:
+        held.apply(fact)
+    return held
+
+
+def restored(written: dict[str, bytes | None]) -> PartitionState:
+    held = PartitionState(JOIN)
+    for key, value in written.items():
+        held.load(key, value)
+    return held
+
+
+@given(fact_logs())
+@settings(max_examples=60)
+def test_a_restore_goes_on_as_if_nothing_had_happened(facts: list[Fact]) -> None:
+    """Cut anywhere: the states written so far, read back, and the rest of the log give the same states and counts."""
+    whole = played(facts)
+    half = len(facts) // 2
+    first = played(facts[:half])
+    again = played(facts[half:], restored(first.take_changed()))
+
+    everything = first.take_changed() | again.take_changed()
+    expected = {key: decode_state(value) for key, value in whole.take_changed().items() if value}
+    assert {key: decode_state(value) for key, value in everything.items() if value}.items() <= expected.items()
+    assert (+again.items, +again.phases) == (+whole.items, +whole.phases)
+
+
+def test_only_what_changed_is_written() -> None:
+    """A repetition of Kafka's changes nothing, so it writes nothing."""
+    fact = placed(callback(), 7)
+    held = played([fact])
+    held.take_changed()
+
+    held.apply(fact)
+
+    assert held.take_changed() == {}
+
+
+def test_a_call_is_written_once_however_many_facts_it_got() -> None:
+    facts = [placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(pushed_state(CALLED, State.ALERTING, 2), 2), placed(callback(), 3)]
+    held = played(facts)
+
+    written = held.take_changed()
+
+    assert list(written) == [facts[0].call_key]
+
+
+def test_a_call_times_out_once_by_the_record_clock() -> None:
+    """Half an hour after its last state, however often the clock is told the time."""
+    held = PartitionState(JOIN)
+    assert list(held.advance(1)) == []
+    state = placed(pushed_state(CALLED, State.SETUP, 0), 1)
+    held.apply(state)
+
+    before = list(held.advance(29 * MINUTE_MS))
+    due = list(held.advance(31 * MINUTE_MS))
+    after = list(held.advance(32 * MINUTE_MS))
+
+    assert (before, after) == ([], [])
+    assert [(key, done.outcome) for key, done in due] == [(state.call_key, "timeout")]
+
+
+def test_a_call_is_forgotten_after_the_horizon() -> None:
+    """And its state is deleted from the log."""
+    held = PartitionState(JOIN)
+    fact = placed(callback(), 1)
+    held.apply(fact)
+    held.take_changed()
+
+    done = [each.outcome for _, each in held.advance((JOIN.horizon_s + 1) * 1000)]
+
+    assert done == ["expired"]
+    assert held.take_changed() == {fact.call_key: None}
+    assert (len(held), +held.items, +held.phases) == (0, {}, {})
+
+
+def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
+    """Its record says less than the one before: both are reunited, and the whole is written again."""
+    early, late = placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)
+    less = step(None, early, 0, JOIN).state
+    assert less
+    more = step(less, late, 0, JOIN).state
+    assert more
+    held = PartitionState(JOIN)
+
+    held.load(early.call_key, encode_state(more))
+    held.load(early.call_key, encode_state(less))
+
+    written = held.take_changed()[early.call_key]
+    assert written
+    assert decode_state(written) == more
