@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from deploy.child import Child, spawn
 from deploy.data_dir import claim
 from deploy.java import find_java
-from deploy.kafka_config import Node, jvm_options, log4j_properties, server_properties
+from deploy.kafka_config import Listener, Node, jvm_options, log4j_properties, server_properties
 from deploy.kafka_faults import explain_crash
 from deploy.kafka_jars import Progress, default_cache_dir, kafka_class_path
 from deploy.ports import free_port, require_free
@@ -51,9 +51,14 @@ class KafkaServer:
         controller_port: int = 0,
         voters: tuple[str, ...] = (),
         cluster_id: str | None = None,
+        doors: tuple[Listener, ...] = (),
         minimum_free_bytes: int = MINIMUM_FREE_BYTES,
     ) -> None:
-        """Ports of 0 are picked at start; `voters` and `cluster_id` are for clusters of several such nodes."""
+        """Ports of 0 are picked at start.
+
+        A cluster: every node with its own id and controller port, the same `voters` and `cluster_id`, started together:
+        none answers before most of them run. `doors` are listeners beside `port`.
+        """
         self._data_dir = data_dir.absolute()
         self._port = port
         self._heap = heap
@@ -63,6 +68,7 @@ class KafkaServer:
         self._controller_port = controller_port
         self._voters = voters
         self._cluster_id = cluster_id
+        self._doors = doors
         self._minimum_free_bytes = minimum_free_bytes
         self._lock: IO[str] | None = None
         self._child: Child | None = None
@@ -136,7 +142,7 @@ class KafkaServer:
         await self.stop()
 
     def _pick_ports(self) -> Node:
-        for port in (self._port, self._controller_port):
+        for port in (self._port, self._controller_port, *(door.port for door in self._doors)):
             if port:
                 require_free(port, what="Kafka", setting="its port")
         return Node(
@@ -145,6 +151,7 @@ class KafkaServer:
             port=self._port or free_port(),
             controller_port=self._controller_port or free_port(),
             voters=self._voters,
+            doors=self._doors,
         )
 
     async def _start_on(self, command: tuple[str, ...], node: Node) -> None:

@@ -13,6 +13,16 @@ MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 """The largest batch the broker takes: above the ingress's largest body, with room for headers."""
 
 
+class Listener(msgspec.Struct, frozen=True, kw_only=True):
+    """One more door of a broker, for clients that reach it by another way (through a proxy, for one)."""
+
+    name: str
+    """Upper case letters."""
+    port: int
+    advertised_port: int
+    """Where clients that came in by this door are told to go."""
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One broker that is also a controller, and where it lives."""
 
@@ -22,6 +32,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     controller_port: int
     voters: tuple[str, ...] = ()
     """All controllers as `id@host:port`; empty for a node that is alone."""
+    doors: tuple[Listener, ...] = ()
 
     @property
     def log_dir(self) -> Path:
@@ -33,15 +44,18 @@ def server_properties(node: Node) -> str:
     """The broker's `server.properties`."""
     voters = node.voters or (f"{node.node_id}@127.0.0.1:{node.controller_port}",)
     copies = min(3, len(voters))
+    doors = "".join(f",{door.name}://127.0.0.1:{door.port}" for door in node.doors)
+    told = "".join(f",{door.name}://127.0.0.1:{door.advertised_port}" for door in node.doors)
+    plain = "".join(f",{door.name}:PLAINTEXT" for door in node.doors)
     values = {
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": ",".join(voters),
-        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
-        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}",
+        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{doors}",
+        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}{told}",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": f"BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{plain}",
         "log.dirs": node.log_dir,
         # A misspelt topic name must be an error, not a new topic with the wrong number of partitions.
         "auto.create.topics.enable": "false",

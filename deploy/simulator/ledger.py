@@ -4,6 +4,7 @@ An entry is written when a request's fate is known. Payloads that nobody acknowl
 (the answer can be lost on its way): they make rows possible, not certain.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -26,6 +27,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How often it was sent without a success answer: each time it may have been stored."""
     pulled: bool = False
     """Served by the pull API; how often a page is asked for is the puller's affair."""
+    digest: str = ""
+    """Of a request's body as it went over the wire (see `digest_of`)."""
+
+
+def digest_of(body: bytes) -> str:
+    """What a body is recognised by when it lies on a topic."""
+    return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
 _DECODER: Final = msgspec.json.Decoder(Entry)

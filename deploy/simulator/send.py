@@ -12,7 +12,7 @@ from aiohttp import web
 
 from deploy.ports import require_free
 from deploy.simulator.getcdr_server import GetCdr
-from deploy.simulator.ledger import Entry, Ledger
+from deploy.simulator.ledger import Entry, Ledger, digest_of
 from deploy.simulator.options import SHARES, Progress, SimulateOptions
 from deploy.simulator.retries import RETRIES
 from deploy.simulator.sends import Offer, Send
@@ -185,9 +185,7 @@ class _Run:
                 return
         self.progress.lost += 1
         if lost:
-            self._ledger.add(
-                Entry(vendor=send.vendor, label=send.label, told=send.told, acked=False, lost_answers=lost)
-            )
+            self._note(send, acked=False, lost=lost)
 
     async def _post(self, send: Send) -> int:
         """The answer's status; 0 when none came."""
@@ -207,7 +205,13 @@ class _Run:
         self.progress.acked += 1
         elements = self.progress.elements
         elements[send.vendor] = elements.get(send.vendor, 0) + len(send.told)
-        self._ledger.add(Entry(vendor=send.vendor, label=send.label, told=send.told, lost_answers=lost))
+        self._note(send, acked=True, lost=lost)
+
+    def _note(self, send: Send, *, acked: bool, lost: int) -> None:
+        digest = digest_of(send.body)
+        self._ledger.add(
+            Entry(vendor=send.vendor, label=send.label, told=send.told, acked=acked, lost_answers=lost, digest=digest)
+        )
 
     async def _finish(self) -> None:
         """Wait for what is under way, and for those who still pull."""

@@ -1,0 +1,50 @@
+"""`python -m tests.chaos`: a run with a seed, its table, and exit code 1 when anything was lost, doubled or wrong."""
+
+import argparse
+import asyncio
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos.faults import schedule
+from tests.chaos.report import table
+from tests.chaos.runner import Options, chaos
+
+
+def main() -> int:
+    """Run and print; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--duration", type=float, default=600, help="seconds of traffic and faults")
+    parser.add_argument("--seed", type=int, help="repeats the schedule of another run; without one: a random one")
+    parser.add_argument("--rate", type=float, default=30, help="requests a second")
+    parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
+    asked = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
+    logging.basicConfig(level=logging.ERROR)
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True)  # noqa: T201  # what a person watches
+
+    base = Path(tempfile.mkdtemp(prefix="callweave-chaos-"))
+    say(f"seed {seed}")
+    clean = False
+    try:
+        options = Options(data_dir=base / "data", seed=seed, duration_s=asked.duration, rate=asked.rate)
+        report = asyncio.run(chaos(options, schedule(seed), say))
+        clean = report.clean
+        print(table(report))  # noqa: T201  # what the run is for
+        return 0 if clean else 1
+    finally:
+        if clean and not asked.keep:
+            shutil.rmtree(base, ignore_errors=True)
+        else:
+            say(f"data and logs are kept in {base}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

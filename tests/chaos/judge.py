@@ -1,0 +1,161 @@
+"""From ledger, topics and views to what was lost, doubled or wrong. Pure.
+
+What lies on the raw topic is held against the vendors' acknowledgements; what the topics and views show is held against
+what lies on the raw topic, so that nothing stays open: a body whose answer was lost on its way counts when it is there.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from deploy.simulator.compare import Difference
+from deploy.simulator.expected import Counts, Expected, expect
+from deploy.simulator.ledger import Entry
+from deploy.simulator.told import Told
+
+Body = tuple[str, str]
+"""Vendor and digest."""
+Harm = Literal["lost", "doubled", "wrong"]
+
+_ROWS: Final = re.compile(r"(\d+) rows?$")
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is not as it must be."""
+
+    harm: Harm
+    where: tuple[str, ...]
+    """Vendor and call or digest, to find which fault was about."""
+    text: str
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What the raw topic says about the ledger."""
+
+    entries: tuple[Entry, ...]
+    """The ledger as the raw topic has it: one certain entry for each body that lies there."""
+    superseded: int
+    """Pulled records of which a newer version was served: the older one may never have arrived, and need not."""
+    repeated: int
+    """Bodies that lie there more often than they were acknowledged: duplicates."""
+    findings: tuple[Finding, ...]
+
+
+def stored(entries: Iterable[Entry], raw: Mapping[Body, int]) -> Stored:
+    """Every acknowledged body must be there; what is there must have been sent."""
+    sent: dict[Body, list[Entry]] = defaultdict(list)
+    pulled: list[Entry] = []
+    for entry in entries:
+        if entry.pulled:
+            pulled.append(entry)
+        else:
+            sent[entry.vendor, entry.digest].append(entry)
+    found: list[Finding] = []
+    certain: list[Entry] = []
+    repeated = 0
+    for body, alike in sent.items():
+        acked, there = sum(entry.acked for entry in alike), raw.get(body, 0)
+        if there < acked:
+            text = f"raw topic: {alike[0].label} of {body[0]} acknowledged {acked} times, there {there} times"
+            found += [Finding(harm="lost", where=body, text=text)] * (acked - there)
+        repeated += max(0, there - acked)
+        once = msgspec.structs.replace(alike[0], acked=True, lost_answers=0)
+        certain += [once] * there
+    found += [
+        Finding(harm="wrong", where=body, text=f"raw topic: a body of {body[0]} that nobody sent")
+        for body in raw
+        if body not in sent
+    ]
+    newest, superseded = _newest(pulled)
+    return Stored(entries=(*certain, *newest), superseded=superseded, repeated=repeated, findings=tuple(found))
+
+
+def _newest(pulled: list[Entry]) -> tuple[list[Entry], int]:
+    """The pulled entries without the versions that a later one replaced: a cut connection may have eaten the page."""
+    last: dict[tuple[str, str], Told] = {}
+    for entry in pulled:
+        last |= {(told.vendor, told.identity): told for told in entry.told}
+    total = sum(len(entry.told) for entry in pulled)
+    return [
+        Entry(vendor=vendor, label="page", told=(told,), pulled=True) for (vendor, _), told in last.items()
+    ], total - len(last)
+
+
+def expectation(what: Stored) -> Expected:
+    """Everything that topics and views must show for what is stored."""
+    expected = expect(what.entries)
+    for count in expected.counts.values():
+        if count.pulled:
+            # Seen or not, an older version makes no other row, only one more fact.
+            count.unsure += what.superseded
+    return expected
+
+
+def identity_broken(counts: Mapping[str, Counts]) -> list[Finding]:
+    """Law 7 per vendor, on the system's own numbers."""
+    return [
+        Finding(harm="wrong", where=(vendor, ""), text=f"identity of {vendor}: {count}")
+        for vendor, count in counts.items()
+        if not count.balanced
+    ]
+
+
+def findings(differences: Iterable[Difference]) -> list[Finding]:
+    """A row too few is a loss, a row too many a doubling, anything else is wrong."""
+    return [Finding(harm=_harm(one), where=one.key[:1] + one.key[-1:], text=str(one)) for one in differences]
+
+
+def _harm(one: Difference) -> Harm:
+    if one.column:
+        return "wrong"
+    wanted, shown = _rows(one.expected), _rows(one.actual)
+    return "lost" if shown < wanted else "doubled"
+
+
+def _rows(said: object) -> int:
+    found = _ROWS.search(str(said))
+    return int(found.group(1)) if found else int(said) if isinstance(said, int) else 0
+
+
+def unlike(view: str, shown: Mapping[str, int], topic: Mapping[str, int]) -> list[Finding]:
+    """The newest versions that a view shows against the newest on its topic."""
+    found = []
+    for key in sorted(shown.keys() | topic.keys()):
+        here, there = shown.get(key), topic.get(key)
+        if here != there:
+            harm: Harm = "lost" if here is None else "doubled" if there is None else "wrong"
+            text = f"{view} {key}: version {here} in the view, {there} on the topic"
+            found.append(Finding(harm=harm, where=("", key), text=text))
+    return found
+
+
+def by_window(
+    found: Iterable[Finding], entries: list[Entry], windows: Mapping[str, list[tuple[int, int]]]
+) -> tuple[dict[str, Counter[Harm]], dict[str, int]]:
+    """Findings and acknowledgements by the fault in whose time the body was acknowledged; "" for none.
+
+    A window is a stretch of the ledger: how long it was when the fault began, and when all were back at work.
+    """
+    about: dict[tuple[str, ...], set[int]] = defaultdict(set)
+    for number, entry in enumerate(entries):
+        about[entry.vendor, entry.digest].add(number)
+        for told in entry.told:
+            about[told.vendor, told.call].add(number)
+    harms: dict[str, Counter[Harm]] = defaultdict(Counter)
+    for one in found:
+        numbers = about.get(one.where, set())
+        blamed = [
+            name
+            for name, stretches in windows.items()
+            if any(start <= number < end for start, end in stretches for number in numbers)
+        ]
+        for name in blamed or [""]:
+            harms[name][one.harm] += 1
+    acked = {
+        name: sum(entry.acked for start, end in stretches for entry in entries[start:end])
+        for name, stretches in windows.items()
+    }
+    return harms, acked

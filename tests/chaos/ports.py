@@ -1,0 +1,34 @@
+"""Ports that stay ours while nobody listens on them: below the range from which the system picks ports for connections."""
+
+import random
+import socket
+
+_LOW, _HIGH = 12_000, 32_000
+
+
+def steady_ports(count: int) -> list[int]:
+    """So many distinct ports that are free now."""
+    chosen: set[int] = set()
+    while len(chosen) < count:
+        port = random.randrange(_LOW, _HIGH)
+        if _is_free(port):
+            chosen.add(port)
+    return list(chosen)
+
+
+def steady_run(count: int) -> int:
+    """The first of so many ports in a row that are free now."""
+    while True:
+        first = random.randrange(_LOW, _HIGH)
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

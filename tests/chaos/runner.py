@@ -1,0 +1,152 @@
+"""A run: the stack under the simulator's traffic, one fault after the other, then peace, then the comparison."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from deploy.simulator.ledger import Ledger
+from deploy.simulator.options import Progress, SimulateOptions
+from deploy.simulator.send import simulate
+from tests.chaos.faults import Step
+from tests.chaos.inject import happen, impossible
+from tests.chaos.judge import Finding, by_window
+from tests.chaos.report import Line, Report
+from tests.chaos.verdict import Verdict, verdict
+from tests.chaos.vital import back_at_work
+from tests.chaos.world import GETCDR, World, running_world
+
+Say = Callable[[str], None]
+
+_BACK_S: Final = 90.0
+_QUIET_S: Final = 120.0
+_LOOK_AGAIN_S: Final = 2.0
+_WARM_UP_S: Final = 3.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a run."""
+
+    data_dir: Path
+    seed: int
+    duration_s: float
+    rate: float = 30.0
+    """Requests a second."""
+    retry_scale: float = 0.1
+    """Of the vendors' waiting times between sends."""
+
+
+class Run:
+    """The notes of a run."""
+
+    def __init__(self, options: Options, world: World, say: Say) -> None:
+        self._options = options
+        self._world = world
+        self._say = say
+        self._ledger = Ledger()
+        self._windows: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self._lines: dict[str, Line] = defaultdict(Line)
+        self._skipped: dict[str, str] = {}
+        self._missing: list[Finding] = []
+
+    async def go(self, steps: Iterator[Step]) -> Report:
+        """Traffic and faults for the duration, then the judgement."""
+        options = SimulateOptions(
+            url=self._world.vendors_url,
+            rate=self._options.rate,
+            seed=self._options.seed,
+            duration_s=self._options.duration_s,
+            retry_scale=self._options.retry_scale,
+            getcdr=GETCDR,
+            getcdr_port=self._world.vendor_port,
+            linger_s=_QUIET_S,
+        )
+        traffic = asyncio.create_task(simulate(options, asyncio.Event(), ledger=self._ledger, clock=self._world.clock))
+        try:
+            await self._trouble(steps, time.monotonic() + self._options.duration_s, traffic)
+            self._say("no more faults: waiting for the vendors to finish")
+            sent = await traffic
+        finally:
+            traffic.cancel()
+            await asyncio.gather(traffic, return_exceptions=True)
+        self._say("waiting for quiet")
+        return self._report(sent, await self._quiet())
+
+    async def _trouble(self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[Progress]") -> None:
+        await asyncio.sleep(_WARM_UP_S)
+        for step in steps:
+            longest = max(injection.duration_s for injection in step.injections)
+            if traffic.done() or time.monotonic() + longest >= until:
+                return
+            await self._step(step)
+            await asyncio.sleep(step.calm_s)
+
+    async def _step(self, step: Step) -> None:
+        possible = []
+        for injection in step.injections:
+            if reason := impossible(self._world, injection):
+                self._skipped[injection.fault.name] = reason
+            else:
+                possible.append(injection)
+        if not possible:
+            return
+        begun = len(self._ledger.entries)
+        await asyncio.gather(*(happen(self._world, injection) for injection in possible))
+        watched = tuple(dict.fromkeys(name for injection in possible for name in injection.watched))
+        back = await back_at_work(self._world, watched, _BACK_S)
+        for injection in possible:
+            name = injection.fault.name
+            line = self._lines[name]
+            line.times += 1
+            times = [back[part] for part in injection.watched]
+            line.worst_s = max(line.worst_s, *(_BACK_S if seconds is None else seconds for seconds in times))
+            self._windows[name].append((begun, len(self._ledger.entries)))
+            where = ", ".join(injection.targets)
+            took = ", ".join(f"{part} {'never' if s is None else f'{s:.1f} s'}" for part, s in back.items())
+            self._say(f"{name} ({where}) for {injection.duration_s:.1f} s; back: {took}")
+            self._missing += [
+                Finding(
+                    harm="wrong", where=("", part), text=f"{part} was not back at work {_BACK_S:.0f} s after: {name}"
+                )
+                for part in injection.watched
+                if back[part] is None
+            ]
+
+    async def _quiet(self) -> Verdict:
+        """The verdict once it is clean, or the last one before the deadline."""
+        deadline = time.monotonic() + _QUIET_S
+        while True:
+            found = await verdict(self._world.stack, self._ledger.entries)
+            if not found.findings or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _report(self, sent: Progress, found: Verdict) -> Report:
+        harms, acked = by_window(found.findings, self._ledger.entries, self._windows)
+        for name, count in harms.items():
+            self._lines[name].harms = count
+        for name, number in acked.items():
+            self._lines[name].acked = number
+        return Report(
+            seed=self._options.seed,
+            lines=self._lines,
+            acked=sum(entry.acked for entry in self._ledger.entries),
+            refused=sent.lost,
+            repeated=found.repeated,
+            skipped=self._skipped,
+            restarts={name: part.restarts for name, part in self._world.parts.items()},
+            findings=(*found.findings, *self._missing),
+        )
+
+
+async def chaos(options: Options, steps: Iterator[Step], say: Say) -> Report:
+    """One whole run in a directory of its own."""
+    say("starting three brokers, ClickHouse and the parts")
+    async with contextlib.AsyncExitStack() as stack:
+        world = await stack.enter_async_context(running_world(options.data_dir))
+        return await Run(options, world, say).go(steps)

@@ -1,0 +1,74 @@
+"""Reads topics and views of a world that has come to rest, and judges them with the vendors' ledger."""
+
+from collections import Counter
+from typing import Final
+
+import aiokafka
+import msgspec
+
+from deploy.simulator.compare import compare, compare_counts
+from deploy.simulator.ledger import Entry, digest_of
+from deploy.stack import Stack
+from schemas.raw import raw_from_kafka
+from schemas.topics import RAW
+from tests.chaos.judge import Body, Finding, expectation, findings, identity_broken, stored, unlike
+from tests.integration import whole_stack as ws
+
+_RECORDS: Final = (
+    "SELECT record_id, version FROM v_cdr UNION ALL SELECT record_id, version FROM call_events"
+    " UNION ALL SELECT record_id, version FROM bindings"
+)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison found."""
+
+    findings: tuple[Finding, ...]
+    repeated: int
+    """Bodies that were stored more often than acknowledged; the views must not show it."""
+
+
+async def verdict(stack: Stack, entries: list[Entry]) -> Verdict:
+    """Raw topic against the ledger; views, public topics and law 7 against the raw topic."""
+    what = stored(entries, await bodies_on_raw(stack))
+    expected = expectation(what)
+    shown = {name: await ws.rows(stack, f"SELECT * FROM {view}") for name, view in ws.VIEWS.items()}
+    counts = await ws.counted(stack, sorted(expected.counts), restarted=True)
+    facts, calls = await ws.newest_on_topics(stack)
+    records = {str(row["record_id"]): int(row["version"]) for row in await ws.rows(stack, _RECORDS)}
+    query = "SELECT timeline_id, version FROM v_timelines"
+    timelines = {str(row["timeline_id"]): int(row["version"]) for row in await ws.rows(stack, query)}
+    return Verdict(
+        findings=(
+            *what.findings,
+            *findings(compare(expected, **shown)),
+            *findings(compare_counts(expected, counts)),
+            *identity_broken(counts),
+            *unlike("records", records, facts),
+            *unlike("v_timelines", timelines, calls),
+        ),
+        repeated=what.repeated,
+    )
+
+
+async def bodies_on_raw(stack: Stack) -> Counter[Body]:
+    """How often each pushed body lies on the raw topic."""
+    found: Counter[Body] = Counter()
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=stack.settings.kafka.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    places = [aiokafka.TopicPartition(RAW.name, n) for n in range(stack.settings.kafka.partitions)]
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    raw = raw_from_kafka(record.value, record.headers, record.timestamp)
+                    if raw.source == "push":
+                        found[raw.vendor, digest_of(raw.body)] += 1
+    finally:
+        await consumer.stop()
+    return found

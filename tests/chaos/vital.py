@@ -1,0 +1,41 @@
+"""Whether a part is at work: it answers, and the counter of what it does goes up while there is traffic."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import aiohttp
+
+from deploy.scrape import scrape, total
+from tests.chaos.world import World
+
+_COUNTERS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "ingress": ("callweave_ingress_requests_total", {"outcome": "accepted"}),
+    "poll": ("callweave_poll_pages_total", {}),
+    "process": ("callweave_normalise_elements_total", {}),
+    "sink": ("callweave_sink_rows_total", {}),
+}
+_EVERY_S: Final = 0.2
+
+
+async def back_at_work(world: World, names: tuple[str, ...], limit_s: float) -> dict[str, float | None]:
+    """Seconds until each part was seen at work; None for one that was not within `limit_s`."""
+    async with aiohttp.ClientSession() as session:
+        times = await asyncio.gather(*(_until_at_work(session, world, name, limit_s) for name in names))
+    return dict(zip(names, times, strict=True))
+
+
+async def _until_at_work(session: aiohttp.ClientSession, world: World, name: str, limit_s: float) -> float | None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    metric, labels = _COUNTERS[name.split("-", maxsplit=1)[0]]
+    before: float | None = None
+    while loop.time() - begun < limit_s:
+        samples = await scrape(session, world.stack.metrics[name])
+        now = total(samples, metric, **labels) if samples else None
+        if now is not None and before is not None and now > before:
+            return loop.time() - begun
+        # A restarted process counts from nothing.
+        before = now
+        await asyncio.sleep(_EVERY_S)
+    return None

@@ -1,0 +1,169 @@
+"""The real stack with a network that can fail: three brokers, ClickHouse, all parts, and a proxy on every way between them."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.parts import PartSpec, SupervisedPart
+from deploy.simulator.getcdr_server import GetCdrOptions
+from deploy.stack import Stack, part_specs
+from deploy.tables import migrate_tables
+from deploy.topics import create_topics
+from deploy.waiting import until_answers
+from schemas.settings import (
+    ClickHouseSettings,
+    EmbeddedSettings,
+    IngressSettings,
+    KafkaSettings,
+    PollAccount,
+    PollSettings,
+    ProcessSettings,
+    Settings,
+)
+from tests.chaos.cluster import Cluster
+from tests.chaos.disk import Disk
+from tests.chaos.faults import WORKERS
+from tests.chaos.ports import steady_ports, steady_run
+from tests.chaos.proxy import Link
+
+PARTITIONS: Final = 6
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ingress": ("ingress",),
+    "poll": ("poll",),
+    "workers": WORKERS,
+    "sink": ("sink",),
+}
+"""Which parts share a network to Kafka."""
+GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
+_READY_S: Final = 60.0
+_BROKER_DISK_MB: Final = 600
+_CLICKHOUSE_DISK_MB: Final = 1200
+
+
+class Clock:
+    """The vendors' clock."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        """What they believe the time is."""
+        return datetime.now(UTC) + self.ahead
+
+
+class World(msgspec.Struct, kw_only=True):
+    """Everything that a fault can take hold of."""
+
+    stack: Stack
+    """With addresses that no fault keeps away."""
+    parts: Mapping[str, SupervisedPart]
+    cluster: Cluster
+    clickhouse: ClickHouseServer
+    links: Mapping[str, Link]
+    disks: Mapping[str, Disk]
+    clock: Clock
+    vendors_url: str
+    """Where the vendors push to."""
+    vendor_port: int
+    """Where the pull API must listen."""
+
+
+@contextlib.asynccontextmanager
+async def running_world(data_dir: Path) -> AsyncIterator[World]:
+    """All of it up and ready; down again at the end."""
+    async with contextlib.AsyncExitStack() as down:
+        (data_dir / "logs").mkdir(parents=True)
+        ingress, vendors, clickhouse, sink_ch, vendor, poll_vendor = steady_ports(6)
+        metrics_base = steady_run(4)
+        disks = {
+            "broker-disk": Disk(data_dir / "kafka-3", _BROKER_DISK_MB),
+            "clickhouse-disk": Disk(data_dir / "clickhouse", _CLICKHOUSE_DISK_MB),
+        }
+        for disk in disks.values():
+            await disk.mount()
+            down.push_async_callback(disk.unmount)
+        cluster = Cluster([data_dir / "kafka-1", data_dir / "kafka-2", data_dir / "kafka-3"], tuple(GROUPS))
+        down.push_async_callback(cluster.stop)
+        await cluster.start()
+        server = ClickHouseServer(data_dir / "clickhouse", port=clickhouse)
+        down.push_async_callback(server.stop)
+        await server.start()
+        ways = {
+            f"{group}-kafka": [(d.advertised_port, d.port) for d in doors] for group, doors in cluster.doors.items()
+        }
+        ways |= {
+            "vendors-ingress": [(vendors, ingress)],
+            "sink-clickhouse": [(sink_ch, clickhouse)],
+            "poll-vendor": [(poll_vendor, vendor)],
+        }
+        links = {name: await down.enter_async_context(Link(name)) for name in ways}
+        for name, ports in ways.items():
+            for port, to in ports:
+                await links[name].join(port=port, to=to)
+        settings = _settings(data_dir, cluster.bootstrap, server.url, ingress, poll_vendor, metrics_base)
+        await create_topics(settings.kafka)
+        await migrate_tables(settings)
+        specs, pages = _specs(settings, cluster, f"http://127.0.0.1:{sink_ch}")
+        parts = {spec.name: SupervisedPart(spec, data_dir / "logs") for spec in specs}
+        for part in reversed(parts.values()):
+            down.push_async_callback(part.stop)
+        for part in parts.values():
+            await part.start()
+        stack = Stack(settings=settings, parts=tuple(parts.values()), servers=(), metrics=pages)
+        for name, part in parts.items():
+            url = f"{stack.ingress_url}/readyz" if name == "ingress" else pages[name]
+            assert await until_answers(url, _READY_S), f"{name} is not ready:\n{part.last_words()}"
+        yield World(
+            stack=stack,
+            parts=parts,
+            cluster=cluster,
+            clickhouse=server,
+            links=links,
+            disks=disks,
+            clock=Clock(),
+            vendors_url=f"http://127.0.0.1:{vendors}",
+            vendor_port=vendor,
+        )
+        for link in links.values():
+            link.mend()
+
+
+def _settings(data_dir: Path, kafka: str, clickhouse: str, ingress: int, poll_vendor: int, metrics: int) -> Settings:
+    account = PollAccount(
+        vendor="tencent",
+        account="simulator",
+        url=f"http://127.0.0.1:{poll_vendor}",
+        app_id=GETCDR.app_id,
+        key_id=GETCDR.key_id,
+        interval_s=1.0,
+        lag_s=2,
+        overlap_s=1800,
+        window_s=600,
+        sweep_hour_utc=-1,
+        min_gap_s=0.05,
+    )
+    return Settings(
+        kafka=KafkaSettings(bootstrap=kafka, partitions=PARTITIONS, replication=3, min_insync_replicas=2),
+        clickhouse=ClickHouseSettings(url=clickhouse),
+        ingress=IngressSettings(port=ingress),
+        poll=PollSettings(accounts=(account,), timeout_s=5.0),
+        process=ProcessSettings(),
+        embedded=EmbeddedSettings(data_dir=str(data_dir), workers=len(WORKERS), metrics_base_port=metrics),
+    )
+
+
+def _specs(settings: Settings, cluster: Cluster, sink_clickhouse: str) -> tuple[list[PartSpec], Mapping[str, str]]:
+    """Each part as `callweave up` would run it, with the addresses of its own proxies."""
+    chosen: list[PartSpec] = []
+    for group, names in GROUPS.items():
+        own = replace(settings, kafka=replace(settings.kafka, bootstrap=cluster.bootstrap_of(group)))
+        if group == "sink":
+            own = replace(own, clickhouse=replace(own.clickhouse, url=sink_clickhouse))
+        chosen += [spec for spec in part_specs(own)[0] if spec.name in names]
+    return chosen, part_specs(settings)[1]
