@@ -60,7 +60,7 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
     for library in ("aiokafka", "faust", "mode", "aiohttp.access", "urllib3", "clickhouse_connect"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+        logging.getLogger(library).setLevel(max(level, logging.WARNING))
 
 
 def run_part(part: Part, settings: Settings, *, metrics_port: int = 0) -> int:

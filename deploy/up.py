@@ -125,16 +125,19 @@ def _steps(console: Console, options: UpOptions) -> Iterator[Callable[[str, floa
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        current: list[tuple[str, TaskID]] = []
+        running: dict[str, tuple[str, TaskID]] = {}
 
         def show(step: str, fraction: float | None) -> None:
-            if not current or current[-1][0] != step:
-                if current:
-                    bars.update(current[-1][1], total=1, completed=1)
-                current.append((step, bars.add_task(step, total=None)))
+            # "Kafka: topics" ends "Kafka: starting", and leaves what runs beside it alone.
+            what = step.partition(":")[0]
+            before, task = running.get(what, ("", None))
+            if before != step:
+                if task is not None:
+                    bars.update(task, total=1, completed=1)
+                running[what] = (step, bars.add_task(step, total=None))
             if fraction is not None:
-                bars.update(current[-1][1], total=1, completed=fraction)
+                bars.update(running[what][1], total=1, completed=fraction)
 
         yield show
-        if current:
-            bars.update(current[-1][1], total=1, completed=1)
+        for _, task in running.values():
+            bars.update(task, total=1, completed=1)
