@@ -1,4 +1,4 @@
-"""The ingress with an awaited Kafka acknowledgement beside aiohttp that only reads and answers: `python tests/bench/bench_ingress.py [seconds]`.
+"""The ingress with an awaited Kafka acknowledgement beside aiohttp that only reads and answers: `python -m tests.bench ingress`.
 
 Each server is a process of its own; the caller (raw keep-alive connections) and the broker share the machine with it. Rates
 are of one run on whatever else the machine does: compare the lines with each other, not with other machines.
@@ -21,8 +21,9 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
+from tests.bench.lines import Line, show
 
-SECONDS = 5.0
+SECONDS = 3.0
 WARM_S = 1.0
 BODY = (
     b'{"sessionid":"%d","caller":"447700900123","callee":"447700900456","start_time":"1714979289","dur":"63",'
@@ -59,7 +60,7 @@ class Caller(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def measured(what: str, port: int, path: str, connections: int, seconds: float) -> None:
+async def measured(what: str, port: int, path: str, connections: int, limit: float = 0.0) -> list[Line]:
     loop = asyncio.get_running_loop()
     pairs = [
         await loop.create_connection(lambda number=number: Caller(path, number), "127.0.0.1", port)
@@ -69,14 +70,21 @@ async def measured(what: str, port: int, path: str, connections: int, seconds: f
     for _, caller in pairs:
         caller.took_s.clear()
     begun = time.perf_counter()
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(SECONDS)
     took_s = sorted(value for _, caller in pairs for value in caller.took_s)
     rate = len(took_s) / (time.perf_counter() - begun)
     refused = sum(caller.refused for _, caller in pairs)
     for transport, _ in pairs:
         transport.abort()
     p50, p99 = (1000 * took_s[int(len(took_s) * part)] for part in (0.50, 0.99))
-    print(f"{what:<34} {connections:>5} {rate:>10,.0f} {p50:>9.1f} {p99:>9.1f} {refused:>9}", flush=True)  # noqa: T201  # its output is its purpose
+    if refused:
+        raise RuntimeError(f"{refused} of {len(took_s) + refused} requests were refused")
+    named = f"{what}, {connections} connections"
+    return [
+        Line(bench="ingress", what=named, value=rate, unit="requests/s", limit=limit or rate),
+        Line(bench="ingress", what=f"{named}: p50", value=p50, unit="ms"),
+        Line(bench="ingress", what=f"{named}: p99", value=p99, unit="ms"),
+    ]
 
 
 async def bare(port: int) -> None:
@@ -120,8 +128,8 @@ async def _answers(port: int) -> bool:
     return status in ([b"200"], [b"404"])  # the bare server has no such page
 
 
-async def main(seconds: float) -> None:
-    print(f"{'bodies of 400 B':<34} {'conns':>5} {'requests/s':>10} {'p50 ms':>9} {'p99 ms':>9} {'refused':>9}")  # noqa: T201
+async def bench() -> list[Line]:
+    lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
         async with KafkaServer(Path(folder)) as kafka:
             await create_topics(KafkaSettings(bootstrap=kafka.bootstrap))
@@ -129,17 +137,24 @@ async def main(seconds: float) -> None:
             for connections in (16, 64, 256):
                 port = free_port()
                 async with server(port, __file__, "--bare", str(port)):
-                    await measured("aiohttp reads and answers", port, "/v1/nxcloud/cdr", connections, seconds)
+                    alone = await measured("aiohttp reads and answers", port, "/v1/nxcloud/cdr", connections)
+                lines += alone
                 for workers in (1, 2):
                     port = free_port()
                     env = {**address, "CALLWEAVE_INGRESS__WORKERS": str(workers)}
                     async with server(port, "-m", "deploy.cli", "ingress", **env):
-                        name = f"ingress, Kafka's ack, {workers} process{'es' * (workers > 1)}"
-                        await measured(name, port, "/v1/nxcloud/cdr", connections, seconds)
+                        name = f"Kafka's ack, {workers} process{'es' * (workers > 1)}"
+                        lines += await measured(name, port, "/v1/nxcloud/cdr", connections, alone[0].value)
+    return lines
+
+
+def measure() -> list[Line]:
+    """For each number of connections the limit first."""
+    return uvloop.run(bench())
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--bare"]:
         uvloop.run(bare(int(sys.argv[2])))
     else:
-        uvloop.run(main(float(sys.argv[1]) if sys.argv[1:] else SECONDS))
+        show(measure())

@@ -1,4 +1,4 @@
-"""What a fact costs in the joiner, in CPU microseconds on this machine: `python -m tests.bench.bench_join`.
+"""What a fact costs in the joiner, in CPU microseconds on this machine: `python -m tests.bench join`.
 
 Compare the lines with each other: the best of several runs is shown, and other work on the machine still slows it.
 """
@@ -10,6 +10,7 @@ from processors.join import CallState, step
 from processors.state_codec import decode_state, encode_state
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
+from tests.bench.lines import Line, show
 from tests.strategies import A_STATES, BOTH_LEGS, callback, in_a_row, participant, placed
 
 SETTINGS = JoinSettings()
@@ -36,10 +37,10 @@ def through_bytes(facts: Sequence[Fact]) -> None:
         stored = encode_state(done.state)
 
 
-def say(what: str, work: Callable[[], object], facts: int, times: int) -> None:
+def cost(what: str, work: Callable[[], object], facts: int, times: int) -> Line:
     work()
     best = min(_seconds(work, times) for _ in range(RUNS))
-    print(f"{what:<58} {best / times / facts * 1e6:>8.1f} us")  # noqa: T201  # its output is its purpose
+    return Line(bench="join", what=what, value=best / times / facts * 1e6, unit="us/fact")
 
 
 def _seconds(work: Callable[[], object], times: int) -> float:
@@ -49,7 +50,8 @@ def _seconds(work: Callable[[], object], times: int) -> float:
     return time.process_time() - began
 
 
-def main() -> None:
+def measure() -> list[Line]:
+    """Steps by what comes, then the codec of the states."""
     record = in_a_row([callback()])
     whole = in_a_row([*BOTH_LEGS, callback()])
     known = joined(whole)
@@ -57,20 +59,26 @@ def main() -> None:
     people = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(500)])
     crowd = joined(people)
     copy = placed(callback(), 99)
-    say("step: a record alone", lambda: joined(record), 1, 500)
-    say("step: four states of one leg", lambda: joined(in_a_row(A_STATES)), 4, 200)
-    say("step: eight states and a record", lambda: joined(whole), 9, 100)
-    say("step: a duplicate of nine facts' record", lambda: step(known, copy, 0, SETTINGS), 1, 500)
-    say("step: a repetition within nine facts", lambda: step(known, whole[0], 0, SETTINGS).timelines, 1, 500)
-    say("step: the 500th participant of a conference", lambda: step(crowd, people[-1], 0, SETTINGS).timelines, 1, 5)
-    say("step and codec: a record alone", lambda: through_bytes(record), 1, 500)
-    say("step and codec: eight states and a record", lambda: through_bytes(whole), 9, 100)
-    say("encode a state of nine facts", lambda: encode_state(known), 1, 200)
-    say("decode a state of nine facts", lambda: decode_state(stored), 1, 200)
+    lines = [
+        cost("step: a record alone", lambda: joined(record), 1, 500),
+        cost("step: four states of one leg", lambda: joined(in_a_row(A_STATES)), 4, 200),
+        cost("step: eight states and a record", lambda: joined(whole), 9, 100),
+        cost("step: a duplicate of nine facts' record", lambda: step(known, copy, 0, SETTINGS), 1, 500),
+        cost("step: a repetition within nine facts", lambda: step(known, whole[0], 0, SETTINGS).timelines, 1, 500),
+        cost(
+            "step: the 500th participant of a conference", lambda: step(crowd, people[-1], 0, SETTINGS).timelines, 1, 5
+        ),
+        cost("step and codec: a record alone", lambda: through_bytes(record), 1, 500),
+        cost("step and codec: eight states and a record", lambda: through_bytes(whole), 9, 100),
+        cost("encode a state of nine facts", lambda: encode_state(known), 1, 200),
+        cost("decode a state of nine facts", lambda: decode_state(stored), 1, 200),
+    ]
     sizes = ((1, joined(record)), (9, known), (500, crowd))
-    for count, state in sizes:
-        print(f"{f'stored state of {count} facts':<58} {len(encode_state(state)):>8,} B")  # noqa: T201  # its output is its purpose
+    return lines + [
+        Line(bench="join", what=f"stored state of {count} facts", value=len(encode_state(state)), unit="B")
+        for count, state in sizes
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

@@ -1,4 +1,4 @@
-"""The sink's way from Avro bytes to rows, stage by stage, beside the engine's own limit: `python tests/bench/bench_sink.py [records]`.
+"""The sink's way from Avro bytes to rows, stage by stage, beside the engine's own limit: `python -m tests.bench sink`.
 
 One embedded ClickHouse and one embedded broker on this machine. Rates are of one run on whatever else the machine does:
 compare the lines with each other, not with other machines.
@@ -6,7 +6,6 @@ compare the lines with each other, not with other machines.
 
 import asyncio
 import gc
-import sys
 import tempfile
 import time
 import uuid
@@ -28,6 +27,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from sinks.rows import CDR, columns_of
 from sinks.worker import run
+from tests.bench.lines import Line, show
 
 RECORDS = 100_000
 BLOCK = 50_000
@@ -98,7 +98,7 @@ async def drained(settings: Settings, db: ClickHouse, values: list[bytes]) -> fl
     return rate
 
 
-async def main(count: int) -> None:
+async def bench(count: int) -> list[Line]:
     gc.set_threshold(200_000)  # as the worker has it
     facts = [record(number) for number in range(count)]
     values = [FACT.encode(fact) for fact in facts]
@@ -123,10 +123,13 @@ async def main(count: int) -> None:
                 lines.insert(0, ("engine's limit: INSERT SELECT from memory", await timed(db.command(copy), count)))
                 await db.command("TRUNCATE TABLE calls.cdr_versions")
                 lines.append(("Kafka to rows: the whole sink", await drained(settings, db, values)))
-    print(f"{count} records, {sum(map(len, values)) // count} B of Avro each, {len(CDR.columns)} columns")  # noqa: T201 - the result
-    for name, rate in lines:
-        print(f"{name:45} {rate:10,.0f}/s {rate / lines[0][1]:7.3f} of the limit")  # noqa: T201 - the result
+    return [Line(bench="sink", what=name, value=rate, unit="records/s", limit=lines[0][1]) for name, rate in lines]
+
+
+def measure() -> list[Line]:
+    """The engine's limit first."""
+    return asyncio.run(bench(RECORDS))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS))
+    show(measure())

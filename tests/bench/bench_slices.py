@@ -1,17 +1,14 @@
-"""Slices beside stock Faust, and the publish barrier beside single sends: `python tests/bench/bench_slices.py [bootstrap]`.
+"""Slices beside stock Faust, and the publish barrier beside single sends: `python -m tests.bench slices`.
 
-Everything runs in this one process against one broker (embedded when no address is given); records of 300 B. Rates are
-of one run on whatever else the machine does: compare the lines with each other, not with other machines.
+Everything runs in this one process against one embedded broker; records of 300 B. Rates are of one run on whatever
+else the machine does: compare the lines with each other, not with other machines.
 """
 
 import asyncio
-import logging
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from processors.publish import Message, Outbox
 from processors.restore import restore
 from processors.slices import Slice
 from processors.worker import SliceApp, make_app, run_app
+from tests.bench.lines import Line, show
 
 PARTITIONS = 6
 RECORDS = 200_000
@@ -42,10 +40,6 @@ async def new_topic(bootstrap: str) -> str:
 
 def some_messages(topic: str, count: int) -> list[Message]:
     return [Message(topic=topic, key=uuid.uuid4().hex.encode(), value=b"v" * 268) for _ in range(count)]
-
-
-def say(what: str, records: int, seconds: float) -> None:
-    print(f"{what:<58} {records / seconds:>10,.0f} records/s", flush=True)  # noqa: T201  # its output is its purpose
 
 
 async def filled(bootstrap: str, count: int) -> str:
@@ -111,22 +105,25 @@ async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[byt
     return times[-1] - times[0]
 
 
-async def main() -> None:
-    async with AsyncExitStack() as stack:
-        if len(sys.argv) > 1:
-            bootstrap = sys.argv[1]
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callweave-bench-")))
-            bootstrap = (await stack.enter_async_context(KafkaServer(folder / "kafka"))).bootstrap
-        await bench(bootstrap)
+async def bench(bootstrap: str) -> list[Line]:
+    lines: list[Line] = []
 
+    def say(what: str, records: int, seconds: float) -> None:
+        limit = lines[0].value if lines else records / seconds
+        lines.append(Line(bench="slices", what=what, value=records / seconds, unit="records/s", limit=limit))
 
-async def bench(bootstrap: str) -> None:
     topic = await filled(bootstrap, RECORDS)
     small = await filled(bootstrap, STOCK_RECORDS)
     out = await new_topic(bootstrap)
 
     async with Outbox(bootstrap) as outbox:
+
+        async def forward(slice_: Slice) -> None:
+            await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in slice_.records])
+
+        say("slices, read and drop", RECORDS, await read_slices(bootstrap, topic, RECORDS, None))
+        say("slices, one message out per record", RECORDS, await read_slices(bootstrap, topic, RECORDS, forward))
+
         for side_by_side in (1, 4):
             batches = [some_messages(out, SLICE) for _ in range(120)]
             started = time.perf_counter()
@@ -141,12 +138,6 @@ async def bench(bootstrap: str) -> None:
                 120 * SLICE,
                 time.perf_counter() - started,
             )
-
-        async def forward(slice_: Slice) -> None:
-            await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in slice_.records])
-
-        say("slices, read and drop", RECORDS, await read_slices(bootstrap, topic, RECORDS, None))
-        say("slices, one message out per record", RECORDS, await read_slices(bootstrap, topic, RECORDS, forward))
 
     say("stock faust, read and drop", STOCK_RECORDS, await read_stock(bootstrap, small, STOCK_RECORDS, None))
     async with AIOKafkaProducer(
@@ -167,8 +158,19 @@ async def bench(bootstrap: str) -> None:
         async for slice_ in restore(bootstrap, topic, partition):
             restored += len(slice_.records)
     say("restore, one partition after the other", restored, time.perf_counter() - started)
+    return lines
+
+
+async def with_broker() -> list[Line]:
+    with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
+        async with KafkaServer(Path(folder) / "kafka") as broker:
+            return await bench(broker.bootstrap)
+
+
+def measure() -> list[Line]:
+    """Reading alone is the limit of the others."""
+    return asyncio.run(with_broker())
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.ERROR)
-    asyncio.run(main())
+    show(measure())

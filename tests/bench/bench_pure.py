@@ -1,0 +1,116 @@
+"""The pure functions alone, in CPU microseconds: the limit of everything else: `python -m tests.bench pure`.
+
+The best of several runs is shown. "An event" is one element of the push vendors' mix: a state, a record or a binding.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from processors.normalise import Directory, normalise
+from processors.partition_state import PartitionState
+from processors.state_codec import decode_state, encode_state
+from processors.timelines import timelines_of
+from schemas.codec import FACT, TIMELINE
+from schemas.facts import Fact
+from schemas.raw import Position
+from schemas.settings import JoinSettings
+from schemas.timeline import Timeline
+from sinks.rows import TIMELINES, columns_of, table_of
+from tests.bench.bodies import AT, CAP_BYTES, Keyed, facts, pulled, pushed, sends
+from tests.bench.lines import Line, show
+
+RUNS = 5
+SLICE = 100
+"""Facts of one partition that come at once under load."""
+NOW_MS = int(AT.timestamp() * 1000)
+
+
+def best_us(work: Callable[[], object], count: int) -> float:
+    """CPU microseconds per item of the fastest run."""
+    work()
+    took = []
+    for _ in range(RUNS):
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return min(took) / count * 1e6
+
+
+def normalised(raws: Sequence[Keyed]) -> None:
+    accounts = Directory()
+    for number, each in enumerate(raws):
+        normalise(each.raw, Position("calls.raw", 0, number), accounts, CAP_BYTES)
+
+
+def joined(some: Sequence[Fact]) -> tuple[list[Timeline], list[bytes]]:
+    """As the worker does it with one partition: a call's timelines and state once a slice."""
+    held = PartitionState(JoinSettings())
+    timelines: list[Timeline] = []
+    states: dict[str, bytes | None] = {}
+    for start in range(0, len(some), SLICE):
+        shown = {}
+        for fact in some[start : start + SLICE]:
+            for _ in held.advance(NOW_MS):
+                pass
+            if (state := held.apply(fact).shown) is not None:
+                shown[fact.call_key] = state
+        for state in shown.values():
+            timelines += timelines_of(state)
+        states |= held.take_changed()
+    return timelines, [value for value in states.values() if value]
+
+
+def rows_built(some: Sequence[Fact], timelines: Sequence[Timeline]) -> None:
+    by_table: dict[str, list[Fact]] = {}
+    for fact in some:
+        by_table.setdefault(table_of(fact).name, []).append(fact)
+    for same in by_table.values():
+        columns_of(table_of(same[0]), same)
+    columns_of(TIMELINES, timelines)
+
+
+def costs_us(mix: Sequence[Keyed]) -> dict[str, float]:
+    """Microseconds per element of every step that an element of the mix goes through."""
+    some = facts(mix)
+    timelines, states = joined(some)
+    count = len(some)
+    values, drawn = [FACT.encode(fact) for fact in some], [TIMELINE.encode(each) for each in timelines]
+    known = [decode_state(state) for state in states]
+    return {
+        "decode, map and seal": best_us(lambda: normalised(mix), count),
+        "a fact to Avro": best_us(lambda: [FACT.encode(fact) for fact in some], count),
+        "a fact from Avro": best_us(lambda: [FACT.decode(value) for value in values], count),
+        "join: state, merge, timeline, state": best_us(lambda: joined(some), count),
+        "a timeline to Avro": best_us(lambda: [TIMELINE.encode(each) for each in timelines], len(timelines)),
+        "a timeline from Avro": best_us(lambda: [TIMELINE.decode(value) for value in drawn], len(drawn)),
+        "a state to bytes": best_us(lambda: [encode_state(state) for state in known], len(known)),
+        "a state from bytes": best_us(lambda: [decode_state(state) for state in states], len(states)),
+        "a fact and a timeline to columns": best_us(lambda: rows_built(some, timelines), count),
+    }
+
+
+def whole_us(costs: dict[str, float]) -> float:
+    """One element through all of it on one core: two encodings and decodings of it as a fact, one as a timeline."""
+    twice = ("a fact to Avro", "a fact from Avro")
+    inside = ("a state to bytes", "a state from bytes")
+    return sum(value * (1 + (name in twice)) for name, value in costs.items() if name not in inside)
+
+
+def measure() -> list[Line]:
+    """Every vendor's mapping, then the mix step by step."""
+    lines = []
+    for vendor in ("nxcloud", "ytx", "huawei", "tencent"):
+        raws = pulled(2000) if vendor == "tencent" else pushed(sends(1000, vendor))
+        count = len(facts(raws))
+        lines.append(
+            Line(bench="pure", what=f"{vendor}: decode, map and seal an element",
+                 value=best_us(lambda raws=raws: normalised(raws), count), unit="us")  # type: ignore[misc]  # a default binds it
+        )  # fmt: skip
+    costs = costs_us(pushed(sends(1000, "nxcloud", "ytx", "huawei")))
+    lines += [Line(bench="pure", what=f"mix: {name}", value=value, unit="us") for name, value in costs.items()]
+    lines.append(Line(bench="pure", what="mix: all of it, on one core", value=1e6 / whole_us(costs), unit="events/s"))
+    return lines
+
+
+if __name__ == "__main__":
+    show(measure())

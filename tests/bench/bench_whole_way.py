@@ -1,0 +1,214 @@
+"""From a vendor's push to a row, through the whole stack on this machine: `python -m tests.bench whole_way`.
+
+The stack of `callweave up` on free ports with two partitions' owners, the callers in this process. "An event" is one
+element: a state, a record. Throughput is limited by the pure functions alone (see `bench_pure`), which have one core
+here, while the stack shares two with the broker, the engine and the callers.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import uvloop
+from aiokafka import AIOKafkaProducer
+
+from deploy.numbers import resident_mib
+from deploy.simulator.sends import Send
+from deploy.stack import Stack
+from processors.partition_state import PartitionState
+from schemas.settings import JoinSettings
+from schemas.topics import RAW
+from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
+from tests.bench.bodies import Keyed, facts, pushed, sends
+from tests.bench.lines import Line, show
+from tests.integration.whole_stack import rows, whole_stack
+
+CALLS: Final = 4000
+CONNECTIONS: Final = 48
+LIMIT_S: Final = 80.0
+LATENCY_RATE: Final = 200
+LATENCY_S: Final = 15.0
+PROBES: Final = 60
+SHOWN: Final = "SELECT count() AS calls, sum(fact_count) AS facts FROM v_timelines"
+
+
+class Batch:
+    """Requests, and what they must come to in the views."""
+
+    def __init__(self, seed: int, calls: int = CALLS) -> None:
+        self.sends = sends(calls, "ytx", "nxcloud", seed=seed)
+        self.raws = pushed(self.sends)
+        found = facts(self.raws)
+        self.events = len(found)
+        held = PartitionState(JoinSettings())
+        for _ in held.advance(NOW_MS):
+            pass
+        timelines = {timeline.timeline_id: timeline for fact in found for timeline in held.apply(fact).timelines}
+        self.calls = len(timelines)
+        self.facts = sum(timeline.fact_count for timeline in timelines.values())
+
+
+async def posted(stack: Stack, requests: Sequence[Send]) -> None:
+    """Post everything, as fast as it is acknowledged."""
+    waiting = iter(requests)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def caller() -> None:
+            for send in waiting:
+                url = stack.ingress_url + send.path
+                async with session.post(url, data=send.body, headers=dict(send.headers)) as answer:
+                    if answer.status != 200:
+                        raise RuntimeError(f"the ingress answered {answer.status}")
+
+        await asyncio.gather(*(caller() for _ in range(CONNECTIONS)))
+
+
+async def preloaded(stack: Stack, raws: Sequence[Keyed]) -> None:
+    """Put the records on `calls.raw`."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=stack.settings.kafka.bootstrap, linger_ms=20, max_batch_size=1 << 20
+    ) as producer:
+        for each in raws:
+            await producer.send(RAW.name, each.raw.body, key=each.key, headers=each.raw.headers())
+
+
+async def until_shown(stack: Stack, calls: int, merged: int) -> None:
+    """Wait until the views show this many calls of this many facts."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        (shown,) = await rows(stack, SHOWN)
+        if int(shown["calls"]) >= calls and int(shown["facts"]) >= merged:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"after {LIMIT_S:.0f} s the views show {shown}, not {calls} calls of {merged} facts")
+        await asyncio.sleep(0.3)
+
+
+async def seconds(work: Callable[[], Awaitable[None]]) -> float:
+    began = time.monotonic()
+    await work()
+    return time.monotonic() - began
+
+
+async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
+    """From a record's post to its row in `v_timelines`, while the load runs; the probes look every 50 ms."""
+    found: list[float] = []
+    probes = [send for send in batch.sends if send.path == "/v1/nxcloud/cdr" and send.label == "record"]
+    every = max(1, len(probes) // PROBES)
+    probing = {id(send) for send in probes[::every][:PROBES]}
+    ids = {id(send): each for send, each in zip(batch.sends, facts_of(batch), strict=True)}
+    tasks = []
+    async with aiohttp.ClientSession() as session:
+
+        async def post(send: Send) -> None:
+            began = time.monotonic()
+            async with session.post(
+                stack.ingress_url + send.path, data=send.body, headers=dict(send.headers)
+            ) as answer:
+                if answer.status != 200:
+                    raise RuntimeError(f"the ingress answered {answer.status}")
+            if id(send) in probing:
+                query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{ids[id(send)]}'"
+                while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
+                    await asyncio.sleep(0.05)
+                found.append(time.monotonic() - began)
+
+        began, sent = time.monotonic(), 0
+        for send in batch.sends:
+            await asyncio.sleep(began + sent / LATENCY_RATE - time.monotonic())
+            tasks.append(asyncio.create_task(post(send)))
+            sent += len(send.told)
+            if sent > LATENCY_RATE * LATENCY_S:
+                break
+        await asyncio.gather(*tasks)
+    return sorted(found)
+
+
+def facts_of(batch: Batch) -> list[str]:
+    """The call id of each request's first element."""
+    return [each.key.decode().rsplit("|", 1)[-1] for each in batch.raws]
+
+
+def cpu_s(stack: Stack) -> dict[str, float]:
+    """CPU seconds of each process until now, this one's (the callers') too."""
+    tick = os.sysconf("SC_CLK_TCK")
+    used = {"callers": time.process_time()}
+    for name, pid in stack.pids().items():
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used[name] = (int(fields[11]) + int(fields[12])) / tick
+    return used
+
+
+def memory_mib(stack: Stack) -> dict[str, int]:
+    return {name: resident_mib(pid) for name, pid in stack.pids().items()}
+
+
+async def bench() -> list[Line]:
+    lines: list[Line] = []
+
+    def say(what: str, value: float, unit: str, limit: float = 0.0) -> None:
+        lines.append(Line(bench="whole way", what=what, value=value, unit=unit, limit=limit))
+
+    batches = [Batch(seed) for seed in (1, 2, 3)]
+    pure = 1e6 / whole_us(costs_us(batches[0].raws[:1500]))
+    say("the pure functions alone, one core", pure, "events/s", pure)
+    shown_calls = shown_facts = 0
+    with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
+        async with whole_stack(Path(folder)) as stack:
+            await asyncio.sleep(3)
+            idle = memory_mib(stack)
+            for batch, way in ((batches[0], "cold"), (batches[1], "warm")):
+                shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
+                before, began = cpu_s(stack), time.monotonic()
+                posting_s = await seconds(lambda batch=batch: posted(stack, batch.sends))
+                await until_shown(stack, shown_calls, shown_facts)
+                whole_s = time.monotonic() - began
+                say(f"HTTP to rows, {way}: until acknowledged", batch.events / posting_s, "events/s", pure)
+                say(f"HTTP to rows, {way}: until all rows are shown", batch.events / whole_s, "events/s", pure)
+                used = {name: (now - before[name]) / batch.events * 1e6 for name, now in cpu_s(stack).items()}
+            for name, value in used.items():
+                say(f"HTTP to rows, warm: CPU of {name}", value, "us/event", 1e6 / pure)
+            say("HTTP to rows, warm: CPU of all", sum(used.values()), "us/event", 1e6 / pure)
+            batch = batches[2]
+            shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
+            worker = stack.pids()["process-1"]
+            os.kill(worker, signal.SIGSTOP)  # so that the clock starts with everything in place
+            try:
+                await preloaded(stack, batch.raws)
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            before = cpu_s(stack)
+            took_s = await seconds(lambda: until_shown(stack, shown_calls, shown_facts))
+            used = {name: (now - before[name]) / batch.events * 1e6 for name, now in cpu_s(stack).items()}
+            for name, value in used.items():
+                say(f"calls.raw to rows: CPU of {name}", value, "us/event", 1e6 / pure)
+            say("calls.raw to rows", batch.events / took_s, "events/s", pure)
+            took = await latencies_s(stack, Batch(4, calls=1200))
+            for part in (0.5, 0.99):
+                say(f"post to row at {LATENCY_RATE} events/s, p{part * 100:.0f}", took[int(len(took) * part)], "s")
+            after = memory_mib(stack)
+    for name in idle:
+        say(f"resident, idle: {name}", idle[name], "MiB")
+        say(f"resident, after: {name}", after[name], "MiB")
+    say("resident, idle: all", sum(idle.values()), "MiB", 1200)
+    say("resident, after: all", sum(after.values()), "MiB")
+    return lines
+
+
+def measure() -> list[Line]:
+    """Bring the stack up, measure, take it down."""
+    return uvloop.run(bench())
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.ERROR)
+    show(measure())

@@ -1,0 +1,97 @@
+"""The same realistic bodies for every benchmark: the simulator's traffic without broken ones, made before the clock runs."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from deploy.simulator import render_tencent
+from deploy.simulator.options import SHARES
+from deploy.simulator.sends import Offer, Send
+from deploy.simulator.traffic import Mix, Traffic
+from ingress.accept import accept
+from ingress.doors import Doors, Head
+from processors.normalise import Directory, Outcome, normalise
+from processors.records import Record
+from schemas.facts import Fact
+from schemas.identity import call_key
+from schemas.raw import Position, RawCallback
+from schemas.settings import Settings
+from schemas.topics import RAW
+from schemas.vendors import VENDORS
+
+AT: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+CAP_BYTES: Final = 64 << 20
+_PAGE: Final = 100
+
+
+class Keyed(msgspec.Struct, frozen=True):
+    """A record of `calls.raw` to be."""
+
+    key: bytes
+    raw: RawCallback
+
+    def record(self, offset: int) -> Record:
+        """As the normaliser reads it."""
+        at_ms = int(self.raw.received_at.timestamp() * 1000)
+        headers = tuple(self.raw.headers())
+        return Record(offset=offset, timestamp_ms=at_ms, key=self.key, value=self.raw.body, headers=headers)
+
+
+def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[Send]:
+    """The requests of some calls of pushing vendors: disorder and 5 % repetitions, nothing broken."""
+    mix = Mix(broken=0, bad_element=0, compressed=0)
+    shares = {vendor: SHARES[vendor] for vendor in vendors}
+    stream = Traffic(seed=seed, vendors=shares, mix=mix, clock=lambda: at).stream(calls)
+    return [item for item in stream if isinstance(item, Send)]
+
+
+def pushed(requests: Iterable[Send]) -> list[Keyed]:
+    """What the ingress makes of requests."""
+    doors, keyed = Doors(Settings(), VENDORS), []
+    for number, send in enumerate(requests):
+        head = Head(method=send.method, path=send.path, content_type=dict(send.headers)["Content-Type"])
+        taken = accept(doors, head, send.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
+        keyed.append(Keyed(taken.key, taken.raw))
+    return keyed
+
+
+def pulled(calls: int) -> list[Keyed]:
+    """Pages of the pulling vendor, compressed and full."""
+    stream = Traffic(seed=1, vendors={"tencent": 1}, mix=Mix(), clock=lambda: AT).stream(calls)
+    records = [render_tencent.record(item.call) for item in stream if isinstance(item, Offer)]
+    bodies = [
+        render_tencent.page(records[start : start + _PAGE], "0", compressed=True)
+        for start in range(0, len(records), _PAGE)
+    ]
+    (callback,) = VENDORS["tencent"].callbacks
+    return [
+        Keyed(
+            call_key("tencent", "", "").encode(),
+            RawCallback(
+                vendor="tencent",
+                callback=callback.name,
+                received_at=AT,
+                request_id=f"p{n}",
+                content_encoding="deflate",
+                source="poll",
+                body=body,
+            ),
+        )
+        for n, body in enumerate(bodies)
+    ]
+
+
+def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Outcome]:
+    """Normalised, in order."""
+    accounts = Directory()
+    return [
+        normalise(each.raw, Position(RAW.name, 0, number), accounts, CAP_BYTES)
+        for number, each in enumerate(raws, first_offset)
+    ]
+
+
+def facts(raws: Sequence[Keyed]) -> list[Fact]:
+    """All facts of the bodies, in order."""
+    return [fact for outcome in outcomes(raws) for fact in outcome.facts]
