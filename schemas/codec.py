@@ -8,6 +8,8 @@ import io
 import json
 import struct
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Generic, TypeVar, cast
@@ -15,14 +17,14 @@ from typing import Any, Final, Generic, TypeVar, cast
 import fastavro
 import msgspec
 
-from schemas.avro_writer import writer_of
 from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
-from schemas.facts import Fact, Leg
+from schemas.facts import Fact
 from schemas.timeline import Timeline
 
 _MAGIC: Final = b"\x00"
 _HEAD: Final = struct.Struct(">bI")
+_NATIVE: Final = (datetime, Decimal, bytes)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -69,7 +71,6 @@ class Codec(Generic[T]):
         versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         self._writer = parsed_schema(versions[-1])
-        self._write = writer_of(self._writer, {each.__name__: each for each in (record, Leg)})
         self._head = _HEAD.pack(0, wire[versions[-1].schema_id])
         self._readers = {wire[p.schema_id]: parsed_schema(p) for p in versions}
 
@@ -79,7 +80,10 @@ class Codec(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """The framed Avro bytes of `value`."""
-        return self._head + self._write(value)
+        out = io.BytesIO()
+        out.write(self._head)
+        fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
+        return out.getvalue()
 
     def decode(self, data: bytes | None) -> T:
         """The typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
