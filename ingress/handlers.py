@@ -91,10 +91,11 @@ class Front:
     async def _take(self, door: Door, head: Head, request: web.Request, request_id: str) -> int:
         """Let in, read and publish; the body's size in bytes."""
         account = self._doors.admit(door, head)
-        body = await self._reader.read(request.content, request.content_length)
+        once_only = door.vendor.sends_at_most == 1
+        body = await self._reader.read(request.content, request.content_length, once_only=once_only)
         read = time.perf_counter()
         accepted = stamp(door, account, head, body, now=self._clock(), request_id=request_id, cap_bytes=self._cap_bytes)
-        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers())
+        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), once_only=once_only)
         self._metrics.observe("callweave_ingress_accept_seconds", door.vendor.name, value=time.perf_counter() - read)
         return len(body)
 
@@ -118,11 +119,11 @@ class Pages:
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """200 when a body would be made durable now, else 503 with the reason."""
+        """200 when a body would be made durable now, else 503 with the reason; a note says when that is the spool's doing."""
         reason = self._publisher.why_not()
         return web.Response(
             status=503 if reason else 200,
-            body=msgspec.json.encode({"ready": not reason, "reason": reason}),
+            body=msgspec.json.encode({"ready": not reason, "reason": reason, "note": self._publisher.note()}),
             content_type="application/json",
         )
 

@@ -6,6 +6,7 @@ It must not know what is published.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -19,6 +20,7 @@ RETRY_EVERY_S: Final = 0.25
 """Between attempts while Kafka is away, and between two replacements of a producer."""
 PROBE_LIMIT_S: Final = 1.0
 CONNECT_LIMIT_S: Final = 5.0
+START_LIMIT_S: Final = 2.0
 REJOIN_LOOKS: Final = 40
 """After so many unanswered probes a new producer asks the bootstrap address: the brokers may have moved."""
 RETIRE_LIMIT_S: Final = 60.0
@@ -32,24 +34,35 @@ class KafkaLink:
     """The current producer and the task that looks after it."""
 
     def __init__(
-        self, kafka: KafkaSettings, *, topics: tuple[str, ...], max_value_bytes: int, health: KafkaHealth
+        self,
+        kafka: KafkaSettings,
+        *,
+        topics: tuple[str, ...],
+        max_value_bytes: int,
+        health: KafkaHealth,
+        closed: Callable[[AIOKafkaProducer], None],
     ) -> None:
+        """`closed` is told of every producer that will do nothing any more."""
         self._kafka = kafka
         self._topics = topics
         self._max_request_bytes = max_value_bytes + _HEADER_BYTES
         self._health = health
+        self._closed = closed
         self._producer: AIOKafkaProducer | None = None
         self._usable = asyncio.Event()
         self._wake = asyncio.Event()
+        self._looked = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
         self._told = ""
         self._silent_looks = 0
 
     async def start(self) -> None:
-        """Make one attempt, then go on in the background."""
-        await self._look()
+        """Begin to connect; returns after the first attempt, or while it goes on: nobody should wait for Kafka."""
         self._keeper = asyncio.create_task(self._keep())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_LIMIT_S):
+                await self._looked.wait()
 
     async def stop(self) -> None:
         """Close everything within a bound."""
@@ -58,7 +71,7 @@ class KafkaLink:
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await _close(producer, within_s=RETRY_EVERY_S)
+            await self._retire(producer, RETRY_EVERY_S)
         for task in self._retired:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
@@ -76,18 +89,25 @@ class KafkaLink:
         _log.warning("replacing the Kafka producer: %s", type(reason).__name__)
         self._producer = None
         self._usable.clear()
-        task = asyncio.create_task(_close(broken, within_s=RETIRE_LIMIT_S))
+        task = asyncio.create_task(self._retire(broken, RETIRE_LIMIT_S))
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
         self._wake.set()
 
+    async def _retire(self, producer: AIOKafkaProducer, within_s: float) -> None:
+        try:
+            await _close(producer, within_s=within_s)
+        finally:
+            self._closed(producer)
+
     async def _keep(self) -> None:
         while True:
+            await self._look()
+            self._looked.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_EVERY_S if not self._told else RETRY_EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
-            await self._look()
 
     async def _look(self) -> None:
         """Connect or probe once, and tell the health what was seen."""

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
@@ -39,6 +40,14 @@ _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, Un
 _log = logging.getLogger("callweave.ingress.kafka")
 
 
+class Late(Unavailable):
+    """Not acknowledged in time (code `timeout`); `later` tells what becomes of it, None when it will never be sent."""
+
+    def __init__(self, message: str, later: "asyncio.Future[object] | None") -> None:
+        super().__init__(message, code="timeout")
+        self.later = later
+
+
 class KafkaPublisher:
     """A `Publisher` over Kafka; use it as an async context manager."""
 
@@ -57,9 +66,11 @@ class KafkaPublisher:
         self._max_value_bytes = max_value_bytes
         self._stop_s = stop_s
         self._health = KafkaHealth(kafka.bootstrap)
-        self._link = KafkaLink(kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health)
+        self._link = KafkaLink(
+            kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, closed=self._cut
+        )
         self._flow = InFlight(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
-        self._handed: dict[asyncio.Future[object], float] = {}
+        self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
 
     async def start(self) -> None:
         """Connect, but start without Kafka as well: it is then not ready until Kafka is there."""
@@ -93,10 +104,25 @@ class KafkaPublisher:
 
     def why_not(self) -> str:
         """What keeps it from being ready."""
-        return self._health.trouble(_now(), next(iter(self._handed.values()), None))
+        oldest = next(iter(self._handed.values()), None)
+        return self._health.trouble(_now(), oldest[0] if oldest else None)
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
-        """Return after Kafka's acknowledgement; see `Publisher.publish`."""
+    def note(self) -> str:
+        """Nothing: it is ready or it is not."""
+        return ""
+
+    async def publish(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        *,
+        once_only: bool = False,  # noqa: ARG002  # one bound for all: who is turned away here goes to the spool
+        within_s: float | None = None,
+    ) -> None:
+        """Return after Kafka's acknowledgement; see `Publisher.publish`. After `within_s` (else its deadline) raises `Late`."""
+        deadline_s = self._deadline_s if within_s is None else within_s
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
         if len(value) > self._max_value_bytes:
@@ -105,10 +131,10 @@ class KafkaPublisher:
         self._flow.admit(record.size)
         tries: list[asyncio.Future[object]] = []
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(deadline_s):
                 await self._publish(record, tries)
         except TimeoutError as exc:
-            raise Unavailable(f"Kafka did not acknowledge within {self._deadline_s:g} s", code="timeout") from exc
+            raise Late(f"Kafka did not acknowledge within {deadline_s:g} s", _undecided(tries)) from exc
         finally:
             if tries and not tries[-1].done():
                 tries[-1].add_done_callback(lambda _: self._flow.release(record.size))
@@ -143,9 +169,15 @@ class KafkaPublisher:
         except BaseException:
             self._flow.take_back(record.size)
             raise
-        self._handed[future] = _now()
+        self._handed[future] = (_now(), producer)
         future.add_done_callback(lambda done: self._settle(done, record.size))
         return future
+
+    def _cut(self, producer: AIOKafkaProducer) -> None:
+        """A producer is gone: aiokafka leaves the records that it still held without an answer for ever."""
+        for future, (_, holder) in tuple(self._handed.items()):
+            if holder is producer and not future.done():
+                future.set_exception(KafkaConnectionError("the producer was closed"))
 
     def _settle(self, future: asyncio.Future[object], size: int) -> None:
         del self._handed[future]
@@ -166,6 +198,11 @@ class _Record:
         self.value = value
         self.headers = headers
         self.size = _RECORD_BYTES + len(key) + len(value) + sum(len(name) + len(text) for name, text in headers)
+
+
+def _undecided(tries: "list[asyncio.Future[object]]") -> "asyncio.Future[object] | None":
+    """The last try when its fate is open; one that failed while the next was prepared will never arrive."""
+    return tries[-1] if tries and not (tries[-1].done() and tries[-1].exception() is not None) else None
 
 
 def _oversize(size: int) -> Unavailable:

@@ -4,10 +4,14 @@ The bytes are given as they were sent: whoever serves this must have switched of
 """
 
 import asyncio
+from typing import Final
 
 from aiohttp import StreamReader, web
 
 from schemas.errors import Rejected, Unavailable
+
+HIGH_WATER: Final = 0.8
+"""The share of the room that is for all; the rest is for bodies that nobody brings again."""
 
 
 class BodyReader:
@@ -20,15 +24,15 @@ class BodyReader:
         self._room_bytes = room_bytes
         self._held_bytes = 0
 
-    async def read(self, content: StreamReader, declared_bytes: int | None) -> bytes:
-        """The whole body; raises Rejected 400, 408, 413, and Unavailable `buffer_full`."""
+    async def read(self, content: StreamReader, declared_bytes: int | None, *, once_only: bool = False) -> bytes:
+        """The whole body; raises Rejected 400, 408, 413, and Unavailable `buffer_full`, for `once_only` ones last."""
         if declared_bytes is not None and declared_bytes > self._cap_bytes:
             raise self._too_large()
         body = bytearray()
         try:
             async with asyncio.timeout(self._within_s):
                 while chunk := await content.readany():
-                    self._hold(len(chunk))
+                    self._hold(len(chunk), once_only=once_only)
                     body += chunk
                     if len(body) > self._cap_bytes:
                         raise self._too_large()
@@ -44,8 +48,8 @@ class BodyReader:
             self._held_bytes -= len(body)
         return bytes(body)
 
-    def _hold(self, size: int) -> None:
-        if self._held_bytes + size > self._room_bytes:
+    def _hold(self, size: int, *, once_only: bool) -> None:
+        if self._held_bytes + size > self._room_bytes * (1.0 if once_only else HIGH_WATER):
             raise Unavailable(f"{self._held_bytes} bytes of unfinished bodies are held", code="buffer_full")
         self._held_bytes += size
 

@@ -1,7 +1,7 @@
 """What stands between whoever accepted a body and Kafka: the one place where "durable" is decided.
 
-The HTTP handlers and the pollers know only `Publisher`. A publisher that also keeps bodies on a local disk takes its place
-here, between the two, and nobody else changes. It must not know vendors, HTTP or what a body holds.
+The HTTP handlers and the pollers know only `Publisher`. The ingress's publisher also keeps bodies on a local disk, and neither
+side knows it. It must not know vendors, HTTP or what a body holds.
 """
 
 from typing import Literal, Protocol
@@ -11,16 +11,17 @@ import msgspec
 from schemas.errors import Unavailable
 
 Headers = list[tuple[str, bytes]]
-WhyNot = Literal["timeout", "buffer_full", "kafka", "oversize"]
+WhyNot = Literal["timeout", "buffer_full", "kafka", "oversize", "spool", "spool_full"]
 """The codes of a publisher's `Unavailable`."""
 
 
 class Publisher(Protocol):
     """Makes bodies durable."""
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
         """Return when the record is durable; else raise `Unavailable` with a code of `WhyNot`.
 
+        `once_only` says that nobody will bring it again: where room is short, others are turned away for it.
         A record given up as `timeout` may still arrive later: whoever sends it again makes a duplicate, never a loss.
         """
 
@@ -29,6 +30,9 @@ class Publisher(Protocol):
 
     def why_not(self) -> str:
         """Why `ready` is false, as a sentence for people; "" when it is true."""
+
+    def note(self) -> str:
+        """What people should know although it is ready; "" when all is well."""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,15 +49,18 @@ class MemoryPublisher:
 
     def __init__(self, *, max_value_bytes: int = 64 * 1024 * 1024) -> None:
         self.records: list[Published] = []
+        self.once_only: list[bool] = []
+        """What each of them was said to be."""
         self.fail_with: WhyNot | None = None
         self._max_value_bytes = max_value_bytes
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
         """Keep the record, or raise `Unavailable`."""
         if self.fail_with:
             raise Unavailable("told to refuse", code=self.fail_with)
         if len(value) > self._max_value_bytes:
             raise Unavailable(f"a record of {len(value)} bytes is larger than Kafka takes", code="oversize")
+        self.once_only.append(once_only)
         self.records.append(Published(topic=topic, key=key, value=value, headers=tuple(headers)))
 
     def ready(self) -> bool:
@@ -63,3 +70,7 @@ class MemoryPublisher:
     def why_not(self) -> str:
         """The code that it refuses with."""
         return f"told to refuse: {self.fail_with}" if self.fail_with else ""
+
+    def note(self) -> str:
+        """Nothing."""
+        return ""

@@ -1,20 +1,27 @@
 """Runs one ingress process: publisher, app and listener, and takes them down in the order that loses nothing.
 
-The listener goes first, then requests in hand get their acknowledgement, then the producer closes.
+The listener goes first, then requests in hand get their acknowledgement, then the producer closes, and the spool last: what
+the producer learns until its end can still be taken out of the spool.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
 
 from ingress.app import SERVER_OPTIONS, create_app
+from ingress.connections import BoundedRunner
 from ingress.kafka_publisher import KafkaPublisher
+from ingress.spool import Spool
+from ingress.spool_folder import of_worker, root
+from ingress.spool_leftovers import drain_leftovers
+from ingress.spooling_publisher import SpoolingPublisher
 from schemas.errors import SetupError
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, KafkaSettings, Settings
@@ -30,25 +37,21 @@ async def run(
     stop: asyncio.Event,
     metrics: Registry,
     *,
+    worker: int = 1,
     share_port: bool = False,
     render_metrics: Callable[[], str] | None = None,
 ) -> None:
-    """Serve until `stop`, then drain; raises SetupError when it cannot listen.
+    """Serve until `stop`, then drain; raises SetupError when it cannot listen or its spool belongs to somebody else.
 
-    `share_port` lets several processes listen on the one port; `render_metrics` gives /metrics where it is more than `metrics`.
+    `worker` names its spool; `share_port` lets several processes listen on the one port; `render_metrics` gives /metrics
+    where it is more than `metrics`.
     """
     # The client repeats "cannot connect" several times a second while Kafka is away; the publisher says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     limits = settings.ingress
-    async with KafkaPublisher(
-        _address(settings),
-        deadline_s=limits.publish_timeout_s,
-        max_buffer_bytes=limits.max_buffer_bytes,
-        max_value_bytes=limits.max_body_bytes,
-    ) as publisher:
-        metrics.before_read(lambda: metrics.put("callweave_ingress_waiting_bytes", value=publisher.waiting_bytes))
+    async with _durable(settings, metrics, worker) as publisher:
         app = create_app(settings, VENDORS, publisher, metrics, _now, render_metrics=render_metrics)
-        runner = web.AppRunner(app, shutdown_timeout=limits.drain_s, **SERVER_OPTIONS)
+        runner = BoundedRunner(app, limits, metrics, shutdown_timeout=limits.drain_s, **SERVER_OPTIONS)
         await runner.setup()
         try:
             site = web.TCPSite(
@@ -61,6 +64,39 @@ async def run(
         finally:
             await runner.cleanup()
     _log.info("stopped: pid=%d", os.getpid())
+
+
+@contextlib.asynccontextmanager
+async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[SpoolingPublisher]:
+    """Kafka and this worker's spool as one publisher; worker 1 also looks after the spools of workers that are no more."""
+    limits = settings.ingress
+    base = root(settings)
+    async with (
+        Spool(of_worker(base, worker), limits, metrics) as spool,
+        KafkaPublisher(
+            _address(settings),
+            deadline_s=limits.publish_timeout_s,
+            max_buffer_bytes=limits.max_buffer_bytes,
+            max_value_bytes=limits.max_body_bytes,
+        ) as kafka,
+        SpoolingPublisher(kafka, spool, limits, metrics) as publisher,
+    ):
+        metrics.before_read(lambda: _show(metrics, kafka, spool, str(worker)))
+        leftovers = asyncio.create_task(drain_leftovers(base, kafka, limits, metrics)) if worker == 1 else None
+        try:
+            yield publisher
+        finally:
+            if leftovers is not None:
+                leftovers.cancel()
+                await asyncio.gather(leftovers, return_exceptions=True)
+
+
+def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -> None:
+    metrics.put("callweave_ingress_waiting_bytes", value=kafka.waiting_bytes + spool.waiting_bytes)
+    metrics.put("callweave_spool_bodies", worker, value=spool.bodies)
+    metrics.put("callweave_spool_bytes", worker, value=spool.size_bytes)
+    metrics.put("callweave_spool_oldest_seconds", worker, value=spool.oldest_s)
+    metrics.put("callweave_spool_set_aside", worker, value=spool.set_aside)
 
 
 async def _listen(site: web.TCPSite, limits: IngressSettings) -> None:

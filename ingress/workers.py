@@ -8,6 +8,7 @@ that says that this machine lacks something) ends them all.
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import tempfile
@@ -87,7 +88,7 @@ async def _look_after(
     while not stop.is_set():
         begun = time.monotonic()
         worker = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(settings, folder, prepare), name=f"callweave-ingress-{number}"
+            target=_work, args=(settings, folder, number, prepare), name=f"callweave-ingress-{number}"
         )
         worker.start()
         await _until_it_ends(worker, stop, settings.ingress.drain_s + _BEYOND_DRAIN_S)
@@ -133,22 +134,23 @@ async def _wait(event: asyncio.Event, within_s: float) -> None:
         return
 
 
-def _work(settings: Settings, folder: Path, prepare: Callable[[], None] | None) -> None:
+def _work(settings: Settings, folder: Path, number: int, prepare: Callable[[], None] | None) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
     if prepare is not None:
         prepare()
     try:
-        uvloop.run(_serve(settings, folder))
+        uvloop.run(_serve(settings, folder, number))
     except SetupError as exc:
         _log.error("%s", exc)
         raise SystemExit(_SETUP_EXIT) from exc
 
 
-async def _serve(settings: Settings, folder: Path) -> None:
+async def _serve(settings: Settings, folder: Path, number: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # A second one ends it at once: what was acknowledged is in Kafka or on the disk.
+    loop.add_signal_handler(signal.SIGTERM, lambda: os._exit(1) if stop.is_set() else stop.set())
     parent = multiprocessing.parent_process()
     if parent is not None:
         loop.add_reader(parent.sentinel, stop.set)  # readable when the parent is gone, however it went
@@ -156,7 +158,7 @@ async def _serve(settings: Settings, folder: Path) -> None:
     shared = SharedMetrics(folder, metrics.text)
     writing = asyncio.create_task(shared.keep_writing())
     try:
-        await run(settings, stop, metrics, share_port=True, render_metrics=shared.text)
+        await run(settings, stop, metrics, worker=number, share_port=True, render_metrics=shared.text)
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)

@@ -104,11 +104,27 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     body_timeout_s: Positive = 10.0
     """From the headers to the body's last byte; then 408."""
     publish_timeout_s: Positive = 10.0
-    """From the body's last byte to Kafka's acknowledgement; then the vendor's retry answer."""
+    """From the body's last byte until Kafka or the spool has it; then the vendor's retry answer."""
     max_buffer_bytes: Count = 256 * 1024 * 1024
-    """Bodies waiting for Kafka; beyond it the vendor's retry answer."""
+    """Bodies in memory; beyond it the vendor's retry answer, for vendors that can retry at four fifths of it."""
+    max_connections: Count = 10_000
+    """Open connections of one process; more are closed at once."""
+    head_timeout_s: Positive = 15.0
+    """From the connection to the end of its first request's headers, and for reading our answer; then it is cut."""
     drain_s: Positive = 20.0
     """At a stop, requests in hand get this long."""
+    spool_dir: str = ""
+    """Where bodies are kept while Kafka is away, a folder for each worker; empty: `spool` in embedded.data_dir."""
+    spool_after_ms: Count = 250
+    """From the body's last byte: without Kafka's acknowledgement by then it goes to the spool. Some vendors give up at 700."""
+    spool_max_bytes: Count = 2 * 1024**3
+    """All bodies of one worker's spool; vendors that can retry are turned away at four fifths of it."""
+    spool_min_free_bytes: Natural = 256 * 1024**2
+    """What the spool leaves free on its disk."""
+    spool_max_age_s: Count = 3600
+    """An older body in the spool is an error in the log, again and again; nothing is ever dropped."""
+    spool_drain_per_s: Count = 2000
+    """Bodies that go from the spool to Kafka in a second, at the most: live ones keep their latency."""
 
 
 class PollAccount(_Section, frozen=True, kw_only=True):

@@ -1,0 +1,103 @@
+"""Bounds on connections: how many, how long until the first request, and how long an answer may lie unread.
+
+aiohttp bounds the headers' size and an idle connection between two requests; this is the rest. It must not know requests.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+SWEEPS: Final = 5
+"""So often within the time that a caller has."""
+
+
+class BoundedServer(web.Server):
+    """Looks after its connections; made by `BoundedRunner`."""
+
+    def __init__(self, *arguments: Any, limits: IngressSettings, metrics: Registry, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self._metrics = metrics
+        self._silent: dict[RequestHandler, float] = {}
+        self._unread: dict[RequestHandler, float] = {}
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection, or close it when there are too many."""
+        super().connection_made(handler, transport)
+        if len(self._connections) > self._limits.max_connections:
+            self._cut(transport, "too_many")
+        else:
+            self._silent[handler] = self._loop.time()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        self._silent.pop(handler, None)
+        self._unread.pop(handler, None)
+        super().connection_lost(handler, exc)
+
+    async def sweep(self) -> None:
+        """Cut who sends no request and who reads no answer; until cancelled."""
+        while True:
+            await asyncio.sleep(self._limits.head_timeout_s / SWEEPS)
+            self.look(self._loop.time())
+
+    def look(self, now: float) -> None:
+        """One look over all connections."""
+        for handler, since in list(self._silent.items()):
+            if handler._request_count:  # noqa: SLF001  # aiohttp shows nowhere else whether a head has come
+                del self._silent[handler]
+            elif now - since > self._limits.head_timeout_s:
+                self._cut(self._connections[handler], "no_request")
+        for handler, transport in list(self._connections.items()):
+            if not transport.get_write_buffer_size():
+                self._unread.pop(handler, None)
+            elif now - self._unread.setdefault(handler, now) > self._limits.head_timeout_s:
+                self._cut(transport, "unread")
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are now."""
+        return len(self._connections)
+
+    def _cut(self, transport: asyncio.Transport, reason: str) -> None:
+        if not transport.is_closing():
+            self._metrics.add("callweave_ingress_connections_cut_total", reason)
+        transport.abort()
+
+
+class BoundedRunner(web.AppRunner):
+    """An `AppRunner` whose server is a `BoundedServer`."""
+
+    def __init__(self, app: web.Application, limits: IngressSettings, metrics: Registry, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._limits = limits
+        self._metrics = metrics
+        self._sweeping: asyncio.Task[None] | None = None
+
+    async def _make_server(self) -> BoundedServer:
+        plain = await super()._make_server()
+        server = BoundedServer(
+            plain.request_handler,
+            request_factory=plain.request_factory,
+            loop=plain._loop,  # noqa: SLF001  # made by our base class a line above
+            limits=self._limits,
+            metrics=self._metrics,
+            **plain._kwargs,  # noqa: SLF001  # likewise
+        )
+        self._sweeping = asyncio.create_task(server.sweep())
+        self._metrics.before_read(
+            lambda: self._metrics.put("callweave_ingress_connections", value=server.open_connections)
+        )
+        return server
+
+    async def cleanup(self) -> None:
+        """Stop, as `AppRunner` does."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await super().cleanup()

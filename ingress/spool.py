@@ -1,0 +1,175 @@
+"""A worker's spool as the event loop sees it: takes bodies within limits, and gives them back in order.
+
+Who can send again is turned away first: a share of the room is kept for vendors that call once in a body's life. It must not
+know Kafka, vendors or HTTP.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+from ingress.limits import HIGH_WATER
+from ingress.spool_folder import LOCK_PATIENCE_S
+from ingress.spool_store import Body, Entry, SpoolStore
+from ingress.spool_writer import SpoolWriter
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+FLOOR_SHARE: Final = 0.25
+"""Of the bytes to be left free on the disk this share is left free by bodies that come only once as well."""
+STOP_S: Final = 10.0
+ALARM_EVERY_S: Final = 60.0
+
+_log = logging.getLogger("callweave.spool")
+
+
+class Spool:
+    """Use it as an async context manager; starting raises SetupError when another process or a later release has it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: IngressSettings,
+        metrics: Registry,
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        patience_s: float = LOCK_PATIENCE_S,
+    ) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._writer = SpoolWriter(folder, now_ms=now_ms, patience_s=patience_s)
+        self._waiting_bytes = 0
+        self._drained: set[int] = set()
+        self._alarm: asyncio.Task[None] | None = None
+        self.on_its_way: dict[int, asyncio.Future[object]] = {}
+        """Stored bodies that Kafka's client holds as well, and may still deliver."""
+
+    async def __aenter__(self) -> Self:
+        await self._writer.start()
+        self._alarm = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            await asyncio.gather(self._alarm, return_exceptions=True)
+        await self._writer.stop(within_s=STOP_S)
+
+    @property
+    def bodies(self) -> int:
+        """How many wait here for Kafka."""
+        return self._writer.bodies
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take."""
+        return self._writer.size_bytes
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bodies in memory that wait for the disk."""
+        return self._waiting_bytes
+
+    @property
+    def oldest_s(self) -> float:
+        """The age of the oldest, 0 when there is none."""
+        oldest_ms = self._writer.oldest_ms
+        return max(0.0, (self._now_ms() - oldest_ms) / 1000) if oldest_ms and self.bodies else 0.0
+
+    @property
+    def set_aside(self) -> int:
+        """Files that could not be read and wait for a person."""
+        return self._writer.set_aside
+
+    def trouble(self) -> str:
+        """Why it would take no body at all, "" when it would take one."""
+        return self._writer.trouble or self._no_room(0, once_only=True)
+
+    def put(self, body: Body, *, once_only: bool) -> asyncio.Future[int]:
+        """Store a body: the result comes after the commit's fsync; do not cancel it.
+
+        Raises, or fails with, Unavailable `spool`, `spool_full`, `buffer_full`.
+        """
+        size = body.size_bytes
+        room = self._limits.max_buffer_bytes * (1.0 if once_only else HIGH_WATER)
+        if self._waiting_bytes + size > room:
+            raise self._refused(f"{self._waiting_bytes} bytes already wait for the disk", "buffer_full")
+        if full := self._no_room(size, once_only=once_only):
+            raise self._refused(full, "spool_full")
+        self._waiting_bytes += size
+        done = self._writer.put(body, once_only=once_only)
+        done.add_done_callback(lambda done: self._settle(done, size))
+        return done
+
+    async def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
+        """The oldest bodies above an id that are still to be delivered, in order; raises Unavailable `spool`."""
+        while entries := await self._writer.ask(partial(_read, after=after, limit=limit, limit_bytes=limit_bytes)):
+            wanted = [entry for entry in entries if entry.id not in self._drained]
+            if wanted:
+                return wanted
+            after = entries[-1].id
+        return []
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Forget delivered bodies; what a full disk does not let go is not given out again, and tried again."""
+        self._drained.update(ids)
+        wanted = sorted(self._drained)
+        try:
+            await self._writer.delete(wanted)
+        except Unavailable:
+            with contextlib.suppress(Unavailable):
+                if await self._writer.start_over(frozenset(wanted)):
+                    self._drained.difference_update(wanted)
+        else:
+            self._drained.difference_update(wanted)
+
+    @property
+    def undeleted(self) -> int:
+        """Delivered bodies that the disk did not let go."""
+        return len(self._drained)
+
+    async def shrink(self) -> None:
+        """Give room back to the disk; worth it when it is empty."""
+        with contextlib.suppress(Unavailable):
+            await self._writer.ask(lambda store: store.shrink())
+
+    def _no_room(self, size: int, *, once_only: bool) -> str:
+        most = self._limits.spool_max_bytes * (1.0 if once_only else HIGH_WATER)
+        if self._writer.size_bytes + self._waiting_bytes + size > most:
+            return f"the spool is full: {self._writer.bodies} bodies, {self._writer.size_bytes} bytes"
+        floor = self._limits.spool_min_free_bytes * (FLOOR_SHARE if once_only else 1.0)
+        if self._writer.free_bytes - self._waiting_bytes - size < floor and not self._writer.trouble:
+            return f"the spool's disk is full: {self._writer.free_bytes} bytes are free"
+        return ""
+
+    def _refused(self, sentence: str, code: str) -> Unavailable:
+        self._metrics.add("callweave_spool_refused_total", code)
+        return Unavailable(sentence, code=code)
+
+    def _settle(self, done: asyncio.Future[int], size: int) -> None:
+        self._waiting_bytes -= size
+        error = done.exception()
+        if error is None:
+            self._metrics.add("callweave_spool_written_total")
+        else:
+            self._metrics.add(
+                "callweave_spool_refused_total", error.code if isinstance(error, Unavailable) else "spool"
+            )
+
+    async def _watch(self) -> None:
+        """Tell, again and again, of bodies that are older than they should get."""
+        while True:
+            if self.oldest_s > self._limits.spool_max_age_s:
+                _log.error("the oldest of %d bodies in the spool waits for %d s", self.bodies, self.oldest_s)
+            await asyncio.sleep(ALARM_EVERY_S)
+
+
+def _read(store: SpoolStore, *, after: int, limit: int, limit_bytes: int) -> list[Entry]:
+    return store.read(after, limit=limit, limit_bytes=limit_bytes)

@@ -1,0 +1,181 @@
+"""Where spools lie on the disk: a folder for each worker number, used by one process at a time, and what was set aside in it.
+
+It opens a folder's store whatever it finds there; only a file of a later release and a folder in use are refused.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from ingress.spool_store import Body, Damaged, Newer, SpoolStore, salvage, sync_folder
+from schemas.errors import SetupError
+from schemas.settings import Settings
+
+FILE: Final = "spool.db"
+LOCK_PATIENCE_S: Final = 3.0
+"""A worker that is just ending gets this long before its successor gives up."""
+_LOCK_EVERY_S: Final = 0.05
+_ASIDE: Final = ".aside-"
+_PARTS: Final = ("-wal", "-shm", "")
+"""The log goes before the file: half of a move then leaves a file that opens."""
+_MENDED: Final = "mended.db"
+_PREFIX: Final = "worker-"
+_MEND_BODIES: Final = 200
+_HEAD_BYTES: Final = 100
+_MOST_ZEROS_BYTES: Final = 1 << 40
+
+_log = logging.getLogger("callweave.spool")
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A store, and what had to be put aside to get it."""
+
+    store: SpoolStore
+    aside: Path | None = None
+    salvaged: int = 0
+    """Bodies of it that are in the store again."""
+
+
+def root(settings: Settings) -> Path:
+    """The folder of all spools."""
+    return Path(settings.ingress.spool_dir or Path(settings.embedded.data_dir) / "spool").absolute()
+
+
+def of_worker(base: Path, number: int) -> Path:
+    """The folder of one worker; the same after a restart."""
+    return base / f"{_PREFIX}{number}"
+
+
+def workers(base: Path) -> list[int]:
+    """The numbers of all workers that ever had a spool here."""
+    names = [path.name.removeprefix(_PREFIX) for path in base.glob(f"{_PREFIX}*") if path.is_dir()]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def set_aside(folder: Path) -> list[Path]:
+    """What was set aside in a folder and still waits for a person."""
+    return sorted(path for path in folder.glob(f"{FILE}{_ASIDE}*") if not path.name.endswith(("-wal", "-shm")))
+
+
+def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
+    """Make and lock a folder; the lock goes with the process. Raises SetupError `spool_in_use`, and OSError (the disk)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("a")
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            if time.monotonic() >= deadline:
+                lock.close()
+                raise SetupError(
+                    f"another process already uses the spool {folder}",
+                    code="spool_in_use",
+                    advice="Stop that ingress, or set ingress.spool_dir (CALLWEAVE_INGRESS__SPOOL_DIR) to another directory.",
+                ) from exc
+            time.sleep(_LOCK_EVERY_S)
+        else:
+            return lock
+
+
+def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> Opened:
+    """Open a claimed folder's store; what cannot be read is kept beside it, and what of it can be, is stored anew.
+
+    `damage` says that the store was found damaged while it was open; ids start at `first_id` at least. Raises SetupError `spool_newer`, and OSError or
+    sqlite3.Error when the disk does not take it.
+    """
+    path, mended = folder / FILE, folder / _MENDED
+    if mended.exists():
+        if path.exists():
+            _remove(mended)  # not finished: the damaged file is still in its place, so it is done again
+        else:
+            _move(mended, path)
+    try:
+        if not damage:
+            return Opened(store=SpoolStore.open(path, first_id=first_id))
+    except Newer as exc:
+        raise SetupError(
+            f"a later release of Callweave wrote the spool {path}: {exc}",
+            code="spool_newer",
+            advice="Start that release until the spool is drained, or run its `callweave spool drain`. Nothing was changed.",
+        ) from exc
+    except Damaged as exc:
+        damage = str(exc)
+    salvaged = _mend(path, mended, now_ms, first_id)
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ms() / 1000)) + f".{now_ms() % 1000:03d}Z"
+    aside = path.with_name(f"{path.name}{_ASIDE}{stamp}")
+    _move(path, aside)
+    _move(mended, path)
+    _log.error("the spool cannot be read (%s): kept as %s, %d bodies of it are drained", damage, aside, salvaged)
+    return Opened(store=SpoolStore.open(path, first_id=first_id), aside=aside, salvaged=salvaged)
+
+
+def start_over(folder: Path) -> None:
+    """Remove a store that holds nothing anybody needs."""
+    _remove(folder / FILE)
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk still takes."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _mend(broken: Path, mended: Path, now_ms: Callable[[], int], first_id: int) -> int:
+    """Store what can be read of a broken file in a new one; how many bodies that are."""
+    store = SpoolStore.open(mended, first_id=first_id)
+    count, batch = 0, list[Body]()
+    try:
+        with _whole(broken) as path:
+            for body in salvage(path):
+                batch.append(body)
+                if len(batch) >= _MEND_BODIES:
+                    store.append(batch, now_ms=now_ms())
+                    count, batch = count + len(batch), []
+        if batch:
+            store.append(batch, now_ms=now_ms())
+    finally:
+        store.close()
+    return count + len(batch)
+
+
+@contextlib.contextmanager
+def _whole(broken: Path) -> Iterator[Path]:
+    """The file, or where it was cut off, a copy filled up with zeros: SQLite reads nothing of a file that is too short."""
+    with broken.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    page_bytes, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    wanted_bytes = (page_bytes if page_bytes > 1 else 65536) * pages  # 1 stands for 65536
+    if not head.startswith(b"SQLite format 3\0") or not 0 < wanted_bytes - broken.stat().st_size < _MOST_ZEROS_BYTES:
+        yield broken
+        return
+    with tempfile.TemporaryDirectory(prefix="callweave-spool-") as place:
+        copy = Path(place) / broken.name
+        for part in _PARTS:
+            beside = broken.with_name(broken.name + part)
+            if beside.exists():
+                shutil.copyfile(beside, copy.with_name(copy.name + part))
+        os.truncate(copy, wanted_bytes)
+        yield copy
+
+
+def _move(source: Path, target: Path) -> None:
+    for part in _PARTS:
+        beside = source.with_name(source.name + part)
+        if beside.exists():
+            beside.rename(target.with_name(target.name + part))
+    sync_folder(source.parent)
+
+
+def _remove(path: Path) -> None:
+    for part in _PARTS:
+        path.with_name(path.name + part).unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""Empties the spools of workers that are no more: with fewer workers than before nobody else would.
+
+A folder that another process still uses is left to it and looked at again later.
+"""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+from typing import Final
+
+from ingress.spool import Spool
+from ingress.spool_drain import Drain, Kafka
+from ingress.spool_folder import of_worker, workers
+from schemas.errors import SetupError, Unavailable
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+LOOK_EVERY_S: Final = 10.0
+
+_log = logging.getLogger("callweave.spool")
+
+
+async def drain_leftovers(base: Path, kafka: Kafka, limits: IngressSettings, metrics: Registry) -> None:
+    """Look for spools above the number of workers, and empty them; until cancelled."""
+    while True:
+        if not kafka.why_not():
+            for number in workers(base):
+                if number > limits.workers:
+                    await _adopt(of_worker(base, number), kafka, limits, metrics)
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _adopt(folder: Path, kafka: Kafka, limits: IngressSettings, metrics: Registry) -> None:
+    try:
+        async with Spool(folder, limits, metrics, patience_s=0.0) as spool:
+            if spool.trouble():
+                return
+            found = spool.bodies
+            sent = await Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s).once()
+            if spool.bodies or spool.set_aside:
+                return
+            # While it is locked: a worker of this number that comes back waits for the lock and makes the folder anew.
+            await asyncio.to_thread(shutil.rmtree, folder)
+            if found:
+                _log.info("drained %d bodies of a worker that is no more: %s", sent, folder)
+    except (SetupError, Unavailable) as exc:
+        _log.info("a spool of another worker is left alone for now: %s", exc)

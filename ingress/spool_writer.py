@@ -1,0 +1,274 @@
+"""The one thread that touches a spool's file: takes what has gathered, commits it together, and reports to the event loop.
+
+While a commit waits for the disk the next ones gather: that is the group commit. After any error of the disk the file is closed
+and opened again (see `spool_store`), as often as it takes. It must not know limits or Kafka.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+import msgspec
+
+from ingress.spool_folder import LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
+from ingress.spool_store import Body, Damaged, SpoolStore, is_damage, is_full
+from schemas.errors import CallweaveError, SetupError, Unavailable
+
+GROUP_BODIES: Final = 512
+GROUP_BYTES: Final = 8 * 1024 * 1024
+LOOK_EVERY_S: Final = 1.0
+_T = TypeVar("_T")
+_BROKEN: Final = (sqlite3.Error, OSError, Damaged)
+
+_log = logging.getLogger("callweave.spool")
+
+
+class Put(msgspec.Struct, frozen=True, kw_only=True):
+    """A body to store, and who waits for its id."""
+
+    body: Body
+    once_only: bool
+    done: asyncio.Future[int]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything else to do with the store."""
+
+    work: Callable[[SpoolStore], Any]
+    done: asyncio.Future[Any]
+
+
+_Job = Put | Ask
+
+
+class SpoolWriter:
+    """Owns the folder, its lock and its store; all methods but those of the thread are called from the loop's thread."""
+
+    def __init__(self, folder: Path, *, now_ms: Callable[[], int], patience_s: float = LOCK_PATIENCE_S) -> None:
+        self._folder = folder
+        self._now_ms = now_ms
+        self._patience_s = patience_s
+        self._first_id = 1
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._store: SpoolStore | None = None
+        self._lock: IO[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._damage = ""
+        self.free_bytes = 0
+        """What the disk still takes, a second old at the most while it is quiet."""
+        self.bodies = 0
+        self.size_bytes = 0
+        self.oldest_ms = 0
+        """Of the oldest body, in epoch milliseconds; a second old at the most while it is quiet."""
+        self.set_aside = 0
+        """Files that could not be read and wait for a person."""
+        self.trouble = "the spool is not open yet"
+        """Why the disk does not take bodies, "" when it does, as far as the last attempt showed."""
+
+    async def start(self) -> None:
+        """Lock and open the folder; a disk that does not take it is tried again, SetupError is raised."""
+        self._loop = asyncio.get_running_loop()
+        first: asyncio.Future[Any] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._live, args=(first,), name="callweave-spool", daemon=True)
+        self._thread.start()
+        await first
+
+    async def stop(self, *, within_s: float) -> None:
+        """Finish what is queued and close."""
+        if self._thread is None:
+            return
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join, within_s)
+        if self._thread.is_alive():
+            _log.error("the spool's disk did not finish within %g s", within_s)
+
+    def put(self, body: Body, *, once_only: bool) -> asyncio.Future[int]:
+        """Queue a body; the result is its id, after its commit. Fails with Unavailable `spool`, `spool_full`."""
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._jobs.put(Put(body=body, once_only=once_only, done=done))
+        return done
+
+    def ask(self, work: Callable[[SpoolStore], _T]) -> asyncio.Future[_T]:
+        """Queue work on the store; fails with Unavailable `spool`."""
+        done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(Ask(work=work, done=done))
+        return done
+
+    async def delete(self, ids: Sequence[int]) -> None:
+        """Forget bodies; raises Unavailable `spool`, `spool_full`."""
+
+        def forget(store: SpoolStore) -> None:
+            bodies, size_bytes = store.delete(ids)
+            self.bodies -= bodies
+            self.size_bytes -= size_bytes
+            self.oldest_ms = store.oldest_ms()
+
+        await self.ask(forget)
+
+    async def start_over(self, delivered: frozenset[int]) -> bool:
+        """Replace a store that holds nothing else by an empty one: for a disk too full to delete from; whether it was done."""
+
+        def again(store: SpoolStore) -> bool:
+            if any(number not in delivered for number in store.ids()):
+                return False
+            self._close()
+            start_over(self._folder)
+            self._ensure_open()
+            return True
+
+        return await self.ask(again)
+
+    def _live(self, first: asyncio.Future[Any]) -> None:
+        try:
+            self._ensure_open()
+        except SetupError as exc:
+            self._tell(first, error=exc)
+            return
+        except _BROKEN as exc:
+            self._fail(exc)
+        self._tell(first)
+        while jobs := self._gather():
+            try:
+                self._serve(jobs)
+            except Exception as exc:  # noqa: BLE001  # a bug must not leave anybody waiting
+                _log.exception("the spool failed in an unknown way")
+                for job in jobs:
+                    self._tell(job.done, error=Unavailable(f"the spool failed: {type(exc).__name__}", code="spool"))
+        self._close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _gather(self) -> list[_Job]:
+        """What has come since the last commit, up to one commit's worth; nothing at the end."""
+        jobs: list[_Job] = []
+        held_bytes = 0
+        with contextlib.suppress(queue.Empty):
+            while len(jobs) < GROUP_BODIES and held_bytes < GROUP_BYTES:
+                job = self._next(wait=not jobs)
+                if job is None:
+                    if jobs:
+                        self._jobs.put(None)  # found again when these are done
+                    break
+                jobs.append(job)
+                held_bytes += job.body.size_bytes if isinstance(job, Put) else 0
+        return jobs
+
+    def _next(self, *, wait: bool) -> _Job | None:
+        """The next job; in quiet seconds the disk is looked at, so that a trouble ends by itself."""
+        while wait:
+            try:
+                return self._jobs.get(timeout=LOOK_EVERY_S)
+            except queue.Empty:
+                self._look()
+        return self._jobs.get_nowait()
+
+    def _look(self) -> None:
+        try:
+            store = self._ensure_open()
+            self.free_bytes, self.oldest_ms = free_bytes(self._folder), store.oldest_ms()
+            if self.trouble:
+                store.probe()
+                self.trouble = ""
+        except (SetupError, *_BROKEN) as exc:
+            self._fail(exc)
+
+    def _serve(self, jobs: Sequence[_Job]) -> None:
+        self._store_all([job for job in jobs if isinstance(job, Put)])
+        for job in jobs:
+            if isinstance(job, Ask):
+                self._answer(job)
+
+    def _answer(self, job: Ask) -> None:
+        try:
+            self._tell(job.done, job.work(self._ensure_open()))
+        except (SetupError, *_BROKEN) as exc:
+            self._fail(exc)
+            self._tell(job.done, error=Unavailable(self.trouble, code=_code(exc)))
+
+    def _store_all(self, puts: Sequence[Put]) -> None:
+        """Store all in one commit; on a full disk each alone, those that cannot come again first."""
+        if not puts:
+            return
+        try:
+            ids = self._ensure_open().append([put.body for put in puts], now_ms=self._now_ms())
+        except (SetupError, *_BROKEN) as exc:
+            if is_full(exc) and len(puts) > 1:
+                for put in sorted(puts, key=lambda put: not put.once_only):
+                    self._store_all([put])
+                return
+            self._fail(exc)
+            for put in puts:
+                self._tell(put.done, error=Unavailable(self.trouble, code=_code(exc)))
+        else:
+            self.trouble = ""
+            self.bodies += len(puts)
+            self.size_bytes += sum(put.body.size_bytes for put in puts)
+            for put, number in zip(puts, ids, strict=True):
+                self._tell(put.done, number)
+
+    def _ensure_open(self) -> SpoolStore:
+        if self._store is not None:
+            return self._store
+        if self._lock is None:
+            self._lock = claim(self._folder, patience_s=self._patience_s)
+        opened = open_store(self._folder, now_ms=self._now_ms, damage=self._damage, first_id=self._first_id)
+        self._store, self._damage, self.trouble = opened.store, "", ""
+        self.free_bytes = free_bytes(self._folder)
+        _log.info("the spool is open: %s", self._folder)
+        totals = opened.store.totals()
+        self.bodies, self.size_bytes, self.oldest_ms = totals.bodies, totals.size_bytes, totals.oldest_ms
+        self.set_aside = len(set_aside(self._folder))
+        return self._store
+
+    def _fail(self, error: Exception) -> None:
+        """Note what is wrong; but for a full disk, which leaves the file whole, what comes next opens it again."""
+        told = self.trouble
+        self.trouble = f"the spool {self._folder} cannot be used: {error}"
+        if told != self.trouble:
+            _log.error("%s", self.trouble)
+        if is_damage(error):
+            self._damage = str(error)
+        if not is_full(error):
+            self._close()
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._first_id = self._store.next_id
+            with contextlib.suppress(sqlite3.Error):
+                self._store.close()
+            self._store = None
+
+    def _tell(
+        self,
+        done: asyncio.Future[Any],
+        result: object = None,
+        *,
+        error: CallweaveError | None = None,
+    ) -> None:
+        self._call(_settle, done, result, error)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+
+def _code(error: Exception) -> str:
+    return "spool_full" if is_full(error) else "spool"
+
+
+def _settle(done: asyncio.Future[object], result: object, error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
+        done.exception()  # who gave up waiting need not be told on stderr

@@ -1,0 +1,139 @@
+"""The ingress's `Publisher`: Kafka while it answers in time, else the spool; a body is refused only when neither takes it.
+
+A vendor that hangs up after 700 ms must have its answer by then, so Kafka gets a quarter of a second, and nothing at all while
+it is known to be away. A body that both have is a duplicate; where it shows early enough, the spool's copy is taken back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Collection
+from typing import Any, Final, Self
+
+from ingress.kafka_publisher import Late
+from ingress.publisher import Headers
+from ingress.spool import Spool
+from ingress.spool_drain import Drain, Kafka
+from ingress.spool_store import Body
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+NEVER_IN_KAFKA: Final = "oversize"
+"""Kafka would refuse it for ever: in the spool it would only wait for nothing."""
+
+_log = logging.getLogger("callweave.spool")
+
+
+class SpoolingPublisher:
+    """A `Publisher` over a started Kafka and a started spool; as an async context manager it drains the spool meanwhile."""
+
+    def __init__(self, kafka: Kafka, spool: Spool, limits: IngressSettings, metrics: Registry) -> None:
+        self._kafka = kafka
+        self._spool = spool
+        self._spool_after_s = limits.spool_after_ms / 1000
+        self._give_up_s = limits.publish_timeout_s
+        self._drain = Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
+        self._draining: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._draining = asyncio.create_task(self._drain.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = {self._draining, *self._forgetting} - {None}
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+
+    def ready(self) -> bool:
+        """Whether a body would be taken now, by Kafka or by the spool."""
+        return not self.why_not()
+
+    def why_not(self) -> str:
+        """What keeps both from taking a body."""
+        away, full = self._kafka.why_not(), self._spool.trouble()
+        return f"{away}; {full}" if away and full else ""
+
+    def note(self) -> str:
+        """What people should know although it is ready."""
+        away, depth, full = self._kafka.why_not(), self._spool.bodies, self._spool.trouble()
+        if full:
+            return full
+        if not away and not depth:
+            return ""
+        held = f"{depth} bodies, {self._spool.size_bytes} bytes, the oldest {self._spool.oldest_s:.0f} s old"
+        return f"spooling: {held}; {away}" if away else f"draining the spool: {held}"
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+        """Return when the body is in Kafka or on our disk; see `Publisher.publish`."""
+        begun = asyncio.get_running_loop().time()
+        later: asyncio.Future[object] | None = None
+        if not self._kafka.why_not():
+            try:
+                await self._kafka.publish(topic, key, value, headers, within_s=self._spool_after_s)
+            except Late as exc:
+                later = exc.later
+            except Unavailable as exc:
+                if exc.code == NEVER_IN_KAFKA:
+                    raise
+            else:
+                return
+        body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
+        rest_s = max(0.0, begun + self._give_up_s - asyncio.get_running_loop().time())
+        await self._keep(body, later, once_only=once_only, within_s=rest_s)
+
+    async def _keep(
+        self, body: Body, later: asyncio.Future[object] | None, *, once_only: bool, within_s: float
+    ) -> None:
+        """Store a body; done as well when Kafka's late acknowledgement comes first."""
+        try:
+            stored = self._spool.put(body, once_only=once_only)
+        except Unavailable:
+            if later is None or not await _one_of({later}, within_s):
+                raise
+            return
+        if later is not None:
+            stored.add_done_callback(lambda _: self._expect(stored, later))
+        if not await _one_of({stored} if later is None else {stored, later}, within_s):
+            if stored.done() and (error := stored.exception()) is not None:
+                raise error
+            raise Unavailable(f"neither Kafka nor the disk took it within {self._give_up_s:g} s", code="timeout")
+
+    def _expect(self, stored: asyncio.Future[int], later: asyncio.Future[object]) -> None:
+        """Take a stored body back should Kafka acknowledge it after all."""
+        if stored.exception() is not None:
+            return
+        number = stored.result()
+        self._spool.on_its_way[number] = later
+        later.add_done_callback(lambda _: self._arrived(number, later))
+
+    def _arrived(self, number: int, later: asyncio.Future[object]) -> None:
+        if self._spool.on_its_way.get(number) is later:
+            del self._spool.on_its_way[number]
+        if _good(later):
+            self._own(self._spool.delete([number]))
+
+    def _own(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+
+
+async def _one_of(futures: Collection[asyncio.Future[Any]], within_s: float) -> bool:
+    """Whether one of them succeeded in time; none is cancelled."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    waiting = set(futures)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        if any(_good(future) for future in done):
+            return True
+        if not done:
+            return False
+    return False
+
+
+def _good(future: asyncio.Future[Any]) -> bool:
+    return not future.cancelled() and future.exception() is None

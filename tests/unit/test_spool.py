@@ -1,0 +1,297 @@
+"""The spool, its drain and its publisher, against a Kafka in memory that does what it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from ingress.kafka_publisher import Late
+from ingress.publisher import Headers
+from ingress.spool import Spool
+from ingress.spool_drain import Drain
+from ingress.spool_folder import of_worker
+from ingress.spool_leftovers import _adopt
+from ingress.spool_store import Body, look
+from ingress.spooling_publisher import SpoolingPublisher
+from schemas.errors import SetupError, Unavailable
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_after_ms=20)
+
+
+class ToldKafka:
+    """Takes, is late, is away or refuses keys, as told; keeps what it took in order."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[bytes, bytes]] = []
+        self.away = ""
+        self.late = False
+        self.oversize = False
+        self.stuck: set[bytes] = set()
+        self.pending: list[tuple[bytes, bytes, asyncio.Future[object]]] = []
+
+    def why_not(self) -> str:
+        return self.away
+
+    async def publish(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
+    ) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable(self.away, code="kafka")
+        if self.oversize:
+            raise Unavailable("too large", code="oversize")
+        if key in self.stuck:
+            raise Late("late", None)
+        if self.late:
+            later: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            self.pending.append((key, value, later))
+            raise Late("late", later)
+        self.taken.append((key, value))
+
+    def acknowledge(self) -> None:
+        """What was late arrives."""
+        for key, value, later in self.pending:
+            self.taken.append((key, value))
+            later.set_result(None)
+        self.pending.clear()
+
+
+class Scene:
+    def __init__(self, folder: Path, spool: Spool, kafka: ToldKafka, metrics: Registry) -> None:
+        self.folder = folder
+        self.spool = spool
+        self.kafka = kafka
+        self.metrics = metrics
+        self.publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+
+    async def publish(self, number: int, key: bytes = b"k", *, once_only: bool = False) -> None:
+        await self.publisher.publish("calls.raw", key, b"%d" % number, [("vendor", b"v")], once_only=once_only)
+
+    async def drain(self) -> int:
+        return await Drain(self.spool, self.kafka, self.metrics, per_s=10_000).once()
+
+    async def stored(self) -> list[bytes]:
+        return [entry.body.value for entry in await self.spool.read(0, limit=1000, limit_bytes=1 << 30)]
+
+
+@pytest.fixture
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    metrics = Registry()
+    folder = of_worker(tmp_path, 1)
+    async with Spool(folder, getattr(request, "param", LIMITS), metrics) as spool:
+        yield Scene(folder, spool, ToldKafka(), metrics)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110  # what is waited for is another thread
+            await asyncio.sleep(0.005)
+
+
+async def test_with_kafka_nothing_is_spooled(scene: Scene) -> None:
+    await scene.publish(1)
+    assert (scene.kafka.taken, scene.spool.bodies, scene.publisher.note()) == ([(b"k", b"1")], 0, "")
+
+
+@pytest.mark.parametrize("how", ["away", "late", "stuck"])
+async def test_what_kafka_does_not_take_in_time_is_on_the_disk_when_publish_returns(scene: Scene, how: str) -> None:
+    if how == "stuck":
+        scene.kafka.stuck = {b"k"}
+    else:
+        setattr(scene.kafka, how, "Kafka is away" if how == "away" else True)
+    await scene.publish(1)
+    assert look(scene.folder / "spool.db")[0].bodies == 1  # read past the process, from the file
+    assert scene.metrics.get("callweave_spool_written_total") == 1
+
+
+async def test_ready_as_long_as_one_of_both_takes_bodies_and_says_what_it_does(scene: Scene) -> None:
+    scene.kafka.away = "Kafka does not answer"
+    await scene.publish(1)
+    assert scene.publisher.ready()
+    assert scene.publisher.note().startswith("spooling: 1 bodies, ")
+    assert "Kafka does not answer" in scene.publisher.note()
+    scene.kafka.away = ""
+    assert scene.publisher.note().startswith("draining the spool: 1 bodies")
+
+
+async def test_a_body_that_kafka_would_never_take_is_not_spooled(scene: Scene) -> None:
+    scene.kafka.oversize = True
+    with pytest.raises(Unavailable) as refused:
+        await scene.publish(1)
+    assert (refused.value.code, scene.spool.bodies) == ("oversize", 0)
+
+
+async def test_the_drain_keeps_the_order_of_each_key_and_empties_the_spool(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    for number in range(300):
+        await scene.publish(number, b"key %d" % (number % 7))
+    scene.kafka.away = ""
+    assert await scene.drain() == 300
+    for key in range(7):
+        assert [value for k, value in scene.kafka.taken if k == b"key %d" % key] == [
+            b"%d" % n for n in range(key, 300, 7)
+        ]
+    assert (await scene.stored(), scene.spool.bodies, scene.spool.size_bytes) == ([], 0, 0)
+    assert scene.metrics.get("callweave_spool_drained_total") == 300
+
+
+async def test_a_key_that_kafka_does_not_take_holds_up_only_itself(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    for number in range(10):
+        await scene.publish(number, b"stuck" if number % 2 else b"fine")
+    scene.kafka.away = ""
+    scene.kafka.stuck = {b"stuck"}
+    assert await scene.drain() == 5
+    assert await scene.stored() == [b"1", b"3", b"5", b"7", b"9"]
+    scene.kafka.stuck = set()
+    assert await scene.drain() == 5
+    assert [value for key, value in scene.kafka.taken if key == b"stuck"] == [b"1", b"3", b"5", b"7", b"9"]
+
+
+async def test_a_late_acknowledgement_takes_the_spooled_copy_back(scene: Scene) -> None:
+    scene.kafka.late = True
+    await scene.publish(1)
+    assert scene.spool.bodies == 1
+    scene.kafka.acknowledge()
+    await until(lambda: scene.spool.bodies == 0)
+    scene.kafka.late = False
+    assert await scene.drain() == 0
+    assert scene.kafka.taken == [(b"k", b"1")]
+
+
+async def test_the_drain_waits_for_what_kafka_still_holds(scene: Scene) -> None:
+    """Else everything that was in flight when Kafka went would be sent twice."""
+    scene.kafka.late = True
+    await scene.publish(1)
+    scene.kafka.late = False
+    draining = asyncio.create_task(scene.drain())
+    await asyncio.sleep(0)
+    scene.kafka.acknowledge()
+    await draining
+    await until(lambda: scene.spool.bodies == 0)
+    assert scene.kafka.taken == [(b"k", b"1")]
+
+
+async def test_what_kafka_held_and_lost_is_drained(scene: Scene) -> None:
+    scene.kafka.late = True
+    await scene.publish(1)
+    scene.kafka.late = False
+    scene.kafka.pending[0][2].set_exception(Unavailable("lost"))
+    assert await scene.drain() == 1
+    assert scene.kafka.taken == [(b"k", b"1")]
+
+
+async def outcome(publishing: Awaitable[None]) -> str:
+    try:
+        await publishing
+    except Unavailable as exc:
+        return exc.code
+    return "taken"
+
+
+SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
+
+
+@pytest.mark.parametrize(
+    "scene", [IngressSettings(spool_min_free_bytes=0, spool_max_bytes=SMALL)], indirect=True, ids=["room for ten"]
+)
+async def test_who_can_send_again_is_turned_away_first(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    outcomes = [
+        [await outcome(scene.publish(number, once_only=once_only)) for number in range(9)]
+        for once_only in (False, True)
+    ]
+    assert outcomes == [["taken"] * 8 + ["spool_full"], ["taken"] * 2 + ["spool_full"] * 7]
+    assert scene.metrics.get("callweave_spool_refused_total", "spool_full") == 1 + 7
+    scene.kafka.away = ""
+    await scene.drain()
+    scene.kafka.away = "away"
+    await scene.publish(99)
+    assert scene.spool.bodies == 1
+
+
+@pytest.mark.parametrize(
+    "scene", [IngressSettings(spool_min_free_bytes=1 << 60)], indirect=True, ids=["a disk with too little room"]
+)
+async def test_a_disk_without_room_refuses_and_with_kafka_nobody_notices(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    with pytest.raises(Unavailable, match="disk is full"):
+        await scene.publish(1, once_only=True)
+    assert "disk is full" in scene.publisher.why_not()
+    scene.kafka.away = ""
+    await scene.publish(2)
+    assert scene.publisher.ready()
+
+
+@pytest.mark.parametrize(
+    "scene", [IngressSettings(spool_min_free_bytes=1 << 60)], indirect=True, ids=["a disk with too little room"]
+)
+async def test_without_a_spool_a_late_acknowledgement_is_waited_for(scene: Scene) -> None:
+    scene.kafka.late = True
+    publishing = asyncio.create_task(scene.publish(1))
+    while not scene.kafka.pending:  # noqa: ASYNC110  # two turns of the loop
+        await asyncio.sleep(0)
+    scene.kafka.acknowledge()
+    await publishing
+    assert scene.kafka.taken == [(b"k", b"1")]
+
+
+async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp_path: Path) -> None:
+    kafka, metrics = ToldKafka(), Registry()
+    kafka.away = "away"
+    async with Spool(tmp_path, LIMITS, metrics) as spool:
+        await SpoolingPublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
+        with pytest.raises(SetupError, match="another process"):
+            await Spool(tmp_path, LIMITS, metrics, patience_s=0).__aenter__()
+    async with Spool(tmp_path, LIMITS, metrics) as spool:
+        assert (spool.bodies, spool.oldest_s >= 0) == (1, True)
+
+
+async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_path: Path) -> None:
+    kafka, metrics = ToldKafka(), Registry()
+    folder = of_worker(tmp_path, 7)
+    async with Spool(folder, LIMITS, metrics) as spool:
+        for number in range(5):
+            await spool.put(Body(topic="calls.raw", key=b"k", value=b"%d" % number), once_only=True)
+        await _adopt(folder, kafka, LIMITS, metrics)
+        assert kafka.taken == []  # it still lives
+    await _adopt(folder, kafka, LIMITS, metrics)
+    assert [value for _, value in kafka.taken] == [b"%d" % number for number in range(5)]
+    assert not folder.exists()
+
+
+async def test_a_folder_that_cannot_be_made_costs_the_spool_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    metrics, kafka = Registry(), ToldKafka()
+    async with Spool(tmp_path / "file" / "worker-1", LIMITS, metrics) as spool:
+        publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+        await publisher.publish("calls.raw", b"k", b"1", [])
+        assert publisher.ready()
+        assert "cannot be used" in publisher.note()
+        kafka.away = "Kafka is away"
+        with pytest.raises(Unavailable) as refused:
+            await publisher.publish("calls.raw", b"k", b"2", [])
+        assert (refused.value.code, publisher.ready()) == ("spool", False)
+        (tmp_path / "file").unlink()
+        await until(publisher.ready)  # it mends itself
+        await publisher.publish("calls.raw", b"k", b"3", [])
+
+
+async def test_damage_found_while_draining_is_set_aside_and_the_rest_goes(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    for number in range(50):
+        await scene.publish(number)
+
+    def harm(store: object) -> None:
+        store._db.execute("UPDATE body SET value = x'00' WHERE id = 20")  # type: ignore[attr-defined]  # what a bad disk does
+
+    await scene.spool._writer.ask(harm)
+    scene.kafka.away = ""
+    with pytest.raises(Unavailable, match="checksum"):
+        await scene.drain()
+    assert await scene.drain() == 49
+    assert scene.spool.set_aside == 1
+    assert [value for _, value in scene.kafka.taken] == [b"%d" % number for number in range(50) if number != 19]
