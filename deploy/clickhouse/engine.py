@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from deploy.clickhouse.reply import Counts, QueryFailed, from_engine
+from deploy.clickhouse.incoming import NotWritten, make_room, received
+from deploy.clickhouse.reply import Counts, QueryFailed, failed, from_engine
+from deploy.clickhouse.sql import InsertHead, quoted
 
 # Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
 _SMALL: Final[Mapping[str, int | str]] = {
@@ -74,20 +76,22 @@ class Connection:
             if not done:
                 self._raw.streaming_cancel_query(handle)
 
-    def insert(self, statement: str, format_name: str, pieces: Iterable[bytes]) -> Counts:
-        """Runs an INSERT on data that come in pieces; returns when the engine has stored them all."""
-        handle = None
+    def insert(self, head: InsertHead, pieces: Iterable[bytes]) -> Counts:
+        """Runs an INSERT on data that come in pieces; returns when the engine has stored them all, raises QueryFailed.
+
+        The data go by way of a file: the engine's own way of taking pieces (`send_insert` of chDB 4.4) answers with success
+        whatever happens after a row was read, be the disk full or a constraint violated, and it stops reading what
+        stands behind a statement somewhere in the middle. A client that breaks off has inserted nothing.
+        """
         try:
-            handle = self._raw.send_insert(statement, format_name)
-            for piece in pieces:
-                self._raw.insert_append(handle, piece)
-            result = self._raw.insert_done(handle)
+            with received(pieces) as path:
+                # A line break ends a comment.
+                place = f"FROM INFILE {quoted(path)} COMPRESSION 'none'"
+                result = self._raw.query(f"{head.statement}\n{place}\n{head.settings}\nFORMAT {head.format}", "TSV")
         except RuntimeError as exc:
-            self._cancel_insert(handle)
             raise self._failure(exc) from exc
-        except BaseException:
-            self._cancel_insert(handle)
-            raise
+        except NotWritten as exc:
+            raise failed(243, "NOT_ENOUGH_SPACE", f"The data cannot be taken in: {exc}", self._version) from exc
         return Counts(
             read_rows=result.rows_written(),
             read_bytes=result.bytes_written(),
@@ -105,14 +109,6 @@ class Connection:
             return False, 0
         return found["query_class"] == self._read_only, int(found["statement_count"])
 
-    def _cancel_insert(self, handle: Any) -> None:
-        if handle is None:
-            return
-        try:
-            self._raw.insert_cancel(handle)
-        except RuntimeError:
-            return  # it was over already
-
     def _failure(self, error: RuntimeError) -> QueryFailed:
         return from_engine(str(error), self._version)
 
@@ -129,6 +125,7 @@ class Engine:
         # The engine's handlers would end the process its own way at SIGTERM; ours close the connections first.
         self._chdb.set_signal_handlers_enabled(0)
         Path("config.xml").write_text(_config({**_SMALL, "max_server_memory_usage": memory_bytes}))
+        make_room()
         # Relative, because the address has no way to quote a path with a question mark or an ampersand.
         self._address = "file:store?config-file=config.xml"
         self.version = "unknown"

@@ -53,7 +53,10 @@ class Run:
             connection.execute(f"USE {identifier(query.database)}")
         for table in query.external:
             connection.execute(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.structure})")
-            connection.insert(f"INSERT INTO {identifier(table.name)}", table.format, [table.data])
+            head = InsertHead(
+                statement=f"INSERT INTO {identifier(table.name)}", settings="", format=table.format, data_at=0
+            )
+            connection.insert(head, [table.data])
         for name, value in query.settings.items():
             if not _SETTING.fullmatch(name):
                 raise failed(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'", self._version)
@@ -93,7 +96,7 @@ class Run:
             session.remember(text, connection)
 
     def _insert(self, connection: Connection, insert: InsertHead, data: Iterable[bytes]) -> None:
-        self.counts = connection.insert(insert.statement, insert.format, (piece for piece in data if piece))
+        self.counts = connection.insert(insert, (piece for piece in data if piece))
 
     def _can_stream(self, text: bytes, wanted: str) -> bool:
         if wanted not in STREAMABLE or first_word(text) not in ("SELECT", "WITH"):

@@ -26,7 +26,9 @@ class InsertHead(msgspec.Struct, frozen=True, kw_only=True):
     """An INSERT whose data follow in the text."""
 
     statement: str
-    """Up to, and without, the FORMAT clause or VALUES."""
+    """Up to, and without, SETTINGS, the FORMAT clause or VALUES."""
+    settings: str
+    """The SETTINGS clause, as it stands before the format; "" for none."""
     format: str
     data_at: int
     """Where in the text the data begin."""
@@ -48,22 +50,29 @@ def split_insert(text: bytes) -> InsertHead | None:
     tokens = _tokens(text)
     if next(tokens, _END).word != b"INSERT" or next(tokens, _END).word != b"INTO":
         return None
+    settings_at: int | None = None
     for token in _after_name(tokens):
         if token.depth:
             continue
+        if token.word == b"SETTINGS":
+            settings_at = token.start
         if token.word == b"VALUES":
-            return InsertHead(statement=_text(text[: token.start]), format="Values", data_at=token.end)
+            return _head(text, settings_at, token, "Values", token.end)
         if token.word in (b"SELECT", b"WITH", b"FROM"):
             return None
         if token.word == b"FORMAT":
             name = next(tokens, _END)
             found = _DATA_BREAK.match(text, name.end)
-            return InsertHead(
-                statement=_text(text[: token.start]),
-                format=_text(text[name.start : name.end]),
-                data_at=found.end() if found else name.end,
-            )
+            data_at = found.end() if found else name.end
+            return _head(text, settings_at, token, _text(text[name.start : name.end]), data_at)
     return None
+
+
+def _head(text: bytes, settings_at: int | None, end: _Token, name: str, data_at: int) -> InsertHead:
+    split_at = end.start if settings_at is None else settings_at
+    return InsertHead(
+        statement=_text(text[:split_at]), settings=_text(text[split_at : end.start]), format=name, data_at=data_at
+    )
 
 
 def answer_format(text: bytes) -> str | None:

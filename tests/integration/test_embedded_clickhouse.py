@@ -78,6 +78,42 @@ async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> No
     assert len(stored) == len(set(stored))
 
 
+NOT_STORED = [
+    pytest.param("min_free_disk_bytes_to_perform_insert = 1000000000000000", "NOT_ENOUGH_SPACE", id="disk full"),
+    pytest.param(
+        "parts_to_throw_insert = 1, inactive_parts_to_throw_insert = 1", "TOO_MANY_PARTS", id="too many parts"
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "code"), NOT_STORED)
+async def test_an_insert_that_is_not_stored_is_not_answered_with_success(
+    server: ClickHouseServer, setting: str, code: str
+) -> None:
+    """Whatever fails after the rows were read must reach the client: who is told of success forgets the rows."""
+    await ask(server.url, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
+    await ask(server.url, "INSERT INTO t VALUES (1)")
+    await ask(server.url, f"ALTER TABLE t MODIFY SETTING {setting}")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(server.url, data="INSERT INTO t FORMAT CSV\n2\n3\n") as response,
+    ):
+        status, text = response.status, await response.text()
+    stored = await ask(server.url, "SELECT count() FROM t")
+
+    assert (status, stored) == (500, "1")
+    assert code in text
+
+
+async def test_an_insert_with_a_refused_row_stores_nothing(server: ClickHouseServer) -> None:
+    await ask(server.url, "CREATE TABLE t (n UInt32, CONSTRAINT low CHECK n < 5) ENGINE = MergeTree ORDER BY n")
+
+    said = await ask(server.url, "INSERT INTO t SETTINGS max_insert_block_size = 10 FORMAT CSV\n1\n7\n")
+
+    assert "VIOLATED_CONSTRAINT" in said
+    assert await ask(server.url, "SELECT count() FROM t") == "0"
+
+
 async def test_a_stop_and_a_start_keep_the_data(tmp_path: Path) -> None:
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
         await ask(server.url, "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")

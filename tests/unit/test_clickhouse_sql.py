@@ -33,10 +33,17 @@ INSERTS = [
     ),
     pytest.param(
         b"INSERT INTO t SETTINGS a='FORMAT x' FORMAT CSV\n1",
-        "INSERT INTO t SETTINGS a='FORMAT x' ",
+        "INSERT INTO t ",
         "CSV",
         b"1",
         id="settings",
+    ),
+    pytest.param(
+        b"INSERT INTO settings (settings) SETTINGS a=1 VALUES (1)",
+        "INSERT INTO settings (settings) ",
+        "Values",
+        b" (1)",
+        id="a table and a column named settings",
     ),
     pytest.param(
         b"-- FORMAT a\n/* b */INSERT INTO t FORMAT CSV\n1",
@@ -54,6 +61,14 @@ def test_an_insert_ends_where_its_data_begin(text: bytes, statement: str, name: 
 
     assert found is not None
     assert (found.statement, found.format, text[found.data_at :]) == (statement, name, data)
+
+
+def test_the_settings_of_an_insert_stand_apart() -> None:
+    """The engine wants them behind the place of the data, clients write them before the format."""
+    found = split_insert(b"INSERT INTO t (a) SETTINGS a='FORMAT x', b=1 FORMAT CSV\n1")
+
+    assert found is not None
+    assert found.settings == "SETTINGS a='FORMAT x', b=1 "
 
 
 NO_DATA = [
