@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.faults import schedule
+from tests.chaos.faults import TABLE, schedule
 from tests.chaos.report import table
 from tests.chaos.runner import Options, chaos
 
@@ -21,8 +21,13 @@ def main() -> int:
     parser.add_argument("--duration", type=float, default=600, help="seconds of traffic and faults")
     parser.add_argument("--seed", type=int, help="repeats the schedule of another run; without one: a random one")
     parser.add_argument("--rate", type=float, default=30, help="requests a second")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="FAULT", help="leave one fault of the table out"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
     asked = parser.parse_args()
+    if unknown := sorted(set(asked.without) - {fault.name for fault in TABLE}):
+        parser.error(f"no such fault: {', '.join(unknown)}")
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     logging.basicConfig(level=logging.ERROR)
     begun = time.monotonic()
@@ -35,7 +40,7 @@ def main() -> int:
     clean = False
     try:
         options = Options(data_dir=base / "data", seed=seed, duration_s=asked.duration, rate=asked.rate)
-        report = asyncio.run(chaos(options, schedule(seed), say))
+        report = asyncio.run(chaos(options, schedule(seed, without=asked.without), say))
         clean = report.clean
         print(table(report))  # noqa: T201  # what the run is for
         return 0 if clean else 1

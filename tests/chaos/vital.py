@@ -9,11 +9,12 @@ import aiohttp
 from deploy.scrape import scrape, total
 from tests.chaos.world import World
 
-_COUNTERS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
-    "ingress": ("callweave_ingress_requests_total", {"outcome": "accepted"}),
-    "poll": ("callweave_poll_pages_total", {}),
-    "process": ("callweave_normalise_elements_total", {}),
-    "sink": ("callweave_sink_rows_total", {}),
+_COUNTERS: Final[Mapping[str, tuple[tuple[str, Mapping[str, str]], ...]]] = {
+    "ingress": (("callweave_ingress_requests_total", {"outcome": "accepted"}),),
+    "poll": (("callweave_poll_pages_total", {}),),
+    # A worker may own partitions of one topic alone.
+    "process": (("callweave_normalise_elements_total", {}), ("callweave_join_outcomes_total", {})),
+    "sink": (("callweave_sink_rows_total", {}),),
 }
 _EVERY_S: Final = 0.2
 
@@ -28,11 +29,11 @@ async def back_at_work(world: World, names: tuple[str, ...], limit_s: float) -> 
 async def _until_at_work(session: aiohttp.ClientSession, world: World, name: str, limit_s: float) -> float | None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    metric, labels = _COUNTERS[name.split("-", maxsplit=1)[0]]
+    counters = _COUNTERS[name.split("-", maxsplit=1)[0]]
     before: float | None = None
     while loop.time() - begun < limit_s:
         samples = await scrape(session, world.stack.metrics[name])
-        now = total(samples, metric, **labels) if samples else None
+        now = sum(total(samples, metric, **labels) for metric, labels in counters) if samples else None
         if now is not None and before is not None and now > before:
             return loop.time() - begun
         # A restarted process counts from nothing.
