@@ -1,6 +1,7 @@
 """The command line. It only reads options and hands over; each command's work stands in its own module."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ import click
 
 from deploy.cli_data import dead, migrate, replay, topics
 from deploy.cli_parts import ingress, poll, process, sink
+from deploy.cli_spool import spool
 from deploy.cli_up import doctor, simulate, up
 from deploy.command import Options, plainly
 from schemas.config import shown
@@ -33,6 +35,8 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
     Start with `callweave up`: it runs everything on this machine. The other commands run one part each, against the
     addresses in callweave.toml or CALLWEAVE_* (CALLWEAVE_KAFKA__BOOTSTRAP=host:9092).
     """
+    # What a library logs is not for who runs a command: an expected failure is one sentence. The parts set up their own log.
+    logging.getLogger().addHandler(logging.NullHandler())
     context.obj = Options(config)
     if check_config:
         click.echo(json.dumps(shown(context.obj.settings()), indent=2, ensure_ascii=False, default=str))
@@ -42,7 +46,7 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
         context.exit(0)
 
 
-for _command in (up, ingress, poll, process, sink, migrate, topics, simulate, replay, dead, doctor):
+for _command in (up, ingress, poll, process, sink, migrate, topics, simulate, replay, dead, spool, doctor):
     main.add_command(_command)
 
 if __name__ == "__main__":

@@ -68,5 +68,5 @@ def _refused(port: int, *, host: str, what: str, setting: str, error: OSError) -
     return SetupError(
         f"{what} needs port {port}, which {by or 'another process'} already uses",
         code="port_in_use",
-        advice=f"Stop that process, or set {setting} to a free port (0 picks one).",
+        advice=f"Stop that process, or set {setting} to a free port.",
     )

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.clickhouse.launch import ClickHouseServer
+from deploy.data_dir import claim
 from deploy.kafka import KafkaServer
 from deploy.parts import PartSpec, SupervisedPart
 from deploy.ports import require_free
@@ -35,6 +36,8 @@ Progress = Callable[[str, float | None], None]
 T = TypeVar("T")
 U = TypeVar("U")
 
+_FIXED_METRICS_PORTS: Final = 2
+"""The sink's and the poller's; the workers' come after them."""
 _READY_S: Final = 60.0
 _HOPELESS: Final = 3
 """Starts that failed one after the other: another one would fail alike."""
@@ -79,11 +82,12 @@ async def running_stack(
     poll_also: tuple[PollAccount, ...] = (),
 ) -> AsyncIterator[Stack]:
     """Bring all of it up, and down again at the end; raises `SetupError` or `Unavailable` with what to do."""
-    data_dir = _data_dir(settings)
     polled = (*settings.poll.accounts, *poll_also)
     settings = replace(settings, poll=replace(settings.poll, accounts=polled))
-    require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
     async with contextlib.AsyncExitStack() as down:
+        # First of all: who starts it twice is told so, and not that some port is taken.
+        data_dir = _data_dir(down, settings)
+        _require_ports(settings)
         # Each server with what it alone needs, side by side: a start takes as long as the slower one.
         embedded = await gather_or_cancel(
             _kafka_with_topics(down, settings, data_dir, progress),
@@ -105,15 +109,22 @@ async def running_stack(
         progress("stopping", None)
 
 
-def _data_dir(settings: Settings) -> Path:
+def _data_dir(down: contextlib.AsyncExitStack, settings: Settings) -> Path:
     data_dir = Path(settings.embedded.data_dir).absolute()
-    try:
-        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise SetupError(
-            f"{data_dir}: {exc.strerror}", code="data_dir", advice="Set embedded.data_dir to a place you may write to."
-        ) from exc
+    down.enter_context(claim(data_dir, what="callweave up", minimum_free_bytes=0))
+    (data_dir / "logs").mkdir(exist_ok=True)
     return data_dir
+
+
+def _require_ports(settings: Settings) -> None:
+    embedded = settings.embedded
+    require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
+    if not settings.kafka.bootstrap:
+        require_free(embedded.kafka_port, what="Kafka", setting="embedded.kafka_port")
+    if not settings.clickhouse.url:
+        require_free(embedded.clickhouse_port, what="ClickHouse", setting="embedded.clickhouse_port")
+    for port in range(embedded.metrics_base_port, embedded.metrics_base_port + _FIXED_METRICS_PORTS + embedded.workers):
+        require_free(port, what="The metrics page of a part", setting="embedded.metrics_base_port")
 
 
 async def _kafka_with_topics(
@@ -186,7 +197,7 @@ def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, s
     if settings.poll.accounts:
         add("poll", "poll", *beside("poll", base + 1))
     for number in range(settings.embedded.workers):
-        own = beside("process", base + 2 + number, instance=f"up-{number + 1}")
+        own = beside("process", base + _FIXED_METRICS_PORTS + number, instance=f"up-{number + 1}")
         add(f"process-{number + 1}", "process", *own)
     add("sink", "sink", *beside("sink", base, instance="up"))
     return tuple(specs), metrics

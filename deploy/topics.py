@@ -1,7 +1,9 @@
 """Create the topics of `schemas.topics`, and tell where an existing one differs from its contract."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -17,12 +19,7 @@ _VISIBLE_S: Final = 20.0
 
 async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
     """Create what is missing; returns the names created. Raises `Unavailable`, or `SetupError` on a wrong partition count."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
-    try:
-        await admin.start()
-    except KafkaError as exc:
-        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
-    try:
+    async with _administering(kafka) as admin:
         present = set(await admin.list_topics())
         missing = [topic for topic in TOPICS if topic.name not in present]
         if missing:
@@ -35,6 +32,16 @@ async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
                     )
         await _visible(admin, kafka)
         return tuple(topic.name for topic in missing)
+
+
+@contextlib.asynccontextmanager
+async def _administering(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
+    try:
+        await admin.start()
+        yield admin
+    except KafkaError as exc:
+        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
     finally:
         await admin.close()
 
@@ -67,10 +74,8 @@ async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
 
 
 async def differences(kafka: KafkaSettings) -> tuple[str, ...]:
-    """Sentences on what differs between the topics and their contract."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
-    await admin.start()
-    try:
+    """Sentences on what differs between the topics and their contract; raises `Unavailable`."""
+    async with _administering(kafka) as admin:
         present = set(await admin.list_topics())
         found = [f"{topic.name} is missing: callweave topics --create" for topic in TOPICS if topic.name not in present]
         for topic in TOPICS:
@@ -84,5 +89,3 @@ async def differences(kafka: KafkaSettings) -> tuple[str, ...]:
                 if values.get(name) != wanted
             ]
         return tuple(found)
-    finally:
-        await admin.close()

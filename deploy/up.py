@@ -43,7 +43,7 @@ def run_up(settings: Settings, options: UpOptions) -> int:
     try:
         uvloop.run(_run(settings, options, console))
     except CallweaveError as exc:
-        console.print(f"callweave: {exc}", markup=False, highlight=False)
+        console.print(f"callweave: {exc}", markup=False, highlight=False, soft_wrap=True)
         return EXIT_FAILED
     return 0
 

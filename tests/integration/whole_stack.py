@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,12 +12,13 @@ import aiohttp
 import aiokafka
 import msgspec
 
-from deploy.ports import free_port
+from deploy.ports import free_port, require_free
 from deploy.scrape import Sample, scrape, total
 from deploy.simulator.compare import Difference, compare, compare_counts
 from deploy.simulator.expected import Counts, Expected
 from deploy.stack import Stack, running_stack
 from schemas.codec import FACT, TIMELINE
+from schemas.errors import SetupError
 from schemas.settings import EmbeddedSettings, IngressSettings, KafkaSettings, PollAccount, Settings
 from schemas.topics import NORMALIZED, TIMELINES
 
@@ -46,10 +48,12 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
 
 
 def _free_run(length: int) -> int:
-    """The first of some ports in a row that are all free."""
+    """The first of some ports in a row that are all free; below those that the system gives to clients."""
     while True:
-        first = free_port()
-        if first + length < 65536:
+        first = random.randrange(15_000, 32_000)
+        with contextlib.suppress(SetupError):
+            for port in range(first, first + length):
+                require_free(port, what="A test", setting="-")
             return first
 
 
@@ -60,18 +64,23 @@ async def whole_stack(data_dir: Path, *poll: PollAccount, **sections: Any) -> As
         yield stack
 
 
-async def rows(stack: Stack, query: str) -> list[dict[str, Any]]:
+async def rows(stack: Stack, sql: str) -> list[dict[str, Any]]:
     """The rows of a query by column name."""
+    return await query(stack.settings.clickhouse.url, sql)
+
+
+async def query(url: str, sql: str) -> list[dict[str, Any]]:
+    """The same of the ClickHouse at `url`."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(
-            stack.settings.clickhouse.url,
+            url,
             params={
                 "database": "calls",
                 "default_format": "JSONEachRow",
                 "output_format_json_quote_64bit_integers": "0",
             },
-            data=query.encode(),
+            data=sql.encode(),
         ) as answer,
     ):
         text = await answer.text()

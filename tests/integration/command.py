@@ -1,0 +1,66 @@
+"""The `callweave` command as people run it: a process, with its settings in the environment."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from deploy.stack import Stack
+
+_LIMIT_S = 60.0
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished command left."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What it printed."""
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed, line by line."""
+        return self.text.splitlines()
+
+
+def clean_env(**settings: object) -> dict[str, str]:
+    """Our environment without settings, and these: `kafka__bootstrap="..."`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CALLWEAVE_")}
+    return {**inherited, **{f"CALLWEAVE_{name.upper()}": str(value) for name, value in settings.items()}}
+
+
+def addresses(stack: Stack) -> dict[str, object]:
+    """The settings that point a command at a running stack."""
+    return {
+        "kafka__bootstrap": stack.settings.kafka.bootstrap,
+        "kafka__partitions": stack.settings.kafka.partitions,
+        "clickhouse__url": stack.settings.clickhouse.url,
+        "ingress__port": stack.settings.ingress.port,
+    }
+
+
+async def callweave(*arguments: str, cwd: Path, settings: dict[str, object] | None = None) -> Done:
+    """Run the command to its end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", *arguments),
+        cwd=cwd,
+        env={**clean_env(**(settings or {})), "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), _LIMIT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return Done(code=process.returncode, out=out, err=err.decode())
