@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(she
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test lint types bench lock clean help
+.PHONY: run test lint types bench chaos lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ types: .venv/.ready ## Check types
 
 bench: .venv/.ready ## Measure each stage alone and the whole way; prints a table
 	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: .venv/.ready ## Break every part of a real stack under traffic, and prove that nothing is lost (DURATION=600 SEED=7)
+	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

@@ -42,8 +42,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 """Which parts share a network to Kafka."""
 GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
-_BROKER_DISK_MB: Final = 600
-_CLICKHOUSE_DISK_MB: Final = 1200
+_DISK_MB: Final = 600
 
 
 class Clock:
@@ -82,8 +81,8 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         ingress, vendors, clickhouse, sink_ch, vendor, poll_vendor = steady_ports(6)
         metrics_base = steady_run(4)
         disks = {
-            "broker-disk": Disk(data_dir / "kafka-3", _BROKER_DISK_MB),
-            "clickhouse-disk": Disk(data_dir / "clickhouse", _CLICKHOUSE_DISK_MB),
+            "broker-disk": Disk(data_dir / "kafka-3", _DISK_MB),
+            "clickhouse-disk": Disk(data_dir / "clickhouse", _DISK_MB),
         }
         for disk in disks.values():
             await disk.mount()

@@ -1,0 +1,55 @@
+"""An ingress that answers before Kafka has the body: the naive way, for the test that must catch it."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+from aiokafka import AIOKafkaProducer
+
+from ingress.app import SERVER_OPTIONS, create_app
+from ingress.publisher import Headers
+from schemas.metrics import Registry
+from schemas.settings import Settings
+from schemas.vendors import VENDORS
+
+_LINGER_MS: Final = 300
+
+
+class HastyPublisher:
+    """Calls a record durable as soon as the client has it in memory."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+        """Hand it over and do not wait."""
+        await self._producer.send(topic, value, key=key, headers=headers)
+
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    def why_not(self) -> str:
+        """Nothing."""
+        return ""
+
+    def note(self) -> str:
+        """Nothing."""
+        return ""
+
+
+async def main(bootstrap: str, port: int) -> None:
+    """Serve for ever."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=_LINGER_MS)
+    await producer.start()
+    app = create_app(Settings(), VENDORS, HastyPublisher(producer), Registry(), lambda: datetime.now(UTC))
+    runner = web.AppRunner(app, **SERVER_OPTIONS)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
