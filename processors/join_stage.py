@@ -47,6 +47,8 @@ class JoinStage:
         self._read_back = restore
         self._metrics = metrics
         self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
+        self._shown_items: set[tuple[str, str]] = set()
+        self._shown_phases: set[str] = set()
         metrics.before_read(self._gauges)
 
     async def step(self, slice_: Slice) -> None:
@@ -96,10 +98,13 @@ class JoinStage:
         for _, held in self._partitions.items():  # noqa: PERF102 - not a dict
             items.update(held.items)
             phases.update(held.phases)
-        for (vendor, outcome), number in items.items():
-            self._metrics.put("callweave_join_items", vendor, outcome, value=number)
-        for phase, number in phases.items():
-            self._metrics.put("callweave_join_calls", phase, value=number)
+        # What was shown before and is not held any more is another worker's to count: it goes back to nothing.
+        self._shown_items |= items.keys()
+        self._shown_phases |= phases.keys()
+        for vendor, outcome in self._shown_items:
+            self._metrics.put("callweave_join_items", vendor, outcome, value=items[vendor, outcome])
+        for phase in self._shown_phases:
+            self._metrics.put("callweave_join_calls", phase, value=phases[phase])
 
 
 class _Outputs:
