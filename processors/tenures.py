@@ -68,6 +68,7 @@ class PartitionStates(Generic[State]):
     def __init__(self, restore: Callable[[str, int], Awaitable[State]]) -> None:
         self._restore = restore
         self._states: dict[Partition, tuple[int, State]] = {}
+        self._restoring: set[Partition] = set()
 
     async def of(self, slice_: HasTenure) -> State:
         """Return the state that this slice works on; slices of one partition must ask one after the other."""
@@ -76,14 +77,19 @@ class PartitionStates(Generic[State]):
         if state is not None and tenure == slice_.tenure:
             return state
         self._states.pop(partition, None)
+        self._restoring.add(partition)
         restored = await self._restore(*partition)
-        self._states[partition] = (slice_.tenure, restored)
+        if partition in self._restoring:
+            self._restoring.remove(partition)
+            self._states[partition] = (slice_.tenure, restored)
+        # Else it was dropped while it was read back: the slice comes to nothing, and nobody would drop it again.
         return restored
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Free the states of partitions that are ours no more."""
         for partition in partitions:
             self._states.pop(partition, None)
+            self._restoring.discard(partition)
 
     def __len__(self) -> int:
         return len(self._states)

@@ -78,6 +78,19 @@ async def test_dropped_states_are_freed() -> None:
     assert len(states) == 1
 
 
+async def test_a_state_dropped_while_it_is_read_back_is_not_kept() -> None:
+    """Nobody would drop it again, and it would be counted beside the new owner's."""
+
+    async def lose(topic: str, partition: int) -> list[str]:
+        states.drop([(topic, partition)])
+        return []
+
+    states: PartitionStates[list[str]] = PartitionStates(lose)
+
+    assert await states.of(slice_of(A, 1)) == []
+    assert len(states) == 0
+
+
 async def test_a_failed_restore_leaves_no_state_behind() -> None:
     async def fail(_: str, __: int) -> list[str]:
         raise ConnectionError
