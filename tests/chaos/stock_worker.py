@@ -22,8 +22,8 @@ def main(bootstrap: str, topic: str, group: str, notes: Path, fail_once_at: int)
     )
     failed: list[int] = []
 
-    @app.agent(app.topic(topic, value_serializer="raw", internal=False))
-    async def work(stream: faust.Stream) -> None:  # type: ignore[type-arg]  # likewise
+    @app.agent(app.topic(topic, value_serializer="raw", internal=False))  # type: ignore[untyped-decorator]  # faust has no usable types
+    async def work(stream: faust.Stream) -> None:
         async for batch in stream.take(BATCH, within=0.2):
             numbers = [int(value) for value in batch]
             if fail_once_at in numbers and not failed:
