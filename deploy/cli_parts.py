@@ -22,7 +22,8 @@ def _run(options: Options, part: Part, *, metrics_port: Callable[[Settings], int
 def ingress(options: Options) -> None:
     """Receive vendors' pushes and publish them to calls.raw.
 
-    A vendor gets its success answer only when Kafka has the body on all in-sync replicas. SIGTERM drains.
+    A vendor gets its success answer only when Kafka has the body on all in-sync replicas, or this machine's disk has it
+    (see `callweave spool`). SIGTERM drains.
     """
     from ingress.workers import run_workers  # noqa: PLC0415 - each command loads only its own part
 

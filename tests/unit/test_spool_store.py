@@ -240,3 +240,11 @@ def test_it_can_be_looked_at_while_somebody_writes(tmp_path: Path) -> None:
     totals, vendors = look(tmp_path / "spool.db")
     assert (totals.bodies, totals.oldest_ms, vendors) == (5, 42, {"ytx": 3, "huawei": 2})
     store.close()
+
+
+def test_every_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
+    """The simulations take this for granted: SQLite must be told so, in every connection."""
+    store = store_at(tmp_path)
+    pragmas = [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert pragmas == ["wal", 2]
+    store.close()

@@ -1,0 +1,133 @@
+"""The spools for people at a terminal: what waits in them, send it while the ingress is stopped, write it to a file."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from ingress.kafka_publisher import KafkaPublisher
+from ingress.spool import Spool
+from ingress.spool_drain import Drain
+from ingress.spool_folder import FILE, of_worker, root, set_aside, workers
+from ingress.spool_store import Body, Totals, look, salvage
+from schemas.errors import SetupError, Unavailable
+from schemas.metrics import Registry
+from schemas.settings import Settings
+
+_PER_S: Final = 100_000
+"""Nobody else needs Kafka's latency while the ingress is stopped."""
+_ROUNDS_WITHOUT_ANY: Final = 3
+
+
+class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's spool."""
+
+    folder: Path
+    totals: Totals
+    vendors: dict[str, int]
+    set_aside: tuple[Path, ...]
+    trouble: str = ""
+
+    def lines(self, now: datetime) -> list[str]:
+        """As people read it."""
+        if self.trouble:
+            return [f"{self.folder}: {self.trouble}", *self._asides()]
+        age_s = now.timestamp() - self.totals.oldest_ms / 1000
+        oldest = f", the oldest {age_s:.0f} s old" if self.totals.bodies else ""
+        head = f"{self.folder}: {self.totals.bodies} bodies, {self.totals.size_bytes} bytes{oldest}"
+        return [
+            head,
+            *(f"  {vendor or '?'}: {count}" for vendor, count in sorted(self.vendors.items())),
+            *self._asides(),
+        ]
+
+    def _asides(self) -> list[str]:
+        return [f"  set aside, because it could not be read: {path}" for path in self.set_aside]
+
+
+def statuses(settings: Settings) -> list[SpoolStatus]:
+    """What waits, of every worker that ever had a spool here; an ingress may be running."""
+    return [_status(of_worker(root(settings), number)) for number in workers(root(settings))]
+
+
+async def drained(settings: Settings) -> int:
+    """Send everything to Kafka: how many bodies. Raises SetupError while an ingress has a spool, Unavailable without Kafka."""
+    limits, metrics, sent = settings.ingress, Registry(), 0
+    async with KafkaPublisher(
+        settings.kafka,
+        deadline_s=limits.publish_timeout_s,
+        max_buffer_bytes=limits.max_buffer_bytes,
+        max_value_bytes=limits.max_body_bytes,
+    ) as kafka:
+        if trouble := kafka.why_not():
+            raise Unavailable(trouble)
+        for number in workers(root(settings)):
+            async with Spool(of_worker(root(settings), number), limits, metrics) as spool:
+                if spool.trouble() and not spool.bodies:
+                    raise SetupError(spool.trouble(), code="spool")
+                sent += await _emptied(spool, Drain(spool, kafka, metrics, per_s=_PER_S))
+    return sent
+
+
+def exported(settings: Settings, target: IO[bytes], *, aside: bool) -> int:
+    """Write every body as a line of JSON, body and headers in base64; with `aside` those of the files set aside as well."""
+    count = 0
+    for number in workers(root(settings)):
+        folder = of_worker(root(settings), number)
+        files = [folder / FILE, *(set_aside(folder) if aside else [])]
+        for path in files:
+            for body in _bodies(path):
+                target.write(msgspec.json.encode(_plain(body)) + b"\n")
+                count += 1
+    return count
+
+
+async def _emptied(spool: Spool, drain: Drain) -> int:
+    sent, idle = 0, 0
+    while spool.bodies and idle < _ROUNDS_WITHOUT_ANY:
+        went = await drain.once()
+        sent, idle = sent + went, 0 if went else idle + 1
+    if spool.bodies:
+        raise Unavailable(f"{sent} bodies went, but Kafka did not take {spool.bodies}: they stay in the spool")
+    await spool.shrink()
+    return sent
+
+
+def _status(folder: Path) -> SpoolStatus:
+    asides = tuple(set_aside(folder))
+    if not (folder / FILE).exists():
+        return SpoolStatus(folder=folder, totals=Totals(), vendors={}, set_aside=asides)
+    try:
+        totals, vendors = look(folder / FILE)
+    except Exception as exc:  # noqa: BLE001  # whatever is wrong with a file, the others are shown
+        return SpoolStatus(
+            folder=folder, totals=Totals(), vendors={}, set_aside=asides, trouble=f"cannot be read: {exc}"
+        )
+    return SpoolStatus(folder=folder, totals=totals, vendors=vendors, set_aside=asides)
+
+
+def _bodies(path: Path) -> Iterator[Body]:
+    return salvage(path) if path.exists() else iter(())
+
+
+def _plain(body: Body) -> dict[str, object]:
+    return {
+        "topic": body.topic,
+        "key_base64": base64.b64encode(body.key).decode(),
+        "headers_base64": [[name, base64.b64encode(text).decode()] for name, text in body.headers],
+        "body_base64": base64.b64encode(body.value).decode(),
+    }
+
+
+def now() -> datetime:
+    """The wall's clock."""
+    return datetime.now(UTC)
+
+
+def drained_now(settings: Settings) -> int:
+    """`drained`, for a caller without an event loop."""
+    return asyncio.run(drained(settings))

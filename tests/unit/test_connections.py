@@ -1,0 +1,109 @@
+"""Bounds on connections, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from ingress.app import SERVER_OPTIONS
+from ingress.connections import BoundedRunner, BoundedServer
+from schemas.metrics import Registry
+from schemas.settings import IngressSettings
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+LARGE_BYTES = 8 * 1024 * 1024
+
+
+class Site:
+    def __init__(self, port: int, server: BoundedServer, metrics: Registry) -> None:
+        self.port = port
+        self.server = server
+        self.metrics = metrics
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    def cut(self, reason: str) -> float:
+        return self.metrics.get("callweave_ingress_connections_cut_total", reason)
+
+
+@pytest.fixture
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    metrics = Registry()
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(LARGE_BYTES))
+
+    app = web.Application()
+    app.router.add_get("/", large)
+    limits = getattr(request, "param", IngressSettings(head_timeout_s=0.25))
+    runner = BoundedRunner(app, limits, metrics, shutdown_timeout=1.0, **SERVER_OPTIONS)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    assert isinstance(runner.server, BoundedServer)
+    yield Site(runner.addresses[0][1], runner.server, metrics)
+    await runner.cleanup()
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the other side closes, within a generous time."""
+    try:
+        async with asyncio.timeout(20):
+            while await reader.read(1 << 20):
+                pass
+    except ConnectionError:
+        return True
+    return True
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(b"", id="says nothing"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", id="never ends its headers"),
+    ],
+)
+async def test_who_sends_no_request_is_cut(site: Site, words: bytes) -> None:
+    reader, writer = await site.connect()
+    writer.write(words)
+    assert await ended(reader)
+    assert site.cut("no_request") == 1
+    writer.close()
+
+
+async def test_who_never_reads_its_answer_is_cut(site: Site) -> None:
+    reader, writer = await site.connect()
+    reader._transport.pause_reading()  # type: ignore[attr-defined]  # a caller that does not read
+    writer.write(REQUEST)
+    async with asyncio.timeout(20):
+        while not site.cut("unread"):  # noqa: ASYNC110  # the sweep is a task of the server
+            await asyncio.sleep(0.02)
+    assert site.server.open_connections == 0
+    writer.close()
+
+
+async def test_who_reads_is_served_again_and_again(site: Site) -> None:
+    reader, writer = await site.connect()
+    for _ in range(3):
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        await reader.readexactly(LARGE_BYTES)
+        site.server.look(asyncio.get_running_loop().time() + 1000)  # long after
+    assert (site.cut("no_request"), site.cut("unread")) == (0, 0)
+    writer.close()
+
+
+@pytest.mark.parametrize("site", [IngressSettings(max_connections=3)], indirect=True, ids=["room for three"])
+async def test_too_many_connections_are_closed_and_the_others_live(site: Site) -> None:
+    pairs = [await site.connect() for _ in range(3)]
+    reader, writer = await site.connect()
+    assert await ended(reader)
+    assert site.cut("too_many") == 1
+    for mine, to in pairs:
+        to.write(REQUEST)
+        assert (await mine.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await mine.readexactly(LARGE_BYTES)
+        to.close()
+    writer.close()
