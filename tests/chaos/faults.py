@@ -90,6 +90,7 @@ TABLE: Final[tuple[Fault, ...]] = (
     Fault(name="ClickHouse frozen", action="clickhouse freeze", targets=("clickhouse",), weight=2, min_s=2, max_s=30, watch=("sink",)),
     Fault(name="a broker's disk full", action="disk full", targets=("broker-disk",), weight=2, min_s=4, max_s=12, watch=ON_KAFKA),
     Fault(name="ClickHouse's disk full", action="disk full", targets=("clickhouse-disk",), weight=2, min_s=4, max_s=12, watch=("sink",)),
+    Fault(name="the spool's disk full", action="disk full", targets=("spool-disk",), weight=2, min_s=4, max_s=12, watch=("ingress",)),
     # The poller looks back half an hour; a clock that is further behind hides a vendor's calls until its daily sweep.
     Fault(name="vendors' clock jumps", action="clock", targets=("vendors",), weight=2, min_s=3, max_s=10, watch=("ingress", "poll")),
 )  # fmt: skip
@@ -113,16 +114,14 @@ def schedule(seed: int, *, table: tuple[Fault, ...] = TABLE, without: Collection
 def _compatible(rng: random.Random, faults: tuple[Fault, ...]) -> tuple[Injection, ...]:
     """Two faults never hit the same thing at once: healing one of them would heal the other."""
     made = [_injection(rng, fault) for fault in faults]
-    hit = [{*_places(injection.fault.action), *injection.targets} for injection in made]
+    hit = [_places(injection) for injection in made]
     return tuple(made) if len(made) == 1 or not hit[0] & hit[1] else (made[0],)
 
 
-def _places(action: Action) -> tuple[str, ...]:
-    """What the action takes hold of as a whole: the brokers, the database, the clock."""
-    if action == "disk full":
-        return "broker", "clickhouse"
-    whole = action.split()[0]
-    return (whole,) if whole in ("broker", "clickhouse", "clock") else ()
+def _places(injection: Injection) -> set[str]:
+    """What the fault takes hold of: its targets, and of brokers, database and clock the whole."""
+    words = {injection.fault.action.split()[0], *(target.removesuffix("-disk") for target in injection.targets)}
+    return {*injection.targets, *(words & {"broker", "clickhouse", "clock"})}
 
 
 def _injection(rng: random.Random, fault: Fault) -> Injection:

@@ -43,6 +43,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
 _DISK_MB: Final = 600
+_SPOOL_FREE_BYTES: Final = 64 * 1024**2
 
 
 class Clock:
@@ -82,6 +83,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         metrics_base = steady_run(4)
         disks = {
             "broker-disk": Disk(data_dir / "kafka-3", _DISK_MB),
+            "spool-disk": Disk(data_dir / "spool", _DISK_MB),
             "clickhouse-disk": Disk(data_dir / "clickhouse", _DISK_MB),
         }
         for disk in disks.values():
@@ -150,7 +152,7 @@ def _settings(data_dir: Path, kafka: str, clickhouse: str, ingress: int, poll_ve
     return Settings(
         kafka=KafkaSettings(bootstrap=kafka, partitions=PARTITIONS, replication=3, min_insync_replicas=2),
         clickhouse=ClickHouseSettings(url=clickhouse),
-        ingress=IngressSettings(port=ingress),
+        ingress=IngressSettings(port=ingress, spool_min_free_bytes=_SPOOL_FREE_BYTES),
         poll=PollSettings(accounts=(account,), timeout_s=5.0),
         process=ProcessSettings(),
         embedded=EmbeddedSettings(data_dir=str(data_dir), workers=len(WORKERS), metrics_base_port=metrics),
