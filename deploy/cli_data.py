@@ -59,11 +59,18 @@ def replay(options: Options, since: datetime, until: datetime | None, vendor: st
     What comes out the same is told again in its current version; what a mended page reads better becomes a new version.
     Nothing is counted twice: the identity and the position of each item are those of its raw record.
     """
+    from deploy.registry import codecs_from  # noqa: PLC0415
+    from processors.replay import Replayed  # noqa: PLC0415
     from processors.replay import replay as run  # noqa: PLC0415
 
     settings = resolved(options.settings())
     last = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
-    done = asyncio.run(run(settings, since.replace(tzinfo=UTC), last, vendor))
+
+    async def replayed() -> Replayed:
+        codecs = await codecs_from(settings.schema_registry)
+        return await run(settings, since.replace(tzinfo=UTC), last, vendor, codecs)
+
+    done = asyncio.run(replayed())
     click.echo(f"{done.bodies} bodies, {done.facts} facts, {done.dead} dead letters")
 
 

@@ -72,7 +72,8 @@ class Codec(Generic[T]):
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         self._writer = parsed_schema(versions[-1])
         self._head = _HEAD.pack(0, wire[versions[-1].schema_id])
-        self._readers = {wire[p.schema_id]: parsed_schema(p) for p in versions}
+        # The pinned ids too: what was written before a registry was set stays readable. The registry's own come first.
+        self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
 
     def with_ids(self, ids: Mapping[int, int]) -> "Codec[T]":
         """The same codec with a registry's ids on the wire."""

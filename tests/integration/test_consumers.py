@@ -20,10 +20,12 @@ import pytest
 from aiohttp import web
 
 from deploy.ports import free_port
+from deploy.scrape import total
 from deploy.stack import Stack
 from schemas.settings import SchemaRegistrySettings
 from tests.golden.cases import HERE, load
 from tests.integration import whole_stack as ws
+from tests.integration.command import addresses, callweave
 from tests.integration.pushing import JSON
 
 LIMIT_S = 45.0
@@ -210,6 +212,24 @@ async def test_a_dead_letter_is_read_with_its_bytes(read: list[Record]) -> None:
 
     assert (key, letter["code"], letter["original"], letter["topic"]) == ("ytx", "empty", b"", "calls.raw")
     assert letter["headers"]["vendor"] == "ytx"
+
+
+async def test_a_replay_writes_the_same_ids(stack: Stack, tmp_path: Path) -> None:
+    """The joiner reads what the command wrote: repetitions, and no dead letter of bytes that it does not know."""
+    settings = {**addresses(stack), "schema_registry__url": stack.settings.schema_registry.url}
+    before = await replayed(stack)
+
+    done = await callweave("replay", "--since", "2020-01-01", cwd=tmp_path, settings=settings)
+
+    async def untold() -> bool:
+        return await replayed(stack) < before + 2
+
+    assert done.text == "3 bodies, 2 facts, 1 dead letters\n"
+    assert not await ws.until(untold, LIMIT_S)
+
+
+async def replayed(stack: Stack) -> float:
+    return total(await ws.samples(stack), "callweave_join_outcomes_total", outcome="replayed")
 
 
 async def test_the_sink_reads_the_same_ids(stack: Stack) -> None:
