@@ -1,0 +1,39 @@
+"""What a broker is told: alone, among others, and with doors of its own for some clients."""
+
+from pathlib import Path
+
+from deploy.kafka_config import Listener, Node, server_properties
+
+VOTERS = ("1@127.0.0.1:1001", "2@127.0.0.1:1002", "3@127.0.0.1:1003")
+DOOR = Listener(name="SINK", port=3001, advertised_port=4001)
+
+
+def told(**changes: object) -> dict[str, str]:
+    node = Node(node_id=2, data_dir=Path("/data"), port=2002, controller_port=1002, **changes)  # type: ignore[arg-type]  # passed through
+    return dict(line.split("=", 1) for line in server_properties(node).splitlines())
+
+
+def test_a_node_that_is_alone_votes_for_itself_and_keeps_one_copy() -> None:
+    found = told()
+
+    assert found["controller.quorum.voters"] == "2@127.0.0.1:1002"
+    assert (found["default.replication.factor"], found["min.insync.replicas"]) == ("1", "1")
+    assert found["listeners"] == "BROKER://127.0.0.1:2002,CONTROLLER://127.0.0.1:1002"
+    assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002"
+
+
+def test_one_of_three_keeps_three_copies_and_waits_for_two() -> None:
+    found = told(voters=VOTERS)
+
+    assert found["controller.quorum.voters"] == ",".join(VOTERS)
+    names = ("default.replication.factor", "offsets.topic.replication.factor", "min.insync.replicas")
+    assert [found[name] for name in names] == ["3", "3", "2"]
+
+
+def test_a_door_listens_at_one_port_and_sends_its_clients_to_another() -> None:
+    found = told(doors=(DOOR,))
+
+    assert found["listeners"].endswith(",SINK://127.0.0.1:3001")
+    assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002,SINK://127.0.0.1:4001"
+    assert found["listener.security.protocol.map"].endswith(",SINK:PLAINTEXT")
+    assert found["inter.broker.listener.name"] == "BROKER"
