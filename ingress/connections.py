@@ -4,6 +4,7 @@ aiohttp bounds the headers' size and an idle connection between two requests; th
 """
 
 import asyncio
+import resource
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 
+SPARE_FILES: Final = 200
+"""Descriptors for Kafka, the spool and the rest."""
 SWEEPS: Final = 5
 """So often within the time that a caller has."""
 
@@ -22,17 +25,17 @@ class BoundedServer(web.Server):
     def __init__(self, *arguments: Any, limits: IngressSettings, metrics: Registry, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
+        self._most = min(limits.max_connections, _files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
         self._metrics = metrics
         self._silent: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection, or close it when there are too many."""
+        """Take a connection; when there are too many, it costs the one that was silent the longest, or is itself closed."""
         super().connection_made(handler, transport)
-        if len(self._connections) > self._limits.max_connections:
-            self._cut(transport, "too_many")
-        else:
-            self._silent[handler] = self._loop.time()
+        if len(self._connections) > self._most:
+            self._cut(self._connections[self._longest_silent() or handler], "too_many")
+        self._silent[handler] = self._loop.time()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Forget a connection."""
@@ -63,6 +66,14 @@ class BoundedServer(web.Server):
     def open_connections(self) -> int:
         """How many there are now."""
         return len(self._connections)
+
+    def _longest_silent(self) -> RequestHandler | None:
+        while self._silent:
+            handler = next(iter(self._silent))
+            del self._silent[handler]
+            if not handler._request_count:  # noqa: SLF001  # as in `look`
+                return handler
+        return None
 
     def _cut(self, transport: asyncio.Transport, reason: str) -> None:
         if not transport.is_closing():
@@ -101,3 +112,14 @@ class BoundedRunner(web.AppRunner):
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
         await super().cleanup()
+
+
+def _files(wanted: int) -> int:
+    """How many descriptors this process may have, raised as far as it may raise that itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft if soft != resource.RLIM_INFINITY else wanted

@@ -10,6 +10,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
@@ -61,12 +62,13 @@ class SpoolWriter:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._damage = ""
+        self._looked_at = 0.0
         self.free_bytes = 0
-        """What the disk still takes, a second old at the most while it is quiet."""
+        """What the disk still takes, a second old or so."""
         self.bodies = 0
         self.size_bytes = 0
         self.oldest_ms = 0
-        """Of the oldest body, in epoch milliseconds; a second old at the most while it is quiet."""
+        """Of the oldest body, in epoch milliseconds; a second old or so."""
         self.set_aside = 0
         """Files that could not be read and wait for a person."""
         self.trouble = "the spool is not open yet"
@@ -129,6 +131,8 @@ class SpoolWriter:
         try:
             self._ensure_open()
         except SetupError as exc:
+            if self._lock is not None:
+                self._lock.close()
             self._tell(first, error=exc)
             return
         except _BROKEN as exc:
@@ -141,6 +145,8 @@ class SpoolWriter:
                 _log.exception("the spool failed in an unknown way")
                 for job in jobs:
                     self._tell(job.done, error=Unavailable(f"the spool failed: {type(exc).__name__}", code="spool"))
+            if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+                self._look()  # where it is never quiet
         self._close()
         if self._lock is not None:
             self._lock.close()
@@ -170,6 +176,7 @@ class SpoolWriter:
         return self._jobs.get_nowait()
 
     def _look(self) -> None:
+        self._looked_at = time.monotonic()
         try:
             store = self._ensure_open()
             self.free_bytes, self.oldest_ms = free_bytes(self._folder), store.oldest_ms()

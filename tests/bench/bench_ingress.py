@@ -133,7 +133,10 @@ async def bench() -> list[Line]:
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
         async with KafkaServer(Path(folder)) as kafka:
             await create_topics(KafkaSettings(bootstrap=kafka.bootstrap))
-            address = {"CALLWEAVE_KAFKA__BOOTSTRAP": kafka.bootstrap}
+            address = {
+                "CALLWEAVE_KAFKA__BOOTSTRAP": kafka.bootstrap,
+                "CALLWEAVE_INGRESS__SPOOL_DIR": str(Path(folder) / "spool"),
+            }
             for connections in (16, 64, 256):
                 port = free_port()
                 async with server(port, __file__, "--bare", str(port)):

@@ -96,14 +96,35 @@ async def test_who_reads_is_served_again_and_again(site: Site) -> None:
 
 
 @pytest.mark.parametrize("site", [IngressSettings(max_connections=3)], indirect=True, ids=["room for three"])
-async def test_too_many_connections_are_closed_and_the_others_live(site: Site) -> None:
-    pairs = [await site.connect() for _ in range(3)]
+async def test_with_too_many_connections_the_silent_ones_make_room(site: Site) -> None:
+    """Ten thousand idle connections must not keep a vendor out."""
+    working, idle = await site.connect(), await site.connect()
+    await ask(working)
+    pairs = [await site.connect() for _ in range(9)]
+    assert await ended(idle[0])
+    for pair in (pairs[-1], working):
+        await ask(pair)
+    assert site.cut("too_many") == 8
+    for _, writer in (working, idle, *pairs):
+        writer.close()
+
+
+@pytest.mark.parametrize("site", [IngressSettings(max_connections=2)], indirect=True, ids=["room for two"])
+async def test_with_too_many_working_connections_the_new_one_is_closed(site: Site) -> None:
+    pairs = [await site.connect() for _ in range(2)]
+    for pair in pairs:
+        await ask(pair)
     reader, writer = await site.connect()
     assert await ended(reader)
-    assert site.cut("too_many") == 1
-    for mine, to in pairs:
-        to.write(REQUEST)
-        assert (await mine.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
-        await mine.readexactly(LARGE_BYTES)
-        to.close()
+    for pair in pairs:
+        await ask(pair)
+        pair[1].close()
     writer.close()
+
+
+async def ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+    """One request, answered."""
+    reader, writer = pair
+    writer.write(REQUEST)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    await reader.readexactly(LARGE_BYTES)
