@@ -30,6 +30,7 @@ def main() -> int:
         parser.error(f"no such fault: {', '.join(unknown)}")
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a cut connection is what was asked for
     begun = time.monotonic()
 
     def say(text: str) -> None:
