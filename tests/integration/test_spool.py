@@ -29,6 +29,8 @@ from schemas.topics import RAW
 PARTITIONS = 4
 PUSHES = 300
 KEYS = 7
+KILLS = 3
+CALLERS = 16
 VENDORS_ANSWER = {"/v1/huawei/ax": 200, "/v1/nxcloud/cdr": 503, "/v1/ytx": 500}
 """What each gets when nobody takes its body, but huawei while there is room for once-only bodies."""
 
@@ -253,18 +255,33 @@ async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_kill_9_in_an_outage_and_a_restart_lose_nothing(
+async def test_kill_9_again_and_again_in_an_outage_loses_nothing(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession, workers: str
 ) -> None:
-    """Restarted with one worker: the spool of the second is drained all the same."""
-    bodies = huawei(f"killed{workers}")
+    """In the middle of pushes. Restarted with one worker in the end: the spool of the second is drained all the same."""
+    acknowledged: set[bytes] = set()
+
+    async def caller(running: Ingress, mine: list[bytes]) -> None:
+        with contextlib.suppress(aiohttp.ClientError):
+            for body in mine:
+                status, _ = await push(http, running, "/v1/huawei/ax", body)
+                assert status == 200
+                acknowledged.add(body)
+
     async with Outage(broker) as outage:
-        async with ingress(place, broker.bootstrap, http, workers=workers) as running:
-            await push_many(http, running, bodies, at_once=KEYS)
-            await running.ends(signal.SIGKILL)
+        for kill in range(KILLS):
+            bodies = huawei(f"killed{workers}{kill}", 20 * PUSHES)
+            wanted = len(acknowledged) + PUSHES
+            async with ingress(place, broker.bootstrap, http, workers=workers) as running:
+                callers = [asyncio.create_task(caller(running, bodies[n::CALLERS])) for n in range(CALLERS)]
+                async with asyncio.timeout(60):
+                    while len(acknowledged) < wanted:  # noqa: ASYNC110  # what is waited for is another process
+                        await asyncio.sleep(0.005)
+                await running.ends(signal.SIGKILL)
+                await asyncio.gather(*callers)
         async with ingress(place, broker.bootstrap, http) as running:
             await outage.end()
-            await arrive(broker.bootstrap, set(bodies))
+            await arrive(broker.bootstrap, acknowledged)
             await nothing_to_say(http, running)
 
 
