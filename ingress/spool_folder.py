@@ -68,15 +68,15 @@ def set_aside(folder: Path) -> list[Path]:
 
 def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
     """Make and lock a folder; the lock goes with the process. Raises SetupError `spool_in_use`, and OSError (the disk)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("a")
     deadline = time.monotonic() + patience_s
     while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
+            lock.close()
             if time.monotonic() >= deadline:
-                lock.close()
                 raise SetupError(
                     f"another process already uses the spool {folder}",
                     code="spool_in_use",
@@ -84,7 +84,9 @@ def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
                 ) from exc
             time.sleep(_LOCK_EVERY_S)
         else:
-            return lock
+            if _is_there(lock):
+                return lock
+            lock.close()  # its last owner removed the folder: a lock on a file without a name keeps nobody out
 
 
 def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> Opened:
@@ -128,6 +130,13 @@ def free_bytes(folder: Path) -> int:
     """What the disk still takes."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
+
+
+def _is_there(lock: IO[str]) -> bool:
+    try:
+        return Path(lock.name).stat().st_ino == os.fstat(lock.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _mend(broken: Path, mended: Path, now_ms: Callable[[], int], first_id: int) -> int:

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
-from ingress.spool_folder import LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
+from ingress.spool_folder import FILE, LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
 from ingress.spool_store import Body, Damaged, SpoolStore, is_damage, is_full
 from schemas.errors import CallweaveError, SetupError, Unavailable
 
@@ -179,6 +179,8 @@ class SpoolWriter:
         self._looked_at = time.monotonic()
         try:
             store = self._ensure_open()
+            if not (self._folder / FILE).exists():
+                raise FileNotFoundError(f"somebody removed {self._folder / FILE}")  # what went on into it would be lost
             self.free_bytes, self.oldest_ms = free_bytes(self._folder), store.oldest_ms()
             if self.trouble:
                 store.probe()

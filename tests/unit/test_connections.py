@@ -1,6 +1,7 @@
 """Bounds on connections, over real sockets."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,9 +21,19 @@ class Site:
         self.port = port
         self.server = server
         self.metrics = metrics
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        pair = await asyncio.open_connection("127.0.0.1", self.port)
+        self._writers.append(pair[1])
+        return pair
+
+    async def leave(self) -> None:
+        """Hang up everywhere, also where nothing is read."""
+        for writer in self._writers:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     def cut(self, reason: str) -> float:
         return self.metrics.get("callweave_ingress_connections_cut_total", reason)
@@ -42,7 +53,9 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     assert isinstance(runner.server, BoundedServer)
-    yield Site(runner.addresses[0][1], runner.server, metrics)
+    site = Site(runner.addresses[0][1], runner.server, metrics)
+    yield site
+    await site.leave()
     await runner.cleanup()
 
 
@@ -69,7 +82,6 @@ async def test_who_sends_no_request_is_cut(site: Site, words: bytes) -> None:
     writer.write(words)
     assert await ended(reader)
     assert site.cut("no_request") == 1
-    writer.close()
 
 
 async def test_who_never_reads_its_answer_is_cut(site: Site) -> None:
@@ -80,7 +92,6 @@ async def test_who_never_reads_its_answer_is_cut(site: Site) -> None:
         while not site.cut("unread"):  # noqa: ASYNC110  # the sweep is a task of the server
             await asyncio.sleep(0.02)
     assert site.server.open_connections == 0
-    writer.close()
 
 
 async def test_who_reads_is_served_again_and_again(site: Site) -> None:
@@ -92,7 +103,6 @@ async def test_who_reads_is_served_again_and_again(site: Site) -> None:
         await reader.readexactly(LARGE_BYTES)
         site.server.look(asyncio.get_running_loop().time() + 1000)  # long after
     assert (site.cut("no_request"), site.cut("unread")) == (0, 0)
-    writer.close()
 
 
 @pytest.mark.parametrize("site", [IngressSettings(max_connections=3)], indirect=True, ids=["room for three"])
@@ -105,8 +115,6 @@ async def test_with_too_many_connections_the_silent_ones_make_room(site: Site) -
     for pair in (pairs[-1], working):
         await ask(pair)
     assert site.cut("too_many") == 8
-    for _, writer in (working, idle, *pairs):
-        writer.close()
 
 
 @pytest.mark.parametrize("site", [IngressSettings(max_connections=2)], indirect=True, ids=["room for two"])
@@ -114,12 +122,10 @@ async def test_with_too_many_working_connections_the_new_one_is_closed(site: Sit
     pairs = [await site.connect() for _ in range(2)]
     for pair in pairs:
         await ask(pair)
-    reader, writer = await site.connect()
+    reader, _ = await site.connect()
     assert await ended(reader)
     for pair in pairs:
         await ask(pair)
-        pair[1].close()
-    writer.close()
 
 
 async def ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:

@@ -295,3 +295,14 @@ async def test_damage_found_while_draining_is_set_aside_and_the_rest_goes(scene:
     assert await scene.drain() == 49
     assert scene.spool.set_aside == 1
     assert [value for _, value in scene.kafka.taken] == [b"%d" % number for number in range(50) if number != 19]
+
+
+async def test_a_file_that_somebody_removes_is_noticed_and_made_again(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.kafka.away = "away"
+    (scene.folder / "spool.db").unlink()
+    await until(lambda: (scene.folder / "spool.db").exists() and not scene.spool.trouble())
+    await scene.publish(1)
+    assert look(scene.folder / "spool.db")[0].bodies == 1
+    assert "somebody removed" in caplog.text

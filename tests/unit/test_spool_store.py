@@ -1,7 +1,9 @@
 """The spool's file: what was stored comes back in order, whatever the file has been through."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,18 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
         claim(folder, patience_s=0)
     assert refused.value.code == "spool_in_use"
     claim(folder, patience_s=0).close()
+
+
+def test_a_folder_that_its_owner_removed_is_claimed_anew(tmp_path: Path) -> None:
+    """Who waited for the old lock must not hold one that keeps nobody out."""
+    folder = of_worker(tmp_path, 1)
+    first = claim(folder)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(claim, folder, patience_s=20)
+        shutil.rmtree(folder)
+        first.close()
+        with waiting.result(), pytest.raises(SetupError, match="another process"):
+            claim(folder, patience_s=0)
 
 
 def test_the_folders_of_workers_are_found_by_their_numbers(tmp_path: Path) -> None:
