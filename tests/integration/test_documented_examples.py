@@ -439,7 +439,7 @@ async def test_one_bad_element_of_ten_fails_alone(stack: Stack) -> None:
 
 async def all_before_had_its_turn(stack: Stack, prefix: str) -> None:
     """Send calls enough to reach every partition, and see their rows."""
-    count = 4 * ws.PARTITIONS
+    count = 16 * ws.PARTITIONS
     await asyncio.gather(*(push(stack, NXCLOUD, text(softphone(f"{prefix}-{number}"))) for number in range(count)))
     for view in ("v_cdr", "v_timelines"):
         rows = await found(stack, f"SELECT 1 FROM {view} WHERE startsWith(vendor_call_id, '{prefix}')", count)
@@ -462,8 +462,8 @@ async def test_a_batch_of_nothing_is_taken_and_leaves_nothing(stack: Stack) -> N
 async def test_an_example_sent_again_changes_no_view(stack: Stack) -> None:
     """Same bytes, same rows, same versions; what is counted is a duplicate."""
     query = (
-        "SELECT 'cdr', toString(record_id), version, request_id FROM v_cdr WHERE vendor_call_id = '{id}' UNION ALL "
-        "SELECT 'call', timeline_id, version, '' FROM v_timelines WHERE vendor_call_id = '{id}' ORDER BY ALL"
+        "SELECT * FROM (SELECT toString(record_id) AS id, version, request_id FROM v_cdr WHERE vendor_call_id = '{id}' UNION ALL "
+        "SELECT timeline_id, version, '' FROM v_timelines WHERE vendor_call_id = '{id}') ORDER BY ALL"
     ).replace("{id}", CALLS["W01 two-way call"])
     before = await found(stack, query, 2)
     duplicates = total(await ws.samples(stack), "callweave_join_items", vendor="ytx", outcome="duplicate")
