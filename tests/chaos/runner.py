@@ -27,6 +27,8 @@ _BACK_S: Final = 90.0
 _QUIET_S: Final = 120.0
 _LOOK_AGAIN_S: Final = 2.0
 _WARM_UP_S: Final = 3.0
+_MARGIN_S: Final = 15.0
+"""Of traffic after the last fault, by which the parts are seen at work."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +83,12 @@ class Run:
         await asyncio.sleep(_WARM_UP_S)
         for step in steps:
             longest = max(injection.duration_s for injection in step.injections)
-            if traffic.done() or time.monotonic() + longest >= until:
+            if traffic.done() or time.monotonic() + longest + _MARGIN_S >= until:
                 return
-            await self._step(step)
+            await self._step(step, until)
             await asyncio.sleep(step.calm_s)
 
-    async def _step(self, step: Step) -> None:
+    async def _step(self, step: Step, until: float) -> None:
         possible = []
         for injection in step.injections:
             if reason := impossible(self._world, injection):
@@ -98,13 +100,18 @@ class Run:
         begun = len(self._ledger.entries)
         await asyncio.gather(*(happen(self._world, injection) for injection in possible))
         watched = tuple(dict.fromkeys(name for injection in possible for name in injection.watched))
+        begun_s = time.monotonic()
         back = await back_at_work(self._world, watched, _BACK_S)
+        # Who has nothing to do any more cannot be seen at work.
+        seen = begun_s + _BACK_S < until or all(seconds is not None for seconds in back.values())
         for injection in possible:
             name = injection.fault.name
             line = self._lines[name]
             line.times += 1
             times = [back[part] for part in injection.watched]
-            line.worst_s = max(line.worst_s, *(_BACK_S if seconds is None else seconds for seconds in times))
+            line.worst_s = max(
+                line.worst_s, *((_BACK_S if seen else 0.0) if seconds is None else seconds for seconds in times)
+            )
             self._windows[name].append((begun, len(self._ledger.entries)))
             where = ", ".join(injection.targets)
             took = ", ".join(f"{part} {'never' if s is None else f'{s:.1f} s'}" for part, s in back.items())
@@ -114,7 +121,7 @@ class Run:
                     harm="wrong", where=("", part), text=f"{part} was not back at work {_BACK_S:.0f} s after: {name}"
                 )
                 for part in injection.watched
-                if back[part] is None
+                if seen and back[part] is None
             ]
 
     async def _quiet(self) -> Verdict:
