@@ -54,7 +54,11 @@ def test_only_what_changed_is_written() -> None:
 
 
 def test_a_call_is_written_once_however_many_facts_it_got() -> None:
-    facts = [placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(pushed_state(CALLED, State.ALERTING, 2), 2), placed(callback(), 3)]
+    facts = [
+        placed(pushed_state(CALLED, State.SETUP, 0), 1),
+        placed(pushed_state(CALLED, State.ALERTING, 2), 2),
+        placed(callback(), 3),
+    ]
     held = played(facts)
 
     written = held.take_changed()
