@@ -28,7 +28,7 @@ VIEWS = {
     "events": "call_events",
     "bindings": "v_bindings",
     "timelines": "v_timelines",
-    "dead": "dead_letters",
+    "dead": "v_dead_letters",
 }
 
 
