@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Final
 
 from processors.fetching import ReaderSettings
@@ -25,18 +24,11 @@ log: Final = logging.getLogger(__name__)
 
 GROUP: Final = "callweave-process"
 _LAG_EVERY_S: Final = 1.0
-_COLLECT_EVERY: Final = 50_000
-"""New objects between two searches for garbage: a slice makes thousands and no cycles, and Python's own 700 cost a quarter
-of the worker's time."""
 
 
 async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
     """Work until `stop` is set; a crash ends the process with a non-zero exit code. `settings.kafka.bootstrap` is set."""
-    with _rare_collections():
-        await _work(settings, stop, metrics, codecs or Codecs())
-
-
-async def _work(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs) -> None:
+    codecs = codecs or Codecs()
     kafka, process = settings.kafka, settings.process
     async with outbox(kafka, process.publish_timeout_s) as out:
         normalising = NormaliseStage(out, codecs, directory(settings.accounts), process.inflate_cap_bytes, metrics)
@@ -62,16 +54,6 @@ async def _work(settings: Settings, stop: asyncio.Event, metrics: Registry, code
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(_COLLECT_EVERY, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> Outbox:

@@ -47,7 +47,7 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     """Acknowledgements wait for this many replicas."""
     compression: Literal["none", "gzip", "lz4"] = "lz4"
     """Of the batches that we send."""
-    linger_ms: Natural = 2
+    linger_ms: Natural = 5
     """How long a producer waits for company; latency against throughput."""
     request_timeout_ms: Count = 15000
     """After this a request to a broker counts as failed and is repeated."""

@@ -6,10 +6,8 @@ that converge: after a crash, a rebalance or a timeout the same records are read
 
 import asyncio
 import contextlib
-import gc
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -41,8 +39,6 @@ _SLICE: Final = 2000
 """Records decoded at a time: about 0.1 s, in which nothing else runs."""
 _HOLD_S: Final = 1.0
 """A round that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
-_COLLECT_EVERY: Final = 200_000
-"""Objects between two garbage collections; Python's default is 700."""
 _LETTER_ROOM: Final = 64 * 1024
 """Left for headers and framing of a record at the broker's limit."""
 
@@ -193,21 +189,9 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
         worker = Sink(consumer, tenure, rounds, codecs, policy, metrics)
         metrics.before_read(worker.measure)
         try:
-            with _rare_collections():
-                await worker.work(stop)
+            await worker.work(stop)
         except KafkaError as exc:
             raise Unavailable(f"Kafka at {settings.kafka.bootstrap}: {type(exc).__name__}") from exc
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage less often: a round is many objects and no cycles, and looking for some took 3/4 of pivoting's time."""
-    before = gc.get_threshold()
-    gc.set_threshold(_COLLECT_EVERY, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
