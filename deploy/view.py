@@ -65,7 +65,7 @@ def _below(now: Numbers) -> RenderableType:
     table.add_row("calls held", _pairs(now.phases))
     table.add_row("ended", _pairs(now.dispositions))
     table.add_row("rows", _pairs(now.rows))
-    table.add_row("lag", _pairs(now.lag))
+    table.add_row("lag", _pairs(now.lag, "nothing waits"))
     waiting = "  the sink waits for ClickHouse" if now.waiting else ""
     table.add_row(
         "freshness", f"{now.freshness_s:.2f} s from Kafka to the row; accepted in {now.accept_ms:.1f} ms{waiting}"
@@ -85,6 +85,6 @@ def _parts(now: Numbers) -> RenderableType:
     return Panel(table, title="parts", title_align="left")
 
 
-def _pairs(counts: object) -> str:
+def _pairs(counts: object, none: str = "none yet") -> str:
     items = counts.items() if isinstance(counts, dict) else ()
-    return "  ".join(f"{name} {count:,}" for name, count in items if count) or "none yet"
+    return "  ".join(f"{name} {count:,}" for name, count in items if count) or none
