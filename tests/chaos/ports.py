@@ -4,6 +4,8 @@ import random
 import socket
 
 _LOW, _HIGH = 12_000, 32_000
+_GIVEN: set[int] = set()
+"""Handed out already: nobody may listen on them yet."""
 
 
 def steady_ports(count: int) -> list[int]:
@@ -13,6 +15,7 @@ def steady_ports(count: int) -> list[int]:
         port = random.randrange(_LOW, _HIGH)
         if _is_free(port):
             chosen.add(port)
+            _GIVEN.add(port)
     return list(chosen)
 
 
@@ -20,11 +23,15 @@ def steady_run(count: int) -> int:
     """The first of so many ports in a row that are free now."""
     while True:
         first = random.randrange(_LOW, _HIGH)
-        if all(_is_free(port) for port in range(first, first + count)):
+        run = range(first, first + count)
+        if all(_is_free(port) for port in run):
+            _GIVEN.update(run)
             return first
 
 
 def _is_free(port: int) -> bool:
+    if port in _GIVEN:
+        return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
