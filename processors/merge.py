@@ -17,6 +17,8 @@ from schemas.facts import EPOCH, Disposition, Fact, FactType, Flag, Leg, Recordi
 LOGIC_REV: Final = 1
 """Raised when this code shows the same contents otherwise: then a reprocessing supersedes what stands in the tables."""
 _MAX_HEIGHT: Final = 0xFFFF
+ALONE: Final = LOGIC_REV << 16 | 1
+"""The version of an item of which one content came once: what the normaliser writes is then already what is shown."""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,7 @@ def best_first(contents: Iterable[Content]) -> list[Content]:
 
 
 def shown(item: Item) -> Fact:
-    """The item as it is shown inside a timeline: without a version."""
+    """The item as it is shown inside a timeline: its version does not count."""
     contents = item.contents
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
@@ -92,7 +94,8 @@ def shown(item: Item) -> Fact:
 
 def normalized(item: Item) -> Fact:
     """The item as it goes to `calls.normalized`: merged, with its version."""
-    return msgspec.structs.replace(shown(item), version=LOGIC_REV << 16 | min(item.height, _MAX_HEIGHT))
+    fact, version = shown(item), LOGIC_REV << 16 | min(item.height, _MAX_HEIGHT)
+    return fact if fact.version == version else msgspec.structs.replace(fact, version=version)
 
 
 def shown_as_one(items: Iterable[Item]) -> Fact | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from processors.merge import ALONE
 from schemas.deadletter import DeadLetter
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact, Flag
@@ -117,7 +118,11 @@ def _elements(
             letters.bug(index, exc)
             continue
         all_flags = tuple(sorted({*fact.quality_flags, *flags}))
-        facts.append(msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=vendor.adapter_version))
+        facts.append(
+            msgspec.structs.replace(
+                fact, quality_flags=all_flags, adapter_version=vendor.adapter_version, version=ALONE
+            )
+        )
     return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
 
 

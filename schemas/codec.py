@@ -86,6 +86,10 @@ class Codec(Generic[T]):
         fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
         return out.getvalue()
 
+    def writes(self, data: bytes | None) -> bool:
+        """Whether these framed bytes are under the schema and id that `encode` uses."""
+        return data is not None and data.startswith(self._head)
+
     def decode(self, data: bytes | None) -> T:
         """The typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:

@@ -31,6 +31,7 @@ _PROVENANCE: Final = frozenset(
         "content_digest",
         "adapter_version",
         "schema_version",
+        "version",
         "received_at",
         "request_id",
         "raw_topic",

@@ -1,22 +1,32 @@
-"""The joining step around its pure parts: what its gauges say when partitions come and go."""
+"""The joining step around its pure parts: what goes out, and what its gauges say when partitions come and go."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+import pytest
 
 from processors.join_stage import JoinStage
+from processors.merge import ALONE, Content, Item, normalized
 from processors.publish import Message
 from processors.slices import Record, Slice
-from schemas.codec import Codecs
+from schemas.codec import FACT, Codecs, codecs_for
+from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.topics import FACTS
+from schemas.topics import FACTS, NORMALIZED
 from tests.strategies import BOTH_LEGS, callback, in_a_row
 
 
 class Nowhere:
-    """An outbox that takes everything."""
+    """An outbox that takes everything, and keeps it."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Take them."""
+        self.messages += messages
 
 
 async def nothing(_topic: str, _partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
@@ -25,16 +35,48 @@ async def nothing(_topic: str, _partition: int) -> AsyncIterator[tuple[bytes, by
         yield pair
 
 
+def slice_of(values: Iterable[bytes]) -> Slice:
+    """Records of one partition, from its beginning."""
+    records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
+    return Slice(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
+
+
+FIRST, CORRECTED = in_a_row([callback(cost=Decimal("2.94")), callback(cost=Decimal("3.10"))])
+NORMALISED = msgspec.structs.replace(FIRST, version=ALONE)
+BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=lambda fact: fact.content_digest))
+
+
+@pytest.mark.parametrize(
+    ("sent", "published"),
+    [
+        pytest.param([NORMALISED], NORMALISED, id="a fact as this release writes it"),
+        pytest.param([FIRST], NORMALISED, id="a fact without its version, as an older release wrote it"),
+        pytest.param([NORMALISED, NORMALISED], NORMALISED, id="the same record read twice"),
+        pytest.param(
+            [NORMALISED, CORRECTED],
+            normalized(Item(contents=BOTH)),
+            id="corrected in the same slice",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ids", [{}, {1001: 7, 1002: 8, 1003: 9}], ids=["pinned ids", "ids of a registry set since"])
+async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
+    sent: list[Fact], published: Fact, ids: dict[int, int]
+) -> None:
+    """The bytes of `calls.facts` are handed on only where encoding again would give the same ones."""
+    codecs, outbox = codecs_for(ids), Nowhere()
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry())  # type: ignore[arg-type]  # as much of an outbox as it uses
+    await stage.step(slice_of(FACT.encode(fact) for fact in sent))
+
+    assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
+
+
 async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     """Its partitions went to another worker, which counts them: the sum over all workers stays exact."""
     codecs, metrics = Codecs(), Registry()
     stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
     facts = in_a_row([*BOTH_LEGS, callback()])
-    records = tuple(
-        Record(offset=n, timestamp_ms=0, key=fact.call_key.encode(), value=codecs.fact.encode(fact))
-        for n, fact in enumerate(facts)
-    )
-    await stage.step(Slice(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records)))
+    await stage.step(slice_of(codecs.fact.encode(fact) for fact in facts))
     metrics.text()
     held = metrics.get("callweave_join_items", facts[0].vendor, "fact")
 
