@@ -12,11 +12,12 @@ from typing import Any
 
 import aiokafka
 import msgspec
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from faust.exceptions import ImproperlyConfigured
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import MethodQueue
+
+from processors.assignor import EachTopicAssignor
 
 ASK_S = 5.0
 """How long a question for the lag may take."""
@@ -116,7 +117,7 @@ class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             # Faust's own assignor is for its tables; this one moves as few partitions as it can, and knows no leader.
-            partition_assignment_strategy=[StickyPartitionAssignor],
+            partition_assignment_strategy=[EachTopicAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=settings.poll_records,
