@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 from aiohttp import web
 
+from deploy.log_limit import LogLimit
 from schemas.config import load
 from schemas.errors import CallweaveError
 from schemas.metrics import Registry
@@ -32,6 +33,7 @@ EXIT_SETTINGS: Final = 78
 """sysexits.h EX_CONFIG: a supervisor need not try again."""
 EXIT_FAILED: Final = 1
 EXIT_HARD_STOP: Final = 130
+_LIBRARIES: Final = ("aiokafka", "faust", "mode", "urllib3", "clickhouse_connect")
 _COLLECT_EVERY: Final = 100_000
 """New objects between two searches for garbage in cycles. Batches are many objects and no cycles: Python's 700 cost a worker a
 quarter of its time."""
@@ -59,11 +61,13 @@ def resolved(settings: Settings) -> Settings:
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """One line an event on stderr; the libraries below WARNING stay silent."""
+    """One line an event on stderr; libraries below WARNING stay silent, and what they repeat is counted, not said."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(LogLimit(_LIBRARIES))
     logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+        handlers=[handler], level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
-    for library in ("aiokafka", "faust", "mode", "aiohttp.access", "urllib3", "clickhouse_connect"):
+    for library in (*_LIBRARIES, "aiohttp.access"):
         logging.getLogger(library).setLevel(max(level, logging.WARNING))
 
 

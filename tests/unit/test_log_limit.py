@@ -1,0 +1,62 @@
+"""Lines that a library repeats while a broker is away: some are said, the others counted; ours are all said."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from deploy.log_limit import SAID, WINDOW_S, LogLimit
+
+AWAY = ("aiokafka.client", "Unable connect to node with id %s: %s")
+FETCH = ("aiokafka.consumer.fetcher", "Failed fetch messages from %s: %s")
+OURS = ("processors.ticks", "no tick: %s")
+Line = tuple[tuple[str, str], float]
+
+
+def said(lines: Sequence[Line]) -> Iterator[str]:
+    """What comes through of lines at their seconds."""
+    limit = LogLimit(("aiokafka",))
+    for (name, text), at_s in lines:
+        values = tuple("x" for _ in range(text.count("%s")))
+        record = logging.LogRecord(name, logging.ERROR, __file__, 1, text, values, None)
+        record.created = 1000.0 + at_s
+        if limit.filter(record):
+            yield record.getMessage()
+
+
+CASES: dict[str, tuple[list[Line], int]] = {
+    "a few of one kind are all said": ([(AWAY, n) for n in range(SAID)], SAID),
+    "many of one kind are said a few times": ([(AWAY, n / 10) for n in range(200)], SAID),
+    "each kind for itself": ([(kind, n / 10) for n in range(100) for kind in (AWAY, FETCH)], 2 * SAID),
+    "again in the next window": ([(AWAY, n) for n in range(2 * int(WINDOW_S))], 2 * SAID),
+    "ours are never held back": ([(OURS, n / 10) for n in range(100)], 100),
+    "a name that only begins alike is not meant": ([(("aiokafkaesque", "text"), 0.0)] * 10, 10),
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), CASES.values(), ids=CASES.keys())
+def test_what_is_said(lines: list[Line], expected: int) -> None:
+    assert len(list(said(lines))) == expected
+
+
+def test_what_was_left_out_is_counted() -> None:
+    flood: list[Line] = [(AWAY, n / 10) for n in range(200)]
+
+    *_, last = said([*flood, (AWAY, 40)])
+
+    assert last == f"Unable connect to node with id x: x ({200 - SAID} more like it in 40 s)"
+
+
+def test_a_library_that_was_quiet_is_said_as_it_is() -> None:
+    *_, last = said([(AWAY, 0), (AWAY, 100)])
+
+    assert last == "Unable connect to node with id x: x"
+
+
+def test_kinds_are_texts_without_their_values() -> None:
+    """Values are without number: what is remembered must not grow with them."""
+    limit = LogLimit(("aiokafka",))
+    for number in range(1000):
+        limit.filter(logging.LogRecord(AWAY[0], logging.ERROR, __file__, 1, AWAY[1], (number, "away"), None))
+
+    assert len(limit._windows) == 1
