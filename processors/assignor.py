@@ -1,4 +1,4 @@
-"""Who reads what: each worker gets an even share of each topic, and keeps what it had as far as that goes. Pure.
+"""Who reads what: each worker gets an even share of each topic, and keeps what it had as far as that goes.
 
 aiokafka's sticky assignor evens out the sum over all topics: beside a first worker a second one gets all of `calls.raw`, and
 the first is left with all of `calls.facts` (seen on aiokafka 0.14.0). Normalising and joining cost differently, so one of

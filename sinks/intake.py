@@ -3,41 +3,40 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from schemas import topics
 from schemas.codec import Codecs
 from schemas.errors import Undecodable
-from schemas.topics import DEAD, NORMALIZED, TIMELINES
-from sinks import rows
-from sinks.rows import Table
+from sinks.rows import DEAD_LETTERS, TIMELINES, Table, table_of
 
-TOPICS: Final = (NORMALIZED.name, TIMELINES.name, DEAD.name)
+TOPICS: Final = (topics.NORMALIZED.name, topics.TIMELINES.name, topics.DEAD.name)
 """What the sink consumes."""
 
 
 def read(topic: str, value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any] | None:
     """The record and its table; None for a tombstone of a compacted topic. Raises `Undecodable`."""
-    if value is None and topic == TIMELINES.name:
+    if value is None and topic == topics.TIMELINES.name:
         return None
     return _READERS[topic](value, codecs)
 
 
 def _fact(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
     fact = codecs.fact.decode(value)
-    return rows.table_of(fact), fact
+    return table_of(fact), fact
 
 
 def _timeline(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
     timeline = codecs.timeline.decode(value)
     if not timeline.timeline_id:
         raise Undecodable("a timeline without an id", code="schema")
-    return rows.TIMELINES, timeline
+    return TIMELINES, timeline
 
 
 def _letter(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
-    return rows.DEAD_LETTERS, codecs.dead_letter.decode(value)
+    return DEAD_LETTERS, codecs.dead_letter.decode(value)
 
 
 _READERS: Final[Mapping[str, Callable[[bytes | None, Codecs], tuple[Table[Any], Any]]]] = {
-    NORMALIZED.name: _fact,
-    TIMELINES.name: _timeline,
-    DEAD.name: _letter,
+    topics.NORMALIZED.name: _fact,
+    topics.TIMELINES.name: _timeline,
+    topics.DEAD.name: _letter,
 }

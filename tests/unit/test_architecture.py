@@ -33,9 +33,7 @@ PURE = (
             *("normalise", "partition_state", "partitions", "records", "state_codec", "timelines"),
         )
     ),
-    "sinks/answers.py",
-    "sinks/batch.py",
-    "sinks/rows.py",
+    *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),
 )
 IMPURE_MODULES = {
     "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",
