@@ -6,13 +6,13 @@ are of one run on whatever else the machine does: compare the lines with each ot
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import cast
 
 import uvloop
 from aiohttp import web
@@ -21,6 +21,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
+from tests.bench.callers import call, checked, request
 from tests.bench.lines import Line, show
 
 SECONDS = 3.0
@@ -31,54 +32,18 @@ BODY = (
 )
 
 
-class Caller(asyncio.Protocol):
-    """One connection that posts the next body as soon as the last is answered."""
-
-    def __init__(self, path: str, number: int) -> None:
-        body = BODY % number
-        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._request = head.encode() + body
-        self._transport: asyncio.Transport | None = None
-        self._begun = 0.0
-        self.took_s: list[float] = []
-        self.refused = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type
-        self._post()
-
-    def data_received(self, data: bytes) -> None:
-        if data.startswith(b"HTTP/1.1 200"):  # the answers have no body and fit into one segment
-            self.took_s.append(time.perf_counter() - self._begun)
-        else:
-            self.refused += 1
-        self._post()
-
-    def _post(self) -> None:
-        assert self._transport is not None
-        self._begun = time.perf_counter()
-        self._transport.write(self._request)
-
-
 async def measured(what: str, port: int, path: str, connections: int, limit: float = 0.0) -> list[Line]:
-    loop = asyncio.get_running_loop()
-    pairs = [
-        await loop.create_connection(lambda number=number: Caller(path, number), "127.0.0.1", port)
-        for number in range(connections)
-    ]
+    callers = await call(port, (request(path, BODY % number) for number in itertools.count()), connections)
     await asyncio.sleep(WARM_S)
-    for _, caller in pairs:
+    for caller in callers:
         caller.took_s.clear()
     begun = time.perf_counter()
     await asyncio.sleep(SECONDS)
-    took_s = sorted(value for _, caller in pairs for value in caller.took_s)
+    took_s = checked(callers)
     rate = len(took_s) / (time.perf_counter() - begun)
-    refused = sum(caller.refused for _, caller in pairs)
-    for transport, _ in pairs:
-        transport.abort()
+    for caller in callers:
+        caller.abort()
     p50, p99 = (1000 * took_s[int(len(took_s) * part)] for part in (0.50, 0.99))
-    if refused:
-        raise RuntimeError(f"{refused} of {len(took_s) + refused} requests were refused")
     named = f"{what}, {connections} connections"
     return [
         Line(bench="ingress", what=named, value=rate, unit="requests/s", limit=limit or rate),

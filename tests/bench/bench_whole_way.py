@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import uvloop
@@ -27,6 +28,7 @@ from schemas.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
 from tests.bench.bodies import Keyed, facts, pushed, sends
+from tests.bench.callers import call, checked, requests
 from tests.bench.lines import Line, show
 from tests.integration.whole_stack import rows, whole_stack
 
@@ -44,6 +46,7 @@ class Batch:
 
     def __init__(self, seed: int, calls: int = CALLS) -> None:
         self.sends = sends(calls, "ytx", "nxcloud", seed=seed)
+        self.requests = requests(self.sends)
         self.raws = pushed(self.sends)
         found = facts(self.raws)
         self.events = len(found)
@@ -55,21 +58,13 @@ class Batch:
         self.facts = sum(timeline.fact_count for timeline in timelines.values())
 
 
-async def posted(stack: Stack, requests: Sequence[Send]) -> None:
+async def posted(stack: Stack, batch: Batch) -> None:
     """Post everything, as fast as it is acknowledged."""
-    waiting = iter(requests)
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def caller() -> None:
-            for send in waiting:
-                url = stack.ingress_url + send.path
-                async with session.post(url, data=send.body, headers=dict(send.headers)) as answer:
-                    if answer.status != 200:
-                        raise RuntimeError(f"the ingress answered {answer.status}")
-
-        await asyncio.gather(*(caller() for _ in range(CONNECTIONS)))
+    port = urlsplit(stack.ingress_url).port
+    assert port is not None
+    callers = await call(port, iter(batch.requests), CONNECTIONS)
+    await asyncio.gather(*(caller.done for caller in callers))
+    checked(callers)
 
 
 async def preloaded(stack: Stack, raws: Sequence[Keyed]) -> None:
@@ -169,7 +164,7 @@ async def bench() -> list[Line]:
             for batch, way in ((batches[0], "cold"), (batches[1], "warm")):
                 shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
                 before, began = cpu_s(stack), time.monotonic()
-                posting_s = await seconds(lambda batch=batch: posted(stack, batch.sends))
+                posting_s = await seconds(lambda batch=batch: posted(stack, batch))
                 await until_shown(stack, shown_calls, shown_facts)
                 whole_s = time.monotonic() - began
                 say(f"HTTP to rows, {way}: until acknowledged", batch.events / posting_s, "events/s", pure)

@@ -1,0 +1,89 @@
+"""The cheapest callers there are, as they share the cores with what is measured: keep-alive connections that post prepared bytes."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final, cast
+
+from deploy.simulator.sends import Send
+
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+def request(
+    path: str, body: bytes, headers: Sequence[tuple[str, str]] = (("Content-Type", "application/json"),)
+) -> bytes:
+    """A POST as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", "Host: bench", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def requests(sends: Sequence[Send]) -> list[bytes]:
+    """The simulator's requests as they go over the wire."""
+    return [request(send.path, send.body, send.headers) for send in sends]
+
+
+class Caller(asyncio.Protocol):
+    """One connection that posts the next request as soon as the last is answered, until there is none."""
+
+    def __init__(self, waiting: Iterator[bytes]) -> None:
+        self._waiting = waiting
+        self._transport: asyncio.Transport | None = None
+        self._answer = b""
+        self._begun_s = 0.0
+        self.took_s: list[float] = []
+        self.refused = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Set when nothing waits any more; fails when the server hangs up before."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type
+        self._post()
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, rest = self._answer.partition(_HEAD_END)
+        length = _LENGTH.search(head)
+        if not end or len(rest) < int(length[1] if length else 0):
+            return
+        if head.startswith(b"HTTP/1.1 200"):
+            self.took_s.append(time.perf_counter() - self._begun_s)
+        else:
+            self.refused += 1
+        self._post()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionResetError("the server hung up"))
+
+    def abort(self) -> None:
+        """Hang up."""
+        if not self.done.done():
+            self.done.set_result(None)
+        assert self._transport is not None
+        self._transport.abort()
+
+    def _post(self) -> None:
+        assert self._transport is not None
+        self._answer = b""
+        self._begun_s = time.perf_counter()
+        if (following := next(self._waiting, None)) is None:
+            self.abort()
+        else:
+            self._transport.write(following)
+
+
+async def call(port: int, waiting: Iterator[bytes], connections: int) -> list[Caller]:
+    """Open the connections; they share `waiting`."""
+    loop = asyncio.get_running_loop()
+    return [(await loop.create_connection(lambda: Caller(waiting), "127.0.0.1", port))[1] for _ in range(connections)]
+
+
+def checked(callers: Sequence[Caller]) -> list[float]:
+    """How long the answers took in seconds, in order; raises `RuntimeError` when a request was refused."""
+    took_s = sorted(value for caller in callers for value in caller.took_s)
+    if refused := sum(caller.refused for caller in callers):
+        raise RuntimeError(f"{refused} of {len(took_s) + refused} requests were refused")
+    return took_s
