@@ -65,7 +65,6 @@ _ASKED: Final = {None: RecordingState.UNKNOWN, True: RecordingState.PENDING, Fal
 _BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
 _ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
 
-
 # The platform's release points (`ulFailReason`): codes, disposition, reason, Q.850. Others are "failed".
 _RELEASE_POINTS: Final = {
     code: Cause("", q850, None, disposition, reason)
@@ -218,10 +217,11 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
         if abs(held_min - asked_min) > 1:
             extras["binding_held_min"] = str(held_min)
     found = Cause("", fact.q850, fact.sip_code, fact.disposition, fact.hangup_reason)
-    times = {"setup_at": fact.setup_at, "answer_at": fact.answer_at, "end_at": fact.end_at}
+    if fact.disposition is Disposition.NO_ANSWER and fact.direction is not Direction.INBOUND:
+        found = _UNKNOWN  # A may have called: then it was somebody else who did not answer
     fact = replace(
         fact,
-        legs=(leg(Role.A, party, found, **times),),
+        legs=(leg(Role.A, party, found, setup_at=fact.setup_at, answer_at=fact.answer_at, end_at=fact.end_at),),
         extras={**extras, **nested},
         time_precision=fields.time_precision,
         quality_flags=tuple(sorted(fields.flags)),
@@ -377,7 +377,7 @@ def _native_cause(fields: Fields) -> Cause:
 VENDOR = Vendor(
     name=_NAME,
     title="Huawei Cloud private numbers",
-    adapter_version=1,
+    adapter_version=2,
     callbacks=(
         Callback(
             name="ax",

@@ -84,6 +84,12 @@ _STATUSES: Final[Mapping[str, tuple[Cause, Cause]]] = {
     "5": (_ANSWERED, _AWAY),
 }
 _UNSPECIFIED: Final = Cause("NORMAL_UNSPECIFIED", 31, None, _D.UNKNOWN)
+# How an answered call ended is the status's to say: "unknown" is unspecified, and one that nobody knows says nothing.
+_ENDS: Final[Mapping[str, Cause]] = {
+    "0": Cause("NORMAL_UNSPECIFIED", 31, None, _D.ANSWERED, "unspecified"),
+    **dict.fromkeys("12345", _ANSWERED),
+}
+_ANSWERED_SOMEHOW: Final = Cause("", None, None, _D.ANSWERED)
 
 ADVICE: Final[Mapping[str, Advice]] = {
     "0": Advice(action="advance", meaning="success"),
@@ -157,7 +163,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     if status not in _STATUSES:
         fields.flag(Flag.UNKNOWN_ENUM)
     if garbled:  # somebody answered, nobody knows when: that is not "no answer"
-        a_found, b_found = (_ANSWERED if at else _OPEN for at in (a_answer, b_answer))
+        a_found, b_found = (_ENDS.get(status, _ANSWERED_SOMEHOW) if at else _OPEN for at in (a_answer, b_answer))
     else:
         a_found, b_found = _legs_found(fields, status, a_answer, b_answer)
     found = _call_found(status, a_found, b_found)
@@ -218,9 +224,10 @@ def _legs_found(
         fields.flag(Flag.STATE_VS_TIME)
     if (b_answer and status in _STATUSES and b_said is not _ANSWERED) or (not b_answer and b_said is _ANSWERED):
         fields.flag(Flag.STATE_VS_TIME)
-    a_found = _ANSWERED if a_answer or b_answer else _OPEN if a_said is _ANSWERED else a_said
+    answered = _ENDS.get(status, _ANSWERED_SOMEHOW)
+    a_found = answered if a_answer or b_answer else _OPEN if a_said is _ANSWERED else a_said
     if b_answer:
-        return a_found, _ANSWERED
+        return a_found, answered
     if a_answer and a_said in (_SILENT, _AWAY):
         return a_found, _SILENT  # it was not A then that did not answer
     return a_found, _OPEN if b_said is _ANSWERED else b_said
@@ -228,9 +235,9 @@ def _legs_found(
 
 def _call_found(status: str, a_found: Cause, b_found: Cause) -> Cause:
     """The call was answered when B was; else the first leg that is known to have failed tells."""
-    if b_found is _ANSWERED:
-        return _ANSWERED
-    if a_found not in (_ANSWERED, _OPEN):
+    if b_found.disposition is _D.ANSWERED:
+        return b_found
+    if a_found.disposition not in (_D.ANSWERED, _D.UNKNOWN):
         return a_found
     return _UNSPECIFIED if b_found is _OPEN and status == "0" else b_found
 
@@ -301,7 +308,7 @@ def _started_s(record: Mapping[str, Any]) -> int:
 VENDOR = Vendor(
     name=_NAME,
     title="Tencent Cloud two-way callback",
-    adapter_version=1,
+    adapter_version=2,
     callbacks=(
         Callback(
             name=_CALLBACK,
