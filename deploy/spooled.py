@@ -14,6 +14,7 @@ from ingress.spool import Spool
 from ingress.spool_drain import Drain
 from ingress.spool_folder import FILE, of_worker, root, set_aside, workers
 from ingress.spool_store import Body, Totals, look, salvage
+from ingress.spool_too_large import folder_of
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import Settings
@@ -30,6 +31,8 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
     vendors: dict[str, int]
     set_aside: tuple[Path, ...]
+    too_large: int = 0
+    """Bodies kept apart because the broker finds them too large."""
     trouble: str = ""
 
     def lines(self, now: datetime) -> list[str]:
@@ -46,7 +49,10 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def _asides(self) -> list[str]:
-        return [f"  set aside, because it could not be read: {path}" for path in self.set_aside]
+        lines = [f"  set aside, because it could not be read: {path}" for path in self.set_aside]
+        if self.too_large:
+            lines.append(f"  kept apart, because the broker finds them too large: {self.too_large} bodies")
+        return lines
 
 
 def statuses(settings: Settings) -> list[SpoolStatus]:
@@ -69,6 +75,7 @@ async def drained(settings: Settings) -> int:
             async with Spool(of_worker(root(settings), number), limits, metrics) as spool:
                 if spool.trouble() and not spool.bodies:
                     raise SetupError(spool.trouble(), code="spool")
+                await spool.take_too_large_back()
                 sent += await _emptied(spool, Drain(spool, kafka, metrics, per_s=_PER_S))
     return sent
 
@@ -78,7 +85,7 @@ def exported(settings: Settings, target: IO[bytes], *, aside: bool) -> int:
     count = 0
     for number in workers(root(settings)):
         folder = of_worker(root(settings), number)
-        files = [folder / FILE, *(set_aside(folder) if aside else [])]
+        files = [folder / FILE, folder_of(folder) / FILE, *(set_aside(folder) if aside else [])]
         for path in files:
             for body in _bodies(path):
                 target.write(msgspec.json.encode(_plain(body)) + b"\n")
@@ -94,6 +101,11 @@ async def _emptied(spool: Spool, drain: Drain) -> int:
     if spool.bodies:
         raise Unavailable(f"{sent} bodies went, but Kafka did not take {spool.bodies}: they stay in the spool")
     await spool.shrink()
+    if spool.too_large.bodies:
+        raise Unavailable(
+            f"{sent} bodies went, but the broker finds {spool.too_large.bodies} too large: they are kept apart."
+            " Raise the topic's max.message.bytes and drain again, or export them"
+        )
     return sent
 
 
@@ -101,13 +113,15 @@ def _status(folder: Path) -> SpoolStatus:
     asides = tuple(set_aside(folder))
     if not (folder / FILE).exists():
         return SpoolStatus(folder=folder, totals=Totals(), vendors={}, set_aside=asides)
+    apart = folder_of(folder) / FILE
     try:
         totals, vendors = look(folder / FILE)
+        too_large = look(apart)[0].bodies if apart.exists() else 0
     except Exception as exc:  # noqa: BLE001  # whatever is wrong with a file, the others are shown
         return SpoolStatus(
             folder=folder, totals=Totals(), vendors={}, set_aside=asides, trouble=f"cannot be read: {exc}"
         )
-    return SpoolStatus(folder=folder, totals=totals, vendors=vendors, set_aside=asides)
+    return SpoolStatus(folder=folder, totals=totals, vendors=vendors, set_aside=asides, too_large=too_large)
 
 
 def _bodies(path: Path) -> Iterator[Body]:

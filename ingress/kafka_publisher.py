@@ -166,6 +166,9 @@ class KafkaPublisher:
             future: asyncio.Future[object] = await producer.send(
                 record.topic, record.value, key=record.key, headers=record.headers
             )
+        except MessageSizeTooLargeError as exc:  # the client's own limit: nothing was sent, the producer is as it was
+            self._flow.take_back(record.size)
+            raise _oversize(len(record.value)) from exc
         except BaseException:
             self._flow.take_back(record.size)
             raise

@@ -97,6 +97,7 @@ def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -
     metrics.put("callweave_spool_bytes", worker, value=spool.size_bytes)
     metrics.put("callweave_spool_oldest_seconds", worker, value=spool.oldest_s)
     metrics.put("callweave_spool_set_aside", worker, value=spool.set_aside)
+    metrics.put("callweave_spool_too_large", worker, value=spool.too_large.bodies)
 
 
 async def _listen(site: web.TCPSite, limits: IngressSettings) -> None:

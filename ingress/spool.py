@@ -15,7 +15,8 @@ from typing import Final, Self
 
 from ingress.limits import HIGH_WATER
 from ingress.spool_folder import LOCK_PATIENCE_S
-from ingress.spool_store import Body, Entry, SpoolStore
+from ingress.spool_keys import SpooledKeys
+from ingress.spool_store import Body, Entry, SpoolStore, Totals
 from ingress.spool_writer import SpoolWriter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
@@ -46,13 +47,18 @@ class Spool:
         self._now_ms = now_ms
         self._writer = SpoolWriter(folder, now_ms=now_ms, patience_s=patience_s)
         self._waiting_bytes = 0
+        self._keys = SpooledKeys()
         self._drained: set[int] = set()
         self._alarm: asyncio.Task[None] | None = None
         self.on_its_way: dict[int, asyncio.Future[object]] = {}
         """Stored bodies that Kafka's client holds as well, and may still deliver."""
+        self.taken = 0
+        """How many bodies came in since the start."""
 
     async def __aenter__(self) -> Self:
         await self._writer.start()
+        with contextlib.suppress(Unavailable):
+            await self._writer.count_keys(self._keys)
         self._alarm = asyncio.create_task(self._watch())
         return self
 
@@ -88,6 +94,15 @@ class Spool:
         """Files that could not be read and wait for a person."""
         return self._writer.set_aside
 
+    @property
+    def too_large(self) -> Totals:
+        """Bodies that the broker finds too large and that wait for a person."""
+        return self._writer.too_large
+
+    def holds(self, topic: str, key: bytes) -> bool:
+        """Whether bodies of this key are here (now and then also when none is): a later one belongs behind them."""
+        return (topic, key) in self._keys
+
     def trouble(self) -> str:
         """Why it would take no body at all, "" when it would take one."""
         return self._writer.trouble or self._no_room(0, once_only=True)
@@ -104,8 +119,10 @@ class Spool:
         if full := self._no_room(size, once_only=once_only):
             raise self._refused(full, "spool_full")
         self._waiting_bytes += size
+        self.taken += 1
+        self._keys.add([(body.topic, body.key)])
         done = self._writer.put(body, once_only=once_only)
-        done.add_done_callback(lambda done: self._settle(done, size))
+        done.add_done_callback(lambda done: self._settle(done, body))
         return done
 
     async def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
@@ -122,13 +139,23 @@ class Spool:
         self._drained.update(ids)
         wanted = sorted(self._drained)
         try:
-            await self._writer.delete(wanted)
+            self._keys.remove(await self._writer.delete(wanted))
         except Unavailable:
             with contextlib.suppress(Unavailable):
                 if await self._writer.start_over(frozenset(wanted)):
                     self._drained.difference_update(wanted)
         else:
             self._drained.difference_update(wanted)
+        if not self.bodies and not self._waiting_bytes:
+            self._keys.clear()
+
+    async def set_too_large_aside(self, entry: Entry) -> None:
+        """Keep a body that the broker does not take apart from the others; raises Unavailable `spool`, `spool_full`."""
+        self._keys.remove(await self._writer.set_too_large_aside(entry))
+
+    async def take_too_large_back(self) -> int:
+        """Queue the bodies that were kept apart once more; how many. Raises Unavailable `spool`, `spool_full`."""
+        return await self._writer.take_too_large_back()
 
     @property
     def undeleted(self) -> int:
@@ -142,7 +169,7 @@ class Spool:
 
     def _no_room(self, size: int, *, once_only: bool) -> str:
         most = self._limits.spool_max_bytes * (1.0 if once_only else HIGH_WATER)
-        if self._writer.size_bytes + self._waiting_bytes + size > most:
+        if self._writer.size_bytes + self.too_large.size_bytes + self._waiting_bytes + size > most:
             return f"the spool is full: {self._writer.bodies} bodies, {self._writer.size_bytes} bytes"
         floor = self._limits.spool_min_free_bytes * (FLOOR_SHARE if once_only else 1.0)
         if self._writer.free_bytes - self._waiting_bytes - size < floor and not self._writer.trouble:
@@ -153,12 +180,13 @@ class Spool:
         self._metrics.add("callweave_spool_refused_total", code)
         return Unavailable(sentence, code=code)
 
-    def _settle(self, done: asyncio.Future[int], size: int) -> None:
-        self._waiting_bytes -= size
+    def _settle(self, done: asyncio.Future[int], body: Body) -> None:
+        self._waiting_bytes -= body.size_bytes
         error = done.exception()
         if error is None:
             self._metrics.add("callweave_spool_written_total")
         else:
+            self._keys.remove([(body.topic, body.key)])
             self._metrics.add(
                 "callweave_spool_refused_total", error.code if isinstance(error, Unavailable) else "spool"
             )

@@ -7,11 +7,12 @@ the joiner knows. A key that Kafka does not take holds up only itself.
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ingress.kafka_publisher import Late
 from ingress.publisher import Headers
 from ingress.spool import Spool
+from ingress.spool_keys import Key
 from ingress.spool_store import Entry
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
@@ -25,7 +26,7 @@ PATIENCE_S: Final = 10.0
 MOST_BLOCKED_KEYS: Final = 10_000
 
 _log = logging.getLogger("callweave.spool")
-_Key = tuple[str, bytes]
+_Outcome = Literal["sent", "apart", "stuck"]
 
 
 class Kafka(Protocol):
@@ -68,57 +69,79 @@ class Drain:
         """One round from the oldest to the newest body; how many went. Raises Unavailable `spool`."""
         loop = asyncio.get_running_loop()
         after, sent = 0, 0
-        blocked: set[_Key] = set()
+        blocked: set[Key] = set()
         limit = max(1, self._per_s // SLICES_PER_S)
         while not self._kafka.why_not() and len(blocked) < MOST_BLOCKED_KEYS:
-            begun = loop.time()
+            begun, taken = loop.time(), self._spool.taken
             entries = await self._spool.read(after, limit=limit, limit_bytes=SLICE_BYTES)
             if not entries:
                 break
             after = entries[-1].id
             sent += await self._slice(entries, blocked)
-            await asyncio.sleep(max(0.0, begun + len(entries) / self._per_s - loop.time()))
+            # What came in meanwhile was live and is no load beside the live ones: without this, keys that never rest would
+            # fill the spool as fast as it empties.
+            beside = max(0, len(entries) - (self._spool.taken - taken))
+            await asyncio.sleep(max(0.0, begun + beside / self._per_s - loop.time()))
         if self._spool.undeleted:
             await self._spool.delete(())
         return sent
 
-    async def _slice(self, entries: Sequence[Entry], blocked: set[_Key]) -> int:
+    async def _slice(self, entries: Sequence[Entry], blocked: set[Key]) -> int:
         """Send some: the keys side by side, the bodies of a key one after the other; keys that stop are `blocked` from then."""
-        keys: dict[_Key, list[Entry]] = {}
+        keys: dict[Key, list[Entry]] = {}
         for entry in entries:
             keys.setdefault((entry.body.topic, entry.body.key), []).append(entry)
         wanted = [key for key in keys if key not in blocked]
-        counts = await asyncio.gather(*(self._sequence(keys[key]) for key in wanted))
-        blocked.update(key for key, count in zip(wanted, counts, strict=True) if count < len(keys[key]))
-        ids = [entry.id for key, count in zip(wanted, counts, strict=True) for entry in keys[key][:count]]
+        ends = await asyncio.gather(*(self._sequence(keys[key]) for key in wanted))
+        blocked.update(key for key, outcomes in zip(wanted, ends, strict=True) if "stuck" in outcomes)
+        ids = [
+            entry.id
+            for key, outcomes in zip(wanted, ends, strict=True)
+            for entry, outcome in zip(keys[key], outcomes, strict=False)  # what comes after one that is stuck waits
+            if outcome == "sent"
+        ]
         if ids:
             await self._spool.delete(ids)
             self._metrics.add("callweave_spool_drained_total", by=len(ids))
         return len(ids)
 
-    async def _sequence(self, entries: Sequence[Entry]) -> int:
-        """How many of a key's bodies went, from the first to the one that did not."""
-        for count, entry in enumerate(entries):
-            if not await self._send(entry):
-                return count
-        return len(entries)
+    async def _sequence(self, entries: Sequence[Entry]) -> list[_Outcome]:
+        """What became of a key's bodies, from the first to the one that did not go."""
+        outcomes: list[_Outcome] = []
+        for entry in entries:
+            outcomes.append(await self._send(entry))
+            if outcomes[-1] == "stuck":
+                break
+        return outcomes
 
-    async def _send(self, entry: Entry) -> bool:
+    async def _send(self, entry: Entry) -> _Outcome:
         later = self._spool.on_its_way.get(entry.id)
         if later is not None:
             await asyncio.wait({later}, timeout=PATIENCE_S)
             self._spool.on_its_way.pop(entry.id, None)
             if later.done() and not later.cancelled() and later.exception() is None:
-                return True
+                return "sent"
         body = entry.body
         try:
             await self._kafka.publish(body.topic, body.key, body.value, list(body.headers), within_s=PATIENCE_S)
         except Late as exc:
             if exc.later is not None:
                 self._spool.on_its_way[entry.id] = exc.later
-            return False
+            return "stuck"
         except Unavailable as exc:
-            if exc.code == "oversize":
-                _log.error("body %d stays in the spool: %s", entry.id, exc)
-            return False
-        return True
+            return await self._apart(entry, exc) if exc.code == "oversize" else "stuck"
+        return "sent"
+
+    async def _apart(self, entry: Entry, error: Unavailable) -> _Outcome:
+        """Nothing but another limit on the topic would ever let it through, and what follows must not wait for that."""
+        _log.error(
+            "a body is kept apart: %s; raise max.message.bytes of %s and run `callweave spool drain` with the ingress stopped",
+            error,
+            entry.body.topic,
+        )
+        try:
+            await self._spool.set_too_large_aside(entry)
+        except Unavailable as exc:
+            _log.error("it could not be kept apart and holds up its key: %s", exc)
+            return "stuck"
+        return "apart"

@@ -38,7 +38,7 @@ async def _adopt(folder: Path, kafka: Kafka, limits: IngressSettings, metrics: R
                 return
             found = spool.bodies
             sent = await Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s).once()
-            if spool.bodies or spool.set_aside:
+            if spool.bodies or spool.set_aside or spool.too_large.bodies:
                 return
             # While it is locked: a worker of this number that comes back waits for the lock and makes the folder anew.
             await asyncio.to_thread(shutil.rmtree, folder)

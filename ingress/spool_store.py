@@ -15,6 +15,8 @@ from typing import Final, Self
 
 import msgspec
 
+from ingress.spool_keys import Key
+
 VERSION: Final = 1
 """`PRAGMA user_version`: raise it with every change of the table, and read the older ones."""
 APPLICATION_ID: Final = 0x43574C31
@@ -30,7 +32,7 @@ _OLDEST: Final = (
 _FROM_THE_END: Final = (
     "SELECT id, spooled_ms, topic, key, headers, value, checksum FROM body WHERE id > ? ORDER BY id DESC"
 )
-_DELETE: Final = "DELETE FROM body WHERE id = ? RETURNING size_bytes"
+_DELETE: Final = "DELETE FROM body WHERE id = ? RETURNING topic, key, size_bytes"
 _ALL: Final = -1
 _SCHEMA: Final = """
 CREATE TABLE body (
@@ -138,11 +140,11 @@ class SpoolStore:
             found.append(entry)
         return found
 
-    def delete(self, ids: Sequence[int]) -> tuple[int, int]:
-        """Forget bodies; how many there were, and their bytes: an id that is not there is no error."""
+    def delete(self, ids: Sequence[int]) -> tuple[list[Key], int]:
+        """Forget bodies; topic and key of those there were, and their bytes: an id that is not there is no error."""
         with self._commit():
             found = [row for number in ids for row in self._db.execute(_DELETE, (number,))]
-        return len(found), sum(size_bytes for (size_bytes,) in found)
+        return [(topic, key) for topic, key, _ in found], sum(size_bytes for _, _, size_bytes in found)
 
     def totals(self) -> Totals:
         """Count, bytes and age of what is stored; reads all of it."""
@@ -158,6 +160,10 @@ class SpoolStore:
         """The ids of all bodies in order."""
         for (number,) in self._db.execute("SELECT id FROM body ORDER BY id"):
             yield number
+
+    def keys(self) -> Iterator[Key]:
+        """Topic and key of all bodies in order."""
+        yield from self._db.execute("SELECT topic, key FROM body ORDER BY id")
 
     def entries(self) -> Iterator[Entry]:
         """All readable bodies in order; one that does not match its checksum is left out."""

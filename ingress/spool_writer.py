@@ -17,8 +17,10 @@ from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
+from ingress import spool_too_large
 from ingress.spool_folder import FILE, LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
-from ingress.spool_store import Body, Damaged, SpoolStore, is_damage, is_full
+from ingress.spool_keys import Key, SpooledKeys
+from ingress.spool_store import Body, Damaged, Entry, SpoolStore, Totals, is_damage, is_full
 from schemas.errors import CallweaveError, SetupError, Unavailable
 
 GROUP_BODIES: Final = 512
@@ -71,6 +73,8 @@ class SpoolWriter:
         """Of the oldest body, in epoch milliseconds; a second old or so."""
         self.set_aside = 0
         """Files that could not be read and wait for a person."""
+        self.too_large = Totals()
+        """Bodies that the broker does not take and that wait for a person."""
         self.trouble = "the spool is not open yet"
         """Why the disk does not take bodies, "" when it does, as far as the last attempt showed."""
 
@@ -103,16 +107,32 @@ class SpoolWriter:
         self._jobs.put(Ask(work=work, done=done))
         return done
 
-    async def delete(self, ids: Sequence[int]) -> None:
-        """Forget bodies; raises Unavailable `spool`, `spool_full`."""
+    async def delete(self, ids: Sequence[int]) -> list[Key]:
+        """Forget bodies; topic and key of those there were. Raises Unavailable `spool`, `spool_full`."""
+        return await self.ask(lambda store: self._forget(store, ids))
 
-        def forget(store: SpoolStore) -> None:
-            bodies, size_bytes = store.delete(ids)
-            self.bodies -= bodies
-            self.size_bytes -= size_bytes
-            self.oldest_ms = store.oldest_ms()
+    async def count_keys(self, into: SpooledKeys) -> None:
+        """Add what the file holds, while nobody else uses `into`; raises Unavailable `spool`."""
+        await self.ask(lambda store: into.add(store.keys()))
 
-        await self.ask(forget)
+    async def set_too_large_aside(self, entry: Entry) -> list[Key]:
+        """Keep a body apart, then forget it here; as `delete`."""
+
+        def move(store: SpoolStore) -> list[Key]:
+            self.too_large = spool_too_large.keep(self._folder, entry, now_ms=self._now_ms)
+            return self._forget(store, [entry.id])
+
+        return await self.ask(move)
+
+    async def take_too_large_back(self) -> int:
+        """Put the bodies that were kept apart behind the others; how many. Raises Unavailable `spool`, `spool_full`."""
+
+        def move(store: SpoolStore) -> int:
+            count = spool_too_large.take_back(self._folder, store, now_ms=self._now_ms)
+            self._count(store)
+            return count
+
+        return await self.ask(move)
 
     async def start_over(self, delivered: frozenset[int]) -> bool:
         """Replace a store that holds nothing else by an empty one: for a disk too full to delete from; whether it was done."""
@@ -126,6 +146,19 @@ class SpoolWriter:
             return True
 
         return await self.ask(again)
+
+    def _forget(self, store: SpoolStore, ids: Sequence[int]) -> list[Key]:
+        keys, size_bytes = store.delete(ids)
+        self.bodies -= len(keys)
+        self.size_bytes -= size_bytes
+        self.oldest_ms = store.oldest_ms()
+        return keys
+
+    def _count(self, store: SpoolStore) -> None:
+        totals = store.totals()
+        self.bodies, self.size_bytes, self.oldest_ms = totals.bodies, totals.size_bytes, totals.oldest_ms
+        self.set_aside = len(set_aside(self._folder))
+        self.too_large = spool_too_large.totals(self._folder, now_ms=self._now_ms)
 
     def _live(self, first: asyncio.Future[Any]) -> None:
         try:
@@ -231,10 +264,8 @@ class SpoolWriter:
         self._store, self._damage, self.trouble = opened.store, "", ""
         self.free_bytes = free_bytes(self._folder)
         _log.info("the spool is open: %s", self._folder)
-        totals = opened.store.totals()
-        self.bodies, self.size_bytes, self.oldest_ms = totals.bodies, totals.size_bytes, totals.oldest_ms
-        self.set_aside = len(set_aside(self._folder))
-        return self._store
+        self._count(opened.store)
+        return opened.store
 
     def _fail(self, error: Exception) -> None:
         """Note what is wrong; but for a full disk, which leaves the file whole, what comes next opens it again."""

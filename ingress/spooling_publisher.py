@@ -1,13 +1,14 @@
 """The ingress's `Publisher`: Kafka while it answers in time, else the spool; a body is refused only when neither takes it.
 
 A vendor that hangs up after 700 ms must have its answer by then, so Kafka gets a quarter of a second, and nothing at all while
-it is known to be away. A body that both have is a duplicate; where it shows early enough, the spool's copy is taken back.
+it is known to be away. A body that both have is a duplicate; where it shows early enough, the spool's copy is taken back. While
+bodies of a key are in the spool, later ones follow them there: Kafka sees the key in the order in which it came.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from ingress.kafka_publisher import Late
 from ingress.publisher import Headers
@@ -17,9 +18,6 @@ from ingress.spool_store import Body
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
-
-NEVER_IN_KAFKA: Final = "oversize"
-"""Kafka would refuse it for ever: in the spool it would only wait for nothing."""
 
 _log = logging.getLogger("callweave.spool")
 
@@ -70,19 +68,28 @@ class SpoolingPublisher:
         """Return when the body is in Kafka or on our disk; see `Publisher.publish`."""
         begun = asyncio.get_running_loop().time()
         later: asyncio.Future[object] | None = None
+        body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
         if not self._kafka.why_not():
+            if self._spool.holds(topic, key) and await self._follows(body, once_only=once_only):
+                return
             try:
                 await self._kafka.publish(topic, key, value, headers, within_s=self._spool_after_s)
             except Late as exc:
                 later = exc.later
             except Unavailable as exc:
-                if exc.code == NEVER_IN_KAFKA:
-                    raise
+                _log.debug("to the spool: %s", exc)
             else:
                 return
-        body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
         rest_s = max(0.0, begun + self._give_up_s - asyncio.get_running_loop().time())
         await self._keep(body, later, once_only=once_only, within_s=rest_s)
+
+    async def _follows(self, body: Body, *, once_only: bool) -> bool:
+        """Whether the disk takes it, behind the bodies of its key; where it does not, passing them is better than losing it."""
+        try:
+            await self._keep(body, None, once_only=once_only, within_s=self._spool_after_s)
+        except Unavailable:
+            return False
+        return True
 
     async def _keep(
         self, body: Body, later: asyncio.Future[object] | None, *, once_only: bool, within_s: float

@@ -18,7 +18,8 @@ from ingress.kafka_publisher import Late
 from ingress.publisher import Headers
 from ingress.spool import Spool
 from ingress.spool_drain import Drain
-from ingress.spool_store import Body, Entry
+from ingress.spool_keys import Key
+from ingress.spool_store import Body, Entry, Totals
 from ingress.spooling_publisher import SpoolingPublisher
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
@@ -27,6 +28,7 @@ from schemas.settings import IngressSettings
 SEEDS: Final = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1000"))
 LIVES: Final = 3
 BODIES: Final = 12
+KEYS: Final = 3
 LIMITS: Final = IngressSettings(spool_min_free_bytes=0)
 
 
@@ -50,15 +52,19 @@ class Disk:
 class Writer:
     """Stands in for the spool's thread: commits some steps later, or fails, or dies between commit and report."""
 
-    def __init__(self, disk: Disk, rng: random.Random, tasks: list[asyncio.Task[None]], *, hasty: bool) -> None:
+    def __init__(
+        self, disk: Disk, rng: random.Random, tasks: list[asyncio.Task[None]], *, hasty: bool, sound: bool
+    ) -> None:
         self.disk = disk
         self.rng = rng
         self.tasks = tasks
         self.hasty = hasty
+        self.sound = sound
         self.trouble = ""
         self.free_bytes = 1 << 40
         self.oldest_ms = 0
         self.set_aside = 0
+        self.too_large = Totals()
         self.queue: list[Callable[[], None]] = []
         self.own(self.work())
 
@@ -84,7 +90,7 @@ class Writer:
         number, self.disk.next_id = self.disk.next_id, self.disk.next_id + 1
         if self.hasty:
             done.set_result(number)
-        fails = self.rng.random() < 0.1
+        fails = self.rng.random() < 0.1 and not self.sound
 
         def commit() -> None:
             if fails and not self.hasty:
@@ -103,15 +109,16 @@ class Writer:
         self.queue.append(lambda: done.set_result(work(self.disk)))
         return await done
 
-    async def delete(self, ids: Sequence[int]) -> None:
+    async def delete(self, ids: Sequence[int]) -> list[Key]:
         if self.rng.random() < 0.1:
             raise Unavailable("the disk is too full to delete", code="spool_full")
 
-        def forget(_: Any) -> None:
-            for number in ids:
-                self.disk.entries.pop(number, None)
+        def forget(_: Any) -> list[Key]:
+            bodies = [self.disk.entries.pop(number) for number in ids if number in self.disk.entries]
+            return [(body.topic, body.key) for body in bodies]
 
-        await self.ask(forget)
+        keys: list[Key] = await self.ask(forget)
+        return keys
 
     async def start_over(self, delivered: frozenset[int]) -> bool:
         if set(self.disk.entries) - delivered:
@@ -178,20 +185,33 @@ async def steps(rng: random.Random) -> None:
 
 
 async def life(  # noqa: C901  # its parts are one process and share all they have
-    rng: random.Random, disk: Disk, kafka: Log, told: dict[bytes, bytes], first: int, *, hasty: bool, last: bool
+    rng: random.Random,
+    disk: Disk,
+    kafka: Log,
+    told: dict[bytes, bytes],
+    first: int,
+    *,
+    hasty: bool,
+    last: bool,
+    in_turn: bool,
+    passing: bool,
 ) -> None:
     """One process, from its start to its crash; the last one ends with nothing left to do."""
     tasks: list[asyncio.Task[None]] = []
     metrics = Registry()
     spool = Spool(Path("unused"), LIMITS, metrics)
-    spool._writer = Writer(disk, rng, tasks, hasty=hasty)  # type: ignore[assignment]  # the thread's stand-in
+    spool._writer = Writer(disk, rng, tasks, hasty=hasty, sound=in_turn)  # type: ignore[assignment]  # the thread's stand-in
+    if not passing:
+        spool._keys.add((body.topic, body.key) for body in disk.entries.values())  # as a start does
+    else:
+        spool.holds = lambda _topic, _key: False  # type: ignore[method-assign]  # the negative control
     publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
     drain = Drain(spool, kafka, metrics, per_s=1_000_000_000)
 
     async def push(number: int) -> None:
         for _ in range(rng.randrange(30)):
             await asyncio.sleep(0)
-        key, value = b"key %d" % (number % 3), b"%04d" % number
+        key, value = b"key %d" % (number % KEYS), b"%04d" % number
         try:
             await publisher.publish("t", key, value, [], once_only=bool(number % 2))
         except Unavailable:
@@ -213,7 +233,15 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
                 await asyncio.sleep(0)
             kafka.away = rng.random() < 0.5
 
-    pushes = [asyncio.create_task(push(first + number)) for number in range(BODIES)]
+    async def one_after_the_other(numbers: range) -> None:
+        for number in numbers:
+            await push(number)
+
+    if in_turn:
+        calls = [range(first + call, first + BODIES, KEYS) for call in range(KEYS)]
+        pushes = [asyncio.create_task(one_after_the_other(numbers)) for numbers in calls]
+    else:
+        pushes = [asyncio.create_task(push(first + number)) for number in range(BODIES)]
     weathering = asyncio.create_task(weather())
     tasks += [*pushes, weathering, asyncio.create_task(draining()), asyncio.create_task(kafka.settle())]
     if last:
@@ -233,16 +261,28 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     kafka.crash()
 
 
-async def simulate(seed: int, *, hasty: bool = False) -> list[str]:
-    """What is wrong after some lives."""
+async def simulate(seed: int, *, hasty: bool = False, in_turn: bool = False, passing: bool = False) -> list[str]:
+    """What is wrong after some lives.
+
+    `in_turn`: a vendor sends a call's next body after the answer to the last one, and the disk is sound: then a key is in
+    Kafka in the order in which it was sent, live bodies and spooled ones together. `passing` lets live bodies pass.
+    """
     rng = random.Random(seed)
     disk, kafka, told = Disk(), Log(rng), dict[bytes, bytes]()
     for number in range(LIVES):
-        await life(rng, disk, kafka, told, number * BODIES, hasty=hasty, last=number == LIVES - 1)
+        await life(
+            rng, disk, kafka, told, number * BODIES,
+            hasty=hasty, last=number == LIVES - 1, in_turn=in_turn, passing=passing,
+        )  # fmt: skip
     arrived = dict.fromkeys(kafka.records)
     wrong = [
         f"seed {seed}: {value!r} was acknowledged and is lost" for value in told if (told[value], value) not in arrived
     ]
+    for key in set(told.values()) if in_turn else ():
+        sent = [value for value, of in told.items() if of == key]
+        first = [value for k, value in arrived if k == key and value in told]
+        if sent != first:
+            wrong.append(f"seed {seed}: {key!r} was sent as {sent} and came as {first}")
     for key in set(told.values()):
         spooled = [value for k, value in arrived if k == key and value not in kafka.live]
         if spooled != [value for value in disk.stored if value in spooled]:
@@ -260,3 +300,15 @@ async def test_acknowledging_before_the_commit_is_found_out() -> None:
     """The negative control: a publisher that says yes when the body is only queued loses bodies here."""
     wrong = [line for seed in range(200) for line in await simulate(seed, hasty=True)]
     assert len([line for line in wrong if "is lost" in line]) > 10
+
+
+@pytest.mark.parametrize("start", range(0, SEEDS, 100))
+async def test_a_call_that_is_pushed_in_turn_is_in_kafka_in_that_order(start: int) -> None:
+    wrong = [line for seed in range(start, min(start + 100, SEEDS)) for line in await simulate(seed, in_turn=True)]
+    assert wrong == []
+
+
+async def test_letting_live_bodies_pass_spooled_ones_is_found_out() -> None:
+    """The negative control of the order."""
+    wrong = [line for seed in range(200) for line in await simulate(seed, in_turn=True, passing=True)]
+    assert len([line for line in wrong if "came as" in line]) > 10

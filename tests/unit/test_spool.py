@@ -19,6 +19,7 @@ from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 
 LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_after_ms=20)
+SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
 
 
 class ToldKafka:
@@ -28,7 +29,7 @@ class ToldKafka:
         self.taken: list[tuple[bytes, bytes]] = []
         self.away = ""
         self.late = False
-        self.oversize = False
+        self.oversize: set[bytes] = set()
         self.stuck: set[bytes] = set()
         self.pending: list[tuple[bytes, bytes, asyncio.Future[object]]] = []
 
@@ -41,7 +42,7 @@ class ToldKafka:
         await asyncio.sleep(0)
         if self.away:
             raise Unavailable(self.away, code="kafka")
-        if self.oversize:
+        if value in self.oversize:
             raise Unavailable("too large", code="oversize")
         if key in self.stuck:
             raise Late("late", None)
@@ -117,11 +118,64 @@ async def test_ready_as_long_as_one_of_both_takes_bodies_and_says_what_it_does(s
     assert scene.publisher.note().startswith("draining the spool: 1 bodies")
 
 
-async def test_a_body_that_kafka_would_never_take_is_not_spooled(scene: Scene) -> None:
-    scene.kafka.oversize = True
-    with pytest.raises(Unavailable) as refused:
-        await scene.publish(1)
-    assert (refused.value.code, scene.spool.bodies) == ("oversize", 0)
+async def test_a_body_that_kafka_finds_too_large_is_kept_apart_and_its_key_goes_on(scene: Scene) -> None:
+    """What was acknowledged is never dropped, and one wrong limit must not stop a call."""
+    scene.kafka.oversize = {b"2"}
+    scene.kafka.away = "away"
+    for number in range(1, 5):
+        await scene.publish(number)
+    scene.kafka.away = ""
+    assert await scene.drain() == 3
+    assert [value for _, value in scene.kafka.taken] == [b"1", b"3", b"4"]
+    assert (scene.spool.bodies, scene.spool.too_large.bodies, scene.spool.set_aside) == (0, 1, 0)
+    assert not scene.spool.holds("calls.raw", b"k")
+    scene.kafka.oversize = set()
+    assert await scene.spool.take_too_large_back() == 1
+    assert await scene.drain() == 1
+    assert [value for _, value in scene.kafka.taken] == [b"1", b"3", b"4", b"2"]
+    assert scene.spool.too_large.bodies == 0
+
+
+async def test_a_live_body_that_kafka_finds_too_large_is_acknowledged_and_kept(scene: Scene) -> None:
+    """Its vendor may never send it again, and its size is no reason to refuse it: the ingress's own limit is."""
+    scene.kafka.oversize = {b"1"}
+    await scene.publish(1, once_only=True)
+    assert await scene.drain() == 0
+    assert (scene.spool.bodies, scene.spool.too_large.bodies) == (0, 1)
+    async with asyncio.timeout(20):
+        await scene.publish(2)
+    assert scene.kafka.taken == [(b"k", b"2")]
+
+
+async def test_while_a_key_is_in_the_spool_what_follows_goes_behind_it(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    await scene.publish(1)
+    scene.kafka.away = ""
+    await scene.publish(2)
+    await scene.publish(3, b"another key")
+    assert scene.kafka.taken == [(b"another key", b"3")]
+    assert await scene.drain() == 2
+    await scene.publish(4)
+    assert [value for key, value in scene.kafka.taken if key == b"k"] == [b"1", b"2", b"4"]
+
+
+@pytest.mark.parametrize(
+    "scene", [IngressSettings(spool_min_free_bytes=0, spool_max_bytes=SMALL)], indirect=True, ids=["room for ten"]
+)
+async def test_a_body_that_finds_no_room_behind_its_key_passes_it_rather_than_being_refused(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    for number in range(8):
+        await scene.publish(number)
+    scene.kafka.away = ""
+    await scene.publish(8)
+    assert scene.kafka.taken == [(b"k", b"8")]
+
+
+async def test_what_a_spool_holds_is_known_after_a_restart(tmp_path: Path) -> None:
+    async with Spool(tmp_path, LIMITS, Registry()) as spool:
+        await spool.put(Body(topic="calls.raw", key=b"k", value=b"1"), once_only=True)
+    async with Spool(tmp_path, LIMITS, Registry()) as spool:
+        assert (spool.holds("calls.raw", b"k"), spool.holds("calls.raw", b"other")) == (True, False)
 
 
 async def test_the_drain_keeps_the_order_of_each_key_and_empties_the_spool(scene: Scene) -> None:
@@ -190,9 +244,6 @@ async def outcome(publishing: Awaitable[None]) -> str:
     except Unavailable as exc:
         return exc.code
     return "taken"
-
-
-SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def test_any_bytes_come_back_as_they_were_in_order(
 def test_what_is_deleted_is_gone_and_its_number_is_never_used_again(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     first = store.append([body(1), body(2)], now_ms=1)
-    assert store.delete([*first, 99]) == (2, body(1).size_bytes + body(2).size_bytes)
+    assert store.delete([*first, 99]) == (
+        [(body(1).topic, body(1).key), (body(2).topic, body(2).key)],
+        body(1).size_bytes + body(2).size_bytes,
+    )
     store.close()
     again = store_at(tmp_path)
     assert again.append([body(3)], now_ms=1)[0] > max(first)
