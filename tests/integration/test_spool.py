@@ -18,13 +18,15 @@ from typing import Self
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
 from ingress.spool_store import SpoolStore
 from schemas.settings import KafkaSettings
-from schemas.topics import RAW
+from schemas.topics import MAX_MESSAGE_BYTES, RAW
 
 PARTITIONS = 4
 PUSHES = 300
@@ -378,6 +380,57 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(
         await says(http, running, "spooling")
         status, _ = await push(http, running, "/v1/huawei/ax", b"after")
         assert status == 200
+
+
+@contextlib.asynccontextmanager
+async def largest(broker: KafkaServer, size_bytes: int) -> AsyncIterator[None]:
+    """The broker takes records of calls.raw up to so many bytes only, as one may that others run."""
+
+    async def set_to(value: int) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        await admin.start()
+        try:
+            wanted = {"max.message.bytes": str(value)}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, RAW.name, wanted)])
+        finally:
+            await admin.close()
+
+    await set_to(size_bytes)
+    try:
+        yield
+    finally:
+        await set_to(MAX_MESSAGE_BYTES)
+
+
+async def test_a_body_that_the_broker_finds_too_large_is_kept_apart_and_its_call_goes_on(
+    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+) -> None:
+    before, after = huawei("apart", KEYS + 1)[::KEYS]  # of one call
+    padding = base64.b64encode(os.urandom(9000))  # which no compression makes small
+    big = before.replace(b'"seq"', b'"padding":"' + padding + b'","seq"')
+    async with largest(broker, 4000):
+        async with ingress(place, broker.bootstrap, http) as running:
+            for body in (before, big, after):
+                assert (await push(http, running, "/v1/huawei/ax", body))[0] == 200
+            found = await arrive(broker.bootstrap, {before, after})
+            await nothing_to_say(http, running)
+            async with http.get(f"{running.url}/metrics") as answer:
+                metrics = await answer.text()
+            status = await asyncio.to_thread(spool, place, broker.bootstrap, "status")
+        exported = await asyncio.to_thread(spool, place, broker.bootstrap, "export", str(place / "bodies.jsonl"))
+        refused = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+    done = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+
+    assert [value for _, value in found if value in (before, big, after)] == [before, after]
+    assert 'callweave_spool_too_large{worker="1"} 1' in metrics
+    assert "raise max.message.bytes of calls.raw" in running.log.read_text()
+    assert "finds them too large: 1 bodies" in status.stdout
+    assert "1 bodies written" in exported.stdout
+    (line,) = (place / "bodies.jsonl").read_text().splitlines()
+    assert base64.b64decode(json.loads(line)["body_base64"]) == big
+    assert (refused.returncode, "finds 1 too large" in refused.stderr) == (1, True)
+    assert (done.returncode, done.stdout) == (0, "1 bodies went to Kafka\n")
+    await arrive(broker.bootstrap, {big})
 
 
 async def test_a_file_that_is_no_spool_is_set_aside_and_said(
