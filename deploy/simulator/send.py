@@ -37,8 +37,9 @@ async def simulate(
     report: Report | None = None,
     ledger: Ledger | None = None,
     clock: Callable[[], datetime] = utc_now,
+    enough: asyncio.Event | None = None,
 ) -> Progress:
-    """Run until the calls are made, the time is over, or `stop` is set; returns the last progress.
+    """Run until the calls are made, the time is over, or `enough` or `stop` is set; returns the last progress.
 
     A set `stop` ends it at once: what is in flight is finished, what waits for a retry is given up. Otherwise everything
     that belongs to the calls made is sent, retries included, and the pull API stays until its last record was pulled.
@@ -48,7 +49,7 @@ async def simulate(
     assert book is not None
     getcdr = GetCdr(options.getcdr, ledger=book, clock=clock) if "tencent" in options.vendors else None
     try:
-        async with _Run(options, stop, book, getcdr, report) as run:
+        async with _Run(options, stop, enough or asyncio.Event(), book, getcdr, report) as run:
             await run.go(clock)
             return run.progress
     finally:
@@ -63,12 +64,14 @@ class _Run:
         self,
         options: SimulateOptions,
         stop: asyncio.Event,
+        enough: asyncio.Event,
         ledger: Ledger,
         getcdr: GetCdr | None,
         report: Report | None,
     ) -> None:
         self._options = options
         self._stop = stop
+        self._enough = enough
         self._ledger = ledger
         self._getcdr = getcdr
         self._report = report
@@ -122,7 +125,7 @@ class _Run:
         stream = traffic.stream(options.calls)
         over = False
         while not self._stop.is_set() and self._failure is None:
-            if not over and options.duration_s and time.monotonic() - self._started >= options.duration_s:
+            if not over and self._has_enough():
                 stream, over = traffic.rest(), True
             item = next(stream, None)
             if item is None:
@@ -132,6 +135,11 @@ class _Run:
             self.progress.calls = traffic.calls
             self.progress.scenarios = {str(scenario): count for scenario, count in traffic.scenarios.items()}
         await self._finish()
+
+    def _has_enough(self) -> bool:
+        """Whether no new call is to be made."""
+        duration_s = self._options.duration_s
+        return self._enough.is_set() or bool(duration_s and time.monotonic() - self._started >= duration_s)
 
     async def _pace(self, next_at: float) -> float:
         """Wait for the next place in time; the place after it."""

@@ -1,14 +1,15 @@
 """What a run found, as the one table that it prints. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from tests.chaos.judge import Finding, Harm
 
 _HEAD = ("fault", "times", "acknowledged", "lost", "doubled", "wrong", "worst recovery")
-_EXAMPLES = 12
+EXAMPLES = 12
+"""Findings that are told one by one."""
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -55,22 +56,28 @@ def table(report: Report) -> str:
     total = Line(times=sum(line.times for line in report.lines.values()), acked=report.acked, harms=report.harms)
     total.worst_s = max((line.worst_s for line in report.lines.values()), default=0.0)
     rows.append(_row("all", total))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    lines = laid_out(rows)
+    lines.append(
+        f"seed {report.seed}; {report.refused} requests given up by their vendors after refusals; "
+        f"{report.repeated} bodies stored more than once; restarts: {dict(report.restarts)}"
+    )
+    lines += [f"skipped: {name}: {reason}" for name, reason in report.skipped.items()]
+    lines += [f"{one.harm}: {one.text}" for one in report.findings[:EXAMPLES]]
+    if len(report.findings) > EXAMPLES:
+        lines.append(f"... and {len(report.findings) - EXAMPLES} more")
+    return "\n".join(lines)
+
+
+def laid_out(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The lines of a table whose first row is its head and whose last one its sum."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(_pad(text, width, column) for column, (text, width) in enumerate(zip(row, widths, strict=True)))
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     lines.insert(-1, lines[1])
-    lines.append(
-        f"seed {report.seed}; {report.refused} requests given up by their vendors after refusals; "
-        f"{report.repeated} bodies stored more than once; restarts: {dict(report.restarts)}"
-    )
-    lines += [f"skipped: {name}: {reason}" for name, reason in report.skipped.items()]
-    lines += [f"{one.harm}: {one.text}" for one in report.findings[:_EXAMPLES]]
-    if len(report.findings) > _EXAMPLES:
-        lines.append(f"... and {len(report.findings) - _EXAMPLES} more")
-    return "\n".join(lines)
+    return lines
 
 
 def _row(name: str, line: Line) -> tuple[str, ...]:

@@ -188,10 +188,21 @@ async def test_a_run_serves_its_pulled_calls_until_they_were_pulled() -> None:
     assert all(entry.pulled for entry in ledger.entries)
 
 
-async def test_a_run_for_a_time_sends_the_rest_of_its_calls() -> None:
-    """When the time is over no call begins, and every call that began is complete."""
-    receiver, ledger = Receiver(), Ledger()
-    progress = await run(receiver, ledger, vendors=("ytx",), calls=0, duration_s=0.2)
+async def until_it_took_some(receiver: Receiver, enough: asyncio.Event) -> None:
+    while len(receiver.got) < 100:  # noqa: ASYNC110  # the receiver has no event for it
+        await asyncio.sleep(0.01)
+    enough.set()
+
+
+@pytest.mark.parametrize("duration_s", [0.2, 0.0], ids=["after a time", "when told that it is enough"])
+async def test_a_run_that_ends_sends_the_rest_of_its_calls(duration_s: float) -> None:
+    """From then on no call begins, and every call that began is complete."""
+    receiver, ledger, enough = Receiver(), Ledger(), asyncio.Event()
+    async with receiving(receiver) as url, asyncio.timeout(30):
+        options = SimulateOptions(url=url, vendors=("ytx",), rate=0, seed=11, retry_scale=0.0001, duration_s=duration_s)
+        telling = asyncio.create_task(until_it_took_some(receiver, enough if not duration_s else asyncio.Event()))
+        progress = await simulate(options, asyncio.Event(), ledger=ledger, clock=lambda: NOW, enough=enough)
+        telling.cancel()
     rows = expect(ledger.entries).timelines
     begun = {row.key[1] for row in rows if row.columns["has_states"]}
     told = {row.key[1] for row in rows if row.columns["has_record"]}
