@@ -12,13 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from processors.dedupe import NEVER_AGAIN, Seen
+from processors.versions import record_version
 from schemas.facts import EPOCH, Disposition, Fact, FactType, Flag, Leg, RecordingState
-
-LOGIC_REV: Final = 1
-"""Raised when this code shows the same contents otherwise: then a reprocessing supersedes what stands in the tables."""
-_MAX_HEIGHT: Final = 0xFFFF
-ALONE: Final = LOGIC_REV << 16 | 1
-"""The version of an item of which one content came once: what the normaliser writes is then already what is shown."""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +89,13 @@ def shown(item: Item) -> Fact:
 
 def normalized(item: Item) -> Fact:
     """The item as it goes to `calls.normalized`: merged, with its version."""
-    fact, version = shown(item), LOGIC_REV << 16 | min(item.height, _MAX_HEIGHT)
+    fact, facts = shown(item), [content.fact for content in item.contents]
+    version = record_version(
+        item.height,
+        final=fact.is_final,
+        newest=max(each.received_at for each in facts),
+        mapping=max(each.adapter_version for each in facts),
+    )
     return fact if fact.version == version else msgspec.structs.replace(fact, version=version)
 
 

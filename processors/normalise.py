@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.merge import ALONE
+from processors.versions import record_version
 from schemas.deadletter import DeadLetter
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact, Flag
@@ -118,11 +118,10 @@ def _elements(
             letters.bug(index, exc)
             continue
         all_flags = tuple(sorted({*fact.quality_flags, *flags}))
-        facts.append(
-            msgspec.structs.replace(
-                fact, quality_flags=all_flags, adapter_version=vendor.adapter_version, version=ALONE
-            )
-        )
+        mapping = vendor.adapter_version
+        # That of a fact which came once: most facts go on as they are written here.
+        version = record_version(1, final=fact.is_final, newest=raw.received_at, mapping=mapping)
+        facts.append(msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping, version=version))
     return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
 
 

@@ -1,20 +1,16 @@
 """From what is known of a call to its timelines: a pure function of the merged facts and of what was waited for.
 
-Equal versions mean equal content: the version counts what was merged and the phase, and no clock is read. This page must
-not know how facts arrive.
+Equal versions mean equal content: no clock is read (`versions`). This page must not know how facts arrive.
 """
-
-from typing import Final
 
 from processors.call_state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
 from processors.call_view import call_view
 from processors.conference_view import conference_view
 from processors.groups import CONFERENCE, Group, group
-from processors.merge import LOGIC_REV, shown, shown_as_one
+from processors.merge import shown, shown_as_one
+from processors.versions import call_version
 from schemas.facts import Fact, FactType, Flag
 from schemas.timeline import Timeline
-
-_PHASES: Final = 4
 
 
 def timelines_of(state: CallState) -> tuple[Timeline, ...]:
@@ -39,6 +35,7 @@ def _timeline(state: CallState, found: Group, *, late: bool, timed_out: bool) ->
         view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
     phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
     received = [content.fact.received_at for content in contents]
+    mapping = max(content.fact.adapter_version for content in contents)
     first = _first(found)
     return Timeline(
         timeline_id=first.call_key + found.suffix,
@@ -51,7 +48,7 @@ def _timeline(state: CallState, found: Group, *, late: bool, timed_out: bool) ->
         fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
         first_received_at=min(received),
         last_received_at=max(received),
-        version=LOGIC_REV << 32 | (state.height * _PHASES + phase),
+        version=call_version(state.height, phase, max(received), mapping),
     )
 
 

@@ -175,7 +175,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     adapter_version: int = 1
     schema_version: int = SCHEMA_VERSION
     version: int = 0
-    """On `calls.normalized`: grows with each distinct content merged; 0 on `calls.facts`."""
+    """Of the item: the highest is the truth. On `calls.facts` that of a fact which came once; `processors/versions.py`."""
     account_id: str = ""
     vendor_call_id: str = ""
     session_id: str = ""

@@ -62,5 +62,5 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     first_received_at: datetime = EPOCH
     last_received_at: datetime = EPOCH
     version: int = 0
-    """Logic revision, distinct facts and phase in one number: a function of what was merged, never of a clock."""
+    """Grows with what was merged, whatever the clock says; below 2^53. `processors/versions.py` has its parts."""
     schema_version: int = SCHEMA_VERSION

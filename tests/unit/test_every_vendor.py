@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from processors.call_state import new_item
+from processors.merge import normalized
 from processors.normalise import Outcome
 from schemas.errors import DEAD_CODES
 from schemas.facts import Flag
@@ -70,6 +72,14 @@ def reordered(value: Any) -> Any:
 
 def written(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+@each_plain_case
+def test_a_fact_that_came_once_has_the_version_it_is_shown_at(case: Case) -> None:
+    """So the joiner hands its bytes on without writing them anew."""
+    facts = again(case).facts
+
+    assert all(normalized(new_item(fact)) is fact for fact in facts)
 
 
 @each_plain_case

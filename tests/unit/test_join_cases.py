@@ -477,7 +477,7 @@ def test_late_does_not_depend_on_whether_the_timeout_was_carried_out() -> None:
 
 
 def test_g23_a_forgotten_call_begins_anew() -> None:
-    """After the horizon a copy is a new fact whose version is not above what the table has."""
+    """After the horizon a fact is a new one; read again from the raw log it says what the table has, at the same version."""
     first = after([FIRST])
     forgotten = timeout(state_of(first), 7 * DAY, SETTINGS)
     again = step(None, placed(callback(), 900, received=FIRST.received_at.second), 8 * DAY, SETTINGS)

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 
-import msgspec
 import pytest
 
+from processors.call_state import new_item
 from processors.join_stage import JoinStage
-from processors.merge import ALONE, Content, Item, normalized
+from processors.merge import Content, Item, normalized
 from processors.publish import Message
 from processors.slices import Record, Slice
 from schemas.codec import FACT, Codecs, codecs_for
@@ -42,7 +42,7 @@ def slice_of(values: Iterable[bytes]) -> Slice:
 
 
 FIRST, CORRECTED = in_a_row([callback(cost=Decimal("2.94")), callback(cost=Decimal("3.10"))])
-NORMALISED = msgspec.structs.replace(FIRST, version=ALONE)
+NORMALISED = normalized(new_item(FIRST))
 BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=lambda fact: fact.content_digest))
 
 
@@ -85,4 +85,6 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
 
     assert held == len(facts)
     assert metrics.get("callweave_join_items", facts[0].vendor, "fact") == 0
-    assert sum(metrics.get("callweave_join_calls", phase) for phase in ("open", "provisional", "final", "closed")) == 0
+    assert (
+        sum(metrics.get("callweave_join_calls", phase) for phase in ("open", "provisional", "final", "reopened")) == 0
+    )

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from processors.call_state import new_item
-from processors.merge import LOGIC_REV, Content, Item, conflicting, normalized, shown_as_one
-from schemas.facts import Disposition, Fact, Flag, Leg, RecordingState, Role
-from tests.strategies import CALLED, CALLER, STRANGER, at, callback, in_a_row, participant, privacy, voice
+from processors.merge import Content, Item, conflicting, normalized, shown_as_one
+from processors.versions import record_version
+from schemas.facts import EPOCH, Disposition, Fact, Flag, Leg, RecordingState, Role
+from tests.strategies import CALLED, CALLER, STRANGER, T0, at, callback, in_a_row, participant, privacy, voice
 
 
 def item_of(*facts: Fact) -> Item:
@@ -172,7 +173,7 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
 
     assert {name: getattr(merged, name) for name in expected} == expected
     assert set(merged.quality_flags) == flags
-    assert merged.version == LOGIC_REV << 16 | len(sent)
+    assert merged.version == record_version(len(sent), final=merged.is_final, newest=T0, mapping=1)
 
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
@@ -183,7 +184,9 @@ def test_a_conflict_is_seen_when_it_arrives(sent: tuple[Fact, ...], expected: ob
 def test_one_content_is_shown_as_it_came() -> None:
     fact = in_a_row([callback()])[0]
 
-    assert normalized(new_item(fact)) == msgspec.structs.replace(fact, version=LOGIC_REV << 16 | 1)
+    assert normalized(new_item(fact)) == msgspec.structs.replace(
+        fact, version=record_version(1, final=True, newest=T0, mapping=1)
+    )
 
 
 def test_the_first_receipt_stands_whatever_content_is_shown() -> None:
@@ -223,7 +226,7 @@ def test_folded_contents_are_flagged_and_counted() -> None:
     item = Item(contents=(Content(fact=callback()),), more=3)
 
     assert normalized(item).quality_flags == (Flag.OVERFLOW,)
-    assert normalized(item).version == LOGIC_REV << 16 | 4
+    assert normalized(item).version == record_version(4, final=True, newest=EPOCH, mapping=1)
 
 
 def test_nothing_is_shown_of_no_items() -> None:
