@@ -7,7 +7,6 @@ that converge: after a crash, a rebalance or a timeout the same records are read
 import asyncio
 import contextlib
 import logging
-import time
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -73,7 +72,7 @@ class Sink:
             for records in (await self._poll(stop)).values():
                 for record in records:
                     self._take(record)
-            if self._batch.due(time.monotonic()):
+            if self._batch.due(_now_s()):
                 await self._round(stop)
         await self._round(stop)
 
@@ -117,7 +116,7 @@ class Sink:
             headers=tuple(record.headers),
             timestamp_ms=record.timestamp,
         )
-        now_s = time.monotonic()
+        now_s = _now_s()
         try:
             found = read(record.topic, record.value, self._codecs)
         except Undecodable as exc:
@@ -153,8 +152,8 @@ class Sink:
         stop_s: float | None = None
         while not finishing.done() and self._tenure.count == self._held:
             if stop.is_set():
-                stop_s = stop_s or time.monotonic() + DRAIN_S
-                if time.monotonic() > stop_s:
+                stop_s = stop_s or _now_s() + DRAIN_S
+                if _now_s() > stop_s:
                     log.warning("stopped before ClickHouse took the last rows; they are read again at the next start")
                     break
             # Paused partitions give nothing: this only tells the group that we are alive.
@@ -192,6 +191,11 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
             await worker.work(stop)
         except KafkaError as exc:
             raise Unavailable(f"Kafka at {settings.kafka.bootstrap}: {type(exc).__name__}") from exc
+
+
+def _now_s() -> float:
+    """The event loop's clock: monotonic, and what every wait here goes by."""
+    return asyncio.get_running_loop().time()
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
