@@ -1,50 +1,92 @@
 """Which TCP ports of this machine are free, and who holds the ones that are not."""
 
+import contextlib
 import errno
-import os
+import secrets
 import socket
 from pathlib import Path
+from typing import Final
 
 from schemas.errors import SetupError
 
+# Below the range from which systems take ports for connections (32768 on Linux): nobody gets one of these by chance
+# while its server is started again.
+_LOWEST: Final = 12_000
+_HIGHEST: Final = 32_000
+_GIVEN: Final[set[int]] = set()
+"""Handed out by this process; whoever asked may not listen yet."""
+_PROC: Final = Path("/proc")
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not bound
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago; another process can still be quicker."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+
+def free_port(host: str = "127.0.0.1", *, run: int = 1) -> int:
+    """The first of `run` ports in a row that were free a moment ago, none handed out before; another process can still be quicker."""
+    while True:
+        first = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
+        ports = range(first, first + run)
+        if _GIVEN.isdisjoint(ports) and all(_is_free(port, host) for port in ports):
+            _GIVEN.update(ports)
+            return first
 
 
 def require_free(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> None:
-    """Raises SetupError `port_in_use` when `port` cannot be listened on; `setting` is where to change it."""
-    with socket.socket() as probe:
-        # As servers bind: connections of an earlier run in TIME_WAIT do not count as "in use".
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as exc:
-            raise _refused(port, host=host, what=what, setting=setting, error=exc) from exc
+    """Raises SetupError `port_in_use` or `port` when `port` cannot be listened on; `setting` is where to change it."""
+    try:
+        _listen(port, host)
+    except OSError as exc:
+        raise cannot_listen(exc, port, what=what, setting=setting, host=host) from exc
 
 
-def holder(port: int) -> str:
+def cannot_listen(error: OSError, port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> SetupError:
+    """Why `what` cannot have its port, who has it, and what to do."""
+    if error.errno != errno.EADDRINUSE:
+        return SetupError(
+            f"{what} cannot listen on {host}:{port}: {error.strerror or error}",
+            code="port",
+            advice=f"Set {setting} to a port you may use, and the host beside it to an address of this machine.",
+        )
+    by = holder(port)
+    return SetupError(
+        f"{what} needs port {port}, which {by or 'another process'} already uses",
+        code="port_in_use",
+        advice=f"Stop that process, or set {setting} to a free port.",
+    )
+
+
+def http_url(host: str, port: int) -> str:
+    """Where a server that listens on `host` is reached from this machine."""
+    reached = _EVERYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def holder(port: int, proc: Path = _PROC) -> str:
     """The process that listens on `port`, as `name (pid 12)`; empty where the system does not tell."""
-    inodes = _listening_inodes(port)
-    for link in Path("/proc").glob("[0-9]*/fd/*") if inodes else ():
-        try:
-            target = str(link.readlink())
-        except OSError:
-            continue  # the process ended or belongs to somebody else
-        if target in inodes:
-            process = link.parent.parent
-            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    inodes = _listening_inodes(port, proc)
+    for process in proc.glob("[0-9]*") if inodes else ():
+        if not inodes.isdisjoint(_open_files(process)):
+            return f"{_name(process)} (pid {process.name})"
     return ""
 
 
-def _listening_inodes(port: int) -> frozenset[str]:
+def _listen(port: int, host: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # As servers bind: connections of an earlier run in TIME_WAIT do not count as "in use".
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        probe.listen(1)
+
+
+def _is_free(port: int, host: str) -> bool:
+    try:
+        _listen(port, host)
+    except OSError:
+        return False
+    return True
+
+
+def _listening_inodes(port: int, proc: Path) -> frozenset[str]:
     found = set()
-    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+    for table in (proc / "net/tcp", proc / "net/tcp6"):
         try:
             lines = table.read_text().splitlines()[1:]
         except OSError:
@@ -56,17 +98,18 @@ def _listening_inodes(port: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def _refused(port: int, *, host: str, what: str, setting: str, error: OSError) -> SetupError:
-    if error.errno != errno.EADDRINUSE:
-        reason = os.strerror(error.errno or 0)
-        return SetupError(
-            f"{what} cannot listen on {host}:{port}: {reason}",
-            code="port",
-            advice=f"Set {setting} to a port you may use.",
-        )
-    by = holder(port)
-    return SetupError(
-        f"{what} needs port {port}, which {by or 'another process'} already uses",
-        code="port_in_use",
-        advice=f"Stop that process, or set {setting} to a free port.",
-    )
+def _open_files(process: Path) -> frozenset[str]:
+    """Where a process's descriptors lead; none when it has just ended or belongs to somebody else."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(link.readlink()))
+    return frozenset(found)
+
+
+def _name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return "a process that is ending"

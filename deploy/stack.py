@@ -18,7 +18,7 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.data_dir import claim
 from deploy.kafka import KafkaServer
 from deploy.parts import PartSpec, SupervisedPart
-from deploy.ports import require_free
+from deploy.ports import http_url, require_free
 from deploy.runtime import resolved
 from deploy.servers import Server, SupervisedServer
 from deploy.tables import migrate_tables
@@ -57,7 +57,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ingress_url(self) -> str:
         """Where vendors push to."""
-        return f"http://{self.settings.ingress.host}:{self.settings.ingress.port}"
+        return http_url(self.settings.ingress.host, self.settings.ingress.port)
 
     def pids(self) -> dict[str, int]:
         """Every running process of the stack."""
@@ -193,7 +193,7 @@ def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, s
         changed = replace(getattr(settings, section), metrics_port=port, **changes)
         return replace(settings, **{section: changed}), f"http://127.0.0.1:{port}"
 
-    add("ingress", "ingress", settings, f"http://{settings.ingress.host}:{settings.ingress.port}")
+    add("ingress", "ingress", settings, http_url(settings.ingress.host, settings.ingress.port))
     if settings.poll.accounts:
         add("poll", "poll", *beside("poll", base + 1))
     for number in range(settings.embedded.workers):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -12,13 +11,12 @@ import aiohttp
 import aiokafka
 import msgspec
 
-from deploy.ports import free_port, require_free
+from deploy.ports import free_port
 from deploy.scrape import Sample, scrape, total
 from deploy.simulator.compare import Difference, compare, compare_counts
 from deploy.simulator.expected import Counts, Expected
 from deploy.stack import Stack, running_stack
 from schemas.codec import FACT, TIMELINE
-from schemas.errors import SetupError
 from schemas.settings import EmbeddedSettings, IngressSettings, KafkaSettings, PollAccount, Settings
 from schemas.topics import NORMALIZED, TIMELINES
 
@@ -41,20 +39,10 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
             data_dir=str(data_dir),
             kafka_port=free_port(),
             clickhouse_port=free_port(),
-            metrics_base_port=_free_run(4),
+            metrics_base_port=free_port(run=4),
         ),
     )
     return msgspec.structs.replace(base, **sections)
-
-
-def _free_run(length: int) -> int:
-    """The first of some ports in a row that are all free; below those that the system gives to clients."""
-    while True:
-        first = random.randrange(15_000, 32_000)
-        with contextlib.suppress(SetupError):
-            for port in range(first, first + length):
-                require_free(port, what="A test", setting="-")
-            return first
 
 
 @contextlib.asynccontextmanager
