@@ -18,11 +18,13 @@ class SpooledKeys:
     """Counts bodies by key."""
 
     def __init__(self) -> None:
-        self._counts = array("I", bytes(4 * COUNTS))
+        self._counts = array("I")
         self._total = 0
 
     def add(self, keys: Iterable[Key]) -> None:
         """A body of each came into the spool."""
+        if not self._counts:  # most of the time a spool is empty and needs none of this
+            self._counts = array("I", bytes(4 * COUNTS))
         for key in keys:
             self._counts[hash(key) % COUNTS] += 1
             self._total += 1
@@ -31,14 +33,14 @@ class SpooledKeys:
         """A body of each left it."""
         for key in keys:
             place = hash(key) % COUNTS
-            if self._counts[place]:
+            if self._total and self._counts[place]:
                 self._counts[place] -= 1
                 self._total -= 1
 
     def clear(self) -> None:
         """The spool is empty: forget what a damaged file took with it and nobody will ever remove."""
         if self._total:
-            self._counts, self._total = array("I", bytes(4 * COUNTS)), 0
+            self._counts, self._total = array("I"), 0
 
     def __contains__(self, key: Key) -> bool:
         return self._total > 0 and self._counts[hash(key) % COUNTS] > 0
