@@ -16,6 +16,7 @@ from schemas.settings import JoinSettings
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
 """Names of a call's phases 0 to 3."""
+_NEVER_MS: Final = 1 << 63
 
 
 class PartitionState:
@@ -26,6 +27,7 @@ class PartitionState:
         self._calls: dict[str, bytes] = {}
         self._touched: dict[str, CallState | None] = {}
         self._due: dict[str, int] = {}
+        """When each call is looked at next: at its deadline, or before it where that moved away since."""
         self._deadlines: list[tuple[int, str]] = []
         self._tallies: dict[str, tuple[int, int, int]] = {}
         self._clock_ms = 0
@@ -43,6 +45,7 @@ class PartitionState:
         """
         if value is None:
             self._calls.pop(key, None)
+            self._touched.pop(key, None)
             self._index(key, None)
             return
         state = decode_state(value)
@@ -62,7 +65,11 @@ class PartitionState:
             due_ms, key = heapq.heappop(self._deadlines)
             state = self._state(key) if self._due.get(key) == due_ms else None
             if state is None:
-                continue  # the deadline moved since
+                continue  # the call is looked at earlier, or is forgotten
+            del self._due[key]
+            if state.deadline_ms > due_ms:
+                self._wait(key, state.deadline_ms)
+                continue
             done = timeout(state, self._clock_ms, self._settings)
             self._keep(key, done.state)
             yield key, done
@@ -113,6 +120,10 @@ class PartitionState:
         self.items[vendor, "fact"] += facts
         self.items[vendor, "duplicate"] += duplicates
         self.phases[_PHASES[state.phase]] += 1
-        if self._due.get(key) != state.deadline_ms:
-            self._due[key] = state.deadline_ms
-            heapq.heappush(self._deadlines, (state.deadline_ms, key))
+        # One that moves away, as nearly all do, is set again when its time comes: a call has one entry, not one a fact.
+        if state.deadline_ms < self._due.get(key, _NEVER_MS):
+            self._wait(key, state.deadline_ms)
+
+    def _wait(self, key: str, due_ms: int) -> None:
+        self._due[key] = due_ms
+        heapq.heappush(self._deadlines, (due_ms, key))

@@ -7,7 +7,7 @@ from processors.partition_state import PartitionState
 from processors.state_codec import decode_state, encode_state
 from schemas.facts import Fact, State
 from schemas.settings import JoinSettings
-from tests.strategies import CALLED, callback, fact_logs, placed, pushed_state
+from tests.strategies import CALLED, STRANGER, callback, fact_logs, placed, pushed_state
 
 JOIN = JoinSettings()
 MINUTE_MS = 60_000
@@ -110,3 +110,60 @@ def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
     written = held.take_changed()[early.call_key]
     assert written
     assert decode_state(written) == more
+
+
+def test_a_call_forgotten_after_a_zombie_wrote_stays_forgotten() -> None:
+    """The deletion is the log's last word: nothing of the call is written again, and its next fact begins it anew."""
+    early, late = placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)
+    less = step(None, early, 0, JOIN).state
+    assert less
+    more = step(less, late, 0, JOIN).state
+    assert more
+    held = PartitionState(JOIN)
+
+    for value in (encode_state(more), encode_state(less), None):
+        held.load(early.call_key, value)
+
+    assert (held.take_changed(), len(held), +held.items) == ({}, 0, {})
+    assert held.apply(late).outcome == "fact"
+
+
+def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
+    """A source without end moves the deadline with every fact: what waits must not grow with it."""
+    held = PartitionState(JOIN)
+    for second in range(200):
+        assert list(held.advance(second * 1000)) == []
+        held.apply(placed(pushed_state(CALLED, State.SETUP, second), second))
+
+    waiting = len(held._deadlines)
+    early = list(held.advance(199_000 + 30 * MINUTE_MS - 1))
+    due = list(held.advance(199_000 + 30 * MINUTE_MS))
+
+    assert waiting == 1
+    assert early == []
+    assert [done.outcome for _, done in due] == ["timeout"]
+
+
+def test_a_deadline_that_comes_nearer_is_kept() -> None:
+    """A final record waits for nothing; a correction that is not final does."""
+    held = PartitionState(JOIN)
+    list(held.advance(1))
+    held.apply(placed(callback(), 1))
+    held.apply(placed(pushed_state(STRANGER, State.SETUP, 0, account_id="app-2"), 2))
+    held.apply(placed(callback(account_id="app-2", is_final=False), 3))
+
+    day = [done.outcome for _, done in held.advance(JOIN.close_after_s * 1000 + 1)]
+    week = [done.outcome for _, done in held.advance(JOIN.horizon_s * 1000 + 1)]
+
+    assert (day, week) == (["timeout"], ["expired"])
+
+
+def test_a_deadline_is_kept_over_a_restore() -> None:
+    held = PartitionState(JOIN)
+    list(held.advance(1))
+    held.apply(placed(pushed_state(CALLED, State.SETUP, 0), 1))
+    again = restored(held.take_changed())
+
+    assert list(again.advance(29 * MINUTE_MS)) == []
+    assert again.take_changed() == {}
+    assert [done.outcome for _, done in again.advance(31 * MINUTE_MS)] == ["timeout"]
