@@ -4,8 +4,8 @@ Keys are counted by their hash: two that share a count wait for each other witho
 thread; it must not know the store.
 """
 
-from array import array
 from collections.abc import Iterable
+from mmap import mmap
 from typing import Final
 
 Key = tuple[str, bytes]
@@ -13,19 +13,21 @@ Key = tuple[str, bytes]
 COUNTS: Final = 1 << 20
 """4 MiB of them: with 100,000 keys in the spool one live key in ten goes behind them without need."""
 
+_NONE: Final = memoryview(b"").cast("I")
+
 
 class SpooledKeys:
     """Counts bodies by key."""
 
     def __init__(self) -> None:
-        self._counts = array("I")
+        self._counts = _NONE
         self._total = 0
 
     def add(self, keys: Iterable[Key]) -> None:
         """A body of each came into the spool."""
-        if not self._counts:  # most of the time a spool is empty and needs none of this
-            self._counts = array("I", bytes(4 * COUNTS))
         for key in keys:
+            if not self._total and self._counts is _NONE:
+                self._counts = memoryview(mmap(-1, 4 * COUNTS)).cast("I")  # pages that no key falls on take no memory
             self._counts[hash(key) % COUNTS] += 1
             self._total += 1
 
@@ -40,7 +42,7 @@ class SpooledKeys:
     def clear(self) -> None:
         """The spool is empty: forget what a damaged file took with it and nobody will ever remove."""
         if self._total:
-            self._counts, self._total = array("I"), 0
+            self._counts, self._total = _NONE, 0
 
     def __contains__(self, key: Key) -> bool:
         return self._total > 0 and self._counts[hash(key) % COUNTS] > 0
