@@ -14,14 +14,12 @@ from typing import Final
 
 import msgspec
 
+from deploy.backoff import Backoff
 from deploy.child import Child, spawn
 from deploy.runtime import EXIT_SETTINGS
 
 log: Final = logging.getLogger(__name__)
 
-_BACKOFF_FIRST_S: Final = 0.5
-_BACKOFF_CAP_S: Final = 10.0
-_HEALTHY_AFTER_S: Final = 30.0
 _LAST_LINES: Final = 8
 
 
@@ -80,23 +78,32 @@ class SupervisedPart:
         self._child = await spawn(command, output=self.log_file, env={**os.environ, **self.spec.env})
 
     async def _keep(self) -> None:
-        backoff_s = _BACKOFF_FIRST_S
-        loop = asyncio.get_running_loop()
+        backoff, loop, begun = Backoff(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
         while self._child is not None:
-            started = loop.time()
             self.last_exit = await self._child.wait()
-            if self._stopping.is_set():
+            self.given_up = self.last_exit == EXIT_SETTINGS
+            if self.given_up or self._stopping.is_set():
                 return
-            if self.last_exit == EXIT_SETTINGS:
-                self.given_up = True
-                return
-            backoff_s = (
-                _BACKOFF_FIRST_S if loop.time() - started > _HEALTHY_AFTER_S else min(backoff_s * 2, _BACKOFF_CAP_S)
-            )
-            log.warning("%s ended with code %s, starting it again in %.1f s", self.spec.name, self.last_exit, backoff_s)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), backoff_s)
-            if self._stopping.is_set():
-                return
-            self.restarts += 1
+            pause_s = backoff.after(loop.time() - begun)
+            log.warning("%s ended with code %s, starting it again in %.1f s", self.spec.name, self.last_exit, pause_s)
+            await self._pause(pause_s)
+            begun = loop.time()
+            await self._spawn_again()
+
+    async def _spawn_again(self) -> None:
+        """Start it, unless it is to stop; while the machine lacks the means (a full disk, no memory) it is tried again later."""
+        if self._stopping.is_set():
+            return
+        self.restarts += 1
+        try:
             await self._spawn()
+        except OSError as exc:
+            log.warning("%s could not be started: %s", self.spec.name, exc)
+            return  # the one before has ended, so the loop comes back here after a longer pause
+        if self._stopping.is_set() and self._child:
+            # `stop` came while it started, and has only seen the one before.
+            await self._child.stop(grace_s=self.spec.grace_s)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

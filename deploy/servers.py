@@ -4,17 +4,13 @@ It must not know which server it keeps: anything that starts, waits for its end 
 """
 
 import asyncio
-import contextlib
 import logging
 from typing import Final, Protocol
 
-from schemas.errors import CallweaveError
+from deploy.backoff import Backoff
+from schemas.errors import CallweaveError, SetupError
 
 log: Final = logging.getLogger(__name__)
-
-_BACKOFF_FIRST_S: Final = 0.5
-_BACKOFF_CAP_S: Final = 10.0
-_HEALTHY_AFTER_S: Final = 30.0
 
 
 class Server(Protocol):
@@ -66,27 +62,26 @@ class SupervisedServer:
         await self._server.stop()
 
     async def _keep(self) -> None:
-        loop = asyncio.get_running_loop()
-        backoff_s = _BACKOFF_FIRST_S
+        loop, backoff = asyncio.get_running_loop(), Backoff()
         while True:
-            started = loop.time()
+            begun = loop.time()
             self.last_error = await self._server.wait()
             self._up = False
-            if loop.time() - started > _HEALTHY_AFTER_S:
-                backoff_s = _BACKOFF_FIRST_S
+            pause_s = backoff.after(loop.time() - begun)
             while not self._up:
-                log.warning("%s ended, starting it again in %.1f s: %s", self.name, backoff_s, self.last_error)
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(backoff_s * 2, _BACKOFF_CAP_S)
-                with contextlib.suppress(CallweaveError):
-                    await self._start_again()
+                log.warning("%s ended, starting it again in %.1f s: %s", self.name, pause_s, self.last_error)
+                await asyncio.sleep(pause_s)
+                pause_s = backoff.after(0)
+                await self._start_again()
 
     async def _start_again(self) -> None:
         self.restarts += 1
-        await self._server.stop()  # it is gone, but its lock on the directory is ours
         try:
+            await self._server.stop()  # it is gone, but its lock on the directory is ours
             await self._server.start()
         except CallweaveError as exc:
             self.last_error = exc
-            raise
-        self._up = True
+        except OSError as exc:  # a full disk, for one, on which there may be room again
+            self.last_error = SetupError(f"{self.name} could not be started: {exc}")
+        else:
+            self._up = True
