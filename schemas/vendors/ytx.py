@@ -49,7 +49,7 @@ CONFERENCE_FIELDS: Final = (
     "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
     "tapesurl",  # in the example only
 )  # fmt: skip
-_LIVE_STATE_FIELDS: Final = (*STATE_FIELDS, "stateDesc", "appid")  # what live pushes carry beside
+_LIVE_STATE_FIELDS: Final = (*STATE_FIELDS, "stateDesc", "appid", "dst")  # what live pushes carry beside
 
 _TWO_WAY_TELLTALES: Final = ("caller", "called", "callerstime", "calledstime")
 _ONE_WAY_TELLTALES: Final = ("tel", "stime", "etime")
@@ -378,7 +378,7 @@ _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc7
 VENDOR = Vendor(
     name=_NAME,
     title="YTX cloud communication",
-    adapter_version=1,
+    adapter_version=2,
     callbacks=(
         Callback(
             name="push",
@@ -396,5 +396,5 @@ VENDOR = Vendor(
     time_zone=_ZONE,
     region=_REGION,
     currency=_CURRENCY,
-    secrets=("tapesurl", "tel", "caller", "called", "dsc"),
+    secrets=("tapesurl", "tel", "caller", "called", "dsc", "dst"),
 )

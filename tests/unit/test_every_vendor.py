@@ -26,9 +26,10 @@ CALLBACK_IDS = [f"{vendor.name}-{callback.name}" for vendor, callback in CALLBAC
 
 
 def is_plain(case: Case) -> bool:
-    """Whether the case's body is JSON as it stands, each key once, and makes facts."""
+    """Whether the case's body is JSON as it stands, each key once, and makes facts; half a surrogate pair is no JSON."""
     try:
         pairs = json.loads(case.raw.body, object_pairs_hook=lambda members: members)
+        json.dumps(pairs, ensure_ascii=False).encode()
     except ValueError:
         return False
     return (
@@ -82,6 +83,16 @@ def test_a_fact_that_came_once_has_the_version_it_is_shown_at(case: Case) -> Non
     assert all(normalized(new_item(fact)) is fact for fact in facts)
 
 
+def in_gb18030(body: bytes) -> bytes:
+    """The body in the other charset, as far as bytes can tell: a word or two may by chance be UTF-8, too (未知, 元)."""
+    told = body.decode().encode("gb18030")
+    try:
+        told.decode()
+    except UnicodeDecodeError:
+        return told
+    return body
+
+
 @each_plain_case
 def test_the_same_bytes_are_the_same_facts(case: Case) -> None:
     assert again(case) == again(case)
@@ -103,7 +114,7 @@ def test_the_order_of_keys_and_white_space_say_nothing(case: Case) -> None:
         pytest.param(lambda body: {"body": body, "content_type": "text/plain"}, id="plain text"),
         pytest.param(lambda body: {"body": b"cdr=" + quote(body).encode()}, id="form parameter cdr"),
         pytest.param(lambda body: {"body": b"data=" + quote(body).encode()}, id="form parameter data"),
-        pytest.param(lambda body: {"body": body.decode().encode("gb18030")}, id="GB 18030"),
+        pytest.param(lambda body: {"body": in_gb18030(body)}, id="GB 18030"),
         pytest.param(lambda body: {"body": re.sub(rb"([}\]])(\s*)\Z", rb",\1\2", body)}, id="trailing comma"),
     ],
 )
