@@ -6,7 +6,7 @@ the supervisor starts a new process, and that one begins at the last committed o
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 EXIT_FATAL = 70
 """Exit status of a process that ended itself (EX_SOFTWARE of sysexits.h)."""
@@ -22,3 +22,11 @@ def end_process(reason: str, error: BaseException | None = None) -> None:
     log.critical("ending the process: %s", reason, exc_info=error)
     logging.shutdown()
     os._exit(EXIT_FATAL)
+
+
+async def or_end(work: Awaitable[object], what: str, fatal: Fatal = end_process) -> None:
+    """Await what runs beside the agents; should it fail, end the process: a task that nobody awaits dies in silence."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001  # whatever it was, the worker would go on without it
+        fatal(f"{what} failed", error)

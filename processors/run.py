@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
+from processors.fatal import or_end
 from processors.fetching import ReaderSettings
-from processors.join_stage import JoinStage
+from processors.join_stage import JoinStage, Restore
 from processors.lanes import attach
 from processors.normalise import directory
 from processors.normalise_stage import NormaliseStage
@@ -45,7 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
         attach(app, FACTS.name, joining.step)
         consumer_of(app).on_lost.append(joining.drop)
         beside = [
-            asyncio.create_task(tick(app, out, process.tick_s)),
+            asyncio.create_task(or_end(tick(app, out, process.tick_s), "the record clock's tick")),
             asyncio.create_task(_measure_lag(app, metrics)),
         ]
         try:
@@ -66,7 +67,7 @@ def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> Outbox:
     )
 
 
-def _restoring(kafka: KafkaSettings):  # type: ignore[no-untyped-def]  # noqa: ANN202 - JoinStage's Restore
+def _restoring(kafka: KafkaSettings) -> Restore:
     async def read_back(topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
         async with contextlib.aclosing(restore(kafka.bootstrap, topic, partition)) as slices:
             async for slice_ in slices:
@@ -78,14 +79,15 @@ def _restoring(kafka: KafkaSettings):  # type: ignore[no-untyped-def]  # noqa: A
 
 
 async def _measure_lag(app: object, metrics: Registry) -> None:
-    """Keep the lag gauges near the truth; that Kafka is away shows elsewhere."""
+    """Keep the lag gauges near the truth; they stay as they were while Kafka does not answer, which shows elsewhere."""
     stages = {RAW.name: "normalise", FACTS.name: "join"}
     while True:
         await asyncio.sleep(_LAG_EVERY_S)
-        with contextlib.suppress(Exception):
+        try:
             consumer = consumer_of(app)
             lags = await consumer.lag(consumer.assignment())
-            for topic, stage in stages.items():
-                metrics.put(
-                    "callweave_lag_records", stage, value=sum(lag for tp, lag in lags.items() if tp[0] == topic)
-                )
+        except Exception as error:  # noqa: BLE001  # of no harm whatever it is, and no reason to end a worker
+            log.debug("the lag is not known: %r", error)
+            continue
+        for topic, stage in stages.items():
+            metrics.put("callweave_lag_records", stage, value=sum(lag for tp, lag in lags.items() if tp[0] == topic))

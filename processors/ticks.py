@@ -7,6 +7,8 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from faust.exceptions import ConsumerNotStarted
+
 from processors.publish import Message, Outbox
 from processors.worker import consumer_of
 from schemas.errors import Unavailable
@@ -21,7 +23,10 @@ async def tick(app: Any, outbox: Outbox, every_s: float) -> None:
     """Append one tick to each assigned partition of `calls.facts` every `every_s` seconds, until cancelled."""
     while True:
         await asyncio.sleep(every_s)
-        owned = sorted(tp.partition for tp in consumer_of(app).assignment() if tp.topic == FACTS.name)
+        try:
+            owned = sorted(tp.partition for tp in consumer_of(app).assignment() if tp.topic == FACTS.name)
+        except ConsumerNotStarted:  # not yet, or at a stop not any more
+            continue
         ticks = [Message(topic=FACTS.name, key=None, value=None, headers=HEADER, partition=number) for number in owned]
         try:
             if ticks:
