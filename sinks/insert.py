@@ -5,7 +5,7 @@ It does not wait: that ClickHouse is away goes up to the caller. Halves that are
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -16,7 +16,6 @@ from sinks.batch import Item
 from sinks.rows import Table
 
 Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
-_PREFIX: Final = "_versions"
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -31,7 +30,6 @@ async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics
 
     One bad row in n costs about 2 log2(n) inserts.
     """
-    label = table.name.removesuffix(_PREFIX)
     refused: list[Refusal] = []
     parts = [items]
     while parts:
@@ -40,17 +38,17 @@ async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics
         try:
             await insert(table, [item.record for item in part])
         except Unavailable:
-            metrics.add("callweave_sink_inserts_total", label, "retry")
+            metrics.add("callweave_sink_inserts_total", table.label, "retry")
             raise
         except RowsRefused as exc:
-            metrics.add("callweave_sink_inserts_total", label, "refused")
+            metrics.add("callweave_sink_inserts_total", table.label, "refused")
             if len(part) == 1:
                 refused.append(Refusal(part[0], str(exc)))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
         else:
-            metrics.add("callweave_sink_inserts_total", label, "ok")
-            metrics.add("callweave_sink_rows_total", label, by=len(part))
-            metrics.observe("callweave_sink_insert_seconds", label, value=time.monotonic() - started_s)
+            metrics.add("callweave_sink_inserts_total", table.label, "ok")
+            metrics.add("callweave_sink_rows_total", table.label, by=len(part))
+            metrics.observe("callweave_sink_insert_seconds", table.label, value=time.monotonic() - started_s)
     return refused

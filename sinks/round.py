@@ -52,8 +52,7 @@ class Rounds:
         now_s = time.time()
         for table, items in tables:
             newest_s = max(item.origin.timestamp_ms for item in items) / 1000
-            label = table.name.removesuffix("_versions")
-            self._metrics.put("callweave_sink_freshness_seconds", label, value=max(0.0, now_s - newest_s))
+            self._metrics.put("callweave_sink_freshness_seconds", table.label, value=max(0.0, now_s - newest_s))
 
     async def _land(self, table: Table[Any], items: Sequence[Item]) -> list[Refusal]:
         return await self._patiently(lambda: land(table, items, self._insert, self._metrics))
@@ -66,20 +65,25 @@ class Rounds:
                 except RowsRefused:
                     continue
                 return
-            log.error("dead letter refused", extra={"partition": letter.partition, "offset": letter.offset})
+            log.error(
+                "lost: ClickHouse refuses the dead letter of %s[%d] %d", letter.topic, letter.partition, letter.offset
+            )
 
         await self._patiently(once)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
+        said = ""
         try:
             while True:
                 try:
                     return await work()
                 except Unavailable as exc:
-                    if attempt == 0:
-                        log.warning("waiting for ClickHouse: %s", exc)
+                    if not attempt:
                         self._show_waiting(1)
+                    if str(exc) != said:  # away, and then there without its tables: each asks something else of people
+                        said = str(exc)
+                        log.warning("waiting for ClickHouse: %s", said)
                     attempt += 1
                 await asyncio.sleep(self._backoff.delay_s(attempt - 1, random.random()))  # noqa: S311 - spreads clients, no secret
         finally:

@@ -44,6 +44,11 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
     name: str
     columns: tuple[Column[T], ...]
 
+    @property
+    def label(self) -> str:
+        """The name that people query, for metrics."""
+        return self.name.removesuffix("_versions")
+
 
 def row_of(table: Table[T], record: T) -> tuple[Any, ...]:
     """The record's row; raises `RowsRefused` naming the column that cannot hold it."""

@@ -110,6 +110,21 @@ async def test_a_round_waits_for_clickhouse_and_then_finishes() -> None:
     assert metrics.get("callweave_sink_inserts_total", "cdr", "retry") == 5
 
 
+async def test_each_reason_to_wait_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    reasons = ["does not answer", "does not answer", "a table is missing", "a table is missing", "a table is missing"]
+
+    async def insert(_: Table[Any], __: Sequence[Any]) -> None:
+        if reasons:
+            raise Unavailable(reasons.pop(0))
+
+    await Rounds(insert, Letters().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).finish(
+        batch((CDR, [item(1)])), []
+    )
+
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("waiting")]
+    assert said == ["waiting for ClickHouse: does not answer", "waiting for ClickHouse: a table is missing"]
+
+
 async def test_a_table_that_is_in_is_not_inserted_again_while_another_waits() -> None:
     tables = Tables(away=1)
     await rounds(tables, Letters()).finish(batch((CDR, [item(1)]), (TIMELINES, [item(2)])), [])
@@ -130,7 +145,7 @@ async def test_a_dead_letter_that_nothing_can_keep_ends_the_matter(caplog: pytes
     tables, letters = Tables({3, refused.origin.value, b""}), Letters()
     await rounds(tables, letters).finish(batch((DEAD_LETTERS, [refused])), [])
     assert (letters.sent, tables.rows) == ([], [])
-    assert "dead letter refused" in caplog.text
+    assert "calls.dead[0] 3" in caplog.text
 
 
 async def test_an_undecodable_dead_letter_goes_to_the_table_only() -> None:
