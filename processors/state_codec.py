@@ -190,7 +190,8 @@ def decode_state(data: bytes) -> CallState:
             marks=tuple(tuple(mark) for mark in marks),
         )
     except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, ArithmeticError) as exc:
-        raise Undecodable(f"not a call's state: {exc}", code="schema") from exc
+        # Its kind alone: what such an error says may quote a phone number.
+        raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
 _NUMBERS: Final = range(len(_FIELDS))

@@ -69,7 +69,7 @@ def _put(tree: dict[str, Any], name: str, text: str) -> None:
             raise SettingsError(f"{name} goes below a value that is not a section")
         here = below
     value: Any = text
-    if text[:1] in "[{" and text:
+    if text.startswith(("[", "{")):
         try:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError as exc:
