@@ -19,6 +19,8 @@ _TEXT_HEADERS: Final = (
     "source",
     "replay_of",
 )
+_MS_DIGITS: Final = 14
+"""Up to the year 5138."""
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -56,7 +58,7 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes]], timestamp_ms: int) -> RawCallback:
-    """Read a record of `calls.raw`; a missing `received_at` falls back to the record's own timestamp (ms)."""
+    """Read a record of `calls.raw`; without a readable `received_at` the record's own timestamp (ms) stands for it."""
     text: Mapping[str, str] = {name: raw.decode("utf-8", "replace") for name, raw in headers}
     stamp = text.get("received_at", "")
     source = text.get("source", "push")
@@ -64,7 +66,7 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes]], ti
         vendor=text.get("vendor", ""),
         callback=text.get("callback", ""),
         account=text.get("account", ""),
-        received_at=datetime.fromtimestamp((int(stamp) if stamp.isdecimal() else timestamp_ms) / 1000, UTC),
+        received_at=datetime.fromtimestamp((int(stamp) if _is_ms(stamp) else timestamp_ms) / 1000, UTC),
         request_id=text.get("request_id", ""),
         content_type=text.get("content_type", ""),
         content_encoding=text.get("content_encoding", ""),
@@ -72,3 +74,8 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes]], ti
         replay_of=text.get("replay_of", ""),
         body=value or b"",
     )
+
+
+def _is_ms(text: str) -> bool:
+    """Epoch milliseconds that are a date: some other program may have written the header."""
+    return text.isdecimal() and len(text) <= _MS_DIGITS

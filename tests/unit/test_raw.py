@@ -1,0 +1,69 @@
+"""What stands on `calls.raw`: a record's headers come back as they were written, and no header can stop the reading."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.raw import Headers, RawCallback, raw_from_kafka
+
+STAMP_MS = 1_700_000_000_123
+AT = datetime.fromtimestamp(STAMP_MS / 1000, UTC)
+FULL = RawCallback(
+    vendor="acme",
+    callback="cdr",
+    account="main",
+    received_at=AT,
+    request_id="r-1",
+    content_type="application/json; charset=utf-8",
+    content_encoding="gzip",
+    source="poll",
+    replay_of="calls.raw/3/77",
+    body=b"\x1f\x8b\x00",
+)
+
+
+def test_what_is_written_is_read_back() -> None:
+    """To the millisecond, which is what the header holds."""
+    assert raw_from_kafka(FULL.body, FULL.headers(), 0) == FULL
+
+
+def test_what_is_not_known_has_no_header() -> None:
+    plain = RawCallback(vendor="acme", callback="cdr", received_at=AT, request_id="r-1", body=b"")
+
+    assert dict(plain.headers()) == {
+        "vendor": b"acme",
+        "callback": b"cdr",
+        "request_id": b"r-1",
+        "source": b"push",
+        "received_at": b"1700000000123",
+    }
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        pytest.param(None, id="missing"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b"yesterday", id="words"),
+        pytest.param(b"-5", id="before 1970"),
+        pytest.param(b"1.5", id="a fraction"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"1700000000123456789", id="nanoseconds"),
+        pytest.param(b"9" * 5000, id="thousands of digits"),
+    ],
+)
+def test_a_receipt_that_cannot_be_read_is_the_records_own_time(stamp: bytes | None) -> None:
+    """A body that some other program put on the topic must not end the worker, again and again."""
+    headers: Headers = [("vendor", b"acme")] if stamp is None else [("vendor", b"acme"), ("received_at", stamp)]
+
+    assert raw_from_kafka(b"{}", headers, STAMP_MS).received_at == AT
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["vendor", "received_at", "source", "x"]), st.binary(max_size=30))),
+    st.none() | st.binary(max_size=30),
+)
+def test_any_record_can_be_read(headers: Headers, value: bytes | None) -> None:
+    assert raw_from_kafka(value, headers, STAMP_MS).body == (value or b"")
