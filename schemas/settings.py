@@ -66,8 +66,11 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     url: str = ""
     """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
     user: str = "default"
+    """Who we are to it; needs to create in `database`, insert and select."""
     password: Secret = Secret()
+    """Never shown; empty: none."""
     database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
+    """Where tables and views are; a name of letters, digits and _."""
     cluster: str = ""
     """Name of a cluster: tables become Replicated and DDL runs ON CLUSTER."""
     insert_timeout_s: Positive = 25.0
@@ -78,6 +81,7 @@ class Account(_Section, frozen=True, kw_only=True):
     """One account of ours at a vendor."""
 
     vendor: str
+    """A file's name in `schemas/vendors`."""
     name: str
     """Stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
     secret: Secret = Secret()
@@ -92,7 +96,9 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """HTTP in."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for every one of this machine."""
     port: Port = 8080
+    """The port to listen on."""
     workers: Count = 1
     """Processes that share the port (SO_REUSEPORT)."""
     require_account: bool = False
@@ -131,7 +137,9 @@ class PollAccount(_Section, frozen=True, kw_only=True):
     """One pull API, polled under one of our accounts."""
 
     vendor: str
+    """A file's name in `schemas/vendors`; one that says how to poll."""
     account: str = ""
+    """What stands in keys and in `account`; empty: `app_id`."""
     url: str
     """The API's base address, as `https://host`."""
     app_id: str
@@ -153,6 +161,7 @@ class PollAccount(_Section, frozen=True, kw_only=True):
     min_gap_s: float = 0.2
     """At least this long between two requests."""
     compress: bool = True
+    """Ask for compressed pages."""
 
 
 class PollSettings(_Section, frozen=True, kw_only=True):
@@ -160,7 +169,9 @@ class PollSettings(_Section, frozen=True, kw_only=True):
 
     accounts: tuple[PollAccount, ...] = ()
     timeout_s: Positive = 20.0
+    """Of one request; then it is repeated as the vendor's page says."""
     inflate_cap_bytes: Count = 64 * 1024 * 1024
+    """A page that inflates beyond it is an error of the vendor's."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Prometheus metrics of this part on 127.0.0.1; 0: none."""
 
@@ -184,7 +195,9 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     slice_records: Count = 500
     """Records of one partition handed to an agent at once."""
     commit_interval_s: Positive = 1.0
-    session_timeout_s: Positive = 10.0
+    """How often offsets are committed: about as much is done again after a crash."""
+    session_timeout_s: Annotated[float, Meta(ge=6)] = 10.0
+    """A worker that is not heard of for this long loses its partitions. Kafka takes no less than 6 unless it is told to."""
     instance: str = ""
     """Static membership: a name that a worker keeps over restarts, so that one causes no rebalance."""
     publish_timeout_s: Positive = 30.0
@@ -192,6 +205,7 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     tick_s: Positive = 5.0
     """How often the record clock moves on where nothing arrives."""
     inflate_cap_bytes: Count = 64 * 1024 * 1024
+    """A compressed body that inflates beyond it is a dead letter."""
     stall_s: Positive = 60.0
     """Lag that grows this long with nothing committed ends the process."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
@@ -202,14 +216,21 @@ class SinkSettings(_Section, frozen=True, kw_only=True):
     """Topics to tables."""
 
     max_rows: Count = 50_000
+    """A batch is inserted when it has so many rows, or `max_bytes`, or is `max_age_s` old, whatever comes first."""
     max_bytes: Count = 64 * 1024 * 1024
+    """As Kafka holds them; decoded they take several times as much memory."""
     max_age_s: Positive = 0.5
-    """A batch is inserted when one of these three is reached."""
+    """How late a row may be for the sake of larger inserts."""
     retry_first_s: Positive = 0.5
+    """While ClickHouse is away: the wait before the first repetition; it doubles from then on."""
     retry_cap_s: Positive = 30.0
-    session_timeout_s: Positive = 45.0
+    """The longest wait between two repetitions."""
+    session_timeout_s: Annotated[float, Meta(ge=6)] = 45.0
+    """A sink that is not heard of for this long loses its partitions; above clickhouse.insert_timeout_s."""
     instance: str = ""
+    """Static membership, as in `process`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
 
 
 class EmbeddedSettings(_Section, frozen=True, kw_only=True):
@@ -220,8 +241,11 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     cache_dir: str = ""
     """Downloaded jars; empty: `$XDG_CACHE_HOME/callweave` or `~/.cache/callweave`."""
     kafka_port: Port = 9092
+    """Kafka's, on 127.0.0.1."""
     kafka_heap_mb: Count = 384
+    """The most that Java may take for Kafka's objects; as much again may be needed besides."""
     clickhouse_port: Port = 8123
+    """ClickHouse's HTTP port, on 127.0.0.1."""
     workers: Count = 1
     """Processes that normalise and join; one a core at the most."""
     metrics_base_port: Port = 9640
@@ -235,6 +259,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     accounts: tuple[Account, ...] = ()
+    """Ours at the vendors. Without any, a push is told apart by its vendor alone."""
     ingress: IngressSettings = IngressSettings()
     poll: PollSettings = PollSettings()
     process: ProcessSettings = ProcessSettings()

@@ -1,9 +1,13 @@
 """Settings: files and the environment, and errors that name the place."""
 
+import ast
+import inspect
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from schemas import settings as declared
 from schemas.config import load, shown
 from schemas.errors import SettingsError
 from schemas.settings import Settings
@@ -56,7 +60,8 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_ACCOUNTS": "[{"}, "CALLWEAVE_ACCOUNTS is not JSON", id="broken JSON"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__DATABASE": "a;b"}, "$.clickhouse.database", id="database is an identifier"),
         pytest.param("", {"CALLWEAVE_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "$.kafka.min_insync_replicas", id="replicas"),
-        pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "5"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
+        pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "20"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
+        pytest.param("", {"CALLWEAVE_PROCESS__SESSION_TIMEOUT_S": "5"}, "$.process.session_timeout_s", id="Kafka takes no such session"),
         pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
         pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
         pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "$.accounts[0].secret", id="short secret"),
@@ -87,3 +92,22 @@ def test_secrets_never_show() -> None:
     assert SECRET not in told
     assert "open sesame" not in told
     assert settings.clickhouse.password.value == "open sesame"
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """Under its name; one that holds a whole section is said by the section."""
+    sections = {
+        node.name: node for node in ast.parse(inspect.getsource(declared)).body if isinstance(node, ast.ClassDef)
+    }
+    bare = {
+        f"{name}.{field.target.id}"
+        for name, section in sections.items()
+        for field, after in pairwise([*section.body, ast.Pass()])
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+        and ast.unparse(field.annotation) not in sections
+    }
+
+    assert len(sections) > 8
+    assert bare - {"Secret.value"} == set()
