@@ -1,7 +1,8 @@
 """What every vendor sends and what becomes of it, case by case; and that no vendor, callback, field or kind lacks a case."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +19,22 @@ CASES = all_cases()
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_a_request_has_its_outcome(case: Case) -> None:
     assert shown(run(case.raw, case.accounts)) == case.expected
+
+
+@pytest.fixture(params=["America/New_York", "Asia/Shanghai"])
+def host_zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The machine in another time zone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("host_zone")
+def test_the_zone_of_the_host_says_nothing() -> None:
+    """T46: a time without a zone is in the vendor's."""
+    assert [case.name for case in CASES if shown(run(case.raw, case.accounts)) != case.expected] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -596,6 +596,7 @@ def test_h01_a_binding_is_published_and_makes_no_timeline() -> None:
 
 
 def test_c28_five_hundred_participants_are_five_hundred_legs() -> None:
+    """C29, too: in whatever order they come."""
     people = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(500)])
     timeline = only(after(people))
 
