@@ -168,6 +168,7 @@ class PollSettings(_Section, frozen=True, kw_only=True):
     """The pollers."""
 
     accounts: tuple[PollAccount, ...] = ()
+    """One entry for each of our accounts that is pulled; empty: nothing is."""
     timeout_s: Positive = 20.0
     """Of one request; then it is repeated as the vendor's page says."""
     inflate_cap_bytes: Count = 64 * 1024 * 1024
