@@ -61,7 +61,6 @@ _MAX_GRACE_S: Final = 60
 _SHORTEST_RECORDING_MS: Final = 3_000
 _RECORDING_KEPT: Final = timedelta(days=7)
 
-_ASKED: Final = {None: RecordingState.UNKNOWN, True: RecordingState.PENDING, False: RecordingState.NONE}
 _BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
 _ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
 
@@ -156,7 +155,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         fields.flag(Flag.OVER_MAX)
     garbled = fields.unreadable("answerTime")  # somebody answered, nobody knows when: that is not "no answer"
     found = _UNKNOWN if garbled else _by_times(setup, answer, end)
-    recording, url = _recording(fields, talk_ms, answered=garbled or answer is not None)
+    recording, url = _recording(fields, "recordUrl", talk_ms, answered=garbled or answer is not None)
     side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
     fields.flag(Flag.PEER_UNKNOWN)
     fact = replace(
@@ -237,8 +236,8 @@ def _by_times(setup: datetime | None, answer: datetime | None, end: datetime | N
     return _UNKNOWN
 
 
-def _recording(fields: Fields, talk_ms: int | None, *, answered: bool) -> tuple[RecordingState, str]:
-    wanted, url = fields.boolean("recordFlag"), fields.text("recordUrl")
+def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool) -> tuple[RecordingState, str]:
+    wanted, url = fields.boolean("recordFlag"), fields.text(name)
     if url:
         if wanted is False:
             fields.flag(Flag.REC_MISMATCH)
@@ -321,8 +320,9 @@ def _native(element: Any, ctx: Context) -> Mapped:
     found = _UNKNOWN if garbled else _by_times(setup or forwarded, answer, end)
     if end and not answer and not garbled:
         found = _native_cause(fields)
-    recorded, url = fields.boolean("recordFlag"), fields.text("recordFileDownloadUrl")
-    stored = bool(recorded) and (bool(url) or fields.has("recordObjectName"))
+    recording, url = _recording(fields, "recordFileDownloadUrl", talk_ms, answered=garbled or answer is not None)
+    if fields.boolean("recordFlag") and fields.has("recordObjectName"):
+        recording = RecordingState.AVAILABLE  # its address is to be asked for
     b_leg = leg(Role.B, called, found, setup_at=forwarded, alerting_at=alerting, answer_at=answer, end_at=end)
     fact = Fact(
         fact_type=FactType.RECORD,
@@ -347,9 +347,9 @@ def _native(element: Any, ctx: Context) -> Mapped:
         **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if answer else "exact" if found.q850 or found.sip else "none",
-        recording_state=RecordingState.AVAILABLE if stored else _ASKED[recorded],
+        recording_state=recording,
         recording_url=url,
-        recording_expires_at=end + _RECORDING_KEPT if stored and end else None,
+        recording_expires_at=end + _RECORDING_KEPT if end and recording is RecordingState.AVAILABLE else None,
         custom_ref=fields.text("userData"),
         extras=fields.extras("ulFailReason", "fwdUnaswRsn", "callOutUnaswRsn", "sipStatusCode", "failTime"),
         is_final=end is not None,
@@ -390,7 +390,8 @@ VENDOR = Vendor(
             documented={"privacy_ax": RELAY_FIELDS, "notification": NATIVE_FIELDS},
         ),
     ),
-    accepted=Reply(status=200),  # the platform takes an empty body, too
+    # The relay wants nothing; of the platform's services one reads the code.
+    accepted=Reply(status=200, body=b'{"resultcode":"0","resultdesc":"Success"}', content_type="application/json"),
     retry=Reply(status=503),
     sends_at_most=1,
     time_zone="UTC",

@@ -58,35 +58,18 @@ ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "q850": 16, "ta
             "disposition": Disposition.NO_ANSWER, "q850": None, "cause_confidence": "none", "billable_s": 0,
             "talk_ms": None, "is_final": True,
         }, (), id="called and hung up"),
-        pytest.param({"answerTime": None, "disconnectTime": None}, {
-            "disposition": Disposition.IN_PROGRESS, "is_final": False, "billable_s": None,
-        }, (), id="H04 only called"),
         pytest.param({"disconnectTime": None}, {
             "disposition": Disposition.ANSWERED, "is_final": False, "talk_ms": None, "billable_s": None,
         }, (), id="answered, not over"),
-        pytest.param({"callinTime": None, "answerTime": None, "disconnectTime": None}, {
-            "disposition": Disposition.UNKNOWN, "is_final": False, "fact_type": FactType.RECORD,
-        }, (), id="H05 no times"),
-        pytest.param({"disconnectTime": T_MS + 5_000}, {
-            "disposition": Disposition.ANSWERED, "talk_ms": 0, "billable_s": 0, "billable_source": "computed",
-        }, (), id="H23 answered for no time"),
-        pytest.param({"disconnectTime": T_MS + 4_999}, {
-            "disposition": Disposition.ANSWERED, "talk_ms": None, "billable_s": None, "billable_source": "",
-        }, (Flag.TIME_ORDER,), id="H22 hung up before answered"),
-        pytest.param({"bindTime": T_MS + 1}, ANSWERED, (Flag.TIME_ORDER,), id="H20 called before bound"),
         pytest.param({"status": -1}, {**ANSWERED, "binding_state": "failed"}, (Flag.STATE_VS_TIME,), id="H13"),
         pytest.param({"status": 0}, {**ANSWERED, "binding_state": "unbound"}, (), id="unbound since"),
         pytest.param({"status": "1"}, {**ANSWERED, "binding_state": "bound"}, (), id="status as text"),
-        pytest.param({"status": 2}, {**ANSWERED, "binding_state": ""}, (Flag.UNKNOWN_ENUM,), id="H14 status 2"),
-        pytest.param({"callinTime": T_MS // 1000, "answerTime": str(T_MS // 1000 + 5), "disconnectTime": T_MS // 1000 + 65},
-                     ANSWERED, (), id="H19 epoch seconds"),
         pytest.param({"answerTime": None, "callinTime": T_MS, "disconnectTime": T_MS - 28_800_000},
                      {"setup_at": at(0), "end_at": at(-28_800)}, (Flag.TIME_ORDER, Flag.TZ_SUSPECT), id="G34 eight hours back"),
         pytest.param({"maxDuration": 1}, ANSWERED, (), id="within the longest time"),
         pytest.param({"maxDuration": 1, "disconnectTime": T_MS + 5_000 + 120_000}, {"billable_s": 120}, (), id="H25 grace"),
         pytest.param({"maxDuration": 1, "disconnectTime": T_MS + 5_000 + 120_001}, {"billable_s": 120}, (Flag.OVER_MAX,),
                      id="H25 over"),
-        pytest.param({"maxDuration": 0, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 no longest time"),
         pytest.param({"maxDuration": None, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 none told"),
         pytest.param({"maxDuration": 1441}, ANSWERED, (Flag.RANGE_ERROR,), id="a longest time out of range"),
         pytest.param({"answerTime": "2022-02-30 06:46:45"}, {"answer_at": None, "disposition": Disposition.UNKNOWN, "billable_s": None},
@@ -152,7 +135,6 @@ def test_a_s_number_in_every_spelling(sent: str, number: str, kind: NumberKind) 
         pytest.param({"recordFlag": True}, RecordingState.PENDING, "", (), id="asked for, not there yet"),
         pytest.param({"recordFlag": "true"}, RecordingState.PENDING, "", (), id="H38 text"),
         pytest.param({"recordFlag": 1}, RecordingState.PENDING, "", (), id="H38 number"),
-        pytest.param({"recordFlag": "false"}, RecordingState.NONE, "", (), id="H38 text false"),
         pytest.param({"recordFlag": 0}, RecordingState.NONE, "", (), id="H38 zero"),
         pytest.param({"recordFlag": None}, RecordingState.UNKNOWN, "", (), id="not told"),
         pytest.param({"recordFlag": "maybe"}, RecordingState.UNKNOWN, "", (Flag.TYPE_DRIFT,), id="neither"),
@@ -180,7 +162,6 @@ ANSWER = {"resultcode": "0", "subscriptionId": ROW["subscriptionId"], "privateNu
     [
         pytest.param(json.dumps(ANSWER), {"bind.resultcode": "0"}, (), id="text"),
         pytest.param(ANSWER, {"bind.resultcode": "0"}, (), id="H34 object"),
-        pytest.param(json.dumps(json.dumps(ANSWER)), {"bind.resultcode": "0"}, (), id="H35 escaped twice"),
         pytest.param(json.dumps(json.dumps(json.dumps(ANSWER))), {}, (), id="H35 escaped three times"),
         pytest.param("{oops", {"bindResponse": "{oops"}, (), id="no JSON"),
         pytest.param("[1,2]", {"bindResponse": "[1,2]"}, (), id="a list"),
@@ -325,18 +306,6 @@ def test_the_key_is_seen_in_the_body(element: dict[str, Any]) -> None:
     [
         pytest.param({"fwdUnaswRsn": 1}, "invalid_number", "unallocated", 1, 486, id="Q.850 1"),
         pytest.param({"fwdUnaswRsn": 0, "callOutUnaswRsn": 19}, "no_answer", "no_answer", 19, 486, id="Q.850 of the second"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0}, "busy", "user_busy", 17, None, id="8102"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": "7502"}, "cancelled", "caller_hangup", 16, None,
-                     id="7502 as text"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 7503}, "rejected", "declined", 21, None, id="7503"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 8104}, "unreachable", "powered_off", 20, None,
-                     id="8104"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 8105}, "barred", "suspended", 21, None, id="8105"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 8050}, "barred", "policy", None, None, id="8050"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 522}, "congestion", "platform", None, None,
-                     id="522 is no SIP status"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 8013}, "failed", "no_binding", None, None, id="8013"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 8035}, "failed", "timer", 102, None, id="8035"),
         pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 404}, "failed", "sip", None, 404, id="SIP 404"),
         pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 0}, "no_answer", "", None, None, id="no code"),
     ],
@@ -348,6 +317,58 @@ def test_an_unanswered_notification_tells_why(
     assert (found.disposition, found.hangup_reason, found.q850, found.sip_code) == (disposition, reason, q850, sip)
     assert found.legs[1].disposition == disposition
     assert Flag.UNKNOWN_ENUM not in found.quality_flags
+
+
+# release points, disposition, reason, Q.850; by hand
+RELEASE_POINTS = """
+7501,7502,7516 cancelled caller_hangup 16
+7503,7504 rejected declined 21
+8100 invalid_number unallocated 1
+8101 no_answer no_answer 19
+8102 busy user_busy 17
+8103 unreachable absent 20
+8104 unreachable powered_off 20
+8105 barred suspended 21
+8010 failed max_duration -
+8035 failed timer 102
+7001,7002,7003,7004,7005,7500,8018,8023,8024,8042,8057 barred policy -
+522,7102,7109,8011,8020 congestion platform -
+8013,8014,8019,8022,8030 failed no_binding -
+"""
+POINTS = [
+    (point, *ending)
+    for points, *ending in map(str.split, RELEASE_POINTS.strip().splitlines())
+    for point in points.split(",")
+]
+
+
+@pytest.mark.parametrize(("point", "disposition", "reason", "q850"), POINTS, ids=[point for point, *_ in POINTS])
+def test_a_release_point_tells_why_where_no_cause_does(point: str, disposition: str, reason: str, q850: str) -> None:
+    found = fee(BUSY, fwdUnaswRsn=0, sipStatusCode=0, ulFailReason=point)
+    assert (found.disposition, found.hangup_reason, str(found.q850 or "-")) == (disposition, reason, q850)
+    assert (found.sip_code, found.quality_flags) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "flags"),
+    [
+        pytest.param({}, RecordingState.AVAILABLE, (), id="stored, its address is to be asked for"),
+        pytest.param({"recordObjectName": ""}, RecordingState.PENDING, (), id="not there yet"),
+        pytest.param({"recordObjectName": "", "callEndTime": "2019-01-23 09:15:38"}, RecordingState.NONE, (),
+                     id="H40 2 s of talk"),
+        pytest.param({"recordObjectName": "", "fwdAnswerTime": ""}, RecordingState.NONE, (), id="never answered"),
+        pytest.param({"recordFlag": 0, "recordObjectName": ""}, RecordingState.NONE, (), id="not recorded"),
+        pytest.param({"recordFlag": None, "recordObjectName": ""}, RecordingState.UNKNOWN, (), id="not told"),
+        pytest.param({"recordFlag": 0, "recordFileDownloadUrl": "https://r.example/1"}, RecordingState.AVAILABLE,
+                     (Flag.REC_MISMATCH,), id="not recorded, and here it is"),
+    ],
+)  # fmt: skip
+def test_a_notification_expects_a_recording_where_one_can_be(
+    changes: dict[str, Any], state: RecordingState, flags: tuple[Flag, ...]
+) -> None:
+    found = fee(**changes)
+    assert (found.recording_state, found.quality_flags) == (state, flags)
+    assert (found.recording_expires_at is not None) is (state is RecordingState.AVAILABLE)
 
 
 def test_a_release_point_that_nobody_knows_is_flagged() -> None:
@@ -372,6 +393,8 @@ def test_fifty_notifications_are_fifty_records() -> None:
 
 
 def test_it_is_told_once_that_we_have_it_and_to_come_again_when_not() -> None:
+    """H44: where the platform reads an answer, its code decides."""
     vendor = VENDORS["huawei"]
-    assert (vendor.accepted.status, vendor.accepted.body) == (200, b"")
+    assert (vendor.accepted.status, json.loads(vendor.accepted.body)["resultcode"]) == (200, "0")
+    assert vendor.accepted.content_type == "application/json"
     assert (vendor.retry.status, vendor.sends_at_most) == (503, 1)
