@@ -19,6 +19,8 @@ from schemas.vendors._base import Callback, Vendor
 
 _HEADER_CHARS: Final = 256
 """Of content type and encoding as much is kept as any real one has."""
+_LONG_BYTES: Final = 2048
+"""At the worst two megabytes inflated, some milliseconds."""
 
 _log = logging.getLogger("callweave.ingress")
 
@@ -36,20 +38,29 @@ def accept(doors: Doors, head: Head, body: bytes, *, now: datetime, request_id: 
     """A whole request to its record; raises Rejected (see `Doors`; 413 when the body inflates past `cap_bytes`)."""
     door = doors.find(head.path)
     account = doors.admit(door, head)
-    return stamp(door, account, head, body, now=now, request_id=request_id, cap_bytes=cap_bytes)
+    plain = plain_of(head, body, cap_bytes)
+    return stamp(door, account, head, body, plain, now=now, request_id=request_id)
+
+
+def takes_long(head: Head, body: bytes) -> bool:
+    """Whether opening a body may take so long that others should not wait for it: deflate makes a thousand bytes of one."""
+    return bool(head.content_encoding) and len(body) > _LONG_BYTES
+
+
+def plain_of(head: Head, body: bytes, cap_bytes: int) -> bytes | None:
+    """The body without its content encoding, None when that cannot be undone; raises Rejected 413 past `cap_bytes`."""
+    if len(body) > cap_bytes:
+        raise _too_large(cap_bytes)
+    try:
+        return opened(body, _encoding(head.content_encoding), cap_bytes)
+    except PastCap:
+        raise _too_large(cap_bytes) from None
 
 
 def stamp(
-    door: Door, account: str, head: Head, body: bytes, *, now: datetime, request_id: str, cap_bytes: int
+    door: Door, account: str, head: Head, body: bytes, plain: bytes | None, *, now: datetime, request_id: str
 ) -> Accepted:
-    """The record of an admitted request; raises Rejected 413 when the body inflates past `cap_bytes`."""
-    if len(body) > cap_bytes:
-        raise _too_large(cap_bytes)
-    encoding = _encoding(head.content_encoding)
-    try:
-        plain = opened(body, encoding, cap_bytes)
-    except PastCap:
-        raise _too_large(cap_bytes) from None
+    """The record of an admitted request; `plain` is what `plain_of` made of its body."""
     return Accepted(
         key=_key(door, account, body if plain is None else plain).encode("utf-8", "replace"),
         raw=RawCallback(
@@ -59,7 +70,7 @@ def stamp(
             received_at=now,
             request_id=request_id,
             content_type=head.content_type[:_HEADER_CHARS],
-            content_encoding=encoding,
+            content_encoding=_encoding(head.content_encoding),
             body=body,
         ),
         callback=door.callback,

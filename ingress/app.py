@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ingress.doors import Doors
 from ingress.handlers import Front, Pages
+from ingress.in_hand import InHand
 from ingress.limits import BodyReader
 from ingress.publisher import Publisher
 from schemas.metrics import Registry
@@ -36,14 +37,20 @@ def create_app(
     metrics: Registry,
     clock: Callable[[], datetime],
     *,
+    in_hand: InHand | None = None,
     render_metrics: Callable[[], str] | None = None,
 ) -> web.Application:
-    """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`."""
+    """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`.
+
+    `in_hand` is what the server counts in; without it only single bodies have a bound.
+    """
     limits = settings.ingress
     front = Front(
         doors=Doors(settings, vendors),
         reader=BodyReader(
-            cap_bytes=limits.max_body_bytes, within_s=limits.body_timeout_s, room_bytes=limits.max_buffer_bytes
+            cap_bytes=limits.max_body_bytes,
+            within_s=limits.body_timeout_s,
+            in_hand=in_hand or InHand(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
         ),
         publisher=publisher,
         metrics=metrics,

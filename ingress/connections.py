@@ -5,11 +5,15 @@ aiohttp bounds the headers' size and an idle connection between two requests; th
 
 import asyncio
 import resource
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from ingress.guarded import GuardedHandler
+from ingress.in_hand import InHand
+from ingress.turning_away import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 
@@ -20,21 +24,51 @@ SWEEPS: Final = 5
 
 
 class BoundedServer(web.Server):
-    """Looks after its connections; made by `BoundedRunner`."""
+    """Looks after its connections, and is their `Gate`; made by `BoundedRunner`."""
 
-    def __init__(self, *arguments: Any, limits: IngressSettings, metrics: Registry, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        limits: IngressSettings,
+        metrics: Registry,
+        in_hand: InHand,
+        turning_away: TurningAway,
+        **options: Any,
+    ) -> None:
+        async def taken_up(request: web.BaseRequest) -> web.StreamResponse:
+            cast("GuardedHandler", request.protocol).taken_up()
+            return await handler(request)
+
+        super().__init__(taken_up, **options)
+        self.in_hand = in_hand
+        self._turning_away = turning_away
         self._limits = limits
         self._most = min(limits.max_connections, _files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
         self._metrics = metrics
         self._silent: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
 
+    def __call__(self) -> RequestHandler:
+        """The handler of a new connection."""
+        return GuardedHandler(self, gate=self, loop=self._loop, **self._kwargs)
+
+    def refuse(self, data: bytes) -> bytes | None:
+        """The answer for a request that there is no room for, counted; None when it goes on."""
+        if not self.in_hand.full(once_only=False, more=1):
+            return None
+        refusal = self._turning_away.refusal(data)
+        why = self.in_hand.full(once_only=refusal.once_only, more=1) if refusal else None
+        if refusal is None or why is None:
+            return None
+        self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
+        return refusal.answer
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Take a connection; when there are too many, it costs the one that was silent the longest, or is itself closed."""
         super().connection_made(handler, transport)
         if len(self._connections) > self._most:
-            self._cut(self._connections[self._longest_silent() or handler], "too_many")
+            self.cut(self._connections[self._longest_silent() or handler], "too_many")
         self._silent[handler] = self._loop.time()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
@@ -55,12 +89,12 @@ class BoundedServer(web.Server):
             if handler._request_count:  # noqa: SLF001  # aiohttp shows nowhere else whether a head has come
                 del self._silent[handler]
             elif now - since > self._limits.head_timeout_s:
-                self._cut(self._connections[handler], "no_request")
+                self.cut(self._connections[handler], "no_request")
         for handler, transport in list(self._connections.items()):
             if not transport.get_write_buffer_size():
                 self._unread.pop(handler, None)
             elif now - self._unread.setdefault(handler, now) > self._limits.head_timeout_s:
-                self._cut(transport, "unread")
+                self.cut(transport, "unread")
 
     @property
     def open_connections(self) -> int:
@@ -75,7 +109,8 @@ class BoundedServer(web.Server):
                 return handler
         return None
 
-    def _cut(self, transport: asyncio.Transport, reason: str) -> None:
+    def cut(self, transport: asyncio.Transport, reason: str) -> None:
+        """Close a connection, counted."""
         if not transport.is_closing():
             self._metrics.add("callweave_ingress_connections_cut_total", reason)
         transport.abort()
@@ -84,10 +119,21 @@ class BoundedServer(web.Server):
 class BoundedRunner(web.AppRunner):
     """An `AppRunner` whose server is a `BoundedServer`."""
 
-    def __init__(self, app: web.Application, limits: IngressSettings, metrics: Registry, **options: Any) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        limits: IngressSettings,
+        metrics: Registry,
+        *,
+        in_hand: InHand,
+        turning_away: TurningAway,
+        **options: Any,
+    ) -> None:
         super().__init__(app, **options)
         self._limits = limits
         self._metrics = metrics
+        self._in_hand = in_hand
+        self._turning_away = turning_away
         self._sweeping: asyncio.Task[None] | None = None
 
     async def _make_server(self) -> BoundedServer:
@@ -98,6 +144,8 @@ class BoundedRunner(web.AppRunner):
             loop=plain._loop,  # noqa: SLF001  # made by our base class a line above
             limits=self._limits,
             metrics=self._metrics,
+            in_hand=self._in_hand,
+            turning_away=self._turning_away,
             **plain._kwargs,  # noqa: SLF001  # likewise
         )
         self._sweeping = asyncio.create_task(server.sweep())

@@ -56,12 +56,7 @@ class Doors:
         self._accounts = settings.accounts
         self._require_account = settings.ingress.require_account
         self._proxies = settings.ingress.trust_forwarded_for
-        self._pushed = {
-            f"/{vendor.name}{callback.path}": (vendor, callback)
-            for vendor in vendors.values()
-            for callback in vendor.callbacks
-            if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
-        }
+        self._pushed = pushed_paths(vendors)
 
     def find(self, path: str) -> Door:
         """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
@@ -133,6 +128,16 @@ class Doors:
         if not self._proxies or len(entries) < self._proxies:
             return head.peer
         return entries[-self._proxies]
+
+
+def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callback]]:
+    """The addresses below `/v1` and whose callbacks they are."""
+    return {
+        f"/{vendor.name}{callback.path}": (vendor, callback)
+        for vendor in vendors.values()
+        for callback in vendor.callbacks
+        if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
+    }
 
 
 def _inside(address: str, networks: tuple[str, ...]) -> bool:

@@ -4,17 +4,20 @@ The order is law 1 of the delivery promise. What may be logged of a request is d
 sizes, never a query, a secret, a body, or a path that is not ours.
 """
 
+import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from ingress.accept import stamp
+from ingress.accept import Accepted, plain_of, stamp, takes_long
 from ingress.answers import problem, reply
 from ingress.doors import METHOD, PAGES, Door, Doors, Head
 from ingress.limits import BodyReader
@@ -27,6 +30,7 @@ from schemas.vendors._base import Reply
 UNKNOWN: Final = "-"
 """Stands for vendor, callback and route where the request named none of ours."""
 _BUSY: Final = Reply(status=503)
+INFLATE_S: Final = 5.0
 
 _access: Final = logging.getLogger("callweave.ingress.access")
 _log: Final = logging.getLogger("callweave.ingress")
@@ -51,6 +55,8 @@ class Front:
         self._metrics = metrics
         self._clock = clock
         self._cap_bytes = cap_bytes
+        # One thread: a flood of bodies that inflate to the cap costs one core and the memory of one of them.
+        self._inflating = ThreadPoolExecutor(1, "callweave-inflate")
 
     async def push(self, request: web.Request) -> web.Response:
         """Answer one push."""
@@ -94,10 +100,25 @@ class Front:
         once_only = door.vendor.sends_at_most == 1
         body = await self._reader.read(request.content, request.content_length, once_only=once_only)
         read = time.perf_counter()
-        accepted = stamp(door, account, head, body, now=self._clock(), request_id=request_id, cap_bytes=self._cap_bytes)
+        stamped = partial(self._stamped, door, account, head, body, request_id)
+        accepted = await self._aside(stamped) if takes_long(head, body) else stamped()
         await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), once_only=once_only)
         self._metrics.observe("callweave_ingress_accept_seconds", door.vendor.name, value=time.perf_counter() - read)
         return len(body)
+
+    def _stamped(self, door: Door, account: str, head: Head, body: bytes, request_id: str) -> Accepted:
+        plain = plain_of(
+            head, body, self._cap_bytes
+        )  # of a thousand times the size: nobody may hold it longer than here
+        return stamp(door, account, head, body, plain, now=self._clock(), request_id=request_id)
+
+    async def _aside(self, stamped: Callable[[], Accepted]) -> Accepted:
+        """Open a body beside the loop; raises Unavailable when so many others wait for that that it takes too long."""
+        try:
+            async with asyncio.timeout(INFLATE_S):
+                return await asyncio.get_running_loop().run_in_executor(self._inflating, stamped)
+        except TimeoutError as exc:
+            raise Unavailable("too many compressed bodies wait", code="overload") from exc
 
     def _count(self, door: Door | None, outcome: str, size_bytes: int) -> None:
         vendor = door.vendor.name if door else UNKNOWN

@@ -70,6 +70,7 @@ class KafkaPublisher:
             kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, closed=self._cut
         )
         self._flow = InFlight(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
+        self._late_bytes = 0
         self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
 
     async def start(self) -> None:
@@ -97,6 +98,11 @@ class KafkaPublisher:
     def waiting_bytes(self) -> int:
         """Bytes that Kafka has not acknowledged yet."""
         return self._flow.waiting_bytes
+
+    @property
+    def late_bytes(self) -> int:
+        """What of it belongs to records whose `publish` is over."""
+        return self._late_bytes
 
     def ready(self) -> bool:
         """Whether Kafka takes bodies now, as far as the last second or two showed."""
@@ -137,7 +143,7 @@ class KafkaPublisher:
             raise Late(f"Kafka did not acknowledge within {deadline_s:g} s", _undecided(tries)) from exc
         finally:
             if tries and not tries[-1].done():
-                tries[-1].add_done_callback(lambda _: self._flow.release(record.size))
+                self._outlive(tries[-1], record.size)
             else:
                 self._flow.release(record.size)
 
@@ -175,6 +181,14 @@ class KafkaPublisher:
         self._handed[future] = (_now(), producer)
         future.add_done_callback(lambda done: self._settle(done, record.size))
         return future
+
+    def _outlive(self, sending: "asyncio.Future[object]", size: int) -> None:
+        def over(_: "asyncio.Future[object]") -> None:
+            self._flow.release(size)
+            self._late_bytes -= size
+
+        self._late_bytes += size
+        sending.add_done_callback(over)
 
     def _cut(self, producer: AIOKafkaProducer) -> None:
         """A producer is gone: aiokafka leaves the records that it still held without an answer for ever."""

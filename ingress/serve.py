@@ -17,11 +17,13 @@ from aiohttp import web
 
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.connections import BoundedRunner
+from ingress.in_hand import InHand
 from ingress.kafka_publisher import KafkaPublisher
 from ingress.spool import Spool
 from ingress.spool_folder import of_worker, root
 from ingress.spool_leftovers import drain_leftovers
 from ingress.spooling_publisher import SpoolingPublisher
+from ingress.turning_away import TurningAway
 from schemas.errors import SetupError
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, KafkaSettings, Settings
@@ -50,8 +52,21 @@ async def run(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     limits = settings.ingress
     async with _durable(settings, metrics, worker) as publisher:
-        app = create_app(settings, VENDORS, publisher, metrics, _now, render_metrics=render_metrics)
-        runner = BoundedRunner(app, limits, metrics, shutdown_timeout=limits.drain_s, **SERVER_OPTIONS)
+        in_hand = InHand(
+            max_queued=limits.max_queued,
+            max_bytes=limits.max_buffer_bytes,
+            outliving_bytes=lambda: publisher.outliving_bytes,
+        )
+        app = create_app(settings, VENDORS, publisher, metrics, _now, in_hand=in_hand, render_metrics=render_metrics)
+        runner = BoundedRunner(
+            app,
+            limits,
+            metrics,
+            in_hand=in_hand,
+            turning_away=TurningAway(VENDORS),
+            shutdown_timeout=limits.drain_s,
+            **SERVER_OPTIONS,
+        )
         await runner.setup()
         try:
             site = web.TCPSite(

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from ingress.limits import HIGH_WATER
+from ingress.in_hand import HIGH_WATER
 from ingress.spool_folder import LOCK_PATIENCE_S
 from ingress.spool_keys import SpooledKeys
 from ingress.spool_store import Body, Entry, SpoolStore, Totals

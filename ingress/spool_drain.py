@@ -40,6 +40,10 @@ class Kafka(Protocol):
     def why_not(self) -> str:
         """Why Kafka takes nothing now, "" when it does."""
 
+    @property
+    def late_bytes(self) -> int:
+        """What its client still holds of records that were given up."""
+
 
 class Drain:
     """Empties one spool."""

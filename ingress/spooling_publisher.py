@@ -33,6 +33,7 @@ class SpoolingPublisher:
         self._drain = Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
         self._draining: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._abandoned_bytes = 0
 
     async def __aenter__(self) -> Self:
         self._draining = asyncio.create_task(self._drain.run())
@@ -44,6 +45,11 @@ class SpoolingPublisher:
             if task is not None:
                 task.cancel()
         await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+
+    @property
+    def outliving_bytes(self) -> int:
+        """What Kafka's client or the disk still holds of bodies whose `publish` is over."""
+        return self._kafka.late_bytes + self._abandoned_bytes
 
     def ready(self) -> bool:
         """Whether a body would be taken now, by Kafka or by the spool."""
@@ -103,10 +109,21 @@ class SpoolingPublisher:
             return
         if later is not None:
             stored.add_done_callback(lambda _: self._expect(stored, later))
-        if not await _one_of({stored} if later is None else {stored, later}, within_s):
-            if stored.done() and (error := stored.exception()) is not None:
-                raise error
-            raise Unavailable(f"neither Kafka nor the disk took it within {self._give_up_s:g} s", code="timeout")
+        try:
+            if not await _one_of({stored} if later is None else {stored, later}, within_s):
+                if stored.done() and (error := stored.exception()) is not None:
+                    raise error
+                raise Unavailable(f"neither Kafka nor the disk took it within {self._give_up_s:g} s", code="timeout")
+        finally:
+            if not stored.done():
+                self._abandon(stored, body.size_bytes)
+
+    def _abandon(self, stored: asyncio.Future[int], size: int) -> None:
+        def over(_: asyncio.Future[int]) -> None:
+            self._abandoned_bytes -= size
+
+        self._abandoned_bytes += size
+        stored.add_done_callback(over)
 
     def _expect(self, stored: asyncio.Future[int], later: asyncio.Future[object]) -> None:
         """Take a stored body back should Kafka acknowledge it after all."""

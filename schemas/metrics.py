@@ -58,7 +58,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("callweave_ingress_accept_seconds", "summary", ("vendor",), "From the body's last byte until it is durable.", "Above 0.3 s some vendors give up: look at Kafka."),
     Metric("callweave_ingress_waiting_bytes", "gauge", (), "Bodies waiting for Kafka.", "Grows: Kafka is slow or away."),
     Metric("callweave_ingress_connections", "gauge", (), "Open connections.", "Near ingress.max_connections: somebody opens more than they use."),
-    Metric("callweave_ingress_connections_cut_total", "counter", ("reason",), "Connections that we closed: too_many, no_request, unread.", "Grows: a broken caller, or an attack."),
+    Metric("callweave_ingress_connections_cut_total", "counter", ("reason",), "Connections that we closed: too_many, no_request, unread, large_head, no_room.", "Grows: a broken caller, or an attack."),
     Metric("callweave_spool_bodies", "gauge", ("worker",), "Bodies that wait on our disk for Kafka.", "Above 0: Kafka is slow or away; nothing is lost."),
     Metric("callweave_spool_bytes", "gauge", ("worker",), "Their bytes.", "Near ingress.spool_max_bytes: bring Kafka back, or vendors are turned away."),
     Metric("callweave_spool_oldest_seconds", "gauge", ("worker",), "Age of the oldest of them.", "Above ingress.spool_max_age_s: callweave spool status."),

@@ -68,7 +68,8 @@ async def bare(port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[None]:
+async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[int]:
+    """A running server's process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env={**os.environ, "CALLWEAVE_INGRESS__PORT": str(port), **env},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -76,7 +77,7 @@ async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[None]:
     try:
         while not await _answers(port):  # noqa: ASYNC110  # what is waited for is another process
             await asyncio.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         await process.wait()

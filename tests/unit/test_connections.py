@@ -9,6 +9,8 @@ from aiohttp import web
 
 from ingress.app import SERVER_OPTIONS
 from ingress.connections import BoundedRunner, BoundedServer
+from ingress.in_hand import InHand
+from ingress.turning_away import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 
@@ -49,7 +51,15 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     app = web.Application()
     app.router.add_get("/", large)
     limits = getattr(request, "param", IngressSettings(head_timeout_s=0.25))
-    runner = BoundedRunner(app, limits, metrics, shutdown_timeout=1.0, **SERVER_OPTIONS)
+    runner = BoundedRunner(
+        app,
+        limits,
+        metrics,
+        in_hand=InHand(max_queued=100, max_bytes=1 << 20),
+        turning_away=TurningAway({}),
+        shutdown_timeout=1.0,
+        **SERVER_OPTIONS,
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     assert isinstance(runner.server, BoundedServer)

@@ -1,0 +1,105 @@
+"""One connection of aiohttp's, which counts what it brings and may be turned away before it is parsed.
+
+It knows of aiohttp's handler what the handler shows in no public way: whether it waits for a request. It must not know vendors.
+"""
+
+import asyncio
+from typing import Any, Final, Protocol, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from ingress.in_hand import InHand
+
+LARGEST_HEAD_BYTES: Final = 64 * 1024
+"""aiohttp bounds each line and their number, which together are a megabyte: too much for each of many connections."""
+
+
+class Gate(Protocol):
+    """What a connection asks before it reads on."""
+
+    in_hand: InHand
+
+    def refuse(self, data: bytes) -> bytes | None:
+        """The answer for a request that there is no room for, counted; None when it goes on."""
+
+    def cut(self, transport: asyncio.Transport, reason: str) -> None:
+        """Close a connection, counted."""
+
+
+class GuardedHandler(RequestHandler):
+    """A connection and what it has in hand."""
+
+    __slots__ = ("_gate", "_half_a_head", "_held_bytes", "_in_hand", "_queued")
+
+    def __init__(self, manager: Any, *, gate: Gate, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._gate = gate
+        self._half_a_head = False
+        self._held_bytes = 0
+        self._in_hand = False
+        self._queued = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes: between two requests they can be refused, then they are counted and parsed."""
+        waits = self._waiter is not None and not self._waiter.done()
+        if not data or self._force_close or self._close or not (waits or self._in_hand):
+            super().data_received(data)  # nothing new, or the rest of a body that was refused: it is read and forgotten
+            return
+        transport = cast("asyncio.Transport", self.transport)
+        if waits and not self._half_a_head and not transport.get_write_buffer_size():
+            answer = self._gate.refuse(data)
+            if answer is not None:
+                self._request_count += 1
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                transport.write(answer)
+                return
+        self._gate.in_hand.received_bytes += len(data)
+        self._held_bytes += len(data)
+        if self._gate.in_hand.bursting:
+            self._gate.cut(transport, "no_room")
+            return
+        before = self._request_count
+        super().data_received(data)
+        if not waits:
+            return
+        self._half_a_head = self._request_count == before
+        if not self._half_a_head:
+            self._begin()
+        elif self._held_bytes > LARGEST_HEAD_BYTES:
+            self._gate.cut(transport, "large_head")
+
+    def taken_up(self) -> None:
+        """The request that waited has its turn."""
+        if self._queued:
+            self._queued = False
+            self._gate.in_hand.queued -= 1
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of what only the connection held; a request that has its turn ends by itself."""
+        if self._current_request is None:
+            self.taken_up()
+            self._free()
+        super().connection_lost(exc)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answer, and let go of the request."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._free()
+            if self._messages:  # the next one came with this one
+                self._begin()
+
+    def _begin(self) -> None:
+        self._in_hand = True
+        if self._messages and self._messages[0][1].is_eof():  # whole: nothing but its turn is missing
+            self._queued = True
+            self._gate.in_hand.queued += 1
+
+    def _free(self) -> None:
+        self._gate.in_hand.received_bytes -= self._held_bytes
+        self._held_bytes = 0
+        self._in_hand = False

@@ -1,0 +1,67 @@
+"""What a process has in hand, and whether there is room for more: requests that wait for their turn, and bytes in memory.
+
+A request that waits costs those behind it time, a byte costs memory: both have a bound, and who can send again is turned away
+long before who cannot. Requests that wait for Kafka, for a disk or for the rest of a slow body cost nobody time and have no bound
+but their bytes'. It must not know HTTP, vendors or Kafka. Pure: it counts what it is told.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from schemas.errors import Unavailable
+
+RETRY_SHARE: Final = 0.2
+"""Of the requests this share is for all; the rest is for bodies that nobody brings again."""
+HIGH_WATER: Final = 0.8
+"""The same of the bytes."""
+BURST: Final = 1.25
+"""So far beyond the bound bytes may go that came while the refusals were on their way; then connections are cut."""
+
+WhyFull = Literal["overload", "buffer_full"]
+
+
+def _nothing() -> int:
+    return 0
+
+
+class InHand:
+    """The counts of one process."""
+
+    def __init__(self, *, max_queued: int, max_bytes: int, outliving_bytes: Callable[[], int] = _nothing) -> None:
+        """`outliving_bytes` is what bodies hold whose request was answered: Kafka's client or a slow disk still has them."""
+        self._max_queued = max_queued
+        self._max_bytes = max_bytes
+        self._outliving_bytes = outliving_bytes
+        self.queued = 0
+        """Requests that came whole and were not taken up yet."""
+        self.received_bytes = 0
+        """Of requests without an answer, from their first byte."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All bytes that are held."""
+        return self.received_bytes + self._outliving_bytes()
+
+    def full(self, *, once_only: bool, more: int = 0) -> WhyFull | None:
+        """Why there is no room for so many more requests; None when there is."""
+        if self.queued + more > self._max_queued * (1.0 if once_only else RETRY_SHARE):
+            return "overload"
+        return "buffer_full" if self._holds_too_much(once_only=once_only) else None
+
+    def require_turn(self, *, once_only: bool) -> None:
+        """Raise Unavailable `overload` or `buffer_full` when a request must not be taken up."""
+        if why := self.full(once_only=once_only):
+            raise Unavailable(f"{self.queued} requests wait, {self.size_bytes} bytes are held", code=why)
+
+    def require_bytes(self, *, once_only: bool) -> None:
+        """Raise Unavailable `buffer_full` when a body must not be read on."""
+        if self._holds_too_much(once_only=once_only):
+            raise Unavailable(f"{self.size_bytes} bytes are held", code="buffer_full")
+
+    @property
+    def bursting(self) -> bool:
+        """Whether only cutting connections keeps memory within its bound."""
+        return self.size_bytes > self._max_bytes * BURST
+
+    def _holds_too_much(self, *, once_only: bool) -> bool:
+        return self.size_bytes > self._max_bytes * (1.0 if once_only else HIGH_WATER)

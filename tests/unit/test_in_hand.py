@@ -1,0 +1,60 @@
+"""When there is room for one more, and for whom."""
+
+import pytest
+
+from ingress.in_hand import InHand
+from schemas.errors import Unavailable
+
+QUEUED, BYTES = 100, 1000
+
+
+@pytest.mark.parametrize(
+    ("queued", "received", "outliving", "who_retries", "who_calls_once"),
+    [
+        pytest.param(0, 0, 0, None, None, id="nothing in hand"),
+        pytest.param(20, 800, 0, None, None, id="a fifth of the requests, four fifths of the bytes"),
+        pytest.param(21, 0, 0, "overload", None, id="more requests wait"),
+        pytest.param(100, 0, 0, "overload", None, id="as many as may"),
+        pytest.param(101, 0, 0, "overload", "overload", id="one too many"),
+        pytest.param(0, 801, 0, "buffer_full", None, id="more bytes came"),
+        pytest.param(0, 400, 401, "buffer_full", None, id="of them some that Kafka still has"),
+        pytest.param(0, 1000, 1, "buffer_full", "buffer_full", id="all bytes"),
+    ],
+)
+def test_who_can_send_again_is_turned_away_first(
+    queued: int, received: int, outliving: int, who_retries: str | None, who_calls_once: str | None
+) -> None:
+    in_hand = InHand(max_queued=QUEUED, max_bytes=BYTES, outliving_bytes=lambda: outliving)
+    in_hand.queued, in_hand.received_bytes = queued, received
+    assert (in_hand.full(once_only=False), in_hand.full(once_only=True)) == (who_retries, who_calls_once)
+    for once_only, why in ((False, who_retries), (True, who_calls_once)):
+        if why is None:
+            in_hand.require_turn(once_only=once_only)
+        else:
+            with pytest.raises(Unavailable) as refused:
+                in_hand.require_turn(once_only=once_only)
+            assert refused.value.code == why
+
+
+def test_one_that_does_not_wait_yet_counts_with_those_that_do() -> None:
+    in_hand = InHand(max_queued=QUEUED, max_bytes=BYTES)
+    in_hand.queued = 20
+    assert (in_hand.full(once_only=False), in_hand.full(once_only=False, more=1)) == (None, "overload")
+
+
+def test_a_body_on_its_way_is_given_up_for_its_bytes_and_not_for_those_that_wait() -> None:
+    in_hand = InHand(max_queued=QUEUED, max_bytes=BYTES)
+    in_hand.queued = 1000
+    in_hand.require_bytes(once_only=False)
+    in_hand.received_bytes = 801
+    in_hand.require_bytes(once_only=True)
+    with pytest.raises(Unavailable):
+        in_hand.require_bytes(once_only=False)
+
+
+def test_a_quarter_beyond_its_bytes_only_cutting_helps() -> None:
+    in_hand = InHand(max_queued=QUEUED, max_bytes=BYTES)
+    in_hand.received_bytes = 1250
+    assert not in_hand.bursting
+    in_hand.received_bytes = 1251
+    assert in_hand.bursting
