@@ -71,10 +71,9 @@ async def _reader(bootstrap: str) -> AsyncIterator[Any]:
     )
     try:
         await consumer.start()
+        yield consumer
     except KafkaError as exc:
         raise Unavailable(f"Kafka at {bootstrap} does not answer: {type(exc).__name__}") from exc
-    try:
-        yield consumer
     finally:
         await consumer.stop()
 

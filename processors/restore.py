@@ -33,8 +33,8 @@ async def restore(
         isolation_level="read_committed",
         **(client or {}),
     )
-    await consumer.start()
     try:
+        await consumer.start()
         place = TopicPartition(topic, partition)
         consumer.assign([place])
         await consumer.seek_to_beginning(place)

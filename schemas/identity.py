@@ -2,12 +2,11 @@
 
 import hashlib
 import uuid
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from schemas.facts import EPOCH, Fact
+from schemas.facts import Fact
 from schemas.raw import Position, RawCallback
 from schemas.vendors._base import Mapped
 
@@ -62,8 +61,3 @@ def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, bod
         raw_element=element,
         raw_sha256=body_sha256,
     )
-
-
-def instant_ms(at: datetime | None) -> int:
-    """Epoch milliseconds, 0 for none."""
-    return int(at.timestamp() * 1000) if at and at > EPOCH else 0
