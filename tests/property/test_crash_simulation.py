@@ -1,6 +1,6 @@
 """Whatever dies whenever: what is believed in the end is what the log says. The naive ways must be caught by the same world.
 
-`CALLWEAVE_SEEDS` sets how many worlds are tried; a failure names its seed, and `wrongs(seed)` repeats it exactly.
+`CALLWEAVE_TEST_SEEDS` sets how many worlds are tried; a failure names its seed, and `wrongs(seed)` repeats it exactly.
 """
 
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from tests.property.crash_simulation import RIGHT, Rules, wrongs
 
-SEEDS = int(os.environ.get("CALLWEAVE_SEEDS", "10000"))
+SEEDS = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "10000"))
 PARTS = 10
 ORDER_SEEDS = 500
 NAIVE_SEEDS = 5000
