@@ -1,8 +1,9 @@
 """What a process has in hand, and whether there is room for more: requests that wait for their turn, and bytes in memory.
 
-A request that waits costs those behind it time, a byte costs memory: both have a bound, and who can send again is turned away
-long before who cannot. Requests that wait for Kafka, for a disk or for the rest of a slow body cost nobody time and have no bound
-but their bytes'. It must not know HTTP, vendors or Kafka. Pure: it counts what it is told.
+A request that waits costs those behind it time, a byte costs memory. For time only those are turned away who can send again: a
+late answer to who calls once is better than none, its body is stored all the same. For memory they are turned away first.
+Requests that wait for Kafka, for a disk or for the rest of a slow body cost nobody time and have no bound but their bytes'.
+It must not know HTTP, vendors or Kafka. Pure: it counts what it is told.
 """
 
 from collections.abc import Callable
@@ -10,10 +11,8 @@ from typing import Final, Literal
 
 from schemas.errors import Unavailable
 
-RETRY_SHARE: Final = 0.2
-"""Of the requests this share is for all; the rest is for bodies that nobody brings again."""
 HIGH_WATER: Final = 0.8
-"""The same of the bytes."""
+"""This share of the bytes is for all; the rest is for bodies that nobody brings again."""
 BURST: Final = 1.25
 """So far beyond the bound bytes may go that came while the refusals were on their way; then connections are cut."""
 
@@ -44,7 +43,7 @@ class InHand:
 
     def full(self, *, once_only: bool, more: int = 0) -> WhyFull | None:
         """Why there is no room for so many more requests; None when there is."""
-        if self.queued + more > self._max_queued * (1.0 if once_only else RETRY_SHARE):
+        if not once_only and self.queued + more > self._max_queued:
             return "overload"
         return "buffer_full" if self._holds_too_much(once_only=once_only) else None
 

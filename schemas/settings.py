@@ -115,9 +115,9 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """What the requests of one process hold in memory, from their first byte until they are answered and Kafka's client and the
     disk have let go of them. Beyond it the vendor's retry answer, for vendors that can retry at four fifths of it; a quarter
     beyond it connections are cut. The process itself takes about 200 MiB more at the most, and 25 KiB a connection."""
-    max_queued: Count = 2500
-    """Requests of one process that came whole and wait for their turn; more get the vendor's retry answer, of vendors that can
-    retry from a fifth of it on: those that call once have the rest to themselves."""
+    max_queued: Count = 500
+    """Requests of one process that came whole and wait for their turn, some 0.1 s of work; while more do, vendors that can retry
+    get their retry answer. Those that call once are turned away for their bytes alone."""
     max_connections: Count = 10_000
     """Open connections of one process; more are closed at once."""
     head_timeout_s: Positive = 15.0

@@ -77,7 +77,7 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     metrics, publisher = Registry(), Waiting()
-    in_hand = InHand(max_queued=10, max_bytes=MAX_BYTES)
+    in_hand = InHand(max_queued=4, max_bytes=MAX_BYTES)
     app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand)
     runner = BoundedRunner(
         app, LIMITS, metrics, in_hand=in_hand, turning_away=TurningAway(VENDORS), shutdown_timeout=1.0, **SERVER_OPTIONS
@@ -146,25 +146,29 @@ async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(si
     in_chunks = PUSH.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked").replace(
         b"{}", b"2\r\n{}\r\n0\r\n\r\n"
     )
-    site.in_hand.queued = 5  # more than a fifth of ten
+    site.in_hand.queued = 5  # more than four
     for push, status in ((PUSH, b"500"), (in_chunks, b"500"), (ONCE_ONLY, b"200")):
         assert statuses(await site.say(push, push, answers=2)) == [status] * 2
-    site.in_hand.queued = 50
-    assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"503"] * 2
     site.in_hand.queued = 0
+    site.in_hand.received_bytes = MAX_BYTES - 1000  # more than four fifths
+    assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"200"] * 2
+    site.in_hand.received_bytes = MAX_BYTES + 1
+    assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"503"] * 2
+    site.in_hand.received_bytes = 0
     assert statuses(await site.say(PUSH)) == [b"200"]
     assert await site.nothing_in_hand() == (0, 0)
     counted = [
         site.metrics.get("callweave_ingress_requests_total", *names)
-        for names in (("ytx", "push", "overload"), ("huawei", "ax", "overload"))
+        for names in (("ytx", "push", "overload"), ("huawei", "ax", "buffer_full"))
     ]
     assert counted == [4, 2]
 
 
 async def test_a_connection_that_is_always_refused_is_not_taken_for_a_silent_one(site: Site) -> None:
     site.in_hand.queued = 5
-    pauses = [PUSH] + [PUSH] * 99
-    assert statuses(await site.say(*pauses, answers=len(pauses))) == [b"500"] * len(pauses)
+    assert (
+        statuses(await site.say(*[PUSH] * 100, answers=100)) == [b"500"] * 100
+    )  # for twice the time that a silent one has
 
 
 async def test_a_head_that_never_ends_is_cut(site: Site) -> None:
