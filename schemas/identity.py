@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -19,7 +20,19 @@ _CARRIER_FIELDS: Final = (
     "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id", "raw_topic",
     "raw_partition", "raw_offset", "raw_element", "raw_sha256",
 )  # fmt: skip
-_BLANK: Final = msgspec.json.Encoder(order="sorted", decimal_format="string")
+_leg_said: Final = attrgetter(
+    "role",
+    "number",
+    "setup_at",
+    "alerting_at",
+    "answer_at",
+    "end_at",
+    "disposition",
+    "hangup_reason",
+    "q850",
+    "sip_code",
+)
+_encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="string")
 
 
 def call_key(vendor: str, account: str, call_id: str) -> str:
@@ -37,11 +50,8 @@ def digest(fact: Fact) -> str:
     said = msgspec.structs.asdict(fact)
     for name in _CARRIER_FIELDS:
         del said[name]
-    said["legs"] = [
-        (leg.role, leg.number, leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at, leg.disposition)
-        for leg in fact.legs
-    ]
-    return hashlib.blake2b(_BLANK.encode(said), digest_size=16).hexdigest()
+    said["legs"] = list(map(_leg_said, fact.legs))
+    return hashlib.blake2b(_encoder.encode(said), digest_size=16).hexdigest()
 
 
 def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str) -> Fact:
