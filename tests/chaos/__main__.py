@@ -22,12 +22,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="repeats the schedule of another run; without one: a random one")
     parser.add_argument("--rate", type=float, default=30, help="requests a second")
     parser.add_argument(
-        "--without", action="append", default=[], metavar="FAULT", help="leave one fault of the table out"
+        "--without", action="append", default=[], metavar="FAULT", help="leave a fault of the table out"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="FAULT", help="nothing but this one (and others)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
     asked = parser.parse_args()
-    if unknown := sorted(set(asked.without) - {fault.name for fault in TABLE}):
+    names = {fault.name for fault in TABLE}
+    if unknown := sorted({*asked.without, *asked.only} - names):
         parser.error(f"no such fault: {', '.join(unknown)}")
+    without = {*asked.without, *(names - set(asked.only) if asked.only else ())}
     seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a cut connection is what was asked for
@@ -41,7 +46,7 @@ def main() -> int:
     clean = False
     try:
         options = Options(data_dir=base / "data", seed=seed, duration_s=asked.duration, rate=asked.rate)
-        report = asyncio.run(chaos(options, schedule(seed, without=asked.without), say))
+        report = asyncio.run(chaos(options, schedule(seed, without=without), say))
         clean = report.clean
         print(table(report))  # noqa: T201  # what the run is for
         return 0 if clean else 1

@@ -8,7 +8,7 @@ import msgspec
 
 Action = Literal[
     "kill", "freeze", "terminate", "broker kill", "broker freeze", "cut", "hold", "slow", "clickhouse kill",
-    "clickhouse freeze", "disk full", "clock",
+    "clickhouse freeze", "disk full", "clock", "part clock",
 ]  # fmt: skip
 
 WORKERS: Final = ("process-1", "process-2")
@@ -93,6 +93,7 @@ TABLE: Final[tuple[Fault, ...]] = (
     Fault(name="the spool's disk full", action="disk full", targets=("spool-disk",), weight=2, min_s=4, max_s=12, watch=("ingress",)),
     # The poller looks back half an hour; a clock that is further behind hides a vendor's calls until its daily sweep.
     Fault(name="vendors' clock jumps", action="clock", targets=("vendors",), weight=2, min_s=3, max_s=10, watch=("ingress", "poll")),
+    Fault(name="a part's clock jumps", action="part clock", targets=("ingress", *WORKERS, "sink"), weight=3, min_s=3, max_s=15),
 )  # fmt: skip
 
 _TOGETHER: Final = 0.2

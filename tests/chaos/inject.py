@@ -1,6 +1,7 @@
 """What each fault does to the world, and its end. A fault whose target is not there just now has nothing to do."""
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,12 +15,16 @@ _SLOW_S: Final = 0.2
 _DISK_BROKER: Final = 2
 _AHEAD_S: Final = -1500
 """Half an hour less the longest a run's fault lasts: the poller's look back covers it."""
+_JUMPS_S: Final = itertools.cycle((-93_600, 7_200, 93_600, -1_800))
+"""More than a day and less, back and forth."""
 
 
 def impossible(world: World, injection: Injection) -> str:
     """Why the fault cannot be made on this machine; "" when it can."""
     if injection.fault.action == "disk full":
         return world.disks[injection.targets[0]].refusal
+    if injection.fault.action == "part clock":
+        return world.walls.refusal
     return ""
 
 
@@ -136,6 +141,14 @@ async def _clock(world: World, injection: Injection) -> None:
         world.clock.ahead = timedelta()
 
 
+async def _part_clock(world: World, injection: Injection) -> None:
+    world.walls.set(injection.targets[0], next(_JUMPS_S))
+    try:
+        await asyncio.sleep(injection.duration_s)
+    finally:
+        world.walls.set(injection.targets[0], 0)
+
+
 _ACTIONS: Final[Mapping[Action, Callable[[World, Injection], Awaitable[None]]]] = {
     "kill": _kill,
     "freeze": _freeze,
@@ -149,4 +162,5 @@ _ACTIONS: Final[Mapping[Action, Callable[[World, Injection], Awaitable[None]]]] 
     "clickhouse freeze": _clickhouse_freeze,
     "disk full": _disk_full,
     "clock": _clock,
+    "part clock": _part_clock,
 }

@@ -31,6 +31,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.faults import WORKERS
 from tests.chaos.ports import steady_ports, steady_run
 from tests.chaos.proxy import Link
+from tests.chaos.wall import WallClocks
 
 PARTITIONS: Final = 6
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -68,6 +69,7 @@ class World(msgspec.Struct, kw_only=True):
     links: Mapping[str, Link]
     disks: Mapping[str, Disk]
     clock: Clock
+    walls: WallClocks
     vendors_url: str
     """Where the vendors push to."""
     vendor_port: int
@@ -110,7 +112,8 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         settings = _settings(data_dir, cluster.bootstrap, server.url, ingress, poll_vendor, metrics_base)
         await create_topics(settings.kafka)
         await migrate_tables(settings)
-        specs, pages = _specs(settings, cluster, f"http://127.0.0.1:{sink_ch}")
+        walls = WallClocks(data_dir / "clocks", (name for names in GROUPS.values() for name in names))
+        specs, pages = _specs(settings, cluster, f"http://127.0.0.1:{sink_ch}", walls)
         parts = {spec.name: SupervisedPart(spec, data_dir / "logs") for spec in specs}
         for part in reversed(parts.values()):
             down.push_async_callback(part.stop)
@@ -128,6 +131,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
             links=links,
             disks=disks,
             clock=Clock(),
+            walls=walls,
             vendors_url=f"http://127.0.0.1:{vendors}",
             vendor_port=vendor,
         )
@@ -159,12 +163,16 @@ def _settings(data_dir: Path, kafka: str, clickhouse: str, ingress: int, poll_ve
     )
 
 
-def _specs(settings: Settings, cluster: Cluster, sink_clickhouse: str) -> tuple[list[PartSpec], Mapping[str, str]]:
-    """Each part as `callweave up` would run it, with the addresses of its own proxies."""
+def _specs(
+    settings: Settings, cluster: Cluster, sink_clickhouse: str, walls: WallClocks
+) -> tuple[list[PartSpec], Mapping[str, str]]:
+    """Each part as `callweave up` would run it, with the addresses of its own proxies and a clock of its own."""
     chosen: list[PartSpec] = []
     for group, names in GROUPS.items():
         own = replace(settings, kafka=replace(settings.kafka, bootstrap=cluster.bootstrap_of(group)))
         if group == "sink":
             own = replace(own, clickhouse=replace(own.clickhouse, url=sink_clickhouse))
-        chosen += [spec for spec in part_specs(own)[0] if spec.name in names]
+        chosen += [
+            replace(spec, env={**spec.env, **walls.env(spec.name)}) for spec in part_specs(own)[0] if spec.name in names
+        ]
     return chosen, part_specs(settings)[1]
