@@ -159,11 +159,15 @@ async def sinking(settings: Settings) -> AsyncIterator[Registry]:
 
 @asynccontextmanager
 async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The sink as a process, its log in `errors`, killed at the end if it still runs."""
+    """The sink as a process that can be told to stop, its log in `errors`, killed at the end if it still runs."""
     argv = (sys.executable, str(WORKER), msgspec.json.encode(settings).decode())
     with errors.open("wb") as output:
-        child = await asyncio.create_subprocess_exec(*argv, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdout=asyncio.subprocess.PIPE, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
     try:
+        assert child.stdout is not None
+        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"can be stopped\n"
         yield child
     finally:
         if child.returncode is None:
@@ -296,6 +300,16 @@ async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db
         assert sorted(shown) == sorted(f.vendor_call_id for f in facts if f.fact_type is kind)
     newest = await db.query(f"SELECT vendor_call_id, version, talk_ms FROM {db.database}.v_timelines")
     assert sorted(newest) == sorted((str(n), 3, n + 6000) for n in range(3000))
+
+
+async def test_the_sink_carries_no_data_frames(settings: Settings, db: ClickHouse) -> None:
+    """ClickHouse's client imports pandas at the first insert when it is let: half of the process's memory, and a late start."""
+    await send_facts(settings.kafka, [fact(1)])
+    async with process(settings) as child:
+        await until_count(db, "v_cdr", 1)
+        loaded = await asyncio.to_thread(Path(f"/proc/{child.pid}/maps").read_text)
+    assert "msgspec" in loaded
+    assert "pandas" not in loaded
 
 
 async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Settings, tmp_path: Path) -> None:
