@@ -7,7 +7,8 @@ that converge: after a crash, a rebalance or a timeout the same records are read
 import asyncio
 import contextlib
 import logging
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -26,6 +27,8 @@ from sinks.group import Tenure, member, rewind
 from sinks.intake import read
 from sinks.letters import letter_of
 from sinks.round import Rounds, publisher
+
+T = TypeVar("T")
 
 log: Final = logging.getLogger(__name__)
 
@@ -68,7 +71,11 @@ class Sink:
         while not stop.is_set():
             if self._tenure.count != self._held:
                 self._begin()
-                self._held = await rewind(self._consumer, self._tenure)
+                # While Kafka is away it waits for the committed offsets without end.
+                rewound = await _or_stop(rewind(self._consumer, self._tenure), stop)
+                if rewound is None:
+                    break
+                self._held = rewound
             for records in (await self._poll(stop)).values():
                 for record in records:
                     self._take(record)
@@ -96,17 +103,10 @@ class Sink:
         limit = min(_SLICE, self._batch.room)
         held = self._held
         idle_ms = min(_IDLE_MS, int(self._policy.max_age_s * 1000))
-        getting = asyncio.ensure_future(self._consumer.getmany(timeout_ms=idle_ms, max_records=limit))
-        stopping = asyncio.ensure_future(stop.wait())
-        try:
-            # During a rebalance getmany waits without regard to its timeout.
-            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                return {}
-            records: dict[TopicPartition, list[ConsumerRecord]] = getting.result()
-            return records if held == self._tenure.count else {}
-        finally:
-            await _end(getting, stopping)
+        # During a rebalance getmany waits without regard to its timeout.
+        getting = self._consumer.getmany(timeout_ms=idle_ms, max_records=limit)
+        records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
+        return records if records is not None and held == self._tenure.count else {}
 
     def _take(self, record: ConsumerRecord) -> None:
         origin = Origin(
@@ -196,6 +196,16 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
 def _now_s() -> float:
     """The event loop's clock: monotonic, and what every wait here goes by."""
     return asyncio.get_running_loop().time()
+
+
+async def _or_stop(work: Awaitable[T], stop: asyncio.Event) -> T | None:
+    """What `work` returns, or None when the stop came first; then it is cancelled."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        await _end(working, stopping)
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:

@@ -130,3 +130,34 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
     assert consumer.rebalances > 0
     assert rows == {(place.partition, offset) for place in PLACES for offset in range(RECORDS)}
     assert consumer.commits == dict.fromkeys(PLACES, RECORDS)
+
+
+class Silent(Consumer):
+    """A broker that does not answer: what a question for the committed offsets does while Kafka is away."""
+
+    def __init__(self, tenure: Tenure) -> None:
+        super().__init__(random.Random(0), tenure, set(), asyncio.Event())
+        self.asked = asyncio.Event()
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError(place)
+
+
+async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
+    async def nobody(*_: Any) -> None:
+        raise AssertionError("there is nothing to insert or to publish")
+
+    tenure, stop, metrics = Tenure(), asyncio.Event(), Registry()
+    tenure.count = 1
+    consumer = Silent(tenure)
+    rounds = Rounds(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
+    policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1)
+    working = asyncio.create_task(Sink(consumer, tenure, rounds, Codecs(), policy, metrics).work(stop))
+    await consumer.asked.wait()
+    stop.set()
+
+    await asyncio.wait_for(working, 60)
+
+    assert consumer.commits == {}
