@@ -10,6 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from faust.exceptions import ConsumerNotStarted
+
 from processors.commits import Partition
 from processors.fatal import Fatal, end_process
 
@@ -34,7 +36,10 @@ class Stalls:
 
 async def lagging(consumer: Any, *, timeout_s: float) -> dict[Partition, int | None]:
     """Return what is committed on each partition with records unread or unfinished (all, if Kafka does not answer)."""
-    assigned = list(consumer.assignment())
+    try:
+        assigned = list(consumer.assignment())
+    except ConsumerNotStarted:  # at a stop not any more
+        return {}
     tracker = consumer.tracker
     try:
         unread: Mapping[Partition, int] = await asyncio.wait_for(consumer.lag(assigned), timeout_s)

@@ -14,7 +14,7 @@ from pathlib import Path
 import faust
 from mode import CrashingSupervisor
 
-from processors.fatal import Fatal, end_process
+from processors.fatal import Fatal, end_process, or_end
 from processors.fetching import ReaderSettings
 from processors.slices import SliceConsumer, SliceTransport
 from processors.watchdog import watch
@@ -118,7 +118,7 @@ async def _run(app: faust.App, *, stalled_s: float, fatal: Fatal) -> None:
     """Start the app, watch it, and return when it is stopped or crashed."""
     await app.start()
     log.info("started")
-    watching = asyncio.create_task(watch(app.consumer, limit_s=stalled_s, fatal=fatal))
+    watching = asyncio.create_task(or_end(watch(app.consumer, limit_s=stalled_s, fatal=fatal), "the watchdog", fatal))
     try:
         await app.wait_until_stopped()
     finally:

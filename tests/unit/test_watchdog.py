@@ -1,6 +1,7 @@
 """The watchdog: a partition with work and no progress is found, an idle or busy one is not."""
 
 import pytest
+from faust.exceptions import ConsumerNotStarted
 
 from processors.commits import CommitTracker, Partition
 from processors.watchdog import Stalls, lagging, watch
@@ -65,6 +66,14 @@ async def test_unfinished_slices_are_lag() -> None:
 
 async def test_a_broker_that_does_not_answer_counts_as_lag() -> None:
     assert set(await lagging(Consumer(None), timeout_s=5)) == {A, B}
+
+
+async def test_a_consumer_that_is_gone_at_a_stop_has_no_lag() -> None:
+    class Gone(Consumer):
+        def assignment(self) -> list[Partition]:
+            raise ConsumerNotStarted
+
+    assert await lagging(Gone({}), timeout_s=5) == {}
 
 
 async def test_a_stalled_worker_is_ended_and_commits_nothing_more() -> None:
