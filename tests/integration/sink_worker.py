@@ -16,6 +16,7 @@ async def main() -> None:
     """Sink until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    print("can be stopped", flush=True)  # noqa: T201  # before this, SIGTERM just ends it
     await run(msgspec.json.decode(sys.argv[1], type=Settings), stop, Registry())
 
 
