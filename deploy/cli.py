@@ -14,7 +14,7 @@ from deploy.cli_up import doctor, simulate, up
 from deploy.command import Options, plainly
 from schemas.config import shown
 
-_EPILOG: Final = "Exit codes: 0 done, 1 failed (the sentence says why), 2 wrong usage, 70 crashed, 78 wrong settings."
+_EPILOG: Final = "Exit codes: 0 done, 1 failed (the sentence says why), 2 wrong usage, 70 crashed, 78 wrong settings, 130 stopped twice."
 
 
 @click.group(invoke_without_command=True, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,7 +10,12 @@ import click
 
 from deploy.command import Options, pass_options, plainly
 from deploy.runtime import resolved
+from schemas.errors import DEAD_CODES
+from schemas.vendors import VENDORS
 
+_STAGES = ("normalise", "join", "sink")
+_CODES = f"Only with this code: {', '.join(sorted(DEAD_CODES))}."
+_STAGE = f"Only of this stage: {', '.join(_STAGES)}."
 _TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
@@ -50,10 +55,10 @@ def topics(options: Options, create: bool) -> None:  # noqa: FBT001 - click pass
 @click.command()
 @click.option("--since", type=_TIME, required=True, help="UTC time of the first raw record.")
 @click.option("--until", type=_TIME, help="UTC time after the last one; else now.")
-@click.option("--vendor", default="", help="Only this vendor's.")
+@click.option("--vendor", type=click.Choice([*VENDORS]), help="Only this vendor's.")
 @pass_options
 @plainly
-def replay(options: Options, since: datetime, until: datetime | None, vendor: str) -> None:
+def replay(options: Options, since: datetime, until: datetime | None, vendor: str | None) -> None:
     """Normalise a stretch of calls.raw again, with this release's vendor pages.
 
     What comes out the same is told again in its current version; what a mended page reads better becomes a new version.
@@ -64,11 +69,13 @@ def replay(options: Options, since: datetime, until: datetime | None, vendor: st
     from processors.replay import replay as run  # noqa: PLC0415
 
     settings = resolved(options.settings())
-    last = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
+    first, last = since.replace(tzinfo=UTC), until.replace(tzinfo=UTC) if until else datetime.now(UTC)
+    if first >= last:
+        raise click.BadParameter(f"{first} is not before {last}", param_hint="--since")
 
     async def replayed() -> Replayed:
         codecs = await codecs_from(settings.schema_registry)
-        return await run(settings, since.replace(tzinfo=UTC), last, vendor, codecs)
+        return await run(settings, first, last, vendor or "", codecs)
 
     done = asyncio.run(replayed())
     click.echo(f"{done.bodies} bodies, {done.facts} facts, {done.dead} dead letters")
@@ -81,11 +88,11 @@ def dead() -> None:
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--vendor", default=""),
-        click.option("--code", default="", help="As in schemas/errors.py: json, no_id, field ..."),
-        click.option("--stage", default=""),
-        click.option("--since", type=_TIME, help="UTC."),
-        click.option("--limit", default=100, show_default=True),
+        click.option("--vendor", help="Only this vendor's."),
+        click.option("--code", type=click.Choice(sorted(DEAD_CODES)), metavar="CODE", help=_CODES),
+        click.option("--stage", type=click.Choice(_STAGES), metavar="STAGE", help=_STAGE),
+        click.option("--since", type=_TIME, help="UTC time from which on the bodies were received."),
+        click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many."),
         click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too."),
     ):
         command = option(command)
@@ -97,11 +104,16 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 @pass_options
 @plainly
 def list_(options: Options, **filters: object) -> None:
-    """One line a letter: its id, when, stage, code, vendor, what is wrong."""
+    """One line a letter, the newest first: its id, when, stage, code, vendor, what is wrong."""
     from deploy.letters import listed  # noqa: PLC0415
 
-    for letter in asyncio.run(listed(resolved(options.settings()), **filters)):
+    found = asyncio.run(listed(resolved(options.settings()), **filters))
+    for letter in found:
         click.echo(letter.line())
+    if not found:
+        click.echo("no such dead letters", err=True)
+    elif len(found) == filters["limit"]:
+        click.echo(f"the newest {len(found)}: there may be more (--limit)", err=True)
 
 
 @dead.command()
@@ -128,9 +140,12 @@ def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 -
 def replay_(options: Options, letter_ids: tuple[str, ...], **filters: object) -> None:
     """Send letters through the front again, each body once, and mark them resolved.
 
-    Name letters, or choose them by options. A body that is still unreadable ends as a new letter.
+    Name letters, or choose them by options; without either, the newest ones that are not resolved. A body that is still
+    unreadable ends as a new letter.
     """
     from deploy.letters import replayed  # noqa: PLC0415
 
     sent, letters = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))
     click.echo(f"{sent} bodies sent again for {letters} letters")
+    if not letter_ids and letters == filters["limit"]:
+        click.echo(f"the newest {letters}: there may be more, say it again for them", err=True)

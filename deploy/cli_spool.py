@@ -1,11 +1,16 @@
 """The commands on the ingress's spool: what is on this machine's disk because Kafka did not take it in time."""
 
+import asyncio
+import os
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from deploy.command import Options, pass_options, plainly
 from deploy.runtime import resolved
+from schemas.errors import SetupError
 
 
 @click.group()
@@ -18,13 +23,15 @@ def spool() -> None:
 @plainly
 def status(options: Options) -> None:
     """Depth, bytes and age of each worker's spool, and whose bodies they are; also while the ingress runs."""
-    from deploy.spooled import now, statuses  # noqa: PLC0415 - each command loads only its own part
+    from deploy.spooled import statuses  # noqa: PLC0415 - each command loads only its own part
+    from ingress.spool_folder import root  # noqa: PLC0415
 
-    found = statuses(resolved(options.settings()))
+    settings = resolved(options.settings())
+    found = statuses(settings)
     for one in found:
-        click.echo("\n".join(one.lines(now())))
+        click.echo("\n".join(one.lines(datetime.now(UTC))))
     if not found:
-        click.echo("no ingress ever had a spool here")
+        click.echo(f"no ingress ever had a spool in {root(settings)}")
 
 
 @spool.command()
@@ -32,9 +39,9 @@ def status(options: Options) -> None:
 @plainly
 def drain(options: Options) -> None:
     """Send everything to Kafka while the ingress is stopped; a running one does that by itself."""
-    from deploy.spooled import drained_now  # noqa: PLC0415
+    from deploy.spooled import drained  # noqa: PLC0415
 
-    click.echo(f"{drained_now(resolved(options.settings()))} bodies went to Kafka")
+    click.echo(f"{asyncio.run(drained(resolved(options.settings())))} bodies went to Kafka")
 
 
 @spool.command()
@@ -49,8 +56,15 @@ def export(options: Options, target: Path, aside: bool) -> None:  # noqa: FBT001
     """
     from deploy.spooled import exported  # noqa: PLC0415
 
-    target.touch()
-    target.chmod(0o600)
-    with target.open("wb") as file:
-        count = exported(resolved(options.settings()), file, aside=aside)
+    settings = resolved(options.settings())
+    try:
+        with _private(target) as file:
+            target.chmod(0o600)  # one that was there before may be open to others
+            count = exported(settings, file, aside=aside)
+    except OSError as exc:
+        raise SetupError(f"{target} cannot be written: {exc.strerror}", advice="Name another file.") from exc
     click.echo(f"{count} bodies written to {target}")
+
+
+def _private(target: Path) -> BinaryIO:
+    return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

@@ -16,8 +16,14 @@ from deploy.runtime import EXIT_FAILED, resolved
     show_default=True,
     help="Send traffic of all vendors, or wait for real ones.",
 )
-@click.option("--rate", default=5.0, show_default=True, help="Calls a second that the simulator makes.")
-@click.option("--seed", type=int, help="Of the simulator; else another one each time.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Requests a second that the simulator sends.",
+)
+@click.option("--seed", type=int, help="Of the simulator's chances; else another one each time.")
 @click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
 @pass_options
 @plainly
@@ -39,22 +45,53 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
 
 
 @click.command()
-@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="Where to send to.")
+@click.option("--url", default="", help="Where to send to; else the ingress of the settings (http://127.0.0.1:8080).")
 @click.option("--vendors", default="", help="Comma separated; all by default.")
-@click.option("--rate", default=10.0, show_default=True, help="Calls a second.")
-@click.option("--calls", default=1000, show_default=True, help="How many calls; 0: until Ctrl-C.")
-@click.option("--seed", default=1, show_default=True, help="The same seed makes the same calls.")
-@click.option("--getcdr-port", default=0, help="Serve the pull API here for a poller; 0: not.")
 @click.option(
-    "--ledger", type=click.Path(dir_okay=False), help="Write what was sent and what must come of it to this file."
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Requests a second; 0: as fast as they are answered.",
 )
-def simulate(url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None) -> None:
-    """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies."""
+@click.option(
+    "--calls", type=click.IntRange(min=0), default=1000, show_default=True, help="How many calls; 0: until Ctrl-C."
+)
+@click.option("--seed", default=1, show_default=True, help="Of the chances; ids and times are those of the start.")
+@click.option(
+    "--getcdr-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Serve the pull API here and wait for a poller; 0: no calls of vendors that are pulled.",
+)
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Append what was sent and what must come of it to this file, as JSON lines.",
+)
+@pass_options
+@plainly
+def simulate(
+    options: Options, url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None
+) -> None:
+    """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies.
+
+    Each vendor sends again what was not taken, as patiently as it does (minutes); exit code 1 when one gave up.
+    """
+    from deploy.ports import http_url  # noqa: PLC0415
     from deploy.simulating import run_simulator  # noqa: PLC0415
+
+    ingress = options.settings().ingress
 
     sys.exit(
         run_simulator(
-            url=url, vendors=vendors, rate=rate, calls=calls, seed=seed, getcdr_port=getcdr_port, ledger=ledger
+            url=url or http_url(ingress.host, ingress.port),
+            vendors=vendors,
+            rate=rate,
+            calls=calls,
+            seed=seed,
+            getcdr_port=getcdr_port,
+            ledger=ledger,
         )
     )
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -101,15 +101,17 @@ async def _send(kafka: KafkaSettings, letters: list[DeadLetter]) -> int:
         bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True, max_request_size=MAX_MESSAGE_BYTES
     )
     try:
-        await producer.start()
-    except KafkaError as exc:
-        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
-    try:
+        try:
+            await producer.start()
+        except KafkaError as exc:
+            raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
         return await replay(letters, producer)
-    finally:
+    finally:  # a producer that did not start holds connections too
         await producer.stop()
 
 
 def _filter(options: dict[str, Any]) -> DeadFilter:
-    since: datetime | None = options.pop("since", None)
-    return DeadFilter(since=since.replace(tzinfo=UTC) if since else None, **options)
+    asked = {name: value for name, value in options.items() if value is not None}
+    if since := asked.get("since"):
+        asked["since"] = since.replace(tzinfo=UTC)
+    return DeadFilter(**asked)

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +20,9 @@ import uvloop
 from aiohttp import web
 
 from deploy.log_limit import LogLimit
+from deploy.ports import cannot_listen
 from schemas.config import load
-from schemas.errors import CallweaveError
+from schemas.errors import CallweaveError, SettingsError
 from schemas.metrics import Registry
 from schemas.settings import Settings
 from schemas.vendors import VENDORS
@@ -79,7 +80,7 @@ def run_part(part: Part, settings: Settings, *, metrics_port: int = 0) -> int:
         uvloop.run(_run(part, settings, metrics_port))
     except CallweaveError as exc:
         logging.getLogger("callweave").error("%s: %s", exc.code, exc)  # noqa: TRY400 - expected: the sentence says it
-        return EXIT_FAILED
+        return EXIT_SETTINGS if isinstance(exc, SettingsError) else EXIT_FAILED
     return 0
 
 
@@ -111,8 +112,8 @@ def stop_on_signals() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def metrics_page(metrics: Registry, port: int):  # type: ignore[no-untyped-def]  # noqa: ANN201 - the decorator types it
-    """Serve `/metrics` on the loopback interface; port 0 serves nothing."""
+async def metrics_page(metrics: Registry, port: int) -> AsyncIterator[None]:
+    """Serve `/metrics` on the loopback interface; port 0 serves nothing. Raises SetupError when the port cannot be had."""
     if not port:
         yield
         return
@@ -125,7 +126,10 @@ async def metrics_page(metrics: Registry, port: int):  # type: ignore[no-untyped
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError as exc:
+            raise cannot_listen(exc, port, what="The metrics page", setting="this part's metrics_port") from exc
         yield
     finally:
         await runner.cleanup()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import click
 import uvloop
 
@@ -15,7 +16,7 @@ from deploy.runtime import EXIT_FAILED, stop_on_signals
 from deploy.simulator.options import Progress, SimulateOptions
 from deploy.simulator.send import simulate
 from deploy.simulator.world import VENDORS
-from schemas.errors import CallweaveError
+from schemas.errors import CallweaveError, Unavailable
 from schemas.settings import PollAccount
 from schemas.vendors import VENDORS as PAGES
 
@@ -31,6 +32,7 @@ class Simulation:
         self._seed = int(time.time()) if seed is None else seed
         self._getcdr_port = free_port()
         self._progress = Progress()
+        self._failure: BaseException | None = None
 
     def poll_accounts(self) -> tuple[PollAccount, ...]:
         """How the poller finds the simulated pull API: quick windows, so that one sees something."""
@@ -65,6 +67,7 @@ class Simulation:
             retry_scale=0.05,
         )
         task = asyncio.create_task(simulate(options, stop, report=self._reported))
+        task.add_done_callback(self._ended)
         try:
             yield
         finally:
@@ -74,30 +77,28 @@ class Simulation:
             await asyncio.gather(task, return_exceptions=True)
 
     def note(self) -> str:
-        """A line on what was sent."""
+        """A line on what was sent, or on why nothing more is."""
+        if self._failure:
+            return f"simulator: it ended: {self._failure}"
         now = self._progress
         return f"simulator: {now.calls:,} calls, {now.sent:,} requests sent, {now.acked:,} acknowledged, {now.retries:,} retries, {now.lost:,} given up"
 
     def _reported(self, progress: Progress) -> None:
         self._progress = progress
 
+    def _ended(self, task: "asyncio.Task[Progress]") -> None:
+        self._failure = None if task.cancelled() else task.exception()
+
 
 def run_simulator(
     *, url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None
 ) -> int:
-    """`callweave simulate`: returns the exit code, 1 when requests were given up."""
-    chosen = tuple(name.strip() for name in vendors.split(",") if name.strip()) or VENDORS
-    unknown = sorted(set(chosen) - set(VENDORS))
-    if unknown:
-        raise CallweaveError(f"no simulated vendor {', '.join(unknown)}: there are {', '.join(VENDORS)}", code="usage")
+    """`callweave simulate`: returns the exit code, 1 when requests were given up; raises `CallweaveError` on wrong options."""
     if ledger and not Path(ledger).absolute().parent.is_dir():
         raise CallweaveError(f"--ledger: there is no directory {Path(ledger).absolute().parent}", code="usage")
-    if not getcdr_port:
-        # Nobody would pull from a port that nobody knows.
-        chosen = tuple(name for name in chosen if name not in _PULLED)
     options = SimulateOptions(
         url=url,
-        vendors=chosen,
+        vendors=chosen_vendors(vendors, pulled=bool(getcdr_port)),
         rate=rate,
         calls=calls,
         seed=seed,
@@ -113,5 +114,31 @@ def run_simulator(
     return EXIT_FAILED if done.lost else 0
 
 
+def chosen_vendors(names: str, *, pulled: bool) -> tuple[str, ...]:
+    """The vendors that a comma-separated list names, all by default; with `pulled` also those whose records are pulled.
+
+    Raises `CallweaveError` for a name that is none of them.
+    """
+    named = tuple(name.strip() for name in names.split(",") if name.strip())
+    if unknown := sorted(set(named) - set(VENDORS)):
+        raise CallweaveError(f"no simulated vendor {', '.join(unknown)}: there are {', '.join(VENDORS)}", code="usage")
+    # Nobody would pull from a port that nobody knows.
+    if not pulled and (unserved := [name for name in named if name in _PULLED]):
+        raise CallweaveError(f"{', '.join(unserved)} is pulled from: give --getcdr-port and poll it", code="usage")
+    return named or tuple(name for name in VENDORS if pulled or name not in _PULLED)
+
+
 async def _simulate(options: SimulateOptions) -> Progress:
+    await _require_answer(options.url)
     return await simulate(options, stop_on_signals())
+
+
+async def _require_answer(url: str) -> None:
+    """Raise `Unavailable` when nobody is there: the vendors' patience would go on for minutes without a word."""
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session, session.get(url):
+            return
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise Unavailable(
+            f"nobody answers at {url} ({type(exc).__name__}): start `callweave up`, or set --url"
+        ) from exc

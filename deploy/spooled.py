@@ -1,9 +1,8 @@
 """The spools for people at a terminal: what waits in them, send it while the ingress is stopped, write it to a file."""
 
-import asyncio
 import base64
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
@@ -135,13 +134,3 @@ def _plain(body: Body) -> dict[str, object]:
         "headers_base64": [[name, base64.b64encode(text).decode()] for name, text in body.headers],
         "body_base64": base64.b64encode(body.value).decode(),
     }
-
-
-def now() -> datetime:
-    """The wall's clock."""
-    return datetime.now(UTC)
-
-
-def drained_now(settings: Settings) -> int:
-    """`drained`, for a caller without an event loop."""
-    return asyncio.run(drained(settings))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,8 +34,13 @@ async def run(
     accounts = settings.poll.accounts
     if len({checkpoint_key(account) for account in accounts}) < len(accounts):
         raise SettingsError("two entries name the same account - at `$.poll.accounts`")
+    names = [name_of(account) for account in accounts]
+    if unknown := sorted(resume.difference(names)):
+        raise SettingsError(_not_polled(unknown[0], names))
+    if not accounts:
+        _log.warning("there is nothing to poll: no [[poll.accounts]] in the settings")
     async with _making(settings, metrics) as make:
-        known = await _checkpoints(settings.kafka.bootstrap)
+        known = await _checkpoints(settings.kafka.bootstrap, stop)
         async with asyncio.TaskGroup() as group:
             tasks = []
             for account in accounts:
@@ -56,7 +61,7 @@ async def fetch(
     accounts = {name_of(account): account for account in settings.poll.accounts}
     for name, _ in calls:
         if name not in accounts:
-            raise SettingsError(f"no account {name!r} is polled: one of {', '.join(accounts)} - at `$.poll.accounts`")
+            raise SettingsError(_not_polled(name, accounts))
     async with _making(settings, metrics) as make:
         for name, call_id in calls:
             poller = make(accounts[name], Checkpoint(settled_s=0))
@@ -118,11 +123,17 @@ def _poll_of(account: PollAccount) -> Poll:
     return poll
 
 
-async def _checkpoints(bootstrap: str) -> dict[bytes, Checkpoint]:
-    """The checkpoints, as soon as Kafka is there."""
-    while True:
+def _not_polled(name: str, polled: Iterable[str]) -> str:
+    return f"no account {name!r} is polled, but {', '.join(polled) or 'none at all'} - at `$.poll.accounts`"
+
+
+async def _checkpoints(bootstrap: str, stop: asyncio.Event) -> dict[bytes, Checkpoint]:
+    """The checkpoints, as soon as Kafka is there; none when `stop` came first."""
+    while not stop.is_set():
         try:
             return await read_checkpoints(bootstrap)
         except Unavailable as exc:
             _log.warning("%s", exc)
-            await asyncio.sleep(_KAFKA_RETRY_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _KAFKA_RETRY_S)
+    return {}

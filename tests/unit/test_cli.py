@@ -1,0 +1,117 @@
+"""What the command line says to wrong or odd requests: a sentence with what, where and what to do; never a traceback."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deploy.cli import main
+from deploy.ports import free_port
+from deploy.simulating import chosen_vendors
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CALLWEAVE_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
+
+
+def run(*arguments: str, **settings: object) -> Result:
+    environment = {f"CALLWEAVE_{name.upper()}": str(value) for name, value in settings.items()}
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "simulate: an unknown vendor": (("simulate", "--vendors", "acme"), 1, "no simulated vendor acme: there are nxcloud"),
+    "simulate: a pulled vendor that nobody can pull": (
+        ("simulate", "--vendors", "tencent"), 1, "tencent is pulled from: give --getcdr-port",
+    ),
+    "simulate: nobody there": (
+        ("simulate", "--url", f"http://127.0.0.1:{free_port()}"), 1, "nobody answers at http://127.0.0.1:",
+    ),
+    "simulate: no address": (("simulate", "--url", "localhost:8080"), 1, "nobody answers at localhost:8080"),
+    "simulate: a ledger in no directory": (("simulate", "--ledger", "none/x"), 1, "--ledger: there is no directory"),
+    "simulate: fewer than no calls": (("simulate", "--calls", "-1"), 2, "--calls"),
+    "simulate: a negative rate": (("simulate", "--rate", "-1"), 2, "--rate"),
+    "up: a rate of nothing": (("up", "--rate", "0"), 2, "--rate"),
+    "replay: an unknown vendor": (("replay", "--since", "2026-01-31", "--vendor", "acme"), 2, "'acme' is not one of 'huawei'"),
+    "replay: no stretch": (("replay", "--since", "2026-01-31", "--until", "2026-01-30"), 2, "is not before 2026-01-30"),
+    "replay: no time": (("replay", "--since", "yesterday"), 2, "does not match the formats '%Y-%m-%dT%H:%M:%S'"),
+    "dead: an unknown code": (("dead", "list", "--code", "jsno"), 2, "'json'"),
+    "dead: an unknown stage": (("dead", "list", "--stage", "ingest"), 2, "'normalise'"),
+    "dead: no id": (("dead", "show", "17"), 1, "'17' is no letter's id: it looks like calls.raw/3/1234"),
+    "spool: nowhere to export to": (("spool", "export", "none/x.jsonl"), 1, "none/x.jsonl cannot be written: No such file"),
+    "poll: an unknown account": (("poll", "--resume", "nobody"), 78, "no account 'nobody' is polled"),
+    "a settings file that is not there": (("--config", "none.toml", "topics"), 78, "cannot read none.toml"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_request_is_answered_in_a_sentence(arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = run(*arguments)
+
+    assert (done.exit_code, said in done.output) == (code, True), done.output
+    assert "Traceback" not in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_the_simulator_leaves_out_who_is_pulled_unless_it_serves_the_pull_api() -> None:
+    assert chosen_vendors("", pulled=False) == ("nxcloud", "ytx", "huawei")
+    assert chosen_vendors("", pulled=True) == ("nxcloud", "ytx", "huawei", "tencent")
+    assert chosen_vendors(" ytx, tencent ", pulled=True) == ("ytx", "tencent")
+
+
+def test_the_simulator_sends_to_the_ingress_of_the_settings() -> None:
+    port = free_port()
+
+    assert f"nobody answers at http://127.0.0.1:{port} " in run("simulate", ingress__port=port).output
+
+
+def test_an_export_is_for_its_owner_alone(tmp_path: Path) -> None:
+    target = tmp_path / "bodies.jsonl"
+    target.write_text("what stood here before")
+    target.chmod(0o644)
+
+    assert run("spool", "export", str(target)).output == f"0 bodies written to {target}\n"
+    assert (target.stat().st_mode & 0o777, target.read_text()) == (0o600, "")
+
+
+def test_wrong_settings_leave_an_export_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "bodies.jsonl"
+    target.write_text("what stood here before")
+
+    assert run("spool", "export", str(target), kafka__partitions="many").exit_code == 78
+    assert target.read_text() == "what stood here before"
+
+
+def test_a_spool_that_never_was_is_said_with_its_place(tmp_path: Path) -> None:
+    assert run("spool", "status").output == f"no ingress ever had a spool in {tmp_path}/data/spool\n"
+
+
+@pytest.mark.parametrize("command", [(name,) for name in main.commands], ids=list(main.commands))
+def test_every_command_has_a_help(command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()[2].strip()) > 20
+
+
+def test_check_config_is_json_in_which_no_secret_shows() -> None:
+    accounts = '[{"vendor":"ytx","name":"main","secret":"abcdefgh12345678"}]'
+    done = run("--check-config", accounts=accounts)
+
+    assert json.loads(done.output)["accounts"][0]["secret"] == "***"
+
+
+def test_a_taken_metrics_port_is_said_with_its_setting() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("poll", poll__metrics_port=port)
+
+    assert done.exit_code == 1
+    assert f"The metrics page needs port {port}" in done.output
