@@ -63,6 +63,7 @@ class Outbox:
         max_message_bytes: int = 1_000_000,
         client: Mapping[str, Any] | None = None,
     ) -> None:
+        self._bootstrap = bootstrap
         self._deadline_s = deadline_s
         self._max_message_bytes = max_message_bytes
         self._turns = count()
@@ -81,8 +82,12 @@ class Outbox:
         )
 
     async def start(self) -> None:
-        """Connect."""
-        await self._producer.start()
+        """Connect; raises `Unavailable`."""
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            await self._producer.stop()
+            raise Unavailable(f"Kafka at {self._bootstrap} does not answer: {type(error).__name__}") from error
 
     async def stop(self) -> None:
         """Disconnect; whatever was published is durable already."""
