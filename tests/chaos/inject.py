@@ -15,8 +15,8 @@ _SLOW_S: Final = 0.2
 _DISK_BROKER: Final = 2
 _AHEAD_S: Final = -1500
 """Half an hour less the longest a run's fault lasts: the poller's look back covers it."""
-_JUMPS_S: Final = itertools.cycle((-93_600, 7_200, 93_600, -1_800))
-"""More than a day and less, back and forth."""
+_JUMPS_S: Final = itertools.cycle((-79_200, 7_200, 79_200, -1_800))
+"""Back and forth by less than a day: a vendor's time that lies further in our future is not believed."""
 
 
 def impossible(world: World, injection: Injection) -> str:
