@@ -6,7 +6,7 @@ import sys
 import click
 
 from deploy.command import Options, pass_options, plainly
-from deploy.runtime import EXIT_FAILED, resolved
+from deploy.runtime import EXIT_FAILED
 
 
 @click.command()
@@ -41,7 +41,7 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
         seed=seed,
         plain=plain or not sys.stdout.isatty(),
     )
-    sys.exit(run_up(options.settings(), wanted))
+    run_up(options.settings(), wanted)
 
 
 @click.command()
@@ -100,13 +100,11 @@ def simulate(
 @pass_options
 @plainly
 def doctor(options: Options) -> None:
-    """Check Python, Java, ports, disk, Kafka, ClickHouse and clock, and say what to do; exit code 1 when something is bad."""
+    """Check Python, Java, ports, disk, Kafka, ClickHouse, registry and clock, and say what to do; exit code 1 when something is bad."""
     from deploy.doctor import examine  # noqa: PLC0415
 
-    settings = options.settings()
-    resolved(settings)
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
-    found = asyncio.run(examine(settings))
+    found = asyncio.run(examine(options.settings()))
     for finding in found:
         click.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
         if finding.advice:

@@ -12,15 +12,19 @@ from typing import Final, Literal
 import aiohttp
 import msgspec
 
-from deploy.java import find_java, java_major
-from deploy.ports import require_free
+from deploy.java import candidates, chosen
+from deploy.ports import http_url, require_free, taken
+from deploy.registry import reached
+from deploy.runtime import resolved
 from deploy.topics import differences
-from schemas.errors import CallweaveError
+from schemas.errors import CallweaveError, SetupError
 from schemas.settings import Settings
+from sinks.clickhouse import ClickHouse
+from sinks.migrate import missing
 
 _FREE_BYTES: Final = 2 * 1024**3
 _SKEW_S: Final = 5.0
-_MINIMUM_PYTHON: Final = (3, 11)
+_ANSWER_S: Final = 5.0
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,40 +38,43 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 async def examine(settings: Settings) -> tuple[Finding, ...]:
     """Every look, each with its own verdict; a look that itself fails is a finding."""
-    looks: tuple[tuple[str, Callable[[Settings], Awaitable[Finding]]], ...] = (
-        ("Python", _python),
-        ("Java", _java),
-        ("disk", _disk),
-        ("ingress port", _ingress_port),
-        ("Kafka", _kafka),
-        ("ClickHouse", _clickhouse),
-        ("clock", _clock),
-    )
+    looks: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
+        "Python": _python,
+        "Java": _java,
+        "disk": _disk,
+        "ingress": _ingress,
+        "Kafka": _kafka,
+        "ClickHouse": _clickhouse,
+        "registry": _registry,
+        "clock": _clock,
+    }
     found = []
-    for name, look in looks:
+    for name, look in looks.items():
         try:
             found.append(await look(settings))
-        except CallweaveError as exc:
-            found.append(Finding(what=name, state="bad", detail=str(exc)))
+        except (CallweaveError, OSError) as exc:
+            found.append(Finding(what=name, state="bad", detail=str(exc), advice=_ADVICE.get(name, "")))
     return tuple(found)
 
 
+_ADVICE: Final = {
+    "Kafka": "Check kafka.bootstrap and the brokers; `callweave up` starts one where none is set.",
+    "ClickHouse": "Check clickhouse.url, user and password, and the server; `callweave up` starts one where none is set.",
+    "registry": "Check schema_registry.url and the registry, or leave it empty for the pinned ids.",
+}
+
+
 async def _python(_settings: Settings) -> Finding:
-    version = sys.version.split()[0]
-    good = sys.version_info[:2] >= _MINIMUM_PYTHON
-    return Finding(
-        what="Python",
-        state="ok" if good else "bad",
-        detail=version,
-        advice="" if good else "Install Python 3.11 or newer.",
-    )
+    return Finding(what="Python", state="ok", detail=sys.version.split()[0])
 
 
 async def _java(settings: Settings) -> Finding:
     if settings.kafka.bootstrap:
         return Finding(what="Java", state="ok", detail="not needed: Kafka runs elsewhere")
-    java = await asyncio.to_thread(find_java)
-    return Finding(what="Java", state="ok", detail=f"{await asyncio.to_thread(java_major, java)} ({java})")
+    tried = await asyncio.to_thread(candidates)
+    found = chosen(tried)
+    passed_over = "".join(f"; passed over {one}" for one in tried[:-1])
+    return Finding(what="Java", state="ok", detail=f"{found.major} ({found.java}){passed_over}")
 
 
 async def _disk(settings: Settings) -> Finding:
@@ -89,79 +96,59 @@ def _free_bytes(directory: str) -> int:
     return shutil.disk_usage(place).free
 
 
-async def _ingress_port(settings: Settings) -> Finding:
-    where = f"{settings.ingress.host}:{settings.ingress.port}"
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
-            session.get(f"http://{where}/readyz") as answer,
-        ):
-            text = (await answer.text()).strip()
-            return Finding(
-                what="ingress", state="ok" if answer.status == 200 else "bad", detail=f"runs at {where}: {text[:200]}"
-            )
-    except (aiohttp.ClientError, TimeoutError):
-        require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
-        return Finding(what="ingress port", state="ok", detail=f"{where} is free")
+async def _ingress(settings: Settings) -> Finding:
+    host, port = settings.ingress.host, settings.ingress.port
+    url = http_url(host, port)
+    answer = await _asked(f"{url}/readyz")
+    if answer is None:
+        require_free(port, what="The ingress", setting="ingress.port", host=host)
+        return Finding(what="ingress port", state="ok", detail=f"{host}:{port} is free")
+    if b'"ready"' not in answer.body:
+        raise taken(port, what="The ingress", setting="ingress.port")
+    state: Literal["ok", "bad"] = "ok" if answer.status == 200 else "bad"
+    return Finding(what="ingress", state=state, detail=f"runs at {url}: {answer.body.decode().strip()[:200]}")
 
 
 async def _kafka(settings: Settings) -> Finding:
-    if settings.kafka.bootstrap:
-        found = await differences(settings.kafka)
-        if found:
-            return Finding(
-                what="Kafka",
-                state="note",
-                detail="\n".join(found),
-                advice="callweave topics --create makes what is missing.",
-            )
-        return Finding(what="Kafka", state="ok", detail=f"{settings.kafka.bootstrap}: all topics as they should be")
-    return _embedded("Kafka", settings.embedded.kafka_port, "embedded.kafka_port")
+    if not settings.kafka.bootstrap and (free := _unused(settings.embedded.kafka_port)):
+        return Finding(what="Kafka", state="ok", detail=free)
+    kafka = resolved(settings).kafka
+    if found := await differences(kafka):
+        advice = "`callweave topics --create` makes those that are missing."
+        return Finding(what="Kafka", state="note", detail="\n      ".join(found), advice=advice)
+    return Finding(what="Kafka", state="ok", detail=f"{kafka.bootstrap}: all topics as they should be")
 
 
 async def _clickhouse(settings: Settings) -> Finding:
+    if not settings.clickhouse.url and (free := _unused(settings.embedded.clickhouse_port)):
+        return Finding(what="ClickHouse", state="ok", detail=free)
+    settings = resolved(settings)
     url = settings.clickhouse.url
-    if not url:
-        return _embedded("ClickHouse", settings.embedded.clickhouse_port, "embedded.clickhouse_port")
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-            session.get(f"{url.rstrip('/')}/ping") as answer,
-        ):
-            good = answer.status == 200
-            return Finding(what="ClickHouse", state="ok" if good else "bad", detail=f"{url} answers {answer.status}")
-    except (aiohttp.ClientError, TimeoutError) as exc:
-        return Finding(
-            what="ClickHouse",
-            state="bad",
-            detail=f"{url}: {type(exc).__name__}",
-            advice="Check clickhouse.url and the server.",
-        )
+    async with ClickHouse(settings.clickhouse) as client:
+        try:
+            lacking = await missing(client, settings)
+        except CallweaveError as exc:
+            raise SetupError(f"{url}: {exc}") from exc
+    if lacking:
+        detail = f"{url}: without {', '.join(lacking)}"
+        return Finding(what="ClickHouse", state="note", detail=detail, advice="`callweave migrate` makes them.")
+    return Finding(what="ClickHouse", state="ok", detail=f"{url}: all tables and views are there")
 
 
-def _embedded(what: str, port: int, setting: str) -> Finding:
-    try:
-        require_free(port, what=f"The embedded {what}", setting=setting)
-    except CallweaveError as exc:
-        return Finding(what=what, state="note", detail=str(exc), advice="That is right while callweave up runs.")
-    return Finding(what=what, state="ok", detail=f"embedded; port {port} is free")
+async def _registry(settings: Settings) -> Finding:
+    if not settings.schema_registry.url:
+        return Finding(what="registry", state="ok", detail="none is set: the pinned ids")
+    return Finding(what="registry", state="ok", detail=await reached(settings.schema_registry))
 
 
 async def _clock(settings: Settings) -> Finding:
     """Compare with the ClickHouse server's clock; alone on a machine there is nothing to compare with."""
     if not settings.clickhouse.url:
         return Finding(what="clock", state="ok", detail="one machine: one clock")
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-            session.get(f"{settings.clickhouse.url.rstrip('/')}/ping") as answer,
-        ):
-            told = answer.headers.get("Date", "")
-    except (aiohttp.ClientError, TimeoutError):
-        return Finding(what="clock", state="note", detail="not compared: ClickHouse does not answer")
-    if not told:
+    answer = await _asked(f"{settings.clickhouse.url.rstrip('/')}/ping")
+    if answer is None or not answer.date:
         return Finding(what="clock", state="note", detail="not compared: ClickHouse does not tell its time")
-    skew_s = abs(parsedate_to_datetime(told).timestamp() - time.time())
+    skew_s = abs(parsedate_to_datetime(answer.date).timestamp() - time.time())
     good = skew_s <= _SKEW_S
     return Finding(
         what="clock",
@@ -169,3 +156,32 @@ async def _clock(settings: Settings) -> Finding:
         detail=f"{skew_s:.0f} s from ClickHouse's",
         advice="" if good else "Set the clock (NTP): received_at and the pollers' windows come from it.",
     )
+
+
+def _unused(port: int) -> str:
+    """What to say of an embedded server's port that nobody listens on; "" when somebody does."""
+    try:
+        require_free(port, what="It", setting="its port")
+    except SetupError:
+        return ""
+    return f"embedded: `callweave up` starts it on port {port}, which is free"
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an address said."""
+
+    status: int
+    body: bytes
+    date: str
+
+
+async def _asked(url: str) -> _Answer | None:
+    """The answer of an address; None when nobody gives one."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session,
+            session.get(url) as answer,
+        ):
+            return _Answer(status=answer.status, body=await answer.read(), date=answer.headers.get("Date", ""))
+    except (aiohttp.ClientError, TimeoutError):
+        return None

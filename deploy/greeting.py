@@ -1,6 +1,8 @@
 """What `callweave up` prints when it is ready: where to push, where to query, and lines to copy that work."""
 
 import shlex
+import shutil
+import sys
 
 from deploy.stack import Stack
 from schemas.vendors import VENDORS
@@ -8,7 +10,7 @@ from schemas.vendors import VENDORS
 
 def greeting(stack: Stack, seconds: float) -> str:
     """The addresses of a running stack, ready to be copied."""
-    base, settings = stack.ingress_url, stack.settings
+    base, settings, command = stack.ingress_url, stack.settings, _command()
     clickhouse = settings.clickhouse
     user = "" if clickhouse.user == "default" and not clickhouse.password.value else f" -u {clickhouse.user}:..."
     pushed = [
@@ -34,10 +36,15 @@ def greeting(stack: Stack, seconds: float) -> str:
             "  read the canonical records:",
             f"    Kafka at {settings.kafka.bootstrap}, topic calls.normalized (Avro; schemas in schemas/avro)",
             "  look and mend:",
-            f"    curl {base}/readyz    callweave dead list    callweave doctor",
+            f"    curl {base}/readyz    {command} dead list    {command} doctor",
             "",
         )
     )
+
+
+def _command() -> str:
+    """How this command is called from here: few have its environment on their PATH."""
+    return "callweave" if shutil.which("callweave") else shlex.quote(sys.argv[0])
 
 
 def _example(base: str) -> str:

@@ -97,7 +97,8 @@ class Gauge:
         database = self._stack.settings.clickhouse.database
         # S608: the names are those of our own views, the database's comes from the settings.
         counts = " UNION ALL ".join(f"SELECT '{name}', count() FROM {database}.{name}" for name in _TABLES)  # noqa: S608
-        self._rows = await self._pairs(counts) or self._rows
+        found = await self._pairs(counts)
+        self._rows = {name: found[name] for name in _TABLES if name in found} or self._rows
         ends = f"SELECT disposition, count() FROM {database}.v_timelines GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608 - as above
         self._dispositions = await self._pairs(ends) or self._dispositions
 

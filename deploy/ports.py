@@ -45,6 +45,11 @@ def cannot_listen(error: OSError, port: int, *, what: str, setting: str, host: s
             code="port",
             advice=f"Set {setting} to a port you may use, and the host beside it to an address of this machine.",
         )
+    return taken(port, what=what, setting=setting)
+
+
+def taken(port: int, *, what: str, setting: str) -> SetupError:
+    """Who has the port that `what` needs, and what to do."""
     by = holder(port)
     return SetupError(
         f"{what} needs port {port}, which {by or 'another process'} already uses",

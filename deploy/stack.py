@@ -213,7 +213,7 @@ async def _until_ready(stack: Stack, progress: Progress) -> None:
         progress(f"{part.spec.name}: getting ready", None)
         if not await until_answers(addresses[part.spec.name], _READY_S, partial(_given_up, part)):
             raise SetupError(
-                f"{part.spec.name} is not ready after {_READY_S:.0f} s (restarts: {part.restarts}, last exit: {part.last_exit})\n"
+                f"{part.spec.name} does not get ready (restarts: {part.restarts}, last exit: {part.last_exit}); it said last:\n"
                 f"{part.last_words()}",
                 code="part",
                 advice=f"Its log is {part.log_file}.",

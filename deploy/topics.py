@@ -47,8 +47,11 @@ async def _administering(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminCli
 
 
 def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:
-    settings = {**topic.settings(), "min.insync.replicas": str(kafka.min_insync_replicas)}
-    return NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=settings)
+    return NewTopic(topic.name, kafka.partitions, kafka.replication, topic_configs=_wanted(topic, kafka))
+
+
+def _wanted(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
+    return {**topic.settings(), "min.insync.replicas": str(kafka.min_insync_replicas)}
 
 
 async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
@@ -76,16 +79,18 @@ async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
 async def differences(kafka: KafkaSettings) -> tuple[str, ...]:
     """Sentences on what differs between the topics and their contract; raises `Unavailable`."""
     async with _administering(kafka) as admin:
-        present = set(await admin.list_topics())
-        found = [f"{topic.name} is missing: callweave topics --create" for topic in TOPICS if topic.name not in present]
-        for topic in TOPICS:
-            if topic.name not in present:
-                continue
+        names = set(await admin.list_topics())
+        present = [topic for topic in TOPICS if topic.name in names]
+        found = [f"{topic.name} is missing: callweave topics --create" for topic in TOPICS if topic not in present]
+        described = await admin.describe_topics([topic.name for topic in present]) if present else []
+        counts = {one["topic"]: len(one["partitions"]) for one in described}
+        for topic in present:
             answer = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
             values = {entry[0]: entry[1] for entry in answer[0].resources[0][4]}
+            values["partitions"] = str(counts[topic.name])
             found += [
                 f"{topic.name}: {name} is {values.get(name)}, the contract says {wanted}"
-                for name, wanted in topic.settings().items()
+                for name, wanted in {**_wanted(topic, kafka), "partitions": str(kafka.partitions)}.items()
                 if values.get(name) != wanted
             ]
         return tuple(found)

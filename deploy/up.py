@@ -16,11 +16,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from deploy.greeting import greeting
 from deploy.numbers import Gauge
-from deploy.runtime import EXIT_FAILED, log_to_stderr, stop_on_signals
+from deploy.runtime import log_to_stderr, stop_on_signals
 from deploy.simulating import Simulation
 from deploy.stack import Stack, running_stack
 from deploy.view import line, rendered
-from schemas.errors import CallweaveError
 from schemas.settings import Settings
 
 _LOOK_EVERY_S: Final = 1.0
@@ -36,16 +35,10 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool = False
 
 
-def run_up(settings: Settings, options: UpOptions) -> int:
-    """Run until Ctrl-C; returns the exit code."""
+def run_up(settings: Settings, options: UpOptions) -> None:
+    """Run until Ctrl-C; raises `CallweaveError` with what to do when it cannot start."""
     log_to_stderr(logging.ERROR)
-    console = Console()
-    try:
-        uvloop.run(_run(settings, options, console))
-    except CallweaveError as exc:
-        console.print(f"callweave: {exc}", markup=False, highlight=False, soft_wrap=True)
-        return EXIT_FAILED
-    return 0
+    uvloop.run(_run(settings, options, Console()))
 
 
 async def _run(settings: Settings, options: UpOptions, console: Console) -> None:

@@ -1,5 +1,7 @@
 """The live terminal view of `callweave up`: numbers in, text out. It does not look anything up itself."""
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -85,6 +87,5 @@ def _parts(now: Numbers) -> RenderableType:
     return Panel(table, title="parts", title_align="left")
 
 
-def _pairs(counts: object, none: str = "none yet") -> str:
-    items = counts.items() if isinstance(counts, dict) else ()
-    return "  ".join(f"{name} {count:,}" for name, count in items if count) or none
+def _pairs(counts: Mapping[str, int], none: str = "none yet") -> str:
+    return "  ".join(f"{name} {count:,}" for name, count in counts.items() if count) or none

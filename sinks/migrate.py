@@ -88,10 +88,7 @@ async def migrate(client: ClickHouse, settings: Settings) -> list[str]:
     ours = settings.clickhouse
     await _run(client, "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}", ours)
     await _run(client, _LEDGER, ours)
-    # FINAL: after two that ran at once a name stands there twice.
-    rows = await client.query(f"SELECT name, checksum FROM {ours.database}.schema_migrations FINAL")  # noqa: S608 - a checked name
-    applied: dict[str, str] = {str(name): str(checksum) for name, checksum in rows}
-    known = migrations()
+    known, applied = migrations(), await _applied(client)
     _check(known, applied)
     ran: list[str] = []
     for migration in known:
@@ -103,6 +100,22 @@ async def migrate(client: ClickHouse, settings: Settings) -> list[str]:
         )
         ran.append(migration.name)
     return ran
+
+
+async def missing(client: ClickHouse, settings: Settings) -> list[str]:
+    """The names of the migrations that did not run yet; changes nothing. Raises as `migrate` does, and `Unavailable`."""
+    where = {"database": settings.clickhouse.database}
+    ledger = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'"
+    applied = await _applied(client) if await client.query(ledger, where) else {}
+    _check(migrations(), applied)
+    return [migration.name for migration in migrations() if migration.name not in applied]
+
+
+async def _applied(client: ClickHouse) -> dict[str, str]:
+    """What ran, with its checksum."""
+    # FINAL: after two that ran at once a name stands there twice.
+    rows = await client.query(f"SELECT name, checksum FROM {client.database}.schema_migrations FINAL")  # noqa: S608 - a checked name
+    return {str(name): str(checksum) for name, checksum in rows}
 
 
 def _check(known: tuple[Migration, ...], applied: dict[str, str]) -> None:

@@ -196,8 +196,8 @@ async def test_a_kill_takes_all_children_along_and_loses_nothing_acknowledged(tm
 
         other = await refused(place, ingress__port=free_port())
         assert other.code == 1
-        assert "another callweave up already runs on" in other.text
-        assert place.settings.embedded.data_dir in other.text
+        assert "another callweave up already runs on" in other.err
+        assert place.settings.embedded.data_dir in other.err
         assert "Traceback" not in other.text + other.err
         assert second.process.returncode is None
 
@@ -225,6 +225,6 @@ async def test_a_port_in_use_is_told_with_its_setting(tmp_path: Path, port: str,
         done = await refused(place, **{port: number})
 
     assert done.code == 1
-    assert str(number) in done.text
-    assert setting in done.text
+    assert str(number) in done.err
+    assert setting in done.err
     assert "Traceback" not in done.text + done.err
