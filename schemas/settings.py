@@ -5,6 +5,7 @@ Read by `schemas.config.load` from `callweave.toml`, then from `CALLWEAVE_*` (ne
 """
 
 import ipaddress
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 _SECRET_CHARS: Final = 16
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
 
 class Secret(msgspec.Struct, frozen=True):
@@ -276,6 +278,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
 def check(settings: Settings, vendors: frozenset[str]) -> None:
     """Raise `SettingsError` with the path of what no single field can tell."""
+    _check_addresses(settings)
     _check_accounts(settings.accounts, vendors)
     for index, poll in enumerate(settings.poll.accounts):
         path = f"$.poll.accounts[{index}]"
@@ -286,6 +289,15 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
         raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
     if settings.clickhouse.insert_timeout_s >= settings.sink.session_timeout_s:
         raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
+
+
+def _check_addresses(settings: Settings) -> None:
+    for address in settings.kafka.bootstrap.split(",") if settings.kafka.bootstrap else ():
+        if not _BROKER.fullmatch(address.strip()):
+            raise SettingsError(f"host:port is wanted, not {address!r} - at `$.kafka.bootstrap`")
+    for path, url in (("clickhouse", settings.clickhouse.url), ("schema_registry", settings.schema_registry.url)):
+        if url and not url.startswith(("http://", "https://")):
+            raise SettingsError(f"an http(s) address is wanted - at `$.{path}.url`")
 
 
 def _check_vendor(vendor: str, path: str, vendors: frozenset[str]) -> None:

@@ -35,6 +35,11 @@ def test_defaults_are_a_working_setup() -> None:
     assert (settings.ingress.host, settings.ingress.port, settings.kafka.partitions) == ("127.0.0.1", 8080, 24)
 
 
+@pytest.mark.parametrize("address", ["a", "a:9092", "a:9092, b.example:9093", "[::1]:9092", "192.0.2.1:9092"])
+def test_brokers_are_named_by_host_and_port(address: str) -> None:
+    assert read(f'[kafka]\nbootstrap = "{address}"\n').kafka.bootstrap == address
+
+
 def test_the_environment_wins_over_the_file() -> None:
     """And text becomes the field's type."""
     settings = read("[kafka]\npartitions = 6\nlinger_ms = 9\n", CALLWEAVE_KAFKA__PARTITIONS="12")
@@ -62,6 +67,10 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "$.kafka.min_insync_replicas", id="replicas"),
         pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "20"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
         pytest.param("", {"CALLWEAVE_PROCESS__SESSION_TIMEOUT_S": "5"}, "$.process.session_timeout_s", id="Kafka takes no such session"),
+        pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "a:9092,b:x"}, "'b:x' - at `$.kafka.bootstrap`", id="no port of a broker"),
+        pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "kafka://a:9092"}, "$.kafka.bootstrap", id="a URL for a broker"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "a:8123"}, "$.clickhouse.url", id="no URL of ClickHouse"),
+        pytest.param("", {"CALLWEAVE_SCHEMA_REGISTRY__URL": "a:8081"}, "$.schema_registry.url", id="no URL of a registry"),
         pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
         pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
         pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "$.accounts[0].secret", id="short secret"),
