@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test lint types bench chaos lock clean help
+.PHONY: run test lint types bench chaos kills lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench: .venv/.ready ## Measure each stage alone and the whole way; prints a tabl
 
 chaos: .venv/.ready ## Break every part of a real stack under traffic, and prove that nothing is lost (DURATION=600 SEED=7)
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+kills: .venv/.ready ## Kill the sink and the workers again and again at named points of their lives (SINK=1000 WORKERS=200 SEED=7)
+	$(BIN)/python -m tests.chaos.kills --sink $(or $(SINK),1000) --workers $(or $(WORKERS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt

@@ -1,0 +1,43 @@
+"""Ways of doing it that lose calls, for the tests that must catch them: the offset before the work."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+from aiokafka import TopicPartition
+
+from processors.lanes import Lanes
+from sinks.worker import Sink
+
+Naive = Literal["", "sink commits first", "worker commits first"]
+
+
+def _sink_commits_first() -> None:
+    """The sink commits a round and then inserts it."""
+    properly = Sink._round
+
+    async def hastily(self: Any, stop: Any) -> None:
+        if offsets := self._batch.offsets():
+            await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+        await properly(self, stop)
+
+    Sink._round = hastily
+
+
+def _worker_commits_first() -> None:
+    """The worker commits a slice and then works on it."""
+
+    async def hastily(self: Any, slice_: Any, ahead: Any) -> None:
+        if ahead is not None:
+            await ahead
+        if self._consumer.begin(slice_):
+            self._consumer.finish(slice_)
+            await self._consumer.commit()
+            await self._step(slice_)
+
+    Lanes._work = hastily
+
+
+NAIVE: Final[Mapping[Naive, Callable[[], None]]] = {
+    "sink commits first": _sink_commits_first,
+    "worker commits first": _worker_commits_first,
+}
