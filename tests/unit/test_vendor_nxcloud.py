@@ -88,6 +88,11 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
         ),
         pytest.param({"duration": 4}, {"billable_s": 4, "quality_flags": UNVERIFIED}, id="N10 one second off"),
         pytest.param(
+            {"answer_time": "1555484075", "duration": 14},
+            {"ring_ms": 0, "talk_ms": 14_000, "quality_flags": UNVERIFIED},
+            id="answered at once",
+        ),
+        pytest.param(
             {"duration": "-5"},
             {"vendor_duration_s": None, "billable_s": 3, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
             id="N15 a negative duration",
