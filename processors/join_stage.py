@@ -5,9 +5,10 @@ repeats work, and the merge makes the repetition a no-op.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,11 +23,11 @@ from processors.tenures import PartitionStates
 from processors.timelines import timelines_of
 from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter
-from schemas.errors import Undecodable
+from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.topics import NORMALIZED, STATE, TIMELINES
+from schemas.topics import MAX_MESSAGE_BYTES, NORMALIZED, STATE, TIMELINES
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
@@ -64,14 +65,33 @@ class JoinStage:
                 await asyncio.sleep(0)
         for (vendor, outcome), number in out.outcomes.items():
             self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
-        if messages := out.messages(self._codecs, slice_.partition):
-            await self._outbox.publish(messages)
+        messages = out.messages(self._codecs, slice_.partition)
         states = [
-            Message(topic=STATE.name, key=key.encode(), value=value, partition=slice_.partition)
-            for key, value in held.take_changed().items()
+            (key, _message(STATE.name, key, value, slice_.partition)) for key, value in held.take_changed().items()
         ]
-        if states:
-            await self._outbox.publish(states)
+        large = {call for call, message in (*messages, *states) if message.size_bytes > MAX_MESSAGE_BYTES}
+        if large:
+            held.take_back(large)
+            out.dead += self._outgrown(slice_, large)
+        await self._publish(
+            [message for call, message in messages if call not in large]
+            + [dead_message(letter, self._codecs) for letter in out.dead]
+        )
+        await self._publish([message for call, message in states if call not in large])
+
+    async def _publish(self, messages: list[Message]) -> None:
+        if messages:
+            await self._outbox.publish(messages)
+
+    def _outgrown(self, slice_: Slice, calls: set[str]) -> Iterator[DeadLetter]:
+        """Letters for what a slice says of calls that no message can hold any more.
+
+        A vendor that has a megabyte of news of one call, again and again, must not stop all calls behind it.
+        """
+        for record in slice_.records:
+            with contextlib.suppress(Undecodable):  # a tick, or what has a letter of its own
+                if self._codecs.fact.decode(record.value).call_key in calls:
+                    yield _letter(slice_, record, "oversize", "what is known of this call is larger than a message")
 
     def drop(self, partitions: Collection[Partition]) -> None:
         """Forget partitions that are another worker's now."""
@@ -81,7 +101,7 @@ class JoinStage:
         try:
             fact = self._codecs.fact.decode(record.value)
         except Undecodable as exc:
-            out.dead.append(_undecodable(slice_, record, exc))
+            out.dead.append(_letter(slice_, record, exc.dead_code, str(exc)))
             return
         done = held.apply(fact)
         # Nearly always the fact goes on as it came: then so do its bytes, and a tenth of a worker's time is saved.
@@ -127,18 +147,24 @@ class _Outputs:
             self._calls[key] = done.shown
         self.outcomes[key.split("|", 1)[0], done.outcome] += 1
 
-    def messages(self, codecs: Codecs, partition: int) -> list[Message]:
+    def messages(self, codecs: Codecs, partition: int) -> list[tuple[str, Message]]:
+        """Each with the key of its call."""
         timelines = [timeline for shown in self._calls.values() for timeline in timelines_of(shown)]
         return [
             *(
-                _message(NORMALIZED.name, fact.call_key, as_sent or codecs.fact.encode(fact), partition)
+                (
+                    fact.call_key,
+                    _message(NORMALIZED.name, fact.call_key, as_sent or codecs.fact.encode(fact), partition),
+                )
                 for fact, as_sent in self._facts.values()
             ),
             *(
-                _message(TIMELINES.name, timeline.timeline_id, codecs.timeline.encode(timeline), partition)
+                (
+                    timeline.call_key,
+                    _message(TIMELINES.name, timeline.timeline_id, codecs.timeline.encode(timeline), partition),
+                )
                 for timeline in timelines
             ),
-            *(dead_message(letter, codecs) for letter in self.dead),
         ]
 
 
@@ -146,11 +172,11 @@ def _message(topic: str, key: str, value: bytes | None, partition: int) -> Messa
     return Message(topic=topic, key=key.encode(), value=value, partition=partition)
 
 
-def _undecodable(slice_: Slice, record: Record, exc: Undecodable) -> DeadLetter:
+def _letter(slice_: Slice, record: Record, code: DeadCode, detail: str) -> DeadLetter:
     return DeadLetter(
         stage="join",
-        code=exc.dead_code,
-        detail=str(exc),
+        code=code,
+        detail=detail,
         topic=slice_.topic,
         partition=slice_.partition,
         offset=record.offset,

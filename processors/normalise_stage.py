@@ -6,11 +6,13 @@ Stateless: a slice that is done again gives the same facts under the same identi
 import asyncio
 from typing import Final
 
+import msgspec
+
 from processors.normalise import Directory, Outcome, dead_letter, normalise
 from processors.publish import Message, Outbox
 from processors.slices import Record, Slice
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, without_original
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
@@ -79,5 +81,9 @@ class NormaliseStage:
 
 
 def dead_message(letter: DeadLetter, codecs: Codecs) -> Message:
-    """A dead letter as a record of `calls.dead`."""
-    return Message(topic=DEAD.name, key=letter.vendor.encode(), value=codecs.dead_letter.encode(letter))
+    """A dead letter as a record of `calls.dead`, without its bytes where both do not fit."""
+    message = Message(topic=DEAD.name, key=letter.vendor.encode(), value=codecs.dead_letter.encode(letter))
+    if message.size_bytes <= MAX_MESSAGE_BYTES:
+        return message
+    bare = codecs.dead_letter.encode(without_original(letter))
+    return msgspec.structs.replace(message, value=bare)

@@ -6,7 +6,7 @@ so the same log always times out at the same records, however often it is read.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from processors.join import CallState, Step, reunite, step, timeout
@@ -26,6 +26,8 @@ class PartitionState:
         self._settings = settings
         self._calls: dict[str, bytes] = {}
         self._touched: dict[str, CallState | None] = {}
+        self._taken: dict[str, bytes | None] = {}
+        """What stood in the place of that which `take_changed` gave last."""
         self._due: dict[str, int] = {}
         """When each call is looked at next: at its deadline, or before it where that moved away since."""
         self._deadlines: list[tuple[int, str]] = []
@@ -85,6 +87,7 @@ class PartitionState:
     def take_changed(self) -> dict[str, bytes | None]:
         """The states that changed since the last call; None where a call is forgotten."""
         changed: dict[str, bytes | None] = {}
+        self._taken = {key: self._calls.get(key) for key in self._touched}
         for key, state in self._touched.items():
             value = encode_state(state) if state else None
             if value is None:
@@ -94,6 +97,16 @@ class PartitionState:
             changed[key] = value
         self._touched.clear()
         return changed
+
+    def take_back(self, keys: Iterable[str]) -> None:
+        """Know of these calls what was known before the last `take_changed`: what that gave cannot be written."""
+        for key in self._taken.keys() & keys:
+            before = self._taken[key]
+            if before is None:
+                self._calls.pop(key, None)
+            else:
+                self._calls[key] = before
+            self._index(key, decode_state(before) if before else None)
 
     def _state(self, key: str) -> CallState | None:
         if key in self._touched:

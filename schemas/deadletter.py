@@ -31,3 +31,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     processor: str = ""
     """Version of the code that failed."""
+
+
+def without_original(letter: DeadLetter) -> DeadLetter:
+    """The same letter for where its bytes do not fit: its position names them."""
+    return msgspec.structs.replace(letter, original=b"", detail=f"{letter.detail} (bytes left at the origin)")

@@ -6,8 +6,6 @@ Its time is the record's own, so the same record makes the same letter whenever 
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-import msgspec
-
 from schemas.deadletter import DeadLetter
 from schemas.topics import DEAD
 from sinks.batch import Origin
@@ -37,11 +35,6 @@ def letter_of(origin: Origin, code: Literal["schema", "row"], detail: str) -> De
         headers=headers,
         occurred_at=datetime.fromtimestamp(origin.timestamp_ms / 1000, UTC),
     )
-
-
-def without_original(letter: DeadLetter) -> DeadLetter:
-    """The same letter for where its bytes do not fit: its position names them."""
-    return msgspec.structs.replace(letter, original=b"", detail=f"{letter.detail} (bytes left at the origin)")
 
 
 def belongs_on_topic(letter: DeadLetter) -> bool:

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, without_original
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.answers import RowsRefused
 from sinks.backoff import Backoff
 from sinks.batch import Batch, Item
 from sinks.insert import Insert, Refusal, land
-from sinks.letters import belongs_on_topic, letter_of, without_original
+from sinks.letters import belongs_on_topic, letter_of
 from sinks.rows import DEAD_LETTERS, Table
 
 log: Final = logging.getLogger(__name__)

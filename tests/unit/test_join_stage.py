@@ -8,14 +8,14 @@ import pytest
 from processors.call_state import new_item
 from processors.join_stage import JoinStage
 from processors.merge import Content, Item, normalized
-from processors.publish import Message
+from processors.publish import Message, Oversize
 from processors.slices import Record, Slice
 from schemas.codec import FACT, Codecs, codecs_for
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.topics import FACTS, NORMALIZED
-from tests.strategies import BOTH_LEGS, callback, in_a_row
+from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED
+from tests.strategies import BOTH_LEGS, callback, in_a_row, privacy
 
 
 class Nowhere:
@@ -27,6 +27,17 @@ class Nowhere:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Take them."""
         self.messages += messages
+
+
+class Strict(Nowhere):
+    """One that refuses what Kafka would."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Take them all or none."""
+        for message in messages:
+            if message.size_bytes > MAX_MESSAGE_BYTES:
+                raise Oversize(message, MAX_MESSAGE_BYTES)
+        await super().publish(messages)
 
 
 async def nothing(_topic: str, _partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
@@ -69,6 +80,54 @@ async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
     await stage.step(slice_of(FACT.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
+
+
+def huge(note: str) -> Fact:
+    """A record that fits into a message of Kafka's, and two of which do not."""
+    return callback(extras={"note": note * (MAX_MESSAGE_BYTES * 5 // 8)})
+
+
+LARGE = in_a_row([huge("x"), huge("y"), BOTH_LEGS[0]])
+ANOTHER = in_a_row([privacy()], first_offset=9)[0]
+TOO_LARGE = {
+    "in one slice: neither is known": ([[LARGE[0], LARGE[1], ANOTHER]], [(0, 0), (0, 1)]),
+    "one after the other: the first one stays": ([[LARGE[0]], [LARGE[1], ANOTHER]], [(1, 0)]),
+    "again and again": ([[LARGE[0], ANOTHER], [LARGE[1]], [LARGE[1], LARGE[1]]], [(1, 0), (2, 0), (2, 1)]),
+    "what fits is joined": ([[LARGE[0]], [LARGE[1]], [LARGE[2], ANOTHER]], [(1, 0)]),
+}
+
+
+@pytest.mark.parametrize(("slices", "dead"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
+    slices: list[list[Fact]], dead: list[tuple[int, int]]
+) -> None:
+    """A worker that ended on it would end on it again, and nothing behind it would ever be joined."""
+    codecs, outbox, metrics = Codecs(), Strict(), Registry()
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    bodies = [[FACT.encode(fact) for fact in facts] for facts in slices]
+    found: list[tuple[int, int, str, bool]] = []
+    for number, values in enumerate(bodies):
+        outbox.messages.clear()
+        await stage.step(slice_of(values))
+        letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
+        found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in letters]
+    metrics.text()
+
+    joined = {fact.content_digest for facts in slices for fact in facts} - {
+        slices[number][offset].content_digest for number, offset in dead
+    }
+    assert found == [(number, offset, "oversize", True) for number, offset in dead]
+    assert sum(metrics.get("callweave_join_items", vendor, "fact") for vendor in ("ytx", "huawei")) == len(joined)
+
+
+async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> None:
+    codecs, outbox = Codecs(), Strict()
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry())  # type: ignore[arg-type]  # as much of an outbox as it uses
+    await stage.step(slice_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
+
+    (letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
+    assert (letter.code, letter.offset, letter.original) == ("schema", 0, b"")
+    assert "left at the origin" in letter.detail
 
 
 async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
