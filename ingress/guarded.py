@@ -30,7 +30,7 @@ class Gate(Protocol):
 class GuardedHandler(RequestHandler):
     """A connection and what it has in hand."""
 
-    __slots__ = ("_gate", "_half_a_head", "_held_bytes", "_in_hand", "_queued")
+    __slots__ = ("_forgetting", "_gate", "_half_a_head", "_held_bytes", "_in_hand", "_queued")
 
     def __init__(self, manager: Any, *, gate: Gate, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -38,14 +38,17 @@ class GuardedHandler(RequestHandler):
         self._half_a_head = False
         self._held_bytes = 0
         self._in_hand = False
+        """From a head's end to its answer."""
+        self._forgetting = False
+        """The answer came before the body's end: the rest of it is read and forgotten."""
         self._queued = False
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: between two requests they can be refused, then they are counted and parsed."""
-        waits = self._waiter is not None and not self._waiter.done()
-        if not data or self._force_close or self._close or not (waits or self._in_hand):
-            super().data_received(data)  # nothing new, or the rest of a body that was refused: it is read and forgotten
+        if not data or self._force_close or self._close or self._forgets():
+            super().data_received(data)
             return
+        waits = not self._in_hand
         transport = cast("asyncio.Transport", self.transport)
         if waits and not self._half_a_head and not transport.get_write_buffer_size():
             answer = self._gate.refuse(data)
@@ -90,8 +93,14 @@ class GuardedHandler(RequestHandler):
             return await super().finish_response(request, resp, start_time)
         finally:
             self._free()
+            self._forgetting = not request.content.is_eof()
             if self._messages:  # the next one came with this one
                 self._begin()
+
+    def _forgets(self) -> bool:
+        if self._forgetting and self._waiter is not None:  # it waits again: the rest has come
+            self._forgetting = False
+        return self._forgetting
 
     def _begin(self) -> None:
         self._in_hand = True

@@ -57,6 +57,7 @@ async def run(
             max_bytes=limits.max_buffer_bytes,
             outliving_bytes=lambda: publisher.outliving_bytes,
         )
+        metrics.before_read(lambda: _show_in_hand(metrics, in_hand))
         app = create_app(settings, VENDORS, publisher, metrics, _now, in_hand=in_hand, render_metrics=render_metrics)
         runner = BoundedRunner(
             app,
@@ -113,6 +114,11 @@ def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -
     metrics.put("callweave_spool_oldest_seconds", worker, value=spool.oldest_s)
     metrics.put("callweave_spool_set_aside", worker, value=spool.set_aside)
     metrics.put("callweave_spool_too_large", worker, value=spool.too_large.bodies)
+
+
+def _show_in_hand(metrics: Registry, in_hand: InHand) -> None:
+    metrics.put("callweave_ingress_queued_requests", value=in_hand.queued)
+    metrics.put("callweave_ingress_held_bytes", value=in_hand.size_bytes)
 
 
 async def _listen(site: web.TCPSite, limits: IngressSettings) -> None:

@@ -165,7 +165,8 @@ class Spool:
     async def shrink(self) -> None:
         """Give room back to the disk; worth it when it is empty."""
         with contextlib.suppress(Unavailable):
-            await self._writer.ask(lambda store: store.shrink())
+            while await self._writer.ask(lambda store: store.shrink()) and not self.bodies:
+                pass  # what came meanwhile has its turn between two steps
 
     def _no_room(self, size: int, *, once_only: bool) -> str:
         most = self._limits.spool_max_bytes * (1.0 if once_only else HIGH_WATER)

@@ -23,7 +23,9 @@ APPLICATION_ID: Final = 0x43574C31
 """`PRAGMA application_id`: tells our files from anybody else's."""
 KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
 _SHRINK_BYTES: Final = 1024 * 1024
-"""An empty spool larger than this gives its room back to the disk."""
+"""A file larger than this gives the room of deleted bodies back to the disk."""
+_SHRINK_PAGES: Final = 1000
+"""So much at once: bodies may wait for the disk meanwhile."""
 _OVERHEAD_BYTES: Final = 64
 _INSERT: Final = "INSERT INTO body (id, spooled_ms, topic, key, headers, value, checksum, size_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _OLDEST: Final = (
@@ -176,11 +178,15 @@ class SpoolStore:
         """Write something that changes nothing; raises what `append` would."""
         self._db.execute(f"PRAGMA user_version={VERSION}")
 
-    def shrink(self) -> None:
-        """Give the room of deleted bodies back to the disk, when it is worth it."""
+    def shrink(self) -> bool:
+        """Give some of the room of deleted bodies back to the disk, when it is worth it; whether there is more."""
+        more = False
         if self._path.stat().st_size > _SHRINK_BYTES:
-            self._db.executescript("PRAGMA incremental_vacuum;")  # `execute` would free a single page
+            self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES});")  # `execute` would free a single page
+            (free_pages,) = self._db.execute("PRAGMA freelist_count").fetchone()
+            more = free_pages > 0
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return more
 
     @contextlib.contextmanager
     def _commit(self) -> Iterator[None]:

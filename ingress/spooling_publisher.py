@@ -8,7 +8,7 @@ bodies of a key are in the spool, later ones follow them there: Kafka sees the k
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from ingress.kafka_publisher import Late
 from ingress.publisher import Headers
@@ -18,6 +18,9 @@ from ingress.spool_store import Body
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
+
+FOLLOW_TIMES: Final = 2
+"""So often the time that Kafka gets is given to the disk, for the sake of a call's order; then Kafka must do all the same."""
 
 _log = logging.getLogger("callweave.spool")
 
@@ -92,7 +95,7 @@ class SpoolingPublisher:
     async def _follows(self, body: Body, *, once_only: bool) -> bool:
         """Whether the disk takes it, behind the bodies of its key; where it does not, passing them is better than losing it."""
         try:
-            await self._keep(body, None, once_only=once_only, within_s=self._spool_after_s)
+            await self._keep(body, None, once_only=once_only, within_s=FOLLOW_TIMES * self._spool_after_s)
         except Unavailable:
             return False
         return True
@@ -152,10 +155,11 @@ async def _one_of(futures: Collection[asyncio.Future[Any]], within_s: float) -> 
     waiting = set(futures)
     while waiting:
         done, waiting = await asyncio.wait(waiting, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        if not done:  # a loop that was held up hears of the deadline before it hears of what came in time
+            await asyncio.sleep(0)
+            return any(future.done() and _good(future) for future in waiting)
         if any(_good(future) for future in done):
             return True
-        if not done:
-            return False
     return False
 
 

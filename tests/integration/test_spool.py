@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Self
@@ -27,6 +26,7 @@ from deploy.topics import create_topics
 from ingress.spool_store import SpoolStore
 from schemas.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
+from tests.integration.ingress_process import Ingress, environment, ingress, push, readyz
 
 PARTITIONS = 4
 PUSHES = 300
@@ -86,60 +86,6 @@ class Outage:
             self._away = False
 
 
-def environment(place: Path, bootstrap: str, **more: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "CALLWEAVE_KAFKA__BOOTSTRAP": bootstrap,
-        "CALLWEAVE_INGRESS__SPOOL_DIR": str(place / "spool"),
-        "CALLWEAVE_INGRESS__SPOOL_MIN_FREE_BYTES": "0",
-        **{f"CALLWEAVE_INGRESS__{name.upper()}": value for name, value in more.items()},
-    }
-
-
-class Ingress:
-    """A running `callweave ingress`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self.log = log
-
-    async def ends(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        async with asyncio.timeout(60):
-            return await self.process.wait()
-
-
-@contextlib.asynccontextmanager
-async def ingress(place: Path, bootstrap: str, http: aiohttp.ClientSession, **more: str) -> AsyncIterator[Ingress]:
-    port = free_port()
-    log = place / f"ingress-{port}.log"
-    env = environment(place, bootstrap, port=str(port), **more)
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", "ingress", env=env, stdout=output, stderr=output
-        )
-    running = Ingress(process, f"http://127.0.0.1:{port}", log)
-    try:
-        async with asyncio.timeout(60):
-            while not await readyz(http, running):
-                assert process.returncode is None, log.read_text()
-                await asyncio.sleep(0.05)
-        yield running
-    finally:
-        if process.returncode is None:
-            await running.ends(signal.SIGTERM)
-
-
-async def readyz(http: aiohttp.ClientSession, running: Ingress) -> dict[str, object]:
-    """What it says of itself; nothing while it does not listen."""
-    try:
-        async with http.get(f"{running.url}/readyz") as answer:
-            return dict(await answer.json())
-    except (aiohttp.ClientError, TimeoutError):
-        return {}
-
-
 async def says(http: aiohttp.ClientSession, running: Ingress, *words: str) -> dict[str, object]:
     """Wait until /readyz says so."""
     async with asyncio.timeout(60):
@@ -183,14 +129,6 @@ async def arrive(bootstrap: str, bodies: set[bytes]) -> list[tuple[bytes, bytes]
             if bodies <= {value for _, value in found}:
                 return found
             await asyncio.sleep(0.2)
-
-
-async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: bytes) -> tuple[int, float]:
-    """Status, and how long the answer took."""
-    begun = time.perf_counter()
-    async with http.post(running.url + path, data=body) as answer:
-        await answer.read()
-        return answer.status, time.perf_counter() - begun
 
 
 async def push_many(http: aiohttp.ClientSession, running: Ingress, bodies: list[bytes], *, at_once: int = 8) -> None:

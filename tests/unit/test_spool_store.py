@@ -110,8 +110,9 @@ def test_an_emptied_file_gives_its_room_back(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     ids = store.append([body(number, size_bytes=50_000) for number in range(100)], now_ms=1)
     store.delete(ids)
-    store.shrink()
-    assert sum(path.stat().st_size for path in tmp_path.glob("spool.db*")) < 100_000
+    while store.shrink():
+        pass
+    assert sum(path.stat().st_size for path in tmp_path.glob("spool.db*")) < 1 << 20
     store.close()
 
 
