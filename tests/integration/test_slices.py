@@ -79,6 +79,7 @@ class Workers:
     def __init__(self, bootstrap: str, topic: str, folder: Path) -> None:
         self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
         self._notes, self._log = folder / f"{self.group}.jsonl", folder / f"{self.group}.log"
+        self._hurry = folder / f"{self.group}.hurry"
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(
@@ -89,6 +90,7 @@ class Workers:
             "topic": self.topic,
             "group": self.group,
             "notes": str(self._notes),
+            "hurry": str(self._hurry),
         }
         arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "drain_s": drain_s, "fail_at": fail_at}
         process = await asyncio.create_subprocess_exec(
@@ -101,6 +103,10 @@ class Workers:
         )
         self._processes.append(process)
         return process
+
+    def hurry(self) -> None:
+        """What had to be slow, so that something else happens in the middle of it, may be done."""
+        self._hurry.touch()
 
     async def close(self) -> None:
         for process in self._processes:
@@ -203,7 +209,7 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
     each = 3000
     workers = make_workers(await filled_topic(kafka, each))
     for share in (1, 2):
-        worker = await workers.start(pause_ms=40)
+        worker = await workers.start(pause_ms=100)
         await until(lambda share=share: workers.distinct() > share * each * PARTITIONS // 3, "a third of the records")  # type: ignore[misc]  # a default in a lambda
         worker.kill()
         assert await worker.wait() == -signal.SIGKILL
@@ -249,9 +255,9 @@ async def test_a_rebalance_to_two_workers_and_back_loses_nothing(
     """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
     each = 6000
     workers = make_workers(await filled_topic(kafka, each))
-    first = await workers.start(pause_ms=60)  # slow enough to be still at work when the second has joined
+    first = await workers.start(pause_ms=400)  # slow enough to be still at work when the second has joined
     await until(lambda: workers.count() > 3000, "the first worker's progress")
-    second = await workers.start(pause_ms=60)
+    second = await workers.start(pause_ms=400)
     await until(
         lambda: any(note["pid"] == second.pid for note in workers.notes("first")), "the second worker's progress"
     )
@@ -260,6 +266,7 @@ async def test_a_rebalance_to_two_workers_and_back_loses_nothing(
     second.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
         assert await second.wait() == 0
+    workers.hurry()
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
     first.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
@@ -316,12 +323,13 @@ async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers:
     """Stopped like a dead one until its partitions went to another, then woken: its late commits are refused."""
     each = 6000
     workers = make_workers(await filled_topic(kafka, each))
-    frozen = await workers.start(pause_ms=60)
+    frozen = await workers.start(pause_ms=200)
     await until(lambda: workers.count() > 3000, "the first worker's progress")
     frozen.send_signal(signal.SIGSTOP)
     other = await workers.start(pause_ms=20)
     await until(lambda: any(note["pid"] == other.pid for note in workers.notes("first")), "the other's progress")
     frozen.send_signal(signal.SIGCONT)
+    workers.hurry()
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
     for worker in (frozen, other):
         if worker.returncode is None:
@@ -340,7 +348,7 @@ async def test_a_graceful_stop_commits_all_that_was_finished(
 ) -> None:
     """SIGTERM in the middle: the slice in hand is finished, and what is committed is exactly what was finished."""
     workers = make_workers(await filled_topic(kafka, 3000))
-    worker = await workers.start(pause_ms=20)
+    worker = await workers.start(pause_ms=200)
     await until(lambda: workers.count() > 2000, "some progress")
     worker.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
