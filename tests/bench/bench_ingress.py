@@ -75,12 +75,15 @@ async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[int]:
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while not await _answers(port):  # noqa: ASYNC110  # what is waited for is another process
+        while not await _answers(port):
+            if process.returncode is not None:
+                raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode} before it listened")
             await asyncio.sleep(0.05)
         yield process.pid
     finally:
-        process.terminate()
-        await process.wait()
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 async def _answers(port: int) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
@@ -40,7 +41,13 @@ def record(number: int) -> Fact:
     answered = at + timedelta(seconds=9)
     end = answered + timedelta(seconds=63)
     number_a, number_b = f"+86139{number % 10**8:08}", f"+86138{number % 10**8:08}"
-    leg = {"number_kind": NumberKind.E164, "setup_at": at, "answer_at": answered, "end_at": end, "q850": 16}
+    leg: dict[str, Any] = {
+        "number_kind": NumberKind.E164,
+        "setup_at": at,
+        "answer_at": answered,
+        "end_at": end,
+        "q850": 16,
+    }
     return Fact(
         fact_id=str(uuid.UUID(int=number * 2**64 // 1000003)), call_key=f"ytx|acc|{number}", fact_type=FactType.RECORD,
         vendor="ytx", kind=Kind.CALLBACK_CDR, version=1, account_id="acc", vendor_call_id=f"2018063524028946041536512{number}",

@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -113,8 +114,9 @@ async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
                     raise RuntimeError(f"the ingress answered {answer.status}")
             if id(send) in probing:
                 query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{ids[id(send)]}'"
-                while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
-                    await asyncio.sleep(0.05)
+                async with asyncio.timeout(LIMIT_S):
+                    while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
+                        await asyncio.sleep(0.05)
                 found.append(time.monotonic() - began)
 
         began, sent = time.monotonic(), 0
@@ -164,7 +166,7 @@ async def bench() -> list[Line]:
             for batch, way in ((batches[0], "cold"), (batches[1], "warm")):
                 shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
                 before, began = cpu_s(stack), time.monotonic()
-                posting_s = await seconds(lambda batch=batch: posted(stack, batch))
+                posting_s = await seconds(partial(posted, stack, batch))
                 await until_shown(stack, shown_calls, shown_facts)
                 whole_s = time.monotonic() - began
                 say(f"HTTP to rows, {way}: until acknowledged", batch.events / posting_s, "events/s", pure)

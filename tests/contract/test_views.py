@@ -459,8 +459,8 @@ async def test_key_figures_equal_a_count_by_hand_after_corrections(db: ClickHous
     rng = random.Random(view)
     first = [_random_call(rng, n) for n in range(400)]
     corrected = [msgspec.structs.replace(_random_call(rng, n), version=2) for n in rng.sample(range(400), 130)]
-    for rows in (first, corrected, first[::2]):
-        await db.insert(TIMELINES, rows)
+    for batch in (first, corrected, first[::2]):
+        await db.insert(TIMELINES, batch)
     newest = {c.timeline_id: c for c in [*first, *corrected]}
 
     def group(c: Timeline) -> tuple[Any, ...]:

@@ -133,12 +133,16 @@ class Service:
                 if message is None:
                     continue
                 assert message.error() is None
-                magic, schema_id = struct.unpack(">bI", message.value()[:5])
+                topic, key, raw = message.topic(), message.key(), message.value()
+                assert topic is not None
+                assert key is not None
+                assert raw is not None
+                magic, schema_id = struct.unpack(">bI", raw[:5])
                 assert magic == 0
-                body = io.BytesIO(message.value()[5:])
+                body = io.BytesIO(raw[5:])
                 value: Any = fastavro.schemaless_reader(body, await self._schema(session, schema_id), None)
                 assert body.read() == b""
-                records.append((message.topic(), message.key().decode(), schema_id, value))
+                records.append((topic, key.decode(), schema_id, value))
         return records
 
     async def _schema(self, session: aiohttp.ClientSession, schema_id: int) -> Any:

@@ -115,7 +115,7 @@ async def row_of(stack: Stack, view: str, where: str, like: Mapping[str, Any]) -
     return row
 
 
-SOFTPHONE = {
+SOFTPHONE: dict[str, Any] = {
     "kind": "softphone_cdr",
     "direction": "inbound",
     "from_number": "4444",
@@ -202,7 +202,7 @@ PARTICIPANT = {
     "recording_state": "none",
     "quality_flags": ["placeholder"],
 }
-BINDING = {
+BINDING: dict[str, Any] = {
     "kind": "binding",
     "account_id": "AC5A23CF0E42435C9FF52E401EE897BC",
     "binding_state": "bound",

@@ -11,6 +11,7 @@ import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -31,11 +32,11 @@ from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
 from schemas.vendors import VENDORS
+from schemas.vendors._base import Poll
 
 NOW = 1_700_000_040
 DEADLINE_S = 60
-POLL = VENDORS["tencent"].poll
-assert POLL is not None
+POLL = cast("Poll", VENDORS["tencent"].poll)
 
 
 class Vendor:
@@ -110,10 +111,10 @@ class Dies:
         self._under = under
         self._pages = pages
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
         if topic == POLLS.name and self._pages == 0:
             raise KilledError
-        await self._under.publish(topic, key, value, headers)
+        await self._under.publish(topic, key, value, headers, once_only=once_only)
         self._pages -= topic == RAW.name
 
     def ready(self) -> bool:
@@ -121,6 +122,9 @@ class Dies:
 
     def why_not(self) -> str:
         return self._under.why_not()
+
+    def note(self) -> str:
+        return self._under.note()
 
 
 class KilledError(Exception):
@@ -188,7 +192,7 @@ async def polling(
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool], task: "asyncio.Task[None]") -> None:
+async def until(condition: Callable[[], bool], task: "asyncio.Task[Any]") -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():
             if task.done():
