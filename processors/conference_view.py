@@ -6,17 +6,17 @@ the last end. A state push belongs to a participant only if exactly one has its 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from processors.call_view import common, span_ms
+from processors.folding import NEVER
 from processors.legs import complete, leg_of, rungs
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
-_LATEST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _NOBODYS: Final = ("from_number", "to_number", "display_number", "privacy_number")
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def _participant(fact: Fact) -> Leg:
 
 
 def _leg_order(leg: Leg) -> tuple[Any, ...]:
-    return leg.answer_at or _LATEST, leg.number or "", leg.number_raw, leg.end_at or _LATEST, msgspec.json.encode(leg)
+    return leg.answer_at or NEVER, leg.number or "", leg.number_raw, leg.end_at or NEVER, msgspec.json.encode(leg)
 
 
 def _known(values: Iterable[T | None]) -> list[T]:

@@ -34,10 +34,13 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll_records: int = 2000
     """Most records taken over from the fetcher at once."""
     partition_fetch_bytes: int = 1 << 20
+    """Of one partition at once; a larger record comes all the same, alone."""
     fetch_bytes: int = 16 << 20
+    """Of all partitions of one broker at once."""
     fetch_wait_ms: int = 500
     """How long the broker may hold back an empty answer; records are answered at once."""
     isolation_level: str = "read_committed"
+    """Of what others write in transactions; we write none."""
     drain_s: float = 5.0
     """How long a rebalance or a stop waits for the slices being worked on; must stay well below the session timeout."""
     client: Mapping[str, Any] = {}

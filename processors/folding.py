@@ -14,7 +14,8 @@ from processors.merge import Content, Item, best_first
 from schemas.facts import EPOCH, Fact, FactType, State
 
 ITEMS_PER_CONTENT: Final = 32
-_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""Stands for an instant that is not known where the earliest counts."""
 
 
 def fold_item(item: Item, limit: int) -> tuple[Item, list[Copy]]:
@@ -60,7 +61,7 @@ def _to_go(items: dict[str, Item], added: Fact, limit: int) -> str | None:
 def _least_telling(same_leg: list[tuple[str, Fact]]) -> str:
     by_state: defaultdict[State, list[tuple[datetime, str]]] = defaultdict(list)
     for name, fact in same_leg:
-        untimed = EPOCH if fact.state is State.RELEASE else _NEVER
+        untimed = EPOCH if fact.state is State.RELEASE else NEVER
         by_state[fact.state].append((fact.event_at or untimed, name))
     state = max(by_state, key=lambda state: (len(by_state[state]), state))
     events = by_state[state]

@@ -6,20 +6,19 @@ latest. The record's times stand above the states'; states alone give setup and 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from processors.folding import leg_key
+from processors.folding import NEVER, leg_key
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, Role, State
 
 SKEW: Final = timedelta(seconds=5)
 """States come from several clocks with a resolution of seconds: less than this out of order is no news."""
 _NO_STATES: Final[frozenset[State]] = frozenset()
 _STATES: Final = (State.SETUP, State.ALERTING, State.ANSWER, State.RELEASE)
-_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _RANK: Final = {state: rank for rank, state in enumerate(_STATES)}
 
 
@@ -134,7 +133,7 @@ def guess_roles(found: dict[str, Rung]) -> dict[Role, Rung]:
 
 
 def _first_active(rung: Rung) -> tuple[datetime, tuple[datetime, ...], str]:
-    known = tuple(at or _NEVER for at in rung.instants)
+    known = tuple(at or NEVER for at in rung.instants)
     return min(known), known, rung.number
 
 
