@@ -88,8 +88,6 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("callweave_sink_waiting", "gauge", (), "1 while the sink waits for ClickHouse.", "Bring ClickHouse back: nothing is lost."),
 )  # fmt: skip
 
-_BY_NAME: Final = {metric.name: metric for metric in METRICS}
-
 
 class Registry:
     """The counters of one process."""
