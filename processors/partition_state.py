@@ -59,6 +59,8 @@ class PartitionState:
         self._calls[key] = reunited
         if reunited != value:
             self._touched[key] = state  # to be written: compaction could leave only the record that says less
+        else:
+            self._touched.pop(key, None)  # said meanwhile, and by the owner, who knew more
 
     def advance(self, now_ms: int) -> Iterator[tuple[str, Step]]:
         """Move the record clock on and yield what is due by then with its key, in the order of the deadlines."""

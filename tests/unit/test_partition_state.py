@@ -112,6 +112,22 @@ def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
     assert decode_state(written) == more
 
 
+def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
+    """The owner went on without having read the zombie's record: its own last one says all, and what was mended before is void."""
+    facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
+    states = [step(None, facts[0], 0, JOIN).state]
+    for fact in facts[1:]:
+        states.append(step(states[-1], fact, 0, JOIN).state)
+    one, two, three = (encode_state(state) for state in states if state)
+    held = PartitionState(JOIN)
+
+    for value in (two, one, three):
+        held.load(facts[0].call_key, value)
+
+    assert held.apply(facts[2]).outcome == "replayed"
+    assert held.take_changed() == {}
+
+
 def test_a_call_forgotten_after_a_zombie_wrote_stays_forgotten() -> None:
     """The deletion is the log's last word: nothing of the call is written again, and its next fact begins it anew."""
     early, late = placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)
