@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 
-from processors.join import step
+from processors.join import reunite, step
 from processors.partition_state import PartitionState
 from processors.state_codec import decode_state, encode_state
 from schemas.facts import Fact, State
@@ -115,14 +115,16 @@ def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
 def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
     """The owner went on without having read the zombie's record: its own last one says all, and what was mended before is void."""
     facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
-    states = [step(None, facts[0], 0, JOIN).state]
-    for fact in facts[1:]:
-        states.append(step(states[-1], fact, 0, JOIN).state)
-    one, two, three = (encode_state(state) for state in states if state)
+    written: list[bytes] = []
+    state = None
+    for fact in facts:
+        state = step(state, fact, 0, JOIN).state
+        assert state
+        written.append(encode_state(reunite(state, state, JOIN)))
     held = PartitionState(JOIN)
 
-    for value in (two, one, three):
-        held.load(facts[0].call_key, value)
+    for number in (1, 0, 2):
+        held.load(facts[0].call_key, written[number])
 
     assert held.apply(facts[2]).outcome == "replayed"
     assert held.take_changed() == {}
