@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -14,25 +13,12 @@ import pytest
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.clickhouse.users import User
 from schemas.errors import SetupError
+from tests.integration.children import alive, ends_with_its_parent, until
 
 
 async def ask(url: str, sql: str, **headers: str) -> str:
     async with aiohttp.ClientSession() as session, session.post(url, data=sql, headers=headers) as response:
         return (await response.text()).strip()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 @pytest.fixture
@@ -227,38 +213,8 @@ async def test_a_client_that_goes_away_in_mid_stream_harms_nobody(server: ClickH
     assert await ask(server.url, "SELECT 1") == "1"
 
 
-PARENT = """
-import asyncio, sys
-from pathlib import Path
-from deploy.clickhouse.launch import ClickHouseServer
-
-async def main():
-    server = ClickHouseServer(Path(sys.argv[1]))
-    await server.start()
-    print(server.pid, flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
 async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT, str(tmp_path / "clickhouse"), stdout=asyncio.subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            pid = int(await parent.stdout.readline())
-        running = alive(pid)
-        session = os.getsid(pid)
-    finally:
-        parent.kill()
-        await parent.wait()
-
-    assert running
-    assert session != os.getsid(0), "a terminal's Ctrl-C would reach the server before us"
-    await until(lambda: not alive(pid))
+    await ends_with_its_parent(ClickHouseServer, tmp_path / "clickhouse")
 
 
 async def test_a_form_that_cannot_be_read_is_refused_as_a_wrong_request(server: ClickHouseServer) -> None:

@@ -4,9 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from deploy.kafka import KafkaServer
 from deploy.kafka_jars import Jar, default_cache_dir, kafka_class_path, read_manifest
 from deploy.ports import free_port, holder
 from schemas.errors import SetupError
+from tests.integration.children import ends_with_its_parent
 
 RECORDS = tuple(b"record %d" % number for number in range(50))
 
@@ -46,20 +46,6 @@ async def consume(bootstrap: str, topic: str, count: int) -> list[bytes]:
         values = [(await anext(consumer)).value for _ in range(count)]
         await consumer.commit()
     return [value for value in values if value is not None]
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def executable_of(pid: int) -> Path:
@@ -163,38 +149,8 @@ async def test_a_crash_at_start_quotes_what_the_broker_said(tmp_path: Path) -> N
     assert caught.value.code == "crash"
 
 
-PARENT = """
-import asyncio, sys
-from pathlib import Path
-from deploy.kafka import KafkaServer
-
-async def main():
-    server = KafkaServer(Path(sys.argv[1]))
-    await server.start()
-    print(server.pid, flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-
-
 async def test_the_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT, str(tmp_path / "kafka"), stdout=asyncio.subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            pid = int(await parent.stdout.readline())
-        running = alive(pid)
-        session = os.getsid(pid)
-    finally:
-        parent.kill()
-        await parent.wait()
-
-    assert running
-    assert session != os.getsid(0), "a terminal's Ctrl-C would reach the broker before us"
-    await until(lambda: not alive(pid))
+    await ends_with_its_parent(KafkaServer, tmp_path / "kafka")
 
 
 @pytest.fixture
