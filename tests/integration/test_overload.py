@@ -73,7 +73,7 @@ class Callers:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         for _, writer in self.pairs:
             writer.transport.abort()
 
