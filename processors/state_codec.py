@@ -154,7 +154,7 @@ def encode_state(state: CallState) -> bytes:
             values = _values(content.fact)
             stored: list[Any] = [_difference(values, base or _DEFAULTS)]
             base = base or values
-            if content.late or content.seen is not NEVER_AGAIN:
+            if content.late or content.seen != NEVER_AGAIN:
                 seen = content.seen
                 stored += [content.late, seen.more, seen.shuffled, seen.others]
             contents.append(stored)
