@@ -6,6 +6,7 @@ offset, and rows may be inserted twice. So nothing has to be finished while a re
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,10 @@ from schemas.settings import KafkaSettings, SinkSettings
 from schemas.topics import MAX_MESSAGE_BYTES
 from sinks.intake import TOPICS
 
+log: Final = logging.getLogger(__name__)
+
 GROUP: Final = "callweave-sink"
+STOP_S: Final = 10.0
 _PAUSE_S: Final = 0.05
 
 
@@ -93,10 +97,23 @@ async def member(
         await producer.start()
         await consumer.start()
     except KafkaError as exc:
-        await asyncio.gather(consumer.stop(), producer.stop())
+        await stop_all(consumer, producer)
         raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
     try:
         yield consumer, tenure, producer
     finally:
-        await consumer.stop()
-        await producer.stop()
+        await stop_all(consumer, producer)
+
+
+async def stop_all(*clients: AIOKafkaConsumer | AIOKafkaProducer, within_s: float = STOP_S) -> None:
+    """Stop these clients, each whatever becomes of the others; what is not done in time is left to the process's end.
+
+    While Kafka is away, aiokafka's consumer (0.14.0) may hang here, or let the cancelling of its own fetches escape as ours.
+    """
+    stopping = [asyncio.ensure_future(client.stop()) for client in clients]
+    _, late = await asyncio.wait(stopping, timeout=within_s)
+    for task in late:
+        task.cancel()
+    for error in await asyncio.gather(*stopping, return_exceptions=True):
+        if error is not None:
+            log.warning("a Kafka client did not stop in order: %s", type(error).__name__)
