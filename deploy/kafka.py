@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import threading
 import uuid
 from pathlib import Path
 from typing import IO, Final, Self
@@ -102,7 +103,7 @@ class KafkaServer:
     async def start(self) -> None:
         """Starts it and returns when it answers; raises SetupError with what to do when it cannot."""
         java = await asyncio.to_thread(find_java)
-        jars = await asyncio.to_thread(kafka_class_path, self._cache_dir, self._progress)
+        jars = await self._jars()
         command = (str(java), "-cp", ":".join(map(str, jars)))
         self._lock = claim(self._data_dir, what="Kafka", minimum_free_bytes=self._minimum_free_bytes)
         try:
@@ -138,6 +139,20 @@ class KafkaServer:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    async def _jars(self) -> tuple[Path, ...]:
+        """Kafka's files; a start that is given up while they are downloaded fetches no further one."""
+        given_up = threading.Event()
+
+        def progress(stage: str, fraction: float | None) -> None:
+            if given_up.is_set():
+                raise asyncio.CancelledError
+            self._progress(stage, fraction)
+
+        try:
+            return await asyncio.to_thread(kafka_class_path, self._cache_dir, progress)
+        finally:
+            given_up.set()  # a thread is not cancelled with who waits for it
 
     def _pick_ports(self) -> Node:
         for port in (self._port, self._controller_port, *(door.port for door in self._doors)):

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import socket
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
+from deploy import kafka_jars
 from deploy.kafka import KafkaServer
 from deploy.kafka_jars import Jar, default_cache_dir, kafka_class_path, read_manifest
 from deploy.ports import free_port, holder
 from schemas.errors import SetupError
-from tests.integration.children import ends_with_its_parent
+from tests.integration.children import ends_with_its_parent, until
 
 RECORDS = tuple(b"record %d" % number for number in range(50))
 
@@ -250,3 +253,22 @@ async def test_a_directory_that_cannot_be_written_is_told_as_such(tmp_path: Path
             await server.start()
 
     assert caught.value.code == "no_access"
+
+
+async def test_a_start_that_is_given_up_downloads_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the first start: what is on its way comes, and nothing is waited for beyond that."""
+    fetched: list[Jar] = []
+
+    def slowly(jar: Jar, _root: Path) -> None:
+        fetched.append(jar)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(kafka_jars, "_jgo_fetch", lambda: slowly)
+    starting = asyncio.create_task(KafkaServer(tmp_path / "kafka", cache_dir=tmp_path / "cache").start())
+    await until(lambda: bool(fetched))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await until(lambda: not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()))
+
+    assert len(fetched) < len(read_manifest()) // 2
