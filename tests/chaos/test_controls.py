@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import aiokafka
 import msgspec
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka import KafkaServer
@@ -55,10 +56,12 @@ async def process(script: str, *arguments: str) -> AsyncIterator[asyncio.subproc
 
 
 async def until(true: Callable[[], bool], what: str) -> None:
-    async with asyncio.timeout(60):
-        while not true():  # noqa: ASYNC110  # another process's file has no event to wait for
-            await asyncio.sleep(0.05)
-    assert true(), what
+    try:
+        async with asyncio.timeout(60):
+            while not true():  # noqa: ASYNC110  # another process's file has no event to wait for
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"waited 60 s for: {what}")
 
 
 async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path: Path) -> None:
