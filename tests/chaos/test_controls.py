@@ -1,6 +1,6 @@
 """Negative controls: the naive ways lose calls, and the same eyes that find nothing in ours see it.
 
-"Seen, so drop" and the offset before the outputs or the states are caught in `tests/property/test_crash_simulation.py`.
+"Seen, so drop" and the offset before the outputs or the states are caught in `tests/property/test_whole_way.py`.
 """
 
 import asyncio

@@ -1,0 +1,85 @@
+"""Whatever dies, freezes or gets lost between a vendor and the views: they show what an undisturbed world shows.
+
+`CALLWEAVE_TEST_SEEDS` sets how many worlds are tried (100000 at night); a failure names its seed, and `CALLWEAVE_TEST_SEED` repeats
+that one alone.
+"""
+
+import gc
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from schemas.topics import RAW
+from sinks.rows import DEAD_LETTERS
+from tests.property.whole_way.broker import PARTITIONS
+from tests.property.whole_way.rules import ANY_ORDER, NAIVE, RIGHT, Rules
+from tests.property.whole_way.world import World, play, wrongs
+
+SEEDS = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "5000"))
+ONE = os.environ.get("CALLWEAVE_TEST_SEED")
+PARTS = 1 if ONE else 10
+ORDER_SEEDS = SEEDS // 25
+NAIVE_SEEDS = 5000
+HAPPENS_SEEDS = 50
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_searched_for_rarely() -> Iterator[None]:
+    """A world is all cycles and goes as a whole: searching what stays, again and again, would take a third of the time."""
+    threshold = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    yield
+    gc.set_threshold(*threshold)
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.timeout(0)
+def test_no_failure_loses_doubles_or_changes_a_call(part: int) -> None:
+    """Crashes between any two steps, zombies, torn batches, lost and late answers, outages of all three stores, jumps of the clock."""
+    for seed in [int(ONE)] if ONE else range(part, SEEDS, PARTS):
+        found = wrongs(seed, RIGHT)
+        assert not found, f"seed {seed}: {found}"
+
+
+@pytest.mark.parametrize("rules", ANY_ORDER.values(), ids=ANY_ORDER.keys())
+@pytest.mark.timeout(0)
+def test_the_position_rule_alone_holds_in_every_order_of_writes(rules: Rules) -> None:
+    """Facts are safe by the rule; the order of writes is what timeouts need besides."""
+    for seed in range(ORDER_SEEDS):
+        found = wrongs(seed, rules)
+        assert not found, f"seed {seed}: {found}"
+
+
+@pytest.mark.parametrize("rules", NAIVE.values(), ids=NAIVE.keys())
+def test_a_naive_way_is_caught(rules: Rules) -> None:
+    """Negative controls: a world that cannot fail them proves nothing about the right way."""
+    assert any(wrongs(seed, rules) for seed in range(NAIVE_SEEDS))
+
+
+HAPPENS: dict[str, Callable[[World], int]] = {
+    "bodies are acknowledged": lambda world: len(world.vendors.acknowledged),
+    "bodies are spooled": lambda world: len(world.disk.stored),
+    "bodies are on the raw topic more often than acknowledged": lambda world: (
+        sum(len(world.broker.logs[RAW.name, number]) for number in range(PARTITIONS)) - len(world.vendors.acknowledged)
+    ),
+    "partitions change hands": lambda world: world.processing.generation + world.sinking.generation - 2,
+    "a zombie's commit is refused": lambda world: world.processing.refused + world.sinking.refused,
+    "calls time out before the end": lambda world: int(world.jumped),
+    "bodies cannot be read": lambda world: len(world.clickhouse.views[DEAD_LETTERS.name]),
+}
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[World]:
+    """Some worlds at rest."""
+    return [play(seed) for seed in range(HAPPENS_SEEDS)]
+
+
+@pytest.mark.parametrize("count", HAPPENS.values(), ids=HAPPENS.keys())
+def test_it_happens_in_these_worlds(worlds: list[World], count: Callable[[World], int]) -> None:
+    """A world in which nothing happens would prove nothing."""
+    assert sum(map(count, worlds)) >= HAPPENS_SEEDS / 10

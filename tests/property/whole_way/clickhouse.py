@@ -1,0 +1,90 @@
+"""ClickHouse as the sink sees it: tables that keep every row they were given, views that show the highest version of each key.
+
+An insert may be applied although its answer is lost, and late. What a key is, the migrations say. It must not know the sink.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any, Final
+
+from schemas.errors import Unavailable
+from sinks.rows import TABLES, Table
+from tests.property.whole_way.broker import Weather, refuse, settle
+from tests.property.whole_way.loop import Process
+
+_TABLE: Final = re.compile(
+    r"CREATE TABLE IF NOT EXISTS \{\{database\}\}\.(\w+).*?ENGINE = \{\{replacing\}\}.*?ORDER BY \(([^)]*)\)", re.DOTALL
+)
+Row = tuple[int, Any]
+"""Version and record."""
+
+
+def _sorting_keys() -> dict[str, tuple[str, ...]]:
+    files = sorted(resources.files("sinks").joinpath("migrations").iterdir(), key=lambda file: file.name)
+    text = "\n".join(file.read_text("utf-8") for file in files if file.name.endswith(".sql"))
+    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in _TABLE.findall(text)}
+
+
+def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    columns = {column.name: column.of for column in table.columns}
+    parts = [columns[name] for name in _KEYS[table.name]]
+    return lambda record: tuple([part(record) for part in parts])
+
+
+_KEYS: Final = _sorting_keys()
+_READERS: Final = {table.name: _reader(table) for table in TABLES}
+_VERSIONS: Final = {
+    table.name: next(column.of for column in table.columns if column.name == "version") for table in TABLES
+}
+
+
+def key_of(table: Table[Any], record: Any) -> tuple[Any, ...]:
+    """What makes two rows of a table versions of one."""
+    return _READERS[table.name](record)
+
+
+class ClickHouse:
+    """The tables of one world."""
+
+    def __init__(self, weather: Weather) -> None:
+        self._weather = weather
+        self.views: dict[str, dict[tuple[Any, ...], Row]] = {table.name: {} for table in TABLES}
+        self.contradictions = 0
+        """Rows unlike one that was given before at the same version."""
+        self._said: dict[tuple[Any, ...], Any] = {}
+
+    def door(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
+        """`sinks.insert.Insert` for one process."""
+
+        async def insert(table: Table[Any], records: Sequence[Any]) -> None:
+            answer = self._weather.loop.create_future()
+            if process.alive:
+                self._weather.later(self._arrive, table, list(records), answer)
+            await answer
+
+        return insert
+
+    def _arrive(self, table: Table[Any], records: list[Any], answer: "asyncio.Future[Any]") -> None:
+        weather = self._weather
+        if weather.clickhouse_away or weather.chance(0.05):
+            weather.later(refuse, answer, Unavailable("it does not answer"))
+            return
+        self._apply(table, records)
+        if weather.chance(0.05):
+            weather.later(refuse, answer, Unavailable("the answer is lost"))
+            weather.later(self._apply, table, records)
+        else:
+            weather.later(settle, answer)
+
+    def _apply(self, table: Table[Any], records: Sequence[Any]) -> None:
+        view = self.views[table.name]
+        version_of = _VERSIONS[table.name]
+        for record in records:
+            key, version = key_of(table, record), version_of(record)
+            if self._said.setdefault((table.name, *key, version), record) != record:
+                self.contradictions += 1
+            shown = view.get(key)
+            if shown is None or version >= shown[0]:
+                view[key] = (version, record)

@@ -1,0 +1,144 @@
+"""What must be true of a world at rest, by the raw log alone: an undisturbed world makes of it what this one's views must show.
+
+The undisturbed world reads every raw element once. Where the logs' clock jumped, calls timed out and facts came late by the facts
+topic's stamps, so those, and nothing else of it, are taken from there.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from processors.merge import normalized
+from processors.normalise import Outcome
+from processors.partition_state import PartitionState
+from processors.partitions import partition_of
+from processors.timelines import timelines_of
+from schemas.facts import Fact
+from schemas.raw import Position
+from schemas.timeline import Timeline
+from schemas.topics import FACTS, RAW, STATE
+from sinks.rows import DEAD_LETTERS, TABLES, TIMELINES, table_of
+from tests.property.whole_way.broker import PARTITIONS, Broker
+from tests.property.whole_way.clickhouse import key_of
+from tests.property.whole_way.quick import CODECS, outcome_of
+from tests.property.whole_way.rules import SETTINGS
+
+if TYPE_CHECKING:
+    from tests.property.whole_way.world import World
+
+Place = tuple[int, int, int]
+"""Raw partition, offset and element."""
+Shown = dict[str, dict[tuple[Any, ...], Any]]
+"""Table to key to record."""
+
+
+def judge(world: "World") -> Iterator[str]:
+    """Every wrong in a sentence."""
+    broker = world.broker
+    read = {
+        Position(RAW.name, number, record.offset): record
+        for number in range(PARTITIONS)
+        for record in broker.logs[RAW.name, number]
+    }
+    arrived = {dict(record.headers)["request_id"].decode() for record in read.values()}
+    lost = [request_id for request_id in world.vendors.acknowledged if request_id not in arrived]
+    if lost:
+        yield f"{len(lost)} acknowledged bodies are not on the raw topic"
+    outcomes = [outcome_of(place, record) for place, record in read.items()]
+    elements = sum(world.vendors.elements[record.value or b""] for record in read.values())
+    truth = _stamped(broker, outcomes) if world.jumped else _at_once(outcomes)
+    elements -= sum(len(outcome.filtered) for outcome in outcomes)
+    yield from _identity(broker, elements, truth, world.clickhouse.views[DEAD_LETTERS.name])
+    yield from _compare(_expected(outcomes, truth), world.clickhouse.views)
+    if world.clickhouse.contradictions:
+        yield f"{world.clickhouse.contradictions} rows say something else at the same version"
+
+
+def _at_once(outcomes: list[Outcome]) -> list[PartitionState]:
+    """An undisturbed world in which all facts come at one moment, and then no more."""
+    held = PartitionState(SETTINGS)
+    for outcome in outcomes:
+        for fact in outcome.facts:
+            held.apply(fact)
+    for _ in held.advance(2 * SETTINGS.close_after_s * 1000):
+        pass
+    return [held]
+
+
+def _stamped(broker: Broker, outcomes: list[Outcome]) -> list[PartitionState]:
+    """An undisturbed world in which each fact comes when it first came to the facts topic; what never came there comes last."""
+    facts = {_place(fact): fact for outcome in outcomes for fact in outcome.facts}
+    partitions = []
+    for number in range(PARTITIONS):
+        held = PartitionState(SETTINGS)
+        for record in broker.logs[FACTS.name, number]:
+            for _ in held.advance(record.timestamp_ms):
+                pass
+            fact = facts.pop(_place(CODECS.fact.decode(record.value)), None) if record.value else None
+            if fact is not None:
+                held.apply(fact)
+        partitions.append(held)
+    for fact in facts.values():
+        partitions[partition_of(fact.call_key.encode(), PARTITIONS)].apply(fact)
+    return partitions
+
+
+def _place(fact: Fact) -> Place:
+    return fact.raw_partition, fact.raw_offset, fact.raw_element
+
+
+def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: dict[Any, Any]) -> Iterator[str]:
+    """Law 7, on what survives: the joiner's states and the dead letters' table."""
+    held = PartitionState(SETTINGS)
+    for number in range(PARTITIONS):
+        for record in broker.logs[STATE.name, number]:
+            assert record.key is not None
+            held.load(record.key.decode(), record.value)
+    kept = +held.items
+    wanted = sum((partition.items for partition in truth), Counter())
+    if kept != wanted:
+        yield f"the states count {dict(kept)} and not {dict(wanted)}"
+    letters = sum(record.stage == "normalise" for _, record in dead.values())
+    if elements != sum(kept.values()) + letters:
+        yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {letters} dead"
+
+
+def _expected(outcomes: list[Outcome], truth: list[PartitionState]) -> Shown:
+    shown: Shown = {table.name: {} for table in TABLES}
+    for letter in (letter for outcome in outcomes for letter in outcome.dead):
+        shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, letter)] = letter
+    for state in (state for partition in truth for state in partition._touched.values()):
+        assert state is not None, "the horizon is beyond the world's end"
+        for timeline in timelines_of(state):
+            shown[TIMELINES.name][key_of(TIMELINES, timeline)] = timeline
+        for item in state.items.values():
+            fact = normalized(item)
+            shown[table_of(fact).name][key_of(table_of(fact), fact)] = fact
+    return shown
+
+
+def _compare(expected: Shown, views: dict[str, dict[tuple[Any, ...], tuple[int, Any]]]) -> Iterator[str]:
+    for name, wanted in expected.items():
+        view = views[name]
+        if missing := wanted.keys() - view.keys():
+            yield f"{name} lacks {sorted(missing)}"
+        if strange := view.keys() - wanted.keys():
+            yield f"{name} has {sorted(strange)}"
+        for key in wanted.keys() & view.keys():
+            if not _same(view[key][1], wanted[key]):
+                yield f"{name} {key} is wrong: {_difference(view[key][1], wanted[key])}"
+
+
+def _same(believed: Any, wanted: Any) -> bool:
+    """Equal but for the version, which a copy that changes nothing may raise without being published."""
+    if not isinstance(wanted, Fact | Timeline):
+        return bool(believed == wanted)
+    unversioned = msgspec.structs.replace(believed, version=wanted.version)
+    return bool(believed.version <= wanted.version and unversioned == wanted)
+
+
+def _difference(believed: Any, wanted: Any) -> str:
+    ours, theirs = msgspec.structs.asdict(believed), msgspec.structs.asdict(wanted)
+    return "; ".join(f"{name} {ours[name]!r} for {theirs[name]!r}" for name in ours if ours[name] != theirs[name])

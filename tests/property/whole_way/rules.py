@@ -1,0 +1,180 @@
+"""The right way of working, and the naive ones that a world must be able to catch.
+
+A rule names the classes that a world's processes are made of: the real ones, or one with a single fault.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import TopicPartition
+
+from ingress.spool_drain import Drain
+from ingress.spool_store import Entry
+from processors.join import Step
+from processors.join_stage import JoinStage
+from processors.partition_state import PartitionState
+from processors.publish import Message
+from processors.records import Slice
+from schemas.facts import Fact
+from schemas.settings import JoinSettings
+from schemas.topics import STATE
+from sinks.worker import Sink
+from tests.property.whole_way.broker import Outbox
+from tests.property.whole_way.disk import HastyWriter, Writer
+
+SETTINGS: Final = JoinSettings()
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How the parts of a world work."""
+
+    writer: type[Writer] = Writer
+    drain: type[Drain] = Drain
+    outbox: type[Outbox] = Outbox
+    """Of the joining stage."""
+    join: type[JoinStage] = JoinStage
+    sink: type[Sink] = Sink
+    time_passes: bool = True
+    """Whether calls time out and facts come late."""
+
+
+RIGHT: Final = Rules()
+
+
+class HastyDrain(Drain):
+    """Deletes bodies before Kafka has acknowledged them."""
+
+    async def _slice(self, entries: Sequence[Entry], blocked: set[tuple[str, bytes]]) -> int:
+        await self._spool.delete([entry.id for entry in entries])
+        return await super()._slice(entries, blocked)
+
+
+class UnwaitedOutputs(Outbox):
+    """Waits for no acknowledgement, so that the offset may come before outputs and states."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.hand_over(messages)
+
+
+class UnwaitedStates(Outbox):
+    """Waits for the outputs' acknowledgement alone."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        if messages[0].topic == STATE.name:
+            self.hand_over(messages)
+        else:
+            await super().publish(messages)
+
+
+class _Held(Outbox):
+    """Keeps the outputs back until the states are there as well."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._held: dict[asyncio.Task[Any] | None, list[Message]] = {}
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        task = asyncio.current_task()
+        held = self._held.pop(task, [])
+        if messages and messages[0].topic != STATE.name:
+            self._held[task] = list(messages)
+        else:
+            await self._write(list(messages), held)
+
+    async def _write(self, states: list[Message], outputs: list[Message]) -> None:
+        raise NotImplementedError
+
+
+class StatesFirst(_Held):
+    """Writes the states and then the outputs."""
+
+    async def _write(self, states: list[Message], outputs: list[Message]) -> None:
+        await Outbox.publish(self, states)
+        await Outbox.publish(self, outputs)
+
+
+class Mixed(_Held):
+    """Writes states and outputs in no order."""
+
+    async def _write(self, states: list[Message], outputs: list[Message]) -> None:
+        both = [*states, *outputs]
+        self._broker.weather.dice.shuffle(both)
+        for message in both:
+            await Outbox.publish(self, [message])
+
+
+class HoldingJoin(JoinStage):
+    """For outboxes that hold something back: a slice without new states must not leave it there."""
+
+    async def step(self, slice_: Slice) -> None:
+        await super().step(slice_)
+        await self._outbox.publish([])
+
+
+class _SeenDropped(PartitionState):
+    """The naive rule: a known content is counted and says nothing, wherever it comes from."""
+
+    def apply(self, fact: Fact) -> Step:
+        done = super().apply(fact)
+        return Step(state=done.state, outcome=done.outcome) if done.outcome in ("replayed", "duplicate") else done
+
+
+class _LastRecordWins(PartitionState):
+    """Restores a key's last record alone, though a zombie may have written it."""
+
+    def load(self, key: str, value: bytes | None) -> None:
+        super().load(key, None)
+        super().load(key, value)
+
+
+class _OtherStates(HoldingJoin):
+    states: type[PartitionState]
+
+    async def _restore(self, topic: str, partition: int) -> PartitionState:
+        held = self.states(self._settings)
+        async for key, value in self._read_back(STATE.name, partition):
+            held.load(key.decode(), value)
+        return held
+
+
+class SeenDropped(_OtherStates):
+    """Joins by the naive rule."""
+
+    states = _SeenDropped
+
+
+class LastRecordWins(_OtherStates):
+    """Restores by the naive rule."""
+
+    states = _LastRecordWins
+
+
+class HastySink(Sink):
+    """Commits a round before it is finished."""
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        offsets = self._batch.offsets()
+        if offsets:
+            await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+        await super()._round(stop)
+
+
+ANY_ORDER: Final = {
+    "states before outputs": Rules(outbox=StatesFirst, join=HoldingJoin, time_passes=False),
+    "outputs and states mixed": Rules(outbox=Mixed, join=HoldingJoin, time_passes=False),
+}
+"""Right as well: facts are safe by the position rule; the order of writes is what timeouts need besides."""
+
+NAIVE: Final = {
+    "acknowledged before it is durable": Rules(writer=HastyWriter),
+    "deleted from the spool before Kafka acknowledged": Rules(drain=HastyDrain),
+    "seen, so drop; states before outputs": Rules(outbox=StatesFirst, join=SeenDropped),
+    "seen, so drop; outputs and states mixed": Rules(outbox=Mixed, join=SeenDropped),
+    "the offset before the outputs": Rules(outbox=UnwaitedOutputs),
+    "the offset before the states": Rules(outbox=UnwaitedStates),
+    "states before outputs, with timeouts": Rules(outbox=StatesFirst, join=HoldingJoin),
+    "the last state wins over a zombie's": Rules(join=LastRecordWins),
+    "the sink commits before its insert is acknowledged": Rules(sink=HastySink),
+}

@@ -1,0 +1,153 @@
+"""A sink as `sinks.worker.run` makes one: the real worker, rounds and rows over the world's consumer and tables."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
+
+from processors.commits import Partition
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.topics import DEAD
+from sinks.backoff import Backoff
+from sinks.batch import BatchPolicy
+from sinks.group import Tenure
+from sinks.intake import TOPICS
+from sinks.round import Rounds, publisher
+from sinks.worker import Sink
+from tests.property.whole_way.broker import Broker, LetterProducer, Outbox
+from tests.property.whole_way.clickhouse import ClickHouse
+from tests.property.whole_way.groups import Group
+from tests.property.whole_way.loop import Process
+from tests.property.whole_way.quick import CODECS
+from tests.property.whole_way.rules import Rules
+
+_POLICY: Final = BatchPolicy(max_rows=12, max_bytes=1 << 20, max_age_s=0.02)
+_BACKOFF: Final = Backoff(first_s=0.02, cap_s=0.1)
+_IDLE_S: Final = 0.5
+_LETTER_BYTES: Final = 1 << 20
+
+
+class Consumer:
+    """As much of an aiokafka consumer as the sink uses, in a group of the world."""
+
+    def __init__(self, name: str, process: Process, broker: Broker, group: Group, tenure: Tenure) -> None:
+        self.name = name
+        self.process = process
+        self._broker = broker
+        self._group = group
+        self._tenure = tenure
+        self._generation = -1
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+
+    # What the group calls.
+
+    def revoke(self, turn: int) -> None:
+        """Partitions may go to others."""
+        self._tenure.count += 1
+        self._positions, self._paused = {}, set()
+        self._group.ready(self, turn)
+
+    def assign(self, partitions: Sequence[Partition], generation: int) -> None:
+        """Partitions are ours."""
+        self._generation = generation
+        self._positions = {TopicPartition(*place): self._group.committed.get(place, 0) for place in partitions}
+        self._paused = set()
+        self._tenure.count += 1
+
+    # What the sink calls.
+
+    def assignment(self) -> set[TopicPartition]:
+        """What is ours."""
+        return set(self._positions)
+
+    async def committed(self, place: TopicPartition) -> int | None:
+        """What the group has."""
+        return (await self._group.fetch([place]))[place]
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Read on from there."""
+        if place in self._positions:
+            self._positions[place] = offset
+
+    async def seek_to_beginning(self, *places: TopicPartition) -> None:
+        """Read all of it."""
+        for place in places:
+            self.seek(place, 0)
+
+    def pause(self, *places: TopicPartition) -> None:
+        """Give nothing of these."""
+        self._paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        """Give again."""
+        self._paused -= set(places)
+
+    def paused(self) -> set[TopicPartition]:
+        """What is paused."""
+        return self._paused
+
+    async def getmany(
+        self, *_: TopicPartition, timeout_ms: int, max_records: int = 1 << 30
+    ) -> dict[TopicPartition, list[Any]]:
+        """Some records; nothing after a while without any."""
+        if not self._group.is_member(self):
+            if self._group.has(self.name):
+                raise UnknownMemberIdError
+            self._group.join(self)
+        if timeout_ms == 0:
+            return {}
+        found = self._some(max_records)
+        if found:
+            await self._broker.weather.hop()
+            return found
+        await self._broker.news(TOPICS, _IDLE_S)
+        return self._some(max_records)
+
+    def _some(self, most: int) -> dict[TopicPartition, list[Any]]:
+        found: dict[TopicPartition, list[Any]] = {}
+        for place, position in self._positions.items():
+            records = self._broker.logs[place][position : position + most] if place not in self._paused else []
+            if records:
+                found[place] = [
+                    SimpleNamespace(
+                        topic=place.topic,
+                        partition=place.partition,
+                        offset=record.offset,
+                        key=record.key,
+                        value=record.value,
+                        headers=record.headers,
+                        timestamp=record.timestamp_ms,
+                    )
+                    for record in records
+                ]
+                self._positions[place] = position + len(records)
+                most -= len(records)
+        return found
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit, or raise what a member raises that was left out."""
+        if not await self._group.commit(self, self._generation, offsets):
+            raise CommitFailedError
+
+
+def start_sink(name: str, process: Process, broker: Broker, group: Group, clickhouse: ClickHouse, rules: Rules) -> None:
+    """Start one sink."""
+    metrics, tenure = Registry(), Tenure()
+    consumer = Consumer(name, process, broker, group, tenure)
+    publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
+    rounds = Rounds(clickhouse.door(process), publish, _BACKOFF, metrics)
+    sink = rules.sink(consumer, tenure, rounds, CODECS, _POLICY, metrics)
+    group.join(consumer)
+    process.spawn(_live(sink, process))
+
+
+async def _live(sink: Sink, process: Process) -> None:
+    try:
+        await sink.work(asyncio.Event())
+    except (KafkaError, Unavailable):
+        process.exit_soon()

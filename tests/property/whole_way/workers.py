@@ -1,0 +1,182 @@
+"""A worker as `processors.run` makes one, on the world's network: real stages, lanes, commits and tenures.
+
+`Reader` does what `processors.slices.SliceConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
+a rebalance.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from processors.commits import CommitTracker, Partition
+from processors.join_stage import JoinStage
+from processors.lanes import Lanes
+from processors.normalise import Directory
+from processors.records import Record, Slice
+from processors.tenures import Tenures
+from schemas.metrics import Registry
+from schemas.topics import FACTS, RAW
+from tests.property.whole_way.broker import Broker, Outbox, restorer
+from tests.property.whole_way.groups import Group
+from tests.property.whole_way.loop import Process
+from tests.property.whole_way.quick import CAP_BYTES, CODECS, Normalising
+from tests.property.whole_way.rules import SETTINGS, Rules
+
+_AHEAD: Final = 2
+_SLICE: Final = 5
+_COMMIT_S: Final = 0.1
+_DRAIN_S: Final = 0.1
+_IDLE_S: Final = 0.5
+_TOPICS: Final = (RAW.name, FACTS.name)
+
+
+class Reader:
+    """One worker's part in the group, and the acknowledgements of its lanes."""
+
+    def __init__(self, name: str, process: Process, broker: Broker, group: Group) -> None:
+        self.name = name
+        self.process = process
+        self.tracker = CommitTracker()
+        self.tenures = Tenures()
+        self.lanes: dict[str, Lanes] = {}
+        self.joining: JoinStage | None = None
+        self._broker = broker
+        self._group = group
+        self._positions: dict[Partition, int] = {}
+        self._generation = -1
+        self._flow = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._committing = asyncio.Lock()
+        self._abandoned: set[Partition] = set()
+        self._changing = asyncio.Lock()
+
+    # What the lanes call.
+
+    def begin(self, slice_: Slice) -> bool:
+        """Whether to work on it."""
+        return self._flow.is_set() and self.tracker.start(slice_.ticket)
+
+    def finish(self, slice_: Slice) -> None:
+        """Its outputs are durable."""
+        self.tracker.finish(slice_.ticket)
+        self._progress.set()
+
+    def poison(self) -> None:
+        """Commit nothing from now on."""
+        self.tracker.poison()
+
+    def fatal(self, _reason: str, _error: BaseException | None) -> None:
+        """`os._exit`."""
+        self.process.exit_soon()
+
+    # What the group calls.
+
+    def revoke(self, turn: int) -> None:
+        """Finish what is being worked on, commit, let go."""
+        self.process.spawn(self._let_go(turn))
+
+    def assign(self, partitions: Sequence[Partition], generation: int) -> None:
+        """Go on from the committed offsets; states held without a break stay."""
+        self.process.spawn(self._take(partitions, generation))
+
+    async def _let_go(self, turn: int) -> None:
+        loop = self._broker.weather.loop
+        async with self._changing:
+            if not self._group.is_member(self) or turn != self._group.turn:
+                return  # frozen when it was said: who was left out hears of it at its next commit
+            deadline_s = loop.time() + _DRAIN_S
+            while self.tracker.running() and not self.tracker.poisoned and (left_s := deadline_s - loop.time()) > 0:
+                await self._wait_for_progress(left_s)
+            await self.commit()
+            self._flow.clear()
+            self._abandoned |= self.tracker.running()
+            self.tracker.forget(list(self._positions))
+            self._positions = {}
+            self._group.ready(self, turn)
+
+    async def _take(self, partitions: Sequence[Partition], generation: int) -> None:
+        async with self._changing:
+            self._flow.clear()
+            self._generation = generation
+            lost = self.tenures.assign(partitions, generation=generation, abandoned=self._abandoned)
+            self._abandoned.clear()
+            self._drop(lost)
+            committed = await self._group.fetch(partitions)
+            self.tracker.seek(committed)
+            self._positions = {partition: offset or 0 for partition, offset in committed.items()}
+            self._flow.set()
+
+    def _drop(self, lost: Collection[Partition]) -> None:
+        assert self.joining is not None
+        self.joining.drop(lost)
+
+    async def _wait_for_progress(self, within_s: float) -> None:
+        self._progress.clear()
+        try:
+            await asyncio.wait_for(self._progress.wait(), within_s)
+        except TimeoutError:
+            return
+
+    # The worker's own tasks.
+
+    async def read(self) -> None:
+        """Fetch slices and put them into their topics' lanes."""
+        dice = self._broker.weather.dice
+        while True:
+            await self._flow.wait()
+            found = False
+            for partition, position in list(self._positions.items()):
+                some = self._broker.logs[partition][position : position + 1 + int(dice.random() * _SLICE)]
+                if some and self.tracker.in_flight(partition) < _AHEAD:
+                    found = True
+                    self._positions[partition] = position + len(some)
+                    self.lanes[partition[0]].put(self._slice(partition, tuple(some)))
+            if found:
+                await self._broker.weather.hop()
+            else:
+                await self._broker.news(_TOPICS, _IDLE_S)
+
+    def _slice(self, partition: Partition, records: tuple[Record, ...]) -> Slice:
+        first, following = records[0].offset, records[-1].offset + 1
+        return Slice(
+            topic=partition[0],
+            partition=partition[1],
+            records=records,
+            first_offset=first,
+            next_offset=following,
+            tenure=self.tenures.of(partition),
+            ticket=self.tracker.hand_out(partition, first, following),
+        )
+
+    async def commit_often(self) -> None:
+        """Faust's commits and heartbeats, and what comes of being left out: an end, or a new beginning."""
+        dice = self._broker.weather.dice
+        while True:
+            await asyncio.sleep(_COMMIT_S)
+            await self.commit()
+            if not self._group.is_member(self) and dice.random() < 0.5:
+                if self._group.has(self.name) or dice.random() < 0.5:
+                    self.fatal("left out of the group", None)
+                else:
+                    self._group.join(self)
+
+    async def commit(self) -> None:
+        """Commit the finished prefix of every partition."""
+        async with self._committing:
+            offsets = {place: at for place, at in self.tracker.committable().items() if place in self._positions}
+            if offsets and await self._group.commit(self, self._generation, offsets):
+                self.tracker.committed(offsets)
+
+
+def start_worker(name: str, process: Process, broker: Broker, group: Group, rules: Rules) -> None:
+    """Start one worker."""
+    metrics = Registry()
+    reader = Reader(name, process, broker, group)
+    normalising = Normalising(Outbox(broker, process), CODECS, Directory(), CAP_BYTES, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    joining = rules.join(rules.outbox(broker, process), CODECS, SETTINGS, restorer(broker, process), metrics)  # type: ignore[arg-type]  # as above
+    reader.joining = joining
+    for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):
+        reader.lanes[topic] = Lanes(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
+    process.spawn(reader.read())
+    process.spawn(reader.commit_often())
+    group.join(reader)
