@@ -6,11 +6,12 @@ same two cores, 500 messages of 300 B over 24 partitions: `send_batch` without l
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import count
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -19,6 +20,9 @@ from aiokafka.errors import KafkaError
 from processors.partitions import partition_of
 from schemas.errors import CallweaveError, Unavailable
 
+log: Final = logging.getLogger(__name__)
+
+STOP_S: Final = 3.0
 BATCH_BYTES = 1 << 20
 OVERHEAD_BYTES = 100
 """More than a record alone in its batch adds to its key, value and headers."""
@@ -90,8 +94,11 @@ class Outbox:
             raise Unavailable(f"Kafka at {self._bootstrap} does not answer: {type(error).__name__}") from error
 
     async def stop(self) -> None:
-        """Disconnect; whatever was published is durable already."""
-        await self._producer.stop()
+        """Disconnect within `STOP_S`: what was published is durable already, and for the rest aiokafka would wait without end."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_S)
+        except TimeoutError:
+            log.warning("Kafka did not answer a producer that stops")
 
     async def __aenter__(self) -> Self:
         await self.start()
