@@ -13,6 +13,9 @@ import aiohttp
 
 from deploy.ports import free_port
 
+PARTITIONS = 4
+"""Of each topic of the broker in `conftest.py`."""
+
 
 def environment(place: Path, bootstrap: str, **more: str) -> dict[str, str]:
     return {

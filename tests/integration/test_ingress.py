@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -21,26 +20,9 @@ from deploy.ports import free_port
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
 from schemas.topics import RAW
+from tests.integration.ingress_process import PARTITIONS
 
-PARTITIONS = 4
 BODY = b'{"sessionid":"%s%06d","caller":"447700900123","callee":"447700900456","dur":"3"}'
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="callweave-ingress-test-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-async def broker() -> AsyncIterator[KafkaServer]:
-    """A broker of this file's own, which a test may stop and start again."""
-    with tempfile.TemporaryDirectory(prefix="callweave-ingress-test-") as folder:
-        server = KafkaServer(Path(folder), port=free_port(), heap="256m")
-        await server.start()
-        await create_topics(KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS))
-        yield server
-        await server.stop()
 
 
 class Ingress:
@@ -103,14 +85,6 @@ async def until_ready(http: aiohttp.ClientSession, running: Ingress) -> None:
         return (await status(http, f"{running.url}/readyz"))[0] == 200
 
     await until("the ingress is ready", ready)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=0)
-    ) as session:
-        yield session
 
 
 async def in_kafka(bootstrap: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:

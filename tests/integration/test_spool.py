@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Self
@@ -22,44 +21,16 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
-from deploy.topics import create_topics
 from ingress.spool_store import SpoolStore
-from schemas.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
-from tests.integration.ingress_process import Ingress, environment, ingress, push, readyz
+from tests.integration.ingress_process import PARTITIONS, Ingress, environment, ingress, push, readyz
 
-PARTITIONS = 4
 PUSHES = 300
 KEYS = 7
 KILLS = 3
 CALLERS = 16
 VENDORS_ANSWER = {"/v1/huawei/ax": 200, "/v1/nxcloud/cdr": 503, "/v1/ytx": 500}
 """What each gets when nobody takes its body, but huawei while there is room for once-only bodies."""
-
-
-@pytest.fixture
-async def place() -> AsyncIterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="callweave-spool-test-") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-async def broker() -> AsyncIterator[KafkaServer]:
-    """A broker of this file's own: its tests stop and start it."""
-    with tempfile.TemporaryDirectory(prefix="callweave-spool-test-") as folder:
-        server = KafkaServer(Path(folder), port=free_port(), heap="256m")
-        await server.start()
-        await create_topics(KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS))
-        yield server
-        await server.stop()
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=0)
-    ) as session:
-        yield session
 
 
 class Outage:
