@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiokafka
 import msgspec
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from processors.normalise import directory
 from processors.normalise_stage import NormaliseStage
@@ -67,11 +67,14 @@ async def _reader(bootstrap: str) -> AsyncIterator[Any]:
         client_id="callweave-replay",
         group_id=None,
         enable_auto_commit=False,
+        auto_offset_reset="none",  # what retention removes under us must be an error, not a jump past the rest
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
     )
     try:
         await consumer.start()
         yield consumer
+    except OffsetOutOfRangeError as exc:
+        raise Unavailable("retention removed records of the stretch while they were read: begin later") from exc
     except KafkaError as exc:
         raise Unavailable(f"Kafka at {bootstrap} does not answer: {type(exc).__name__}") from exc
     finally:

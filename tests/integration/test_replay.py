@@ -1,0 +1,36 @@
+"""A replay beside a log that changes under it."""
+
+import uuid
+
+import aiokafka
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+
+from processors.replay import _reader, _slices
+from schemas.errors import Unavailable
+
+
+async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
+    async with _reader(kafka) as consumer:
+        consumer.assign([place])
+        async for _ in _slices(consumer, place, first, end):
+            pass
+
+
+async def test_a_stretch_that_retention_shortens_while_it_is_read_is_an_error(kafka: str) -> None:
+    """Jumping to the end instead would look like a replay that is done."""
+    place = TopicPartition(f"raw-{uuid.uuid4().hex[:8]}", 0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(place.topic, 1, 1)])
+        async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+            for number in range(10):
+                await producer.send_and_wait(place.topic, b"%d" % number)
+        await admin.delete_records({place: RecordsToDelete(before_offset=6)})
+
+        with pytest.raises(Unavailable, match="retention"):
+            await read(kafka, place, 3, 10)
+    finally:
+        await admin.close()
