@@ -96,7 +96,8 @@ class SpoolingPublisher:
         """Whether the disk takes it, behind the bodies of its key; where it does not, passing them is better than losing it."""
         try:
             await self._keep(body, None, once_only=once_only, within_s=FOLLOW_TIMES * self._spool_after_s)
-        except Unavailable:
+        except Unavailable as exc:
+            _log.warning("a body passes those of its key: %s", exc)
             return False
         return True
 
