@@ -8,7 +8,7 @@ bodies of a key are in the spool, later ones follow them there: Kafka sees the k
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from ingress.kafka_publisher import Late
 from ingress.publisher import Headers
@@ -18,9 +18,6 @@ from ingress.spool_store import Body
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
-
-FOLLOW_TIMES: Final = 2
-"""So often the time that Kafka gets is given to the disk, for the sake of a call's order; then Kafka must do all the same."""
 
 _log = logging.getLogger("callweave.spool")
 
@@ -93,9 +90,9 @@ class SpoolingPublisher:
         await self._keep(body, later, once_only=once_only, within_s=rest_s)
 
     async def _follows(self, body: Body, *, once_only: bool) -> bool:
-        """Whether the disk takes it, behind the bodies of its key; where it does not, passing them is better than losing it."""
+        """Whether the disk takes it, behind the bodies of its key, however slowly; where it does not, passing them is better than losing it."""
         try:
-            await self._keep(body, None, once_only=once_only, within_s=FOLLOW_TIMES * self._spool_after_s)
+            await self._keep(body, None, once_only=once_only, within_s=self._give_up_s)
         except Unavailable as exc:
             _log.warning("a body passes those of its key: %s", exc)
             return False
