@@ -57,6 +57,8 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         self.on_lost: list[Callable[[Collection[Partition]], None]] = []
         """Called with partitions whose state in memory is worth nothing any more."""
         self._abandoned: set[Partition] = set()
+        self._left_at: dict[Partition, int | None] = {}
+        """What was committed when partitions were last taken away."""
         self._progress = asyncio.Event()
         self._committing = asyncio.Lock()
         super().__init__(transport, *args, **kwargs)
@@ -131,7 +133,10 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets; what was in flight is read again."""
-        self.tracker.seek(await self._thread.seek_to_committed())
+        committed = await self._thread.seek_to_committed()
+        # An assignment can reach a process that was frozen over it: no generation is missed, and yet others went on meanwhile.
+        self.tenures.renew(tp for tp, offset in committed.items() if self._left_at.pop(tp, offset) != offset)
+        self.tracker.seek(committed)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit the slices being worked on, then let go of everything."""
@@ -140,6 +145,7 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         else:
             await super().on_partitions_revoked(revoked)
         self._abandoned |= self.tracker.running()
+        self._left_at = {tp: self.tracker.position(tp) for tp in revoked}
         self.tracker.forget(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

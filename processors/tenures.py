@@ -38,6 +38,13 @@ class Tenures:
                 self._held[partition] = self._serial
         return frozenset(held)
 
+    def renew(self, partitions: Iterable[Partition]) -> None:
+        """Begin anew with partitions that are ours, and that somebody else went on with meanwhile."""
+        for partition in partitions:
+            if partition in self._held:
+                self._serial += 1
+                self._held[partition] = self._serial
+
     def of(self, partition: Partition) -> int:
         """Return the tenure of a partition, 0 for one that is not held."""
         return self._held.get(partition, 0)

@@ -68,6 +68,10 @@ class Thread:
         self.assigned = {A, B}
         self.confirms = True
         self.commits: list[dict[TP, int]] = []
+        self.committed: dict[TP, int | None] = {}
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return self.committed
 
     async def fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
         self.asked.append((partitions, timeout_s))
@@ -162,6 +166,23 @@ async def test_nothing_more_is_delivered_once_the_flow_is_stopped(make_consumer:
 
     assert len(got) == 1
     assert not consumer.begin(got[0]), "what has not begun by then is left for the partition's next owner"
+
+
+async def test_a_partition_that_others_went_on_with_begins_anew(make_consumer: Any) -> None:
+    """No generation was missed, and yet the committed offset is not ours: the process was frozen between losing and getting it."""
+    thread = Thread()
+    consumer = make_consumer(thread)
+    consumer.tenures.assign({A, B}, generation=1)
+    consumer.tracker.seek({A: 5, B: 5})
+    before = consumer.tenures.of(A), consumer.tenures.of(B)
+    await consumer.on_partitions_revoked({A, B})
+    consumer.tenures.assign({A, B}, generation=2)
+    thread.committed = {A: 7, B: 5}
+
+    await consumer.perform_seek()
+
+    assert consumer.tenures.of(A) > max(before)
+    assert consumer.tenures.of(B) == before[1]
 
 
 async def test_a_refused_commit_is_tried_again(make_consumer: Any) -> None:

@@ -39,6 +39,18 @@ def test_what_a_rebalance_leaves_unbroken(
     assert all(tenures.of(tp) > max(before.values()) for tp in assigned if tp not in kept)
 
 
+def test_what_others_went_on_with_begins_anew() -> None:
+    """And only that; a partition that is not ours stays so."""
+    tenures = Tenures()
+    tenures.assign([A, B], generation=7)
+    before = tenures.of(A), tenures.of(B)
+
+    tenures.renew([B, C])
+
+    assert (tenures.of(A), tenures.of(C)) == (before[0], 0)
+    assert tenures.of(B) > max(before)
+
+
 def test_a_partition_that_is_not_ours_has_tenure_zero() -> None:
     assert Tenures().of(A) == 0
 

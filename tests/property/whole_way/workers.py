@@ -48,6 +48,7 @@ class Reader:
         self._progress = asyncio.Event()
         self._committing = asyncio.Lock()
         self._abandoned: set[Partition] = set()
+        self._left_at: dict[Partition, int | None] = {}
         self._changing = asyncio.Lock()
 
     # What the lanes call.
@@ -88,23 +89,29 @@ class Reader:
             while self.tracker.running() and not self.tracker.poisoned and (left_s := deadline_s - loop.time()) > 0:
                 await self._wait_for_progress(left_s)
             await self.commit()
-            self._flow.clear()
-            self._abandoned |= self.tracker.running()
-            self.tracker.forget(list(self._positions))
-            self._positions = {}
+            self._forget()
             self._group.ready(self, turn)
 
     async def _take(self, partitions: Sequence[Partition], generation: int) -> None:
         async with self._changing:
-            self._flow.clear()
+            if self._positions:
+                self._forget()
             self._generation = generation
             lost = self.tenures.assign(partitions, generation=generation, abandoned=self._abandoned)
             self._abandoned.clear()
             self._drop(lost)
             committed = await self._group.fetch(partitions)
+            self.tenures.renew(place for place, at in committed.items() if self._left_at.pop(place, at) != at)
             self.tracker.seek(committed)
             self._positions = {partition: offset or 0 for partition, offset in committed.items()}
             self._flow.set()
+
+    def _forget(self) -> None:
+        self._flow.clear()
+        self._abandoned |= self.tracker.running()
+        self._left_at = {place: self.tracker.position(place) for place in self._positions}
+        self.tracker.forget(list(self._positions))
+        self._positions = {}
 
     def _drop(self, lost: Collection[Partition]) -> None:
         assert self.joining is not None
