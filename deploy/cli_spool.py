@@ -38,7 +38,10 @@ def status(options: Options) -> None:
 @pass_options
 @plainly
 def drain(options: Options) -> None:
-    """Send everything to Kafka while the ingress is stopped; a running one does that by itself."""
+    """Send everything to Kafka while the ingress is stopped; a running one does that by itself.
+
+    What the broker found too large is sent again only by this command: raise the topic's max.message.bytes first.
+    """
     from deploy.spooled import drained  # noqa: PLC0415
 
     click.echo(f"{asyncio.run(drained(resolved(options.settings())))} bodies went to Kafka")

@@ -1,6 +1,7 @@
 """The spool, its drain and its publisher, against a Kafka in memory that does what it is told."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class ToldKafka:
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, bytes]] = []
         self.away = ""
+        self.late_bytes = 0
         self.late = False
         self.oversize: set[bytes] = set()
         self.stuck: set[bytes] = set()
@@ -169,6 +171,46 @@ async def test_a_body_that_finds_no_room_behind_its_key_passes_it_rather_than_be
     scene.kafka.away = ""
     await scene.publish(8)
     assert scene.kafka.taken == [(b"k", b"8")]
+
+
+async def test_a_slow_disk_is_waited_for_before_a_body_passes_those_of_its_key(scene: Scene) -> None:
+    scene.kafka.away = "away"
+    await scene.publish(1)
+    scene.kafka.away = ""
+    go_on = await hanging(scene)
+    publishing = asyncio.create_task(scene.publish(2))
+    await asyncio.sleep(10 * LIMITS.spool_after_ms / 1000)
+    assert (publishing.done(), scene.kafka.taken) == (False, [])
+    go_on.set()
+    await publishing
+    assert scene.kafka.taken == []
+
+
+async def hanging(scene: Scene) -> threading.Event:
+    """The disk hangs now, until the event is set."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        begun.set()
+        go_on.wait(20)
+
+    scene.spool._writer.ask(hang)
+    await until(begun.is_set)
+    return go_on
+
+
+async def test_what_a_hanging_disk_still_holds_is_counted_until_it_lets_go(scene: Scene) -> None:
+    """Its request was answered long ago; its bytes are in memory all the same."""
+    limits = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=0.05)
+    publisher = SpoolingPublisher(scene.kafka, scene.spool, limits, scene.metrics)
+    scene.kafka.away = "away"
+    go_on = await hanging(scene)
+    with pytest.raises(Unavailable) as refused:
+        await publisher.publish("calls.raw", b"k", bytes(1000), [])
+    assert refused.value.code == "timeout"
+    assert 1000 < publisher.outliving_bytes < 1200
+    go_on.set()
+    await until(lambda: publisher.outliving_bytes == 0)
 
 
 async def test_what_a_spool_holds_is_known_after_a_restart(tmp_path: Path) -> None:
