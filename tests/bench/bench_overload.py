@@ -42,7 +42,7 @@ def crowds(rate: float, connections: int) -> list[Crowd]:
     return [
         Crowd(
             name=vendor,
-            requests=tuple(request(send.path, send.body, send.headers) for send in sends(1500, vendor)),
+            requests=tuple(request(send.path, send.body, send.headers) for send in sends(500, vendor)),
             rate=rate * share,
             connections=max(8, int(connections * share)),
         )
