@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,7 +23,7 @@ from processors.tenures import PartitionStates
 from processors.timelines import timelines_of
 from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter
-from schemas.errors import DeadCode, Undecodable
+from schemas.errors import DeadCode, Unavailable, Undecodable
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
@@ -34,18 +34,30 @@ _BREATHE_EVERY: Final = 50
 
 Restore = Callable[[str, int], AsyncIterator[tuple[bytes, bytes | None]]]
 """`restore(topic, partition)`: every record of a compacted partition up to its present end."""
+End = Callable[[str, int], Awaitable[int]]
+"""`end(topic, partition)`: the offset that the partition's next record gets; raises `Unavailable`."""
 
 
 class JoinStage:
     """The step of the joining agent."""
 
     def __init__(
-        self, outbox: Outbox, codecs: Codecs, settings: JoinSettings, restore: Restore, metrics: Registry
+        self,
+        outbox: Outbox,
+        codecs: Codecs,
+        settings: JoinSettings,
+        restore: Restore,
+        metrics: Registry,
+        *,
+        end: End,
     ) -> None:
         self._outbox = outbox
         self._codecs = codecs
         self._settings = settings
         self._read_back = restore
+        self._end = end
+        self._ends: dict[int, int] = {}
+        """Partition to where its states end, as far as they were read or are our own."""
         self._metrics = metrics
         self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
         self._shown_items: set[tuple[str, str]] = set()
@@ -55,6 +67,9 @@ class JoinStage:
     async def step(self, slice_: Slice) -> None:
         """Join every fact of the slice; returns when outputs and then states are durable."""
         held = await self._partitions.of(slice_)
+        if _ticks(slice_) and await self._others_wrote(slice_.partition):
+            self.drop([(slice_.topic, slice_.partition)])
+            held = await self._partitions.of(slice_)
         out = _Outputs()
         for index, record in enumerate(slice_.records):
             for key, done in held.advance(record.timestamp_ms):
@@ -77,11 +92,26 @@ class JoinStage:
             [message for call, message in messages if call not in large]
             + [dead_message(letter, self._codecs) for letter in out.dead]
         )
-        await self._publish([message for call, message in states if call not in large])
+        written = [message for call, message in states if call not in large]
+        await self._publish(written)
+        self._ends[slice_.partition] += len(written)
 
     async def _publish(self, messages: list[Message]) -> None:
         if messages:
             await self._outbox.publish(messages)
+
+    async def _others_wrote(self, partition: int) -> bool:
+        """Whether a worker that lost the partition without knowing it wrote states behind ours.
+
+        Compaction would leave its records alone, which say less: within that time they are read, and the whole is written.
+        """
+        try:
+            end = await self._end(STATE.name, partition)
+        except Unavailable:
+            return False  # the next tick asks again
+        if end != self._ends[partition]:
+            _log.warning("partition %d: states that are not ours, read all of them again", partition)
+        return end != self._ends[partition]
 
     def _outgrown(self, slice_: Slice, calls: set[str]) -> Iterator[DeadLetter]:
         """Letters for what a slice says of calls that no message can hold any more.
@@ -109,6 +139,7 @@ class JoinStage:
         out.take(done, fact.call_key, as_sent)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
+        self._ends[partition] = await self._end(STATE.name, partition)
         held = PartitionState(self._settings)
         async for key, value in self._read_back(STATE.name, partition):
             held.load(key.decode(), value)
@@ -128,6 +159,10 @@ class JoinStage:
             self._metrics.put("callweave_join_items", vendor, outcome, value=items[vendor, outcome])
         for phase in self._shown_phases:
             self._metrics.put("callweave_join_calls", phase, value=phases[phase])
+
+
+def _ticks(slice_: Slice) -> bool:
+    return any(record.value is None for record in slice_.records)
 
 
 class _Outputs:

@@ -4,13 +4,47 @@ A plain consumer without a group, slice by slice, as fast as it comes: no Faust 
 one seen at the start: the partition's only writer is the one who restores, or it has lost the partition.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import aiokafka
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from processors.records import Slice, cut
+from schemas.errors import Unavailable
+
+_ASK_MS: Final = 5000
+"""For an answer about where a partition ends."""
+
+
+@contextlib.asynccontextmanager
+async def ends(
+    bootstrap: str, *, client: Mapping[str, Any] | None = None
+) -> AsyncGenerator[Callable[[str, int], Awaitable[int]], None]:
+    """Yield `end(topic, partition)`, which tells the offset that a partition's next record gets, or raises Unavailable."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="callweave-ends",
+        group_id=None,
+        enable_auto_commit=False,
+        request_timeout_ms=_ASK_MS,
+        **(client or {}),
+    )
+
+    async def end(topic: str, partition: int) -> int:
+        place = TopicPartition(topic, partition)
+        try:
+            return int((await consumer.end_offsets([place]))[place])
+        except KafkaError as error:
+            raise Unavailable(f"Kafka does not tell where {topic}[{partition}] ends: {error!r}") from error
+
+    try:
+        await consumer.start()
+        yield end
+    finally:
+        await consumer.stop()
 
 
 async def restore(

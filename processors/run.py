@@ -13,7 +13,7 @@ from processors.lanes import attach
 from processors.normalise import directory
 from processors.normalise_stage import NormaliseStage
 from processors.publish import Outbox
-from processors.restore import restore
+from processors.restore import ends, restore
 from processors.ticks import tick
 from processors.worker import consumer_of, make_app, run_app
 from schemas.codec import Codecs
@@ -31,9 +31,9 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     """Work until `stop` is set; a crash ends the process with a non-zero exit code. `settings.kafka.bootstrap` is set."""
     codecs = codecs or Codecs()
     kafka, process = settings.kafka, settings.process
-    async with outbox(kafka, process.publish_timeout_s) as out:
+    async with outbox(kafka, process.publish_timeout_s) as out, ends(kafka.bootstrap) as end:
         normalising = NormaliseStage(out, codecs, directory(settings.accounts), process.inflate_cap_bytes, metrics)
-        joining = JoinStage(out, codecs, settings.join, _restoring(kafka), metrics)
+        joining = JoinStage(out, codecs, settings.join, _restoring(kafka), metrics, end=end)
         app = make_app(
             GROUP,
             kafka.bootstrap,

@@ -7,6 +7,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from processors import restore as restoring
 from processors.publish import Message, Outbox, Oversize
 from processors.restore import restore
 from schemas.errors import Unavailable
@@ -39,6 +40,17 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
         partition: [(r.key, r.value) async for slice_ in restore(bootstrap, topic, partition) for r in slice_.records]
         for partition in range(PARTITIONS)
     }
+
+
+async def test_where_a_partition_ends_is_told_again_and_again(kafka: str, topic: str) -> None:
+    """Also when records come meanwhile, and of a partition without any; of an unknown topic it is an error that passes."""
+    async with Outbox(kafka) as outbox, restoring.ends(kafka) as end:
+        before = await end(topic, 1)
+        await outbox.publish([Message(topic=topic, key=b"k", value=b"v", partition=1) for _ in range(3)])
+
+        assert (before, await end(topic, 1), await end(topic, 2)) == (0, 3, 0)
+        with pytest.raises(Unavailable):
+            await end(f"{topic}-none", 0)
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "lz4"])

@@ -6,15 +6,17 @@ from decimal import Decimal
 import pytest
 
 from processors.call_state import new_item
+from processors.join import reunite
 from processors.join_stage import JoinStage
 from processors.merge import Content, Item, normalized
 from processors.publish import Message, Oversize
 from processors.slices import Record, Slice
+from processors.state_codec import decode_state
 from schemas.codec import FACT, Codecs, codecs_for
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED
+from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED, STATE
 from tests.strategies import BOTH_LEGS, callback, in_a_row, privacy
 
 
@@ -46,7 +48,12 @@ async def nothing(_topic: str, _partition: int) -> AsyncIterator[tuple[bytes, by
         yield pair
 
 
-def slice_of(values: Iterable[bytes]) -> Slice:
+async def at_zero(_topic: str, _partition: int) -> int:
+    """Its end."""
+    return 0
+
+
+def slice_of(values: Iterable[bytes | None]) -> Slice:
     """Records of one partition, from its beginning."""
     records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
     return Slice(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
@@ -76,7 +83,7 @@ async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
 ) -> None:
     """The bytes of `calls.facts` are handed on only where encoding again would give the same ones."""
     codecs, outbox = codecs_for(ids), Nowhere()
-    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry())  # type: ignore[arg-type]  # as much of an outbox as it uses
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     await stage.step(slice_of(FACT.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
@@ -103,7 +110,7 @@ async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
 ) -> None:
     """A worker that ended on it would end on it again, and nothing behind it would ever be joined."""
     codecs, outbox, metrics = Codecs(), Strict(), Registry()
-    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     bodies = [[FACT.encode(fact) for fact in facts] for facts in slices]
     found: list[tuple[int, int, str, bool]] = []
     for number, values in enumerate(bodies):
@@ -122,7 +129,7 @@ async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
 
 async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> None:
     codecs, outbox = Codecs(), Strict()
-    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry())  # type: ignore[arg-type]  # as much of an outbox as it uses
+    stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     await stage.step(slice_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
 
     (letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
@@ -133,7 +140,7 @@ async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> No
 async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     """Its partitions went to another worker, which counts them: the sum over all workers stays exact."""
     codecs, metrics = Codecs(), Registry()
-    stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     facts = in_a_row([*BOTH_LEGS, callback()])
     await stage.step(slice_of(codecs.fact.encode(fact) for fact in facts))
     metrics.text()
@@ -147,3 +154,43 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     assert (
         sum(metrics.get("callweave_join_calls", phase) for phase in ("open", "provisional", "final", "reopened")) == 0
     )
+
+
+class StateLog(Nowhere):
+    """An outbox whose states can be read back."""
+
+    @property
+    def states(self) -> list[Message]:
+        """What lies on the state topic."""
+        return [each for each in self.messages if each.topic == STATE.name]
+
+    async def restore(self, _topic: str, _partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
+        """All of it."""
+        for each in self.states:
+            assert each.key
+            yield each.key, each.value
+
+    async def end(self, _topic: str, _partition: int) -> int:
+        """Its length."""
+        return len(self.states)
+
+
+async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
+    """Before compaction leaves its record alone, which says less; and a tick after which nobody else wrote costs nothing."""
+    log = StateLog()
+    stage = JoinStage(log, Codecs(), JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    first, second = in_a_row(BOTH_LEGS[:2])
+    await stage.step(slice_of([FACT.encode(first)]))
+    less = log.states[-1]
+    await stage.step(slice_of([FACT.encode(second)]))
+    whole = log.states[-1]
+    log.messages.append(less)
+
+    await stage.step(slice_of([None]))
+    mended = log.states[-1]
+    await stage.step(slice_of([None]))
+
+    assert [decode_state(each.value or b"") for each in (mended, log.states[-1])] == [
+        reunite(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
+    ] * 2
+    assert len(log.states) == 4

@@ -113,6 +113,11 @@ class Broker:
         await reader
         await self.weather.hop()
 
+    async def end(self, topic: str, number: int) -> int:
+        """`processors.join_stage.End`."""
+        await self.weather.hop()
+        return len(self.logs[topic, number])
+
     def produce(self, sender: Process, messages: Sequence[Message], answer: "asyncio.Future[Any]") -> None:
         """Send records of one partition; a crash tears them, and the answer says that all are there."""
         self.under_way += 1

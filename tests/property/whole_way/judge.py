@@ -6,7 +6,7 @@ topic's stamps, so those, and nothing else of it, are taken from there.
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from processors.merge import normalized
 from processors.normalise import Outcome
 from processors.partition_state import PartitionState
 from processors.partitions import partition_of
+from processors.records import Record
 from processors.timelines import timelines_of
 from schemas.facts import Fact
 from schemas.raw import Position
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int, int]
 """Raw partition, offset and element."""
+_COMPACTION_LAG_MS: Final = int(STATE.config["min.compaction.lag.ms"])
 Shown = dict[str, dict[tuple[Any, ...], Any]]
 """Table to key to record."""
 
@@ -93,7 +95,7 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
     """Law 7, on what survives: the joiner's states and the dead letters' table."""
     held = PartitionState(SETTINGS)
     for number in range(PARTITIONS):
-        for record in broker.logs[STATE.name, number]:
+        for record in _compacted(broker.logs[STATE.name, number], broker.clock_ms() - _COMPACTION_LAG_MS):
             assert record.key is not None
             held.load(record.key.decode(), record.value)
     kept = +held.items
@@ -103,6 +105,12 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
     letters = sum(record.stage == "normalise" for _, record in dead.values())
     if elements != sum(kept.values()) + letters:
         yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {letters} dead"
+
+
+def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:
+    """What compaction leaves when it takes all that it may: of what is older, the last record of each key."""
+    last = {record.key: record.offset for record in log if record.timestamp_ms < before_ms}
+    return (record for record in log if record.offset >= last.get(record.key, 0))
 
 
 def _expected(outcomes: list[Outcome], truth: list[PartitionState]) -> Shown:

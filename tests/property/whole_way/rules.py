@@ -133,6 +133,7 @@ class _OtherStates(HoldingJoin):
     states: type[PartitionState]
 
     async def _restore(self, topic: str, partition: int) -> PartitionState:
+        await super()._restore(topic, partition)
         held = self.states(self._settings)
         async for key, value in self._read_back(STATE.name, partition):
             held.load(key.decode(), value)
@@ -149,6 +150,13 @@ class LastRecordWins(_OtherStates):
     """Restores by the naive rule."""
 
     states = _LastRecordWins
+
+
+class TrustfulJoin(JoinStage):
+    """Never looks whether somebody else wrote states behind its own."""
+
+    async def _others_wrote(self, partition: int) -> bool:
+        return False
 
 
 class HastySink(Sink):
@@ -176,5 +184,6 @@ NAIVE: Final = {
     "the offset before the states": Rules(outbox=UnwaitedStates),
     "states before outputs, with timeouts": Rules(outbox=StatesFirst, join=HoldingJoin),
     "the last state wins over a zombie's": Rules(join=LastRecordWins),
+    "a zombie's state is left for compaction to keep": Rules(join=TrustfulJoin),
     "the sink commits before its insert is acknowledged": Rules(sink=HastySink),
 }

@@ -180,7 +180,14 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
     metrics = Registry()
     reader = Reader(name, process, broker, group)
     normalising = Normalising(Outbox(broker, process), CODECS, Directory(), CAP_BYTES, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    joining = rules.join(rules.outbox(broker, process), CODECS, SETTINGS, restorer(broker, process), metrics)  # type: ignore[arg-type]  # as above
+    joining = rules.join(
+        rules.outbox(broker, process),  # type: ignore[arg-type]  # as above
+        CODECS,
+        SETTINGS,
+        restorer(broker, process),
+        metrics,
+        end=broker.end,
+    )
     reader.joining = joining
     for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):
         reader.lanes[topic] = Lanes(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
