@@ -1,7 +1,7 @@
 """A sink as `sinks.worker.run` makes one: the real worker, rounds and rows over the world's consumer and tables."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -61,9 +61,9 @@ class Consumer:
 
     # What the sink calls.
 
-    def assignment(self) -> set[TopicPartition]:
-        """What is ours."""
-        return set(self._positions)
+    def assignment(self) -> KeysView[TopicPartition]:
+        """What is ours, in an order that a seed repeats."""
+        return self._positions.keys()
 
     async def committed(self, place: TopicPartition) -> int | None:
         """What the group has."""
