@@ -109,9 +109,10 @@ class JoinStage:
             end = await self._end(STATE.name, partition)
         except Unavailable:
             return False  # the next tick asks again
-        if end != self._ends[partition]:
-            _log.warning("partition %d: states that are not ours, read all of them again", partition)
-        return end != self._ends[partition]
+        if end <= self._ends[partition]:
+            return False  # below: a leader so new that it does not know yet what all replicas have
+        _log.warning("partition %d: states that are not ours, all are read again", partition)
+        return True
 
     def _outgrown(self, slice_: Slice, calls: set[str]) -> Iterator[DeadLetter]:
         """Letters for what a slice says of calls that no message can hold any more.

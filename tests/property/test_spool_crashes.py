@@ -25,7 +25,7 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 
-SEEDS: Final = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1000"))
+SEEDS: Final = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "400"))
 LIVES: Final = 3
 BODIES: Final = 12
 KEYS: Final = 3
