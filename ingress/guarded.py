@@ -14,6 +14,9 @@ from ingress.in_hand import InHand
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 """aiohttp bounds each line and their number, which together are a megabyte: too much for each of many connections."""
 
+PAUSE_S: Final = 0.5
+"""Who was turned away and comes back at once is not listened to for this long: else refusing alone would fill the day."""
+
 
 class Gate(Protocol):
     """What a connection asks before it reads on."""
@@ -56,6 +59,8 @@ class GuardedHandler(RequestHandler):
                 self._request_count += 1
                 self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
                 transport.write(answer)
+                transport.pause_reading()
+                self._loop.call_later(PAUSE_S, self._read_on)
                 return
         self._gate.in_hand.received_bytes += len(data)
         self._held_bytes += len(data)
@@ -71,6 +76,10 @@ class GuardedHandler(RequestHandler):
             self._begin()
         elif self._held_bytes > LARGEST_HEAD_BYTES:
             self._gate.cut(transport, "large_head")
+
+    def _read_on(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            cast("asyncio.Transport", self.transport).resume_reading()
 
     def taken_up(self) -> None:
         """The request that waited has its turn."""

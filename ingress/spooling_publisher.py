@@ -7,7 +7,7 @@ bodies of a key are in the spool, later ones follow them there: Kafka sees the k
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection
+from collections.abc import Collection
 from typing import Any, Self
 
 from ingress.kafka_publisher import Late
@@ -33,6 +33,7 @@ class SpoolingPublisher:
         self._drain = Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
         self._draining: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._arrived_ids: list[int] = []
         self._abandoned_bytes = 0
 
     async def __aenter__(self) -> Self:
@@ -138,12 +139,17 @@ class SpoolingPublisher:
         if self._spool.on_its_way.get(number) is later:
             del self._spool.on_its_way[number]
         if _good(later):
-            self._own(self._spool.delete([number]))
+            self._arrived_ids.append(number)
+            if not self._forgetting:
+                task = asyncio.create_task(self._forget())
+                self._forgetting.add(task)
+                task.add_done_callback(self._forgetting.discard)
 
-    def _own(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._forgetting.add(task)
-        task.add_done_callback(self._forgetting.discard)
+    async def _forget(self) -> None:
+        """Take back what has arrived, all of it in one commit: alone, each would keep new bodies from the disk for one."""
+        while self._arrived_ids:
+            ids, self._arrived_ids = self._arrived_ids, []
+            await self._spool.delete(ids)
 
 
 async def _one_of(futures: Collection[asyncio.Future[Any]], within_s: float) -> bool:
