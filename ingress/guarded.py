@@ -79,7 +79,7 @@ class GuardedHandler(RequestHandler):
 
     def _read_on(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            cast("asyncio.Transport", self.transport).resume_reading()
+            self.transport.resume_reading()
 
     def taken_up(self) -> None:
         """The request that waited has its turn."""
