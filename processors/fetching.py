@@ -27,7 +27,7 @@ CALLS_AT_ONCE = 8
 class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How slices are read; times in seconds unless the name says otherwise."""
 
-    slice_records: int = 500
+    slice_records: int = 1000
     """Most records in one slice."""
     slices_ahead: int = 2
     """A partition is not read further while this many of its slices are unfinished; then batches grow by themselves."""

@@ -200,7 +200,7 @@ class JoinSettings(_Section, frozen=True, kw_only=True):
 class ProcessSettings(_Section, frozen=True, kw_only=True):
     """The Faust workers."""
 
-    slice_records: Count = 500
+    slice_records: Count = 1000
     """Records of one partition handed to an agent at once."""
     commit_interval_s: Positive = 1.0
     """How often offsets are committed: about as much is done again after a crash."""

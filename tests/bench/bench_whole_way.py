@@ -33,7 +33,7 @@ from tests.bench.callers import call, checked, requests
 from tests.bench.lines import Line, show
 from tests.integration.whole_stack import rows, whole_stack
 
-CALLS: Final = 4000
+CALLS: Final = 8000
 CONNECTIONS: Final = 48
 LIMIT_S: Final = 80.0
 LATENCY_RATE: Final = 200
