@@ -52,6 +52,14 @@ HISTORIES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka keeps a member's share in the class, so every consumer that this process ever had would be heard here."""
+    for assignor in (StickyPartitionAssignor, EachTopicAssignor):
+        monkeypatch.setattr(assignor, "member_assignment", None)
+        monkeypatch.setattr(assignor, "generation", StickyPartitionAssignor.DEFAULT_GENERATION_ID)
+
+
 @pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES.keys())
 def test_shares_are_even_in_each_topic_and_move_no_more_than_they_must(history: Sequence[Sequence[str]]) -> None:
     shares: Shares = {}
