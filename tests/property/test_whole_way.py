@@ -5,8 +5,10 @@ that one alone.
 """
 
 import gc
+import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -18,31 +20,43 @@ from tests.property.whole_way.world import World, play, wrongs
 
 SEEDS = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "5000"))
 ONE = os.environ.get("CALLWEAVE_TEST_SEED")
-PARTS = 1 if ONE else 10
+SHARE = 50
+"""Worlds that a process tries at once."""
 ORDER_SEEDS = SEEDS // 25
 NAIVE_SEEDS = 5000
 HAPPENS_SEEDS = 50
 
 
-@pytest.fixture(autouse=True)
-def _garbage_is_searched_for_rarely() -> Iterator[None]:
+def _search_for_garbage_rarely() -> None:
     """A world is all cycles and goes as a whole: searching what stays, again and again, would take a third of the time."""
-    threshold = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def _garbage_is_searched_for_rarely() -> Iterator[None]:
+    threshold = gc.get_threshold()
+    _search_for_garbage_rarely()
     yield
     gc.set_threshold(*threshold)
     gc.unfreeze()
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+def _failures(seeds: Sequence[int]) -> list[str]:
+    """What is wrong in these worlds; in a process of its own."""
+    return [f"seed {seed}: {found}" for seed in seeds if (found := wrongs(seed, RIGHT))]
+
+
 @pytest.mark.timeout(0)
-def test_no_failure_loses_doubles_or_changes_a_call(part: int) -> None:
+def test_no_failure_loses_doubles_or_changes_a_call() -> None:
     """Crashes between any two steps, zombies, torn batches, lost and late answers, outages of all three stores, jumps of the clock."""
-    for seed in [int(ONE)] if ONE else range(part, SEEDS, PARTS):
-        found = wrongs(seed, RIGHT)
-        assert not found, f"seed {seed}: {found}"
+    seeds = [int(ONE)] if ONE else range(SEEDS)
+    shares = [seeds[first : first + SHARE] for first in range(0, len(seeds), SHARE)]
+    context = multiprocessing.get_context("forkserver")  # a plain fork would not survive this process's threads
+    with ProcessPoolExecutor(mp_context=context, initializer=_search_for_garbage_rarely) as pool:
+        for found in pool.map(_failures, shares):
+            assert not found
 
 
 @pytest.mark.parametrize("rules", ANY_ORDER.values(), ids=ANY_ORDER.keys())

@@ -54,7 +54,7 @@ HISTORIES = {
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aiokafka keeps a member's share in the class, so every consumer that this process ever had would be heard here."""
+    """A member's share is kept in the class: every consumer that this process ever had would be heard here."""
     for assignor in (StickyPartitionAssignor, EachTopicAssignor):
         monkeypatch.setattr(assignor, "member_assignment", None)
         monkeypatch.setattr(assignor, "generation", StickyPartitionAssignor.DEFAULT_GENERATION_ID)
