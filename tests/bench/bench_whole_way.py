@@ -1,8 +1,8 @@
 """From a vendor's push to a row, through the whole stack on this machine: `python -m tests.bench whole_way`.
 
-The stack of `callweave up` on free ports with two partitions' owners, the callers in this process. "An event" is one
-element: a state, a record. Throughput is limited by the pure functions alone (see `bench_pure`), which have one core
-here, while the stack shares two with the broker, the engine and the callers.
+The stack of `callweave up` on free ports with a worker a core (`WORKERS=` for another number), the callers in this process.
+"An event" is one element: a state, a record. Throughput is limited by the pure functions alone (see `bench_pure`), which have
+one core here, while the stack shares all with the broker, the engine and the callers.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 import uvloop
 from aiokafka import AIOKafkaProducer
 
@@ -31,10 +32,11 @@ from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
 from tests.bench.bodies import Keyed, facts, pushed, sends
 from tests.bench.callers import call, checked, requests
 from tests.bench.lines import Line, show
-from tests.integration.whole_stack import rows, whole_stack
+from tests.integration.whole_stack import rows, settings_for, whole_stack
 
 CALLS: Final = 8000
 CONNECTIONS: Final = 48
+WORKERS: Final = int(os.environ.get("WORKERS", min(2, os.cpu_count() or 1)))
 LIMIT_S: Final = 80.0
 LATENCY_RATE: Final = 200
 LATENCY_S: Final = 15.0
@@ -160,7 +162,8 @@ async def bench() -> list[Line]:
     say("the pure functions alone, one core", pure, "events/s", pure)
     shown_calls = shown_facts = 0
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
-        async with whole_stack(Path(folder)) as stack:
+        embedded = msgspec.structs.replace(settings_for(Path(folder)).embedded, workers=WORKERS)
+        async with whole_stack(Path(folder), embedded=embedded) as stack:
             await asyncio.sleep(3)
             idle = memory_mib(stack)
             for batch, way in ((batches[0], "cold"), (batches[1], "warm")):
@@ -177,12 +180,14 @@ async def bench() -> list[Line]:
             say("HTTP to rows, warm: CPU of all", sum(used.values()), "us/event", 1e6 / pure)
             batch = batches[2]
             shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
-            worker = stack.pids()["process-1"]
-            os.kill(worker, signal.SIGSTOP)  # so that the clock starts with everything in place
+            workers = [pid for name, pid in stack.pids().items() if name.startswith("process-")]
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)  # so that the clock starts with everything in place
             try:
                 await preloaded(stack, batch.raws)
             finally:
-                os.kill(worker, signal.SIGCONT)
+                for pid in workers:
+                    os.kill(pid, signal.SIGCONT)
             before = cpu_s(stack)
             took_s = await seconds(lambda: until_shown(stack, shown_calls, shown_facts))
             used = {name: (now - before[name]) / batch.events * 1e6 for name, now in cpu_s(stack).items()}
