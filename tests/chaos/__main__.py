@@ -3,16 +3,13 @@
 import argparse
 import asyncio
 import logging
-import secrets
-import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from tests.chaos.faults import TABLE, schedule
 from tests.chaos.report import table
 from tests.chaos.runner import Options, chaos
+from tests.chaos.told import Say, told
 
 
 def main() -> int:
@@ -33,28 +30,14 @@ def main() -> int:
     if unknown := sorted({*asked.without, *asked.only} - names):
         parser.error(f"no such fault: {', '.join(unknown)}")
     without = {*asked.without, *(names - set(asked.only) if asked.only else ())}
-    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
-    logging.basicConfig(level=logging.ERROR)
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a cut connection is what was asked for
-    begun = time.monotonic()
 
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True)  # noqa: T201  # what a person watches
-
-    base = Path(tempfile.mkdtemp(prefix="callweave-chaos-"))
-    say(f"seed {seed}")
-    clean = False
-    try:
-        options = Options(data_dir=base / "data", seed=seed, duration_s=asked.duration, rate=asked.rate)
+    def run(data_dir: Path, seed: int, say: Say) -> tuple[bool, str]:
+        options = Options(data_dir=data_dir, seed=seed, duration_s=asked.duration, rate=asked.rate)
         report = asyncio.run(chaos(options, schedule(seed, without=without), say))
-        clean = report.clean
-        print(table(report))  # noqa: T201  # what the run is for
-        return 0 if clean else 1
-    finally:
-        if clean and not asked.keep:
-            shutil.rmtree(base, ignore_errors=True)
-        else:
-            say(f"data and logs are kept in {base}")
+        return report.clean, table(report)
+
+    return told("chaos", asked.seed, run, keep=asked.keep)
 
 
 if __name__ == "__main__":

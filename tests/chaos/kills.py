@@ -2,17 +2,13 @@
 
 import argparse
 import asyncio
-import logging
 import math
-import secrets
-import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from tests.chaos.kill_report import kill_table
 from tests.chaos.kill_series import KillOptions, kill_series
+from tests.chaos.told import Say, told
 
 
 def main() -> int:
@@ -26,19 +22,10 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="FAILPOINT", help="nothing but this failpoint")
     parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
     asked = parser.parse_args()
-    seed = secrets.randbelow(1_000_000) if asked.seed is None else asked.seed
-    logging.basicConfig(level=logging.ERROR)
-    begun = time.monotonic()
 
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:7.1f} s  {text}", flush=True)  # noqa: T201  # what a person watches
-
-    base = Path(tempfile.mkdtemp(prefix="callweave-kills-"))
-    say(f"seed {seed}")
-    clean = False
-    try:
+    def run(data_dir: Path, seed: int, say: Say) -> tuple[bool, str]:
         options = KillOptions(
-            data_dir=base / "data",
+            data_dir=data_dir,
             seed=seed,
             sink=asked.sink,
             workers=asked.workers,
@@ -47,14 +34,9 @@ def main() -> int:
             within_s=asked.minutes * 60,
         )
         report = asyncio.run(kill_series(options, say))
-        clean = report.clean
-        print(kill_table(report))  # noqa: T201  # what the series is for
-        return 0 if clean else 1
-    finally:
-        if clean and not asked.keep:
-            shutil.rmtree(base, ignore_errors=True)
-        else:
-            say(f"data and logs are kept in {base}")
+        return report.clean, kill_table(report)
+
+    return told("kills", asked.seed, run, keep=asked.keep)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A rule names the classes that a world's processes are made of: the real ones, or
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -68,7 +69,7 @@ class UnwaitedStates(Outbox):
             await super().publish(messages)
 
 
-class _Held(Outbox):
+class _Held(Outbox, ABC):
     """Keeps the outputs back until the states are there as well."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -83,8 +84,9 @@ class _Held(Outbox):
         else:
             await self._write(list(messages), held)
 
+    @abstractmethod
     async def _write(self, states: list[Message], outputs: list[Message]) -> None:
-        raise NotImplementedError
+        """Publish both, in whatever order."""
 
 
 class StatesFirst(_Held):
