@@ -5,6 +5,7 @@ file of a process that has ended stays, so that a counter never goes back; its g
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,8 @@ class SharedMetrics:
     async def keep_writing(self) -> None:
         """Write once a second until cancelled."""
         while True:
-            self.write()
+            with contextlib.suppress(OSError):  # a full disk: the last numbers stand until there is room
+                self.write()
             await asyncio.sleep(WRITE_EVERY_S)
 
 

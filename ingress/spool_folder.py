@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -24,12 +24,15 @@ FILE: Final = "spool.db"
 LOCK_PATIENCE_S: Final = 3.0
 """A worker that is just ending gets this long before its successor gives up."""
 _LOCK_EVERY_S: Final = 0.05
+_LOCK: Final = "lock"
 _ASIDE: Final = ".aside-"
 _PARTS: Final = ("-wal", "-shm", "")
 """The log goes before the file: half of a move then leaves a file that opens."""
 _MENDED: Final = "mended.db"
 _PREFIX: Final = "worker-"
 _MEND_BODIES: Final = 200
+_MEND_BYTES: Final = 2 * 1024 * 1024
+"""A commit's worth."""
 _HEAD_BYTES: Final = 100
 _MOST_ZEROS_BYTES: Final = 1 << 40
 
@@ -70,8 +73,14 @@ def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
     """Make and lock a folder; the lock goes with the process. Raises SetupError `spool_in_use`, and OSError (the disk)."""
     deadline = time.monotonic() + patience_s
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / _LOCK).open("a")
+        except (FileNotFoundError, FileExistsError):
+            if time.monotonic() >= deadline + LOCK_PATIENCE_S:
+                raise
+            time.sleep(_LOCK_EVERY_S)  # its last owner removed the folder in this moment
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -87,6 +96,23 @@ def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
             if _is_there(lock):
                 return lock
             lock.close()  # its last owner removed the folder: a lock on a file without a name keeps nobody out
+
+
+def give_up(folder: Path) -> None:
+    """Remove a claimed folder; raises OSError.
+
+    Its lock goes last: whoever claims the folder from then on makes it anew, and keeps what it puts there.
+    """
+    for path in folder.iterdir():
+        if path.name == _LOCK:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (folder / _LOCK).unlink()
+    with contextlib.suppress(OSError):  # not empty: it is somebody else's already
+        folder.rmdir()
 
 
 def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> Opened:
@@ -142,19 +168,28 @@ def _is_there(lock: IO[str]) -> bool:
 def _mend(broken: Path, mended: Path, now_ms: Callable[[], int], first_id: int) -> int:
     """Store what can be read of a broken file in a new one; how many bodies that are."""
     store = SpoolStore.open(mended, first_id=first_id)
-    count, batch = 0, list[Body]()
+    count = 0
     try:
         with _whole(broken) as path:
-            for body in salvage(path):
-                batch.append(body)
-                if len(batch) >= _MEND_BODIES:
-                    store.append(batch, now_ms=now_ms())
-                    count, batch = count + len(batch), []
-        if batch:
-            store.append(batch, now_ms=now_ms())
+            for batch in _batches(salvage(path)):
+                store.append(batch, now_ms=now_ms())
+                count += len(batch)
     finally:
         store.close()
-    return count + len(batch)
+    return count
+
+
+def _batches(bodies: Iterable[Body]) -> Iterator[list[Body]]:
+    batch: list[Body] = []
+    size_bytes = 0
+    for body in bodies:
+        batch.append(body)
+        size_bytes += body.size_bytes
+        if len(batch) >= _MEND_BODIES or size_bytes >= _MEND_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 @contextlib.contextmanager

@@ -5,13 +5,12 @@ A folder that another process still uses is left to it and looked at again later
 
 import asyncio
 import logging
-import shutil
 from pathlib import Path
 from typing import Final
 
 from ingress.spool import Spool
 from ingress.spool_drain import Drain, Kafka
-from ingress.spool_folder import of_worker, workers
+from ingress.spool_folder import give_up, of_worker, workers
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
@@ -41,8 +40,8 @@ async def _adopt(folder: Path, kafka: Kafka, limits: IngressSettings, metrics: R
             if spool.bodies or spool.set_aside or spool.too_large.bodies:
                 return
             # While it is locked: a worker of this number that comes back waits for the lock and makes the folder anew.
-            await asyncio.to_thread(shutil.rmtree, folder)
+            await asyncio.to_thread(give_up, folder)
             if found:
                 _log.info("drained %d bodies of a worker that is no more: %s", sent, folder)
-    except (SetupError, Unavailable) as exc:
+    except (SetupError, Unavailable, OSError) as exc:
         _log.info("a spool of another worker is left alone for now: %s", exc)

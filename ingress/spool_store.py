@@ -35,9 +35,7 @@ _INSERTS: Final = tuple(_INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
 _OLDEST: Final = (
     "SELECT id, spooled_ms, topic, key, headers, value, checksum FROM body WHERE id > ? ORDER BY id LIMIT ?"
 )
-_FROM_THE_END: Final = (
-    "SELECT id, spooled_ms, topic, key, headers, value, checksum FROM body WHERE id > ? ORDER BY id DESC"
-)
+_ONE: Final = "SELECT id, spooled_ms, topic, key, headers, value, checksum FROM body WHERE id = ?"
 _DELETE: Final = "DELETE FROM body WHERE id = ? RETURNING topic, key, size_bytes"
 _ALL: Final = -1
 _SCHEMA: Final = """
@@ -230,11 +228,20 @@ def salvage(path: Path) -> Iterator[Body]:
             for row in db.execute(_OLDEST, (0, _ALL)):
                 last = row[0]
                 yield from _good(row)
-        rest = list[_Row]()
-        with contextlib.suppress(sqlite3.DatabaseError):
-            rest.extend(db.execute(_FROM_THE_END, (last,)))
-        for row in reversed(rest):
-            yield from _good(row)
+        # Their ids first: a file of gigabytes must not be in memory, and one page that is broken costs one body.
+        for number in reversed(_from_the_end(db, last)):
+            with contextlib.suppress(sqlite3.DatabaseError):
+                for row in db.execute(_ONE, (number,)).fetchall():
+                    yield from _good(row)
+
+
+def _from_the_end(db: sqlite3.Connection, last: int) -> list[int]:
+    """Ids above `last`, from the highest down to where the file cannot be read."""
+    found: list[int] = []
+    with contextlib.suppress(sqlite3.DatabaseError):
+        for (number,) in db.execute("SELECT id FROM body WHERE id > ? ORDER BY id DESC", (last,)):
+            found.append(number)  # what was read before an error counts
+    return found
 
 
 def entry_of(row: _Row) -> Entry | None:

@@ -6,6 +6,7 @@ that says that this machine lacks something) ends them all.
 """
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -162,4 +163,5 @@ async def _serve(settings: Settings, folder: Path, number: int) -> None:
     finally:
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-        shared.write()
+        with contextlib.suppress(OSError):
+            shared.write()

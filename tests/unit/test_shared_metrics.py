@@ -1,8 +1,12 @@
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from ingress import shared_metrics
 from ingress.shared_metrics import SharedMetrics
 from schemas.metrics import Registry
 
@@ -45,3 +49,17 @@ def test_each_metric_is_described_once(tmp_path: Path) -> None:
     (tmp_path / f"{os.getppid()}.prom").write_text(numbers(10, 100))
     heads = [line for line in SharedMetrics(tmp_path, lambda: numbers(1, 7)).text().splitlines() if line[0] == "#"]
     assert len(heads) == len(set(heads))
+
+
+async def test_numbers_are_written_again_when_the_disk_takes_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_metrics, "WRITE_EVERY_S", 0.001)
+    full = tmp_path / "not there yet"  # refuses a file as a full disk does: with an OSError
+    shared = SharedMetrics(full, lambda: numbers(1, 7))
+    writing = asyncio.create_task(shared.keep_writing())
+    await asyncio.sleep(0.02)
+    full.mkdir()
+    await asyncio.sleep(0.1)
+    writing.cancel()
+    assert list(full.glob("*.prom"))

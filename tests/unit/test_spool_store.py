@@ -1,16 +1,18 @@
 """The spool's file: what was stored comes back in order, whatever the file has been through."""
 
-import shutil
+import contextlib
 import sqlite3
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.spool_folder import claim, of_worker, open_store, set_aside, start_over, workers
+from ingress.spool_folder import claim, give_up, of_worker, open_store, set_aside, start_over, workers
 from ingress.spool_store import VERSION, Body, SpoolStore, look
 from schemas.errors import SetupError
 
@@ -200,6 +202,19 @@ def test_a_flipped_bit_costs_one_body_and_is_found(tmp_path: Path) -> None:
     mended.store.close()
 
 
+def test_a_large_file_is_mended_without_holding_it(tmp_path: Path) -> None:
+    """Whoever could not start for want of memory would lose all of it."""
+    bodies = filled(tmp_path, 60, size_bytes=500_000)
+    scribble(tmp_path / "spool.db")
+    tracemalloc.start()
+    opened = open_store(tmp_path, now_ms=lambda: 1)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert opened.salvaged >= len(bodies) - 2
+    assert most_bytes < sum(one.size_bytes for one in bodies) / 2
+    opened.store.close()
+
+
 def test_a_file_of_a_later_release_is_refused_and_left_alone(tmp_path: Path) -> None:
     filled(tmp_path)
     number_of(VERSION + 1)(tmp_path / "spool.db")
@@ -240,10 +255,58 @@ def test_a_folder_that_its_owner_removed_is_claimed_anew(tmp_path: Path) -> None
     first = claim(folder)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(claim, folder, patience_s=20)
-        shutil.rmtree(folder)
+        give_up(folder)
         first.close()
         with waiting.result(), pytest.raises(SetupError, match="another process"):
             claim(folder, patience_s=0)
+
+
+@pytest.mark.parametrize(
+    "at", range(3), ids=["before the first file goes", "before the lock goes", "before the folder goes"]
+)
+def test_a_folder_that_its_owner_gives_up_is_claimed_anew_at_once_and_keeps_what_comes_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    folder = of_worker(tmp_path, 1)
+    first = claim(folder)
+    filled(folder, 3)
+    (folder / "too-large").mkdir()
+    filled(folder / "too-large", 1)
+    claimed: list[tuple[IO[str], SpoolStore]] = []
+    step = 0
+
+    def come_in() -> None:
+        nonlocal step
+        if step == at and not claimed:
+            with contextlib.suppress(SetupError):
+                claimed.append((claim(folder, patience_s=0), store_at(folder)))
+                claimed[0][1].append([body(77)], now_ms=1)
+        step += 1
+
+    def after_coming_in(remove: Callable[[Path], None]) -> Callable[[Path], None]:
+        def first_come_in(path: Path) -> None:
+            come_in()
+            remove(path)
+
+        return first_come_in
+
+    for name in ("unlink", "rmdir"):
+        monkeypatch.setattr(Path, name, after_coming_in(getattr(Path, name)))
+    give_up(folder)
+    monkeypatch.undo()
+    first.close()
+    assert bool(claimed) is (at == 2)  # else it was still locked
+    if claimed:
+        lock, store = claimed[0]
+        with pytest.raises(SetupError, match="another process"):
+            claim(folder, patience_s=0)
+        store.close()
+        again = store_at(folder)
+        assert everything(again) == [body(77)]
+        again.close()
+        lock.close()
+    else:
+        assert not folder.exists()
 
 
 def test_the_folders_of_workers_are_found_by_their_numbers(tmp_path: Path) -> None:
