@@ -18,20 +18,26 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from deploy.clickhouse.launch import ClickHouseServer
+from deploy.clickhouse.users import User
 from deploy.kafka import KafkaServer
+from deploy.ports import free_port
 from deploy.topics import create_topics
 from schemas.codec import DEAD_LETTER, FACT, TIMELINE
 from schemas.deadletter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
-from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
+from schemas.raw import Position
+from schemas.settings import ClickHouseSettings, KafkaSettings, Secret, Settings, SinkSettings
 from schemas.timeline import Timeline
+from sinks.batch import Item, Origin
 from sinks.clickhouse import ClickHouse
 from sinks.dead import DeadFilter, list_dead, mark_resolved, replay
 from sinks.group import GROUP
+from sinks.insert import land
 from sinks.intake import TOPICS
 from sinks.migrate import migrate
+from sinks.rows import CDR
 from sinks.worker import run
 
 PARTITIONS = 4
@@ -274,6 +280,77 @@ async def test_bad_rows_among_many_become_dead_letters_and_all_others_land(setti
     refused = found[FACT.encode(facts[4321])].detail
     assert refused == 'ClickHouse code 131 TOO_LARGE_STRING_SIZE, column "custom_ref"'
     assert await uncommitted(settings.kafka) == {}
+
+
+TROUBLES = [
+    pytest.param(
+        "MODIFY SETTING parts_to_throw_insert = 1, inactive_parts_to_throw_insert = 1",
+        "RESET SETTING parts_to_throw_insert, inactive_parts_to_throw_insert",
+        id="too many parts",
+    ),
+    pytest.param(
+        "MODIFY SETTING min_free_disk_bytes_to_perform_insert = 1000000000000000",
+        "RESET SETTING min_free_disk_bytes_to_perform_insert",
+        id="the disk is full",
+    ),
+    pytest.param(
+        "ADD CONSTRAINT hungry CHECK length(range(499000000 + length(custom_ref))) > 0",
+        "DROP CONSTRAINT hungry",
+        id="out of memory",
+    ),
+    pytest.param("DROP COLUMN custom_ref", "ADD COLUMN custom_ref String", id="a column is missing"),
+]
+
+
+@pytest.mark.parametrize(("harm", "heal"), TROUBLES)
+async def test_what_clickhouse_does_not_take_for_its_own_reasons_waits_and_lands_then(
+    settings: Settings, db: ClickHouse, harm: str, heal: str
+) -> None:
+    table = f"ALTER TABLE {db.database}.cdr_versions"
+    async with sinking(settings) as metrics:
+        await send_facts(settings.kafka, [fact(1)])
+        await until_count(db, "v_cdr", 1)
+        await db.command(f"{table} {harm}")
+        await send_facts(settings.kafka, [fact(n) for n in range(2, 102)])
+        await until(lambda: _waits(metrics, 3), "three attempts")
+        assert sum((await uncommitted(settings.kafka)).values()) == 100
+        await db.command(f"{table} {heal}")
+        await until_count(db, "v_cdr", 101)
+    assert await uncommitted(settings.kafka) == {}
+    assert await count(db, "dead_letters") == 0
+
+
+async def test_while_clickhouse_only_reads_the_sink_waits(settings: Settings, tmp_path: Path) -> None:
+    port = free_port()
+    where = msgspec.structs.replace(
+        settings.clickhouse, url=f"http://127.0.0.1:{port}", user="callweave", password=Secret("p")
+    )
+    here = msgspec.structs.replace(settings, clickhouse=where)
+
+    def server(readonly: int) -> ClickHouseServer:
+        users = {"callweave": User(password="p", readonly=readonly)}
+        return ClickHouseServer(tmp_path / "clickhouse", port=port, users=users)
+
+    async with server(0), ClickHouse(where) as db:
+        await migrate(db, here)
+    async with sinking(here) as metrics, ClickHouse(where) as db:
+        await send_facts(here.kafka, [fact(n) for n in range(100)])
+        async with server(2):
+            await until(lambda: _waits(metrics, 3), "three attempts")
+            assert await count(db, "v_cdr") == 0
+        assert sum((await uncommitted(here.kafka)).values()) == 100
+        async with server(0):
+            await until_count(db, "v_cdr", 100)
+            assert await count(db, "dead_letters") == 0
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+
+
+async def test_one_bad_row_among_two_hundred_thousand_is_found(settings: Settings, db: ClickHouse) -> None:
+    facts = [fact(n, q850=70_000 if n == 123_456 else None) for n in range(200_000)]
+    origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
+    refused = await land(CDR, [Item(one, origin) for one in facts], db.insert, Registry())
+    assert [one.item.record for one in refused] == [facts[123_456]]
+    assert await count(db, "v_cdr") == 199_999
 
 
 async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db: ClickHouse) -> None:
