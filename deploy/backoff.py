@@ -4,7 +4,7 @@ from typing import Final
 
 FIRST_S: Final = 0.5
 CAP_S: Final = 10.0
-HEALTHY_AFTER_S: Final = 30.0
+HEALTHY_AFTER_S: Final = 10.0
 """Who ran this long did not die of its start."""
 
 

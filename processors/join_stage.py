@@ -31,6 +31,8 @@ from schemas.topics import MAX_MESSAGE_BYTES, NORMALIZED, STATE, TIMELINES
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
+_ASKS: Final = 6
+"""Of five seconds each: as long as publishing waits for Kafka."""
 
 Restore = Callable[[str, int], AsyncIterator[tuple[bytes, bytes | None]]]
 """`restore(topic, partition)`: every record of a compacted partition up to its present end."""
@@ -140,12 +142,19 @@ class JoinStage:
         out.take(done, fact.call_key, as_sent)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
-        self._ends[partition] = await self._end(STATE.name, partition)
+        self._ends[partition] = await self._patient_end(partition)
         held = PartitionState(self._settings)
         async for key, value in self._read_back(STATE.name, partition):
             held.load(key.decode(), value)
         _log.info("partition %d: %d calls restored", partition, len(held))
         return held
+
+    async def _patient_end(self, partition: int) -> int:
+        """Where the states end, asked again while Kafka finds a new leader: a process that ends for that comes back later."""
+        for _ in range(_ASKS - 1):
+            with contextlib.suppress(Unavailable):
+                return await self._end(STATE.name, partition)
+        return await self._end(STATE.name, partition)
 
     def _gauges(self) -> None:
         items: Counter[tuple[str, str]] = Counter()

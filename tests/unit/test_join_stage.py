@@ -1,5 +1,6 @@
 """The joining step around its pure parts: what goes out, and what its gauges say when partitions come and go."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 
@@ -13,6 +14,7 @@ from processors.publish import Message, Oversize
 from processors.slices import Record, Slice
 from processors.state_codec import decode_state
 from schemas.codec import FACT, Codecs, codecs_for
+from schemas.errors import Unavailable
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
@@ -194,3 +196,22 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
         reunite(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
     ] * 2
     assert len(log.states) == 4
+
+
+@pytest.mark.parametrize(("refusals", "joined"), [(5, True), (6, False)], ids=["half a minute", "longer"])
+async def test_where_states_end_is_asked_again_while_kafka_finds_a_leader(refusals: int, *, joined: bool) -> None:
+    """A worker that ended for it would be back much later than the leader."""
+    asked = 0
+
+    async def end(_topic: str, _partition: int) -> int:
+        nonlocal asked
+        asked += 1
+        if asked <= refusals:
+            raise Unavailable("no leader")
+        return 0
+
+    outbox = Nowhere()
+    stage = JoinStage(outbox, Codecs(), JoinSettings(), nothing, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    with contextlib.nullcontext() if joined else pytest.raises(Unavailable, match="no leader"):
+        await stage.step(slice_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
+    assert bool(outbox.messages) is joined
