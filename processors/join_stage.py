@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from processors.normalise_stage import dead_message
 from processors.partition_state import PartitionState
 from processors.publish import Message, Outbox
 from processors.slices import Record, Slice
+from processors.state_log import StateLog, Writer, new_writer
 from processors.tenures import PartitionStates
 from processors.timelines import timelines_of
 from schemas.codec import Codecs
@@ -34,7 +35,7 @@ _BREATHE_EVERY: Final = 50
 _ASKS: Final = 6
 """Of five seconds each: as long as publishing waits for Kafka."""
 
-Restore = Callable[[str, int], AsyncIterator[tuple[bytes, bytes | None]]]
+Restore = Callable[[str, int], AsyncGenerator[Slice, None]]
 """`restore(topic, partition)`: every record of a compacted partition up to its present end."""
 End = Callable[[str, int], Awaitable[int]]
 """`end(topic, partition)`: the offset that the partition's next record gets; raises `Unavailable`."""
@@ -60,6 +61,7 @@ class JoinStage:
         self._end = end
         self._ends: dict[int, int] = {}
         """Partition to where its states end, as far as they were read or are our own."""
+        self._writers: dict[int, Writer] = {}
         self._metrics = metrics
         self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
         self._shown_items: set[tuple[str, str]] = set()
@@ -83,9 +85,7 @@ class JoinStage:
         for (vendor, outcome), number in out.outcomes.items():
             self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
         messages = out.messages(self._codecs, slice_.partition)
-        states = [
-            (key, _message(STATE.name, key, value, slice_.partition)) for key, value in held.take_changed().items()
-        ]
+        states = self._states(held, slice_.partition)
         large = {call for call, message in (*messages, *states) if message.size_bytes > MAX_MESSAGE_BYTES}
         if large:
             held.take_back(large)
@@ -97,6 +97,13 @@ class JoinStage:
         written = [message for call, message in states if call not in large]
         await self._publish(written)
         self._ends[slice_.partition] += len(written)
+
+    def _states(self, held: PartitionState, partition: int) -> list[tuple[str, Message]]:
+        """Each with the key of its call."""
+        headers = self._writers[partition].headers
+        return [
+            (key, _message(STATE.name, key, value, partition, headers)) for key, value in held.take_changed().items()
+        ]
 
     async def _publish(self, messages: list[Message]) -> None:
         if messages:
@@ -142,10 +149,18 @@ class JoinStage:
         out.take(done, fact.call_key, as_sent)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
-        self._ends[partition] = await self._patient_end(partition)
-        held = PartitionState(self._settings)
-        async for key, value in self._read_back(STATE.name, partition):
-            held.load(key.decode(), value)
+        end = await self._patient_end(partition)
+        self._ends[partition], self._writers[partition] = end, new_writer(end)
+        log, held = StateLog(), PartitionState(self._settings)
+        async with contextlib.aclosing(self._read_back(STATE.name, partition)) as slices:
+            async for slice_ in slices:
+                for record in slice_.records:
+                    log.take(record)
+                await asyncio.sleep(0)
+        for number, (key, states) in enumerate(log.calls()):
+            held.load(key, states)
+            if number % _BREATHE_EVERY == 0:
+                await asyncio.sleep(0)
         _log.info("partition %d: %d calls restored", partition, len(held))
         return held
 
@@ -213,8 +228,10 @@ class _Outputs:
         ]
 
 
-def _message(topic: str, key: str, value: bytes | None, partition: int) -> Message:
-    return Message(topic=topic, key=key.encode(), value=value, partition=partition)
+def _message(
+    topic: str, key: str, value: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...] = ()
+) -> Message:
+    return Message(topic=topic, key=key.encode(), value=value, headers=headers, partition=partition)
 
 
 def _letter(slice_: Slice, record: Record, code: DeadCode, detail: str) -> DeadLetter:

@@ -6,11 +6,11 @@ so the same log always times out at the same records, however often it is read.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from processors.join import CallState, Step, reunite, step, timeout
-from processors.state_codec import decode_state, encode_state
+from processors.state_codec import Head, decode_state, encode_state, peek_state
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 
@@ -40,27 +40,20 @@ class PartitionState:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def load(self, key: str, value: bytes | None) -> None:
-        """Take one record of the state topic; raises `Undecodable` (`schema`).
-
-        An owner's own records of a call grow, so the later one says all; a zombie's may say less, so both are reunited.
-        """
-        if value is None:
-            self._calls.pop(key, None)
-            self._touched.pop(key, None)
-            self._index(key, None)
+    def load(self, key: str, states: Sequence[bytes]) -> None:
+        """Take what the state topic says of a call (see `StateLog.calls`); raises `Undecodable` (`schema`)."""
+        *others, last = states
+        if not others:
+            self._calls[key] = last
+            self._index(key, peek_state(last))
             return
-        state = decode_state(value)
-        known = self._calls.get(key)
-        if known is not None:
-            state = reunite(decode_state(known), state, self._settings)
+        state = decode_state(last)
+        for other in others:
+            state = reunite(decode_state(other), state, self._settings)
+        self._calls[key] = encode_state(state)
         self._index(key, state)
-        reunited = encode_state(state)
-        self._calls[key] = reunited
-        if reunited != value:
+        if self._calls[key] != last:
             self._touched[key] = state  # to be written: compaction could leave only the record that says less
-        else:
-            self._touched.pop(key, None)  # said meanwhile, and by the owner, who knew more
 
     def advance(self, now_ms: int) -> Iterator[tuple[str, Step]]:
         """Move the record clock on and yield what is due by then with its key, in the order of the deadlines."""
@@ -120,7 +113,7 @@ class PartitionState:
         self._touched[key] = state
         self._index(key, state)
 
-    def _index(self, key: str, state: CallState | None) -> None:
+    def _index(self, key: str, state: CallState | Head | None) -> None:
         vendor = key.split("|", 1)[0]
         facts, duplicates, phase = self._tallies.pop(key, (0, 0, -1))
         self.items[vendor, "fact"] -= facts

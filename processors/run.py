@@ -1,14 +1,13 @@
 """The composition root of `callweave process`: one worker that normalises and joins."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from processors.fatal import or_end
 from processors.fetching import ReaderSettings
-from processors.join_stage import JoinStage, Restore
+from processors.join_stage import JoinStage
 from processors.lanes import attach
 from processors.normalise import directory
 from processors.normalise_stage import NormaliseStage
@@ -33,7 +32,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     kafka, process = settings.kafka, settings.process
     async with outbox(kafka, process.publish_timeout_s) as out, ends(kafka.bootstrap) as end:
         normalising = NormaliseStage(out, codecs, directory(settings.accounts), process.inflate_cap_bytes, metrics)
-        joining = JoinStage(out, codecs, settings.join, _restoring(kafka), metrics, end=end)
+        joining = JoinStage(out, codecs, settings.join, partial(restore, kafka.bootstrap), metrics, end=end)
         app = make_app(
             GROUP,
             kafka.bootstrap,
@@ -65,17 +64,6 @@ def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> Outbox:
         deadline_s=publish_timeout_s,
         max_message_bytes=MAX_MESSAGE_BYTES,
     )
-
-
-def _restoring(kafka: KafkaSettings) -> Restore:
-    async def read_back(topic: str, partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
-        async with contextlib.aclosing(restore(kafka.bootstrap, topic, partition)) as slices:
-            async for slice_ in slices:
-                for record in slice_.records:
-                    if record.key is not None:
-                        yield record.key, record.value
-
-    return read_back
 
 
 async def _measure_lag(app: object, metrics: Registry) -> None:

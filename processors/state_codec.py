@@ -31,7 +31,7 @@ from schemas.facts import (
     State,
 )
 
-STATE_SCHEMA: Final = 1
+STATE_SCHEMA: Final = 2
 
 _FIELDS: Final = (
     "fact_id", "content_digest", "call_key", "fact_type", "vendor", "kind", "adapter_version", "schema_version", "version",
@@ -169,15 +169,50 @@ def encode_state(state: CallState) -> bytes:
         state.overflow,
         state.marks,
     ]
-    return bytes((STATE_SCHEMA,)) + _encoder.encode([*head, items])
+    return bytes((STATE_SCHEMA,)) + _encoder.encode([*head, items, state.phase])
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a partition needs of all its calls, without their items: in a fiftieth of the time."""
+
+    contents: int
+    duplicates: int
+    height: int
+    timed_out: int
+    touched_ms: int
+    deadline_ms: int
+    overflow: bool
+    marks: msgspec.Raw
+    items: msgspec.Raw
+    phase: int
+
+    def counts(self) -> tuple[int, int]:
+        """As `CallState.counts`."""
+        return self.contents, self.duplicates
+
+
+_head_decoder: Final = msgspec.msgpack.Decoder(Head)
+
+
+def peek_state(data: bytes) -> Head:
+    """The head of what `encode_state` stored; raises `Undecodable` (`schema`)."""
+    try:
+        return _head_decoder.decode(_opened(data))
+    except msgspec.DecodeError as exc:
+        raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
+
+
+def _opened(data: bytes) -> memoryview:
+    if data[:1] != bytes((STATE_SCHEMA,)):
+        raise Undecodable(f"a call's state of schema {data[:1].hex() or 'none'}, not {STATE_SCHEMA}", code="schema")
+    return memoryview(data)[1:]
 
 
 def decode_state(data: bytes) -> CallState:
     """The state that `encode_state` stored; raises `Undecodable` (`schema`)."""
-    if data[:1] != bytes((STATE_SCHEMA,)):
-        raise Undecodable(f"a call's state of schema {data[:1].hex() or 'none'}, not {STATE_SCHEMA}", code="schema")
+    packed = _opened(data)
     try:
-        contents, duplicates, height, timed_out, touched, deadline, overflow, marks, items = _decoder.decode(data[1:])
+        contents, duplicates, height, timed_out, touched, deadline, overflow, marks, items, _ = _decoder.decode(packed)
         return CallState(
             items=_items(items),
             contents=contents,

@@ -85,8 +85,15 @@ STATE: Final = Topic(
     cleanup="compact",
     producers=("join",),
     consumers=("join",),
-    # Long enough for the owner to see and mend what a worker wrote that had lost the partition without knowing it.
-    config={"min.compaction.lag.ms": "3600000"},
+    # A worker that takes a partition over reads all of it, so it is kept short: small segments, cleaned early. The lag is long
+    # enough for the owner to see and mend what a worker wrote that had lost the partition without knowing it.
+    config={
+        "min.compaction.lag.ms": "600000",
+        "max.compaction.lag.ms": "3600000",
+        "min.cleanable.dirty.ratio": "0.1",
+        "segment.bytes": "67108864",
+        "segment.ms": "600000",
+    },
 )
 POLLS: Final = Topic(
     name="calls.poll-checkpoints",

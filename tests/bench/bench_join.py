@@ -6,8 +6,13 @@ Compare the lines with each other: the best of several runs is shown, and other 
 import time
 from collections.abc import Callable, Sequence
 
-from processors.join import CallState, step
+import msgspec
+
+from processors.join import CallState, reunite, step
+from processors.partition_state import PartitionState
+from processors.records import Record
 from processors.state_codec import decode_state, encode_state
+from processors.state_log import StateLog, new_writer
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 from tests.bench.lines import Line, show
@@ -35,6 +40,26 @@ def through_bytes(facts: Sequence[Fact]) -> None:
         assert done.state is not None
         assert done.timelines
         stored = encode_state(done.state)
+
+
+def read_back(records: Sequence[Record]) -> None:
+    """As a worker does that takes a partition over."""
+    log, held = StateLog(), PartitionState(SETTINGS)
+    for record in records:
+        log.take(record)
+    for key, states in log.calls():
+        held.load(key, states)
+
+
+def merged_each(records: Sequence[Record]) -> None:
+    """As it would be if any record could be a zombie's."""
+    state: bytes | None = None
+    for record in records:
+        assert record.value
+        if state is not None:
+            state = encode_state(reunite(decode_state(state), decode_state(record.value), SETTINGS))
+        else:
+            state = record.value
 
 
 def cost(what: str, work: Callable[[], object], facts: int, times: int) -> Line:
@@ -73,6 +98,11 @@ def measure() -> list[Line]:
         cost("encode a state of nine facts", lambda: encode_state(known), 1, 200),
         cost("decode a state of nine facts", lambda: decode_state(stored), 1, 200),
     ]
+    headers = new_writer(0).headers
+    log = [Record(offset=n, timestamp_ms=0, key=b"k", value=stored, headers=headers) for n in range(1000)]
+    merging = cost("read back: a state's record, if each were merged", lambda: merged_each(log), len(log), 1)
+    reading = cost("read back: a state's record", lambda: read_back(log), len(log), 20)
+    lines += [msgspec.structs.replace(reading, limit=merging.value), merging]
     sizes = ((1, joined(record)), (9, known), (500, crowd))
     return lines + [
         Line(bench="join", what=f"stored state of {count} facts", value=len(encode_state(state)), unit="B")

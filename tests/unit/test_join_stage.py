@@ -1,9 +1,10 @@
 """The joining step around its pure parts: what goes out, and what its gauges say when partitions come and go."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from processors.call_state import new_item
@@ -13,6 +14,7 @@ from processors.merge import Content, Item, normalized
 from processors.publish import Message, Oversize
 from processors.slices import Record, Slice
 from processors.state_codec import decode_state
+from processors.state_log import new_writer
 from schemas.codec import FACT, Codecs, codecs_for
 from schemas.errors import Unavailable
 from schemas.facts import Fact
@@ -44,10 +46,10 @@ class Strict(Nowhere):
         await super().publish(messages)
 
 
-async def nothing(_topic: str, _partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
+async def nothing(_topic: str, _partition: int) -> AsyncGenerator[Slice, None]:
     """A state topic without a record."""
-    for pair in ():
-        yield pair
+    for slice_ in ():
+        yield slice_
 
 
 async def at_zero(_topic: str, _partition: int) -> int:
@@ -166,11 +168,13 @@ class StateLog(Nowhere):
         """What lies on the state topic."""
         return [each for each in self.messages if each.topic == STATE.name]
 
-    async def restore(self, _topic: str, _partition: int) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    async def restore(self, topic: str, partition: int) -> AsyncGenerator[Slice, None]:
         """All of it."""
-        for each in self.states:
-            assert each.key
-            yield each.key, each.value
+        records = tuple(
+            Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
+            for number, each in enumerate(self.states)
+        )
+        yield Slice(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
 
     async def end(self, _topic: str, _partition: int) -> int:
         """Its length."""
@@ -186,7 +190,7 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
     less = log.states[-1]
     await stage.step(slice_of([FACT.encode(second)]))
     whole = log.states[-1]
-    log.messages.append(less)
+    log.messages.append(msgspec.structs.replace(less, headers=new_writer(0).headers))
 
     await stage.step(slice_of([None]))
     mended = log.states[-1]

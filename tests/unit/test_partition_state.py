@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 
-from processors.join import reunite, step
+from processors.join import step
 from processors.partition_state import PartitionState
-from processors.state_codec import decode_state, encode_state
+from processors.state_codec import decode_state, encode_state, peek_state
 from schemas.facts import Fact, State
 from schemas.settings import JoinSettings
 from tests.strategies import CALLED, STRANGER, callback, fact_logs, placed, pushed_state
@@ -23,7 +23,8 @@ def played(facts: list[Fact], held: PartitionState | None = None) -> PartitionSt
 def restored(written: dict[str, bytes | None]) -> PartitionState:
     held = PartitionState(JOIN)
     for key, value in written.items():
-        held.load(key, value)
+        if value is not None:
+            held.load(key, [value])
     return held
 
 
@@ -95,55 +96,60 @@ def test_a_call_is_forgotten_after_the_horizon() -> None:
     assert (len(held), +held.items, +held.phases) == (0, {}, {})
 
 
-def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
-    """Its record says less than the one before: both are reunited, and the whole is written again."""
-    early, late = placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)
-    less = step(None, early, 0, JOIN).state
-    assert less
-    more = step(less, late, 0, JOIN).state
-    assert more
-    held = PartitionState(JOIN)
-
-    held.load(early.call_key, encode_state(more))
-    held.load(early.call_key, encode_state(less))
-
-    written = held.take_changed()[early.call_key]
-    assert written
-    assert decode_state(written) == more
-
-
-def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
-    """The owner went on without having read the zombie's record: its own last one says all, and what was mended before is void."""
-    facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
+def growing(*facts: Fact) -> list[bytes]:
+    """The states of a call as one owner writes them, a fact more each."""
     written: list[bytes] = []
     state = None
     for fact in facts:
         state = step(state, fact, 0, JOIN).state
         assert state
-        written.append(encode_state(reunite(state, state, JOIN)))
+        written.append(encode_state(state))
+    return written
+
+
+def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
+    """Its record says less than the one before: both are reunited, and the whole is written again."""
+    facts = [placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)]
+    less, more = growing(*facts)
     held = PartitionState(JOIN)
 
-    for number in (1, 0, 2):
-        held.load(facts[0].call_key, written[number])
+    held.load(facts[0].call_key, [more, less])
+
+    assert held.take_changed() == {facts[0].call_key: more}
+
+
+def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
+    """The owner went on without having read the zombie's record: its own last one says all, and nothing is written."""
+    facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
+    _, less, most = growing(*facts)
+    held = PartitionState(JOIN)
+
+    held.load(facts[0].call_key, [less, most])
 
     assert held.apply(facts[2]).outcome == "replayed"
     assert held.take_changed() == {}
 
 
-def test_a_call_forgotten_after_a_zombie_wrote_stays_forgotten() -> None:
-    """The deletion is the log's last word: nothing of the call is written again, and its next fact begins it anew."""
-    early, late = placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)
-    less = step(None, early, 0, JOIN).state
-    assert less
-    more = step(less, late, 0, JOIN).state
-    assert more
+def test_what_each_of_two_writers_alone_knows_is_put_together() -> None:
+    first, ours, theirs = (placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3))
     held = PartitionState(JOIN)
 
-    for value in (encode_state(more), encode_state(less), None):
-        held.load(early.call_key, value)
+    held.load(first.call_key, [growing(first, ours)[-1], growing(first, theirs)[-1]])
 
-    assert (held.take_changed(), len(held), +held.items) == ({}, 0, {})
-    assert held.apply(late).outcome == "fact"
+    assert [held.apply(fact).outcome for fact in (first, ours, theirs)] == ["replayed"] * 3
+    (written,) = held.take_changed().values()
+    assert written
+    assert decode_state(written).contents == 3
+
+
+@given(fact_logs())
+@settings(max_examples=60)
+def test_the_head_of_a_state_is_the_state_s_own(facts: list[Fact]) -> None:
+    held = played(facts)
+    for state in held._touched.values():
+        assert state
+        head = peek_state(encode_state(state))
+        assert (head.counts(), head.phase, head.deadline_ms) == (state.counts(), state.phase, state.deadline_ms)
 
 
 def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:

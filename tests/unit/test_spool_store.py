@@ -16,6 +16,8 @@ from ingress.spool_folder import claim, give_up, of_worker, open_store, set_asid
 from ingress.spool_store import VERSION, Body, SpoolStore, look
 from schemas.errors import SetupError
 
+FIRST_VERSION = Path(__file__).with_name("spool_version_1.sql")
+
 
 def body(number: int, *, key: bytes = b"k", size_bytes: int = 20) -> Body:
     return Body(
@@ -224,6 +226,28 @@ def test_a_file_of_a_later_release_is_refused_and_left_alone(tmp_path: Path) -> 
     assert refused.value.code == "spool_newer"
     assert (tmp_path / "spool.db").read_bytes() == before
     assert set_aside(tmp_path) == []
+
+
+def test_a_file_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    """Written out as SQL, so that a change of the table without a change of its version is seen."""
+    db = sqlite3.connect(tmp_path / "spool.db")
+    db.executescript(FIRST_VERSION.read_text())
+    db.close()
+    store = store_at(tmp_path)
+    assert [(entry.id, entry.spooled_ms, entry.body.key) for entry in store.entries()] == [
+        (1, 1_700_000_000_123, b"huawei||4e00"),
+        (3, 1_700_000_000_123, b""),
+        (4, 1_700_000_000_456, b"ytx|main|2016"),
+    ]
+    assert next(store.entries()).body == Body(
+        topic="calls.raw",
+        key=b"huawei||4e00",
+        value=b'{"eventType":"disconnect"}',
+        headers=(("vendor", b"huawei"), ("received_at", b"1700000000123")),
+    )
+    assert store.append([body(1)], now_ms=1) == [5]
+    assert set_aside(tmp_path) == []
+    store.close()
 
 
 @pytest.mark.parametrize("moved", [False, True], ids=["before the damaged file was moved", "after it was moved"])

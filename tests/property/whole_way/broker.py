@@ -15,7 +15,7 @@ from ingress.publisher import Headers
 from processors.commits import Partition
 from processors.partitions import partition_of
 from processors.publish import Message
-from processors.records import Record
+from processors.records import Record, Slice
 from schemas.errors import Unavailable
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop
@@ -228,5 +228,6 @@ async def _restore(broker: Broker, process: Process, topic: str, number: int) ->
     for record in log[: len(log)]:
         if broker.weather.chance(0.1):
             await broker.weather.hop()
-        assert record.key is not None
-        yield record.key, record.value
+        yield Slice(
+            topic=topic, partition=number, records=(record,), first_offset=record.offset, next_offset=record.offset + 1
+        )

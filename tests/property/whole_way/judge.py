@@ -15,6 +15,7 @@ from processors.normalise import Outcome
 from processors.partition_state import PartitionState
 from processors.partitions import partition_of
 from processors.records import Record
+from processors.state_log import StateLog
 from processors.timelines import timelines_of
 from schemas.facts import Fact
 from schemas.raw import Position
@@ -95,9 +96,11 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
     """Law 7, on what survives: the joiner's states and the dead letters' table."""
     held = PartitionState(SETTINGS)
     for number in range(PARTITIONS):
+        states = StateLog()
         for record in _compacted(broker.logs[STATE.name, number], broker.clock_ms() - _COMPACTION_LAG_MS):
-            assert record.key is not None
-            held.load(record.key.decode(), record.value)
+            states.take(record)
+        for key, said in states.calls():
+            held.load(key, said)
     kept = +held.items
     wanted = sum((partition.items for partition in truth), Counter())
     if kept != wanted:

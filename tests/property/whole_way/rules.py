@@ -18,6 +18,7 @@ from processors.join_stage import JoinStage
 from processors.partition_state import PartitionState
 from processors.publish import Message
 from processors.records import Slice
+from processors.state_log import StateLog
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 from schemas.topics import STATE
@@ -126,9 +127,8 @@ class _SeenDropped(PartitionState):
 class _LastRecordWins(PartitionState):
     """Restores a key's last record alone, though a zombie may have written it."""
 
-    def load(self, key: str, value: bytes | None) -> None:
-        super().load(key, None)
-        super().load(key, value)
+    def load(self, key: str, states: Sequence[bytes]) -> None:
+        super().load(key, states[-1:])
 
 
 class _OtherStates(HoldingJoin):
@@ -136,9 +136,12 @@ class _OtherStates(HoldingJoin):
 
     async def _restore(self, topic: str, partition: int) -> PartitionState:
         await super()._restore(topic, partition)
-        held = self.states(self._settings)
-        async for key, value in self._read_back(STATE.name, partition):
-            held.load(key.decode(), value)
+        log, held = StateLog(), self.states(self._settings)
+        async for slice_ in self._read_back(STATE.name, partition):
+            for record in slice_.records:
+                log.take(record)
+        for key, states in log.calls():
+            held.load(key, states)
         return held
 
 
