@@ -32,11 +32,12 @@ from schemas.topics import MAX_MESSAGE_BYTES, NORMALIZED, STATE, TIMELINES
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
-_ASKS: Final = 6
-"""Of five seconds each: as long as publishing waits for Kafka."""
+END_WITHIN_S: Final = 30.0
+"""As long as publishing waits for Kafka."""
+ASK_EVERY_S: Final = 0.5
 
-Restore = Callable[[str, int], AsyncGenerator[Slice, None]]
-"""`restore(topic, partition)`: every record of a compacted partition up to its present end."""
+Restore = Callable[[str, int, int], AsyncGenerator[Slice, None]]
+"""`restore(topic, partition, end)`: every record of a compacted partition below the offset `end`."""
 End = Callable[[str, int], Awaitable[int]]
 """`end(topic, partition)`: the offset that the partition's next record gets; raises `Unavailable`."""
 
@@ -152,7 +153,7 @@ class JoinStage:
         end = await self._patient_end(partition)
         self._ends[partition], self._writers[partition] = end, new_writer(end)
         log, held = StateLog(), PartitionState(self._settings)
-        async with contextlib.aclosing(self._read_back(STATE.name, partition)) as slices:
+        async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as slices:
             async for slice_ in slices:
                 for record in slice_.records:
                     log.take(record)
@@ -166,10 +167,15 @@ class JoinStage:
 
     async def _patient_end(self, partition: int) -> int:
         """Where the states end, asked again while Kafka finds a new leader: a process that ends for that comes back later."""
-        for _ in range(_ASKS - 1):
-            with contextlib.suppress(Unavailable):
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + END_WITHIN_S
+        while True:
+            try:
                 return await self._end(STATE.name, partition)
-        return await self._end(STATE.name, partition)
+            except Unavailable:
+                if loop.time() >= deadline:
+                    raise
+            await asyncio.sleep(ASK_EVERY_S)
 
     def _gauges(self) -> None:
         items: Counter[tuple[str, str]] = Counter()

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.kafka import KafkaServer
 from processors.lanes import attach
 from processors.publish import Message, Outbox
-from processors.restore import restore
+from processors.restore import ends, restore
 from processors.slices import Slice
 from processors.worker import SliceApp, make_app, run_app
 from tests.bench.lines import Line, show
@@ -154,9 +154,10 @@ async def bench(bootstrap: str) -> list[Line]:
         )
 
     started, restored = time.perf_counter(), 0
-    for partition in range(PARTITIONS):
-        async for slice_ in restore(bootstrap, topic, partition):
-            restored += len(slice_.records)
+    async with ends(bootstrap) as end:
+        for partition in range(PARTITIONS):
+            async for slice_ in restore(bootstrap, topic, partition, await end(topic, partition)):
+                restored += len(slice_.records)
     say("restore, one partition after the other", restored, time.perf_counter() - started)
     return lines
 

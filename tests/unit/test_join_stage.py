@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from processors import join_stage
 from processors.call_state import new_item
 from processors.join import reunite
 from processors.join_stage import JoinStage
@@ -46,7 +47,7 @@ class Strict(Nowhere):
         await super().publish(messages)
 
 
-async def nothing(_topic: str, _partition: int) -> AsyncGenerator[Slice, None]:
+async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[Slice, None]:
     """A state topic without a record."""
     for slice_ in ():
         yield slice_
@@ -168,11 +169,11 @@ class StateLog(Nowhere):
         """What lies on the state topic."""
         return [each for each in self.messages if each.topic == STATE.name]
 
-    async def restore(self, topic: str, partition: int) -> AsyncGenerator[Slice, None]:
-        """All of it."""
+    async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[Slice, None]:
+        """What lies below `end`."""
         records = tuple(
             Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
-            for number, each in enumerate(self.states)
+            for number, each in enumerate(self.states[:end])
         )
         yield Slice(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
 
@@ -202,17 +203,20 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
     assert len(log.states) == 4
 
 
-@pytest.mark.parametrize(("refusals", "joined"), [(5, True), (6, False)], ids=["half a minute", "longer"])
-async def test_where_states_end_is_asked_again_while_kafka_finds_a_leader(refusals: int, *, joined: bool) -> None:
+@pytest.mark.parametrize(("within_s", "joined"), [(30.0, True), (0.0, False)], ids=["half a minute", "longer"])
+async def test_where_states_end_is_asked_again_while_kafka_finds_a_leader(
+    monkeypatch: pytest.MonkeyPatch, within_s: float, *, joined: bool
+) -> None:
     """A worker that ended for it would be back much later than the leader."""
-    asked = 0
+    monkeypatch.setattr(join_stage, "END_WITHIN_S", within_s)
+    monkeypatch.setattr(join_stage, "ASK_EVERY_S", 0.001)
+    answers = iter([Unavailable("no leader"), Unavailable("no leader"), 0])
 
     async def end(_topic: str, _partition: int) -> int:
-        nonlocal asked
-        asked += 1
-        if asked <= refusals:
-            raise Unavailable("no leader")
-        return 0
+        answer = next(answers)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
 
     outbox = Nowhere()
     stage = JoinStage(outbox, Codecs(), JoinSettings(), nothing, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses

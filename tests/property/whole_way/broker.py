@@ -219,13 +219,12 @@ class LetterProducer:
 
 
 def restorer(broker: Broker, process: Process) -> "partial[Any]":
-    """`processors.join_stage.Restore`: a compacted partition up to the end that it had at the start."""
+    """`processors.join_stage.Restore`."""
     return partial(_restore, broker, process)
 
 
-async def _restore(broker: Broker, process: Process, topic: str, number: int) -> Any:
-    log = broker.logs[topic, number]
-    for record in log[: len(log)]:
+async def _restore(broker: Broker, process: Process, topic: str, number: int, end: int) -> Any:
+    for record in broker.logs[topic, number][:end]:
         if broker.weather.chance(0.1):
             await broker.weather.hop()
         yield Slice(

@@ -137,7 +137,7 @@ class _OtherStates(HoldingJoin):
     async def _restore(self, topic: str, partition: int) -> PartitionState:
         await super()._restore(topic, partition)
         log, held = StateLog(), self.states(self._settings)
-        async for slice_ in self._read_back(STATE.name, partition):
+        async for slice_ in self._read_back(STATE.name, partition, self._ends[partition]):
             for record in slice_.records:
                 log.take(record)
         for key, states in log.calls():
