@@ -249,48 +249,71 @@ async def test_a_failing_step_ends_the_process_and_is_not_passed(
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records, with the failing one")
 
 
-async def test_a_rebalance_to_two_workers_and_back_loses_nothing(
+async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_nothing(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
     """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
-    each = 6000
+    each = 8000
     workers = make_workers(await filled_topic(kafka, each))
-    first = await workers.start(pause_ms=400)  # slow enough to be still at work when the second has joined
-    await until(lambda: workers.count() > 3000, "the first worker's progress")
-    second = await workers.start(pause_ms=400)
-    await until(
-        lambda: any(note["pid"] == second.pid for note in workers.notes("first")), "the second worker's progress"
-    )
-    mark = workers.count()
-    await until(lambda: workers.count() > mark + 3000, "progress of both")
-    second.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
-        assert await second.wait() == 0
+    first = await workers.start(pause_ms=400)  # slow enough to be still at work when the others have joined
+    await progress(workers, first)
+    second, third = await workers.start(pause_ms=400), await workers.start(pause_ms=400)
+    await until(lambda: 3 in shares(workers), "a share for each of three")
+    await progress(workers, first, second, third)
+    await leave(second)
+    await until(lambda: 2 in shares(workers), "a share for each of two")
+    await progress(workers, first, third)
+    await asyncio.gather(leave(first), leave(third))
+    none = await committed(kafka, workers.group, workers.topic)
+    assert none == {p: len(seen) for p, seen in workers.seen().items()}
+    assert sum(none.values()) < each * PARTITIONS, "there is something left for the last one"
     workers.hurry()
+    last = await workers.start()
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
-    first.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
-        assert await first.wait() == 0
+    await leave(last)
 
-    repeated = workers.count() - workers.distinct()
-    print(f"two rebalances: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
-    assert repeated == 0
+    assert workers.count() == workers.distinct(), "nothing was repeated"
     assert await committed(kafka, workers.group, workers.topic) == dict.fromkeys(range(PARTITIONS), each)
 
-    shares: dict[int, dict[int, list[int]]] = defaultdict(dict)
-    for note in workers.notes("generation"):
-        shares[note["generation"]][note["pid"]] = note["assigned"]
-    shared = [share for share in shares.values() if len(share) == 2]
-    assert shared, shares
-    for share in shared:
-        assert sorted(p for partitions in share.values() for p in partitions) == list(range(PARTITIONS))
-        assert sorted(map(len, share.values())) == [3, 3]
-    kept = set(shared[-1][first.pid])
+    for count, generations in shares(workers).items():
+        for share in generations:
+            assert sorted(p for partitions in share.values() for p in partitions) == list(range(PARTITIONS))
+            assert {len(partitions) for partitions in share.values()} == {PARTITIONS // count}
+    of_first = [set(share[first.pid]) for some in shares(workers).values() for share in some if first.pid in share]
+    kept = set.intersection(*of_first)
     tenures = {
         p: {n["tenure"] for n in workers.notes("tenure") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
     }
+    assert kept
     assert all(len(numbers) == 1 for numbers in tenures.values()), "a partition that was never away keeps its tenure"
+
+
+def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:
+    """By the number of members: who had which partitions in each generation that shared out all of them."""
+    found: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    for note in workers.notes("generation"):
+        found[note["generation"]][note["pid"]] = note["assigned"]
+    whole: dict[int, list[dict[int, list[int]]]] = defaultdict(list)
+    for share in found.values():
+        if sum(map(len, share.values())) == PARTITIONS:
+            whole[len(share)].append(share)
+    return whole
+
+
+async def progress(workers: Workers, *these: asyncio.subprocess.Process) -> None:
+    """Wait until each has finished something from now on."""
+    mark = len(workers.notes("first"))
+    await until(
+        lambda: {one.pid for one in these} <= {note["pid"] for note in workers.notes("first")[mark:]},
+        f"progress of {len(these)}",
+    )
+
+
+async def leave(worker: asyncio.subprocess.Process) -> None:
+    worker.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await worker.wait() == 0
 
 
 async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
