@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.ports import free_port
+from schemas.topics import RAW
 
 PARTITIONS = 4
 """Of each topic of the broker in `conftest.py`."""
@@ -77,3 +79,21 @@ async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: b
     async with http.post(running.url + path, data=body) as answer:
         await answer.read()
         return answer.status, time.perf_counter() - begun
+
+
+async def in_kafka(bootstrap: str) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
+    """All of calls.raw as it stands, each partition in its order: key, value, headers."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        found = []
+        async with asyncio.timeout(60):
+            while sum(ends.values()) > sum([await consumer.position(part) for part in parts]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [(record.key, record.value, dict(record.headers)) for record in records]
+        return found
+    finally:
+        await consumer.stop()

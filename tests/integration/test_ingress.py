@@ -13,14 +13,12 @@ from typing import Self
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
 from schemas.settings import KafkaSettings
-from schemas.topics import RAW
-from tests.integration.ingress_process import PARTITIONS
+from tests.integration.ingress_process import PARTITIONS, in_kafka
 
 BODY = b'{"sessionid":"%s%06d","caller":"447700900123","callee":"447700900456","dur":"3"}'
 
@@ -87,24 +85,6 @@ async def until_ready(http: aiohttp.ClientSession, running: Ingress) -> None:
     await until("the ingress is ready", ready)
 
 
-async def in_kafka(bootstrap: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
-    """All of calls.raw as it stands: key, value, headers."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        found = []
-        async with asyncio.timeout(60):
-            while sum(ends.values()) > sum([await consumer.position(part) for part in parts]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [(record.key, record.value, dict(record.headers)) for record in records]
-        return found
-    finally:
-        await consumer.stop()
-
-
 class Load:
     """Callers that never stop posting bodies of their own, and note what was acknowledged."""
 
@@ -153,8 +133,7 @@ class Load:
 
 async def lost(bootstrap: str, load: Load) -> set[bytes]:
     """Acknowledged and not in Kafka."""
-    values = {value for _, value, _ in await in_kafka(bootstrap)}
-    return load.acknowledged - {value for value in values if value is not None}
+    return load.acknowledged - {value for _, value, _ in await in_kafka(bootstrap)}
 
 
 async def all_arrive(bootstrap: str, load: Load) -> None:

@@ -15,7 +15,6 @@ from typing import Self
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -23,7 +22,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from ingress.spool_store import SpoolStore
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
-from tests.integration.ingress_process import PARTITIONS, Ingress, environment, ingress, push, readyz
+from tests.integration.ingress_process import Ingress, environment, in_kafka, ingress, push, readyz
 
 PUSHES = 300
 KEYS = 7
@@ -74,29 +73,11 @@ async def nothing_to_say(http: aiohttp.ClientSession, running: Ingress) -> None:
             await asyncio.sleep(0.05)
 
 
-async def in_kafka(bootstrap: str) -> list[tuple[bytes, bytes]]:
-    """Keys and values of calls.raw, each partition in its order."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
-        consumer.assign(parts)
-        ends = await consumer.end_offsets(parts)
-        found = []
-        async with asyncio.timeout(60):
-            while sum(ends.values()) > sum([await consumer.position(part) for part in parts]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [(record.key, record.value) for record in records]
-        return found
-    finally:
-        await consumer.stop()
-
-
 async def arrive(bootstrap: str, bodies: set[bytes]) -> list[tuple[bytes, bytes]]:
     """Wait until they all are in Kafka; everything that is."""
     async with asyncio.timeout(60):
         while True:
-            found = await in_kafka(bootstrap)
+            found = [(key, value) for key, value, _ in await in_kafka(bootstrap)]
             if bodies <= {value for _, value in found}:
                 return found
             await asyncio.sleep(0.2)
