@@ -26,7 +26,7 @@ def murmur2(data: bytes) -> int:
     return value ^ value >> 15
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 14)
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of `key` on a topic with this many partitions."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from deploy.clickhouse.app import Limits, Server
 from deploy.clickhouse.engine import Engine
+from deploy.clickhouse.room import Guard
 from deploy.clickhouse.users import DEFAULT_USERS, read_users
 from deploy.data_dir import claim
 from deploy.ports import require_free
@@ -33,9 +34,12 @@ def main() -> int:
             server = Server(
                 engine, name=socket.gethostname(), users=users, limits=Limits(body_bytes=options.body_mib << 20)
             )
+            guard = Guard(engine.ask)
+            guard.start()
             try:
                 asyncio.run(_serve(server, options.host, options.port))
             finally:
+                guard.stop()
                 if not server.close():
                     # The engine cannot close under a running query; what was answered is stored in any case.
                     os._exit(0)

@@ -137,6 +137,14 @@ class Engine:
         """A connection with the defaults of all settings."""
         return Connection(self._chdb.connect(self._address), self.version, self._chdb.query_class.READ_ONLY)
 
+    def ask(self, sql: str) -> bytes:
+        """Runs one statement on a connection of its own; raises QueryFailed."""
+        connection = self.connect()
+        try:
+            return connection.execute(sql)[0]
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Ends the engine; a process that exits without this crashes in the engine's clean-up."""
         self._first.close()

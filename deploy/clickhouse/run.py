@@ -1,5 +1,6 @@
 """One request on one connection: settings, external tables, then the statement itself. Blocking; runs in a worker thread."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import Generator, Iterable, Iterator
@@ -9,6 +10,7 @@ from deploy.clickhouse.bodies import DamagedBody, inflated
 from deploy.clickhouse.engine import Connection, Engine
 from deploy.clickhouse.reply import STREAMABLE, Counts, failed
 from deploy.clickhouse.request import Query
+from deploy.clickhouse.room import NoRoom, writing
 from deploy.clickhouse.sessions import Session, Sessions
 from deploy.clickhouse.sql import InsertHead, answer_format, first_word, identifier, quoted, split_insert, writes_a_file
 
@@ -70,11 +72,30 @@ class Run:
         prefix = [self.query.sql.encode() + b"\n"] if self.query.sql else []
         body = itertools.chain(prefix, inflated(self._body, self.query.body_encoding))
         head = _take(body, _HEAD_BYTES)
-        insert = split_insert(head) if first_word(head) == "INSERT" else None
-        if insert is not None:
+        if first_word(head) == "INSERT":
+            with self._room():
+                yield from self._write(connection, session, head, body)
+        else:
+            yield from self._statement(connection, session, head + _take(body, _TEXT_BYTES))
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            with writing():
+                yield
+        except NoRoom as exc:
+            raise failed(243, "NOT_ENOUGH_SPACE", str(exc), self._version) from exc
+
+    def _write(
+        self, connection: Connection, session: Session | None, head: bytes, body: Iterator[bytes]
+    ) -> Iterator[bytes]:
+        insert = split_insert(head)
+        if insert is None:  # INSERT ... SELECT
+            yield from self._statement(connection, session, head + _take(body, _TEXT_BYTES))
+        else:
             self._insert(connection, insert, itertools.chain([head[insert.data_at :]], body))
-            return
-        text = head + _take(body, _TEXT_BYTES)
+
+    def _statement(self, connection: Connection, session: Session | None, text: bytes) -> Iterator[bytes]:
         if len(text) > _TEXT_BYTES:
             raise failed(307, "TOO_MANY_BYTES", f"A statement may have {_TEXT_BYTES} bytes", self._version)
         only_reads, statements = connection.classify(text)

@@ -29,8 +29,8 @@ class Disk:
         if not self.refusal:
             await _run("umount", "-l", str(self.path))
 
-    def fill(self) -> None:
-        """Leave not a byte."""
+    def fill(self, *, but: int = 0) -> None:
+        """Leave not a byte, or so many."""
         with (self.path / "filler").open("ab", buffering=0) as filler:
             size = len(_CHUNK)
             while size:
@@ -40,6 +40,7 @@ class Disk:
                     if exc.errno != errno.ENOSPC:
                         raise
                     size //= 2
+            filler.truncate(max(0, filler.tell() - but))
 
     def free(self) -> None:
         """As it was."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import pytest
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.clickhouse.users import User
 from schemas.errors import SetupError
+from tests.chaos.disk import Disk
 from tests.integration.children import alive, ends_with_its_parent, until
 
 
@@ -89,6 +91,44 @@ async def test_an_insert_that_is_not_stored_is_not_answered_with_success(
 
     assert (status, stored) == (500, "1")
     assert code in text
+
+
+@pytest.fixture
+async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    disk = Disk(tmp_path / "disk", 800)
+    await disk.mount()
+    yield disk
+    await disk.unmount()
+
+
+async def test_on_a_disk_that_fills_up_meanwhile_only_what_is_stored_is_answered_with_success(small_disk: Disk) -> None:
+    """The engine itself says so of parts that it cannot read after the next start, and merges sound ones into such."""
+    if small_disk.refusal:
+        pytest.skip(small_disk.refusal)
+    rng = random.Random(3)
+    columns = ", ".join(f"c{n} String, l{n} LowCardinality(String), a{n} Array(String)" for n in range(15))
+    answered: set[int] = set()
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        await ask(
+            server.url,
+            f"CREATE TABLE t (n UInt64, {columns}) ENGINE = MergeTree ORDER BY n SETTINGS min_bytes_for_wide_part = 0",
+        )
+        for first in range(0, 240_000, 20_000):
+            small_disk.fill(but=160_000_000)
+            rows = f"SELECT number, hex(rand64()), 'l', ['a'] FROM numbers({first}, 20000)"
+            inserting = asyncio.create_task(ask(server.url, f"INSERT INTO t (n, c0, l1, a2) {rows}"))
+            optimising = asyncio.create_task(ask(server.url, "OPTIMIZE TABLE t FINAL"))
+            await asyncio.sleep(rng.random() * 0.12)
+            await asyncio.to_thread(small_disk.fill)
+            if await inserting == "":
+                answered.update(range(first, first + 20_000))
+            await optimising
+            small_disk.free()
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        stored = {int(line) for line in (await ask(server.url, "SELECT DISTINCT n FROM t")).split()}
+
+    assert answered
+    assert answered <= stored
 
 
 async def test_an_insert_with_a_refused_row_stores_nothing(server: ClickHouseServer) -> None:
