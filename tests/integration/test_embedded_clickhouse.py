@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -95,40 +94,31 @@ async def test_an_insert_that_is_not_stored_is_not_answered_with_success(
 
 @pytest.fixture
 async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
-    disk = Disk(tmp_path / "disk", 800)
+    disk = Disk(tmp_path / "disk", 400)
     await disk.mount()
     yield disk
     await disk.unmount()
 
 
-async def test_on_a_disk_that_fills_up_meanwhile_only_what_is_stored_is_answered_with_success(small_disk: Disk) -> None:
-    """The engine itself says so of parts that it cannot read after the next start, and merges sound ones into such."""
+async def test_an_insert_for_which_the_disk_has_no_room_is_not_answered_with_success(small_disk: Disk) -> None:
+    """The engine itself answers with success, and cannot read the part at the next start (all of these, chDB 4.4)."""
     if small_disk.refusal:
         pytest.skip(small_disk.refusal)
-    rng = random.Random(3)
-    columns = ", ".join(f"c{n} String, l{n} LowCardinality(String), a{n} Array(String)" for n in range(15))
-    answered: set[int] = set()
+    columns = ", ".join(f"c{n} String DEFAULT 'x'" for n in range(300))  # each is two files: more than it reserves
+    wide = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+    answered: set[str] = set()
     async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        await ask(
-            server.url,
-            f"CREATE TABLE t (n UInt64, {columns}) ENGINE = MergeTree ORDER BY n SETTINGS min_bytes_for_wide_part = 0",
-        )
-        for first in range(0, 240_000, 20_000):
-            small_disk.fill(but=160_000_000)
-            rows = f"SELECT number, hex(rand64()), 'l', ['a'] FROM numbers({first}, 20000)"
-            inserting = asyncio.create_task(ask(server.url, f"INSERT INTO t (n, c0, l1, a2) {rows}"))
-            optimising = asyncio.create_task(ask(server.url, "OPTIMIZE TABLE t FINAL"))
-            await asyncio.sleep(rng.random() * 0.12)
-            await asyncio.to_thread(small_disk.fill)
-            if await inserting == "":
-                answered.update(range(first, first + 20_000))
-            await optimising
+        await ask(server.url, f"CREATE TABLE t (n UInt64, {columns}) ENGINE = MergeTree ORDER BY n SETTINGS {wide}")
+        for number in range(10):
+            small_disk.fill(but=1_500_000 + number * 200_000)
+            if await ask(server.url, f"INSERT INTO t (n) VALUES ({number})") == "":
+                answered.add(str(number))
             small_disk.free()
+        assert await ask(server.url, "INSERT INTO t (n) VALUES (99)") == "", "there is room again"
     async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        stored = {int(line) for line in (await ask(server.url, "SELECT DISTINCT n FROM t")).split()}
+        stored = set((await ask(server.url, "SELECT n FROM t")).split())
 
-    assert answered
-    assert answered <= stored
+    assert stored == answered | {"99"}
 
 
 async def test_an_insert_with_a_refused_row_stores_nothing(server: ClickHouseServer) -> None:
