@@ -32,9 +32,9 @@ from schemas.topics import MAX_MESSAGE_BYTES, NORMALIZED, STATE, TIMELINES
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
-END_WITHIN_S: Final = 30.0
+RESTORE_WITHIN_S: Final = 30.0
 """As long as publishing waits for Kafka."""
-ASK_EVERY_S: Final = 0.5
+RESTORE_EVERY_S: Final = 0.5
 
 Restore = Callable[[str, int, int], AsyncGenerator[Slice, None]]
 """`restore(topic, partition, end)`: every record of a compacted partition below the offset `end`."""
@@ -150,7 +150,23 @@ class JoinStage:
         out.take(done, fact.call_key, as_sent)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
-        end = await self._patient_end(partition)
+        """The partition's calls, read again while Kafka finds a new leader: a process that ends for that comes back later."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RESTORE_WITHIN_S
+        while True:
+            try:
+                held = await self._read_states(partition)
+            except Unavailable as exc:
+                if loop.time() >= deadline:
+                    raise
+                _log.warning("partition %d: the states cannot be read now: %s", partition, exc)
+            else:
+                _log.info("partition %d: %d calls restored", partition, len(held))
+                return held
+            await asyncio.sleep(RESTORE_EVERY_S)
+
+    async def _read_states(self, partition: int) -> PartitionState:
+        end = await self._end(STATE.name, partition)
         self._ends[partition], self._writers[partition] = end, new_writer(end)
         log, held = StateLog(), PartitionState(self._settings)
         async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as slices:
@@ -162,20 +178,7 @@ class JoinStage:
             held.load(key, states)
             if number % _BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
-        _log.info("partition %d: %d calls restored", partition, len(held))
         return held
-
-    async def _patient_end(self, partition: int) -> int:
-        """Where the states end, asked again while Kafka finds a new leader: a process that ends for that comes back later."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + END_WITHIN_S
-        while True:
-            try:
-                return await self._end(STATE.name, partition)
-            except Unavailable:
-                if loop.time() >= deadline:
-                    raise
-            await asyncio.sleep(ASK_EVERY_S)
 
     def _gauges(self) -> None:
         items: Counter[tuple[str, str]] = Counter()

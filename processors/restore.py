@@ -56,7 +56,7 @@ async def restore(
     fetch_bytes: int = 8 << 20,
     client: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[Slice, None]:
-    """Yield what lies on the partition below the offset `end`, oldest first; a value of None is a deletion."""
+    """Yield what lies on the partition below the offset `end`, oldest first; a value of None is a deletion. Raises `Unavailable`."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="callweave-restore",
@@ -77,5 +77,7 @@ async def restore(
                 below = [record for record in records if record.offset < end]
                 for slice_ in cut(topic, partition, below, slice_records):
                     yield slice_
+    except KafkaError as error:
+        raise Unavailable(f"Kafka does not give {topic}[{partition}]: {error!r}") from error
     finally:
         await consumer.stop()

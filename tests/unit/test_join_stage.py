@@ -204,22 +204,28 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
 
 
 @pytest.mark.parametrize(("within_s", "joined"), [(30.0, True), (0.0, False)], ids=["half a minute", "longer"])
-async def test_where_states_end_is_asked_again_while_kafka_finds_a_leader(
+async def test_states_are_read_again_while_kafka_finds_a_leader(
     monkeypatch: pytest.MonkeyPatch, within_s: float, *, joined: bool
 ) -> None:
     """A worker that ended for it would be back much later than the leader."""
-    monkeypatch.setattr(join_stage, "END_WITHIN_S", within_s)
-    monkeypatch.setattr(join_stage, "ASK_EVERY_S", 0.001)
-    answers = iter([Unavailable("no leader"), Unavailable("no leader"), 0])
+    monkeypatch.setattr(join_stage, "RESTORE_WITHIN_S", within_s)
+    monkeypatch.setattr(join_stage, "RESTORE_EVERY_S", 0.001)
+    refusals = [Unavailable("no leader"), Unavailable("no leader")]
+    breaks = [Unavailable("no leader")]
 
     async def end(_topic: str, _partition: int) -> int:
-        answer = next(answers)
-        if isinstance(answer, Unavailable):
-            raise answer
-        return answer
+        if refusals:
+            raise refusals.pop()
+        return 0
+
+    async def broken(topic: str, partition: int, end: int) -> AsyncGenerator[Slice, None]:
+        if breaks:
+            raise breaks.pop()
+        async for slice_ in nothing(topic, partition, end):
+            yield slice_
 
     outbox = Nowhere()
-    stage = JoinStage(outbox, Codecs(), JoinSettings(), nothing, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    stage = JoinStage(outbox, Codecs(), JoinSettings(), broken, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     with contextlib.nullcontext() if joined else pytest.raises(Unavailable, match="no leader"):
         await stage.step(slice_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
     assert bool(outbox.messages) is joined
