@@ -173,7 +173,7 @@ def encode_state(state: CallState) -> bytes:
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a partition needs of all its calls, without their items: in a fiftieth of the time."""
+    """What a partition needs of all its calls, without their items."""
 
     contents: int
     duplicates: int

@@ -2,7 +2,7 @@
 
 A writer's own records of a call grow, and it has read what lay there before it began. So of a call the last record says all,
 but for what somebody wrote meanwhile who had lost the partition without knowing it (a zombie): only that is to be merged, and
-an hour of records is read as fast as it comes. Pure.
+what compaction has not taken yet is read as fast as it comes. Pure.
 """
 
 import os

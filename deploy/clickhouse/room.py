@@ -2,7 +2,7 @@
 
 On a disk that fills up in the middle, chDB 4.4 (ClickHouse 26.9.2) answers an INSERT with success, and shows a merged part, whose
 small files it could not write: they are empty, the part is read from memory as long as the process lives, and at the next start
-it is put aside as broken (seen: 7 of 16 answered inserts were gone). So no write begins where little room is left, one that ends with hardly
+it is put aside as broken (seen: all of 38 answered inserts were gone). So no write begins where little room is left, one that ends with hardly
 any is not answered with success, merges stop in time, and parts that are spoilt all the same are written anew.
 """
 
@@ -20,6 +20,8 @@ KEEP_BYTES: Final = 128 << 20
 SURE_BYTES: Final = 32 << 20
 """A write that ends with less left may have lost something on the way."""
 LOOK_EVERY_S: Final = 0.1
+RETRY_EVERY_S: Final = 5.0
+"""After a failure: what is said ten times a second would fill a disk that has just got room."""
 MEND_EVERY_S: Final = 60.0
 """Parts are looked at this often, should a disk have been full between two looks; a merged part's sources are there for eight minutes."""
 _SMALL_FILES: Final = ("checksums.txt", "columns.txt")
@@ -108,10 +110,13 @@ class Guard:
             yield (database, table, partition), any(_is_empty(Path(path) / name) for name in _SMALL_FILES)
 
     def _watch(self) -> None:
-        while not self._ended.wait(LOOK_EVERY_S):
+        pause_s = LOOK_EVERY_S
+        while not self._ended.wait(pause_s):
+            pause_s = LOOK_EVERY_S
             try:
                 self.look()
             except Exception as exc:  # noqa: BLE001  # nothing may end the one thread that looks; a full disk fails in many ways
+                pause_s = RETRY_EVERY_S
                 log.error("the guard of the disk failed: %s", type(exc).__name__)  # noqa: TRY400  # what the engine says may quote values
 
 
