@@ -105,6 +105,8 @@ class ClickHouse:
         except _UNFIT as exc:
             # What a type cannot hold; nothing was inserted then.
             raise RowsRefused(f"column {context.column_name}: {type(exc).__name__}") from exc
+        finally:
+            block.clear()  # the library's context refers to itself, and would hold the rows until the next search for garbage
         if context.insert_exception is not None:
             raise RowsRefused(f"column {context.column_name}: {type(context.insert_exception).__name__}")
 

@@ -67,17 +67,17 @@ def _text(body: bytes, flags: set[Flag]) -> str:
 
 def _document(text: str, flags: set[Flag]) -> Any:
     try:
-        document = _read(text, flags, strict=True)
+        document = _read_or_repaired(text, flags)
         return _without_halves(document, flags) if _HALF_ESCAPED.search(text) else document
     except RecursionError as exc:
         raise Undecodable("nested too deeply", code="json") from exc
-    except ValueError as exc:
-        why = exc
+
+
+def _read_or_repaired(text: str, flags: set[Flag]) -> Any:
     try:
-        document = _repaired(text, flags, why)
-        return _without_halves(document, flags) if _HALF_ESCAPED.search(text) else document
-    except RecursionError as exc:
-        raise Undecodable("nested too deeply", code="json") from exc
+        return _read(text, flags, strict=True)
+    except ValueError as exc:  # kept nowhere: an exception in a variable of its own frame is a cycle
+        return _repaired(text, flags, exc)
 
 
 def _repaired(text: str, flags: set[Flag], why: ValueError) -> Any:

@@ -5,6 +5,7 @@ often as not. What cannot be verified is kept as sent. Must not know a vendor; m
 """
 
 import re
+import traceback
 import unicodedata
 from functools import lru_cache
 from typing import Any, Final
@@ -114,11 +115,8 @@ def _national(digits: str, raw: str, region: str) -> Number:
 
 def _valid(text: str, region: str | None) -> str | None:
     """E.164, if the numbering plan has such a number."""
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
+    number = _parsed(text, region)
+    if number is None or not phonenumbers.is_valid_number(number):
         return None
     e164: str = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return e164
@@ -128,11 +126,21 @@ def _is_short(digits: str, region: str) -> bool:
     """A service number of the country: 110, 10086, 95588."""
     if not region:
         return False
+    number = _parsed(digits, region)
+    return number is not None and bool(shortnumberinfo.is_valid_short_number_for_region(number, region))
+
+
+def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
+    """What the library makes of the text, if anything.
+
+    It keeps its exception in a variable of the frame that raises it: a cycle which holds all callers' frames, and with them
+    the whole slice of bodies, until the next search for garbage.
+    """
     try:
-        number = phonenumbers.parse(digits, region)
-    except phonenumbers.NumberParseException:
-        return False
-    return bool(shortnumberinfo.is_valid_short_number_for_region(number, region))
+        return phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as exc:
+        traceback.clear_frames(exc.__traceback__)
+        return None
 
 
 def _code_of(region: str) -> int:
