@@ -133,7 +133,7 @@ def test_the_table_tells_kills_harms_and_the_time_back() -> None:
         seed=1,
         lines={
             "sink: a": KillLine(kills=3, back_s=[1.0, 2.0, 9.0]),
-            "worker: b": KillLine(kills=1, harms=Counter(lost=1)),
+            "worker: b": KillLine(kills=1, harms=Counter({"lost": 1})),
         },
         acked=10,
         refused=0,

@@ -137,6 +137,7 @@ class Log:
         self.calm = False
         self.live: set[bytes] = set()
         """Values that were in a producer's hands while they were live: they may overtake."""
+        self.late_bytes = 0
         self.held: list[tuple[bytes, bytes, asyncio.Future[object]]] = []
 
     def why_not(self) -> str:
@@ -204,7 +205,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     if not passing:
         spool._keys.add((body.topic, body.key) for body in disk.entries.values())  # as a start does
     else:
-        spool.holds = lambda _topic, _key: False  # type: ignore[method-assign]  # the negative control
+        spool.holds = lambda topic, key: False  # type: ignore[method-assign]  # the negative control
     publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
     drain = Drain(spool, kafka, metrics, per_s=1_000_000_000)
 

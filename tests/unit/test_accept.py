@@ -2,6 +2,7 @@ import gzip
 import zlib
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import pytest
@@ -113,7 +114,7 @@ def take(
         pytest.param("/v1/acme/cdr", {"accounts": ("office",), "peer": "2001:db8::1"}, b"acme|office|1", id="inside the IPv6 network"),
     ],
 )  # fmt: skip
-def test_an_address_leads_to_its_callback(path: str, head: dict[str, object], key: bytes) -> None:
+def test_an_address_leads_to_its_callback(path: str, head: dict[str, Any], key: bytes) -> None:
     assert take(path=path, **head).key == key
 
 
@@ -149,7 +150,7 @@ def test_an_address_leads_to_its_callback(path: str, head: dict[str, object], ke
         pytest.param("/v1/acme/cdr", {"accounts": ("office",), "peer": "198.51.100.1", "forwarded_for": "192.0.2.9"}, 403, "forbidden", id="an untrusted proxy is not believed"),
     ],
 )  # fmt: skip
-def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, object], status: int, code: str) -> None:
+def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, Any], status: int, code: str) -> None:
     with pytest.raises(Rejected) as rejected:
         take(path=path, **head)
     assert (rejected.value.http_status, rejected.value.code) == (status, code)
@@ -171,7 +172,7 @@ def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, object], s
     ],
 )
 def test_trusted_proxies_tell_the_sender(proxies: int, forwarded_for: str, *, allowed: bool) -> None:
-    head = {"accounts": ("office",), "peer": "198.51.100.7", "forwarded_for": forwarded_for}
+    head: dict[str, Any] = {"accounts": ("office",), "peer": "198.51.100.7", "forwarded_for": forwarded_for}
     if allowed:
         assert take(proxies=proxies, **head).raw.account == "office"
     else:

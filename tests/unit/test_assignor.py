@@ -103,7 +103,7 @@ def test_what_a_worker_got_is_what_it_claims_next_time() -> None:
     share = rebalanced(EachTopicAssignor, {}, ["a", "b"])["a"]
     members = {worker: EachTopicAssignor.metadata(TOPICS) for worker in ("a", "b")}
 
-    class Worker(EachTopicAssignor):  # type: ignore[misc]  # aiokafka has no types
+    class Worker(EachTopicAssignor):
         """Another process: the memory is the class's."""
 
     Worker.on_assignment(EachTopicAssignor.assign(Cluster(), members)["a"])

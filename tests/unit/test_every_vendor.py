@@ -67,7 +67,7 @@ def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
 
 def reordered(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: reordered(item) for name, item in reversed(value.items())}
+        return {name: reordered(item) for name, item in reversed(list(value.items()))}
     return [reordered(item) for item in value] if isinstance(value, list) else value
 
 

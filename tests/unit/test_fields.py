@@ -145,6 +145,9 @@ def test_money_is_added_up_exactly() -> None:
     assert sum(leg for leg in legs if leg) == Decimal("0.132")
 
 
+NO_BOOLEANS: tuple[Any, ...] = (2, "x", [], {})
+
+
 @pytest.mark.parametrize(
     ("value", "truth", "flags"),
     [
@@ -154,7 +157,7 @@ def test_money_is_added_up_exactly() -> None:
         ],
         *[pytest.param(value, False, set(), id=f"{value!r}") for value in (False, 0, "0", "false", "No")],
         *[pytest.param(value, None, set(), id=f"{value!r}") for value in (None, "", "null")],
-        *[pytest.param(value, None, {Flag.TYPE_DRIFT}, id=f"{value!r}") for value in (2, "x", [], {})],
+        *[pytest.param(value, None, {Flag.TYPE_DRIFT}, id=f"{value!r}") for value in NO_BOOLEANS],
     ],
 )
 def test_boolean(value: Any, truth: bool | None, flags: set[Flag]) -> None:  # noqa: FBT001 - a table's column

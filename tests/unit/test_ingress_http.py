@@ -63,7 +63,7 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
         ),
     }
 )
-Client = TestClient  # type: ignore[type-arg]  # generic over the request class in newer stubs only
+Client = TestClient[web.Request, web.Application]
 
 
 class Site:
@@ -74,7 +74,7 @@ class Site:
         self.publisher = publisher
         self.metrics = metrics
 
-    async def post(self, path: str = "/v1/acme/cdr", body: bytes = b"id=1", **options: object) -> ClientResponse:
+    async def post(self, path: str = "/v1/acme/cdr", body: bytes = b"id=1", **options: Any) -> ClientResponse:
         return await self.client.post(path, data=body, **options)
 
     def count(self, outcome: str, vendor: str = "acme", callback: str = "cdr") -> float:

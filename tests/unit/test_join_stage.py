@@ -49,7 +49,8 @@ class Strict(Nowhere):
 
 async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[Slice, None]:
     """A state topic without a record."""
-    for slice_ in ():
+    none: tuple[Slice, ...] = ()
+    for slice_ in none:
         yield slice_
 
 

@@ -81,7 +81,7 @@ def test_what_is_no_plan_s_number_is_kept_and_told(
     value: object, region: str, code: str, *, number: str | None, kind: str, flags: set[str]
 ) -> None:
     parsed = parse(value, region, code)
-    assert (parsed.number, parsed.kind, parsed.flags) == (number, kind, {Flag(flag) for flag in flags})
+    assert (parsed.number, parsed.kind, parsed.flags) == (number, NumberKind(kind), frozenset(map(Flag, flags)))
 
 
 @given(st.one_of(st.text(max_size=40), st.integers(), st.text("+0123456789*- ", max_size=24)), st.sampled_from(["", "CN", "ID"]),

@@ -1,3 +1,5 @@
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ def origin(topic: str, partition: int, offset: int, value: bytes = b"") -> Origi
 
 
 @given(records)
-def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple]) -> None:
+def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple[Any, ...]]) -> None:
     """Every record is in exactly one round; a round's offsets are those of its last records; bounds hold."""
     batch, rounds = Batch(POLICY), []
     ends: dict[tuple[str, int], int] = {}

@@ -227,7 +227,7 @@ def test_snapshots_of_a_binding_differ_by_when_they_were_taken() -> None:
     ],
 )
 def test_text_times_are_utc_until_only_beijing_fits(received_at: datetime, bound: int | None, flags: set[Flag]) -> None:
-    beijing = {
+    beijing: dict[str, Any] = {
         name: (at(seconds) + timedelta(hours=8)).strftime("%Y-%m-%d %H:%M:%S")
         for name, seconds in (("callinTime", 0), ("answerTime", 5), ("disconnectTime", 65))
     }

@@ -28,7 +28,10 @@ def rows(facts: Sequence[Fact], now_ms: int = 0) -> dict[str, Fact | Timeline]:
         done = step(state, fact, now_ms, SETTINGS)
         state = done.state
         shown = {timeline.timeline_id: timeline for timeline in done.timelines}
-        for name, row in [*shown.items(), *([(fact.fact_id, done.normalized)] if done.normalized else [])]:
+        written: list[tuple[str, Fact | Timeline]] = [*shown.items()]
+        if done.normalized:
+            written.append((fact.fact_id, done.normalized))
+        for name, row in written:
             highest[name] = max(row, highest.get(name, row), key=attrgetter("version"))
     return highest
 

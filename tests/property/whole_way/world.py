@@ -44,7 +44,7 @@ class World:
         self.dice = random.Random(seed)
         random.seed(seed)  # what the sink's backoff draws from
         self.rules = rules
-        self.loop = WorldLoop(self.dice)
+        self.loop = WorldLoop(self.dice)  # type: ignore[abstract]  # the rest of a loop says so itself when it is called
         self.weather = Weather(self.loop, self.dice)
         self.broker = Broker(self.weather)
         self.disk = Disk(self.weather)
