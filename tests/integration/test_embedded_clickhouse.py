@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
+from deploy.clickhouse.room import KEEP_BYTES
 from deploy.clickhouse.users import User
 from schemas.errors import SetupError
 from tests.chaos.disk import Disk
@@ -119,6 +120,40 @@ async def test_an_insert_for_which_the_disk_has_no_room_is_not_answered_with_suc
         stored = set((await ask(server.url, "SELECT n FROM t")).split())
 
     assert stored == answered | {"99"}
+
+
+async def test_an_insert_that_used_up_the_room_is_not_answered_with_success(small_disk: Disk) -> None:
+    if small_disk.refusal:
+        pytest.skip(small_disk.refusal)
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        await ask(server.url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY tuple()")
+        small_disk.fill(but=KEEP_BYTES + (8 << 20))
+        said = await ask(server.url, "INSERT INTO t SELECT rand64() FROM numbers(14000000)")
+        small_disk.free()
+        assert "NOT_ENOUGH_SPACE" in said
+        assert "it may not be stored" in said
+
+
+async def test_what_a_full_disk_spoilt_is_there_after_a_kill(small_disk: Disk) -> None:
+    """A part whose small files could not be written is whole in memory only; without being written anew it is gone."""
+    if small_disk.refusal:
+        pytest.skip(small_disk.refusal)
+    parts = "SELECT path FROM system.parts WHERE table = 't' AND active"
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        await ask(server.url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
+        await ask(server.url, "INSERT INTO t VALUES (1)")
+        spoilt = await ask(server.url, parts)
+        os.truncate(small_disk.path / "clickhouse" / spoilt / "checksums.txt", 0)  # as a full disk leaves it
+        small_disk.fill()
+        await asyncio.sleep(1)  # ten looks of the guard
+        small_disk.free()
+        async with asyncio.timeout(30):
+            while await ask(server.url, parts) == spoilt:  # noqa: ASYNC110 - another process's state has no event to wait for
+                await asyncio.sleep(0.1)
+        os.kill(server.pid, signal.SIGKILL)
+        await server.stop()
+        await server.start()
+        assert await ask(server.url, "SELECT n FROM t") == "1"
 
 
 async def test_an_insert_with_a_refused_row_stores_nothing(server: ClickHouseServer) -> None:
