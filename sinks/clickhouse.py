@@ -5,10 +5,12 @@ letter: such messages quote values.
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import struct
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ import clickhouse_connect
 from clickhouse_connect.driver import options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError, OperationalError
+from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import SetupError, Unavailable
 from schemas.settings import ClickHouseSettings
@@ -40,6 +43,7 @@ class ClickHouse:
         self._settings = settings
         self._client: Client | None = None
         self._opening = threading.Lock()
+        self._idle: dict[str, list[InsertContext]] = defaultdict(list)
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,17 +91,9 @@ class ClickHouse:
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
         block = columns_of(table, records)
         client = self._open()
-        context = client.create_insert_context(
-            table=table.name,
-            database=self._settings.database,
-            column_names=[column.name for column in table.columns],
-            column_type_names=[column.type for column in table.columns],
-            column_oriented=True,
-            data=block,
-            settings=self._insert(client),
-        )
+        context = self._context(client, table)
         try:
-            client.insert(context=context)
+            client.insert(context=context, data=block)
         except OSError as exc:
             raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {type(exc).__name__}") from exc
         except ClickHouseError as exc:
@@ -106,9 +102,26 @@ class ClickHouse:
             # What a type cannot hold; nothing was inserted then.
             raise RowsRefused(f"column {context.column_name}: {type(exc).__name__}") from exc
         finally:
-            block.clear()  # the library's context refers to itself, and would hold the rows until the next search for garbage
+            block.clear()  # the context goes on holding it
         if context.insert_exception is not None:
             raise RowsRefused(f"column {context.column_name}: {type(context.insert_exception).__name__}")
+        self._idle[table.name].append(context)
+
+    def _context(self, client: Client, table: Table[Any]) -> InsertContext:
+        """What the library has to know of a table; one that nobody uses now.
+
+        Each refers to itself, so that those of past inserts would pile up until the next search for garbage, which is rare.
+        """
+        with contextlib.suppress(IndexError):
+            return self._idle[table.name].pop()
+        return client.create_insert_context(
+            table=table.name,
+            database=self._settings.database,
+            column_names=[column.name for column in table.columns],
+            column_type_names=[column.type for column in table.columns],
+            column_oriented=True,
+            settings=self._insert(client),
+        )
 
     def _insert(self, client: Client) -> dict[str, Any]:
         """Settings of an insert, as far as this server knows them.

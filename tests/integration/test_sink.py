@@ -413,6 +413,24 @@ async def test_an_insert_is_not_held_once_it_is_answered(
         gc.enable()
 
 
+async def test_inserts_leave_nothing_behind(db: ClickHouse) -> None:
+    await db.insert(CDR, [fact(1)])
+    gc.collect()
+    for number in range(20):
+        await db.insert(CDR, [fact(number)])
+    assert gc.collect() == 0
+    assert await count(db, "v_cdr") == 20
+
+
+async def test_inserts_into_one_table_at_the_same_time_do_not_mix(db: ClickHouse) -> None:
+    """One that was given up goes on in its thread while the next begins."""
+    for first in range(0, 5000, 1000):
+        await asyncio.gather(
+            *(db.insert(CDR, [fact(n) for n in range(first + part, first + 1000, 4)]) for part in range(4))
+        )
+    assert await count(db, "v_cdr") == 5000
+
+
 def _lists() -> int:
     return sum(type(held) is list for held in gc.get_objects())
 
@@ -468,7 +486,7 @@ async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_no
 
                     await again.start()
                     await until_count(db, "v_cdr", 300)
-                    assert metrics.get("callweave_sink_waiting") == 0
+                    await until(lambda: _waits_no_more(metrics), "the end of waiting")
                 assert await uncommitted(here.kafka) == {}
         finally:
             await server.stop()
@@ -477,6 +495,10 @@ async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_no
 
 async def _waits(metrics: Registry, attempts: int) -> bool:
     return metrics.get("callweave_sink_inserts_total", "cdr", "retry") >= attempts
+
+
+async def _waits_no_more(metrics: Registry) -> bool:
+    return metrics.get("callweave_sink_waiting") == 0
 
 
 async def test_a_stop_while_clickhouse_is_away_is_bounded_and_commits_nothing(
