@@ -23,7 +23,7 @@ def ingress(options: Options) -> None:
     """Receive vendors' pushes and publish them to calls.raw.
 
     A vendor gets its success answer only when Kafka has the body on all in-sync replicas, or this machine's disk has it
-    (see `callweave spool`). SIGTERM drains.
+    (see `callweave spool`). SIGTERM drains; SIGHUP renews the workers of `ingress.workers`, one after the other.
     """
     from ingress.workers import run_workers  # noqa: PLC0415 - each command loads only its own part
 

@@ -1,5 +1,6 @@
 """Puts the ingress together for aiohttp: routes, limits and the options without which it would not keep its word."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -38,11 +39,12 @@ def create_app(
     clock: Callable[[], datetime],
     *,
     in_hand: InHand | None = None,
+    leaving: asyncio.Event | None = None,
     render_metrics: Callable[[], str] | None = None,
 ) -> web.Application:
     """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`.
 
-    `in_hand` is what the server counts in; without it only single bodies have a bound.
+    `in_hand` is what the server counts in; without it only single bodies have a bound. From `leaving` on it is not ready.
     """
     limits = settings.ingress
     front = Front(
@@ -57,7 +59,7 @@ def create_app(
         clock=clock,
         cap_bytes=limits.max_body_bytes,
     )
-    pages = Pages(publisher, render_metrics or metrics.text)
+    pages = Pages(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
     app[PUBLISHER] = publisher
     app[METRICS] = metrics

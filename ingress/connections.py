@@ -4,6 +4,7 @@ aiohttp bounds the headers' size and an idle connection between two requests; th
 """
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
@@ -21,6 +22,7 @@ SPARE_FILES: Final = 200
 """Descriptors for Kafka, the spool and the rest."""
 SWEEPS: Final = 5
 """So often within the time that a caller has."""
+_LISTEN_EVERY_S: Final = 0.02
 
 
 class BoundedServer(web.Server):
@@ -34,11 +36,15 @@ class BoundedServer(web.Server):
         metrics: Registry,
         in_hand: InHand,
         turning_away: TurningAway,
+        leaving: asyncio.Event,
         **options: Any,
     ) -> None:
         async def taken_up(request: web.BaseRequest) -> web.StreamResponse:
             cast("GuardedHandler", request.protocol).taken_up()
-            return await handler(request)
+            response = await handler(request)
+            if leaving.is_set():  # else its next request may meet a closed connection
+                response.force_close()
+            return response
 
         super().__init__(taken_up, **options)
         self.in_hand = in_hand
@@ -101,6 +107,11 @@ class BoundedServer(web.Server):
         """How many there are now."""
         return len(self._connections)
 
+    @property
+    def newcomers(self) -> bool:
+        """Whether there are connections whose first request has not come."""
+        return any(not handler._request_count for handler in self._silent)  # noqa: SLF001  # as in `look`
+
     def _longest_silent(self) -> RequestHandler | None:
         while self._silent:
             handler = next(iter(self._silent))
@@ -127,13 +138,16 @@ class BoundedRunner(web.AppRunner):
         *,
         in_hand: InHand,
         turning_away: TurningAway,
+        leaving: asyncio.Event,
         **options: Any,
     ) -> None:
+        """From `leaving` on each answer ends its connection."""
         super().__init__(app, **options)
         self._limits = limits
         self._metrics = metrics
         self._in_hand = in_hand
         self._turning_away = turning_away
+        self._leaving = leaving
         self._sweeping: asyncio.Task[None] | None = None
 
     async def _make_server(self) -> BoundedServer:
@@ -146,6 +160,7 @@ class BoundedRunner(web.AppRunner):
             metrics=self._metrics,
             in_hand=self._in_hand,
             turning_away=self._turning_away,
+            leaving=self._leaving,
             **plain._kwargs,  # noqa: SLF001  # likewise
         )
         self._sweeping = asyncio.create_task(server.sweep())
@@ -153,6 +168,13 @@ class BoundedRunner(web.AppRunner):
             lambda: self._metrics.put("callweave_ingress_connections", value=server.open_connections)
         )
         return server
+
+    async def until_heard(self, within_s: float) -> None:
+        """Wait for the first requests of connections that came last: `cleanup` would close them unheard."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while isinstance(self.server, BoundedServer) and self.server.newcomers:  # noqa: ASYNC110 - heads come to aiohttp, not to us
+                    await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def cleanup(self) -> None:
         """Stop, as `AppRunner` does."""

@@ -131,17 +131,18 @@ class Front:
 class Pages:
     """The pages for people and their tools."""
 
-    def __init__(self, publisher: Publisher, render: Callable[[], str]) -> None:
+    def __init__(self, publisher: Publisher, render: Callable[[], str], leaving: asyncio.Event) -> None:
         self._publisher = publisher
         self._render = render
+        self._leaving = leaving
 
     async def alive(self, _: web.Request) -> web.Response:
         """200 while the process answers."""
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """200 when a body would be made durable now, else 503 with the reason; a note says when that is the spool's doing."""
-        reason = self._publisher.why_not()
+        """200 when a body would be made durable now, and in a moment; else 503 with the reason. A note tells of the spool's part."""
+        reason = "it is about to end" if self._leaving.is_set() else self._publisher.why_not()
         return web.Response(
             status=503 if reason else 200,
             body=msgspec.json.encode({"ready": not reason, "reason": reason, "note": self._publisher.note()}),

@@ -1,7 +1,8 @@
 """Runs one ingress process: publisher, app and listener, and takes them down in the order that loses nothing.
 
-The listener goes first, then requests in hand get their acknowledgement, then the producer closes, and the spool last: what
-the producer learns until its end can still be taken out of the spool.
+First it is known to be leaving (`/readyz`, `Connection: close`) and goes on, then the listener goes, then requests in hand get
+their acknowledgement, then the producer closes, and the spool last: what the producer learns until its end can still be
+taken out of the spool.
 """
 
 import asyncio
@@ -9,8 +10,10 @@ import contextlib
 import errno
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -29,7 +32,9 @@ from schemas.metrics import Registry
 from schemas.settings import IngressSettings, KafkaSettings, Settings
 from schemas.vendors import VENDORS
 
-_BACKLOG = 1024
+BACKLOG: Final = 1024
+_LAST_HEARD_S: Final = 1.0
+"""What connections that were taken last have for their first request."""
 
 _log = logging.getLogger("callweave.ingress")
 
@@ -40,13 +45,14 @@ async def run(
     metrics: Registry,
     *,
     worker: int = 1,
-    share_port: bool = False,
+    listener: socket.socket | None = None,
+    listening: Callable[[], None] = lambda: None,
     render_metrics: Callable[[], str] | None = None,
 ) -> None:
     """Serve until `stop`, then drain; raises SetupError when it cannot listen or its spool belongs to somebody else.
 
-    `worker` names its spool; `share_port` lets several processes listen on the one port; `render_metrics` gives /metrics
-    where it is more than `metrics`.
+    `worker` names its spool; `listener` is a listening socket that it shares, without one it opens its own; `listening` is called
+    as soon as it takes connections; `render_metrics` gives /metrics where it is more than `metrics`.
     """
     # The client repeats "cannot connect" several times a second while Kafka is away; the publisher says it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -58,25 +64,33 @@ async def run(
             outliving_bytes=lambda: publisher.outliving_bytes,
         )
         metrics.before_read(lambda: _show_in_hand(metrics, in_hand))
-        app = create_app(settings, VENDORS, publisher, metrics, _now, in_hand=in_hand, render_metrics=render_metrics)
+        leaving = asyncio.Event()
+        app = create_app(
+            settings, VENDORS, publisher, metrics, _now,
+            in_hand=in_hand, leaving=leaving, render_metrics=render_metrics,
+        )  # fmt: skip
         runner = BoundedRunner(
             app,
             limits,
             metrics,
             in_hand=in_hand,
             turning_away=TurningAway(VENDORS),
+            leaving=leaving,
             shutdown_timeout=limits.drain_s,
             **SERVER_OPTIONS,
         )
         await runner.setup()
         try:
-            site = web.TCPSite(
-                runner, limits.host, limits.port, backlog=_BACKLOG, reuse_port=True if share_port else None
-            )
+            site = _site(runner, limits, listener)
             await _listen(site, limits)
             _log.info("listening: host=%s port=%d pid=%d", limits.host, limits.port, os.getpid())
+            listening()
             await stop.wait()
-            _log.info("stopping: requests in hand get up to %g s", limits.drain_s)
+            _log.info("leaving in %g s: then requests in hand get up to %g s", limits.leave_s, limits.drain_s)
+            leaving.set()
+            await asyncio.sleep(limits.leave_s)
+            await site.stop()
+            await runner.until_heard(_LAST_HEARD_S)
         finally:
             await runner.cleanup()
     _log.info("stopped: pid=%d", os.getpid())
@@ -121,7 +135,13 @@ def _show_in_hand(metrics: Registry, in_hand: InHand) -> None:
     metrics.put("callweave_ingress_held_bytes", value=in_hand.size_bytes)
 
 
-async def _listen(site: web.TCPSite, limits: IngressSettings) -> None:
+def _site(runner: web.AppRunner, limits: IngressSettings, listener: socket.socket | None) -> web.BaseSite:
+    if listener is not None:
+        return web.SockSite(runner, listener, backlog=BACKLOG)
+    return web.TCPSite(runner, limits.host, limits.port, backlog=BACKLOG)
+
+
+async def _listen(site: web.BaseSite, limits: IngressSettings) -> None:
     try:
         await site.start()
     except OSError as exc:

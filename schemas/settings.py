@@ -17,6 +17,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
 _SECRET_CHARS: Final = 16
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
@@ -102,7 +103,7 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     """The port to listen on."""
     workers: Count = 1
-    """Processes that share the port (SO_REUSEPORT)."""
+    """Processes that share the port. Of two or more one is always there while SIGHUP renews them, one after the other."""
     require_account: bool = False
     """Refuse pushes that name no configured account."""
     trust_forwarded_for: Natural = 0
@@ -124,8 +125,11 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """Open connections of one process; more are closed at once."""
     head_timeout_s: Positive = 15.0
     """From the connection to the end of its first request's headers, and for reading our answer; then it is cut."""
+    leave_s: NonNegative = 1.0
+    """At a stop, everything goes on for this long, but `/readyz` says 503 and each answer ends its connection. Behind a load
+    balancer: longer than that takes to notice."""
     drain_s: Positive = 20.0
-    """At a stop, requests in hand get this long."""
+    """After that, requests in hand get this long."""
     spool_dir: str = ""
     """Where bodies are kept while Kafka is away, a folder for each worker; empty: `spool` in embedded.data_dir."""
     spool_after_ms: Count = 250

@@ -1,4 +1,4 @@
-"""Does anything grow, and is everything forgotten: `python -m tests.bench soak` (`SOAK_S=1200 RATE=60` for the long form).
+"""Does anything grow, and is everything forgotten: `python -m tests.bench soak` (`SOAK_S=1200 RATE=100` for the long form).
 
 The whole stack under all vendors' traffic, with repeats and broken bodies, and a horizon so short that calls are forgotten
 as fast as they come. Resident memory of each process in the last third of the time beside that in the second; then peace,

@@ -57,6 +57,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         metrics,
         in_hand=InHand(max_queued=100, max_bytes=1 << 20),
         turning_away=TurningAway({}),
+        leaving=asyncio.Event(),
         shutdown_timeout=1.0,
         **SERVER_OPTIONS,
     )

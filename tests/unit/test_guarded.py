@@ -95,7 +95,14 @@ async def site() -> AsyncIterator[Site]:
     in_hand = InHand(max_queued=4, max_bytes=MAX_BYTES)
     app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand)
     runner = BoundedRunner(
-        app, LIMITS, metrics, in_hand=in_hand, turning_away=TurningAway(VENDORS), shutdown_timeout=1.0, **SERVER_OPTIONS
+        app,
+        LIMITS,
+        metrics,
+        in_hand=in_hand,
+        turning_away=TurningAway(VENDORS),
+        leaving=asyncio.Event(),
+        shutdown_timeout=1.0,
+        **SERVER_OPTIONS,
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

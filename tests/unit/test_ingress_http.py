@@ -69,10 +69,11 @@ Client = TestClient[web.Request, web.Application]
 class Site:
     """One running ingress and what a test may look at."""
 
-    def __init__(self, client: Client, publisher: MemoryPublisher, metrics: Registry) -> None:
+    def __init__(self, client: Client, publisher: MemoryPublisher, metrics: Registry, leaving: asyncio.Event) -> None:
         self.client = client
         self.publisher = publisher
         self.metrics = metrics
+        self.leaving = leaving
 
     async def post(self, path: str = "/v1/acme/cdr", body: bytes = b"id=1", **options: Any) -> ClientResponse:
         return await self.client.post(path, data=body, **options)
@@ -84,26 +85,40 @@ class Site:
 class BoundedTestServer(TestServer):
     """A server that bounds its connections as the real one does."""
 
-    def __init__(self, app: web.Application, limits: IngressSettings, metrics: Registry, in_hand: InHand) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        limits: IngressSettings,
+        metrics: Registry,
+        in_hand: InHand,
+        leaving: asyncio.Event,
+    ) -> None:
         super().__init__(app)
         self._limits = limits
         self._metrics = metrics
         self._in_hand = in_hand
+        self._leaving = leaving
 
     async def _make_runner(self, **options: Any) -> BoundedRunner:
         away = TurningAway(VENDORS)
-        return BoundedRunner(self.app, self._limits, self._metrics, in_hand=self._in_hand, turning_away=away, **options)
+        return BoundedRunner(
+            self.app, self._limits, self._metrics,
+            in_hand=self._in_hand, turning_away=away, leaving=self._leaving, **options,
+        )  # fmt: skip
 
 
-async def serve(publisher: Publisher, metrics: Registry, limits: IngressSettings) -> Client:
+async def serve(
+    publisher: Publisher, metrics: Registry, limits: IngressSettings, leaving: asyncio.Event | None = None
+) -> Client:
+    leaving = leaving or asyncio.Event()
     accounts = (
         Account(vendor="acme", name="hidden", secret=Secret(value=SECRET)),
         Account(vendor="acme", name="far", allow=("192.0.2.0/24",)),
     )
     in_hand = InHand(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes)
     settings_ = Settings(accounts=accounts, ingress=limits)
-    app = create_app(settings_, VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand)
-    server = BoundedTestServer(app, limits, metrics, in_hand)
+    app = create_app(settings_, VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand, leaving=leaving)
+    server = BoundedTestServer(app, limits, metrics, in_hand, leaving)
     await server.start_server(**SERVER_OPTIONS)
     client = TestClient(server)
     await client.start_server()
@@ -112,9 +127,9 @@ async def serve(publisher: Publisher, metrics: Registry, limits: IngressSettings
 
 @pytest.fixture
 async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    publisher, metrics = MemoryPublisher(), Registry()
-    client = await serve(publisher, metrics, getattr(request, "param", IngressSettings()))
-    yield Site(client, publisher, metrics)
+    publisher, metrics, leaving = MemoryPublisher(), Registry(), asyncio.Event()
+    client = await serve(publisher, metrics, getattr(request, "param", IngressSettings()), leaving)
+    yield Site(client, publisher, metrics, leaving)
     await client.close()
 
 
@@ -335,6 +350,16 @@ async def test_ready_says_why_not(site: Site) -> None:
     assert (await site.client.get("/healthz")).status == 200
 
 
+async def test_before_it_ends_it_says_so_and_goes_on(site: Site) -> None:
+    stays = await site.post()
+    site.leaving.set()
+    goes, ready = await site.post(), await site.client.get("/readyz")
+    assert (stays.status, stays.headers.get("Connection")) == (200, None)
+    assert (goes.status, goes.headers.get("Connection")) == (200, "close")
+    assert (ready.status, (await ready.json())["reason"]) == (503, "it is about to end")
+    assert len(site.publisher.records) == 2
+
+
 async def test_the_metrics_page_shows_what_was_counted(site: Site) -> None:
     await site.post()
     text = await (await site.client.get("/metrics")).text()
@@ -386,7 +411,7 @@ async def test_unfinished_bodies_have_a_bound_together() -> None:
     client = await serve(publisher, metrics, IngressSettings(max_buffer_bytes=10_000, body_timeout_s=0.5))
     unfinished = POST + b"Content-Length: 9999\r\n\r\n" + b"x" * 4500
     try:
-        site = Site(client, publisher, metrics)
+        site = Site(client, publisher, metrics, asyncio.Event())
         answers = [asyncio.create_task(raw(site, unfinished)) for _ in range(2)]
         assert sorted([(await answer)[0] for answer in answers]) == [408, 503]
         assert (await site.post(body=b"id=1234567")).status == 200
