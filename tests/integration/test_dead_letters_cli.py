@@ -235,7 +235,10 @@ async def counted(desk: Desk, at_least: int) -> bool:
 
 
 async def test_a_replay_of_everything_changes_no_view(desk: Desk) -> None:
-    """Every raw body is normalised again while the parts run: same rows, same versions, same letters."""
+    """Every raw body is normalised again while the parts run: same rows, same letters.
+
+    A version may rise: one more copy of a record, by another partition and later, is counted and not told before a replay asks.
+    """
     await quiet(desk)
     before = await desk.shown()
 
@@ -249,9 +252,20 @@ async def test_a_replay_of_everything_changes_no_view(desk: Desk) -> None:
     # The bodies that were too large for the first settings are readable now, and stand for the same facts.
     assert dead == sum(letter["code"] != "inflate" for letter in before["dead_letters"])
     after = await desk.shown()
-    changed = {view: [row for row in rows if row not in before[view]] for view, rows in after.items()}
-    assert changed == {view: [] for view in VIEWS}
-    assert {view: len(rows) for view, rows in after.items()} == {view: len(rows) for view, rows in before.items()}
+    (now, then) = (
+        {view: [unversioned(row) for row in rows] for view, rows in seen.items()} for seen in (after, before)
+    )
+    assert {view: [row for row in rows if row not in then[view]] for view, rows in now.items()} == {
+        v: [] for v in VIEWS
+    }
+    assert {view: len(rows) for view, rows in now.items()} == {view: len(rows) for view, rows in then.items()}
+    for view, name in (("v_cdr", "record_id"), ("v_timelines", "timeline_id")):
+        newest = {row[name]: row["version"] for row in after[view]}
+        assert [row[name] for row in before[view] if newest[row[name]] < row["version"]] == []
+
+
+def unversioned(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "version"}
 
 
 async def test_a_replay_of_one_vendor_reads_no_other(desk: Desk) -> None:

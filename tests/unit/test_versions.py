@@ -81,6 +81,18 @@ def test_what_comes_after_the_call_was_forgotten(known: Sequence[Fact], again: F
     assert all(row.version != stored[name].version for name, row in after.items())
 
 
+@pytest.mark.parametrize("last", [0, 1], ids=["the first received", "the later received"])
+def test_copies_by_two_partitions_show_the_same_whichever_came_last(last: int) -> None:
+    """The later received one changes nothing and is not told; a replay then says the same at the version of both."""
+    copies = [placed(callback(), 5, received=1), placed(callback(), 3, partition=1, received=2)]
+    came = [copies[1 - last], copies[last]]
+    once, again = rows(came), rows([*came, *copies])
+    for name, row in again.items():
+        assert msgspec.structs.replace(once[name], version=0) == msgspec.structs.replace(row, version=0)
+        assert once[name].version <= row.version
+    assert {row.version for row in again.values()} == {row.version for row in rows([*copies, *copies]).values()}
+
+
 def test_a_conflict_is_not_undone_by_a_later_copy() -> None:
     stored, after = rows(in_a_row(PAIR)), rows([sent_again(callback())], 8 * DAY_MS)
 
