@@ -23,7 +23,7 @@ from processors.state_log import StateLog, Writer, new_writer
 from processors.tenures import PartitionStates
 from processors.timelines import timelines_of
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Unavailable, Undecodable
 from schemas.facts import Fact
 from schemas.metrics import Registry
@@ -254,4 +254,5 @@ def _letter(slice_: Slice, record: Record, code: DeadCode, detail: str) -> DeadL
         original=record.value or b"",
         headers={name: value.decode("utf-8", "replace") for name, value in record.headers},
         occurred_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
+        origin_hash=hash_of(record.value or b""),
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from processors.versions import record_version
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact, Flag
 from schemas.identity import seal
@@ -173,4 +173,5 @@ def dead_letter(
         original=raw.body if carries_body else b"",
         headers={name: value.decode("utf-8", "replace") for name, value in raw.headers()},
         occurred_at=raw.received_at,
+        origin_hash=hash_of(raw.body),
     )

@@ -42,7 +42,7 @@ _FIELDS: Final = (
     "sip_code", "hangup_reason", "cause_confidence", "hangup_party", "cost", "currency", "cost_source", "recording_state",
     "recording_url", "recording_expires_at", "custom_ref", "agent_id", "agent_name", "extras", "leg", "leg_number", "state",
     "event_at", "binding_state", "bound_at", "unbound_at", "revised_at", "is_final", "quality_flags", "received_at",
-    "source", "request_id", "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256",
+    "source", "request_id", "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents", "keeps",
 )  # fmt: skip
 _LEG_FIELDS: Final = (
     "role", "number", "number_raw", "number_kind", "setup_at", "alerting_at", "answer_at", "end_at", "disposition",

@@ -46,6 +46,9 @@ PUBLISHED: Final[tuple[Published, ...]] = (
     Published(name="fact", version=1, schema_id=1001, subjects=("calls.facts-value", "calls.normalized-value")),
     Published(name="timeline", version=1, schema_id=1002, subjects=("calls.timelines-value",)),
     Published(name="dead_letter", version=1, schema_id=1003, subjects=("calls.dead-value",)),
+    Published(name="fact", version=2, schema_id=1004, subjects=("calls.facts-value", "calls.normalized-value")),
+    Published(name="timeline", version=2, schema_id=1005, subjects=("calls.timelines-value",)),
+    Published(name="dead_letter", version=2, schema_id=1006, subjects=("calls.dead-value",)),
 )
 
 

@@ -1,5 +1,6 @@
 """A record that could not be used, typed and with its original bytes, so that it can be sent again after a fix."""
 
+import hashlib
 from datetime import datetime
 
 import msgspec
@@ -8,7 +9,7 @@ from schemas.errors import Stage
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """One failed body or element; (topic, partition, offset, element, stage) is its identity."""
+    """One failed body or element; (topic, partition, offset, element, stage, origin_hash) is its identity."""
 
     stage: Stage
     code: str
@@ -31,6 +32,13 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     processor: str = ""
     """Version of the code that failed."""
+    origin_hash: str = ""
+    """Hash of the origin record's value (`hash_of`): offsets begin anew with a topic that is made anew, contents do not."""
+
+
+def hash_of(value: bytes) -> str:
+    """16 hexadecimal digits over a record's value."""
+    return hashlib.blake2b(value, digest_size=8).hexdigest()
 
 
 def without_original(letter: DeadLetter) -> DeadLetter:

@@ -20,6 +20,8 @@ class FactType(StrEnum):
     RECORD = "record"
     STATE = "state"
     BINDING = "binding"
+    RESOLUTION = "resolution"
+    """Somebody's decision on a record whose contents contradict each other; internal to `calls.facts`."""
 
 
 class Kind(StrEnum):
@@ -103,39 +105,79 @@ class RecordingState(StrEnum):
 
 
 class Flag(StrEnum):
-    """Quality flags: each says that something about the source was not as documented."""
+    """Quality flags: each says that something about the source was not as documented.
+
+    The sentence under each is its documentation: the README's list is made from them.
+    """
 
     TZ_ASSUMED = "tz_assumed"
+    """A civil time came without a zone, and the vendor does not say which one it is in."""
     TZ_SUSPECT = "tz_suspect"
+    """Times are wrong by exactly the eight hours between Beijing and UTC, or fit only when read in the other zone."""
     TIME_ORDER = "time_order"
+    """Instants are in an order that a call cannot have."""
     BAD_TIME = "bad_time"
+    """A time could not be read, or lies before 2000 or more than a day after its receipt."""
     DURATION_MISMATCH = "duration_mismatch"
+    """The vendor's duration is not the span of any two of its times."""
     STATE_VS_TIME = "state_vs_time"
+    """A status or a text says something else than the times do."""
     CONFLICT_FINAL = "conflict_final"
+    """Two final contents of one record disagree on whether it was answered, on times or on what is billed; see v_conflicts."""
     LATE = "late"
+    """It came after its call had been closed."""
     ORPHAN_STATE = "orphan_state"
+    """A state event belongs to no party of the record, or to a call whose record never came."""
     MISSING_STATE = "missing_state"
+    """A state event that must have happened was never reported."""
     UNKNOWN_ENUM = "unknown_enum"
+    """A status, cause or direction has a value that the vendor's document does not list."""
     REPAIRED_JSON = "repaired_json"
+    """The body was not valid JSON, or was wrapped in something else, and was read all the same."""
     CHARSET_REPAIRED = "charset_repaired"
+    """Text was not in the encoding that it should be in; what was guessed or replaced stands in it."""
     KEY_NORMALISED = "key_normalised"
+    """A key was spelt with other case or with spaces around it."""
     DUP_KEY = "dup_key"
+    """A key stood more than once in one object; the values that were not used are in the extras."""
     NUMBER_UNVERIFIED = "number_unverified"
+    """A telephone number is not valid in its country's numbering plan, and is kept as sent."""
     NUMBER_AMBIGUOUS = "number_ambiguous"
+    """A telephone number can be read in two ways, or names another country than the one sent beside it."""
     MASKED_NUMBER = "masked_number"
+    """A telephone number came with digits hidden."""
     PLACEHOLDER = "placeholder"
+    """An address has no host in it."""
     OVER_MAX = "over_max"
+    """The call was longer than its binding allows."""
     REC_MISMATCH = "rec_mismatch"
+    """What is said of the recording contradicts itself."""
     COST_MISSING = "cost_missing"
+    """A vendor that sends costs sent none."""
     SCHEMA_DRIFT = "schema_drift"
+    """A field came that the vendor's documents do not have."""
     TYPE_DRIFT = "type_drift"
+    """A value came in another type or spelling than documented."""
     DIRECTION_SUSPECT = "direction_suspect"
+    """The direction contradicts another field."""
     PEER_UNKNOWN = "peer_unknown"
+    """The vendor does not say who the other party was."""
     FIELD_CONFLICT = "field_conflict"
+    """Contents or fields disagree on something that does not change what is billed."""
     RANGE_ERROR = "range_error"
+    """An amount or a span is beyond its bound, so it is NULL; what was sent is in the extras."""
     SAME_NUMBER = "same_number"
+    """Both parties have the same number."""
     UNKNOWN_ACCOUNT = "unknown_account"
+    """The payload names an account of the vendor's that is not configured."""
     OVERFLOW = "overflow"
+    """So much came for this call that something was folded away."""
+    CURRENCY_SUSPECT = "currency_suspect"
+    """The amount carries a sign of another currency than the vendor's, so the cost is NULL."""
+    BILLED_UNANSWERED = "billed_unanswered"
+    """The vendor bills seconds or money for a call that nobody answered."""
+    CONFLICT_RESOLVED = "conflict_resolved"
+    """Somebody decided which of the contradicting contents counts."""
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -156,6 +198,38 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     hangup_reason: str = ""
     q850: int | None = None
     sip_code: int | None = None
+
+
+class RecordContent(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several contradicting contents of a record: where it came from, and all that it says of outcome and money."""
+
+    digest: str
+    """Hash of what it says; names it in `callweave conflicts resolve --keep`."""
+    is_shown: bool
+    """Whether the record's own columns are this content's."""
+    is_final: bool
+    received_at: datetime
+    source: str
+    raw_topic: str
+    raw_partition: int
+    raw_offset: int
+    raw_element: int
+    disposition: Disposition
+    setup_at: datetime | None = None
+    answer_at: datetime | None = None
+    end_at: datetime | None = None
+    talk_ms: int | None = None
+    vendor_duration_s: int | None = None
+    billable_s: int | None = None
+    cost: Decimal | None = None
+    currency: str = ""
+    from_number: str | None = None
+    to_number: str | None = None
+    hangup_cause: str = ""
+    q850: int | None = None
+    sip_code: int | None = None
+    hangup_reason: str = ""
+    hangup_party: str = "unknown"
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,3 +333,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     raw_offset: int = 0
     raw_element: int = 0
     raw_sha256: str = ""
+    account: str = ""
+    """The configured account whose address let it in, "" for none: part of the identity, so that nobody writes into
+    another's books."""
+    contents: tuple[RecordContent, ...] = ()
+    """On `calls.normalized` only: the contents of a record that contradict each other, the shown one first; else empty."""
+    keeps: str = ""
+    """Of a resolution: the digest of the content that counts. Its `fact_id` is the record's."""

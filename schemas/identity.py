@@ -18,7 +18,7 @@ _SEPARATOR: Final = "\x1f"
 _CARRIER_FIELDS: Final = (
     "fact_id", "content_digest", "call_key", "adapter_version", "schema_version", "version", "from_raw", "to_raw", "display_raw",
     "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id", "raw_topic",
-    "raw_partition", "raw_offset", "raw_element", "raw_sha256",
+    "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents",
 )  # fmt: skip
 _leg_said: Final = attrgetter(
     "role",
@@ -40,9 +40,13 @@ def call_key(vendor: str, account: str, call_id: str) -> str:
     return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in (vendor, account, call_id))
 
 
-def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...]) -> str:
-    """UUIDv5 over the dedupe identity (domain: the hash of OriginID and OriginHost, as CGRateS has it)."""
-    return str(uuid.uuid5(_NAMESPACE, _SEPARATOR.join((vendor, account_id, kind, *dedupe))))
+def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], account: str = "") -> str:
+    """UUIDv5 over the dedupe identity (domain: the hash of OriginID and OriginHost, as CGRateS has it).
+
+    `account` is the configured account that let the item in: what comes by another address is another item.
+    """
+    door = ("account", account) if account and account != account_id else ()
+    return str(uuid.uuid5(_NAMESPACE, _SEPARATOR.join((vendor, account_id, kind, *dedupe, *door))))
 
 
 def digest(fact: Fact) -> str:
@@ -59,7 +63,8 @@ def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, bod
     fact = mapped.fact
     return msgspec.structs.replace(
         fact,
-        fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, mapped.dedupe),
+        fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, mapped.dedupe, raw.account),
+        account=raw.account,
         content_digest=digest(fact),
         call_key=call_key(fact.vendor, mapped.key_account, fact.vendor_call_id or fact.binding_id),
         received_at=raw.received_at,

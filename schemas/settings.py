@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from schemas.errors import SettingsError
+from schemas.limits import Limits
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -278,6 +279,8 @@ class Settings(_Section, frozen=True, kw_only=True):
     join: JoinSettings = JoinSettings()
     sink: SinkSettings = SinkSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    limits: Limits = Limits()
+    """Bounds of what a body may ask of us."""
 
 
 def check(settings: Settings, vendors: frozenset[str]) -> None:

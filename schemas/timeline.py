@@ -64,3 +64,9 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     """Grows with what was merged, whatever the clock says; below 2^53. `processors/versions.py` has its parts."""
     schema_version: int = SCHEMA_VERSION
+    account: str = ""
+    """The configured account whose address let the call's facts in, "" for none."""
+    call_type: str = "call"
+    """"call", "conference" or "voice_code": only calls count in the key figures of calls."""
+    started_at: datetime | None = None
+    """The earliest instant of the call or of any of its legs; without one the first receipt."""

@@ -6,7 +6,7 @@ Its time is the record's own, so the same record makes the same letter whenever 
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, hash_of
 from schemas.topics import DEAD
 from sinks.batch import Origin
 
@@ -34,6 +34,7 @@ def letter_of(origin: Origin, code: Literal["schema", "row"], detail: str) -> De
         original=origin.value,
         headers=headers,
         occurred_at=datetime.fromtimestamp(origin.timestamp_ms / 1000, UTC),
+        origin_hash=hash_of(origin.value),
     )
 
 

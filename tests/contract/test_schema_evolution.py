@@ -18,6 +18,9 @@ FROZEN = {
     "fact.v1.avsc": "3f167faad0f9746a39ed3a786a27bade21e8decacafa52d108a33def8a8cc46f",
     "timeline.v1.avsc": "547854a04999ebf7fb0e079871e4acdb2eb29e53a492d7bc0576eb07688e220a",
     "dead_letter.v1.avsc": "d825bff6b46f94876f97291d0ce507e61d11261df6bbcd9c82c5fd7c846048ed",
+    "fact.v2.avsc": "6635ac866ed62efdd90bcb27a1076b250ed89673c5b1d731b82855a998e7d232",
+    "timeline.v2.avsc": "c1d2aea825f6184a72c316c9981b51cee1ae62104dcbcab4c1ecb59df434b47c",
+    "dead_letter.v2.avsc": "aaed8128b1804ae8dffa205d1c58b6f659b4b2a48c45b5524e80180edd9ee15c",
 }
 """A published version is for ever: a change is a new file with a new id, and a line here."""
 

@@ -29,7 +29,7 @@ FACT = Fact(fact_type=FactType.RECORD, vendor="acme", kind=Kind.SOFTPHONE_CDR, l
 CARRIED: Final = {
     "fact_id", "content_digest", "call_key", "adapter_version", "schema_version", "version", "from_raw", "to_raw",
     "display_raw", "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id",
-    "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256",
+    "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents",
 }  # fmt: skip
 CARRIED_OF_A_LEG: Final = {"number_raw", "number_kind"}
 

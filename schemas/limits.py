@@ -1,0 +1,40 @@
+"""The bounds of what one body may ask of us, all in one place: nothing is worked on before it was held against them.
+
+What is beyond a bound is a dead letter of its body (`limit`, `inflate`), or a field that is NULL and flagged; it never
+costs another sender anything. Pure.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `limits` of the settings."""
+
+    number_digits: Count = 128
+    """Digits of a JSON number, written out; one with more, or with an exponent that asks for more, stays the text it was sent as."""
+    text_chars: Count = 65_536
+    """Characters of one text value; what is longer is cut there and flagged."""
+    key_chars: Count = 256
+    """Characters of a key; what is longer is cut there and flagged."""
+    nesting: Count = 64
+    """Objects and lists inside each other; a body with more is one dead letter."""
+    elements: Count = 10_000
+    """Elements of one body; a body with more is one dead letter."""
+    inflate_members: Count = 64
+    """Compressed members that follow one another in one body."""
+    inflate_layers: Count = 2
+    """Content encodings around each other."""
+    inflate_bytes: Count = 64 * 1024 * 1024
+    """What a body may inflate to."""
+    cached_chars: Count = 64
+    """Length of a text that a cache may keep: longer ones are worked out anew each time."""
+    header_chars: Count = 256
+    """Of one HTTP header as much is kept."""
+
+
+DEFAULT: Final = Limits()
