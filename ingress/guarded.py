@@ -98,7 +98,10 @@ class GuardedHandler(RequestHandler):
         self._gate.unreadable()
         kind = type(exc).__name__ if exc else "unknown"
         _log.log(
-            logging.ERROR if status >= 500 else logging.INFO, "no request could be read: status=%d error=%s", status, kind
+            logging.ERROR if status >= 500 else logging.INFO,
+            "no request could be read: status=%d error=%s",
+            status,
+            kind,
         )
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")

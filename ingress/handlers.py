@@ -84,7 +84,7 @@ class Front:
             response = reply(door.vendor.retry if door else _BUSY, request_id)
         except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
             # Its type and place: the message may quote what came.
-            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, place_of(exc))  # noqa: TRY400
+            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, place_of(exc))
             outcome = "error"
             response = reply(door.vendor.retry if door else _BUSY, request_id)
         self._count(door, outcome, size_bytes)

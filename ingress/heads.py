@@ -35,16 +35,15 @@ def mended(data: bytes) -> bytes:
 
 def _without_copies(head: bytes) -> bytes:
     """The header lines with one of each such kind, in which all values stand, as a list does."""
-    lines: list[bytes] = []
-    place: dict[bytes, int] = {}
+    lines: list[list[bytes]] = []
+    place: dict[bytes, list[bytes]] = {}
     for line in head.split(b"\r\n"):
         found = _ONE_IS_ENOUGH.match(b"\n" + line)
         name = found[1].lower() if found else b""
         if name and name in place:
-            value = line.partition(b":")[2].strip(b" \t")
-            lines[place[name]] += b", " + value if value else b""
+            place[name].append(line.partition(b":")[2].strip(b" \t"))
             continue
+        lines.append([line])
         if name:
-            place[name] = len(lines)
-        lines.append(line)
-    return b"\r\n".join(lines)
+            place[name] = lines[-1]
+    return b"\r\n".join(b", ".join(filter(None, values)) for values in lines)

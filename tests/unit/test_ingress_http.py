@@ -186,15 +186,30 @@ async def test_what_cannot_be_made_durable_the_vendor_is_asked_to_send_again(
         pytest.param("POST", "/v1/nobody/cdr", 404, "unknown_route", None, id="an unknown vendor"),
         pytest.param("GET", "/v1/acme/other", 404, "unknown_route", None, id="GET on an address that there is not"),
         pytest.param("GET", "/v1/nobody", 404, "unknown_route", None, id="GET on an unknown vendor's address"),
-        pytest.param("OPTIONS", "/v1/acme", 404, "unknown_route", None, id="OPTIONS on a vendor without a root address"),
+        pytest.param(
+            "OPTIONS", "/v1/acme", 404, "unknown_route", None, id="OPTIONS on a vendor without a root address"
+        ),
         pytest.param("GET", "/v1/%61cmE/cdr", 404, "unknown_route", None, id="another case is another address"),
         pytest.param("GET", "/v1/acme%2Fcdr", 404, "unknown_route", None, id="an encoded slash parts nothing"),
-        pytest.param("GET", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="GET with an unknown secret"),
-        pytest.param("OPTIONS", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="OPTIONS with an unknown secret"),
+        pytest.param(
+            "GET", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="GET with an unknown secret"
+        ),
+        pytest.param(
+            "OPTIONS",
+            "/v1/a/wrongwrongwrongwrong/acme/cdr",
+            403,
+            "forbidden",
+            None,
+            id="OPTIONS with an unknown secret",
+        ),
         pytest.param("GET", f"/v1/a/{SECRET}/bell", 403, "forbidden", None, id="GET with another vendor's secret"),
         pytest.param("GET", "/v1/a", 403, "forbidden", None, id="GET without the secret"),
-        pytest.param("GET", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="GET for an unknown account"),
-        pytest.param("GET", "/v1/acme/cdr?account=hidden", 403, "forbidden", None, id="GET by name for an account with a secret"),
+        pytest.param(
+            "GET", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="GET for an unknown account"
+        ),
+        pytest.param(
+            "GET", "/v1/acme/cdr?account=hidden", 403, "forbidden", None, id="GET by name for an account with a secret"
+        ),
         pytest.param("PUT", "/v1/acme/cdr", 405, "method", METHODS, id="PUT on a vendor's address"),
         pytest.param("DELETE", "/v1/bell", 405, "method", METHODS, id="DELETE on a vendor's address"),
         pytest.param("PROPFIND", "/v1/bell", 405, "method", METHODS, id="a method that nobody pushes with"),
@@ -310,7 +325,9 @@ async def test_what_a_console_sends_to_try_the_address_is_taken_as_any_other(sit
 
 
 async def test_a_body_may_come_without_a_type_after_leave_or_with_trailers(site: Site) -> None:
-    chunked = POST + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2;a=b\r\nid\r\n2\r\n=1\r\n0\r\nX-Sum: \xff\r\n\r\n"
+    chunked = (
+        POST + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2;a=b\r\nid\r\n2\r\n=1\r\n0\r\nX-Sum: \xff\r\n\r\n"
+    )
     asks = POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"
     status, answer = await raw(site, POST + b"Content-Length: 4\r\n\r\nid=0", chunked, asks, b"id=2")
     assert (status, answer.count(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1 100")) == (200, 3, 1)
@@ -504,11 +521,15 @@ async def test_what_is_no_address_leaves_no_trace_of_its_text(
     site: Site, target: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    status, answer = await raw(site, b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (target % SECRET.encode()))
+    status, answer = await raw(
+        site, b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (target % SECRET.encode())
+    )
     shown = caplog.text + site.metrics.text() + answer.decode()
     assert status in (400, 403, 404)
     assert SECRET not in shown
-    assert not {"\x1b", "\x01", "passwd", "level=error"} & {word for word in ("\x1b", "\x01", "passwd", "level=error") if word in shown}
+    assert not {"\x1b", "\x01", "passwd", "level=error"} & {
+        word for word in ("\x1b", "\x01", "passwd", "level=error") if word in shown
+    }
     assert site.publisher.records == []
     assert sum(site.count(outcome, "-", "-") for outcome in ("bad_request", "forbidden", "unknown_route")) == 1
 
