@@ -13,6 +13,7 @@ from processors.normalise import Outcome, directory
 from processors.partition_state import PartitionState
 from schemas.facts import Fact
 from schemas.settings import Account, JoinSettings, Secret, Settings
+from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
 from tests.unit import huawei_elements as huawei
@@ -67,7 +68,6 @@ class Payload(msgspec.Struct, frozen=True):
     """What names the vendor's own account, where something does; "" where nothing ever does."""
     true: Callable[[], list[Any]]
     forged: Callable[[], list[Any]]
-
 
     @property
     def names_account(self) -> bool:
@@ -199,30 +199,35 @@ LATER: Final = object()
 """Between facts: so much time goes by that every call is forgotten."""
 
 
-def rows(log: Iterable[Any]) -> Rows:
-    """What tables that keep the newest version of a key show after a log of facts."""
+def history(log: Iterable[Any]) -> Iterator[Any]:
+    """Every fact and timeline that is published while a log of facts is joined."""
     settings = JoinSettings()
-    state, shown = PartitionState(settings), Rows()
+    state = PartitionState(settings)
     now_ms = int(T.timestamp() * 1000)
     for item in log:
         if item is LATER:
             now_ms += 3 * settings.horizon_s * 1000
         for _, step in state.advance(now_ms):
-            _keep(shown, _published(step))
+            yield from _published(step)
         if item is not LATER:
-            _keep(shown, _published(state.apply(item)))
-    return shown
+            yield from _published(state.apply(item))
 
 
-def _published(step: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _published(step: Any) -> Iterator[Fact | Timeline]:
     if step.normalized is not None:
-        fact = step.normalized
-        yield ("fact", fact.fact_type, fact.vendor, fact.account_id, fact.fact_id), fact
-    for timeline in step.timelines:
-        yield ("timeline", timeline.vendor, timeline.timeline_id), timeline
+        yield step.normalized
+    yield from step.timelines
 
 
-def _keep(shown: Rows, published: Iterator[tuple[tuple[str, ...], Any]]) -> None:
-    for key, value in published:
-        if key not in shown or value.version >= shown[key].version:
-            shown[key] = value
+def rows(log: Iterable[Any]) -> Rows:
+    """What tables that keep the newest version of a key show after a log of facts."""
+    shown = Rows()
+    for row in history(log):
+        key = (
+            ("timeline", row.vendor, row.timeline_id)
+            if isinstance(row, Timeline)
+            else ("fact", row.fact_type, row.vendor, row.account_id, row.fact_id)
+        )
+        if key not in shown or row.version >= shown[key].version:
+            shown[key] = row
+    return shown

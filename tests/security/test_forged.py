@@ -12,11 +12,11 @@ from schemas.errors import Rejected
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.security.forgeries import (
-    SETTINGS,
     DOORS,
     EXTERNAL,
     LATER,
     PAYLOADS,
+    SETTINGS,
     UNCLAIMED,
     Payload,
     T,
