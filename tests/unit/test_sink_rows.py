@@ -18,6 +18,7 @@ NOT_COLUMNS = {
     "fact_id",  # is record_id
     "fact_type",  # is the table
     "content_digest",  # tells the joiner about conflicts; its outcome is the flag conflict_final
+    "keeps",  # of a resolution, which is internal to calls.facts
 }
 
 
