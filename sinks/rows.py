@@ -15,7 +15,7 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Fact, FactType
 from schemas.timeline import Timeline
-from sinks.answers import RowsRefused
+from sinks.answers import unfit
 
 T = TypeVar("T")
 
@@ -62,8 +62,8 @@ def columns_of(table: Table[T], records: Sequence[T]) -> list[list[Any]]:
     for column in table.columns:
         try:
             block.append(list(map(column.of, records)))
-        except Exception as exc:  # whatever a record holds, it is the record's own fault and nobody else's
-            raise RowsRefused(f"column {column.name}: {type(exc).__name__}") from exc
+        except Exception as exc:  # whatever a record holds must not end the process: it is a dead letter
+            raise unfit(column.name, exc) from exc
     return block
 
 
