@@ -23,6 +23,7 @@ from schemas.facts import (
     Kind,
     Leg,
     NumberKind,
+    RecordContent,
     RecordingState,
     Role,
     State,
@@ -395,6 +396,74 @@ async def test_a_binding_shows_its_newest_snapshot_by_the_vendors_clock(db: Clic
     assert await ask(db, "SELECT count() FROM bindings") == [(5,)]
 
 
+def _state(number: int, state: str, minutes: int | None, **fields: Any) -> dict[str, Any]:
+    """What a row says of binding b1 at that minute of the vendor's clock."""
+    at = None if minutes is None else START + timedelta(minutes=minutes)
+    return {"number": number, "vendor": "huawei", "binding_id": "b1", "binding_state": state, "revised_at": at, **fields}
+
+
+def _snapshot(*args: Any, **fields: Any) -> Fact:
+    return record(fact_type=FactType.BINDING, kind=Kind.BINDING, **_state(*args, **fields))
+
+
+def _call_row(*args: Any, **fields: Any) -> Fact:
+    leg = Leg(role=Role.A, number="+8613900000001")
+    return record(**{"kind": Kind.PRIVACY_AX, "legs": (leg,), **_state(*args, **fields)})
+
+
+BOUND = [
+    pytest.param([_snapshot(1, "bound", 1)], [_call_row(2, "unbound", 5)], [("unbound", "+8613900000001")], id="a newer call row says unbound"),
+    pytest.param([_snapshot(1, "unbound", 9, from_number="+8613900000009")], [_call_row(2, "bound", 5)], [("unbound", "+8613900000009")], id="an older call row says bound"),
+    pytest.param([], [_call_row(2, "bound", 5)], [("bound", "+8613900000001")], id="known from one call row only"),
+    pytest.param([], [_call_row(2, "bound", 5), _call_row(3, "unbound", 7), _call_row(4, "bound", 6)], [("unbound", "+8613900000001")], id="known from call rows only"),
+    pytest.param([_snapshot(1, "bound", None)], [_call_row(2, "unbound", 5)], [("unbound", "+8613900000001")], id="a snapshot without the clock"),
+    pytest.param([_snapshot(1, "bound", 1)], [_call_row(2, "", None)], [("bound", None)], id="a bill that names no state"),
+    pytest.param([], [_call_row(2, "", None)], [("", None)], id="known from a bill only"),
+    pytest.param([_snapshot(1, "bound", 1)], [_call_row(2, "", 9)], [("bound", None)], id="a newer row that names no state"),
+    pytest.param([_snapshot(1, "bound", 1)], [_call_row(2, "unbound", 5, kind=Kind.CALLBACK_CDR)], [("bound", None)], id="another kind's record with a binding"),
+    pytest.param([_snapshot(1, "bound", 1, account="main")], [_call_row(2, "unbound", 5)], [("unbound", "+8613900000001"), ("bound", None)], id="a call row by another address"),
+    pytest.param([_snapshot(1, "bound", 1, account="main"), _snapshot(3, "failed", 8)], [], [("failed", None), ("bound", None)], id="a snapshot by another address"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("snapshots", "calls", "shown"), BOUND)
+async def test_a_binding_is_in_the_state_that_its_newest_row_says(
+    db: ClickHouse, snapshots: list[Fact], calls: list[Fact], shown: list[tuple[str, str | None]]
+) -> None:
+    """Call rows move a binding's state by the vendor's clock, and make a binding known; one address hides nothing of another."""
+    for table, rows in ((BINDINGS, snapshots), (CDR, calls)):
+        if rows:
+            await db.insert(table, rows)
+    assert await ask(db, "SELECT binding_state, from_number FROM v_bindings ORDER BY account") == shown
+
+
+GROUPED = [
+    pytest.param("v_bindings", BINDINGS, lambda n, **fields: _snapshot(n, "bound", n, **fields), id="bindings"),
+    pytest.param("v_conferences", CDR, lambda n, **fields: _participant(n, "1", "+8613900000001", 0, 1, **fields), id="conferences"),
+    pytest.param("v_kpi_5m", TIMELINES, lambda n, **fields: call(n, is_final=True, **fields), id="key figures of 5 minutes"),
+    pytest.param("v_kpi_hour", TIMELINES, lambda n, **fields: call(n, is_final=True, **fields), id="key figures of an hour"),
+    pytest.param("v_kpi_day", TIMELINES, lambda n, **fields: call(n, is_final=True, **fields), id="key figures of a day"),
+    pytest.param("v_charges_day", CDR, lambda n, **fields: record(n, is_final=True, **fields), id="charges"),
+    pytest.param("v_cdr", CDR, record, id="records"),
+    pytest.param("v_call_events", CALL_EVENTS, record, id="events"),
+    pytest.param("v_timelines", TIMELINES, call, id="calls"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("view", "table", "made"), GROUPED)
+async def test_what_one_address_let_in_hides_and_changes_nothing_of_another(
+    db: ClickHouse, view: str, table: Table[Any], made: Callable[..., Any]
+) -> None:
+    columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{view}")}
+    own = f"SELECT * {'EXCEPT (ingested_at)' if 'ingested_at' in columns else ''} FROM {view} WHERE account = 'main'"
+    await db.insert(table, [made(1, account="main")])
+    before = await ask(db, own)
+    await db.insert(table, [made(2, account=""), made(3, account="other", version=9)])
+    assert len(before) == 1
+    assert await ask(db, own) == before
+    assert await ask(db, f"SELECT count() FROM {view}") == [(3,)]
+
+
 # --- key figures ---
 
 
@@ -405,12 +474,20 @@ def _random_call(rng: random.Random, number: int) -> Timeline:
     money = rng.choice([None, Decimal(rng.randrange(10_000)) / 1000])
     return call(
         number,
+        account=rng.choice(["", "main"]),
         account_id=rng.choice(["a", "b"]),
+        call_type=rng.choices(["call", "conference", "voice_code"], [8, 1, 1])[0],
+        started_at=rng.choice([None, started - timedelta(seconds=rng.randrange(600))]),
         direction=rng.choice([Direction.INBOUND, Direction.CALLBACK]),
         setup_at=rng.choice([started, None]),
         answer_at=started if answered else None,
         end_at=rng.choice([started + timedelta(seconds=30), None]),
         disposition=disposition,
+        alerting_at=rng.choice([None, started]),
+        hangup_reason=rng.choice(["caller_cancel", "answered_elsewhere", ""]),
+        hangup_party=rng.choice(["a", "platform", "unknown"]),
+        quality_flags=rng.choices([(), (Flag.CONFLICT_FINAL,), (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)], [8, 1, 1])[0],
+        billable_s=rng.choice([None, rng.randrange(100)]),
         talk_ms=rng.choice([None, rng.randrange(12_000)]) if answered else None,
         pdd_ms=rng.choice([None, rng.randrange(9_000)]),
         ring_ms=rng.choice([None, rng.randrange(60_000)]),
@@ -426,23 +503,45 @@ def _quantile(level: float, values: list[int]) -> int | None:
     return ordered[int(level * len(ordered))] if ordered else None
 
 
+def _effective(c: Timeline) -> bool:
+    rang = c.alerting_at is not None or bool(c.ring_ms)
+    by_caller = c.hangup_party == "a" or c.hangup_reason in ("caller_cancel", "caller_hangup")
+    return c.disposition in ("answered", "busy", "no_answer", "rejected") or (
+        c.disposition is Disposition.CANCELLED and by_caller and rang
+    )
+
+
+def _disputed(c: Timeline) -> bool:
+    return Flag.CONFLICT_FINAL in c.quality_flags and Flag.CONFLICT_RESOLVED not in c.quality_flags
+
+
+def _total(amounts: Sequence[Any]) -> Any:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
 def _figures(calls: Sequence[Timeline]) -> tuple[Any, ...]:
-    attempts = len(calls)
-    answered = [c for c in calls if c.disposition is Disposition.ANSWERED]
-    effective = [c for c in calls if c.disposition in ("answered", "busy", "no_answer", "rejected")]
-    talk_ms = sum(c.talk_ms or 0 for c in answered)
-    short = sum(1 for c in answered if c.talk_ms is not None and c.talk_ms < 6000)
-    pdd = [c.pdd_ms for c in calls if c.pdd_ms is not None]
-    ring = [c.ring_ms for c in calls if c.ring_ms is not None]
-    costs = [c for c in calls if c.cost is not None]
-    currencies = {c.currency for c in costs}
-    cost = sum((c.cost for c in costs if c.cost is not None), Decimal(0)) if len(currencies) == 1 else None
+    final = [c for c in calls if c.is_final]
+    attempts = len(final)
+    answered = [c for c in final if c.disposition is Disposition.ANSWERED]
+    effective = [c for c in final if _effective(c)]
+    counted = [c for c in final if not _disputed(c)]
+    talks = [c.talk_ms for c in counted if c.disposition is Disposition.ANSWERED]
+    known = [talk for talk in talks if talk is not None]
+    pdd = [c.pdd_ms for c in final if c.pdd_ms is not None]
+    ring = [c.ring_ms for c in final if c.ring_ms is not None]
+    currencies = {c.currency for c in calls if c.cost is not None}
+    disputed = [c for c in calls if _disputed(c)]
+    open_ = [c for c in calls if not c.is_final and not _disputed(c)]
     return (
-        attempts, len(answered), len(answered) / attempts, len(effective) / attempts,
-        talk_ms / 1000 / len(answered) if answered else None,
+        attempts, len(answered), len(answered) / attempts if attempts else None,
+        len(effective) / attempts if attempts else None,
+        sum(known) / 1000 / len(known) if known else None, len(talks) - len(known),
         _quantile(0.5, pdd), _quantile(0.95, pdd), _quantile(0.5, ring), _quantile(0.95, ring),
-        short / len(answered) if answered else None, cost,
-        "mixed" if len(currencies) > 1 else next(iter(currencies), ""), sum(1 for c in calls if not c.is_final),
+        sum(talk < 6000 for talk in known) / len(known) if known else None,
+        "mixed" if len(currencies) > 1 else next(iter(currencies), ""), len(calls) - attempts, len(disputed),
+        *(None if len(currencies) > 1 else _total([c.cost for c in some]) for some in (counted, disputed, open_)),
+        *(_total([c.billable_s for c in some]) for some in (counted, disputed, open_)),
     )  # fmt: skip
 
 
@@ -464,17 +563,273 @@ async def test_key_figures_equal_a_count_by_hand_after_corrections(db: ClickHous
     newest = {c.timeline_id: c for c in [*first, *corrected]}
 
     def group(c: Timeline) -> tuple[Any, ...]:
-        started = c.setup_at or c.alerting_at or c.answer_at or c.end_at or c.first_received_at
-        return (_slot(view, started), c.account_id, str(c.direction))
+        instants = [at for at in (c.setup_at, c.alerting_at, c.answer_at, c.end_at) if at]
+        started = c.started_at or min(instants, default=c.first_received_at)
+        return (_slot(view, started), c.account, c.account_id, str(c.direction))
 
-    groups = groupby(sorted(newest.values(), key=group), key=group)
+    groups = groupby(sorted((c for c in newest.values() if c.call_type == "call"), key=group), key=group)
     expected = [(*key, *_figures(list(calls))) for key, calls in groups]
     rows = await ask(
         db,
-        "SELECT slot_at, account_id, direction, attempts, answered, asr, ner, acd_s, pdd_p50_ms, pdd_p95_ms, ring_p50_ms, "
-        f"ring_p95_ms, short_call_ratio, cost, currency, provisional FROM {view} ORDER BY slot_at, account_id, direction",
+        "SELECT slot_at, account, account_id, direction, attempts, answered, asr, ner, acd_s, answered_without_talk, "
+        "pdd_p50_ms, pdd_p95_ms, ring_p50_ms, ring_p95_ms, short_call_ratio, currency, provisional, in_conflict, cost, "
+        "cost_in_conflict, cost_provisional, billed_s, billable_in_conflict_s, billable_provisional_s "
+        f"FROM {view} ORDER BY slot_at, account, account_id, direction",
     )
     assert rows == expected
+
+
+ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "is_final": True, "setup_at": START}
+CANCELLED: dict[str, Any] = {
+    "disposition": Disposition.CANCELLED, "hangup_reason": "caller_cancel", "hangup_party": "a", "is_final": True, "setup_at": START,
+}  # fmt: skip
+NO_COST: dict[str, Any] = {"cost": None, "cost_in_conflict": None, "cost_provisional": None}
+
+
+def _cny(amount: str) -> dict[str, Any]:
+    return {"cost": Decimal(amount), "currency": "CNY"}
+
+
+FIGURES = [
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 120_000}, {**ANSWERED, "talk_ms": None}],
+        {"attempts": 2, "answered": 2, "acd_s": 120.0, "answered_without_talk": 1, "asr": 1.0},
+        id="an answered call without an end is left out of the average and said",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": None}],
+        {"answered": 1, "acd_s": None, "answered_without_talk": 1, "short_call_ratio": None},
+        id="no answered call has a known talk",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 0}, {**ANSWERED, "talk_ms": 60_000}],
+        {"acd_s": 30.0, "answered_without_talk": 0, "short_calls": 1, "short_call_ratio": 0.5},
+        id="a talk of nothing is known",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 1000}, {**CANCELLED, "alerting_at": START}],
+        {"network_effective": 2, "ner": 1.0, "asr": 0.5},
+        id="cancelled by the caller after it rang",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 1000}, {**CANCELLED, "ring_ms": 9000}],
+        {"ner": 1.0},
+        id="cancelled after ringing that is counted from the start",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 1000}, {**CANCELLED}],
+        {"network_effective": 1, "ner": 0.5},
+        id="cancelled before anything rang",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 1000}, {**CANCELLED, "ring_ms": 0}],
+        {"ner": 0.5},
+        id="cancelled in the instant of the start",
+    ),
+    pytest.param(
+        [{**CANCELLED, "hangup_reason": "answered_elsewhere", "hangup_party": "unknown", "alerting_at": START}],
+        {"ner": 0.0},
+        id="another leg won the race",
+    ),
+    pytest.param(
+        [{**CANCELLED, "hangup_reason": "platform", "hangup_party": "platform", "alerting_at": START}],
+        {"ner": 0.0},
+        id="cancelled by the platform",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 5000}, {"disposition": Disposition.IN_PROGRESS, "setup_at": START, "pdd_ms": 7}],
+        {"attempts": 1, "provisional": 1, "asr": 1.0, "ner": 1.0, "pdd_p50_ms": None},
+        id="a provisional call is in no ratio",
+    ),
+    pytest.param(
+        [{"disposition": Disposition.ANSWERED, "setup_at": START, "talk_ms": 9000, "billable_s": 9, **_cny("1")}],
+        {
+            "attempts": 0, "provisional": 1, "asr": None, "ner": None, "acd_s": None, **NO_COST, "billed_s": None,
+            "cost_provisional": Decimal(1), "billable_provisional_s": 9,
+        },
+        id="only provisional calls",
+    ),
+    pytest.param(
+        [
+            {**ANSWERED, "talk_ms": 60_000, "billable_s": 60, **_cny("0.5")},
+            {**ANSWERED, "talk_ms": 1000, "billable_s": 70, **_cny("2.94"), "quality_flags": (Flag.CONFLICT_FINAL,)},
+        ],
+        {
+            "attempts": 2, "answered": 2, "in_conflict": 1, "cost": Decimal("0.5"), "cost_in_conflict": Decimal("2.94"),
+            "billed_s": 60, "billable_in_conflict_s": 70, "talk_total_ms": 60_000, "talk_in_conflict_ms": 1000,
+            "acd_s": 60.0, "short_calls": 0, "answered_without_talk": 0, "cost_per_minute": 0.5,
+        },
+        id="amounts in conflict are in no sum",
+    ),
+    pytest.param(
+        [{**ANSWERED, **_cny("2.94"), "quality_flags": (Flag.CONFLICT_FINAL,)}],
+        {**NO_COST, "cost_in_conflict": Decimal("2.94"), "currency": "CNY", "cost_per_minute": None},
+        id="only amounts in conflict",
+    ),
+    pytest.param(
+        [{**ANSWERED, **_cny("2.94"), "quality_flags": (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)}],
+        {**NO_COST, "cost": Decimal("2.94"), "in_conflict": 0},
+        id="a conflict that somebody resolved counts again",
+    ),
+    pytest.param(
+        [{**ANSWERED, **_cny("2.94"), "quality_flags": (Flag.FIELD_CONFLICT,)}],
+        {**NO_COST, "cost": Decimal("2.94"), "in_conflict": 0},
+        id="a conflict about something that is not billed",
+    ),
+    pytest.param(
+        [{**ANSWERED, "talk_ms": 60_000, **_cny("1")}, {**ANSWERED, "cost": Decimal(1), "currency": "USD"}],
+        {**NO_COST, "currency": "mixed", "is_mixed": True, "cost_per_minute": None},
+        id="two currencies have no total",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("calls", "figures"), FIGURES)
+async def test_a_key_figure_counts_what_its_name_says(
+    db: ClickHouse, calls: list[dict[str, Any]], figures: dict[str, Any]
+) -> None:
+    await db.insert(TIMELINES, [call(n, **fields) for n, fields in enumerate(calls, 1)])
+    ((*shown,),) = await ask(db, f"SELECT {', '.join(figures)} FROM v_kpi_hour")
+    assert dict(zip(figures, shown, strict=True)) == figures
+
+
+TWO_PM = datetime(2026, 3, 1, 14, 0, tzinfo=UTC)
+STARTS = [
+    pytest.param({"started_at": TWO_PM - timedelta(seconds=20), "end_at": TWO_PM + timedelta(seconds=20)}, 13, id="as the joiner says"),
+    pytest.param(
+        {"legs": (Leg(role=Role.A, answer_at=TWO_PM - timedelta(seconds=20)), Leg(role=Role.B)), "end_at": TWO_PM + timedelta(seconds=20)},
+        13,
+        id="of before the column: A answered, B never, the end is the call's only time",
+    ),
+    pytest.param({"legs": (Leg(role=Role.B, setup_at=TWO_PM),), "answer_at": TWO_PM + timedelta(hours=1)}, 14, id="of before the column: a leg's start"),
+    pytest.param({"setup_at": TWO_PM + timedelta(minutes=1), "end_at": TWO_PM - timedelta(minutes=1)}, 13, id="of before the column: instants in no order"),
+    pytest.param({}, 8, id="no instant at all: the first receipt"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "hour"), STARTS)
+async def test_a_call_counts_in_the_hour_of_its_earliest_instant(
+    db: ClickHouse, fields: dict[str, Any], hour: int
+) -> None:
+    await db.insert(TIMELINES, [call(1, is_final=True, **fields)])
+    assert await ask(db, "SELECT slot_at FROM v_kpi_hour") == [(START.replace(hour=hour),)]
+
+
+async def test_conferences_and_voice_codes_are_no_calls_and_a_conference_counts_once(db: ClickHouse) -> None:
+    """A conference of three under three requestids: no attempt of a call, one conference."""
+    legs = [_participant(n, "516152", f"+8613900000{n:03}", n, 5) for n in range(1, 4)]
+    await db.insert(CDR, legs)
+    await db.insert(
+        TIMELINES,
+        [
+            *(call(n, kind=Kind.CONFERENCE_LEG, call_type="conference", **ANSWERED) for n in range(1, 4)),
+            call(4, kind=Kind.VOICE_OTP, call_type="voice_code", **ANSWERED),
+            call(5, kind=Kind.SOFTPHONE_CDR, **ANSWERED),
+        ],
+    )
+    assert await ask(db, "SELECT attempts FROM v_kpi_hour") == [(1,)]
+    assert await ask(db, "SELECT conference_id, participants FROM v_conferences") == [("516152", 3)]
+
+
+async def test_legs_without_a_conferences_number_are_not_merged_with_strangers(db: ClickHouse) -> None:
+    await db.insert(
+        CDR,
+        [
+            _participant(1, "", "+8613900000001", 0, 5, vendor_call_id="r1", **_cny("0.1")),
+            _participant(2, "", "+8613900000002", 0, 5, vendor_call_id="r1", **_cny("0.2")),
+            _participant(3, "", "+8613900000003", 0, 5, vendor_call_id="r2"),
+        ],
+    )
+    rows = await ask(db, "SELECT conference_id, call_id, participants, cost FROM v_conferences ORDER BY call_id")
+    assert rows == [("", "r1", 2, Decimal("0.3")), ("", "r2", 1, None)]
+
+
+async def test_a_conferences_legs_in_conflict_are_in_no_sum(db: ClickHouse) -> None:
+    disputed = {"quality_flags": (Flag.CONFLICT_FINAL,)}
+    await db.insert(
+        CDR,
+        [
+            _participant(1, "1", "+8613900000001", 0, 5, talk_ms=300_000, billable_s=300, **_cny("0.1")),
+            _participant(2, "1", "+8613900000002", 0, 5, talk_ms=1000, billable_s=7, **_cny("9"), **disputed),
+        ],
+    )
+    rows = await ask(
+        db,
+        "SELECT talk_ms, billed_s, billable_in_conflict_s, cost, cost_in_conflict, legs, legs_in_conflict FROM v_conferences",
+    )
+    assert rows == [(300_000, 300, 7, Decimal("0.1"), Decimal(9), 2, 1)]
+
+
+async def test_charges_of_every_kind_are_summed_once_by_day_and_currency(db: ClickHouse) -> None:
+    late = START.replace(hour=23, minute=59)
+    done: dict[str, Any] = {"is_final": True, "setup_at": START}
+    await db.insert(
+        CDR,
+        [
+            record(1, **done, billable_s=60, **_cny("0.15")),
+            record(2, **done, billable_s=0, **_cny("0.15")),
+            record(3, **done, cost=Decimal(1), currency="USD"),
+            record(4, **done, billable_s=5),
+            record(5, **done, billable_s=9, **_cny("7"), quality_flags=(Flag.CONFLICT_FINAL,)),
+            record(6, setup_at=START, billable_s=3, **_cny("3")),
+            record(7, **done, kind=Kind.VOICE_OTP, **_cny("0.06")),
+            record(8, kind=Kind.CONFERENCE_LEG, is_final=True, end_at=late + timedelta(minutes=9),
+                   legs=(Leg(role=Role.P, answer_at=late),), **_cny("0.044")),
+            record(9, **done, account="main", **_cny("5")),
+        ],
+    )  # fmt: skip
+    rows = await ask(
+        db,
+        "SELECT account, call_type, currency, records, in_conflict, provisional, billed_s, billable_in_conflict_s, cost_total, "
+        "cost_in_conflict, cost_provisional FROM v_charges_day ORDER BY account, call_type, currency",
+    )
+    assert rows == [
+        ("", "call", "", 1, 0, 0, 5, None, None, None, None),
+        ("", "call", "CNY", 2, 1, 1, 60, 9, Decimal("0.3"), Decimal(7), Decimal(3)),
+        ("", "call", "USD", 1, 0, 0, None, None, Decimal(1), None, None),
+        ("", "conference", "CNY", 1, 0, 0, None, None, Decimal("0.044"), None, None),
+        ("", "voice_code", "CNY", 1, 0, 0, None, None, Decimal("0.06"), None, None),
+        ("main", "call", "CNY", 1, 0, 0, None, None, Decimal(5), None, None),
+    ]
+    assert await ask(db, "SELECT DISTINCT day FROM v_charges_day") == [(START.date(),)]
+
+
+# --- conflicts ---
+
+
+def _content(digest: str, **fields: Any) -> RecordContent:
+    default: dict[str, Any] = {
+        "is_shown": False, "is_final": True, "received_at": START, "source": "push", "raw_topic": "calls.raw",
+        "raw_partition": 3, "raw_offset": 7, "raw_element": 0, "disposition": Disposition.NO_ANSWER,
+    }  # fmt: skip
+    return RecordContent(digest=digest, **{**default, **fields})
+
+
+async def test_contradicting_contents_can_be_read_each_with_where_it_came_from(db: ClickHouse) -> None:
+    shown = _content("aa" * 16, is_shown=True, billable_s=0, talk_ms=0, hangup_cause="NO_ANSWER", q850=19, sip_code=480)
+    other = _content(
+        "bb" * 16, received_at=START + timedelta(minutes=3), source="poll", raw_offset=9, raw_element=2,
+        disposition=Disposition.ANSWERED, setup_at=START, answer_at=START + timedelta(seconds=5),
+        end_at=START + timedelta(seconds=40), talk_ms=35_000, vendor_duration_s=35, billable_s=35, from_number="+8613900000001",
+        to_number="+8613900000002", hangup_cause="NORMAL_CLEARING", q850=16, hangup_reason="normal", hangup_party="b", **_cny("2.94"),
+    )  # fmt: skip
+    disputed = record(1, account="main", contents=(shown, other), quality_flags=(Flag.CONFLICT_FINAL,))
+    await db.insert(CDR, [disputed, record(2)])
+
+    names = ", ".join(field.name for field in msgspec.structs.fields(RecordContent))
+    rows = await ask(db, f"SELECT {names} FROM v_conflicts ORDER BY received_at")
+    assert rows == [tuple(msgspec.structs.asdict(one).values()) for one in (shown, other)]
+    assert await ask(db, "SELECT DISTINCT record_id, vendor, account, account_id, vendor_call_id, is_resolved FROM v_conflicts") == [
+        (uuid.UUID(int=1), "ytx", "main", "acc", "call-1", False)
+    ]  # fmt: skip
+
+    resolved = msgspec.structs.replace(
+        disputed, version=2, quality_flags=(Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)
+    )
+    await db.insert(CDR, [resolved])
+    assert await ask(db, "SELECT count(), min(is_resolved) FROM v_conflicts") == [(2, True)]
+    await db.insert(CDR, [msgspec.structs.replace(disputed, version=3, contents=(), quality_flags=())])
+    assert await ask(db, "SELECT count() FROM v_conflicts") == [(0,)]
 
 
 def _participant(number: int, confid: str, phone: str, joined_min: float, minutes: float | None, **fields: Any) -> Fact:
