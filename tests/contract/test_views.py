@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import SetupError
 from schemas.facts import (
     Direction,
@@ -33,7 +33,7 @@ from schemas.timeline import Timeline
 from sinks import migrate as migrating
 from sinks.answers import RowsRefused
 from sinks.clickhouse import ClickHouse
-from sinks.dead import DeadFilter, get_dead, list_dead, mark_resolved
+from sinks.dead import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
 from sinks.migrate import migrate, migrations, statements
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES, Table
 
@@ -214,6 +214,21 @@ async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
         pytest.param(TIMELINES, call(cost=Decimal("1e30")), "cost", id="money out of range"),
         pytest.param(CDR, record(custom_ref="\ud800"), "custom_ref", id="text that is no text"),
         pytest.param(CDR, record(legs=(Leg(role=Role.A, sip_code=-3),)), "legs.sip_code", id="a leg's code below zero"),
+        pytest.param(CDR, record(setup_at="yesterday"), "setup_at", id="a time that is a text"),
+        pytest.param(CDR, record(received_at=None), "received_at", id="a receipt that is missing"),
+        pytest.param(CDR, record(legs=None), "legs.role", id="legs that are none"),
+        pytest.param(CDR, record(legs=("A",)), "legs.role", id="a leg of another type"),
+        pytest.param(CDR, record(legs=(Leg(role=Role.A, end_at="now"),)), "legs.end_at", id="a leg's time that is a text"),
+        pytest.param(CDR, record(extras={1: object()}), "extras", id="extras of another type"),
+        pytest.param(CDR, record(cost="a lot"), "cost", id="money that is a text"),
+        pytest.param(CDR, record(cost=Decimal("NaN")), "cost", id="money that is no number"),
+        pytest.param(CDR, record(cost=Decimal("Infinity")), "cost", id="money without end"),
+        pytest.param(CDR, record(talk_ms=1 << 32), "talk_ms", id="one above what 32 bits hold"),
+        pytest.param(CDR, record(talk_ms=1 << 63), "talk_ms", id="what 64 bits do not hold"),
+        pytest.param(CDR, record(talk_ms=1e300), "talk_ms", id="a fraction without end"),
+        pytest.param(TIMELINES, call(vendor="\ud800"), "vendor", id="a word that is no text"),
+        pytest.param(TIMELINES, call(quality_flags=None), "quality_flags", id="flags that are none"),
+        pytest.param(TIMELINES, call(version=-1), "version", id="a version below zero"),
     ],
 )
 async def test_a_row_that_does_not_fit_is_refused_by_column_and_nothing_of_its_batch_lands(
@@ -223,6 +238,63 @@ async def test_a_row_that_does_not_fit_is_refused_by_column_and_nothing_of_its_b
     with pytest.raises(RowsRefused, match=f"column {re.escape(column)}:"):
         await db.insert(table, [good, bad])
     assert await ask(db, f"SELECT count() FROM {table.name}") == [(0,)]
+
+
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+EXTREMES: list[Any] = [
+    pytest.param("talk_ms", [0, 1, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, None], id="milliseconds"),
+    pytest.param("billable_s", [0, (1 << 32) - 1, None], id="billed seconds"),
+    pytest.param("vendor_duration_s", [0, (1 << 32) - 1], id="the vendor's seconds"),
+    pytest.param("q850", [0, (1 << 16) - 1, None], id="a cause"),
+    pytest.param(
+        "cost",
+        [Decimal(0), Decimal("999999999999.999999"), Decimal("-999999999999.999999"), Decimal("0.000001"), None],
+        id="money",
+    ),
+    pytest.param("setup_at", [EARLIEST, datetime(1970, 1, 1, tzinfo=UTC), datetime(2106, 2, 7, 6, 28, 16, tzinfo=UTC),
+                              datetime(2262, 4, 11, 23, 47, 17, tzinfo=UTC), LATEST, None], id="an instant"),
+    pytest.param("received_at", [EARLIEST, LATEST.replace(microsecond=999_000)], id="a receipt"),
+    pytest.param("raw_offset", [0, (1 << 63) - 1, -1], id="an offset"),
+    pytest.param("raw_element", [-1, (1 << 31) - 1], id="an element"),
+    pytest.param("version", [0, (1 << 64) - 1], id="a version"),
+    pytest.param("custom_ref", ["", "\x00", "\uffff", "\U0010ffff", "x" * 65_536], id="a text"),
+    pytest.param("extras", [{}, {"": ""}, {"k" * 256: "\x00"}], id="extras"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "values"), EXTREMES)
+async def test_a_column_holds_the_extremes_that_the_stages_before_let_through(
+    db: ClickHouse, column: str, values: list[Any]
+) -> None:
+    await db.insert(CDR, [record(n, **{column: value}) for n, value in enumerate(values, 1)])
+    assert await ask(db, f"SELECT {column} FROM cdr ORDER BY record_id") == [(value,) for value in values]
+
+
+async def test_extremes_in_all_columns_at_once_are_rows_of_every_table_and_view(db: ClickHouse) -> None:
+    """Also in sums: nothing overflows, and every view can be read."""
+    most: dict[str, Any] = {
+        "setup_at": EARLIEST, "alerting_at": EARLIEST, "answer_at": EARLIEST, "end_at": LATEST, "pdd_ms": (1 << 32) - 1,
+        "ring_ms": (1 << 32) - 1, "talk_ms": (1 << 32) - 1, "vendor_duration_s": (1 << 32) - 1, "billable_s": (1 << 32) - 1,
+        "cost": Decimal("999999999999.999999"), "currency": "CNY", "is_final": True, "disposition": Disposition.ANSWERED,
+    }  # fmt: skip
+    legs = (Leg(role=Role.A, setup_at=EARLIEST, end_at=LATEST, q850=65535, sip_code=65535),)
+    content = _content("aa", is_shown=True, **{k: v for k, v in most.items() if k in ("cost", "talk_ms", "billable_s", "end_at")})
+    kinds = (Kind.CONFERENCE_LEG, Kind.PRIVACY_AX, Kind.VOICE_OTP, Kind.SOFTPHONE_CDR)
+    await db.insert(
+        CDR,
+        [
+            record(10 * i + n, kind=kind, conference_id="1", binding_id="b", legs=legs, contents=(content,), **most)
+            for i, kind in enumerate(kinds, 1)
+            for n in range(3)
+        ],
+    )
+    await db.insert(CALL_EVENTS, [record(1, event_at=LATEST)])
+    await db.insert(BINDINGS, [record(1, binding_id="b", revised_at=LATEST)])
+    await db.insert(TIMELINES, [call(n, legs=legs, started_at=EARLIEST, **most) for n in range(3)])
+    await db.insert(DEAD_LETTERS, [letter(occurred_at=LATEST)])
+    shown = await _everything(db)
+    assert [view for view, rows in shown.items() if not rows] == []
+    assert await ask(db, "SELECT sum(cost) FROM v_kpi_day") == [(3 * most["cost"],)]
 
 
 # --- migrations ---
@@ -240,6 +312,60 @@ async def test_migrations_run_in_order_and_once_and_again_when_one_broke_off(
     await own.command(f"TRUNCATE TABLE {own.database}.schema_migrations")
     assert await migrate(own, settings) == names
     assert await ask(own, "SELECT count() FROM v_cdr") == [(1,)]
+
+
+RELEASED = "008_kpi"
+"""The last migration of the release before accounts and conflicts."""
+NEW_COLUMNS = {"account", "call_type", "started_at", "origin_hash"}
+
+
+def _of_before(table: Table[Any]) -> Table[Any]:
+    old = [column for column in table.columns if column.name.split(".")[0] not in {*NEW_COLUMNS, "contents"}]
+    if table is DEAD_LETTERS:
+        old += [column for column in table.columns if column.name == "account"]  # it had one from the start
+    return Table(table.name, tuple(old))
+
+
+async def test_a_filled_database_of_the_release_before_comes_along(
+    settings: Settings, own: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of before have the defaults, count where they counted or better, and can be replaced by newer versions."""
+    ours = migrations()
+    monkeypatch.setattr(migrating, "migrations", lambda: tuple(one for one in ours if one.name <= RELEASED))
+    await migrate(own, settings)
+    legs = (Leg(role=Role.A, answer_at=TWO_PM - timedelta(seconds=20)), Leg(role=Role.B))
+    rows: list[tuple[Table[Any], list[Any]]] = [
+        (CDR, [record(n, vendor=("ytx", "huawei")[n % 2]) for n in range(1, 500)]),
+        (CALL_EVENTS, [record(n, fact_type=FactType.STATE) for n in range(1, 500)]),
+        (BINDINGS, [_snapshot(n, "bound", n, binding_id=f"b{n}") for n in range(1, 500)]),
+        (TIMELINES, [
+            *(call(n, kind=Kind.CALLBACK_CDR, legs=legs, end_at=TWO_PM, is_final=True) for n in range(1, 400)),
+            *(call(n, kind=Kind.CONFERENCE_LEG, is_final=True) for n in range(400, 450)),
+            *(call(n, kind=Kind.VOICE_OTP, is_final=True) for n in range(450, 500)),
+        ]),
+        (DEAD_LETTERS, [letter(n) for n in range(1, 500)]),
+    ]  # fmt: skip
+    async with ClickHouse(settings.clickhouse) as sink_of_before:  # a client keeps what it knows of a table
+        for table, records in [*rows, *((table, records[:100]) for table, records in rows)]:
+            await sink_of_before.insert(_of_before(table), records)
+    views = ("cdr", "call_events", "bindings", "timelines", "dead_letters", "v_cdr", "v_bindings", "v_timelines")
+    before = {view: (await ask(own, f"SELECT count() FROM {view}"))[0][0] for view in views}
+    assert set(before.values()) == {499}
+
+    monkeypatch.setattr(migrating, "migrations", lambda: ours)
+    assert await migrate(own, settings) == [one.name for one in ours if one.name > RELEASED]
+
+    assert {view: (await ask(own, f"SELECT count() FROM {view}"))[0][0] for view in views} == before
+    assert await ask(own, "SELECT call_type, count() FROM v_timelines GROUP BY 1 ORDER BY 1") == [
+        ("call", 399), ("conference", 50), ("voice_code", 50),
+    ]  # fmt: skip
+    assert await ask(own, "SELECT slot_at, attempts FROM v_kpi_hour") == [(TWO_PM.replace(hour=13), 399)]
+    assert await ask(own, "SELECT DISTINCT account, length(`contents.digest`) FROM cdr") == [("", 0)]
+    await own.insert(CDR, [record(n, vendor=("ytx", "huawei")[n % 2], version=2, custom_ref="new") for n in range(1, 500)])
+    await own.insert(TIMELINES, [call(1, version=2, started_at=TWO_PM, is_final=True)])
+    await own.insert(DEAD_LETTERS, [letter(n) for n in range(1, 500)])
+    assert {view: (await ask(own, f"SELECT count() FROM {view}"))[0][0] for view in views} == before
+    assert await ask(own, "SELECT DISTINCT custom_ref FROM v_cdr") == [("new",)]
 
 
 @pytest.fixture
@@ -907,6 +1033,44 @@ async def test_a_letter_comes_back_whole(db: ClickHouse) -> None:
 async def test_elements_of_a_body_share_its_bytes(db: ClickHouse) -> None:
     await db.insert(DEAD_LETTERS, [letter(5, element=0, original=b"[whole]"), letter(5, element=900, original=b"")])
     assert [found.letter.original for found in await list_dead(db, DeadFilter())] == [b"[whole]", b"[whole]"]
+
+
+async def test_letters_of_topics_that_were_made_anew_take_no_older_ones_place(db: ClickHouse) -> None:
+    """Forty letters, the topics made anew so that offsets begin again, forty more: eighty; the same bytes again or others."""
+    first = [letter(n, original=b"old", origin_hash=hash_of(b"old", START)) for n in range(40)]
+    others = [letter(n, original=b"new", origin_hash=hash_of(b"new", START)) for n in range(20)]
+    later = START + timedelta(days=1)
+    same = [letter(n, original=b"old", origin_hash=hash_of(b"old", later)) for n in range(20, 40)]
+    for batch in (first, others + same, first[::3]):
+        await db.insert(DEAD_LETTERS, batch)
+    assert await ask(db, "SELECT count() FROM v_dead_letters") == [(80,)]
+
+    found = await list_dead(db, DeadFilter(limit=200))
+    assert sorted((one.letter.offset, one.letter.origin_hash, one.letter.original) for one in found) == sorted(
+        (one.offset, one.origin_hash, one.original) for one in [*first, *others, *same]
+    )
+    await mark_resolved(db, first)
+    left = await list_dead(db, DeadFilter(limit=200))
+    assert sorted(one.letter.origin_hash for one in left) == sorted(one.origin_hash for one in [*others, *same])
+
+
+async def test_letters_of_before_the_hash_and_of_the_same_offset_keep_apart(db: ClickHouse) -> None:
+    later = START + timedelta(days=1)
+    old = letter(1, original=b"old")
+    new = letter(1, original=b"new", origin_hash=hash_of(b"new", later), occurred_at=later)
+    await db.insert(DEAD_LETTERS, [old, new])
+    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1)] == [new, old]
+    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash=new.origin_hash)] == [new]
+    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash="")] == [old]
+    await mark_resolved(db, [new])
+    assert [(one.letter, one.resolved) for one in await find_dead(db, "calls.raw", 3, 1)] == [(new, True), (old, False)]
+
+
+async def test_only_dead_letters_have_an_offset_in_their_key_and_theirs_ends_with_the_hash(db: ClickHouse) -> None:
+    keys = await db.query(
+        f"SELECT name, sorting_key FROM system.tables WHERE database = '{db.database}' AND sorting_key LIKE '%offset%'"
+    )
+    assert keys == [("dead_letters_versions", "topic, partition, offset, element, stage, origin_hash")]
 
 
 async def test_a_resolved_letter_stays_resolved_when_it_comes_again(db: ClickHouse) -> None:
