@@ -85,8 +85,8 @@ async def find_dead(
 ) -> list[StoredLetter]:
     """The letters of a place, resolved or not, the newest first; with a hash only its record's. Raises `Unavailable`, `SetupError`."""
     where = (
-        "topic = {topic:String} AND partition = {partition:Int32} "
-        "AND offset = {offset:Int64} AND element = {element:Int32}"
+        "topic = {topic:String} AND partition = {partition:Int64} "
+        "AND offset = {offset:Int64} AND element = {element:Int64}"
     )
     keys = {"topic": topic, "partition": partition, "offset": offset, "element": element}
     if origin_hash is not None:
@@ -153,9 +153,7 @@ async def _send(producer: AIOKafkaProducer, position: Position, letter: DeadLett
 
 
 async def _letters(client: ClickHouse, where: str, values: dict[str, Any], limit: int) -> list[StoredLetter]:
-    sql = _SELECT.format(
-        database=client.database, where=where, limit=int(limit), columns=_COLUMNS, identity=_IDENTITY
-    )
+    sql = _SELECT.format(database=client.database, where=where, limit=int(limit), columns=_COLUMNS, identity=_IDENTITY)
     names = [*_COLUMNS.split(", "), "original"]
     found = []
     for *fields, resolved, has_namesake in await client.query(sql, values, as_bytes=("body",)):

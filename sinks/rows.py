@@ -191,7 +191,9 @@ BINDINGS: Final[Table[Fact]] = Table(
 TIMELINES: Final[Table[Timeline]] = Table(
     "timelines_versions",
     (
-        *_fields(_TEXT, "timeline_id call_key account account_id vendor_call_id conference_id binding_id recording_url"),
+        *_fields(
+            _TEXT, "timeline_id call_key account account_id vendor_call_id conference_id binding_id recording_url"
+        ),
         *_fields(_WORD, "vendor kind call_type direction from_kind to_kind"),
         *_fields(_PHONE, "from_number to_number display_number privacy_number"),
         *_MILESTONES,

@@ -218,7 +218,12 @@ async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
         pytest.param(CDR, record(received_at=None), "received_at", id="a receipt that is missing"),
         pytest.param(CDR, record(legs=None), "legs.role", id="legs that are none"),
         pytest.param(CDR, record(legs=("A",)), "legs.role", id="a leg of another type"),
-        pytest.param(CDR, record(legs=(Leg(role=Role.A, end_at="now"),)), "legs.end_at", id="a leg's time that is a text"),
+        pytest.param(
+            CDR,
+            record(legs=(Leg(**{"role": Role.A, "end_at": "now"}),)),
+            "legs.end_at",
+            id="a leg's time that is a text",
+        ),
         pytest.param(CDR, record(extras={1: object()}), "extras", id="extras of another type"),
         pytest.param(CDR, record(cost="a lot"), "cost", id="money that is a text"),
         pytest.param(CDR, record(cost=Decimal("NaN")), "cost", id="money that is no number"),
@@ -278,7 +283,9 @@ async def test_extremes_in_all_columns_at_once_are_rows_of_every_table_and_view(
         "cost": Decimal("999999999999.999999"), "currency": "CNY", "is_final": True, "disposition": Disposition.ANSWERED,
     }  # fmt: skip
     legs = (Leg(role=Role.A, setup_at=EARLIEST, end_at=LATEST, q850=65535, sip_code=65535),)
-    content = _content("aa", is_shown=True, **{k: v for k, v in most.items() if k in ("cost", "talk_ms", "billable_s", "end_at")})
+    content = _content(
+        "aa", is_shown=True, **{k: v for k, v in most.items() if k in ("cost", "talk_ms", "billable_s", "end_at")}
+    )
     kinds = (Kind.CONFERENCE_LEG, Kind.PRIVACY_AX, Kind.VOICE_OTP, Kind.SOFTPHONE_CDR)
     await db.insert(
         CDR,
@@ -361,7 +368,9 @@ async def test_a_filled_database_of_the_release_before_comes_along(
     ]  # fmt: skip
     assert await ask(own, "SELECT slot_at, attempts FROM v_kpi_hour") == [(TWO_PM.replace(hour=13), 399)]
     assert await ask(own, "SELECT DISTINCT account, length(`contents.digest`) FROM cdr") == [("", 0)]
-    await own.insert(CDR, [record(n, vendor=("ytx", "huawei")[n % 2], version=2, custom_ref="new") for n in range(1, 500)])
+    await own.insert(
+        CDR, [record(n, vendor=("ytx", "huawei")[n % 2], version=2, custom_ref="new") for n in range(1, 500)]
+    )
     await own.insert(TIMELINES, [call(1, version=2, started_at=TWO_PM, is_final=True)])
     await own.insert(DEAD_LETTERS, [letter(n) for n in range(1, 500)])
     assert {view: (await ask(own, f"SELECT count() FROM {view}"))[0][0] for view in views} == before
@@ -525,7 +534,14 @@ async def test_a_binding_shows_its_newest_snapshot_by_the_vendors_clock(db: Clic
 def _state(number: int, state: str, minutes: int | None, **fields: Any) -> dict[str, Any]:
     """What a row says of binding b1 at that minute of the vendor's clock."""
     at = None if minutes is None else START + timedelta(minutes=minutes)
-    return {"number": number, "vendor": "huawei", "binding_id": "b1", "binding_state": state, "revised_at": at, **fields}
+    return {
+        "number": number,
+        "vendor": "huawei",
+        "binding_id": "b1",
+        "binding_state": state,
+        "revised_at": at,
+        **fields,
+    }
 
 
 def _snapshot(*args: Any, **fields: Any) -> Fact:
@@ -612,7 +628,9 @@ def _random_call(rng: random.Random, number: int) -> Timeline:
         alerting_at=rng.choice([None, started]),
         hangup_reason=rng.choice(["caller_cancel", "answered_elsewhere", ""]),
         hangup_party=rng.choice(["a", "platform", "unknown"]),
-        quality_flags=rng.choices([(), (Flag.CONFLICT_FINAL,), (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)], [8, 1, 1])[0],
+        quality_flags=rng.choices(
+            [(), (Flag.CONFLICT_FINAL,), (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)], [8, 1, 1]
+        )[0],
         billable_s=rng.choice([None, rng.randrange(100)]),
         talk_ms=rng.choice([None, rng.randrange(12_000)]) if answered else None,
         pdd_ms=rng.choice([None, rng.randrange(9_000)]),
@@ -949,9 +967,7 @@ async def test_contradicting_contents_can_be_read_each_with_where_it_came_from(d
         (uuid.UUID(int=1), "ytx", "main", "acc", "call-1", False)
     ]  # fmt: skip
 
-    resolved = msgspec.structs.replace(
-        disputed, version=2, quality_flags=(Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)
-    )
+    resolved = msgspec.structs.replace(disputed, version=2, quality_flags=(Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED))
     await db.insert(CDR, [resolved])
     assert await ask(db, "SELECT count(), min(is_resolved) FROM v_conflicts") == [(2, True)]
     await db.insert(CDR, [msgspec.structs.replace(disputed, version=3, contents=(), quality_flags=())])

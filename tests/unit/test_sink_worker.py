@@ -157,7 +157,10 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
 ) -> None:
     """One bad record among good ones: its letter says where, the log no value, and everything is committed."""
     values = [b"good", b"a secret 13900000001", b"good"]
-    stop, rows, letters, commits = asyncio.Event(), [], [], {}
+    stop = asyncio.Event()
+    rows: list[Timeline] = []
+    letters: list[DeadLetter] = []
+    commits: dict[TopicPartition, int] = {}
 
     class Three:
         def assignment(self) -> set[TopicPartition]:
