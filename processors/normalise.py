@@ -173,5 +173,5 @@ def dead_letter(
         original=raw.body if carries_body else b"",
         headers={name: value.decode("utf-8", "replace") for name, value in raw.headers()},
         occurred_at=raw.received_at,
-        origin_hash=hash_of(raw.body),
+        origin_hash=hash_of(raw.body, raw.received_at, raw.replay_of),
     )
