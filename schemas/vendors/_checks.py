@@ -18,11 +18,13 @@ _BEIJING: Final = timedelta(hours=8)
 def account_of(fields: Fields, external_id: str, ctx: Context, path: str) -> str:
     """The vendor's account id that a payload belongs to; `external_id` is the one it names itself, "" for none.
 
-    Raises Undecodable `wrong_kind` when the account that the URL named may not carry it.
+    Raises Undecodable `wrong_account` when it is not for the address that the payload came by: another account's, one that only
+    a secret or a network may push for, or none of those that this account lists.
     """
     if external_id:
-        if ctx.external_ids and external_id not in ctx.external_ids:
-            raise Undecodable("belongs to another account than the one it was sent to", code="wrong_kind", path=path)
+        listed = not ctx.external_ids or external_id in ctx.external_ids
+        if external_id in ctx.foreign_ids or not listed:
+            raise Undecodable("belongs to another account than its address", code="wrong_account", path=path)
         if ctx.known_ids and external_id not in ctx.known_ids:
             fields.flag(Flag.UNKNOWN_ACCOUNT)
         return external_id

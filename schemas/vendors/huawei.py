@@ -6,8 +6,10 @@ api-PrivateNumber), whose body comes to the same URL when the platform is pointe
 Known lies and gaps, from the document itself:
 - The row is a binding's: `status` is the binding's state, `id` and `subscriptionId` repeat for every call. The printed
   example has no call in it at all. Only `sessionId` names a call; without it the row is a snapshot of the binding.
+  A row with call times that names none is a call that cannot be told from others, and no snapshot.
 - It is sent once, "whether or not it succeeded": what we fail to store is gone.
-- There is no other party, no duration, no cause, no ringing: talk time is computed, the peer stays unknown.
+- There is no other party, no duration, no cause, no ringing: the billed seconds are the talk, the peer stays unknown.
+- The platform's own record has a Q.850 cause, a release point and a SIP status, of which any may be 0 for "does not apply".
 - `callDirection` is what the binding allows; it tells this call's direction only when it allows just one.
 - `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
 """
@@ -31,7 +33,7 @@ from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
 from schemas.vendors._numbers import columns
 from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import compact
+from schemas.vendors._scalars import CONTAINERS, compact, plain
 
 _NAME: Final = "huawei"
 _REGION: Final = "CN"
@@ -47,7 +49,13 @@ NATIVE_FIELDS: Final = (
     "fwdDisplayNum", "fwdDstNum", "callInTime", "fwdStartTime", "fwdAlertingTime", "fwdAnswerTime", "callEndTime",
     "fwdUnaswRsn", "failTime", "ulFailReason", "sipStatusCode", "callOutStartTime", "callOutAlertingTime",
     "callOutAnswerTime", "callOutUnaswRsn", "recordFlag", "recordStartTime", "recordObjectName", "recordBucketName",
-    "recordDomain", "recordFileDownloadUrl", "serviceType", "hostName", "userData",
+    "recordDomain", "recordFileDownloadUrl", "ttsPlayTimes", "ttsTransDuration", "mptyId", "serviceType", "hostName", "userData",
+    "voiceCheckType",
+)  # fmt: skip
+# What the guides of the platform's other modes and services print beside them.
+_SIBLING_FIELDS: Final = (
+    "origCalleeNum", "dynIVRStartTime", "dynIVRPath", "recordPushURL", "createMptyTime", "joinMptyTime", "callType", "endToEndID",
+    "billType", "subbillType", "callerType", "calleeType",
 )  # fmt: skip
 
 _EXAMPLE: Final = (
@@ -61,7 +69,9 @@ _MAX_GRACE_S: Final = 60
 _SHORTEST_RECORDING_MS: Final = 3_000
 _RECORDING_KEPT: Final = timedelta(days=7)
 
+_SIP_FAILURES: Final = range(400, 700)
 _BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
+_DONE: Final = {"bind": "bound", "unbind": "unbound"}
 _ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
 
 # The platform's release points (`ulFailReason`): codes, disposition, reason, Q.850. Others are "failed".
@@ -90,18 +100,21 @@ _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "norm
 _SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
 _RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
+_NO_SESSION: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
+_SHOWN_CHARS: Final = 64
 
 
 def _key(body: bytes) -> str:
     """The call of a relay's row, else its binding; the call of a notification with one record."""
     session = peek_text(body, "sessionId")
-    if session or b'"feeLst"' in body:
+    if b'"feeLst"' in body or session.lower() not in _NO_SESSION:
         return session
     return peek_text(body, "subscriptionId") or peek_text(body, "id")
 
 
 def _key_account(body: bytes, account: str) -> str:
-    return peek_text(body, "ak") or peek_text(body, "appKey") or account
+    """The account of the address: what came by another one is never joined with it. Else the one that the body names."""
+    return account or peek_text(body, "ak") or peek_text(body, "appKey")
 
 
 def _elements(document: Any) -> Elements:
@@ -118,7 +131,31 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         return _native(element["feeLst"], ctx)
     if not any(name in element for name in ("subscriptionId", "privateNum", "origNum", "callinTime")):
         raise Undecodable("neither a binding's row nor a call record notification", code="wrong_kind")
-    return _call(fields, ctx) if fields.has("sessionId") else _binding(fields, ctx)
+    if _names_session(element.get("sessionId")):
+        return _call(fields, ctx)
+    _refuse_call(fields, element)
+    return _binding(fields, ctx)
+
+
+def _names_session(value: Any) -> bool:
+    """Whether a row names a call. A list or an object with something in it does so too: in a way that cannot be read."""
+    if isinstance(value, CONTAINERS):
+        return bool(value)
+    return value is not False and (value is not None and plain(value).lower() not in _NO_SESSION)
+
+
+def _refuse_call(fields: Fields, element: Element) -> None:
+    """Raise Undecodable when a row that names no call has the times of one, readable or not; says which, and of what binding."""
+    at = {name: fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES}
+    times = [
+        f"{name} {at[name].isoformat() if at[name] else 'unreadable'}"  # type: ignore[union-attr]  # narrowed just before
+        for name in _CALL_TIMES
+        if at[name] or (fields.unreadable(name) and element[name] not in (False, {}, []))
+    ]
+    if times:
+        shown = {name: fields.text(name)[:_SHOWN_CHARS] or "none" for name in ("subscriptionId", "id")}
+        binding = f"binding {shown['subscriptionId']}, row {shown['id']}"
+        raise Undecodable(f"is missing in a row with call times ({binding}; {', '.join(times)})", code="no_id", path="sessionId")
 
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
@@ -145,7 +182,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     fact = _row(fields, ctx)
     setup, answer, end = (fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES)
     check_order(fields, setup, answer, end)
-    if fact.bound_at and setup and setup < fact.bound_at:
+    if setup and ((fact.bound_at and setup < fact.bound_at) or (fact.unbound_at and setup > fact.unbound_at)):
         fields.flag(Flag.TIME_ORDER)
     talk_ms = fields.span_ms(answer, end)
     if fact.binding_state == "failed" and (setup or answer or end):
@@ -154,7 +191,9 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
         fields.flag(Flag.OVER_MAX)
     garbled = fields.unreadable("answerTime")  # somebody answered, nobody knows when: that is not "no answer"
-    found = _UNKNOWN if garbled else _by_times(setup, answer, end)
+    # Whether it is over is not known either where the end cannot be read.
+    unclear = garbled or (answer is None and fields.unreadable("disconnectTime"))
+    found = _UNKNOWN if unclear else _by_times(setup, answer, end)
     recording, url = _recording(fields, "recordUrl", talk_ms, answered=garbled or answer is not None)
     side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
     fields.flag(Flag.PEER_UNKNOWN)
@@ -165,7 +204,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if found.q850 else "none",
         **(columns(side, fields.number("origNum", _REGION)) if side else {}),
@@ -180,6 +219,11 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
 def _row(fields: Fields, ctx: Context) -> Fact:
     """The columns that both kinds of row share."""
     private = fields.number("privateNum", _REGION)
+    if private.number and private.number == fields.number("origNum", _REGION).number:
+        fields.flag(Flag.NUMBER_AMBIGUOUS)
+    bound, unbound = fields.instant("bindTime", _RELAY_ZONE), fields.instant("unbindTime", _RELAY_ZONE)
+    if bound and unbound and unbound < bound:
+        fields.flag(Flag.TIME_ORDER)
     status, allowed = fields.text("status"), fields.text("callDirection")
     if (status and status not in _BINDING_STATES) or (allowed and allowed not in _ALLOWED):
         fields.flag(Flag.UNKNOWN_ENUM)
@@ -193,8 +237,8 @@ def _row(fields: Fields, ctx: Context) -> Fact:
         **columns("privacy", private),
         **columns("display", private),
         binding_state=_BINDING_STATES.get(status, ""),
-        bound_at=fields.instant("bindTime", _RELAY_ZONE),
-        unbound_at=fields.instant("unbindTime", _RELAY_ZONE),
+        bound_at=bound,
+        unbound_at=unbound,
         revised_at=fields.instant("updatedAt", _RELAY_ZONE),
         custom_ref=fields.text("userData"),
     )
@@ -225,7 +269,7 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
         time_precision=fields.time_precision,
         quality_flags=tuple(sorted(fields.flags)),
     )
-    return Mapped(fact=fact, dedupe=dedupe, key_account=fact.account_id or ctx.account)
+    return Mapped(fact=fact, dedupe=dedupe, key_account=ctx.account or fact.account_id)
 
 
 def _by_times(setup: datetime | None, answer: datetime | None, end: datetime | None) -> Cause:
@@ -264,7 +308,7 @@ def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     if not isinstance(answer, Mapping):
         return {name: answer if isinstance(answer, str) else compact(answer)}
     said = Fields(answer, fact.received_at).extras()
-    if which == "bind" and fact.binding_state == "bound" and said.get("resultcode", "0") != "0":
+    if fact.binding_state == _DONE[which] and said.get("resultcode", "0") != "0":
         fields.flag(Flag.STATE_VS_TIME)
     other_x = "privateNum" in said and _numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
     if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
@@ -304,7 +348,7 @@ def _with_beijing_reading(fact: Fact, fields: Fields, ctx: Context) -> Fact:
 
 def _native(element: Any, ctx: Context) -> Mapped:
     """One record of the platform's own notification: it knows both parties, the ringing and the cause."""
-    fields = Fields(element, ctx.received_at, documented=NATIVE_FIELDS)
+    fields = Fields(element, ctx.received_at, documented=(*NATIVE_FIELDS, *_SIBLING_FIELDS))
     session = fields.need("sessionId", code="no_id")
     account_id = account_of(fields, fields.text("appKey"), ctx, "appKey")
     caller = fields.number("callerNum", _REGION)
@@ -317,9 +361,10 @@ def _native(element: Any, ctx: Context) -> Mapped:
     check_order(fields, setup, forwarded, alerting, answer, end)
     talk_ms = fields.span_ms(answer, end)
     garbled = fields.unreadable("fwdAnswerTime")
-    found = _UNKNOWN if garbled else _by_times(setup or forwarded, answer, end)
+    unclear = garbled or (not end and not answer and (fields.unreadable("callEndTime") or fields.unreadable("failTime")))
+    found, confidence = _UNKNOWN if unclear else _by_times(setup or forwarded, answer, end), "derived" if answer else "none"
     if end and not answer and not garbled:
-        found = _native_cause(fields)
+        found, confidence = _native_cause(fields)
     recording, url = _recording(fields, "recordFileDownloadUrl", talk_ms, answered=garbled or answer is not None)
     if fields.boolean("recordFlag") and fields.has("recordObjectName"):
         recording = RecordingState.AVAILABLE  # its address is to be asked for
@@ -342,11 +387,11 @@ def _native(element: Any, ctx: Context) -> Mapped:
         time_precision=fields.time_precision,
         legs=(leg(Role.A, caller, _UNKNOWN, setup_at=setup, end_at=end), b_leg),
         pdd_ms=fields.span_ms(forwarded or setup, alerting),
-        ring_ms=fields.span_ms(alerting, answer or end),
+        ring_ms=None if garbled else fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
-        cause_confidence="derived" if answer else "exact" if found.q850 or found.sip else "none",
+        cause_confidence=confidence,
         recording_state=recording,
         recording_url=url,
         recording_expires_at=end + _RECORDING_KEPT if end and recording is RecordingState.AVAILABLE else None,
@@ -355,29 +400,32 @@ def _native(element: Any, ctx: Context) -> Mapped:
         is_final=end is not None,
         quality_flags=tuple(sorted(fields.flags)),
     )
-    return Mapped(fact=fact, dedupe=(session,), key_account=account_id)
+    return Mapped(fact=fact, dedupe=(session,), key_account=ctx.account or account_id)
 
 
-def _native_cause(fields: Fields) -> Cause:
-    """Why it was not answered, from the most telling of four codes; 0 is "does not apply"."""
+def _native_cause(fields: Fields) -> tuple[Cause, str]:
+    """Why it was not answered, from the most telling of four codes, and how sure that is; 0 is "does not apply"."""
     q850 = fields.integer("fwdUnaswRsn") or fields.integer("callOutUnaswRsn")
     point = fields.integer("ulFailReason") or 0
-    sip = fields.integer("sipStatusCode") or (point if 400 <= point <= 699 and point not in _RELEASE_POINTS else None)
+    sip = fields.integer("sipStatusCode") or (point if point in _SIP_FAILURES and point not in _RELEASE_POINTS else None)
     if q850:
-        found = _causes.cause(str(q850)) or _SILENT
-    elif point:
-        found = _RELEASE_POINTS.get(point, Cause("", None, None, Disposition.FAILED, "sip" if sip else "platform"))
+        found, confidence = _causes.cause(str(q850)) or _SILENT, "exact"
+    elif point in _RELEASE_POINTS:
+        found, confidence = _RELEASE_POINTS[point], "exact"
+    elif sip is not None and sip in _SIP_FAILURES:
+        found, confidence = _causes.cause_of_sip(sip), "derived"
     else:
-        found = _SILENT
-    if not found.known or (point and not sip and point not in _RELEASE_POINTS):
+        found, confidence = (Cause("", None, None, Disposition.FAILED, "platform") if point else _SILENT), "exact"
+    if not found.known or (point and point not in _RELEASE_POINTS and point not in _SIP_FAILURES):
         fields.flag(Flag.UNKNOWN_ENUM)
-    return replace(found, sip=sip or found.sip)
+    found = replace(found, sip=sip or found.sip)
+    return found, confidence if found.q850 or found.sip else "none"
 
 
 VENDOR = Vendor(
     name=_NAME,
     title="Huawei Cloud private numbers",
-    adapter_version=2,
+    adapter_version=3,
     callbacks=(
         Callback(
             name="ax",

@@ -260,7 +260,7 @@ def test_what_cannot_be_read_is_a_dead_letter(element: Any, code: str) -> None:
     ("configured", "code", "flags"),
     [
         pytest.param({"a": (ROW["ak"],)}, None, set(), id="ours"),
-        pytest.param({"a": ("OTHER",), "b": (ROW["ak"],)}, "wrong_kind", set(), id="another of our accounts"),
+        pytest.param({"a": ("OTHER",), "b": (ROW["ak"],)}, "wrong_account", set(), id="another of our accounts"),
         pytest.param({"a": (), "b": ("OTHER",)}, None, {Flag.UNKNOWN_ACCOUNT}, id="V37 nobody's"),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_row_belongs_to_the_account_that_it_was_sent_to(
 def test_the_key_is_seen_in_the_body(element: dict[str, Any]) -> None:
     for body in (json.dumps(element).encode(), json.dumps(element, indent=2).encode()):
         key = call_key("huawei", AX.key_account(body, "account"), AX.key(body))
-        assert [found.call_key for found in outcome(body).facts] == [key]
+        assert [found.call_key for found in outcome(body, account="account").facts] == [key]
 
 
 def test_it_is_told_once_that_we_have_it_and_to_come_again_when_not() -> None:

@@ -70,11 +70,11 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
             {
                 "disposition": Disposition.NO_ANSWER,
                 "vendor_duration_s": 3,
-                "billable_s": 0,
-                "billable_source": "computed",
-                "quality_flags": (Flag.DURATION_MISMATCH, *UNVERIFIED),
+                "billable_s": 3,
+                "billable_source": "vendor",
+                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.DURATION_MISMATCH, *UNVERIFIED),
             },
-            id="N03 a duration without an answer is not billed",
+            id="N03 what is billed without an answer stays the vendor's figure",
         ),
         pytest.param(
             {"answer_time": "0", "duration": 0, "hangup_cause": "NORMAL_CLEARING"},
@@ -94,7 +94,7 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
         ),
         pytest.param(
             {"duration": "-5"},
-            {"vendor_duration_s": None, "billable_s": 3, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
+            {"vendor_duration_s": None, "billable_s": None, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
             id="N15 a negative duration",
         ),
         pytest.param(

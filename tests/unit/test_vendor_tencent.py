@@ -145,7 +145,7 @@ def test_status_and_times_tell_how_it_ended_and_the_times_win(
         pytest.param(DOCUMENTED, {"duration": ""}, {"billable_s": 0, "billable_source": "computed"}, set(),
                      id="T19 unanswered"),
         pytest.param(ANSWERED, {"duration": 61}, {"billable_s": 61}, set(), id="duration as a number"),
-        pytest.param(ANSWERED, {"duration": "-1"}, {"vendor_duration_s": None, "billable_s": 60}, {Flag.RANGE_ERROR},
+        pytest.param(ANSWERED, {"duration": "-1"}, {"vendor_duration_s": None, "billable_s": None}, {Flag.RANGE_ERROR},
                      id="a negative duration"),
         pytest.param(ANSWERED, {"dstAcceptTime": "2019-01-23 17:18:10"}, {"answer_at": at(31)}, set(), id="text in Beijing time"),
         pytest.param(ANSWERED, {"dstAcceptTime": T_S + 31}, {"answer_at": at(31)}, set(), id="time as a number"),

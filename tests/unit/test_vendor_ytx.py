@@ -258,7 +258,7 @@ def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, su
             {
                 "disposition": Disposition.NO_ANSWER,
                 "cost": Decimal("0.044"),
-                "quality_flags": (Flag.PLACEHOLDER, Flag.STATE_VS_TIME),
+                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.PLACEHOLDER, Flag.STATE_VS_TIME),
             },
             id="C16 never answered, and charged",
         ),
@@ -354,9 +354,9 @@ def test_states_of_an_account_with_several_applications_are_the_accounts_own() -
     assert found.account_id == "shop"
 
 
-def test_a_record_of_another_tenant_is_of_the_wrong_kind() -> None:
+def test_a_record_of_another_tenant_is_of_the_wrong_account() -> None:
     found = outcome({"cdr": [{**VOICE, "appid": "other"}]}, account="shop", accounts=ACCOUNTS)
-    assert [letter.code for letter in found.dead] == ["wrong_kind"]
+    assert [letter.code for letter in found.dead] == ["wrong_account"]
 
 
 def test_the_replies_are_as_documented() -> None:
