@@ -51,12 +51,10 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
     """Read one field to six places, half-even; unmarked amounts are in `currency`, none is negative or above `limit`."""
     if value is None:
         return _ABSENT
-    if isinstance(value, (bool, *CONTAINERS)):
-        return _UNREADABLE
     if isinstance(value, int) and value.bit_length() > _LONGEST:
         return _OUT_OF_RANGE
-    sent = plain(value) if not isinstance(value, str) or len(value) <= _LONGEST else ""
-    if not sent or len(sent) > _LONGEST:
+    sent = _text(value)
+    if not sent:
         return _UNREADABLE
     text = unicodedata.normalize("NFKC", sent).strip()
     bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", text).strip()
@@ -68,6 +66,14 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
         return _OUT_OF_RANGE
     rounded = abs(number.quantize(_STEP, ROUND_HALF_EVEN))  # "-0.00" is free, too
     return Amount(rounded, _PLAIN if bare == sent and "," not in sent else _DRIFT)
+
+
+def _text(value: Any) -> str:
+    """The amount as text; "" where it is none: a truth, an object, or longer than any."""
+    if isinstance(value, (bool, *CONTAINERS)) or (isinstance(value, str) and len(value) > _LONGEST):
+        return ""
+    text = plain(value)
+    return text if len(text) <= _LONGEST else ""
 
 
 def _number(text: str) -> Decimal | None:

@@ -127,7 +127,9 @@ def _national(digits: str, raw: str, region: str) -> Number:
     if inside is not None:
         code = str(_code_of(region))
         outside = _valid("+" + digits, None) if digits.startswith(code) else None
-        twofold = outside not in (None, inside) or (digits.startswith(code * 2) and _valid("+" + digits[len(code):], None))
+        twofold = outside not in (None, inside) or (
+            digits.startswith(code * 2) and _valid("+" + digits[len(code) :], None)
+        )
         return Number(outside or inside, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
     if len(digits) <= _EXTENSION_DIGITS:
         return Number(digits, raw, NumberKind.SHORT if _is_short(digits, region) else NumberKind.EXTENSION)

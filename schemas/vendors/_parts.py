@@ -7,7 +7,8 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from schemas.facts import Disposition, Flag
+from schemas.facts import Disposition, Flag, RecordingState
+from schemas.vendors import _money
 from schemas.vendors._fields import LONGEST_S, Fields
 
 _TOLERANCE_MS: Final = 1000  # whole seconds, cut off or rounded on either side
@@ -60,6 +61,25 @@ def charged(fields: Fields, name: str, cost: Decimal | None, currency: str) -> d
     return {"cost": cost, "currency": currency, "cost_source": "vendor"}
 
 
-def is_placeholder(url: str) -> bool:
-    """Whether an address has no host in it: `http://.....`."""
-    return _PLACEHOLDER.match(url) is not None
+def fee_field(fields: Fields, own: str, other: str, currency: str) -> str:
+    """The field of a fee that has one of its own: another one beside it is flagged where it differs, or where it is alone."""
+    if not fields.has(own):
+        if fields.has(other):
+            fields.flag(Flag.SCHEMA_DRIFT)
+        return other
+    ours, others = (_money.parse(fields.glance(name), currency).value for name in (own, other))
+    if fields.has(other) and ours != others:
+        fields.flag(Flag.FIELD_CONFLICT)
+    return own
+
+
+def recorded(fields: Fields, name: str, nothing: str) -> dict[str, Any]:
+    """The columns of a recording whose address is in field `name`, where there is one, and else the word `nothing`."""
+    url = fields.text(name)
+    if not url:
+        return {}
+    if _PLACEHOLDER.match(url):  # an address without a host in it: `http://.....`
+        fields.flag(Flag.PLACEHOLDER)
+    elif url.lower() != nothing:
+        return {"recording_state": RecordingState.AVAILABLE, "recording_url": url}
+    return {"recording_state": RecordingState.NONE}

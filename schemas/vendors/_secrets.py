@@ -12,7 +12,9 @@ _NAMES: Final = re.compile(
     r"|pin|secret|secure|security|identify|identifying|confirm|confirmation|login|safe|tts|speech)?"
     r"(?:codes?|pin|passwd|password|pwd)(?:num|number|text|value|content|str)?[0-9]*"
 )
-_TELLS: Final = re.compile(r"验证码|校验码|动态码|verification code|captcha|one[ -]time (?:code|password)", re.IGNORECASE)
+_TELLS: Final = re.compile(
+    r"验证码|校验码|动态码|verification code|captcha|one[ -]time (?:code|password)", re.IGNORECASE
+)
 _CODE: Final = re.compile(r"[0-9]{4,8}")
 _INNER_NAME: Final = re.compile(r"""(?<!\w)(\w{1,64})(?!\w)\\{0,4}["']?\s{0,4}[:=]""")
 _APART: Final = re.compile(r"[\W_]+")

@@ -138,9 +138,8 @@ def _from_civil(text: str, zone: str) -> Instant | None:
     if offset is None:
         return _placed(civil, _precision(fraction), zone)
     ahead = _offset(offset)
-    if ahead is None or not 1 < civil.year < 9999:
-        return None
-    return Instant((civil - ahead).replace(tzinfo=UTC), _precision(fraction))
+    at = (civil - ahead).replace(tzinfo=UTC) if ahead is not None and 1 < civil.year < 9999 else None
+    return _BAD if at is None else Instant(at, _precision(fraction))
 
 
 def _micro(fraction: str | None) -> int:

@@ -14,8 +14,6 @@ Known lies and gaps, from the document itself:
 - `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,16 +22,16 @@ from msgspec.structs import replace
 
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.vendors import _causes, _numbers, _times
+from schemas.vendors import _causes, _numbers
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._checks import account_of, beijing_readings, check_order, names_call
 from schemas.vendors._columns import computed, ended, leg
-from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import decoded, listed, unwrapped
 from schemas.vendors._numbers import columns
 from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import CONTAINERS, compact, plain
+from schemas.vendors._scalars import compact
 
 _NAME: Final = "huawei"
 _REGION: Final = "CN"
@@ -100,14 +98,13 @@ _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "norm
 _SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
 _RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
-_NO_SESSION: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
 _SHOWN_CHARS: Final = 64
 
 
 def _key(body: bytes) -> str:
     """The call of a relay's row, else its binding; the call of a notification with one record."""
     session = peek_text(body, "sessionId")
-    if b'"feeLst"' in body or session.lower() not in _NO_SESSION:
+    if b'"feeLst"' in body or names_call(session):
         return session
     return peek_text(body, "subscriptionId") or peek_text(body, "id")
 
@@ -120,9 +117,7 @@ def _key_account(body: bytes, account: str) -> str:
 def _elements(document: Any) -> Elements:
     if isinstance(document, Mapping) and isinstance(document.get("feeLst"), list):
         return Elements(items=tuple({"feeLst": fee} for fee in document["feeLst"]))
-    if not isinstance(document, Mapping | list):
-        raise Undecodable("a row (an object) is expected", code="shape")
-    return Elements(items=tuple(document) if isinstance(document, list) else (document,))
+    return Elements(items=listed(document, "a row (an object)"))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
@@ -131,31 +126,22 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         return _native(element["feeLst"], ctx)
     if not any(name in element for name in ("subscriptionId", "privateNum", "origNum", "callinTime")):
         raise Undecodable("neither a binding's row nor a call record notification", code="wrong_kind")
-    if _names_session(element.get("sessionId")):
+    if names_call(element.get("sessionId")):
         return _call(fields, ctx)
     _refuse_call(fields, element)
     return _binding(fields, ctx)
 
 
-def _names_session(value: Any) -> bool:
-    """Whether a row names a call. A list or an object with something in it does so too: in a way that cannot be read."""
-    if isinstance(value, CONTAINERS):
-        return bool(value)
-    return value is not False and (value is not None and plain(value).lower() not in _NO_SESSION)
-
-
 def _refuse_call(fields: Fields, element: Element) -> None:
     """Raise Undecodable when a row that names no call has the times of one, readable or not; says which, and of what binding."""
-    at = {name: fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES}
-    times = [
-        f"{name} {at[name].isoformat() if at[name] else 'unreadable'}"  # type: ignore[union-attr]  # narrowed just before
-        for name in _CALL_TIMES
-        if at[name] or (fields.unreadable(name) and element[name] not in (False, {}, []))
-    ]
+    times: list[str] = []
+    for name in _CALL_TIMES:
+        at = fields.instant(name, _RELAY_ZONE)
+        if at or (fields.unreadable(name) and element[name] not in (False, {}, [])):
+            times.append(f"{name} {at.isoformat() if at else 'unreadable'}")
     if times:
-        shown = {name: fields.text(name)[:_SHOWN_CHARS] or "none" for name in ("subscriptionId", "id")}
-        binding = f"binding {shown['subscriptionId']}, row {shown['id']}"
-        raise Undecodable(f"is missing in a row with call times ({binding}; {', '.join(times)})", code="no_id", path="sessionId")
+        told = [*(f"{name} {fields.text(name)[:_SHOWN_CHARS] or 'none'}" for name in ("subscriptionId", "id")), *times]
+        raise Undecodable(f"names no call in a row with call times ({', '.join(told)})", code="no_id", path="sessionId")
 
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
@@ -212,8 +198,8 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         recording_url=url,
         is_final=end is not None,
     )
-    mapped = _finished(fields, fact, ctx, dedupe=(session,))
-    return replace(mapped, fact=_with_beijing_reading(mapped.fact, fields, ctx))
+    fact = replace(fact, extras=beijing_readings(fields, "bindTime", _CALL_TIMES, ctx.received_at))
+    return _finished(fields, fact, ctx, dedupe=(session,))
 
 
 def _row(fields: Fields, ctx: Context) -> Fact:
@@ -252,8 +238,8 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
     extras.pop("id", None)
     if row := fields.text("id"):
         extras["binding_row_id"] = row
-    if decoded := _decoded(fact.custom_ref):
-        extras["userData.decoded"] = decoded
+    if text := decoded(fact.custom_ref):
+        extras["userData.decoded"] = text
     asked_min = fields.integer("bindingDuration")
     if asked_min and fact.bound_at and fact.unbound_at:
         held_min = (fact.unbound_at - fact.bound_at) // timedelta(minutes=1)
@@ -265,7 +251,7 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
     fact = replace(
         fact,
         legs=(leg(Role.A, party, found, setup_at=fact.setup_at, answer_at=fact.answer_at, end_at=fact.end_at),),
-        extras={**extras, **nested},
+        extras={**extras, **nested, **fact.extras},
         time_precision=fields.time_precision,
         quality_flags=tuple(sorted(fields.flags)),
     )
@@ -295,14 +281,7 @@ def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool
 def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
     name = f"{which}Response"
-    answer = fields.raw(name)
-    for _ in range(2):
-        if not isinstance(answer, str):
-            break
-        try:
-            answer = parse_text(answer).document
-        except Undecodable:
-            break
+    answer = unwrapped(fields.raw(name))
     if answer is None:
         return {}
     if not isinstance(answer, Mapping):
@@ -314,36 +293,6 @@ def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
         fields.flag(Flag.FIELD_CONFLICT)
     return {f"{which}.{key}": value for key, value in said.items()}
-
-
-def _decoded(user_data: str) -> str:
-    """The plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
-    if user_data.isdecimal() or len(user_data) % 4:
-        return ""
-    try:
-        text = base64.b64decode(user_data, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-    return text if text.isprintable() and any(char >= "\u2e80" for char in text) else ""
-
-
-def _with_beijing_reading(fact: Fact, fields: Fields, ctx: Context) -> Fact:
-    """Where text fits the binding and the receipt only as Beijing time, say so and keep that reading beside ours."""
-    if Flag.TZ_ASSUMED not in fields.flags:
-        return fact
-    names = ("bindTime", *_CALL_TIMES)
-    zones = ("UTC", "Asia/Shanghai")
-    ours, theirs = ([_times.parse(fields.raw(n), zone, ctx.received_at).at for n in names] for zone in zones)
-
-    def fits(bound: datetime | None, *times: datetime | None) -> bool:
-        return all(at <= ctx.received_at and (bound is None or bound <= at) for at in times if at)
-
-    if fits(*ours) or not fits(*theirs):
-        return fact
-    pairs = zip(names, theirs, ours, strict=True)
-    readings = {f"{name}.beijing": at.isoformat() for name, at, other in pairs if at and at != other}
-    flags = tuple(sorted({*fact.quality_flags, Flag.TZ_SUSPECT}))
-    return replace(fact, extras={**fact.extras, **readings}, quality_flags=flags)
 
 
 def _native(element: Any, ctx: Context) -> Mapped:
@@ -361,8 +310,9 @@ def _native(element: Any, ctx: Context) -> Mapped:
     check_order(fields, setup, forwarded, alerting, answer, end)
     talk_ms = fields.span_ms(answer, end)
     garbled = fields.unreadable("fwdAnswerTime")
-    unclear = garbled or (not end and not answer and (fields.unreadable("callEndTime") or fields.unreadable("failTime")))
-    found, confidence = _UNKNOWN if unclear else _by_times(setup or forwarded, answer, end), "derived" if answer else "none"
+    unended = not (answer or end) and any(map(fields.unreadable, ("callEndTime", "failTime")))
+    found = _UNKNOWN if garbled or unended else _by_times(setup or forwarded, answer, end)
+    confidence = "derived" if answer else "none"
     if end and not answer and not garbled:
         found, confidence = _native_cause(fields)
     recording, url = _recording(fields, "recordFileDownloadUrl", talk_ms, answered=garbled or answer is not None)
@@ -407,7 +357,9 @@ def _native_cause(fields: Fields) -> tuple[Cause, str]:
     """Why it was not answered, from the most telling of four codes, and how sure that is; 0 is "does not apply"."""
     q850 = fields.integer("fwdUnaswRsn") or fields.integer("callOutUnaswRsn")
     point = fields.integer("ulFailReason") or 0
-    sip = fields.integer("sipStatusCode") or (point if point in _SIP_FAILURES and point not in _RELEASE_POINTS else None)
+    sip = fields.integer("sipStatusCode") or (
+        point if point in _SIP_FAILURES and point not in _RELEASE_POINTS else None
+    )
     if q850:
         found, confidence = _causes.cause(str(q850)) or _SILENT, "exact"
     elif point in _RELEASE_POINTS:

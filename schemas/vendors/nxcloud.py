@@ -14,7 +14,6 @@ Known lies and gaps:
 - Live records carry fields of the pull API, and `id` and `fee`, which the document says were removed.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.errors import Undecodable
@@ -24,6 +23,7 @@ from schemas.vendors._causes import Cause, cause, denies_answer, disposition_of,
 from schemas.vendors._checks import account_of, check_order
 from schemas.vendors._columns import leg
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import NOBODY, Number, columns
 from schemas.vendors._parts import billed, check_billed, check_duration
 from schemas.vendors._peek import peek_text
@@ -50,11 +50,7 @@ def _key(body: bytes) -> str:
 
 
 def _elements(document: Any) -> Elements:
-    if isinstance(document, list):
-        return Elements(items=tuple(document))
-    if isinstance(document, Mapping):
-        return Elements(items=(document,))
-    raise Undecodable("an object is expected", code="shape")
+    return Elements(items=listed(document, "an object"))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:

@@ -43,9 +43,11 @@ from schemas.vendors._checks import account_of, check_order
 from schemas.vendors._columns import ended, leg
 from schemas.vendors._decode import decode
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import columns
 from schemas.vendors._parts import billed, check_billed
 from schemas.vendors._peek import peek_text
+from schemas.vendors._scalars import blank
 
 _NAME: Final = "tencent"
 _CALLBACK: Final = "getCdr"
@@ -139,14 +141,9 @@ def _code(document: Mapping[str, Any]) -> str:
 
 
 def _records(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    records = document.get("cdr")
-    if isinstance(records, list):
-        return tuple(records)
-    if isinstance(records, Mapping):
-        return (records,)
-    if records in (None, ""):
+    if blank(document.get("cdr")):
         return (document,) if "callId" in document else ()
-    raise Undecodable("a list of records is expected", code="shape", path="cdr")
+    return listed(document["cdr"], "a list of records", "cdr")
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:

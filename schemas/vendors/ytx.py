@@ -18,23 +18,23 @@ Known lies and gaps:
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from schemas.errors import Undecodable
-from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role, State
-from schemas.vendors import _money
+from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._checks import account_of, check_ahead, check_order
 from schemas.vendors._columns import ended, leg
 from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import Number, columns
-from schemas.vendors._parts import billed, charged, check_billed, check_duration, is_placeholder
+from schemas.vendors._parts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendors._peek import peek_text
 from schemas.vendors._scalars import blank
 from schemas.vendors._secrets import holds_code
@@ -54,8 +54,8 @@ CONFERENCE_FIELDS: Final = (
     "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
     "tapesurl",  # in the example only
 )  # fmt: skip
-_LIVE_CONFERENCE_FIELDS: Final = (*CONFERENCE_FIELDS, "oriamount")
-_LIVE_STATE_FIELDS: Final = (*STATE_FIELDS, "stateDesc", "appid", "dst")  # what live pushes carry beside
+# What live pushes carry beside.
+_LIVE_FIELDS: Final = {Kind.CONFERENCE_LEG: ("oriamount",), Kind.CALLBACK_STATE: ("stateDesc", "appid", "dst")}
 _NO_CONFERENCE: Final = re.compile(r"0+(?:\.0*)?|-1")
 
 _TWO_WAY_TELLTALES: Final = ("caller", "called", "callerstime", "calledstime")
@@ -63,14 +63,9 @@ _ONE_WAY_TELLTALES: Final = ("tel", "stime", "etime")
 _STATE_TELLTALES: Final = ("requestid", "src", "dsc", "dst", "timestamp")
 
 _STATES: Final = {
-    "callout": State.SETUP,
-    "alerting": State.ALERTING,
-    "answer": State.ANSWER,
-    "disconnect": State.RELEASE,
-}
-_BEIJING: Final = timedelta(hours=8)
+    "callout": State.SETUP, "alerting": State.ALERTING, "answer": State.ANSWER, "disconnect": State.RELEASE,
+}  # fmt: skip
 _PAIR: Final = re.compile(r"[|｜]")
-
 
 _D = Disposition
 _RINGING: Final = "振铃"
@@ -123,31 +118,19 @@ def _key(body: bytes) -> str:
 
 
 def _elements(document: Any) -> Elements:
-    if isinstance(document, list):
-        return Elements(items=tuple(document))
-    if not isinstance(document, Mapping):
-        raise Undecodable("an object or a list is expected", code="shape")
-    if "cdr" not in document:
-        return Elements(items=(document,))
+    if not isinstance(document, Mapping) or "cdr" not in document:
+        return Elements(items=listed(document, "an object or a list"))
     records = document["cdr"]
     quoted = isinstance(records, str) and not blank(records)
-    if quoted:
-        records = parse_text(records).document
-    if blank(records):
-        return Elements(items=())
-    if isinstance(records, Mapping):
-        records = [records]
-    if not isinstance(records, list):
-        raise Undecodable("a list of records is expected", code="shape", path="cdr")
-    if quoted:
-        records = [_Unquoted(record) if isinstance(record, Mapping) else record for record in records]
-    return Elements(items=tuple(records))
+    items = listed(parse_text(records).document if quoted else records, "a list of records", "cdr")
+    return Elements(items=tuple(_Unquoted(item) if quoted and isinstance(item, Mapping) else item for item in items))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
     kind, documented, mapping = _KINDS[_sort(element)]
+    known = (*documented, *_LIVE_FIELDS.get(kind, ()))
     hides = partial(holds_code, spoken=kind is Kind.VOICE_OTP)
-    fields = Fields(element, ctx.received_at, documented=documented, hides=hides)
+    fields = Fields(element, ctx.received_at, documented=known, hides=hides)
     if isinstance(element, _Unquoted):
         fields.flag(Flag.REPAIRED_JSON)
     call_id = fields.need("requestid", code="no_id")
@@ -160,9 +143,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     )
     fields.text("fid")
     fact, further = mapping(fields, fact, ctx)
-    latest = fact.event_at or fact.end_at or fact.answer_at
-    if latest and abs(latest - ctx.received_at - _BEIJING) <= timedelta(minutes=30):
-        fields.flag(Flag.TZ_SUSPECT)
+    check_ahead(fields, fact.event_at or fact.end_at or fact.answer_at, ctx.received_at)
     fact = msgspec.structs.replace(
         fact,
         time_precision=fields.time_precision,
@@ -207,13 +188,13 @@ def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[s
         fields.flag(Flag.SCHEMA_DRIFT)
     if _NO_CONFERENCE.fullmatch(conference_id):
         conference_id = ""
-    fact, tel = _one_way(fields, fact, ctx, _participant_fee(fields))
+    fact, tel = _one_way(fields, fact, ctx, fee_field(fields, "singleoriamount", "oriamount", _CURRENCY))
     fact = msgspec.structs.replace(
         fact,
         direction=Direction.CONFERENCE,
         conference_id=conference_id,
         custom_ref=fields.text("customParm"),
-        **_recording(fields),
+        **recorded(fields, "tapesurl", "notapes"),
         legs=(leg(Role.P, tel, Cause("", None, None, fact.disposition), answer_at=fact.answer_at, end_at=fact.end_at),),
     )
     phone = tel.number or tel.raw
@@ -221,18 +202,6 @@ def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[s
         return fact, (phone, _stamp(fact.answer_at) or fields.glance("stime"))
     end = _stamp(fact.end_at) or fields.glance("etime")
     return fact, (phone, "", end) if end else (phone, "")
-
-
-def _participant_fee(fields: Fields) -> str:
-    """The field of a participant's fee; another fee beside it is kept, and flagged when it is not the same."""
-    if not fields.has("singleoriamount"):
-        if fields.has("oriamount"):
-            fields.flag(Flag.SCHEMA_DRIFT)
-        return "oriamount"
-    single, other = (_money.parse(fields.glance(name), _CURRENCY) for name in ("singleoriamount", "oriamount"))
-    if fields.has("oriamount") and single.value != other.value:
-        fields.flag(Flag.FIELD_CONFLICT)
-    return "singleoriamount"
 
 
 def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fact, Number]:
@@ -304,7 +273,7 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
         **{**ended(call), "hangup_cause": text},
         cause_confidence="derived" if call.q850 else "none",
         hangup_party=party if call.reason == "declined" else "unknown",
-        **_recording(fields),
+        **recorded(fields, "tapesurl", "notapes"),
         custom_ref=fields.text("customParm"),
         is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
         **amounts,
@@ -393,23 +362,12 @@ def _stamp(at: datetime | None) -> str:
     return str(round(at.timestamp() * 1000)) if at else ""
 
 
-def _recording(fields: Fields) -> dict[str, Any]:
-    url = fields.text("tapesurl")
-    if not url:
-        return {}
-    if url.lower() != "notapes" and not is_placeholder(url):
-        return {"recording_state": RecordingState.AVAILABLE, "recording_url": url}
-    if is_placeholder(url):
-        fields.flag(Flag.PLACEHOLDER)
-    return {"recording_state": RecordingState.NONE}
-
-
 _Mapping = Callable[[Fields, Fact, Context], tuple[Fact, tuple[str, ...]]]
 _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "2": (Kind.VOICE_OTP, VOICE_FIELDS, _voice),
     "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),
-    "5": (Kind.CONFERENCE_LEG, _LIVE_CONFERENCE_FIELDS, _conference),
-    "state": (Kind.CALLBACK_STATE, _LIVE_STATE_FIELDS, _state),
+    "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
+    "state": (Kind.CALLBACK_STATE, STATE_FIELDS, _state),
 }
 
 _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()
@@ -426,12 +384,7 @@ VENDOR = Vendor(
             elements=_elements,
             normalise=_normalise,
             example=_EXAMPLE,
-            documented={
-                Kind.VOICE_OTP: VOICE_FIELDS,
-                Kind.CALLBACK_CDR: TWO_WAY_FIELDS,
-                Kind.CONFERENCE_LEG: CONFERENCE_FIELDS,
-                Kind.CALLBACK_STATE: STATE_FIELDS,
-            },
+            documented={kind.value: names for kind, names, _ in _KINDS.values()},
         ),
     ),
     accepted=Reply(status=200),

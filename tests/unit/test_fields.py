@@ -172,7 +172,20 @@ def test_an_amount_in_another_currency_is_not_known(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["2.94元", "2.94 元", "元2.94", "¥2.94", "￥2.94", "¥ 2.94", "CN¥2.94", "CNY2.94", "2.94 cny", "RMB 2.94", "人民币2.94元", "2.94圆"],
+    [
+        "2.94元",
+        "2.94 元",
+        "元2.94",
+        "¥2.94",
+        "￥2.94",
+        "¥ 2.94",
+        "CN¥2.94",
+        "CNY2.94",
+        "2.94 cny",
+        "RMB 2.94",
+        "人民币2.94元",
+        "2.94圆",
+    ],
 )
 def test_an_amount_in_the_vendor_s_own_currency_is_read(value: str) -> None:
     found = fields({"f": value})

@@ -45,11 +45,24 @@ PUSH = datetime(2019, 4, 17, 6, 54, 35, tzinfo=UTC)
         pytest.param("2016-02-02T11:19:36", datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="ISO, naive"),
         pytest.param("2016-02-02T11:19:36Z", datetime(2016, 2, 2, 11, 19, 36, tzinfo=UTC), "s", id="ISO, Z"),
         pytest.param("20160202111936", datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="S4 fourteen digits"),
-        pytest.param(20160202111936, datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="S4 fourteen digits as a number"),
-        pytest.param("20160202111936.5", datetime(2016, 2, 2, 11, 19, 36, 500000, tzinfo=CST), "ms", id="fourteen digits and tenths"),
-        pytest.param("20160202111936123", datetime(2016, 2, 2, 11, 19, 36, 123000, tzinfo=CST), "ms", id="seventeen digits"),
-        pytest.param("2016-02-02T11:19:36+14:00", datetime(2016, 2, 1, 21, 19, 36, tzinfo=UTC), "s", id="the farthest east"),
-        pytest.param("2016-02-02T11:19:36-12:00", datetime(2016, 2, 2, 23, 19, 36, tzinfo=UTC), "s", id="the farthest west"),
+        pytest.param(
+            20160202111936, datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="S4 fourteen digits as a number"
+        ),
+        pytest.param(
+            "20160202111936.5",
+            datetime(2016, 2, 2, 11, 19, 36, 500000, tzinfo=CST),
+            "ms",
+            id="fourteen digits and tenths",
+        ),
+        pytest.param(
+            "20160202111936123", datetime(2016, 2, 2, 11, 19, 36, 123000, tzinfo=CST), "ms", id="seventeen digits"
+        ),
+        pytest.param(
+            "2016-02-02T11:19:36+14:00", datetime(2016, 2, 1, 21, 19, 36, tzinfo=UTC), "s", id="the farthest east"
+        ),
+        pytest.param(
+            "2016-02-02T11:19:36-12:00", datetime(2016, 2, 2, 23, 19, 36, tzinfo=UTC), "s", id="the farthest west"
+        ),
         pytest.param("2016-02-02T11:19:36+0800", datetime(2016, 2, 2, 3, 19, 36, tzinfo=UTC), "s", id="ISO, +0800"),
         pytest.param(
             "2016-02-02T11:19:36.1234567-03:30",
@@ -150,9 +163,13 @@ def test_the_bounds_themselves_are_taken() -> None:
         pytest.param("4294967296", datetime(2106, 2, 7, 7, tzinfo=UTC), True, id="2106"),
         pytest.param("2038-01-19 03:14:08", datetime(2026, 1, 1, tzinfo=UTC), False, id="2038, told too early"),
         pytest.param("2262-04-12 00:00:00", datetime(2262, 4, 12, tzinfo=UTC), True, id="2262"),
-        pytest.param("2299-12-31 12:00:00", datetime(2299, 12, 31, tzinfo=UTC), True, id="the last day that the tables hold"),
+        pytest.param(
+            "2299-12-31 12:00:00", datetime(2299, 12, 31, tzinfo=UTC), True, id="the last day that the tables hold"
+        ),
         pytest.param("2300-01-02 00:00:00", datetime(2300, 1, 2, tzinfo=UTC), False, id="beyond what the tables hold"),
-        pytest.param("9998-12-31 00:00:00", datetime(9999, 12, 31, 23, tzinfo=UTC), False, id="the end of the calendar"),
+        pytest.param(
+            "9998-12-31 00:00:00", datetime(9999, 12, 31, 23, tzinfo=UTC), False, id="the end of the calendar"
+        ),
     ],
 )
 def test_a_time_is_held_against_its_receipt_and_the_tables(value: str, received_at: datetime, *, read: bool) -> None:
@@ -198,8 +215,18 @@ def test_all_spellings_of_one_instant_agree(millis: int) -> None:
     assert {parse(value, "Asia/Shanghai", RECEIVED).at for value in spelt} == {at}
 
 
-@given(st.one_of(st.text(), st.integers(), st.floats(), st.text("0123456789-:/ .TZ+", max_size=40), st.decimals(),
-                st.from_regex(r"[0-9]{14}|[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][0-9]{4}", fullmatch=True)))
+@given(
+    st.one_of(
+        st.text(),
+        st.integers(),
+        st.floats(),
+        st.text("0123456789-:/ .TZ+", max_size=40),
+        st.decimals(),
+        st.from_regex(
+            r"[0-9]{14}|[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][0-9]{4}", fullmatch=True
+        ),
+    )
+)
 def test_nothing_raises(value: object) -> None:
     instant = parse(value, "Asia/Shanghai", RECEIVED)
     assert instant.at is None or OLDEST <= instant.at <= RECEIVED + AHEAD

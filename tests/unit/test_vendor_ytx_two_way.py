@@ -149,13 +149,17 @@ def test_a_text_that_claims_an_answer_without_a_time(
         ),
         pytest.param(
             {
-                "calledstime": "2016-02-02 11:20:06.000", "calledetime": "2016-02-02 11:20:36.000",
-                "calleretime": "2016-02-02 11:21:02.000", "tapesurl": "NoTapes",
+                "calledstime": "2016-02-02 11:20:06.000",
+                "calledetime": "2016-02-02 11:20:36.000",
+                "calleretime": "2016-02-02 11:21:02.000",
+                "tapesurl": "NoTapes",
             },
             {"talk_ms": 30_000, "end_at": datetime(2016, 2, 2, 3, 21, 2, tzinfo=UTC), "billable_s": 60},
             id="S12 A is cleared 26 s after B hung up",
         ),
-        pytest.param({}, {"talk_ms": 56_000, "billable_s": 60, "billable_source": "vendor"}, id="S12 the printed example"),
+        pytest.param(
+            {}, {"talk_ms": 56_000, "billable_s": 60, "billable_source": "vendor"}, id="S12 the printed example"
+        ),
         pytest.param(
             {"calleretime": "2016-02-02 11:19:38.000"},
             {"talk_ms": None, "billable_s": 60, "disposition": Disposition.ANSWERED},
@@ -167,7 +171,8 @@ def test_a_text_that_claims_an_answer_without_a_time(
             id="S12 B's end cannot be read: who hung up first is not known",
         ),
         pytest.param(
-            {"calledetime": "n/a", "duration": GONE, "tapesurl": "NoTapes"}, {"talk_ms": None, "billable_s": None},
+            {"calledetime": "n/a", "duration": GONE, "tapesurl": "NoTapes"},
+            {"talk_ms": None, "billable_s": None},
             id="S12 nor how long they spoke",
         ),
         pytest.param(
@@ -216,9 +221,13 @@ def test_who_declined_is_whose_leg_decided(text: str, changes: dict[str, Any], p
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        pytest.param({"calledstime": "n/a"}, {"disposition": Disposition.UNKNOWN, "q850": None}, id="B's answer is a word"),
         pytest.param(
-            {"calledstime": "2016-02-02 11:19:40+99:99"}, {"disposition": Disposition.UNKNOWN}, id="P10 an offset that no zone has"
+            {"calledstime": "n/a"}, {"disposition": Disposition.UNKNOWN, "q850": None}, id="B's answer is a word"
+        ),
+        pytest.param(
+            {"calledstime": "2016-02-02 11:19:40+99:99"},
+            {"disposition": Disposition.UNKNOWN},
+            id="P10 an offset that no zone has",
         ),
         pytest.param({"calledstime": {}}, {"disposition": Disposition.UNKNOWN}, id="an object"),
         pytest.param(
@@ -227,7 +236,9 @@ def test_who_declined_is_whose_leg_decided(text: str, changes: dict[str, Any], p
             id="A's answer is a word",
         ),
         pytest.param(
-            {"calledstime": "20160202111940"}, {"disposition": Disposition.ANSWERED, "talk_ms": 56_000}, id="fourteen digits"
+            {"calledstime": "20160202111940"},
+            {"disposition": Disposition.ANSWERED, "talk_ms": 56_000},
+            id="fourteen digits",
         ),
     ],
 )
