@@ -17,8 +17,8 @@ import msgspec
 from schemas.facts import EPOCH, Flag
 
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-NEWEST: Final = datetime(2299, 12, 31, 23, 59, 59, tzinfo=UTC)
-"""What the tables' times hold."""
+NEWEST: Final = datetime(2299, 12, 24, tzinfo=UTC)
+"""What the tables' times hold, less a week for what is reckoned from one."""
 AHEAD: Final = timedelta(hours=24)
 """How far a time may lie after the receipt: a zone's width, and clocks that go wrong."""
 

@@ -38,7 +38,10 @@ def sent(name: str, address: str, *accounts: Account, **changes: Any) -> Outcome
     vendor, callback, document = BODIES[name]
     if changes:
         document = {"cdr": [{**document["cdr"][0], **changes}]}
-    ours = (Account(**{f: getattr(account, f) for f in account.__struct_fields__} | {"vendor": vendor}) for account in accounts)
+    ours = (
+        Account(**{f: getattr(account, f) for f in account.__struct_fields__} | {"vendor": vendor})
+        for account in accounts
+    )
     raw = RawCallback(
         vendor=vendor, callback=callback, account=address, received_at=datetime(2022, 3, 3, 8, tzinfo=UTC), request_id="r",
         body=json.dumps(document).encode(),
@@ -81,7 +84,9 @@ def test_what_belongs_to_another_account_is_refused(name: str, address: str, acc
         pytest.param("anybodys", (ANYBODYS, OTHER), True, id="of nobody, by the address of an account without ids"),
     ],
 )
-def test_what_is_nobody_elses_is_taken(name: str, address: str, accounts: tuple[Account, ...], *, unknown: bool) -> None:
+def test_what_is_nobody_elses_is_taken(
+    name: str, address: str, accounts: tuple[Account, ...], *, unknown: bool
+) -> None:
     found = sent(name, address, *accounts)
     assert found.dead == ()
     (fact,) = found.facts

@@ -164,6 +164,28 @@ def test_status_and_times_tell_how_it_ended_and_the_times_win(
         pytest.param(ANSWERED, {"callId": 20180635240289460415365120401}, {"vendor_call_id": "20180635240289460415365120401"},
                      set(), id="G13 a 29-digit id"),
         pytest.param(ANSWERED, {"orderId": {"a": 1}}, {}, {Flag.TYPE_DRIFT}, id="G38 object"),
+        *[
+            pytest.param(ANSWERED, {"duration": duration}, {"vendor_duration_s": None, "billable_s": None, "talk_ms": 60_000,
+                         "extras": {"callEndStatus": "1", "call_type": "3", "duration": str(duration)}}, {Flag.RANGE_ERROR},
+                         id=f"A2 {duration} seconds")
+            for duration in ("2147483648", 2**32, 2**63, 604_801, 91 + 86_401, "1e9")
+        ],
+        pytest.param(ANSWERED, {"duration": "abc"}, {"billable_s": None}, {Flag.TYPE_DRIFT}, id="A2 seconds that cannot be read"),
+        pytest.param({**A_ONLY, "callEndStatus": "3", "duration": "14"}, {}, {"disposition": Disposition.NO_ANSWER, "billable_s": 14},
+                     {Flag.BILLED_UNANSWERED}, id="billed for A alone"),
+        pytest.param({**A_ONLY, "callEndStatus": "3"}, {}, {"disposition": Disposition.NO_ANSWER, "billable_s": 0}, set(),
+                     id="A alone, and not billed"),
+        pytest.param(ANSWERED, {"dstAcceptTime": "n/a"}, {"disposition": Disposition.UNKNOWN, "ring_ms": None, "billable_s": 60,
+                     "q850": None, "sip_code": None}, {Flag.BAD_TIME}, id="S4 an answer that cannot be read"),
+        pytest.param(ANSWERED, {"dstAcceptTime": "2019-01-23 17:18:10+99:99"}, {"disposition": Disposition.UNKNOWN},
+                     {Flag.BAD_TIME}, id="P10 an offset that no zone has"),
+        pytest.param(ANSWERED, {"dstAcceptTime": "20190123171810"}, {"answer_at": at(31), "talk_ms": 60_000}, set(),
+                     id="S4 fourteen digits in Beijing time"),
+        pytest.param(ANSWERED, {"endCallTime": "n/a"}, {"disposition": Disposition.ANSWERED, "talk_ms": None, "billable_s": 60,
+                     "end_at": None}, {Flag.BAD_TIME}, id="an end that cannot be read"),
+        pytest.param(ANSWERED, {"startDstCallTime": "n/a", "startDstRingTime": "n/a", "dstAcceptTime": "n/a"},
+                     {"disposition": Disposition.UNKNOWN, "ring_ms": None, "pdd_ms": None}, {Flag.BAD_TIME},
+                     id="nothing of B that can be read: A's ringing is not the call's"),
         pytest.param(ANSWERED, {"news": "x"}, {}, {Flag.SCHEMA_DRIFT}, id="G16 unknown field"),
     ],
 )  # fmt: skip
