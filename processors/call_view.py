@@ -2,7 +2,7 @@
 
 Times: the record's above the states'. Numbers: likewise. Disposition: times, then the record's text, then the states.
 Money and billed seconds: the record's alone. A final record's silence about an answer outweighs a pushed answer, which is
-only flagged. This page must not know versions, phases or conferences.
+only flagged. This module must not know versions, phases or conferences.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
+from processors.bounds import LONGEST
 from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rung_disposition, rungs, split_by_time
+from processors.moments import believed, of_record, window_of
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
 COMMON: Final = (
@@ -25,6 +27,8 @@ _read_common: Final = attrgetter(*COMMON)
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
+_TELLING: Final = {Disposition.NO_ANSWER: 1, Disposition.UNKNOWN: 2}
+"""Of several legs the one that tells most, the lowest first: a release that names its reason (0) tells more than silence."""
 
 Pair = tuple[Leg, Rung | None]
 
@@ -36,6 +40,8 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
     flags = {flag for fact in states for flag in fact.quality_flags}
+    pushed = (fact.event_at for fact in states)
+    states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
     if record is None:
         pairs = _pairs_of_states(states)
         view = _from_states(states, pairs)
@@ -61,8 +67,11 @@ def common(fact: Fact) -> dict[str, Any]:
 
 
 def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:
-    """Milliseconds between two instants; None when one is missing or they are the wrong way round."""
+    """Milliseconds between two instants; None when one is missing, they are the wrong way round or too far apart."""
     if earlier is None or later is None:
+        return None
+    if later - earlier > LONGEST:
+        flags.add(Flag.RANGE_ERROR)
         return None
     if later < earlier:
         if earlier - later > SKEW:
@@ -190,16 +199,22 @@ def _amounts(
     if rang is not None:
         pdd = span_ms(rang.setup_at, rang.alerting_at, flags)
         ring = span_ms(rang.alerting_at, rang.answer_at or rang.end_at or view["end_at"], flags)
+    talk = record.talk_ms if record else None
+    if talk is None and (record is None or Flag.TIME_ORDER not in record.quality_flags):
+        talk = span_ms(view["answer_at"], _cleared(pairs, view["end_at"]), flags)
     if record is None:
-        return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": span_ms(view["answer_at"], view["end_at"], flags)}
-    talk = record.talk_ms
-    if talk is None and Flag.TIME_ORDER not in record.quality_flags:
-        talk = span_ms(view["answer_at"], view["end_at"], flags)
+        return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": talk}
     return {
         "pdd_ms": record.pdd_ms if pdd is None else pdd,
         "ring_ms": record.ring_ms if ring is None else ring,
         "talk_ms": talk,
     }
+
+
+def _cleared(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
+    """When the two parties ceased to be connected: at the earlier of their ends, once the call is over."""
+    ends = [leg.end_at for leg, _ in pairs if leg.role in {Role.A, Role.B} and leg.end_at]
+    return min(ends) if end and ends else end
 
 
 def _unless_closed(disposition: Disposition, *, closed: bool) -> Disposition:
@@ -217,23 +232,28 @@ def _disposition(
     found = _by_states([pair for pair in pairs if pair[1]])
     if record is not None and record.is_final:
         return said if found in {Disposition.ANSWERED, *_UNDECIDED} else found
-    if found in _UNDECIDED:
+    if record is not None and found in _UNDECIDED:
         found = Disposition.IN_PROGRESS
     return _unless_closed(found, closed=closed)
 
 
 def _by_states(pairs: Sequence[Pair]) -> Disposition:
-    """How the states alone end a call: it was answered only if the called party answered."""
+    """How the states alone end a call: it was answered only if the called party answered.
+
+    Nobody's failure to answer is concluded from pushes that are missing.
+    """
     called = [rung for leg, rung in pairs if leg.role is Role.B and rung]
     known = [rung for _, rung in pairs if rung]
     if any(rung.answered for rung in called):
         return Disposition.ANSWERED
     if not known or not all(rung.released for rung in known):
         return Disposition.IN_PROGRESS
-    unanswered = [rung for rung in (called or known) if not rung.answered]
-    if not unanswered:
-        return Disposition.UNKNOWN  # one party answered and hung up; of the other nothing was heard
-    return rung_disposition(unanswered[0])
+    asked = called or known
+    unanswered = [rung_disposition(rung) for rung in asked if not rung.answered]
+    if len(asked) - len(unanswered) > 1:
+        return Disposition.UNKNOWN  # two parties answered, and which is the called one cannot be told
+    # One party may have answered and hung up while of the other nothing was heard: then nothing is known of the call.
+    return min(unanswered, key=lambda said: _TELLING.get(said, 0), default=Disposition.UNKNOWN)
 
 
 def _display(view: dict[str, Any], states: Sequence[Fact]) -> str | None:

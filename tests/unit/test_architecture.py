@@ -19,18 +19,18 @@ PURE = (
         f"processors/{name}.py"
         for name in (
             *(
+                "agreement",
+                "bounds",
                 "call_state",
                 "call_view",
                 "commits",
                 "conference_view",
+                "contents",
                 "dedupe",
-                "folding",
-                "groups",
-                "join",
-                "legs",
-                "merge",
+                "filling",
             ),
-            *("normalise", "partition_state", "partitions", "records", "state_codec", "timelines", "versions"),
+            *("folding", "groups", "join", "join_letters", "legs", "merge", "moments", "normalise", "partition_state"),
+            *("partitions", "records", "state_codec", "timelines", "versions"),
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),
