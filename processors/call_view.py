@@ -11,8 +11,9 @@ from operator import attrgetter
 from typing import Any, Final
 
 from processors.bounds import LONGEST
-from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rung_disposition, rungs, split_by_time
+from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rungs, split_by_time
 from processors.moments import believed, of_record, window_of
+from processors.states_view import Pair, by_states, last_release
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
 COMMON: Final = (
@@ -27,10 +28,6 @@ _read_common: Final = attrgetter(*COMMON)
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
-_TELLING: Final = {Disposition.NO_ANSWER: 1, Disposition.UNKNOWN: 2}
-"""Of several legs the one that tells most, the lowest first: a release that names its reason (0) tells more than silence."""
-
-Pair = tuple[Leg, Rung | None]
 
 
 def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
@@ -139,19 +136,11 @@ def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any
         leg = by_role.get(role)
         view[f"{side}_number"] = leg.number if leg else None
         view[f"{side}_kind"] = leg.number_kind if leg else NumberKind.NONE
-    last = _last_release(pairs)
+    last = last_release(pairs)
     if last is not None:
         view.update({name: getattr(last, name) for name in _OF_A_CAUSE})
     view["is_final"] = False
     return view
-
-
-def _last_release(pairs: Sequence[Pair]) -> Fact | None:
-    """The release that tells most: the called party's, else the last one in the list that has one."""
-    for leg, rung in sorted(pairs, key=lambda pair: pair[0].role is not Role.B):
-        if rung and rung.last:
-            return rung.last if leg.role in {Role.B, Role.A} or len(pairs) == 1 else None
-    return None
 
 
 def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> dict[str, datetime | None]:
@@ -229,31 +218,12 @@ def _disposition(
     said = record.disposition if record else Disposition.UNKNOWN
     if said not in _UNDECIDED:
         return said
-    found = _by_states([pair for pair in pairs if pair[1]])
+    found = by_states([pair for pair in pairs if pair[1]])
     if record is not None and record.is_final:
         return said if found in {Disposition.ANSWERED, *_UNDECIDED} else found
     if record is not None and found in _UNDECIDED:
         found = Disposition.IN_PROGRESS
     return _unless_closed(found, closed=closed)
-
-
-def _by_states(pairs: Sequence[Pair]) -> Disposition:
-    """How the states alone end a call: it was answered only if the called party answered.
-
-    Nobody's failure to answer is concluded from pushes that are missing.
-    """
-    called = [rung for leg, rung in pairs if leg.role is Role.B and rung]
-    known = [rung for _, rung in pairs if rung]
-    if any(rung.answered for rung in called):
-        return Disposition.ANSWERED
-    if not known or not all(rung.released for rung in known):
-        return Disposition.IN_PROGRESS
-    asked = called or known
-    unanswered = [rung_disposition(rung) for rung in asked if not rung.answered]
-    if len(asked) - len(unanswered) > 1:
-        return Disposition.UNKNOWN  # two parties answered, and which is the called one cannot be told
-    # One party may have answered and hung up while of the other nothing was heard: then nothing is known of the call.
-    return min(unanswered, key=lambda said: _TELLING.get(said, 0), default=Disposition.UNKNOWN)
 
 
 def _display(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
