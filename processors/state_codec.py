@@ -198,7 +198,7 @@ def peek_state(data: bytes) -> Head:
     """The head of what `encode_state` stored; raises `Undecodable` (`schema`)."""
     try:
         return _head_decoder.decode(_opened(data))
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
@@ -224,8 +224,10 @@ def decode_state(data: bytes) -> CallState:
             overflow=overflow,
             marks=tuple(tuple(mark) for mark in marks),
         )
-    except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, ArithmeticError) as exc:
-        # Its kind alone: what such an error says may quote a phone number.
+    except MemoryError:
+        raise
+    except Exception as exc:
+        # Bytes that are no state provoke anything. Its kind alone: what such an error says may quote a phone number.
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
