@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.versions import record_version
+from processors.versions import completeness, record_version
 from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact, Flag
 from schemas.identity import seal
 from schemas.raw import Position, RawCallback
+from schemas.resolution import CALLBACK as RESOLUTION
+from schemas.resolution import resolution_fact
 from schemas.settings import Account
 from schemas.vendors import VENDORS
 from schemas.vendors._base import Callback, Context, Filtered, Vendor
@@ -90,6 +92,8 @@ def normalise(
     """Map one record of `calls.raw`; never raises for what a body contains."""
     letters = _Letters(raw, position)
     vendor = vendors.get(raw.vendor)
+    if vendor and raw.callback == RESOLUTION:
+        return _resolution(raw, position, letters)
     callback = next((c for c in vendor.callbacks if c.name == raw.callback), None) if vendor else None
     if vendor is None or callback is None:
         # Names are data here: they came from a header that some producer wrote.
@@ -117,6 +121,17 @@ def normalise(
         source=raw.source,
     )
     return _elements(vendor, callback, elements.items, context, decoded.flags, letters)
+
+
+def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Outcome:
+    """A decision of ours: one element, and one fact of the record's call."""
+    try:
+        fact = resolution_fact(raw, position)
+    except Undecodable as exc:
+        letters.add(WHOLE_BODY, exc.dead_code, str(exc))
+        return Outcome(dead=letters.written())
+    version = record_version(1, complete=0, final=False, newest=raw.received_at, mapping=fact.adapter_version)
+    return Outcome(facts=(msgspec.structs.replace(fact, version=version),))
 
 
 def _elements(
@@ -147,8 +162,11 @@ def _elements(
         all_flags = tuple(sorted({*fact.quality_flags, *flags}))
         mapping = vendor.adapter_version
         # That of a fact which came once: most facts go on as they are written here.
-        version = record_version(1, final=fact.is_final, newest=raw.received_at, mapping=mapping)
-        facts.append(msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping, version=version))
+        fact = msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping)
+        version = record_version(
+            1, complete=completeness((fact,)), final=fact.is_final, newest=raw.received_at, mapping=mapping
+        )
+        facts.append(msgspec.structs.replace(fact, version=version))
     return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
 
 
