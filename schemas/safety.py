@@ -89,4 +89,4 @@ def _everywhere(networks: tuple[str, ...]) -> bool:
     read = [ipaddress.ip_network(network) for network in networks]
     four = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv4Network))
     six = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv6Network))
-    return any(each.prefixlen == 0 for each in (*four, *six))
+    return any(each.prefixlen == 0 for each in four) or any(each.prefixlen == 0 for each in six)

@@ -110,6 +110,8 @@ def test_an_id_is_the_same_in_every_process() -> None:
         pytest.param((("a\x1e0",), ""), (("a\x1e",), ""), id="an id that spells the escape's escape"),
     ],
 )
-def test_no_id_spells_what_came_by_another_door(one: tuple[tuple[str, ...], str], other: tuple[tuple[str, ...], str]) -> None:
+def test_no_id_spells_what_came_by_another_door(
+    one: tuple[tuple[str, ...], str], other: tuple[tuple[str, ...], str]
+) -> None:
     ids = [fact_id("acme", "acc", "softphone_cdr", dedupe, account) for dedupe, account in (one, other)]
     assert ids[0] != ids[1]
