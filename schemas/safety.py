@@ -1,10 +1,11 @@
 """Settings that would let anybody write into our books: refused at start, each with its path and what to do. Pure."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 from typing import Final
 
-from schemas.guessing import Known, why_guessable
+from schemas.guessing import why_guessable
 from schemas.settings import Account, Settings
 
 SECRET_CHARS: Final = 16
@@ -32,20 +33,12 @@ def is_loopback(host: str) -> bool:
 
 def _open_to_all(settings: Settings) -> Iterator[str]:
     ingress = settings.ingress
-    if ingress.require_account:
-        return
-    if not is_loopback(ingress.host):
-        reached = f"ingress.host {ingress.host!r} is reached from other machines"
-        instead = 'ingress.host = "127.0.0.1"'
-    elif ingress.trust_forwarded_for:
-        reached = "ingress.trust_forwarded_for says that a proxy lets other machines in"
-        instead = "ingress.trust_forwarded_for = 0 where there is none"
-    else:
-        return
-    yield (
-        f"{reached}, and anybody there may push without an account: set ingress.require_account = true and give each vendor "
-        f"an account, or set {instead} - at `$.ingress.require_account`"
-    )
+    if not is_loopback(ingress.host) and not ingress.require_account:
+        yield (
+            f"ingress.host {ingress.host!r} is reached from other machines, and anybody there may push without an account: set "
+            'ingress.require_account = true and give each vendor an account, or set ingress.host = "127.0.0.1" '
+            "- at `$.ingress.require_account`"
+        )
 
 
 def _accounts(settings: Settings, pulled: frozenset[str]) -> Iterator[str]:
@@ -68,11 +61,7 @@ def _why_weak(account: Account, alike: frozenset[str]) -> str:
     if len(secret) < SECRET_CHARS or not secret.isascii() or not secret.isalnum():
         return f"at least {SECRET_CHARS} letters and digits are wanted"
     names = {account.name, *account.name.replace("-", ".").replace("_", ".").split("."), account.vendor}
-    known = (
-        *(Known(name, len(name)) for name in names),
-        *(Known(each, _SHARED_CHARS) for each in (*account.external_ids, *alike)),
-    )
-    why = why_guessable(secret, known)
+    why = why_guessable(secret, (*names, "callweave", *_parts_in(secret, (*account.external_ids, *alike))))
     return f"this secret can be guessed, {why}" if why else ""
 
 
@@ -88,6 +77,14 @@ def _alike(accounts: tuple[Account, ...]) -> tuple[frozenset[str], ...]:
     )
 
 
+def _parts_in(secret: str, texts: Iterable[str]) -> Iterator[str]:
+    """The longest stretches that a secret has in common with texts that others know."""
+    for text in texts:
+        shared = SequenceMatcher(None, secret, text, autojunk=False).find_longest_match()
+        if shared.size >= _SHARED_CHARS:
+            yield secret[shared.a : shared.a + shared.size]
+
+
 def _parts(secret: str) -> set[str]:
     return {secret[start : start + _SHARED_CHARS] for start in range(len(secret) - _SHARED_CHARS + 1)}
 
@@ -95,6 +92,6 @@ def _parts(secret: str) -> set[str]:
 def _everywhere(networks: tuple[str, ...]) -> bool:
     """Whether all addresses of IPv4, or all of IPv6, are inside."""
     read = [ipaddress.ip_network(network) for network in networks]
-    four = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv4Network))
-    six = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv6Network))
+    four = ipaddress.collapse_addresses([each for each in read if isinstance(each, ipaddress.IPv4Network)])
+    six = ipaddress.collapse_addresses([each for each in read if isinstance(each, ipaddress.IPv6Network)])
     return any(each.prefixlen == 0 for each in four) or any(each.prefixlen == 0 for each in six)

@@ -19,6 +19,7 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
+COST_LIMIT: Final = 100_000
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
 
@@ -94,6 +95,8 @@ class Account(_Section, frozen=True, kw_only=True):
     """The vendor's own ids of this account (appid, ak, appId); payloads with another one are dead letters."""
     allow: tuple[str, ...] = ()
     """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
+    cost_limit: Count = COST_LIMIT
+    """The most that one call can cost, in the vendor's currency: what is above is unknown (NULL) and flagged."""
 
 
 class IngressSettings(_Section, frozen=True, kw_only=True):
