@@ -177,6 +177,9 @@ def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, Any], stat
         pytest.param(2, "192.0.2.9, 198.51.100.1", True, id="two proxies"),
         pytest.param(2, "192.0.2.9", False, id="fewer entries than proxies: only the peer counts"),
         pytest.param(1, "unknown", False, id="an entry that is no address"),
+        pytest.param(1, "\udcff\x00[", False, id="an entry of any bytes"),
+        pytest.param(1, "\udcff\x00[, 192.0.2.9", True, id="any bytes of the caller before the trusted entry"),
+        pytest.param(1, "[" * 8000 + ",192.0.2.9", True, id="very many of them"),
     ],
 )
 def test_trusted_proxies_tell_the_sender(proxies: int, forwarded_for: str, *, allowed: bool) -> None:
@@ -223,7 +226,8 @@ def test_the_record_says_who_what_and_when() -> None:
 )
 @pytest.mark.parametrize("header", ["content_type", "content_encoding"])
 def test_any_header_is_stored_as_it_came_as_far_as_it_is_kept(header: str, sent: str, stored: bytes) -> None:
-    assert dict(take(**{header: sent}).raw.headers())[header] == stored
+    more: dict[str, Any] = {header: sent}
+    assert dict(take(**more).raw.headers())[header] == stored
 
 
 def test_nothing_that_is_pushed_goes_where_we_write_ourselves() -> None:
