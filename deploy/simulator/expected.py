@@ -144,15 +144,16 @@ def _row(item: _Item, *key: str) -> Row:
 
 
 def _newest_bindings(items: list[_Item]) -> tuple[Row, ...]:
+    """What the newest row of each binding says of it: a row of its own, or that of a call over it."""
     rows: dict[tuple[str, str], list[tuple[int, Row]]] = defaultdict(list)
     for item in items:
-        if _type(item) == FactType.BINDING:
-            told = merged(item.contents)
-            columns = {k: v for k, v in told.columns.items() if k not in ("revised_at", "conflict_final")}
-            revised = told.columns["revised_at"]
+        for told in item.contents.values():
+            if not told.binding:
+                continue
+            said = dict(told.binding)
+            key, revised = (told.vendor, str(said.pop("binding_id"))), said.pop("revised_at")
             assert isinstance(revised, int)
-            row = Row(key=(told.vendor, told.call), columns=columns, optional=item.optional)
-            rows[told.vendor, told.call].append((revised, row))
+            rows[key].append((revised, Row(key=key, columns=said, optional=item.optional)))
     newest = []
     for versions in rows.values():
         _, row = max(versions, key=lambda version: version[0])

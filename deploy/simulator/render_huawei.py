@@ -1,10 +1,9 @@
 """The privacy-number relay's payload: the binding's row, with a call's columns filled when a call happened."""
 
 import json
-from datetime import datetime, timedelta
 from typing import Final
 
-from deploy.simulator.told import ms
+from deploy.simulator.told import ms, revised_at
 from deploy.simulator.truth import TrueBinding, TrueCall
 
 PATH: Final = "/v1/huawei/ax"
@@ -52,17 +51,16 @@ def binding(change: TrueBinding) -> dict[str, object]:
 
 
 def record(call: TrueCall) -> dict[str, object]:
-    """The row of a call over its binding; the row's own clock moves on when the recording is there."""
+    """The row of a call over its binding, as it is when the call is over."""
     assert call.binding is not None
     leg = call.legs[0]
-    revised_at: datetime = call.ended_at + timedelta(seconds=2 if call.recording_url else 1)
     return binding(call.binding) | {
         "sessionId": call.call_id,
         "callinTime": ms(leg.setup_at),
         "answerTime": ms(leg.answer_at),
         "disconnectTime": ms(leg.end_at),
         "recordUrl": call.recording_url or None,
-        "updatedAt": ms(revised_at),
+        "updatedAt": ms(revised_at(call)),
     }
 
 

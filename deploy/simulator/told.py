@@ -5,7 +5,7 @@ text. Must not know how the element is spelt.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -34,6 +34,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Digest: the same identity with the same content is a duplicate."""
     columns: Columns = {}
     legs: tuple[Columns, ...] = ()
+    binding: Columns = {}
+    """What it says of a number binding, also in passing."""
     dead: str = ""
     """The dead letter's code."""
 
@@ -71,6 +73,7 @@ def record(call: TrueCall) -> Told:
         content=_digest(call),
         columns=columns,
         legs=legs,
+        binding=_binding(call.binding, revised_at(call)) if call.binding else {},
     )
 
 
@@ -89,6 +92,7 @@ def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
 
 def binding(change: TrueBinding) -> Told:
     """A binding made or dissolved."""
+    said = _binding(change, change.revised_at)
     return Told(
         vendor=change.vendor,
         kind=Kind.BINDING,
@@ -96,14 +100,25 @@ def binding(change: TrueBinding) -> Told:
         call=change.binding_id,
         identity=f"binding|{change.account_id}|{change.row_id}|{ms(change.revised_at)}",
         content=_digest(change),
-        columns={
-            "binding_state": _BINDING_STATES[change.status],
-            "privacy_number": change.privacy_number,
-            "bound_at": ms(change.bound_at),
-            "unbound_at": ms(change.unbound_at),
-            "revised_at": ms(change.revised_at),
-        },
+        columns={name: value for name, value in said.items() if name != "binding_id"},
+        binding=said,
     )
+
+
+def _binding(change: TrueBinding, revised: datetime) -> Columns:
+    return {
+        "binding_id": change.binding_id,
+        "binding_state": _BINDING_STATES[change.status],
+        "privacy_number": change.privacy_number,
+        "bound_at": ms(change.bound_at),
+        "unbound_at": ms(change.unbound_at),
+        "revised_at": ms(revised),
+    }
+
+
+def revised_at(call: TrueCall) -> datetime:
+    """The privacy relay's own clock in a call's row: it moves on when the recording is there."""
+    return call.ended_at + timedelta(seconds=2 if call.recording_url else 1)
 
 
 def _party(call: TrueCall) -> tuple[str, ...]:
