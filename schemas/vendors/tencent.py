@@ -171,7 +171,8 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     b_end = end if b_rung else None
     talk_ms = fields.span_ms(b_answer, end)
     duration_s = fields.seconds("duration", a_setup, a_alerting, a_answer, b_setup, b_alerting, b_answer, end)
-    amounts = billed(fields, "duration", duration_s, 0 if end and not b_answer and not garbled else talk_ms)
+    spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
+    amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, found.disposition, duration_s)
     last_rung = _B_TIMES if b_rung else _A_TIMES
     rang_until = None if fields.unreadable(last_rung[-1]) else answer or end
