@@ -55,10 +55,16 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def settled(self) -> bool:
         """All that can be final is: a final record, or nothing that could have a timeline."""
-        records = [item for item in self.items.values() if item.fact_type is FactType.RECORD]
-        if records:
-            return all(any(content.fact.is_final for content in item.contents) for item in records)
-        return not self.has(FactType.STATE)
+        record = state = False
+        for item in self.items.values():
+            fact_type = item.fact_type
+            if fact_type is FactType.RECORD:
+                record = True
+                if not any(content.fact.is_final for content in item.contents):
+                    return False
+            elif fact_type is FactType.STATE:
+                state = True
+        return record or not state
 
     def has(self, fact_type: FactType) -> bool:
         """Whether anything of this type is known."""

@@ -51,7 +51,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fact_type(self) -> FactType:
         """What the item is; RESOLUTION as long as nothing but a decision is known."""
-        return self.sample.fact_type
+        return self.contents[0].fact.fact_type if self.contents else FactType.RESOLUTION
 
     @property
     def height(self) -> int:

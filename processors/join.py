@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from processors.bounds import bounded
 from processors.call_state import CallState, merge_states, new_item
 from processors.contents import Content, Item, item_of
 from processors.dedupe import Copy, Seen, add, copy_of, knows, passed, raise_marks
@@ -43,6 +44,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
     """Join one fact of the call that `state` knows."""
+    fact = bounded(fact)
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
         return _begin(fact, now_ms, settings)
     item = state.items.get(fact.fact_id)

@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from processors.agreement import Disagreement, compatible, conflicting, disagreement
-from processors.bounds import bounded
 from processors.contents import Content, Decision, Item, best_first, current, decision_of, item_of
 from processors.filling import fill
 from processors.versions import completeness, record_version
@@ -34,7 +33,7 @@ def shown(item: Item) -> Fact:
     contents = item.contents
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
-        return bounded(first.fact)
+        return first.fact
     return _merged((item,))[0]
 
 
@@ -90,7 +89,7 @@ def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
         extras=_extras(used),
         quality_flags=tuple(sorted(flags)),
     )
-    return bounded(fact), _readable(facts) if found.final or found.reason else ()
+    return fact, _readable(facts) if found.final or found.reason else ()
 
 
 def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[Decision]) -> set[Flag]:
@@ -140,7 +139,7 @@ def _readable(facts: Sequence[Fact]) -> tuple[RecordContent, ...]:
             is_shown=place == 0,
             **{name: getattr(fact, name) for name in _OF_A_CONTENT},
         )
-        for place, fact in enumerate(map(bounded, facts))
+        for place, fact in enumerate(facts)
         if fact.is_final or not compatible(facts[0], fact)
     )
 

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.bounds import LONGEST, MONEY_LIMIT, UINT32_MAX, bounded, total, total_money
-from processors.call_state import new_item
 from processors.join import step
-from processors.merge import normalized
 from processors.moments import window_of
 from schemas.codec import FACT, TIMELINE
 from schemas.facts import Disposition, Fact, Flag, Leg, Role, State
@@ -266,7 +264,8 @@ BEYOND: dict[str, tuple[dict[str, Any], str, Flag]] = {
 
 @pytest.mark.parametrize(("changes", "name", "flag"), BEYOND.values(), ids=BEYOND.keys())
 def test_what_is_beyond_is_not_known(changes: dict[str, Any], name: str, flag: Flag) -> None:
-    row = normalized(new_item(callback(**changes)))
+    row = step(None, callback(**changes), 0, SETTINGS).normalized
+    assert row is not None
 
     assert (getattr(row, name), row.quality_flags) == (None, (flag,))
 
