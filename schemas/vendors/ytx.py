@@ -388,6 +388,8 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={kind.value: names for kind, names, _ in _KINDS.values()} | {"callback_state": STATE_FIELDS},
+            holders={"cdr": ()},
+            also=_LIVE_STATE_FIELDS,
         ),
     ),
     accepted=Reply(status=200),

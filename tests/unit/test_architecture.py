@@ -13,7 +13,6 @@ PURE = (
     *(f"schemas/vendors/{path.name}" for path in sorted((ROOT / "schemas" / "vendors").glob("*.py"))),
     "ingress/accept.py",
     "ingress/doors.py",
-    "ingress/inflate.py",
     "ingress/poll_plan.py",
     *(
         f"processors/{name}.py"

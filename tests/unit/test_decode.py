@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from schemas.errors import Undecodable
 from schemas.facts import Flag
+from schemas.limits import Limits
 from schemas.raw import RawCallback
-from schemas.vendors._decode import _with_missing_commas, _without_trailing_commas, decode
+from schemas.vendors._decode import decode, flags_of
+from schemas.vendors._repair import with_commas
 
 CAP_BYTES = 64 * 1024
 
@@ -31,8 +33,8 @@ def read(body: bytes, content_type: str = "", encoding: str = "") -> tuple[Any, 
         content_encoding=encoding,
         body=body,
     )
-    decoded = decode(raw, ("cdr", "data"), inflate_cap_bytes=CAP_BYTES)
-    return decoded.document, set(decoded.flags)
+    decoded = decode(raw, ("cdr", "data"), limits=Limits(inflate_bytes=CAP_BYTES))
+    return decoded.document, {*decoded.flags, *flags_of({"": decoded.document})}
 
 
 def code_of(body: bytes, **how: str) -> str:
@@ -178,7 +180,7 @@ TRICKY = [
 @pytest.mark.parametrize("text", TRICKY)
 def test_the_comma_repairs_change_no_valid_document(text: str) -> None:
     json.loads(text)
-    assert (_with_missing_commas(text), _without_trailing_commas(text)) == (text, text)
+    assert with_commas(text) == text
 
 
 _TEXTS = st.text(st.sampled_from('a",:\\{}[] \t'), max_size=6)
@@ -190,7 +192,7 @@ _DOCUMENTS = st.recursive(
 @given(_DOCUMENTS, st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]))
 def test_the_comma_repairs_change_no_valid_document_at_all(document: Any, separators: tuple[str, str]) -> None:
     text = json.dumps(document, separators=separators)
-    assert (_with_missing_commas(text), _without_trailing_commas(text)) == (text, text)
+    assert with_commas(text) == text
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.text("xyz0", min_size=1), min_size=2, max_size=4))
