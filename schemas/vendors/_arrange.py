@@ -55,11 +55,16 @@ class Arranger:
             return document
         if not self.holds(document):
             return self._element(document, self._words.top, 0)
-        flags: set[Flag] = set(document.flags) if isinstance(document, Marked) else set()
-        page, odd = spelt(document, self._words.top, self._limits)
-        beside = {name: value for name, value in page.items() if name not in self._words.held}
-        page |= self._mended(beside, flags, 0) if beside else {}
-        self.flags |= flags | odd
+        if isinstance(document, Marked):
+            self.flags |= document.flags
+        page = document
+        if not self._words.top.exact.issuperset(document):
+            page, odd = spelt(document, self._words.top, self._limits)
+            self.flags |= odd
+        if len(page) > 1:
+            beside = {name: value for name, value in page.items() if name not in self._words.held}
+            if self._mends or not _SCALARS.issuperset(map(type, beside.values())):
+                page = {**page, **self._mended(beside, self.flags, 0)}
         for name, names in self._words.held.items():
             if name in page:
                 page[name] = self._held(page[name], names)

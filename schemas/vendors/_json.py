@@ -6,6 +6,7 @@ exponent asks for more, stays the text that it was sent as. Must not know a vend
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any, Final
@@ -16,6 +17,7 @@ from schemas.limits import DEFAULT, Limits
 
 _PIECE_CHARS: Final = 64 * 1024
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
+NOTHING: Final[Mapping[str, Any]] = {}
 _KEPT_REPEATS: Final = 16
 
 
@@ -62,17 +64,21 @@ def read_all(text: str, limits: Limits) -> list[Any]:
 
 
 def check_size(text: str, limits: Limits) -> None:
-    """Raise Undecodable `limit` when a text has more values than a body may have: no more than it has commas."""
-    if len(text) <= limits.values or text.count(",") < limits.values:
+    """Raise Undecodable `limit` when a text has more values than a body may have: each has a comma or a bracket before it."""
+    if len(text) <= limits.values or _starts(text) < limits.values:
         return
     bare = text.replace("\\\\", "").replace('\\"', "")
-    inside, commas = 0, 0
+    inside, values = 0, 0
     for start in range(0, len(bare), _PIECE_CHARS):
         parts = bare[start : start + _PIECE_CHARS].split('"')
-        commas += "".join(parts[inside::2]).count(",")
+        values += _starts("".join(parts[inside::2]))
         inside ^= (len(parts) - 1) & 1
-        if commas >= limits.values:
+        if values >= limits.values:
             raise Undecodable(f"more than {limits.values} values", code="limit")
+
+
+def _starts(text: str) -> int:
+    return text.count(",") + text.count("{") + text.count("[")
 
 
 def too_deep(limits: Limits) -> Undecodable:
@@ -96,10 +102,12 @@ def with_repeats(pairs: list[tuple[str, Any]]) -> Marked:
     return Marked(members, frozenset({Flag.DUP_KEY}))
 
 
-def keep(members: dict[str, Any], repeats: dict[str, int], name: str, value: Any) -> None:
+def keep(
+    members: dict[str, Any], repeats: dict[str, int], name: str, value: Any, taken: Mapping[str, Any] = NOTHING
+) -> None:
     """Keep a value that is not used under the next free `name#1`, `name#2`; of very many only the first ones."""
     number = repeats.get(name, 0) + 1
-    while f"{name}#{number}" in members:
+    while f"{name}#{number}" in members or f"{name}#{number}" in taken:
         number += 1
     repeats[name] = number
     if number <= _KEPT_REPEATS:

@@ -84,7 +84,7 @@ def spelt(members: Mapping[str, Any], names: Names, limits: Limits) -> tuple[dic
             flags.add(Flag.DUP_KEY)
             if name not in members and _says_nothing(made[name]) and not _says_nothing(value):
                 made[name], value = value, made[name]
-            keep(made, repeats, name, value)
+            keep(made, repeats, name, value, members)
     return made, flags
 
 
