@@ -220,8 +220,6 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     """Outputs not acknowledged by then end the process; it starts again from the last commit."""
     tick_s: Positive = 5.0
     """How often the record clock moves on where nothing arrives."""
-    inflate_cap_bytes: Count = 64 * 1024 * 1024
-    """A compressed body that inflates beyond it is a dead letter."""
     stall_s: Positive = 60.0
     """Lag that grows this long with nothing committed ends the process."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0

@@ -386,6 +386,8 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={kind.value: names for kind, names, _ in _KINDS.values()},
+            holders={"cdr": ()},
+            also=_LIVE_FIELDS[Kind.CALLBACK_STATE],
         ),
     ),
     accepted=Reply(status=200),

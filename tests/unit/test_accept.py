@@ -248,6 +248,11 @@ RAW_DEFLATE = zlib.compressobj(wbits=-15)
         pytest.param("deflate", zlib.compress(b"id=9"), "deflate", id="deflate as the standard means it"),
         pytest.param("deflate", RAW_DEFLATE.compress(b"id=9") + RAW_DEFLATE.flush(), "deflate", id="deflate without its wrapper"),
         pytest.param("identity", b"id=9", "", id="identity"),
+        pytest.param("gzip, deflate", zlib.compress(gzip.compress(b"id=9")), "gzip,deflate", id="two encodings"),
+        pytest.param("", gzip.compress(b"id=9"), "", id="gzip that nobody declares"),
+        pytest.param("", zlib.compress(b"id=9"), "", id="deflate that nobody declares"),
+        pytest.param("utf-8", b"id=9", "utf-8", id="a charset in the encoding's place"),
+        pytest.param("br", b"id=9", "br", id="an encoding that is not there"),
     ],
 )  # fmt: skip
 def test_a_compressed_body_is_keyed_by_what_is_inside_and_stored_as_it_came(
@@ -264,7 +269,15 @@ def test_a_compressed_body_is_keyed_by_what_is_inside_and_stored_as_it_came(
         pytest.param("gzip", gzip.compress(b"id=9")[:-9], id="cut off"),
         pytest.param("gzip", b"", id="empty"),
         pytest.param("br", b"\x8b\x00", id="an encoding that we do not know"),
-        pytest.param("gzip, deflate", zlib.compress(gzip.compress(b"id=9")), id="two encodings"),
+        pytest.param(
+            "deflate,deflate,deflate",
+            zlib.compress(zlib.compress(zlib.compress(b"id=9"))),
+            id="more layers than are taken",
+        ),
+        pytest.param("deflate", zlib.compress(b"") * 100, id="more members than are taken"),
+        pytest.param(
+            "deflate, deflate", zlib.compress(zlib.compress(b"") * 100), id="very many members in another layer"
+        ),
     ],
 )
 def test_a_body_that_does_not_inflate_is_taken_all_the_same(encoding: str, body: bytes) -> None:

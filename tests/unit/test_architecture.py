@@ -14,7 +14,6 @@ PURE = (
     "ingress/accept.py",
     "ingress/doors.py",
     "ingress/heads.py",
-    "ingress/inflate.py",
     "ingress/poll_plan.py",
     *(
         f"processors/{name}.py"
