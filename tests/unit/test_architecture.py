@@ -30,7 +30,7 @@ PURE = (
                 "legs",
                 "merge",
             ),
-            *("normalise", "partition_state", "partitions", "records", "state_codec", "timelines", "versions"),
+            *("normalise", "partition_state", "partitions", "records", "state_codec", "suspects", "timelines", "versions"),
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),
