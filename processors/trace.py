@@ -100,12 +100,10 @@ class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can h
 
     def __iter__(self) -> Iterator[Record]:
         trace = self.trace
-        try:
-            for record in super().__iter__():
-                trace.move(record)
-                yield record
-        finally:
-            trace.leave()
+        for record in super().__iter__():
+            trace.move(record)
+            yield record
+        trace.leave()  # and not where the loop is left by an exception: that is the record's
 
 
 class _Driven:

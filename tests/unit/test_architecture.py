@@ -30,7 +30,16 @@ PURE = (
                 "legs",
                 "merge",
             ),
-            *("normalise", "partition_state", "partitions", "records", "state_codec", "suspects", "timelines", "versions"),
+            *(
+                "normalise",
+                "partition_state",
+                "partitions",
+                "records",
+                "state_codec",
+                "suspects",
+                "timelines",
+                "versions",
+            ),
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),

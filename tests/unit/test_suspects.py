@@ -13,7 +13,11 @@ STAMP = 1_700_000_000_000
 
 def place(first: int, after: int, *, partition: int = 0, stamp: int | None = None, topic: str = RAW) -> Place:
     return Place(
-        topic=topic, partition=partition, first=first, next=after, timestamp_ms=STAMP + first if stamp is None else stamp
+        topic=topic,
+        partition=partition,
+        first=first,
+        next=after,
+        timestamp_ms=STAMP + first if stamp is None else stamp,
     )
 
 
