@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from processors.crumb import Crumb, read
-from processors.suspects import Book, End
+from processors.suspects import Book, End, Place
 from schemas.settings import Settings
 
 log: Final = logging.getLogger(__name__)
@@ -78,6 +78,10 @@ class Crashes:
     def passed(self, topic: str, partition: int, below: int) -> None:
         """Drop the suspicion against what is done."""
         self._change(lambda book: book.passed(topic, partition, below))
+
+    def put_aside(self, place: Place, value: bytes) -> None:
+        """Note that a record's dead letter is durable."""
+        self._change(lambda book: book.put_aside(place, value))
 
     @property
     def lately(self) -> int:

@@ -15,7 +15,7 @@ from processors.normalise import WHOLE_BODY, dead_letter
 from processors.normalise_stage import dead_message
 from processors.publish import Outbox
 from processors.records import Record, Slice
-from processors.suspects import Suspect
+from processors.suspects import Suspect, Verdict, after
 from processors.trace import Turns, traced
 from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter, hash_of
@@ -52,16 +52,20 @@ class Quarantine:
                 async with self._turns.together():
                     await traced(step, slice_, self._crashes.crumb)
                 return
-            for portion, verdict, suspect in against.portions(slice_):
+            rest: Slice | None = slice_
+            while rest is not None:
+                # Asked anew each time: what was put aside a moment ago may have copies right behind it.
+                portion, verdict, suspect = next(self._crashes.book.portions(rest))
                 if suspect is None:
                     async with self._turns.together():
                         await traced(step, portion, self._crashes.crumb)
-                elif verdict == "poison":
-                    await self._put_aside(stage, portion, suspect)
-                else:
-                    log.warning("alone: %s", suspect.place)
+                elif verdict == "suspect":
+                    log.warning("alone: %s/%d/%d", portion.topic, portion.partition, portion.first_offset)
                     async with self._turns.alone():
                         await traced(step, portion, self._crashes.crumb)
+                else:
+                    await self._put_aside(stage, verdict, portion, suspect)
+                rest = after(rest, portion)
             if against.suspects:
                 self._crashes.passed(slice_.topic, slice_.partition, slice_.next_offset)
 
@@ -71,11 +75,18 @@ class Quarantine:
         self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
         self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
 
-    async def _put_aside(self, stage: Stage, slice_: Slice, suspect: Suspect) -> None:
+    async def _put_aside(self, stage: Stage, verdict: Verdict, slice_: Slice, suspect: Suspect) -> None:
         (record,) = slice_.records
+        where = f"{slice_.topic}/{slice_.partition}/{record.offset}"
+        if verdict == "copy" and stage == "join":
+            # A fact says where its body stands: these bytes are this very fact, written again. It has its letter.
+            log.warning("%s: the same as %s, which is put aside", where, suspect.place)
+            return
         letter = poison_letter(stage, slice_, record, suspect)
         await self._outbox.publish([dead_message(letter, self._codecs)])
-        log.error("%s: %s", suspect.place, letter.detail)
+        if verdict == "poison":
+            self._crashes.put_aside(suspect.place, record.value or b"")
+        log.error("%s: %s", where, letter.detail)
         self._metrics.add("callweave_process_quarantined_total", stage)
         if stage == "normalise":
             vendor = letter.vendor if letter.vendor in VENDORS else "unknown"
@@ -86,7 +97,7 @@ class Quarantine:
 def poison_letter(stage: Stage, slice_: Slice, record: Record, suspect: Suspect) -> DeadLetter:
     """The letter of a record that is not tried again by itself."""
     cause = suspect.cause or "killed or blocked"
-    detail = f"{suspect.deaths} workers died at this record ({cause}): replay it after a fix"
+    detail = f"workers died at this record {suspect.deaths} times ({cause}): replay it after a fix"
     position = Position(slice_.topic, slice_.partition, record.offset)
     if slice_.topic == RAW.name:
         with contextlib.suppress(Exception):  # else it says less: what stands in its headers may be what they died at

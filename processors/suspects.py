@@ -11,11 +11,15 @@ from typing import Final, Literal
 import msgspec
 
 from processors.records import Record, Slice
+from schemas.deadletter import hash_of
 
-Verdict = Literal["clear", "suspect", "poison"]
+Verdict = Literal["clear", "suspect", "poison", "copy"]
+"""A copy has the bytes of a record that is put aside: a vendor sends it again, or a worker wrote it again before it died."""
 
 DEATHS: Final = 2
 """At one record: then it is poison."""
+REPLAY_OF: Final = "replay_of"
+"""The header of a record that was a dead letter and is sent again."""
 KEPT_MS: Final = 86_400_000
 """After a day nothing is held against a record any more; its offset is committed, or somebody has reset the group."""
 _MOST_ENDS: Final = 100
@@ -36,8 +40,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is one record."""
         return self.next == self.first + 1
 
-    def holds(self, record: Record) -> bool:
-        """Whether the record is one of these."""
+    def holds(self, slice_: Slice, record: Record) -> bool:
+        """Whether the record of this slice is one of these."""
+        if (self.topic, self.partition) != (slice_.topic, slice_.partition):
+            return False
         if record.offset == self.first and self.timestamp_ms:
             return record.timestamp_ms == self.timestamp_ms
         return self.first <= record.offset < self.next
@@ -66,6 +72,10 @@ class Suspect(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     """Of the last of them."""
     cause: str = ""
+    size: int = -1
+    """Bytes of the record's value, once it was put aside."""
+    digest: str = ""
+    """Their hash."""
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +127,29 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         """The deaths from then on."""
         return tuple(end for end in self.ends if end.at_ms >= at_ms)
 
+    def put_aside(self, place: Place, value: bytes) -> "Book":
+        """Know poison by its bytes, too."""
+        known = msgspec.structs.replace
+        poison = tuple(
+            known(one, size=len(value), digest=hash_of(value)) if one.place == place else one for one in self.poison
+        )
+        return known(self, poison=poison)
+
     def against(self, slice_: Slice) -> "Book":
         """What there is against records of this slice; nothing, nearly always."""
-        return Book(suspects=_within(self.suspects, slice_), poison=_within(self.poison, slice_))
+        poison = _within(self.poison, slice_)
+        if named := [
+            one for one in self.poison if one.digest and one.place.topic == slice_.topic and one not in poison
+        ]:
+            sizes = {len(record.value or b"") for record in slice_.records}
+            poison += tuple(one for one in named if one.size in sizes)
+        return Book(suspects=_within(self.suspects, slice_), poison=poison)
 
     def portions(self, slice_: Slice) -> Iterator[tuple[Slice, Verdict, Suspect | None]]:
         """The slice in order, cut so that each portion is all clear, or one suspect, or one record that is poison."""
         against, clear = self.against(slice_), list[Record]()
         for record in slice_.records:
-            verdict, found = _verdict(against, record)
+            verdict, found = _verdict(against, slice_, record)
             if verdict == "clear":
                 clear.append(record)
                 continue
@@ -137,12 +161,23 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             yield _portion(slice_, clear), "clear", None
 
 
-def _verdict(against: Book, record: Record) -> tuple[Verdict, Suspect | None]:
+def after(slice_: Slice, portion: Slice) -> Slice | None:
+    """What comes behind its first portion; None when that was the last."""
+    records = slice_.records[len(portion.records) :]
+    return _portion(slice_, list(records)) if records else None
+
+
+def _verdict(against: Book, slice_: Slice, record: Record) -> tuple[Verdict, Suspect | None]:
     for one in against.poison:
-        if one.place.holds(record):
+        if one.place.holds(slice_, record):
             return "poison", one
+    value = record.value or b""
+    for one in against.poison:
+        # Not what a person sends again: after a fix it is to go through, and else it is found anew.
+        if one.size == len(value) and one.digest == hash_of(value) and REPLAY_OF not in dict(record.headers):
+            return "copy", one
     for one in against.suspects:
-        if one.place.holds(record):
+        if one.place.holds(slice_, record):
             return "suspect", one
     return "clear", None
 

@@ -133,10 +133,14 @@ class Registry:
         """One value, 0 when it was never touched."""
         return self._values.get((name, labels), 0)
 
-    def text(self) -> str:
-        """All metrics in Prometheus's text format."""
+    def refresh(self) -> None:
+        """Set the gauges that are set when they are read."""
         for source in self._sources:
             source()
+
+    def text(self) -> str:
+        """All metrics in Prometheus's text format."""
+        self.refresh()
         lines: list[str] = []
         for metric in METRICS:
             lines += [f"# HELP {metric.name} {metric.help} {metric.act}", f"# TYPE {metric.name} {metric.kind}"]

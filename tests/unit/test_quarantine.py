@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 import pytest
 
 from processors.crashes import Crashes
@@ -283,7 +284,7 @@ async def test_poison_is_a_dead_letter_before_its_slice_is_done_and_is_not_touch
     assert (letter.topic, letter.partition, letter.offset, letter.element) == (RAW.name, 0, 2, -1)
     assert (letter.original, letter.origin_hash) == (b"2", hash_of(b"2"))
     assert letter.headers["vendor"] == "nxcloud"
-    assert letter.detail == "2 workers died at this record (killed or blocked): replay it after a fix"
+    assert letter.detail == "workers died at this record 2 times (killed or blocked): replay it after a fix"
     assert guard.metrics.get("callweave_process_quarantined_total", "normalise") == 1
     assert guard.metrics.get("callweave_normalise_elements_total", "nxcloud", "dead") == 1
     assert guard.metrics.get("callweave_normalise_dead_total", "nxcloud", "poison") == 1
@@ -303,6 +304,39 @@ async def test_a_fact_is_put_aside_under_the_join() -> None:
     assert letter.original == b"2"
     assert guard.metrics.get("callweave_process_quarantined_total", "join") == 1
     assert guard.metrics.get("callweave_normalise_elements_total", "ytx", "dead") == 0
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(lambda records: [records], id="in one slice"),
+        pytest.param(lambda records: [records[:5], records[5:]], id="in the next slice"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("topic", "letters"),
+    [
+        pytest.param(RAW.name, [2, 7], id="a body that came again has a letter of its own"),
+        pytest.param(FACTS.name, [2], id="a fact that was written again has one already"),
+    ],
+)
+async def test_a_copy_of_poison_kills_nobody(
+    topic: str, letters: list[int], parts: Callable[[list[Record]], list[list[Record]]]
+) -> None:
+    guard, done = Guard(*[place(2, 3, topic=topic)] * 2), list[int]()
+
+    async def step(slice_: Slice) -> None:
+        done.extend(record.offset for record in slice_.records)
+
+    slice_ = slice_of(0, 9, topic=topic)
+    records = [msgspec.structs.replace(one, value=b"2") if one.offset == 7 else one for one in slice_.records]
+    guarded = guard.quarantine.guarding("normalise" if topic == RAW.name else "join", step)
+    for part in parts(records):
+        first, after = part[0].offset, part[-1].offset + 1
+        await guarded(msgspec.structs.replace(slice_, records=tuple(part), first_offset=first, next_offset=after))
+
+    assert done == [0, 1, 3, 4, 5, 6, 8]
+    assert [CODECS.dead_letter.decode(message.value).offset for message in guard.sent.messages] == letters
 
 
 async def test_a_letter_that_cannot_be_published_lets_nothing_pass() -> None:

@@ -122,6 +122,42 @@ def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
     assert told(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
 
 
+@pytest.mark.parametrize(
+    ("offset", "value", "headers", "partition", "verdict"),
+    [
+        pytest.param(90, b"3", (), 0, "copy", id="the same bytes further on"),
+        pytest.param(90, b"3", (), 5, "copy", id="the same bytes in another partition"),
+        pytest.param(90, b"4", (), 0, "clear", id="as many other bytes"),
+        pytest.param(90, b"33", (), 0, "clear", id="more bytes"),
+        pytest.param(90, None, (), 0, "clear", id="no bytes"),
+        pytest.param(90, b"3", (("replay_of", b"calls.raw/0/3"),), 0, "clear", id="sent again by a person: it has its own two chances"),
+        pytest.param(3, b"3", (), 5, "copy", id="the same offset of another partition"),
+        pytest.param(3, b"3", (), 0, "poison", id="itself"),
+    ],
+)  # fmt: skip
+def test_what_has_the_bytes_of_poison(
+    offset: int, value: bytes | None, headers: tuple[tuple[str, bytes], ...], partition: int, verdict: str
+) -> None:
+    """A worker that dies in the join has written the fact anew each time; a vendor sends its body five times."""
+    known = book(place(3, 4), place(3, 4)).put_aside(place(3, 4), b"3")
+    record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
+    slice_ = Slice(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
+
+    assert [said for _, said, _ in known.portions(slice_)] == [verdict]
+
+
+def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
+    known = book(place(3, 4), place(3, 4))
+    record = Record(offset=90, timestamp_ms=STAMP, key=None, value=b"3")
+
+    assert [
+        said
+        for _, said, _ in known.portions(
+            Slice(topic=RAW, partition=0, records=(record,), first_offset=90, next_offset=91)
+        )
+    ] == ["clear"]
+
+
 def test_nothing_is_held_against_a_record_after_a_day() -> None:
     known = Book().died(death(place(3, 4), at_ms=10))
 
