@@ -7,7 +7,13 @@ from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
+from aiokafka.structs import OffsetAndMetadata
 
 from deploy.movement import Group, Standing
 from processors.run import GROUP as WORKERS
@@ -22,6 +28,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {WORKERS: (RAW.name, FACTS.name),
 STAGES: Final[Mapping[str, str]] = {RAW.name: "normalise", FACTS.name: "join", **dict.fromkeys(SINK_TOPICS, "sink")}
 _ASK_S: Final = 5.0
 _READ_S: Final = 2.0
+_AGAIN_S: Final = 0.2
 
 
 class Outside:
@@ -47,7 +54,7 @@ class Outside:
             return Group(name=group, members=0, committed=False, standings=())
         ends = await self._reader.end_offsets(places)
         begins = await self._reader.beginning_offsets(places)
-        found = await self._admin.list_consumer_group_offsets(group)
+        found = await self._offsets(group)
         committed = {TopicPartition(*place): at.offset for place, at in found.items() if at.offset >= 0}
         answer = await self._admin.describe_consumer_groups([group])
         members = sum(len(one[5]) for response in answer for one in response.groups)
@@ -62,6 +69,16 @@ class Outside:
             for place in sorted(places)
         )
         return Group(name=group, members=members, committed=bool(committed), standings=standings)
+
+    async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        """What the group has committed. Kafka makes the place of all groups when it is first asked for one: until then it has none."""
+        while True:
+            try:
+                found: Mapping[TopicPartition, OffsetAndMetadata] = await self._admin.list_consumer_group_offsets(group)
+            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            return found
 
     async def waits_since_ms(self, topic: str, partition: int, offset: int) -> int | None:
         """When the record at this offset was appended, as its timestamp says; None when it is not to be had."""

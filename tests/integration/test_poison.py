@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import sys
 import time
 from collections import Counter
@@ -12,14 +13,17 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from deploy import doctor_work
 from deploy.backoff import Backoff
+from deploy.doctor_work import parts
 from deploy.kafka import KafkaServer
 from processors.crashes import crash_dir, read_book
 from processors.publish import Message, Outbox
+from processors.run import GROUP
 from schemas.codec import DEAD_LETTER, FACT
 from schemas.deadletter import DeadLetter
 from schemas.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings
-from schemas.topics import DEAD, NORMALIZED, RAW
+from schemas.topics import DEAD, FACTS, NORMALIZED, RAW
 from sinks.dead import replay
 from tests.integration.command import clean_env
 from tests.integration.ingress_process import PARTITIONS
@@ -186,6 +190,9 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
         if b"kills-by-memory" in letter.original and stage == "normalise":
             assert "MemoryError" in letter.detail
     assert read_book(crash_dir(armed.settings)).suspects == ()
+    found = await parts(armed.settings)
+    assert f"{len(kinds)} records are put aside" in found.detail
+    assert (found.state == "bad") == any(f"worker w-{number} ended" in found.detail for number in range(count))
 
     # After a fix the same bytes go the whole way.
     mended = Workers(order(broker.bootstrap, place), 1, place)
@@ -199,3 +206,38 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
         await producer.stop()
     assert mended.ends == []
     assert again.letters == {}
+
+
+async def test_the_doctor_sees_who_works_and_what_stands(
+    broker: KafkaServer, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member of the group that does nothing says nothing either: Kafka knows how far it is."""
+    monkeypatch.setattr(doctor_work, "LOOK_AGAIN_S", 1.0)
+    settings = order(broker.bootstrap, place).settings
+    reader = AIOKafkaConsumer(
+        RAW.name, FACTS.name, bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False
+    )
+    await publish(broker.bootstrap, 0, "nobody-takes-it")
+    idle = await doctor_work.work(settings)
+    assert (idle.state, "nobody works for callweave-process" in idle.detail) == ("bad", True), idle.detail
+
+    await reader.start()
+    try:
+        for topic in (RAW.name, FACTS.name):
+            places = [TopicPartition(topic, n) for n in range(PARTITIONS)]
+            await reader.commit(await reader.end_offsets(places))
+        caught_up = await doctor_work.work(settings)
+        assert (caught_up.state, "callweave-sink" in caught_up.detail) == ("note", True), caught_up.detail
+
+        old_ms = int(1000 * (time.time() - 300))
+        message = Message(topic=RAW.name, key=None, value=b"{}", headers=HEADERS, partition=3, timestamp_ms=old_ms)
+        async with Outbox(broker.bootstrap) as outbox:
+            await outbox.publish([message, message])
+        stands = await doctor_work.work(settings)
+    finally:
+        await reader.stop()
+
+    assert stands.state == "bad"
+    assert re.search(r"partition 3 of calls.raw has not moved for 30\d s with 2 records waiting", stands.detail), (
+        stands.detail
+    )
