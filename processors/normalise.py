@@ -109,6 +109,8 @@ def normalise(
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
         return Outcome(dead=letters.written())
+    except MemoryError:
+        raise  # the process's, not this body's alone: it ends, and the quarantine finds out whether it is the body
     except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
         letters.bug(WHOLE_BODY, exc)
         return Outcome(dead=letters.written())
@@ -168,6 +170,8 @@ def _elements(
         except Undecodable as exc:
             letters.add(index, exc.dead_code, str(exc))
             continue
+        except MemoryError:
+            raise  # as above
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
             letters.bug(index, exc)
             continue
