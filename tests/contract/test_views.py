@@ -178,6 +178,28 @@ async def test_every_view_says_what_it_is_and_every_key_figure_how_it_is_compute
     assert [row for row in columns if not row[2] and row[1] not in dimensions] == []
 
 
+async def test_what_is_billed_is_said_in_one_rule_wherever_it_stands(db: ClickHouse) -> None:
+    said = await db.query(
+        f"SELECT table, comment FROM system.columns WHERE database = '{db.database}' AND name = 'billable_s' ORDER BY table"
+    )
+    rule = dict(said)["cdr_versions"]
+    assert rule.startswith("the vendor's billed seconds where its document says they are billed; else the talk; 0 when")
+    assert {table for table, comment in said if comment == rule} == {
+        "cdr", "cdr_versions", "timelines", "timelines_versions", "v_cdr", "v_timelines",
+    }  # fmt: skip
+
+
+async def test_every_percentile_says_by_which_definition_it_is_taken(db: ClickHouse) -> None:
+    """ClickHouse's quantileExact is no nearest rank and does not interpolate: of four values the median is the third."""
+    await db.insert(TIMELINES, [call(n, is_final=True, pdd_ms=pdd) for n, pdd in enumerate((40, 10, 30, 20))])
+    assert await ask(db, "SELECT pdd_p50_ms, pdd_p95_ms FROM v_kpi_day") == [(30, 40)]
+    said = await db.query(
+        f"SELECT comment FROM system.columns WHERE database = '{db.database}' AND table = 'v_kpi_day' AND name LIKE '%_p%_ms'"
+    )
+    assert len(said) == 4
+    assert all(re.search(r"floor\(0\.\d+ n\)", comment) for (comment,) in said)
+
+
 async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
     """Microseconds, exact money, NULL apart from zero, text beyond ASCII, legs and maps."""
     leg = Leg(
