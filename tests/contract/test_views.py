@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.normalise import dead_letter
 from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import SetupError
 from schemas.facts import (
@@ -28,6 +29,7 @@ from schemas.facts import (
     Role,
     State,
 )
+from schemas.raw import Position, RawCallback
 from schemas.settings import ClickHouseSettings, Settings
 from schemas.timeline import Timeline
 from sinks import migrate as migrating
@@ -1093,6 +1095,29 @@ async def test_letters_of_topics_that_were_made_anew_take_no_older_ones_place(db
     await mark_resolved(db, first)
     left = await list_dead(db, DeadFilter(limit=200))
     assert sorted(one.letter.origin_hash for one in left) == sorted(one.origin_hash for one in [*others, *same])
+
+
+@pytest.mark.parametrize(
+    ("second", "replay_of"),
+    [
+        pytest.param(b"<body>", "", id="other bodies"),
+        pytest.param(b"<html>", "", id="the same bodies, sent again"),
+        pytest.param(b"<html>", "calls.raw/1/5", id="the same bodies, replayed"),
+    ],
+)
+async def test_forty_letters_of_the_normaliser_before_and_after_topics_were_made_anew_are_eighty(
+    db: ClickHouse, second: bytes, replay_of: str
+) -> None:
+    def letters(body: bytes, at: datetime, replay_of: str) -> list[DeadLetter]:
+        raw = RawCallback(vendor="ytx", callback="", received_at=at, request_id="r", replay_of=replay_of, body=body)
+        return [dead_letter(raw, Position("calls.raw", n % 4, n // 4), -1, "json", "not JSON") for n in range(40)]
+
+    first = letters(b"<html>", START, "")
+    again = letters(second, START if replay_of else START + timedelta(days=1), replay_of)
+    for batch in (first, again, first):
+        await db.insert(DEAD_LETTERS, batch)
+    assert await ask(db, "SELECT count(), sum(original_bytes) FROM v_dead_letters") == [(80, 480)]
+    assert len(await list_dead(db, DeadFilter(limit=1000))) == 80
 
 
 async def test_letters_of_before_the_hash_and_of_the_same_offset_keep_apart(db: ClickHouse) -> None:
