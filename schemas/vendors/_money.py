@@ -60,9 +60,7 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
     sent = _text(value)
     if not sent:
         return _UNREADABLE
-    text = unicodedata.normalize("NFKC", sent).strip()
-    bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", text).strip()
-    bare = _SIGN_APART.sub("", bare)
+    bare = sent if _NUMBER.fullmatch(sent) else _bare(sent, currency)  # nearly all are plain numbers
     number = _number(bare)
     if number is None:
         return _OUT_OF_RANGE if _BEYOND.fullmatch(bare) else FOREIGN if _is_marked(bare) else _UNREADABLE
@@ -70,6 +68,12 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
         return _OUT_OF_RANGE
     rounded = abs(number.quantize(_STEP, ROUND_HALF_EVEN))  # "-0.00" is free, too
     return Amount(rounded, _PLAIN if bare == sent and "," not in sent else _DRIFT)
+
+
+def _bare(text: str, currency: str) -> str:
+    """An amount without the marks of its own currency."""
+    bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", unicodedata.normalize("NFKC", text))
+    return _SIGN_APART.sub("", bare.strip())
 
 
 def names_other(text: str, currency: str) -> bool:
