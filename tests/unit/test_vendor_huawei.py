@@ -325,8 +325,9 @@ def test_a_row_without_call_times_and_session_is_a_binding(session: Any, times: 
 
 
 def test_a_letter_about_a_row_is_short_whatever_the_row_says() -> None:
-    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "y" * 5000}).dead
+    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "\x1b[31m\u202e" * 5000}).dead
     assert len(letter.detail) < 500
+    assert letter.detail.isprintable()
 
 
 @pytest.mark.parametrize("session", ["0", "none", "null", "n/a"])
