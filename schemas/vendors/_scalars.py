@@ -12,6 +12,7 @@ CONTAINERS: Final = (dict, list)
 """What JSON makes of objects and arrays."""
 _NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
+_LONGEST_AMOUNT: Final = 200  # characters: looking for a currency in longer texts takes the square of their length
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
 _MONEY: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?\Z")
 _MONEY_SIGNS: Final = re.compile(r"\s*(?:元|人民币|￥|¥|\$|CNY|RMB)\s*", re.IGNORECASE)
@@ -71,6 +72,8 @@ def amount(value: Any) -> tuple[Decimal | None, bool]:
     if isinstance(value, _NO_AMOUNT):
         return None, True
     text = plain(value)
+    if len(text) > _LONGEST_AMOUNT:
+        return None, True
     bare = _MONEY_SIGNS.sub("", text)
     if _DECIMAL_COMMA.match(bare):
         bare = bare.replace(",", ".")
