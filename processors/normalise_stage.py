@@ -28,9 +28,7 @@ _ASIDE_BYTES: Final = 8 * 1024
 class NormaliseStage:
     """The step of the normalising agent."""
 
-    def __init__(
-        self, outbox: Outbox, codecs: Codecs, accounts: Directory, limits: Limits, metrics: Registry
-    ) -> None:
+    def __init__(self, outbox: Outbox, codecs: Codecs, accounts: Directory, limits: Limits, metrics: Registry) -> None:
         self._outbox = outbox
         self._codecs = codecs
         self._accounts = accounts

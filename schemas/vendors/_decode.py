@@ -107,6 +107,8 @@ def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits:
     arranger = Arranger(text, words, limits)
     if isinstance(document, Sequence) and any(arranger.holds(item) for item in document):
         pages = tuple(arranger.document(item) for item in document)
-        return Decoded(document=list(pages), pages=pages, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd)
+        return Decoded(
+            document=list(pages), pages=pages, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd
+        )
     document = arranger.document(document)
     return Decoded(document=document, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd)

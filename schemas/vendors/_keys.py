@@ -82,9 +82,10 @@ def spelt(members: Mapping[str, Any], names: Names, limits: Limits) -> tuple[dic
             made[name] = value
         else:
             flags.add(Flag.DUP_KEY)
+            unused = value
             if name not in members and _says_nothing(made[name]) and not _says_nothing(value):
-                made[name], value = value, made[name]
-            keep(made, repeats, name, value, members)
+                made[name], unused = value, made[name]
+            keep(made, repeats, name, unused, members)
     return made, flags
 
 

@@ -25,7 +25,9 @@ def _nx(value: bytes) -> bytes:
 
 
 def _yx(value: bytes) -> bytes:
-    record = b'{"requestid":"x","fid":"4","caller":"1","called":"2","oriamount":' + value + b',"duration":' + value + b"}"
+    record = (
+        b'{"requestid":"x","fid":"4","caller":"1","called":"2","oriamount":' + value + b',"duration":' + value + b"}"
+    )
     return b'{"cdr":[' + record + b"]}"
 
 
@@ -63,17 +65,25 @@ def _texts() -> dict[str, Hostile]:
     return {
         "a million letters": Hostile(lambda: _nx(b'"' + b"x" * MEGABYTE + b'"')),
         "ligatures that grow": Hostile(lambda: _filled(phone, ligature, b'"}')),
-        "ligatures that grow, compressed": Hostile(lambda: gzip.compress(phone + ligature * MEGABYTE + b'"}'), encoding="gzip"),
+        "ligatures that grow, compressed": Hostile(
+            lambda: gzip.compress(phone + ligature * MEGABYTE + b'"}'), encoding="gzip"
+        ),
         "half characters": Hostile(lambda: _filled(phone, b"\\ud800", b'"}')),
-        "whole characters of two halves": Hostile(lambda: _filled(b'{"sessionid":"x","phone":[""', b',"\\ud83d\\ude00"', b"]}")),
+        "whole characters of two halves": Hostile(
+            lambda: _filled(b'{"sessionid":"x","phone":[""', b',"\\ud83d\\ude00"', b"]}")
+        ),
         "bad bytes": Hostile(lambda: _filled(phone, b"\xff\xff", b'"}')),
         "bad bytes, each alone": Hostile(lambda: _filled(phone, b"\xffa", b'"}')),
         "bad bytes, few": Hostile(lambda: _filled(phone, b"\xff" + b"a" * 20, b'"}')),
-        "bytes with the high bit": Hostile(lambda: phone + bytes(b | 128 for b in random.Random(1).randbytes(MEGABYTE)) + b'"}'),
+        "bytes with the high bit": Hostile(
+            lambda: phone + bytes(b | 128 for b in random.Random(1).randbytes(MEGABYTE)) + b'"}'
+        ),
         "any bytes": Hostile(lambda: random.Random(2).randbytes(MEGABYTE)),
         "GBK": Hostile(lambda: _filled(phone, "应".encode("gbk"), b'"}')),
         "GBK with bad bytes": Hostile(lambda: _filled(phone, "应答应答应答".encode("gbk") + b"\xff", b'"}')),
-        "UTF-8 that says Latin-1": Hostile(lambda: _filled(phone, "应".encode(), b'"}'), content_type="a/b;charset=latin1"),
+        "UTF-8 that says Latin-1": Hostile(
+            lambda: _filled(phone, "应".encode(), b'"}'), content_type="a/b;charset=latin1"
+        ),
         "UTF-8 read as Latin-1 once": Hostile(lambda: _filled(phone, "Ã©".encode(), b'"}')),
         "UTF-16 without a mark": Hostile(lambda: ('{"a":"' + "应" * (MEGABYTE // 2 - 10) + '"}').encode("utf-16-le")),
         "white space": Hostile(lambda: b" \r\n\t" * (MEGABYTE // 4)),
@@ -120,10 +130,17 @@ def _repairs() -> dict[str, Hostile]:
         "commas and spaces": b",   ", "a text each line": b'"a":"b"\n', "signs of ours": b"\x01", "numbers and spaces": b"1 ", "words": b"null\t",
     }  # fmt: skip
     return {
-        **{f"an object of {name}": Hostile(lambda piece=piece: _filled(b"{", piece)) for name, piece in wanting.items()},  # type: ignore[misc]  # a default binds it
+        **{
+            f"an object of {name}": Hostile(lambda piece=piece: _filled(b"{", piece)) for name, piece in wanting.items()
+        },  # type: ignore[misc]  # a default binds it
         **{f"a list of {name}": Hostile(lambda piece=piece: _filled(b"[", piece)) for name, piece in wanting.items()},  # type: ignore[misc]
-        **{f"a text of {name}": Hostile(lambda piece=piece: _filled(b'{"a":"', piece)) for name, piece in wanting.items()},  # type: ignore[misc]
-        "one repair after much": Hostile(lambda: _filled(b'{"sessionid":"x","show_phone":"1"', b',"a":"b"', b',"c":1 "d":""}')),
+        **{
+            f"a text of {name}": Hostile(lambda piece=piece: _filled(b'{"a":"', piece))
+            for name, piece in wanting.items()
+        },  # type: ignore[misc]
+        "one repair after much": Hostile(
+            lambda: _filled(b'{"sessionid":"x","show_phone":"1"', b',"a":"b"', b',"c":1 "d":""}')
+        ),
         "lines": Hostile(lambda: b"{}\n" * 100_000),
         "lines, every other one broken": Hostile(lambda: b'{"a":1}\n{bad\n' * 50_000),
         "few lines, nearly all broken": Hostile(lambda: b'{"a":1}\n{"b":2}\n' + b'{"a":"\n' * 4_990),
@@ -141,7 +158,9 @@ def _wrappings() -> dict[str, Hostile]:
         "a form of ampersands": Hostile(lambda: b"a=1" + b"&" * MEGABYTE),
         "a form of parameters": Hostile(lambda: _filled(b"sessionid=1", b"&a=1"), content_type=_FORM),
         "a form of percent signs": Hostile(lambda: _filled(b"cdr=", b"%41")),
-        "a form of percent signs in its own keys": Hostile(lambda: _filled(b"sessionid=1&phone=", b"%E5"), content_type=_FORM),
+        "a form of percent signs in its own keys": Hostile(
+            lambda: _filled(b"sessionid=1&phone=", b"%E5"), content_type=_FORM
+        ),
         "a form of plus signs": Hostile(lambda: _filled(b"cdr=%7B", b"+")),
         "a form's name": Hostile(lambda: _filled(b"", b"%41", b"=1"), content_type=_FORM),
         "empty members": Hostile(lambda: _filled(b"", empty), "ytx", "deflate"),
@@ -152,7 +171,9 @@ def _wrappings() -> dict[str, Hostile]:
         "a gigabyte of NULs": Hostile(lambda: gzip.compress(gzip.compress(bytes(1 << 24)) * 60), "ytx", "gzip, gzip"),
         "one member after another": Hostile(lambda: gzip.compress(b"[0,0]") * 30_000, "ytx", "gzip"),
         "padding after a member": Hostile(lambda: gzip.compress(b"{}") + bytes(MEGABYTE), "ytx", "gzip"),
-        "noise that says gzip": Hostile(lambda: b"\x1f\x8b\x08\x00" + random.Random(3).randbytes(MEGABYTE), "ytx", "gzip"),
+        "noise that says gzip": Hostile(
+            lambda: b"\x1f\x8b\x08\x00" + random.Random(3).randbytes(MEGABYTE), "ytx", "gzip"
+        ),
         "noise that says Base64": Hostile(lambda: b"H4sI" + b"A" * MEGABYTE, "ytx", "gzip,base64"),
         "Base64 that nobody declares": Hostile(lambda: b"eJ" + b"A" * MEGABYTE, "ytx"),
         "many encodings": Hostile(lambda: BODY, encoding=",".join(["gzip"] * 10_000)),

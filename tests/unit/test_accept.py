@@ -234,9 +234,15 @@ def test_a_compressed_body_is_keyed_by_what_is_inside_and_stored_as_it_came(
         pytest.param("gzip", gzip.compress(b"id=9")[:-9], id="cut off"),
         pytest.param("gzip", b"", id="empty"),
         pytest.param("br", b"\x8b\x00", id="an encoding that we do not know"),
-        pytest.param("deflate,deflate,deflate", zlib.compress(zlib.compress(zlib.compress(b"id=9"))), id="more layers than are taken"),
+        pytest.param(
+            "deflate,deflate,deflate",
+            zlib.compress(zlib.compress(zlib.compress(b"id=9"))),
+            id="more layers than are taken",
+        ),
         pytest.param("deflate", zlib.compress(b"") * 100, id="more members than are taken"),
-        pytest.param("deflate, deflate", zlib.compress(zlib.compress(b"") * 100), id="very many members in another layer"),
+        pytest.param(
+            "deflate, deflate", zlib.compress(zlib.compress(b"") * 100), id="very many members in another layer"
+        ),
     ],
 )
 def test_a_body_that_does_not_inflate_is_taken_all_the_same(encoding: str, body: bytes) -> None:

@@ -112,7 +112,9 @@ K, D = Flag.KEY_NORMALISED, Flag.DUP_KEY
         pytest.param("nxcloud", with_pair(NX, '"duration":7', '"duration#1":8', '"duration":3').encode(), {"billable_s": 3, "extras": {"duration#1": "8", "duration#2": "7"}}, {D}, id="a key that looks like ours for a repeated one"),
     ],
 )  # fmt: skip
-def test_keys_are_found_however_they_are_spelt(vendor: str, body: bytes, wanted: dict[str, Any], flags: set[Flag]) -> None:
+def test_keys_are_found_however_they_are_spelt(
+    vendor: str, body: bytes, wanted: dict[str, Any], flags: set[Flag]
+) -> None:
     (fact,) = sent(vendor, body).facts
 
     extras = wanted.pop("extras", {})
@@ -125,7 +127,12 @@ def test_keys_are_found_however_they_are_spelt(vendor: str, body: bytes, wanted:
 def test_every_documented_key_is_found_in_any_case_and_with_spaces(vendor: str) -> None:
     """Every field of every kind: the same fact, with the flag."""
     (callback,) = VENDORS[vendor].callbacks
-    samples = {"nxcloud": [NX], "ytx": [VOICE, TWO_WAY, CONFERENCE, STATE], "huawei": [CALL, FEE], "tencent": [TC["cdr"][0]]}
+    samples = {
+        "nxcloud": [NX],
+        "ytx": [VOICE, TWO_WAY, CONFERENCE, STATE],
+        "huawei": [CALL, FEE],
+        "tencent": [TC["cdr"][0]],
+    }
     for element in samples[vendor]:
         wrapped = (lambda item: {"feeLst": [item]}) if element is FEE else (lambda item: item)
         (plain,) = sent(vendor, written(wrapped(element))).facts
@@ -139,7 +146,9 @@ def test_every_documented_key_is_found_in_any_case_and_with_spaces(vendor: str) 
     assert callback.words.top.exact
 
 
-BAD_BYTE = text({**TWO_WAY, "stateDesc": "应答|关机", "calledstime": "", "customParm": "@abc"}).encode().replace(b"@", b"\xf9")
+BAD_BYTE = (
+    text({**TWO_WAY, "stateDesc": "应答|关机", "calledstime": "", "customParm": "@abc"}).encode().replace(b"@", b"\xf9")
+)
 POWERED_OFF = {"disposition": Disposition.UNREACHABLE, "hangup_reason": "powered_off", "hangup_cause": "应答|关机"}
 C = {Flag.CHARSET_REPAIRED}
 
@@ -310,7 +319,9 @@ def test_a_broken_line_fails_alone() -> None:
     assert [(letter.code, letter.element) for letter in outcome.dead] == [("shape", 1)]
 
 
-MEMBERS = '"requestid":"r1","fid":"4","caller":"13810603954","called":"18810207016","calledstime":"2016-02-02 11:19:40",'
+MEMBERS = (
+    '"requestid":"r1","fid":"4","caller":"13810603954","called":"18810207016","calledstime":"2016-02-02 11:19:40",'
+)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,9 @@ def test_an_unencoded_form_value_keeps_its_own_signs() -> None:
         pytest.param(b'{"x":"\\ud800","a":' + b"[" * 900 + b"]" * 900 + b"}", {}, "limit", id="deep with half a pair"),
         pytest.param(gzip.compress(b" " * (CAP_BYTES + 1)), {"encoding": "gzip"}, "inflate", id="inflate bomb"),
         pytest.param(gzip.compress(PLAIN.encode())[:-9], {"encoding": "gzip"}, "inflate", id="gzip cut off"),
-        pytest.param(b"\x8b\x02\x80hello\x03", {"encoding": "br"}, "inflate", id="an encoding that is not known, and no text"),
+        pytest.param(
+            b"\x8b\x02\x80hello\x03", {"encoding": "br"}, "inflate", id="an encoding that is not known, and no text"
+        ),
         pytest.param(b"<html/>", {"encoding": "gzip"}, "inflate", id="declared gzip, is neither that nor JSON"),
         pytest.param(b"<html/>", {"encoding": "gbk"}, "json", id="a charset is no encoding that fails"),
         pytest.param(zlib.compress(PLAIN.encode())[:-9], {"encoding": "deflate"}, "inflate", id="deflate cut off"),

@@ -54,7 +54,9 @@ def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
 def slice_of(*bodies: bytes, **headers: str) -> Slice:
     told = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
     pairs = tuple((name, value.encode()) for name, value in told.items())
-    records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies))
+    records = tuple(
+        Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
+    )
     return Slice(topic="calls.raw", partition=0, records=records, first_offset=0, next_offset=len(records))
 
 
@@ -67,7 +69,9 @@ def slice_of(*bodies: bytes, **headers: str) -> Slice:
         pytest.param(gzip.compress(NX), {}, False, id="a compressed one that does not say so"),
     ],
 )
-async def test_what_may_take_long_is_read_in_a_thread(body: bytes, headers: dict[str, str], *, on_the_loop: bool) -> None:
+async def test_what_may_take_long_is_read_in_a_thread(
+    body: bytes, headers: dict[str, str], *, on_the_loop: bool
+) -> None:
     normalising, out = stage()
     await normalising.step(slice_of(body, **headers))
     assert normalising.threads == [on_the_loop]
