@@ -135,7 +135,8 @@ ANSWER = {"resultcode": "0", "subscriptionId": ROW["subscriptionId"], "privateNu
     [
         pytest.param(json.dumps(ANSWER), {"bind.resultcode": "0"}, (), id="text"),
         pytest.param(ANSWER, {"bind.resultcode": "0"}, (), id="H34 object"),
-        pytest.param(json.dumps(json.dumps(json.dumps(ANSWER))), {"bindResponse": json.dumps(ANSWER)}, (), id="H35 escaped three times"),
+        pytest.param(json.dumps(json.dumps(ANSWER)), {"bind.resultcode": "0"}, (), id="H35 escaped twice"),
+        pytest.param(json.dumps(json.dumps(json.dumps(ANSWER))), {"bind.resultcode": "0"}, (), id="H35 escaped three times"),
         pytest.param("{oops", {"bindResponse": "{oops"}, (), id="no JSON"),
         pytest.param("[1,2]", {"bindResponse": "[1,2]"}, (), id="a list"),
         pytest.param(None, {}, (), id="null"),
