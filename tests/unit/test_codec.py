@@ -86,7 +86,8 @@ def test_ids_are_pinned_for_ever() -> None:
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
 def test_what_an_earlier_release_wrote_is_read(published: typing.Any) -> None:
     """Its fields as they were, the later ones as their defaults say."""
-    codec: Codec[typing.Any] = {"fact": FACT, "timeline": TIMELINE, "dead_letter": DEAD_LETTER}[published.name]
+    codecs: dict[str, Codec[typing.Any]] = {"fact": FACT, "timeline": TIMELINE, "dead_letter": DEAD_LETTER}
+    codec = codecs[published.name]
     value = WHOLE[published.name]
     names = [field["name"] for field in json.loads(schema_text(published))["fields"]]
     out = io.BytesIO(struct.pack(">bI", 0, published.schema_id))
@@ -186,7 +187,7 @@ def test_what_was_written_before_a_registry_was_set_stays_readable() -> None:
     """Topics hold weeks of records; a registry's id that happens to be a pinned one means what the registry says."""
     assert codecs_for({1004: 7}).fact.decode(FACT.encode(FULL_FACT)) == FULL_FACT
     assert (
-        codecs_for({1004: 1005, 1005: 1004}).fact.decode(codecs_for({1004: 1005}).fact.encode(FULL_FACT)) == FULL_FACT
+        codecs_for({1004: 1002, 1002: 1004}).fact.decode(codecs_for({1004: 1002}).fact.encode(FULL_FACT)) == FULL_FACT
     )
 
 
@@ -194,7 +195,7 @@ def test_what_was_written_before_a_registry_was_set_stays_readable() -> None:
 def test_any_bytes_are_a_record_or_undecodable(data: bytes) -> None:
     """A topic can hold anything; only `Undecodable` may come of it."""
     for codec in (FACT, TIMELINE, DEAD_LETTER):
-        for framed in (data, *(struct.pack(">bI", 0, published.schema_id) + data for published in PUBLISHED)):
+        for framed in (data, *(b"\x00" + published.schema_id.to_bytes(4, "big") + data for published in PUBLISHED)):
             with contextlib.suppress(Undecodable):
                 codec.decode(framed)
 
