@@ -65,10 +65,13 @@ def directory(accounts: tuple[Account, ...]) -> Directory:
         known[vendor] = _ids(*ours)
         limits = {external_id: account.cost_limit for account in ours for external_id in account.external_ids}
         protected = _ids(*(account for account in ours if account.secret.value or account.allow))
-        addresses[vendor, ""] = Address(frozenset(), protected, limits)
+        # A call's key has an account's name where a body's own id would stand: nobody else may write that name as an id.
+        names = frozenset(account.name for account in ours)
+        addresses[vendor, ""] = Address(frozenset(), protected | names, limits)
         for account in ours:
             own = _ids(account)
-            addresses[vendor, account.name] = Address(own, known[vendor] - own, limits | {"": account.cost_limit})
+            foreign = (known[vendor] | names) - own - {account.name}
+            addresses[vendor, account.name] = Address(own, foreign, limits | {"": account.cost_limit})
     return Directory(addresses, known)
 
 

@@ -55,7 +55,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _arm_normalise(calls: str) -> None:
-    original = processors.normalise.decode
+    names = vars(processors.normalise)
+    original = names["decode"]
 
     @functools.wraps(original)
     def decode(raw: Any, *args: Any, **kwargs: Any) -> Any:
@@ -64,7 +65,7 @@ def _arm_normalise(calls: str) -> None:
                 kill()
         return original(raw, *args, **kwargs)
 
-    processors.normalise.decode = decode  # type: ignore[attr-defined]  # not exported
+    names["decode"] = decode
 
 
 def _arm_join(calls: str) -> None:

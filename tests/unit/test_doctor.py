@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from deploy.doctor import Finding, examine
+from deploy.doctor import examine
+from deploy.finding import Finding
 from deploy.ports import free_port
 from schemas.settings import ClickHouseSettings, EmbeddedSettings, IngressSettings, SchemaRegistrySettings, Settings
 

@@ -1,6 +1,7 @@
 """Lag and movement as Kafka tells them, and the doctor's and the view's verdicts on them."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def test_another_process_reads_what_up_says_of_its_parts(tmp_path: Path, monkeyp
     def gone(_pid: int, _signal: int) -> None:
         raise ProcessLookupError
 
-    monkeypatch.setattr(part_states.os, "kill", gone)
+    monkeypatch.setattr(os, "kill", gone)
     assert read_states(tmp_path) is None  # it was killed, and could not remove its file
     monkeypatch.undo()
     remove_states(tmp_path)
