@@ -18,8 +18,8 @@ from deploy.backoff import Backoff
 from deploy.doctor_work import parts
 from deploy.kafka import KafkaServer
 from processors.crashes import crash_dir, read_book
+from processors.group import GROUP
 from processors.publish import Message, Outbox
-from processors.run import GROUP
 from schemas.codec import DEAD_LETTER, FACT
 from schemas.deadletter import DeadLetter
 from schemas.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings
