@@ -15,9 +15,10 @@ from schemas.vendors._charset import Text, replaced
 from schemas.vendors._json import Marked, keep, too_deep, too_many
 from schemas.vendors._keys import Names, Words, spelt, spelt_as
 from schemas.vendors._repair import document_of
-from schemas.vendors._scalars import compact
+from schemas.vendors._scalars import blank, compact
 
-_HALF_ESCAPED: Final = re.compile(r"\\u[dD][89a-fA-F]")
+# Half a character, or a backslash that makes one of what follows when the text is read as JSON itself.
+_HALF_ESCAPED: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|005[cC])")
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _MOST_IN_VAIN: Final = 100
 """Texts that look like an element and are none: after so many no further one is tried."""
@@ -71,7 +72,7 @@ class Arranger:
         return page
 
     def _held(self, value: Any, names: Names) -> Any:
-        if _is_json(value):
+        if isinstance(value, str) and not blank(value):
             value = document_of(value, self.flags, self._limits)
             self.flags.add(Flag.REPAIRED_JSON)
         if isinstance(value, list):
@@ -122,7 +123,7 @@ class Arranger:
         """An object inside an element, whose keys are the vendor's, too: as it is or, as documented, as JSON text."""
         if _is_json(value):
             try:
-                value = document_of(value, set(), self._limits)
+                value = document_of(value, set(), self._limits, layers=1)
             except Undecodable:
                 return value
         if isinstance(value, dict) and not names.exact.issuperset(value):

@@ -27,7 +27,6 @@ from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, 
 from schemas.vendors._causes import Cause
 from schemas.vendors._checks import account_of, check_order
 from schemas.vendors._columns import computed, ended, leg
-from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
 from schemas.vendors._numbers import columns
 from schemas.vendors._peek import peek_text
@@ -253,14 +252,7 @@ def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool
 def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
     name = f"{which}Response"
-    answer = fields.raw(name)
-    for _ in range(2):
-        if not isinstance(answer, str):
-            break
-        try:
-            answer = parse_text(answer).document
-        except Undecodable:
-            break
+    answer = fields.raw(name)  # read by the decoder, as `nested` says
     if answer is None:
         return {}
     if not isinstance(answer, Mapping):

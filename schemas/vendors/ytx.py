@@ -27,7 +27,6 @@ from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, 
 from schemas.vendors._causes import Cause
 from schemas.vendors._checks import account_of, check_order
 from schemas.vendors._columns import ended, leg
-from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
 from schemas.vendors._numbers import Number, columns
 from schemas.vendors._parts import billed, charged, check_duration, is_placeholder
@@ -107,10 +106,6 @@ _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
 
 
-class _Unquoted(dict[str, Any]):
-    """An element that came inside a JSON string."""
-
-
 def _key(body: bytes) -> str:
     return peek_text(body, "requestid")
 
@@ -123,25 +118,18 @@ def _elements(document: Any) -> Elements:
     if "cdr" not in document:
         return Elements(items=(document,))
     records = document["cdr"]
-    quoted = isinstance(records, str) and not blank(records)
-    if quoted:
-        records = parse_text(records).document
     if blank(records):
         return Elements(items=())
     if isinstance(records, Mapping):
         records = [records]
     if not isinstance(records, list):
         raise Undecodable("a list of records is expected", code="shape", path="cdr")
-    if quoted:
-        records = [_Unquoted(record) if isinstance(record, Mapping) else record for record in records]
     return Elements(items=tuple(records))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
     kind, documented, mapping = _KINDS[_sort(element)]
     fields = Fields(element, ctx.received_at, documented=documented)
-    if isinstance(element, _Unquoted):
-        fields.flag(Flag.REPAIRED_JSON)
     call_id = fields.need("requestid", code="no_id")
     fact = Fact(
         fact_type=FactType.STATE if kind is Kind.CALLBACK_STATE else FactType.RECORD,
