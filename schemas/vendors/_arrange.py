@@ -15,7 +15,7 @@ from schemas.vendors._charset import Text, replaced
 from schemas.vendors._json import Marked, keep, too_deep, too_many
 from schemas.vendors._keys import Names, Words, spelt, spelt_as
 from schemas.vendors._repair import document_of
-from schemas.vendors._scalars import blank, compact
+from schemas.vendors._scalars import compact
 
 # Half a character, or a backslash that makes one of what follows when the text is read as JSON itself.
 _HALF_ESCAPED: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|005[cC])")
@@ -72,7 +72,7 @@ class Arranger:
         return page
 
     def _held(self, value: Any, names: Names) -> Any:
-        if isinstance(value, str) and not blank(value):
+        if _is_json(value):
             value = document_of(value, self.flags, self._limits)
             self.flags.add(Flag.REPAIRED_JSON)
         if isinstance(value, list):

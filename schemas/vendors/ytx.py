@@ -122,6 +122,8 @@ def _elements(document: Any) -> Elements:
         return Elements(items=())
     if isinstance(records, Mapping):
         records = [records]
+    if isinstance(records, str):
+        raise Undecodable("a text that is not JSON", code="json", path="cdr")
     if not isinstance(records, list):
         raise Undecodable("a list of records is expected", code="shape", path="cdr")
     return Elements(items=tuple(records))
