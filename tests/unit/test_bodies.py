@@ -300,6 +300,9 @@ def test_a_wrapping_is_taken_off(body: bytes, content_type: str, count: int, fla
     [
         pytest.param("ytx", b"\n".join(written({"cdr": [each]}) for each in (TWO_WAY, CONFERENCE)), 2, id="a page of records a line"),
         pytest.param("ytx", b"\n".join(map(written, (TWO_WAY, VOICE, STATE))), 3, id="records and a state, one a line"),
+        pytest.param("ytx", urlencode(TWO_WAY).encode(), 1, id="a record as a form"),
+        pytest.param("ytx", urlencode(STATE).encode(), 1, id="a state as a form"),
+        pytest.param("huawei", urlencode({k: v for k, v in CALL.items() if v is not None}).encode(), 1, id="a row as a form"),
         pytest.param("ytx", written({"cdr": text([TWO_WAY, VOICE])}), 2, id="the records as a JSON text"),
         pytest.param("ytx", written({"cdr": [text(TWO_WAY), text(VOICE)]}), 2, id="each record as a JSON text"),
         pytest.param("huawei", b"\n".join(written({"feeLst": [each]}) for each in (FEE, {**FEE, "sessionId": "o"})), 2, id="a notification a line"),
