@@ -164,6 +164,8 @@ def nx_named(name: bytes) -> bytes:
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"abc\xe5\xba"), "", {**POWERED_OFF, "custom_ref": "abc\ufffd"}, C, id="a character cut off"),
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"\xff\xfe"), "", {**POWERED_OFF, "custom_ref": "\ufffd\ufffd"}, C, id="two bytes of no charset"),
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"\x80"), "application/json;charset=utf-8", {**POWERED_OFF, "custom_ref": "\ufffd"}, C, id="a lone tail, declared as UTF-8"),
+        pytest.param("nxcloud", nx_named(b"a\xf9\\ud800\\udc81b"), "", {"agent_name": "a\ufffd\U00010081b"}, C, id="a bad byte before a whole pair"),
+        pytest.param("nxcloud", nx_named(b"\xf9\\udfff\\udc81\\ud83d"), "", {"agent_name": "\ufffd" * 4}, C, id="a bad byte before halves of pairs"),
         pytest.param("nxcloud", nx_named("Jos\xe9".encode("latin-1")), "", {"agent_name": "Jos\ufffd"}, C, id="Latin-1 that nobody declares"),
         pytest.param("nxcloud", nx_named("Andr\xe9a Zo\xeb B".encode("latin-1")), "", {"agent_name": "Andr\ufffda Zo\ufffd B"}, C, id="two such bytes apart"),
         pytest.param("nxcloud", nx_named("医院".encode("gbk")), "application/json;charset=GBK", {"agent_name": "医院"}, set(), id="K7 GBK that would be UTF-8, too"),
