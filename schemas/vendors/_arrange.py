@@ -17,8 +17,10 @@ from schemas.vendors._keys import Names, Words, spelt, spelt_as
 from schemas.vendors._repair import document_of
 from schemas.vendors._scalars import compact
 
-_HALF_ESCAPED: Final = re.compile(r"\\u[dD][89a-fA-F]")
+# Half a character, or a backslash that makes one of what follows when the text is read as JSON itself.
+_HALF_ESCAPED: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|005[cC])")
 _HALF: Final = re.compile("[\ud800-\udfff]")
+_OTHER_HALF: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_IN_VAIN: Final = 100
 """Texts that look like an element and are none: after so many no further one is tried."""
 _SCALARS: Final = frozenset({str, int, bool, type(None), Decimal})
@@ -122,7 +124,7 @@ class Arranger:
         """An object inside an element, whose keys are the vendor's, too: as it is or, as documented, as JSON text."""
         if _is_json(value):
             try:
-                value = document_of(value, set(), self._limits)
+                value = document_of(value, set(), self._limits, layers=1)
             except Undecodable:
                 return value
         if isinstance(value, dict) and not names.exact.issuperset(value):
@@ -181,6 +183,11 @@ class Arranger:
         return made
 
     def _text(self, text: str, flags: set[Flag], most: int) -> str:
+        if self._halves and _OTHER_HALF.search(
+            text
+        ):  # what stands for a bad byte is a half, too, and is told apart by its range
+            flags.add(Flag.REPAIRED_JSON)
+            text = _OTHER_HALF.sub("\ufffd", text)
         if self._suffers is not None and self._suffers.search(text):
             flags.add(Flag.CHARSET_REPAIRED)
             text = replaced(text)

@@ -105,9 +105,11 @@ CAUSES: Final = {
 }
 _BY_NUMBER: Final = {value: name for *_, causes in _GROUPS for name, value in causes.items() if name != "UNSPECIFIED"}
 # Until June 2022 its own causes were 500 to 503 and 600 to 624: both spellings are read. 825 never had another number.
-_BY_VALUE: Final = _BY_NUMBER | {
-    value - 200: name for value, name in _BY_NUMBER.items() if 700 <= value <= 703 or 800 <= value <= 824
-}
+_BY_VALUE: Final = (
+    _BY_NUMBER
+    | {value - 200: name for value, name in _BY_NUMBER.items() if 700 <= value <= 703 or 800 <= value <= 824}
+    | {53: "OUTGOING_CALL_BARRED", 55: "INCOMING_CALL_BARRED"}
+)  # as ITU numbers them
 # SIP status of a call that failed: disposition, reason, Q.850 by RFC 3398 (408 and 403 as the causes above have them).
 _STATUSES: Final = {
     status: Cause(name, q850, status, disposition, reason)

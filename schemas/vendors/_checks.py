@@ -5,16 +5,14 @@ Must not know a vendor. Pure: no I/O, no clock.
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from schemas.errors import Undecodable
 from schemas.facts import Flag
 from schemas.vendors import _times
 from schemas.vendors._base import Context
 from schemas.vendors._fields import Fields
-from schemas.vendors._scalars import CONTAINERS, plain
 
-_NO_ID: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
 _SHOWN_CHARS: Final = 64
 _ON_THE_WAY: Final = timedelta(minutes=30)
 _BEIJING: Final = timedelta(hours=8)
@@ -68,13 +66,6 @@ def beijing_readings(fields: Fields, bound: str, names: tuple[str, ...], receive
         return {}
     fields.flag(Flag.TZ_SUSPECT)
     return {f"{name}.beijing": at.isoformat() for name, at in theirs.items() if at and at != ours[name]}
-
-
-def names_call(value: Any) -> bool:
-    """Whether an id is one, readable or not: neither blank, nor empty, nor a word or a number for "none"."""
-    if isinstance(value, CONTAINERS):
-        return bool(value)
-    return value is not None and value is not False and plain(value).lower() not in _NO_ID
 
 
 def shown(text: str) -> str:

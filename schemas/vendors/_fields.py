@@ -16,7 +16,7 @@ from schemas.settings import COST_LIMIT
 from schemas.vendors import _money, _numbers, _times
 from schemas.vendors._mojibake import mended
 from schemas.vendors._numbers import Number
-from schemas.vendors._scalars import CONTAINERS, blank, compact, plain, truth, type_name, whole
+from schemas.vendors._scalars import CONTAINERS, blank, compact, names_call, plain, truth, type_name, whole
 
 UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
@@ -84,6 +84,8 @@ class Fields:
         value = self._element[name]
         if isinstance(value, (bool, *CONTAINERS)):
             raise Undecodable(f"a text or number is expected, not {type_name(value)}", code="field", path=name)
+        if code == "no_id" and not names_call(value):
+            raise Undecodable("says that there is none", code=code, path=name)  # else strangers would share one call
         return self._as_text(value)
 
     def integer(self, name: str, *, low: int = 0, high: int = UINT32_MAX) -> int | None:

@@ -1,4 +1,4 @@
-"""Values that hold other values: one or many where a list belongs, JSON inside a text, Base64 of a text.
+"""Values that hold other values: one or many where a list belongs, Base64 of a text.
 
 Must not know a vendor. Pure: no I/O, no clock.
 """
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.errors import Undecodable
-from schemas.vendors._decode import parse_text
 from schemas.vendors._scalars import blank
 
 
@@ -21,17 +20,11 @@ def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
         return (value,)
     if blank(value) and path:
         return ()
+    if isinstance(value, str) and path:
+        raise Undecodable(
+            "a text that is not JSON", code="json", path=path
+        )  # what is JSON in it was read by the decoder
     raise Undecodable(f"{expected} is expected", code="shape", path=path)
-
-
-def unwrapped(value: Any) -> Any:
-    """What a text holds when it is JSON, also JSON in a text of its own; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_text(value).document
-    except Undecodable:
-        return value
 
 
 def decoded(text: str) -> str:

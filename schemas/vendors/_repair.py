@@ -35,10 +35,10 @@ class Sequence(list[Any]):
     """Documents that came one after another: each an element, or a page of them."""
 
 
-def document_of(text: str, flags: set[Flag], limits: Limits) -> Any:
-    """The document in a text, and in the text that it is itself, if it is one."""
+def document_of(text: str, flags: set[Flag], limits: Limits, *, layers: int = _LAYERS) -> Any:
+    """The document in a text, and in the text that it is itself, if it is one, up to `layers` times."""
     document: Any = text
-    for layer in range(_LAYERS + 1):
+    for layer in range(layers + 1):
         if layer:
             flags.add(Flag.REPAIRED_JSON)
         try:

@@ -13,8 +13,16 @@ CONTAINERS: Final = (dict, list)
 _NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
+_NO_ID: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
 _TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "on", "t"})
 _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "off", "f"})
+
+
+def names_call(value: Any) -> bool:
+    """Whether an id is one, readable or not: neither blank, nor empty, nor a word or a number for "none"."""
+    if isinstance(value, CONTAINERS):
+        return bool(value)
+    return value is not None and value is not False and plain(value).lower() not in _NO_ID
 
 
 def blank(value: Any) -> bool:

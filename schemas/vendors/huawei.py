@@ -9,7 +9,6 @@ Known lies and gaps, from the document itself:
   A row with call times that names none is a call that cannot be told from others, and no snapshot.
 - It is sent once, "whether or not it succeeded": what we fail to store is gone.
 - There is no other party, no duration, no cause, no ringing: the billed seconds are the talk, the peer stays unknown.
-- The platform's own record has a Q.850 cause, a release point and a SIP status, of which any may be 0 for "does not apply".
 - `callDirection` is what the binding allows; it tells this call's direction only when it allows just one.
 - `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
 """
@@ -25,13 +24,13 @@ from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, Re
 from schemas.vendors import _causes, _numbers
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, beijing_readings, check_order, names_call, shown
+from schemas.vendors._checks import account_of, beijing_readings, check_order, shown
 from schemas.vendors._columns import computed, ended, leg
 from schemas.vendors._fields import Fields
-from schemas.vendors._nested import decoded, listed, unwrapped
+from schemas.vendors._nested import decoded, listed
 from schemas.vendors._numbers import columns
 from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import compact
+from schemas.vendors._scalars import compact, names_call
 
 _NAME: Final = "huawei"
 _REGION: Final = "CN"
@@ -55,7 +54,6 @@ _SIBLING_FIELDS: Final = (
     "origCalleeNum", "dynIVRStartTime", "dynIVRPath", "recordPushURL", "createMptyTime", "joinMptyTime", "callType", "endToEndID",
     "billType", "subbillType", "callerType", "calleeType",
 )  # fmt: skip
-
 _ANSWER_FIELDS: Final = ("resultcode", "resultdesc", "origNum", "privateNum", "subscriptionId")
 
 _EXAMPLE: Final = (
@@ -260,11 +258,9 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
 
 
 def _by_times(setup: datetime | None, answer: datetime | None, end: datetime | None) -> Cause:
-    if answer:
-        return _ANSWERED
-    if setup:
-        return _SILENT if end else _RUNNING
-    return _UNKNOWN
+    if answer or not setup:
+        return _ANSWERED if answer else _UNKNOWN
+    return _SILENT if end else _RUNNING
 
 
 def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool) -> tuple[RecordingState, str]:
@@ -282,7 +278,7 @@ def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool
 def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
     name = f"{which}Response"
-    answer = unwrapped(fields.raw(name))
+    answer = fields.raw(name)  # read by the decoder, as `nested` says
     if answer is None:
         return {}
     if not isinstance(answer, Mapping):
@@ -390,7 +386,7 @@ VENDOR = Vendor(
             example=_EXAMPLE,
             documented={"privacy_ax": RELAY_FIELDS, "notification": NATIVE_FIELDS},
             holders={"feeLst": ("notification",)},
-            also=("eventType",),
+            also=("eventType", *_SIBLING_FIELDS),
             nested={"bindResponse": _ANSWER_FIELDS, "unbindResponse": _ANSWER_FIELDS},
         ),
     ),

@@ -172,7 +172,7 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={Kind.SOFTPHONE_CDR: CDR_FIELDS},
-            also=("effective_called_number",),
+            also=_LIVE_FIELDS,
         ),
     ),
     accepted=Reply(status=200),

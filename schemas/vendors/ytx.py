@@ -30,13 +30,11 @@ from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, 
 from schemas.vendors._causes import Cause
 from schemas.vendors._checks import account_of, check_ahead, check_order
 from schemas.vendors._columns import ended, leg
-from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
 from schemas.vendors._nested import listed
 from schemas.vendors._numbers import Number, columns
 from schemas.vendors._parts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import blank
 from schemas.vendors._secrets import holds_code
 
 _NAME: Final = "ytx"
@@ -109,10 +107,6 @@ _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
 
 
-class _Unquoted(dict[str, Any]):
-    """An element that came inside a JSON string."""
-
-
 def _key(body: bytes) -> str:
     return peek_text(body, "requestid")
 
@@ -120,10 +114,7 @@ def _key(body: bytes) -> str:
 def _elements(document: Any) -> Elements:
     if not isinstance(document, Mapping) or "cdr" not in document:
         return Elements(items=listed(document, "an object or a list"))
-    records = document["cdr"]
-    quoted = isinstance(records, str) and not blank(records)
-    items = listed(parse_text(records).document if quoted else records, "a list of records", "cdr")
-    return Elements(items=tuple(_Unquoted(item) if quoted and isinstance(item, Mapping) else item for item in items))
+    return Elements(items=listed(document["cdr"], "a list of records", "cdr"))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
@@ -131,8 +122,6 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     known = (*documented, *_LIVE_FIELDS.get(kind, ()))
     hides = partial(holds_code, spoken=kind is Kind.VOICE_OTP)
     fields = Fields(element, ctx.received_at, documented=known, hides=hides)
-    if isinstance(element, _Unquoted):
-        fields.flag(Flag.REPAIRED_JSON)
     call_id = fields.need("requestid", code="no_id")
     fact = Fact(
         fact_type=FactType.STATE if kind is Kind.CALLBACK_STATE else FactType.RECORD,
@@ -387,7 +376,7 @@ VENDOR = Vendor(
             example=_EXAMPLE,
             documented={kind.value: names for kind, names, _ in _KINDS.values()},
             holders={"cdr": ()},
-            also=_LIVE_FIELDS[Kind.CALLBACK_STATE],
+            also=(*_LIVE_FIELDS[Kind.CONFERENCE_LEG], *_LIVE_FIELDS[Kind.CALLBACK_STATE]),
         ),
     ),
     accepted=Reply(status=200),

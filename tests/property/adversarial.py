@@ -5,6 +5,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 MEGABYTE: Final = 1_000_000
@@ -130,14 +131,9 @@ def _repairs() -> dict[str, Hostile]:
         "commas and spaces": b",   ", "a text each line": b'"a":"b"\n', "signs of ours": b"\x01", "numbers and spaces": b"1 ", "words": b"null\t",
     }  # fmt: skip
     return {
-        **{
-            f"an object of {name}": Hostile(lambda piece=piece: _filled(b"{", piece)) for name, piece in wanting.items()
-        },  # type: ignore[misc]  # a default binds it
-        **{f"a list of {name}": Hostile(lambda piece=piece: _filled(b"[", piece)) for name, piece in wanting.items()},  # type: ignore[misc]
-        **{
-            f"a text of {name}": Hostile(lambda piece=piece: _filled(b'{"a":"', piece))
-            for name, piece in wanting.items()
-        },  # type: ignore[misc]
+        **{f"an object of {name}": Hostile(partial(_filled, b"{", piece)) for name, piece in wanting.items()},
+        **{f"a list of {name}": Hostile(partial(_filled, b"[", piece)) for name, piece in wanting.items()},
+        **{f"a text of {name}": Hostile(partial(_filled, b'{"a":"', piece)) for name, piece in wanting.items()},
         "one repair after much": Hostile(
             lambda: _filled(b'{"sessionid":"x","show_phone":"1"', b',"a":"b"', b',"c":1 "d":""}')
         ),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.accept import Accepted, accept
+from ingress.accept import Accepted, accept, takes_long
 from ingress.doors import Doors, Head, pushed_paths
 from schemas.errors import Rejected
 from schemas.settings import Account, IngressSettings, Secret, Settings
@@ -300,6 +300,21 @@ def test_past_the_cap_is_too_large(encoding: str, body: bytes) -> None:
     with pytest.raises(Rejected) as rejected:
         take(body, content_encoding=encoding)
     assert (rejected.value.http_status, rejected.value.code) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "wanted"),
+    [
+        pytest.param("gzip", b"\x1f\x8b" * 2000, True, id="compressed as it says"),
+        pytest.param("", b"\x1f\x8b" * 2000, True, id="compressed, which nobody says"),
+        pytest.param("", b"x\x9c" * 2000, True, id="deflate, which nobody says"),
+        pytest.param("", b"{}" * 2000, False, id="plain"),
+        pytest.param("gzip", b"\x1f\x8b" * 1000, False, id="compressed and small"),
+    ],
+)
+def test_opening_takes_long_for_what_is_compressed(encoding: str, body: bytes, *, wanted: bool) -> None:
+    head = Head(method="POST", path="/v1/acme/cdr", content_encoding=encoding)
+    assert takes_long(head, body) is wanted
 
 
 def test_a_plain_body_under_a_wrong_header_is_keyed_by_what_it_shows() -> None:

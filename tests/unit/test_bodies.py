@@ -164,6 +164,8 @@ def nx_named(name: bytes) -> bytes:
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"abc\xe5\xba"), "", {**POWERED_OFF, "custom_ref": "abc\ufffd"}, C, id="a character cut off"),
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"\xff\xfe"), "", {**POWERED_OFF, "custom_ref": "\ufffd\ufffd"}, C, id="two bytes of no charset"),
         pytest.param("ytx", BAD_BYTE.replace(b"\xf9abc", b"\x80"), "application/json;charset=utf-8", {**POWERED_OFF, "custom_ref": "\ufffd"}, C, id="a lone tail, declared as UTF-8"),
+        pytest.param("nxcloud", nx_named(b"a\xf9\\ud800\\udc81b"), "", {"agent_name": "a\ufffd\U00010081b"}, C, id="a bad byte before a whole pair"),
+        pytest.param("nxcloud", nx_named(b"\xf9\\udfff\\udc81\\ud83d"), "", {"agent_name": "\ufffd" * 4}, C, id="a bad byte before halves of pairs"),
         pytest.param("nxcloud", nx_named("Jos\xe9".encode("latin-1")), "", {"agent_name": "Jos\ufffd"}, C, id="Latin-1 that nobody declares"),
         pytest.param("nxcloud", nx_named("Andr\xe9a Zo\xeb B".encode("latin-1")), "", {"agent_name": "Andr\ufffda Zo\ufffd B"}, C, id="two such bytes apart"),
         pytest.param("nxcloud", nx_named("医院".encode("gbk")), "application/json;charset=GBK", {"agent_name": "医院"}, set(), id="K7 GBK that would be UTF-8, too"),
@@ -300,6 +302,9 @@ def test_a_wrapping_is_taken_off(body: bytes, content_type: str, count: int, fla
     [
         pytest.param("ytx", b"\n".join(written({"cdr": [each]}) for each in (TWO_WAY, CONFERENCE)), 2, id="a page of records a line"),
         pytest.param("ytx", b"\n".join(map(written, (TWO_WAY, VOICE, STATE))), 3, id="records and a state, one a line"),
+        pytest.param("ytx", urlencode(TWO_WAY).encode(), 1, id="a record as a form"),
+        pytest.param("ytx", urlencode(STATE).encode(), 1, id="a state as a form"),
+        pytest.param("huawei", urlencode({k: v for k, v in CALL.items() if v is not None}).encode(), 1, id="a row as a form"),
         pytest.param("ytx", written({"cdr": text([TWO_WAY, VOICE])}), 2, id="the records as a JSON text"),
         pytest.param("ytx", written({"cdr": [text(TWO_WAY), text(VOICE)]}), 2, id="each record as a JSON text"),
         pytest.param("huawei", b"\n".join(written({"feeLst": [each]}) for each in (FEE, {**FEE, "sessionId": "o"})), 2, id="a notification a line"),

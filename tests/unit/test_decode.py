@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import re
 import zlib
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -200,10 +199,20 @@ def test_the_comma_repairs_change_no_valid_document_at_all(document: Any, separa
     assert with_commas(text) == text
 
 
-@given(st.dictionaries(st.text("abc", min_size=1), st.text("xyz0", min_size=1), min_size=2, max_size=4))
-def test_a_missing_comma_between_texts_is_found(members: dict[str, str]) -> None:
-    """Wherever in the object it is, as long as the text before it is neither empty nor ends in a space."""
-    broken = re.sub(r'",(?=")', '"', json.dumps(members, separators=(",", ":")), count=1)
+_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), _TEXTS, st.lists(_TEXTS | st.integers(), max_size=2), st.just({"k": ""})
+)
+
+
+@given(
+    st.dictionaries(_TEXTS.filter(lambda name: name == name.strip() and name), _VALUES, min_size=2, max_size=4),
+    st.data(),
+)
+def test_a_missing_comma_is_found_after_any_value(members: dict[str, Any], data: st.DataObject) -> None:
+    """Wherever in the object it is, and whatever the texts hold that look like commas, keys or brackets."""
+    pieces = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members.items()]
+    at = data.draw(st.integers(1, len(pieces) - 1))
+    broken = "{" + ",".join(pieces[:at]) + data.draw(st.sampled_from(["", " ", "\n"])) + ",".join(pieces[at:]) + "}"
     assert read(broken.encode()) == (members, {Flag.REPAIRED_JSON})
 
 

@@ -33,7 +33,10 @@ def is_plain(case: Case) -> bool:
     except ValueError:
         return False
     return (
-        bool(case.expected.get("facts")) and not _repeats(pairs) and isinstance(json.loads(case.raw.body), dict | list)
+        bool(case.expected.get("facts"))
+        and "charset" not in case.raw.content_type
+        and not _repeats(pairs)
+        and isinstance(json.loads(case.raw.body), dict | list)
     )
 
 

@@ -424,7 +424,7 @@ def test_five_hundred_participants_are_as_many_facts() -> None:
         pytest.param({"cdr": json.dumps([VOICE, TWO_WAY])}, 2, [], id="V19 inside a string"),
         pytest.param({"cdr": [VOICE, None, "", 7]}, 1, [("shape", 1), ("shape", 2), ("shape", 3)], id="V20 no objects"),
         pytest.param(
-            {"cdr": [*[{**VOICE, "requestid": str(n)} for n in range(9)], {"fid": "2", "tel": "1"}]},
+            {"cdr": [*[{**VOICE, "requestid": f"r-{n}"} for n in range(9)], {"fid": "2", "tel": "1"}]},
             9,
             [("no_id", 9)],
             id="V17 one bad of ten",
