@@ -101,7 +101,10 @@ def simulate(
 @pass_options
 @plainly
 def doctor(options: Options) -> None:
-    """Check Python, Java, ports, disk, Kafka, ClickHouse, registry and clock, and say what to do; exit code 1 when something is bad."""
+    """Check what is needed (Python, Java, ports, disk, Kafka, ClickHouse, registry, clock) and whether the work goes on; say what to do.
+
+    How far the workers are is asked of Kafka, in two looks some seconds apart. Exit code 1 when something is bad.
+    """
     from deploy.doctor import examine  # noqa: PLC0415
 
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
