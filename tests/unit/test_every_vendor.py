@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from processors.merge import normalized
 from processors.normalise import Outcome
 from schemas.errors import DEAD_CODES
 from schemas.facts import Flag
+from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.golden.cases import Case, all_cases, run
 
@@ -231,3 +233,21 @@ def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
             assert isinstance(callback.key_account(sent, ""), str)
 
     bent()
+
+
+@pytest.mark.parametrize("none", ["0", 0, "-1", "none", "Undefined", "n/a", "-", "NaN", " nil "])
+@pytest.mark.parametrize(
+    ("vendor", "callback", "id_field"),
+    [("nxcloud", "cdr", b"sessionid"), ("ytx", "push", b"requestid"), ("tencent", "getCdr", b"callId")],
+)
+def test_an_id_that_says_that_there_is_none_is_none(vendor: str, callback: str, id_field: bytes, none: object) -> None:
+    """Strangers' records under one such id would be one call, and contradict each other."""
+    example = next(one for one in VENDORS[vendor].callbacks if one.name == callback).example
+    body = re.sub(rb'"%s"\s*:\s*"[^"]*"' % id_field, b'"%s":%s' % (id_field, json.dumps(none).encode()), example)
+    raw = RawCallback(
+        vendor=vendor, callback=callback, received_at=datetime(2026, 3, 1, tzinfo=UTC), request_id="r", body=body
+    )
+
+    outcome = run(raw)
+
+    assert ([letter.code for letter in outcome.dead], outcome.facts) == (["no_id"], ())
