@@ -6,7 +6,7 @@ and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE
 
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
@@ -20,6 +20,7 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import ask, put, tables
+from tests.property.real_rows.extremes import INSTANTS, bare, told, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
 
@@ -27,33 +28,7 @@ ROUNDS: Final = max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
 PAIRS: Final = 12 * ROUNDS
 SUMS: Final = 400 * ROUNDS
 
-INSTANTS: Final = (
-    datetime(1970, 1, 1, tzinfo=UTC),
-    datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
-    datetime(2000, 1, 1, tzinfo=UTC),
-    datetime(2025, 1, 1, 11, 19, 38, tzinfo=UTC),
-    datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC),
-    datetime(2106, 2, 7, 6, 28, 16, tzinfo=UTC),
-    datetime(2262, 4, 11, 23, 47, 17, tzinfo=UTC),
-    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
-)
-NUMBERS: Final = (
-    0, -1, 1, 86_400, 604_800, 604_801, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53, 2**63 - 1, 2**63, 2**64, 10**12, 10**18,
-)  # fmt: skip
-AMOUNTS: Final = (
-    "0.000001", "0.0000001", "-0.00", "99999.999999", "100000", "100000.000001", "500000000000", "999999999999.999999",
-    "1e9", "1e18", "1e400", "1e-400", "-1e12", "NaN", "Infinity", "9" * 40, "9" * 4400,
-)  # fmt: skip
-OFFSETS: Final = ("2026-03-01 08:00:00+99:99", "2026-03-01T08:00:00-23:59", "2026-02-30 08:00:00", "20260301080000")
 RECEIPTS: Final = (*INSTANTS[:-1], datetime(5138, 11, 16, tzinfo=UTC))
-
-
-def values(kind: Kind, name: str) -> list[Any]:
-    """All that is put into a field: as a number, as text, and as a bare JSON number where text says one."""
-    numbers = [form for number in NUMBERS for form in (number, str(number))]
-    if name in kind.times:
-        return [*numbers, *map(kind.spell, INSTANTS), *OFFSETS]
-    return [*numbers, *AMOUNTS, *(f"bare:{text}" for text in AMOUNTS if text[-1].isdigit())]
 
 
 Case = tuple[str, Kind, list[Element], datetime]
@@ -152,26 +127,20 @@ async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
         cases += 1
         bodies = [[element] for element in elements] if kind is KINDS["callback_state"] else [elements]
         for body in bodies:
-            way.push(case, kind, _bare(kind.body(*body)), received_at)
+            way.push(case, kind, bare(kind.body(*body)), received_at)
     way.join_all()
     async with tables(clickhouse_url) as db:
         refused = await put(db, way.normalized, way.timelines)
         yield Driven(way=way, refused=refused, db=db, cases=cases)
 
 
-def _bare(body: bytes) -> bytes:
-    """Texts that say that they are bare numbers, as bare numbers."""
-    parts = body.split(b'"bare:')
-    return parts[0] + b"".join(part.replace(b'"', b"", 1) for part in parts[1:])
-
-
 def test_no_stage_raises(driven: Driven) -> None:
     """Neither the normaliser, nor the joiner, nor a message's bytes."""
-    assert _told(driven.way.broken) == ""
+    assert told(driven.way.broken) == ""
 
 
 def test_the_sink_refuses_nothing(driven: Driven) -> None:
-    assert _told(driven.refused) == ""
+    assert told(driven.refused) == ""
 
 
 def test_nothing_vanishes(driven: Driven) -> None:
@@ -179,12 +148,12 @@ def test_nothing_vanishes(driven: Driven) -> None:
     way = driven.way
     without = [case for case, letters in way.dead.items() if not letters and case not in way.facts]
 
-    assert _told(without) == ""
+    assert told(without) == ""
     assert driven.cases > 300
 
 
 async def test_both_views_tell_the_same(driven: Driven) -> None:
-    assert _told(await disagreements(driven.db)) == ""
+    assert told(await disagreements(driven.db)) == ""
 
 
 async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> None:
@@ -195,15 +164,15 @@ async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> N
     calls = {timeline.timeline_id: _amounts(timeline) for timeline in _newest_calls(driven.way.timelines)}
     shown = await ask(driven.db, f"SELECT timeline_id, {', '.join(AMOUNTS_AND_TIMES)} FROM {{db}}.v_timelines")
 
-    assert _told(_unlike(wanted, rows)) == ""
-    assert _told(_unlike(calls, shown)) == ""
+    assert told(_unlike(wanted, rows)) == ""
+    assert told(_unlike(calls, shown)) == ""
 
 
 async def test_what_nobody_can_bill_is_in_no_sum(driven: Driven) -> None:
     """Seconds beyond seven days and money beyond 100,000 a record are NULL."""
     query = "SELECT vendor_call_id, billable_s, cost FROM {db}.v_cdr WHERE billable_s > 604800 OR abs(cost) > 100000"
 
-    assert _told(await ask(driven.db, query)) == ""
+    assert told(await ask(driven.db, query)) == ""
 
 
 AMOUNTS_AND_TIMES: Final = (
@@ -233,9 +202,3 @@ def _unlike(wanted: dict[str, tuple[Any, ...]], rows: list[tuple[Any, ...]]) -> 
         if (Decimal(had) if column == "cost" and had is not None else had) != has
     ]
     return [*missing, *other]
-
-
-def _told(found: Iterable[object], examples: int = 8) -> str:
-    """How many there are, and some of them; "" for none."""
-    said = [str(one) for one in found]
-    return "\n".join([f"{len(said)} in all", *said[:examples]]) if said else ""

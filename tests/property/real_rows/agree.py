@@ -52,7 +52,7 @@ LAWS: Final = {
         SELECT r.id, r.billable_s, t.billable_s FROM ({_CALLS}) AS r JOIN {{db}}.v_timelines AS t ON {_KEY}
         WHERE r.records = 1 AND NOT (r.billable_s IS NOT DISTINCT FROM t.billable_s)
     """,
-    "an answered record's row has an answer": """
+    "who talked was answered before the end": """
         SELECT vendor_call_id, answer_at, end_at FROM {db}.v_timelines
         WHERE answer_at > end_at AND talk_ms > 0
     """,

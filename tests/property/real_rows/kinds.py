@@ -37,8 +37,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     money: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     """Numbers that are codes, counts and switches."""
-    calls: bool = True
-    """Whether it is about a call: a binding has no timeline."""
+    unanswered: Element = {}
+    """What another record of the same call says that nobody answered."""
+    unfinished: Element = {}
+    """What an earlier record of the same call says; empty where the vendor sends none."""
     source: str = "push"
 
     @property
@@ -294,6 +296,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         spell=epoch_s,
         seconds=("duration",),
         others=("direction", "record", "code", "sipid"),
+        unanswered={"answer_time": "", "duration": 0, "hangup_cause": "NO_ANSWER"},
     ),
     "voice_otp": Kind(
         vendor="ytx",
@@ -304,6 +307,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         spell=beijing,
         seconds=("duration",),
         money=("oriamount",),
+        unanswered={"stime": "", "duration": "0", "oriamount": "0.00"},
     ),
     "callback_cdr": Kind(
         vendor="ytx",
@@ -314,6 +318,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         spell=beijing,
         seconds=("duration",),
         money=("oriamount",),
+        unanswered={"calledstime": "", "stateDesc": "应答|无人接听"},
     ),
     CONFERENCE: Kind(
         vendor="ytx",
@@ -336,6 +341,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         times=_ROW_TIMES,
         spell=epoch_ms,
         others=_ROW_NUMBERS,
+        unanswered={"answerTime": None},
+        unfinished={"answerTime": None, "disconnectTime": None, "updatedAt": epoch_ms(after(1))},
     ),
     "binding": Kind(
         vendor="huawei",
@@ -344,7 +351,6 @@ KINDS: Final[Mapping[str, Kind]] = {
         times=("bindTime", "unbindTime", "createdAt", "updatedAt"),
         spell=epoch_ms,
         others=_ROW_NUMBERS,
-        calls=False,
     ),
     "notification": Kind(
         vendor="huawei",
@@ -354,6 +360,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         times=_NATIVE_TIMES,
         spell=utc,
         others=("direction", "fwdUnaswRsn", "ulFailReason", "sipStatusCode", "callOutUnaswRsn", "recordFlag"),
+        unanswered={"fwdAnswerTime": "", "fwdUnaswRsn": 19},
     ),
     "pulled": Kind(
         vendor="tencent",
@@ -364,6 +371,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         spell=epoch_s,
         seconds=("duration",),
         others=("callEndStatus", "callType"),
+        unanswered={"dstAcceptTime": "0", "duration": "0", "callEndStatus": "3"},
         source="poll",
     ),
 }
