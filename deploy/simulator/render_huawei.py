@@ -1,7 +1,6 @@
 """The privacy-number relay's payload: the binding's row, with a call's columns filled when a call happened."""
 
 import json
-from datetime import datetime, timedelta
 from typing import Final
 
 from deploy.simulator.told import ms
@@ -55,14 +54,13 @@ def record(call: TrueCall) -> dict[str, object]:
     """The row of a call over its binding; the row's own clock moves on when the recording is there."""
     assert call.binding is not None
     leg = call.legs[0]
-    revised_at: datetime = call.ended_at + timedelta(seconds=2 if call.recording_url else 1)
     return binding(call.binding) | {
         "sessionId": call.call_id,
         "callinTime": ms(leg.setup_at),
         "answerTime": ms(leg.answer_at),
         "disconnectTime": ms(leg.end_at),
         "recordUrl": call.recording_url or None,
-        "updatedAt": ms(revised_at),
+        "updatedAt": ms(call.revised_at),
     }
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
@@ -21,6 +21,9 @@ from deploy.simulator.traffic import Traffic
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
 """A sender that fell behind catches up with this much, not with all."""
+
+_TURN_S: Final = 0.02
+"""Between an acknowledgement and what waits for it: as long as two clocks of one machine may be apart."""
 
 Report = Callable[[Progress], None]
 
@@ -78,6 +81,8 @@ class _Run:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._marks: dict[str, asyncio.Future[bool]] = {}
+        """Whether the request of that mark was acknowledged, once that is known."""
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
         self.progress = Progress()
@@ -154,14 +159,48 @@ class _Run:
                 self._getcdr.add(item)
                 self.progress.offered += 1
             return
+        if item.waits_for:
+            self._run(self._in_turn(item))
+            return
+        await self._first(item)
+
+    async def _first(self, send: Send) -> None:
+        """The first attempt, in a slot."""
         self.progress.sent += 1
         labels = self.progress.labels
-        labels[item.label] = labels.get(item.label, 0) + 1
+        labels[send.label] = labels.get(send.label, 0) + 1
+        if send.mark:
+            self._mark(send.mark)
         await self._slots.acquire()
-        self._spawn(item, attempts=0, lost=0)
+        self._spawn(send, attempts=0, lost=0)
+
+    async def _in_turn(self, send: Send) -> None:
+        """The first attempt when the request before it was acknowledged; none when that was given up."""
+        stopped = asyncio.create_task(self._stop.wait())
+        before = self._mark(send.waits_for)
+        either: set[asyncio.Future[Any]] = {before, stopped}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if before.done() and before.result():
+            await self._pause(_TURN_S)
+            await self._first(send)
+        elif send.mark:
+            self._settle(send.mark, acked=False)
+
+    def _mark(self, mark: str) -> "asyncio.Future[bool]":
+        return self._marks.setdefault(mark, asyncio.get_running_loop().create_future())
+
+    def _settle(self, mark: str, *, acked: bool) -> None:
+        if mark and not self._mark(mark).done():
+            self._mark(mark).set_result(acked)
 
     def _spawn(self, send: Send, *, attempts: int, lost: int) -> None:
-        task = asyncio.create_task(self._attempt(send, attempts=attempts + 1, lost=lost))
+        self._run(self._attempt(send, attempts=attempts + 1, lost=lost))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -192,6 +231,7 @@ class _Run:
                 self._spawn(send, attempts=attempts, lost=lost)
                 return
         self.progress.lost += 1
+        self._settle(send.mark, acked=False)
         if lost:
             self._note(send, acked=False, lost=lost)
 
@@ -211,6 +251,7 @@ class _Run:
 
     def _acknowledged(self, send: Send, lost: int) -> None:
         self.progress.acked += 1
+        self._settle(send.mark, acked=True)
         elements = self.progress.elements
         elements[send.vendor] = elements.get(send.vendor, 0) + len(send.told)
         self._note(send, acked=True, lost=lost)

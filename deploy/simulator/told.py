@@ -16,6 +16,8 @@ from schemas.facts import Direction, FactType, Kind, Role, State
 Value = str | int | bool | None
 Columns = dict[str, Value]
 
+FLAG: Final = "flag_"
+"""A column with this in front claims a quality flag."""
 _BINDING_STATES: Final = {1: "bound", 0: "unbound", -1: "failed"}
 
 
@@ -33,9 +35,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str = ""
     """Digest: the same identity with the same content is a duplicate."""
     columns: Columns = {}
+    binding: Columns = {}
+    """What a call's row says of the binding that it went over, with the binding's id."""
     legs: tuple[Columns, ...] = ()
     dead: str = ""
     """The dead letter's code."""
+    rank: int = 0
+    """Of contents that contradict each other the one with the highest is shown whole; 0: it is not claimed which one is."""
+    disputes: bool = False
+    """It contradicts one that was received before it, and the row must say so."""
+    misleads: bool = False
+    """A state whose instant is absurd: nothing can be measured from it."""
 
 
 def ms(at: datetime | None) -> int | None:
@@ -70,8 +80,15 @@ def record(call: TrueCall) -> Told:
         identity="|".join((call.kind, call.account_id, call.call_id, *_party(call))),
         content=_digest(call),
         columns=columns,
+        binding=_binding_row(call),
         legs=legs,
     )
+
+
+def _binding_row(call: TrueCall) -> Columns:
+    if call.binding is None:
+        return {}
+    return {"binding_id": call.binding.binding_id, "revised_at": ms(call.revised_at), **_binding_columns(call.binding)}
 
 
 def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
@@ -96,14 +113,17 @@ def binding(change: TrueBinding) -> Told:
         call=change.binding_id,
         identity=f"binding|{change.account_id}|{change.row_id}|{ms(change.revised_at)}",
         content=_digest(change),
-        columns={
-            "binding_state": _BINDING_STATES[change.status],
-            "privacy_number": change.privacy_number,
-            "bound_at": ms(change.bound_at),
-            "unbound_at": ms(change.unbound_at),
-            "revised_at": ms(change.revised_at),
-        },
+        columns={"revised_at": ms(change.revised_at), **_binding_columns(change)},
     )
+
+
+def _binding_columns(change: TrueBinding) -> Columns:
+    return {
+        "binding_state": _BINDING_STATES[change.status],
+        "privacy_number": change.privacy_number,
+        "bound_at": ms(change.bound_at),
+        "unbound_at": ms(change.unbound_at),
+    }
 
 
 def _party(call: TrueCall) -> tuple[str, ...]:

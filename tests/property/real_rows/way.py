@@ -16,6 +16,7 @@ from processors.join import Step
 from processors.normalise import Directory, normalise
 from processors.partition_state import PartitionState
 from schemas.codec import FACT, TIMELINE
+from schemas.deadletter import DeadLetter
 from schemas.facts import Fact
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.settings import JoinSettings, Settings
@@ -54,6 +55,7 @@ class Way:
         """By case the messages of `calls.facts`, in the order in which they were written."""
         self.dead: dict[str, list[str]] = {}
         """By case the codes of the normaliser's dead letters."""
+        self.letters: list[DeadLetter] = []
         self.held = PartitionState(JOIN)
         self.normalized: list[Fact] = []
         self.timelines: list[Timeline] = []
@@ -62,10 +64,28 @@ class Way:
 
     def push(self, case: str, kind: Kind, body: bytes, received_at: datetime = RECEIVED) -> list[Fact]:
         """Take a body up to the messages of `calls.facts`; returns its facts."""
+        if kind.source == "poll":
+            return self.pull(case, kind.vendor, kind.callback, body, received_at)
+        head = Head(method="POST", path=_PATHS[kind.vendor, kind.callback], content_type="application/json")
+        return self.send(case, head, body, received_at)
+
+    def send(self, case: str, head: Head, body: bytes, received_at: datetime) -> list[Fact]:
+        """The same of a request with a head of its own."""
+        taken = accept(self._doors, head, body, now=received_at, request_id="r", cap_bytes=CAP_BYTES)
+        return self._take(case, taken.raw)
+
+    def pull(self, case: str, vendor: str, callback: str, body: bytes, received_at: datetime) -> list[Fact]:
+        """The same of a page that was pulled."""
+        raw = RawCallback(
+            vendor=vendor, callback=callback, received_at=received_at, request_id="r", source="poll", body=body
+        )
+        return self._take(case, raw)
+
+    def _take(self, case: str, raw: RawCallback) -> list[Fact]:
         self._offset += 1
-        raw = self._accepted(kind, body, received_at)
         sent = raw_from_kafka(raw.body, raw.headers(), 0)
         outcome = normalise(sent, Position(RAW.name, 0, self._offset), Directory(), CAP_BYTES)
+        self.letters += outcome.dead
         self.dead.setdefault(case, []).extend(letter.code for letter in outcome.dead)
         self.broken += [
             Broken(case, "normalise", letter.detail)
@@ -111,19 +131,6 @@ class Way:
         for key, state in written.items():
             if state is not None:
                 self.held.load(key, [state])
-
-    def _accepted(self, kind: Kind, body: bytes, received_at: datetime) -> RawCallback:
-        if kind.source == "poll":
-            return RawCallback(
-                vendor=kind.vendor,
-                callback=kind.callback,
-                received_at=received_at,
-                request_id="r",
-                source="poll",
-                body=body,
-            )
-        head = Head(method="POST", path=_PATHS[kind.vendor, kind.callback], content_type="application/json")
-        return accept(self._doors, head, body, now=received_at, request_id="r", cap_bytes=CAP_BYTES).raw
 
     def _publish(self, case: str, done: Step) -> None:
         try:
