@@ -118,7 +118,7 @@ def _two_way_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]
     first: Fields = answered | {"calledstime": "", "stateDesc": missed.cause}
     return in_turn(
         (
-            to_ytx(batch(first), _stands(missed, billable_s=0, talk_ms=None)),
+            to_ytx(batch(first), _stands(missed, talk_ms=None)),
             to_ytx(batch(answered), _yields(call)),
         ),
         call.call_id,

@@ -17,13 +17,11 @@ from deploy.simulator.options import SHARES, Progress, SimulateOptions
 from deploy.simulator.retries import RETRIES
 from deploy.simulator.sends import Offer, Send
 from deploy.simulator.traffic import Traffic
+from deploy.simulator.turns import Turns
 
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
 """A sender that fell behind catches up with this much, not with all."""
-
-_TURN_S: Final = 0.02
-"""Between an acknowledgement and what waits for it: as long as two clocks of one machine may be apart."""
 
 Report = Callable[[Progress], None]
 
@@ -81,8 +79,7 @@ class _Run:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._marks: dict[str, asyncio.Future[bool]] = {}
-        """Whether the request of that mark was acknowledged, once that is known."""
+        self._turns = Turns(stop)
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
         self.progress = Progress()
@@ -169,32 +166,12 @@ class _Run:
         self.progress.sent += 1
         labels = self.progress.labels
         labels[send.label] = labels.get(send.label, 0) + 1
-        if send.mark:
-            self._mark(send.mark)
         await self._slots.acquire()
         self._spawn(send, attempts=0, lost=0)
 
     async def _in_turn(self, send: Send) -> None:
-        """The first attempt when the request before it was acknowledged; none when that was given up."""
-        stopped = asyncio.create_task(self._stop.wait())
-        before = self._mark(send.waits_for)
-        either: set[asyncio.Future[Any]] = {before, stopped}
-        try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-        if before.done() and before.result():
-            await self._pause(_TURN_S)
+        if await self._turns.come(send):
             await self._first(send)
-        elif send.mark:
-            self._settle(send.mark, acked=False)
-
-    def _mark(self, mark: str) -> "asyncio.Future[bool]":
-        return self._marks.setdefault(mark, asyncio.get_running_loop().create_future())
-
-    def _settle(self, mark: str, *, acked: bool) -> None:
-        if mark and not self._mark(mark).done():
-            self._mark(mark).set_result(acked)
 
     def _spawn(self, send: Send, *, attempts: int, lost: int) -> None:
         self._run(self._attempt(send, attempts=attempts + 1, lost=lost))
@@ -231,7 +208,7 @@ class _Run:
                 self._spawn(send, attempts=attempts, lost=lost)
                 return
         self.progress.lost += 1
-        self._settle(send.mark, acked=False)
+        self._turns.settle(send, acked=False)
         if lost:
             self._note(send, acked=False, lost=lost)
 
@@ -251,7 +228,7 @@ class _Run:
 
     def _acknowledged(self, send: Send, lost: int) -> None:
         self.progress.acked += 1
-        self._settle(send.mark, acked=True)
+        self._turns.settle(send, acked=True)
         elements = self.progress.elements
         elements[send.vendor] = elements.get(send.vendor, 0) + len(send.told)
         self._note(send, acked=True, lost=lost)

@@ -110,7 +110,7 @@ def _states(call: str, rng: random.Random) -> list[Element]:
 
 def interleaved(histories: list[list[Saying]], rng: random.Random) -> list[Saying]:
     """All of them in one order that keeps each history's own; as many at a time as a busy hour has."""
-    waiting, running, order = list(reversed(histories)), [], []
+    waiting, running, order = list(reversed(histories)), list[list[Saying]](), list[Saying]()
     while waiting or running:
         while waiting and len(running) < 40:
             running.append(list(reversed(waiting.pop())))
