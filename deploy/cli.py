@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from deploy.cli_conflicts import conflicts
 from deploy.cli_data import dead, migrate, replay, topics
 from deploy.cli_parts import ingress, poll, process, sink
 from deploy.cli_spool import spool
@@ -46,7 +47,7 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
         context.exit(0)
 
 
-for _command in (up, ingress, poll, process, sink, migrate, topics, simulate, replay, dead, spool, doctor):
+for _command in (up, ingress, poll, process, sink, migrate, topics, simulate, replay, dead, conflicts, spool, doctor):
     main.add_command(_command)
 
 if __name__ == "__main__":

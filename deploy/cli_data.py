@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import click
 
 from deploy.command import Options, pass_options, plainly
+from deploy.printable import printable
 from deploy.runtime import resolved
-from schemas.errors import DEAD_CODES
+from schemas.errors import DEAD_CODES, SetupError
 from schemas.vendors import VENDORS
 
 _STAGES = ("normalise", "join", "sink")
@@ -123,13 +125,20 @@ def list_(options: Options, **filters: object) -> None:
 @plainly
 def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 - click passes it so
     """One letter whole; LETTER_ID as `dead list` prints it."""
-    from deploy.letters import one  # noqa: PLC0415
+    from deploy.letters import named  # noqa: PLC0415
 
-    letter = asyncio.run(one(resolved(options.settings()), letter_id))
+    found = asyncio.run(named(resolved(options.settings()), letter_id))
     if raw:
-        click.get_binary_stream("stdout").write(letter.original)
+        if sys.stdout.isatty():
+            raise SetupError(
+                "the bytes are what somebody sent, and may steer this terminal",
+                code="terminal",
+                advice="Send them to a file or a pipe: callweave dead show ... --raw > FILE",
+            )
+        click.get_binary_stream("stdout").write(found[0].original)
         return
-    click.echo(json.dumps(letter.plain(), indent=2, ensure_ascii=False, default=str))
+    for letter in found:
+        click.echo(printable(json.dumps(letter.plain(), indent=2, ensure_ascii=False, default=str), keep="\n"))
 
 
 @dead.command("replay")

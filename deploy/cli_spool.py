@@ -9,6 +9,7 @@ from typing import BinaryIO
 import click
 
 from deploy.command import Options, pass_options, plainly
+from deploy.printable import printable
 from deploy.runtime import resolved
 from schemas.errors import SetupError
 
@@ -29,7 +30,7 @@ def status(options: Options) -> None:
     settings = resolved(options.settings())
     found = statuses(settings)
     for one in found:
-        click.echo("\n".join(one.lines(datetime.now(UTC))))
+        click.echo("\n".join(map(printable, one.lines(datetime.now(UTC)))))
     if not found:
         click.echo(f"no ingress ever had a spool in {root(settings)}")
 

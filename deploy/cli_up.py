@@ -6,6 +6,7 @@ import sys
 import click
 
 from deploy.command import Options, pass_options, plainly
+from deploy.printable import printable
 from deploy.runtime import EXIT_FAILED
 
 
@@ -137,7 +138,7 @@ def doctor(options: Options) -> None:
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
     found = asyncio.run(examine(options.settings()))
     for finding in found:
-        click.echo(f"{marks[finding.state]}  {finding.what}: {finding.detail}")
+        click.echo(printable(f"{marks[finding.state]}  {finding.what}: {finding.detail}", keep="\n"))
         if finding.advice:
-            click.echo(f"      {finding.advice}")
+            click.echo(printable(f"      {finding.advice}", keep="\n"))
     sys.exit(EXIT_FAILED if any(finding.state == "bad" for finding in found) else 0)

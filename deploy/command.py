@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deploy.printable import printable
 from deploy.runtime import EXIT_FAILED, EXIT_SETTINGS, read_settings
 from schemas.errors import CallweaveError, SettingsError
 from schemas.settings import Settings
@@ -35,10 +36,10 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except SettingsError as exc:
-            click.echo(f"callweave: settings: {exc}", err=True)
+            click.echo(printable(f"callweave: settings: {exc}", keep="\n"), err=True)
             sys.exit(EXIT_SETTINGS)
         except CallweaveError as exc:
-            click.echo(f"callweave: {exc}", err=True)
+            click.echo(printable(f"callweave: {exc}", keep="\n"), err=True)
             sys.exit(EXIT_FAILED)
 
     return said

@@ -1,26 +1,35 @@
 """Dead letters for people at a terminal: find them, show them, send them again."""
 
 import base64
+import re
 from collections.abc import Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
+from deploy.printable import printable
+from deploy.producing import producing
 from schemas.deadletter import DeadLetter
-from schemas.errors import CallweaveError, Unavailable
+from schemas.errors import CallweaveError
 from schemas.settings import KafkaSettings, Settings
-from schemas.topics import MAX_MESSAGE_BYTES
 from sinks.clickhouse import ClickHouse
-from sinks.dead import DeadFilter, StoredLetter, get_dead, list_dead, mark_resolved, replay
+from sinks.dead import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+"""What the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One stored letter, as the command line shows it."""
 
     stored: StoredLetter
+
+    @property
+    def id(self) -> str:
+        """What `dead show` takes: the letter's place, and its origin's hash where another letter has the same place."""
+        place = letter_id(self.stored.letter)
+        return f"{place}@{self.stored.letter.origin_hash}" if self.stored.has_namesake else place
 
     @property
     def original(self) -> bytes:
@@ -32,14 +41,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         letter = self.stored.letter
         done = "  (resolved)" if self.stored.resolved else ""
         when = letter.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
-        return (
-            f"{letter_id(letter):28} {when}  {letter.stage:9} {letter.code:12} {letter.vendor:10} {letter.detail}{done}"
+        return printable(
+            f"{self.id:28} {when}  {letter.stage:9} {letter.code:12} {letter.vendor:10} {letter.detail}{done}"
         )
 
     def plain(self) -> dict[str, Any]:
         """Everything, the original as text where it is UTF-8 and as base64 else."""
         letter = self.stored.letter
-        shown = msgspec.structs.asdict(letter) | {"id": letter_id(letter), "resolved": self.stored.resolved}
+        shown = msgspec.structs.asdict(letter) | {"id": self.id, "resolved": self.stored.resolved}
         try:
             shown["original"] = letter.original.decode("utf-8")
         except UnicodeDecodeError:
@@ -54,15 +63,16 @@ def letter_id(letter: DeadLetter) -> str:
     return whole if letter.element < 0 else f"{whole}/{letter.element}"
 
 
-def parse_id(text: str) -> tuple[str, int, int, int]:
-    """The place that a letter's id names; raises `CallweaveError` on anything else."""
-    topic, *numbers = text.split("/")
-    if len(numbers) not in (2, 3) or not all(number.isdecimal() for number in numbers):
+def parse_id(text: str) -> tuple[tuple[str, int, int, int], str | None]:
+    """The place that a letter's id names, and the hash if it has one; raises `CallweaveError` on anything else."""
+    place, at, origin_hash = text.partition("@")
+    topic, *numbers = place.split("/")
+    if len(numbers) not in (2, 3) or not all(_NUMBER.fullmatch(number) for number in numbers):
         raise CallweaveError(
             f"{text!r} is no letter's id: it looks like calls.raw/3/1234 or calls.raw/3/1234/0", code="usage"
         )
     partition, offset, *element = map(int, numbers)
-    return topic, partition, offset, element[0] if element else -1
+    return (topic, partition, offset, element[0] if element else -1), origin_hash if at else None
 
 
 async def listed(settings: Settings, **filters: Any) -> list[Found]:
@@ -71,16 +81,17 @@ async def listed(settings: Settings, **filters: Any) -> list[Found]:
         return [Found(stored=stored) for stored in await list_dead(client, _filter(filters))]
 
 
-async def one(settings: Settings, text: str) -> Found:
-    """The letter of this id; raises `CallweaveError` when there is none."""
+async def named(settings: Settings, text: str) -> list[Found]:
+    """The letters of this id, of one record; raises `CallweaveError` when there is none, or when it could be of several."""
     async with ClickHouse(settings.clickhouse) as client:
-        return Found(stored=await _one(client, text))
+        return [Found(stored=stored) for stored in await _named(client, text)]
 
 
 async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any) -> tuple[int, int]:
     """Send the named letters' bodies again, or those that the options choose: bodies sent, letters resolved."""
     async with ClickHouse(settings.clickhouse) as client:
-        stored = [await _one(client, text) for text in letter_ids] or await list_dead(client, _filter(filters))
+        found = [one for text in letter_ids for one in await _named(client, text)]
+        stored = found or await list_dead(client, _filter(filters))
         letters = [one.letter for one in stored]
         if not letters:
             return 0, 0
@@ -89,25 +100,23 @@ async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any
     return sent, len(letters)
 
 
-async def _one(client: ClickHouse, text: str) -> StoredLetter:
-    found = await get_dead(client, *parse_id(text))
-    if found is None:
-        raise CallweaveError(f"there is no dead letter {text}", code="usage")
+async def _named(client: ClickHouse, text: str) -> list[StoredLetter]:
+    place, origin_hash = parse_id(text)
+    found = await find_dead(client, *place, origin_hash=origin_hash)
+    if not found:
+        raise CallweaveError(f"there is no dead letter {printable(text)}", code="usage")
+    records = {one.letter.origin_hash: Found(stored=one).line() for one in found}
+    if len(records) > 1:
+        lines = "".join(f"\n  {line}" for line in records.values())
+        raise CallweaveError(
+            f"letters of {len(records)} records are called {printable(text)}, say which:{lines}", code="usage"
+        )
     return found
 
 
 async def _send(kafka: KafkaSettings, letters: list[DeadLetter]) -> int:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True, max_request_size=MAX_MESSAGE_BYTES
-    )
-    try:
-        try:
-            await producer.start()
-        except KafkaError as exc:
-            raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+    async with producing(kafka) as producer:
         return await replay(letters, producer)
-    finally:  # a producer that did not start holds connections too
-        await producer.stop()
 
 
 def _filter(options: dict[str, Any]) -> DeadFilter:

@@ -67,6 +67,7 @@ class Gauge:
             refused=int(
                 total(samples, "callweave_ingress_requests_total")
                 - total(samples, "callweave_ingress_requests_total", outcome="accepted")
+                - total(samples, "callweave_ingress_requests_total", outcome="console")
             ),
             facts=int(total(samples, "callweave_join_items", outcome="fact")),
             duplicates=int(total(samples, "callweave_join_items", outcome="duplicate")),

@@ -35,6 +35,12 @@ EXIT_SETTINGS: Final = 78
 EXIT_FAILED: Final = 1
 EXIT_HARD_STOP: Final = 130
 _LIBRARIES: Final = ("aiokafka", "faust", "mode", "urllib3", "clickhouse_connect")
+_PULLED: Final = frozenset(
+    name
+    for name, vendor in VENDORS.items()
+    if vendor.poll and {c.name for c in vendor.callbacks} == {vendor.poll.callback}
+)
+"""Vendors that nobody can push to."""
 _COLLECT_EVERY: Final = 100_000
 """New objects between two searches for garbage in cycles. Batches are many objects and no cycles: Python's 700 cost a worker a
 quarter of its time."""
@@ -44,7 +50,7 @@ def read_settings(config: Path | None) -> Settings:
     """The effective settings of this process; raises `SettingsError`."""
     named = config or (Path(os.environ["CALLWEAVE_CONFIG"]) if os.environ.get("CALLWEAVE_CONFIG") else None)
     path = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    return load(path, os.environ, frozenset(VENDORS))
+    return load(path, os.environ, frozenset(VENDORS), _PULLED)
 
 
 def resolved(settings: Settings) -> Settings:

@@ -14,11 +14,10 @@ from ingress.doors import Door, Doors, Head
 from ingress.inflate import PastCap, opened
 from schemas.errors import Rejected
 from schemas.identity import call_key
+from schemas.limits import DEFAULT
 from schemas.raw import RawCallback
 from schemas.vendors._base import Callback, Vendor
 
-_HEADER_CHARS: Final = 256
-"""Of content type and encoding as much is kept as any real one has."""
 _LONG_BYTES: Final = 2048
 """At the worst two megabytes inflated, some milliseconds."""
 
@@ -58,9 +57,17 @@ def plain_of(head: Head, body: bytes, cap_bytes: int) -> bytes | None:
 
 
 def stamp(
-    door: Door, account: str, head: Head, body: bytes, plain: bytes | None, *, now: datetime, request_id: str
+    door: Door,
+    account: str,
+    head: Head,
+    body: bytes,
+    plain: bytes | None,
+    *,
+    now: datetime,
+    request_id: str,
+    header_chars: int = DEFAULT.header_chars,
 ) -> Accepted:
-    """The record of an admitted request; `plain` is what `plain_of` made of its body."""
+    """The record of an admitted request; `plain` is what `plain_of` made of its body, and of a header `header_chars` are kept."""
     return Accepted(
         key=_key(door, account, body if plain is None else plain).encode("utf-8", "replace"),
         raw=RawCallback(
@@ -69,8 +76,8 @@ def stamp(
             account=account,
             received_at=now,
             request_id=request_id,
-            content_type=head.content_type[:_HEADER_CHARS],
-            content_encoding=_encoding(head.content_encoding),
+            content_type=head.content_type[:header_chars],
+            content_encoding=_encoding(head.content_encoding)[:header_chars],
             body=body,
         ),
         callback=door.callback,
@@ -98,7 +105,7 @@ def _key(door: Door, account: str, plain: bytes) -> str:
 def _encoding(header: str) -> str:
     """The content encoding in lower case, "" for none; an unknown one is kept: who reads the body then knows why it cannot."""
     names = [name for name in header.lower().replace(" ", "").split(",") if name not in ("", "identity")]
-    return ",".join(names)[:_HEADER_CHARS]
+    return ",".join(names)
 
 
 def _too_large(cap_bytes: int) -> Rejected:

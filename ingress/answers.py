@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from schemas.errors import Rejected
-from schemas.vendors._base import Reply
+from schemas.vendors._base import Reply, Vendor
 
 RETRY_AFTER_S: Final = "5"
 
@@ -30,4 +30,32 @@ def problem(rejected: Rejected, request_id: str, *, allow: str) -> web.Response:
         response.headers["Allow"] = allow
     if rejected.http_status in (400, 408, 413):
         response.force_close()  # the rest of the body is not wanted
+    return response
+
+
+def explanation(vendor: Vendor, *, needs_account: bool, request_id: str) -> web.Response:
+    """What somebody reads who only looks at a push address: 200, so that a console which checks it can save it."""
+    lines = [
+        f"This address takes pushes of {vendor.title}. POST here what its document describes, one body a request:",
+        f"it is stored before the answer, which is {vendor.accepted.status}. Looking at this address stores nothing.",
+        f"Documentation: README.md and schemas/vendors/{vendor.name}.py of Callweave.",
+    ]
+    if needs_account:
+        lines.append("A push needs an account: use its secret address, or name it with ?account=.")
+    return web.Response(text="\n".join([*lines, ""]), headers={"X-Request-Id": request_id, "Cache-Control": "no-store"})
+
+
+def options(*, allow: str, request_id: str) -> web.Response:
+    """Which methods a push address takes."""
+    return web.Response(status=204, headers={"Allow": allow, "X-Request-Id": request_id})
+
+
+def malformed(status: int, kind: str) -> web.Response:
+    """What is no request that can be read; `kind` is the parser's name for what is wrong, and nothing of what came."""
+    response = web.Response(
+        status=status,
+        body=msgspec.json.encode({"code": "bad_request", "detail": f"this is not HTTP that can be read: {kind}"}),
+        headers={"Content-Type": "application/json"},
+    )
+    response.force_close()
     return response

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from ingress.doors import Doors
-from ingress.handlers import Front, Pages
+from ingress.handlers import Front, Pages, expected
 from ingress.in_hand import InHand
 from ingress.limits import BodyReader
 from ingress.publisher import Publisher
@@ -58,6 +58,7 @@ def create_app(
         metrics=metrics,
         clock=clock,
         cap_bytes=limits.max_body_bytes,
+        header_chars=settings.limits.header_chars,
     )
     pages = Pages(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
@@ -67,5 +68,5 @@ def create_app(
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)
     # Everything else, so that an unknown path or method gets our answer and our count as well.
-    app.router.add_route("*", "/{path:.*}", front.push)
+    app.router.add_route("*", "/{path:(?s:.*)}", front.push, expect_handler=expected)
     return app

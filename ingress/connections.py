@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from ingress.guarded import GuardedHandler
+from ingress.handlers import UNKNOWN
 from ingress.in_hand import InHand
 from ingress.turning_away import TurningAway
 from schemas.metrics import Registry
@@ -69,6 +70,10 @@ class BoundedServer(web.Server):
             return None
         self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
         return refusal.answer
+
+    def unreadable(self) -> None:
+        """Count what is no request that can be read."""
+        self._metrics.add("callweave_ingress_requests_total", UNKNOWN, UNKNOWN, "bad_request")
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Take a connection; when there are too many, it costs the one that was silent the longest, or is itself closed."""

@@ -3,10 +3,12 @@
 So a request that is not for us is turned away before a byte of its body is read. Pure: no I/O, no clock.
 """
 
+import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -15,6 +17,10 @@ from schemas.settings import Account, Settings
 from schemas.vendors._base import Callback, Vendor
 
 METHOD: Final = "POST"
+ASKS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Somebody looks whether the address is there: a vendor's console does so before it saves one."""
+ALLOW: Final = "GET, HEAD, OPTIONS, POST"
+"""The methods of a push address."""
 PAGES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What people and tools read; nobody pushes there."""
 _MASK: Final = "***"
@@ -54,31 +60,37 @@ class Doors:
     def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
         self._vendors = vendors
         self._accounts = settings.accounts
+        self._secrets = tuple((each, _hash(each.secret.value)) for each in settings.accounts if each.secret.value)
         self._require_account = settings.ingress.require_account
         self._proxies = settings.ingress.trust_forwarded_for
-        self._pushed = pushed_paths(vendors)
+        self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
     def find(self, path: str) -> Door:
         """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
         if path in PAGES:
             raise Rejected("this page is for reading", code="method", http_status=405)
-        below = path.removeprefix("/v1")
-        if below == path or not below.startswith("/"):
+        version, *rest = _segments(path) or [""]
+        if version != "v1" or not rest:
             raise Rejected("no such address: POST to /v1/<vendor>", code="unknown_route", http_status=404)
         secret = ""
-        if below.startswith("/a/"):
-            secret, _, rest = below.removeprefix("/a/").partition("/")
-            below = f"/{rest}"
+        if rest[0] == "a":
+            secret, rest = "".join(rest[1:2]), rest[2:]
             if self._by_secret(secret) is None:
                 raise _forbidden("this address is not known")
-        below = below.removesuffix("/")  # many consoles add one to what was typed
-        if below in self._pushed:
-            vendor, callback = self._pushed[below]
+        found = self._pushed.get(tuple(rest))
+        if found is not None:
+            vendor, callback = found
             return Door(vendor=vendor, callback=callback, secret=secret)
-        name = below.split("/")[1] if below else ""
-        if name not in self._vendors:
+        if not rest or rest[0] not in self._vendors:
             raise Rejected("no such vendor", code="unknown_route", http_status=404)
-        raise Rejected(f"{name} has no such callback", code="unknown_route", http_status=404)
+        raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
+
+    def lacks_account(self, door: Door, head: Head) -> bool:
+        """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `admit` does.
+
+        Anybody may ask, from any network: a console looks from elsewhere than its platform pushes from.
+        """
+        return self._account(door, head) is None and self._require_account
 
     def admit(self, door: Door, head: Head) -> str:
         """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
@@ -113,12 +125,11 @@ class Doors:
         return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
 
     def _by_secret(self, secret: str) -> Account | None:
-        """Looks at every account and compares in constant time: how long it takes tells nothing."""
+        """Looks at every account and compares hashes in constant time: how long it takes tells nothing, not even a length."""
         found = None
-        given = secret.encode("utf-8", "surrogateescape")
-        for account in self._accounts:
-            wanted = account.secret.value.encode()
-            if hmac.compare_digest(given, wanted) and wanted:
+        given = _hash(secret)
+        for account, wanted in self._secrets:
+            if hmac.compare_digest(given, wanted):
                 found = account
         return found
 
@@ -138,6 +149,15 @@ def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callb
         for callback in vendor.callbacks
         if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
     }
+
+
+def _segments(path: str) -> list[str]:
+    """What stands between the slashes: consoles double them, add one at the end, and encode letters that need it not."""
+    return [unquote(segment, errors="surrogateescape") for segment in path.split("/") if segment]
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _inside(address: str, networks: tuple[str, ...]) -> bool:

@@ -4,11 +4,14 @@ It knows of aiohttp's handler what the handler shows in no public way: whether i
 """
 
 import asyncio
+import logging
 from typing import Any, Final, Protocol, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from ingress.answers import malformed
+from ingress.heads import mended
 from ingress.in_hand import InHand
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
@@ -16,6 +19,8 @@ LARGEST_HEAD_BYTES: Final = 64 * 1024
 
 PAUSE_S: Final = 0.5
 """Who was turned away and comes back at once is not listened to for this long: else refusing alone would fill the day."""
+
+_log: Final = logging.getLogger("callweave.ingress")
 
 
 class Gate(Protocol):
@@ -28,6 +33,9 @@ class Gate(Protocol):
 
     def cut(self, transport: asyncio.Transport, reason: str) -> None:
         """Close a connection, counted."""
+
+    def unreadable(self) -> None:
+        """Count what is no request."""
 
 
 class GuardedHandler(RequestHandler):
@@ -62,6 +70,8 @@ class GuardedHandler(RequestHandler):
                 transport.pause_reading()
                 self._loop.call_later(PAUSE_S, self._read_on)
                 return
+        if waits and not self._half_a_head:
+            data = mended(data)
         self._gate.in_hand.received_bytes += len(data)
         self._held_bytes += len(data)
         if self._gate.in_hand.bursting:
@@ -76,6 +86,26 @@ class GuardedHandler(RequestHandler):
             self._begin()
         elif self._held_bytes > LARGEST_HEAD_BYTES:
             self._gate.cut(transport, "large_head")
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # quotes what came, in which a secret may stand
+    ) -> web.StreamResponse:
+        """Answer what aiohttp could not read, or what our handler never had; nothing of it is logged but the kind of error."""
+        self._gate.unreadable()
+        kind = type(exc).__name__ if exc else "unknown"
+        _log.log(
+            logging.ERROR if status >= 500 else logging.INFO,
+            "no request could be read: status=%d error=%s",
+            status,
+            kind,
+        )
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        return malformed(status, kind)
 
     def _read_on(self) -> None:
         if self.transport is not None and not self.transport.is_closing():

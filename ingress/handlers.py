@@ -12,17 +12,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from ingress.accept import Accepted, plain_of, stamp, takes_long
-from ingress.answers import problem, reply
-from ingress.doors import METHOD, PAGES, Door, Doors, Head
+from ingress.answers import explanation, options, problem, reply
+from ingress.doors import ALLOW, ASKS, PAGES, Door, Doors, Head
 from ingress.limits import BodyReader
 from ingress.publisher import Publisher
 from schemas.errors import Rejected, Unavailable
+from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import RAW
 from schemas.vendors._base import Reply
@@ -48,6 +50,7 @@ class Front:
         metrics: Registry,
         clock: Callable[[], datetime],
         cap_bytes: int,
+        header_chars: int = DEFAULT.header_chars,
     ) -> None:
         self._doors = doors
         self._reader = reader
@@ -55,6 +58,7 @@ class Front:
         self._metrics = metrics
         self._clock = clock
         self._cap_bytes = cap_bytes
+        self._header_chars = header_chars
         # One thread: a flood of bodies that inflate to the cap costs one core and the memory of one of them.
         self._inflating = ThreadPoolExecutor(1, "callweave-inflate")
 
@@ -63,23 +67,26 @@ class Front:
         begun = time.perf_counter()
         request_id = uuid.uuid4().hex
         door: Door | None = None
+        size_bytes = 0
         try:
             head = _head(request)
             door = self._doors.find(head.path)
-            size_bytes = await self._take(door, head, request, request_id)
+            if head.method in ASKS:
+                outcome, response = "console", self._shown(door, head, request_id)
+            else:
+                size_bytes = await self._take(door, head, request, request_id)
+                outcome, response = "accepted", reply(door.vendor.accepted, request_id)
         except Rejected as exc:
-            outcome, size_bytes = exc.code, 0
-            response = problem(exc, request_id, allow="GET, HEAD" if request.path in PAGES else METHOD)
+            outcome = exc.code
+            response = problem(exc, request_id, allow="GET, HEAD" if request.path in PAGES else ALLOW)
         except Unavailable as exc:
-            outcome, size_bytes = exc.code, 0
+            outcome = exc.code
             response = reply(door.vendor.retry if door else _BUSY, request_id)
-        except Exception:  # noqa: BLE001  # the vendor must get the answer that makes it send again
-            _log.exception("a request failed in an unknown way: request_id=%s", request_id)
-            outcome, size_bytes = "error", 0
+        except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
+            # Its type and place: the message may quote what came.
+            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, place_of(exc))
+            outcome = "error"
             response = reply(door.vendor.retry if door else _BUSY, request_id)
-        else:
-            outcome = "accepted"
-            response = reply(door.vendor.accepted, request_id)
         self._count(door, outcome, size_bytes)
         _access.log(
             _LEVELS.get(outcome, logging.INFO),
@@ -93,6 +100,13 @@ class Front:
             1000 * (time.perf_counter() - begun),
         )
         return response
+
+    def _shown(self, door: Door, head: Head, request_id: str) -> web.Response:
+        """Tell who only looks at an address; a secret that is not known is refused here as it is for a push."""
+        needs_account = self._doors.lacks_account(door, head)
+        if head.method == "OPTIONS":
+            return options(allow=ALLOW, request_id=request_id)
+        return explanation(door.vendor, needs_account=needs_account, request_id=request_id)
 
     async def _take(self, door: Door, head: Head, request: web.Request, request_id: str) -> int:
         """Let in, read and publish; the body's size in bytes."""
@@ -110,7 +124,10 @@ class Front:
         plain = plain_of(
             head, body, self._cap_bytes
         )  # of a thousand times the size: nobody may hold it longer than here
-        return stamp(door, account, head, body, plain, now=self._clock(), request_id=request_id)
+        return stamp(
+            door, account, head, body, plain,
+            now=self._clock(), request_id=request_id, header_chars=self._header_chars,
+        )  # fmt: skip
 
     async def _aside(self, stamped: Callable[[], Accepted]) -> Accepted:
         """Open a body beside the loop; raises Unavailable when so many others wait for that that it takes too long."""
@@ -155,8 +172,25 @@ class Pages:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-_LEVELS: Final = {"accepted": logging.DEBUG, "error": logging.ERROR}
+_LEVELS: Final = {"accepted": logging.DEBUG, "console": logging.DEBUG, "error": logging.ERROR}
 """What was taken is the normal case and is counted; what was not is told at INFO."""
+
+
+def place_of(exc: BaseException) -> str:
+    """The type of an exception and where it was raised, without its message."""
+    where = exc.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    if where is None:
+        return type(exc).__name__
+    return f"{type(exc).__name__} at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
+
+
+async def expected(request: web.Request) -> None:
+    """Answer `Expect: 100-continue`; anything else that is expected is not known, and no reason to refuse a body."""
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").strip().lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the answer itself nothing is out
 
 
 def _head(request: web.Request) -> Head:

@@ -254,5 +254,5 @@ def _letter(slice_: Slice, record: Record, code: DeadCode, detail: str) -> DeadL
         original=record.value or b"",
         headers={name: value.decode("utf-8", "replace") for name, value in record.headers},
         occurred_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
-        origin_hash=hash_of(record.value or b""),
+        origin_hash=hash_of(record.value or b"", datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)),
     )

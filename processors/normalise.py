@@ -29,22 +29,46 @@ ORIGINALS_PER_BODY: Final = 16
 WHOLE_BODY: Final = -1
 
 
-class Directory(msgspec.Struct, frozen=True):
-    """The configured accounts, as mappings need them: (vendor, account name) to the vendor's own ids."""
+class Address(msgspec.Struct, frozen=True):
+    """What may come by the address of one configured account, or by one that names none."""
 
-    external_ids: Mapping[tuple[str, str], frozenset[str]] = {}
+    external_ids: frozenset[str] = frozenset()
+    foreign_ids: frozenset[str] = frozenset()
+    cost_limits: Mapping[str, int] = {}
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """The configured accounts, as mappings need them: by vendor and account, "" for a push that named none."""
+
+    addresses: Mapping[tuple[str, str], Address] = {}
     known_ids: Mapping[str, frozenset[str]] = {}
+
+    def address(self, vendor: str, account: str) -> Address:
+        """That account's; an account that is configured no longer is as good as none."""
+        return self.addresses.get((vendor, account)) or self.addresses.get((vendor, ""), _ANYBODY)
+
+
+_ANYBODY: Final = Address()
 
 
 def directory(accounts: tuple[Account, ...]) -> Directory:
     """Index the accounts of the settings."""
-    known: dict[str, set[str]] = {}
-    for account in accounts:
-        known.setdefault(account.vendor, set()).update(account.external_ids)
-    return Directory(
-        {(a.vendor, a.name): frozenset(a.external_ids) for a in accounts},
-        {vendor: frozenset(ids) for vendor, ids in known.items()},
-    )
+    addresses: dict[tuple[str, str], Address] = {}
+    known: dict[str, frozenset[str]] = {}
+    for vendor in {account.vendor for account in accounts}:
+        ours = [account for account in accounts if account.vendor == vendor]
+        known[vendor] = _ids(*ours)
+        limits = {external_id: account.cost_limit for account in ours for external_id in account.external_ids}
+        protected = _ids(*(account for account in ours if account.secret.value or account.allow))
+        addresses[vendor, ""] = Address(frozenset(), protected, limits)
+        for account in ours:
+            own = _ids(account)
+            addresses[vendor, account.name] = Address(own, known[vendor] - own, limits | {"": account.cost_limit})
+    return Directory(addresses, known)
+
+
+def _ids(*accounts: Account) -> frozenset[str]:
+    return frozenset(external_id for account in accounts for external_id in account.external_ids)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +106,14 @@ def normalise(
         return Outcome(dead=letters.written())
     if elements.page_error:
         return Outcome(filtered=(f"page_error:{elements.page_error}",))
+    address = accounts.address(raw.vendor, raw.account)
     context = Context(
         received_at=raw.received_at,
         account=raw.account,
-        external_ids=accounts.external_ids.get((raw.vendor, raw.account), frozenset()),
+        external_ids=address.external_ids,
         known_ids=accounts.known_ids.get(raw.vendor, frozenset()),
+        foreign_ids=address.foreign_ids,
+        cost_limits=address.cost_limits,
         source=raw.source,
     )
     return _elements(vendor, callback, elements.items, context, decoded.flags, letters)
@@ -173,5 +200,5 @@ def dead_letter(
         original=raw.body if carries_body else b"",
         headers={name: value.decode("utf-8", "replace") for name, value in raw.headers()},
         occurred_at=raw.received_at,
-        origin_hash=hash_of(raw.body),
+        origin_hash=hash_of(raw.body, raw.received_at, raw.replay_of),
     )

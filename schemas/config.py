@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import SettingsError
+from schemas.safety import unsafe
 from schemas.settings import Secret, Settings, check
 
 PREFIX: Final = "CALLWEAVE_"
@@ -19,8 +20,13 @@ WHOLE: Final = "CALLWEAVE_SETTINGS"
 _NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
-def load(path: Path | None, environ: Mapping[str, str], vendors: frozenset[str]) -> Settings:
-    """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected."""
+def load(
+    path: Path | None, environ: Mapping[str, str], vendors: frozenset[str], pulled: frozenset[str] = frozenset()
+) -> Settings:
+    """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected.
+
+    What is unsafe is told all at once. `pulled` are the vendors that nobody can push to.
+    """
     tree = _whole(environ[WHOLE]) if environ.get(WHOLE) else _from_file(path) if path else {}
     for name, text in sorted(environ.items()):
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS and not name.startswith(f"{PREFIX}TEST_"):
@@ -30,6 +36,8 @@ def load(path: Path | None, environ: Mapping[str, str], vendors: frozenset[str])
     except msgspec.ValidationError as exc:
         raise SettingsError(str(exc)) from exc
     check(settings, vendors)
+    if found := unsafe(settings, pulled):
+        raise SettingsError("\n  ".join(found))
     return settings
 
 

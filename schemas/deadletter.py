@@ -33,12 +33,15 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     processor: str = ""
     """Version of the code that failed."""
     origin_hash: str = ""
-    """Hash of the origin record's value (`hash_of`): offsets begin anew with a topic that is made anew, contents do not."""
+    """Hash of the origin record (`hash_of`): offsets begin anew with a topic that is made anew, contents and times do not."""
 
 
-def hash_of(value: bytes) -> str:
-    """16 hexadecimal digits over a record's value."""
-    return hashlib.blake2b(value, digest_size=8).hexdigest()
+def hash_of(value: bytes, at: datetime | None = None, replay_of: str = "") -> str:
+    """16 hexadecimal digits over a record's value, its own time and what it replays: the same bytes may be sent again."""
+    digest = hashlib.blake2b(value, digest_size=8)
+    if at is not None or replay_of:
+        digest.update(f"\x1f{at and at.isoformat()}\x1f{replay_of}".encode())
+    return digest.hexdigest()
 
 
 def without_original(letter: DeadLetter) -> DeadLetter:

@@ -43,10 +43,16 @@ def call_key(vendor: str, account: str, call_id: str) -> str:
 def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], account: str = "") -> str:
     """UUIDv5 over the dedupe identity (domain: the hash of OriginID and OriginHost, as CGRateS has it).
 
-    `account` is the configured account that let the item in: what comes by another address is another item.
+    `account` is the configured account that let the item in: what comes by another address is another item. It is named
+    even where `account_id` is the same, which anybody may write into a body; and no part can hold what separates parts.
     """
-    door = ("account", account) if account and account != account_id else ()
-    return str(uuid.uuid5(_NAMESPACE, _SEPARATOR.join((vendor, account_id, kind, *dedupe, *door))))
+    door = ("account", account) if account else ()
+    parts = (vendor, account_id, kind, *dedupe, *door)
+    return str(uuid.uuid5(_NAMESPACE, _SEPARATOR.join(map(_escaped, parts))))
+
+
+def _escaped(part: str) -> str:
+    return part.replace("\x1e", "\x1e0").replace(_SEPARATOR, "\x1e1")
 
 
 def digest(fact: Fact) -> str:

@@ -55,7 +55,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 METRICS: Final[tuple[Metric, ...]] = (
-    Metric("callweave_ingress_requests_total", "counter", ("vendor", "callback", "outcome"), "Requests by outcome.", "Anything but accepted: see the outcome; a once-only vendor's refused push is lost."),
+    Metric("callweave_ingress_requests_total", "counter", ("vendor", "callback", "outcome"), "Requests by outcome.", "Anything but accepted and console (somebody looked at the address): see the outcome; a once-only vendor's refused push is lost."),
     Metric("callweave_ingress_body_bytes_total", "counter", ("vendor",), "Bytes of accepted bodies.", "Capacity."),
     Metric("callweave_ingress_accept_seconds", "summary", ("vendor",), "From the body's last byte until it is durable.", "Above 0.3 s some vendors give up: look at Kafka."),
     Metric("callweave_ingress_waiting_bytes", "gauge", (), "Bodies waiting for Kafka.", "Grows: Kafka is slow or away."),

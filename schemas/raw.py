@@ -21,6 +21,7 @@ _TEXT_HEADERS: Final = (
 )
 _MS_DIGITS: Final = 14
 """Up to the year 5138."""
+_LATEST_MS: Final = 10**_MS_DIGITS - 1
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -53,20 +54,21 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
 
     def headers(self) -> Headers:
         """Kafka headers of `calls.raw`; `received_at` is epoch milliseconds in decimal."""
-        head = [(name, str(getattr(self, name)).encode()) for name in _TEXT_HEADERS if getattr(self, name)]
+        head = [(name, _bytes(getattr(self, name))) for name in _TEXT_HEADERS if getattr(self, name)]
         return [*head, ("received_at", str(int(self.received_at.timestamp() * 1000)).encode())]
 
 
-def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes]], timestamp_ms: int) -> RawCallback:
+def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int) -> RawCallback:
     """Read a record of `calls.raw`; without a readable `received_at` the record's own timestamp (ms) stands for it."""
-    text: Mapping[str, str] = {name: raw.decode("utf-8", "replace") for name, raw in headers}
+    # What is no UTF-8 is replaced: these texts go on into letters and rows, which must be text. Kafka allows a header of null.
+    text: Mapping[str, str] = {name: (raw or b"").decode("utf-8", "replace") for name, raw in headers}
     stamp = text.get("received_at", "")
     source = text.get("source", "push")
     return RawCallback(
         vendor=text.get("vendor", ""),
         callback=text.get("callback", ""),
         account=text.get("account", ""),
-        received_at=datetime.fromtimestamp((int(stamp) if _is_ms(stamp) else timestamp_ms) / 1000, UTC),
+        received_at=_instant(int(stamp) if _is_ms(stamp) else timestamp_ms),
         request_id=text.get("request_id", ""),
         content_type=text.get("content_type", ""),
         content_encoding=text.get("content_encoding", ""),
@@ -74,6 +76,18 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes]], ti
         replay_of=text.get("replay_of", ""),
         body=value or b"",
     )
+
+
+def _bytes(text: str) -> bytes:
+    """The bytes that a header came as: servers hold those that are no UTF-8 as lone surrogates."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "replace")
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(min(max(ms, 0), _LATEST_MS) / 1000, UTC)
 
 
 def _is_ms(text: str) -> bool:

@@ -19,7 +19,7 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
-_SECRET_CHARS: Final = 16
+COST_LIMIT: Final = 100_000
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
 
@@ -89,24 +89,27 @@ class Account(_Section, frozen=True, kw_only=True):
     name: str
     """Stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
     secret: Secret = Secret()
-    """The path segment of `/v1/a/{secret}/{vendor}...`; at least 16 characters, or empty for none."""
+    """The path segment of `/v1/a/{secret}/{vendor}...`: at least 16 letters and digits drawn by lot, as `openssl rand -hex 16`
+    gives them. Without one `allow` must say who may push."""
     external_ids: tuple[str, ...] = ()
     """The vendor's own ids of this account (appid, ak, appId); payloads with another one are dead letters."""
     allow: tuple[str, ...] = ()
-    """Networks (CIDR) that may push for this account; empty: any."""
+    """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
+    cost_limit: Count = COST_LIMIT
+    """The most that one call can cost, in the vendor's currency: what is above is unknown (NULL) and flagged."""
 
 
 class IngressSettings(_Section, frozen=True, kw_only=True):
     """HTTP in."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 for every one of this machine."""
+    """The address to listen on; 0.0.0.0 for every one of this machine, which needs `require_account`."""
     port: Port = 8080
     """The port to listen on."""
     workers: Count = 1
     """Processes that share the port. Of two or more one is always there while SIGHUP renews them, one after the other."""
     require_account: bool = False
-    """Refuse pushes that name no configured account."""
+    """Refuse pushes that name no configured account. Must be true where `host` is reached from other machines."""
     trust_forwarded_for: Natural = 0
     """How many proxies stand before us: that many entries of X-Forwarded-For are believed. 0: none."""
     max_body_bytes: Count = 10 * 1024 * 1024
@@ -323,8 +326,6 @@ def _check_accounts(accounts: tuple[Account, ...], vendors: frozenset[str]) -> N
         if (account.vendor, account.name) in names:
             raise SettingsError(f"{account.vendor} has two accounts of this name - at `{path}.name`")
         secret = account.secret.value
-        if secret and (len(secret) < _SECRET_CHARS or not secret.isascii() or not secret.isalnum()):
-            raise SettingsError(f"at least {_SECRET_CHARS} letters and digits are wanted - at `{path}.secret`")
         if secret and secret in secrets:
             raise SettingsError(f"another account has the same secret - at `{path}.secret`")
         _check_networks(account.allow, path)

@@ -4,6 +4,7 @@ Pure: it sees error codes, not connections. A code that is in no table counts as
 call good rows bad would fill the dead letters.
 """
 
+import struct
 from enum import StrEnum
 from typing import Final
 
@@ -69,7 +70,20 @@ def meaning(code: int | None) -> Answer:
     return Answer.AWAY
 
 
+_OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, struct.error)
+"""What a value raises that its column cannot hold; anything else is a fault of our own code."""
+
+
 class RowsRefused(CallweaveError):
-    """Rows that do not fit their table; the message names the column or the server's code, never a value."""
+    """Rows that cannot go into their table; the message names the column or the server's code, never a value.
+
+    `code` is that of the dead letter: `row`, or `internal` where our own code could not make the row.
+    """
 
     code = "row"
+
+
+def unfit(column: str, exc: BaseException, *, of_values: tuple[type[BaseException], ...] = ()) -> RowsRefused:
+    """The refusal for what a column's values raised; `of_values` are a library's own words for a value that does not fit."""
+    ours = not isinstance(exc, (*_OF_VALUES, *of_values))
+    return RowsRefused(f"column {column}: {type(exc).__name__}", code="internal" if ours else "row")

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import struct
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,12 +22,11 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import SetupError, Unavailable
 from schemas.settings import ClickHouseSettings
-from sinks.answers import Answer, RowsRefused, meaning
+from sinks.answers import Answer, RowsRefused, meaning, unfit
 from sinks.rows import Table, columns_of
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
-_UNFIT: Final = (ValueError, TypeError, ArithmeticError, struct.error)
 _CONNECT_S: Final = 5.0
 _ADVICE: Final = {
     Answer.AWAY: "ClickHouse does not take rows",
@@ -98,13 +96,13 @@ class ClickHouse:
             raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {type(exc).__name__}") from exc
         except ClickHouseError as exc:
             raise _failed_insert(exc, context.column_name or "") from exc
-        except _UNFIT as exc:
-            # What a type cannot hold; nothing was inserted then.
-            raise RowsRefused(f"column {context.column_name}: {type(exc).__name__}") from exc
+        except Exception as exc:
+            # What a column cannot hold, or the library cannot write, of whatever kind; nothing was inserted then.
+            raise unfit(context.column_name or "", exc) from exc
         finally:
             block.clear()  # the context goes on holding it
         if context.insert_exception is not None:
-            raise RowsRefused(f"column {context.column_name}: {type(context.insert_exception).__name__}")
+            raise unfit(context.column_name or "", context.insert_exception, of_values=(DataError,))
         self._idle[table.name].append(context)
 
     def _context(self, client: Client, table: Table[Any]) -> InsertContext:
@@ -197,7 +195,7 @@ def _connect(settings: ClickHouseSettings) -> Client:
 
 def _failed_insert(exc: ClickHouseError, column: str) -> Exception:
     if isinstance(exc, DataError):  # the library cannot write a value; nothing was inserted
-        return RowsRefused(f"column {column}: {type(exc).__name__}")
+        return unfit(column, exc, of_values=(DataError,))
     code = getattr(exc, "code", None)
     answer = meaning(code)
     if answer is Answer.REFUSED:

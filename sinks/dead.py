@@ -1,7 +1,8 @@
 """Dead letters as people handle them: list, look at one, send again, mark as resolved.
 
 A body is sent again with its bytes, its headers and its place (topic and partition), so it has the same identity; the header
-`replay_of` says where it stood before. Many letters of one body are one replay.
+`replay_of` says where it stood before. Many letters of one body are one replay. A letter's place alone does not name it: topics
+that are made anew begin with the offset 0 again.
 """
 
 from collections.abc import Sequence
@@ -20,16 +21,21 @@ from sinks.letters import KEY_HEADER
 from sinks.rows import DEAD_LETTERS, RESOLVED_BIT
 
 _REPLAY_OF: Final = "replay_of"
+_OF_ONE_PLACE: Final = 100
 _FIELDS: Final = tuple(msgspec.structs.fields(DeadLetter))
 _COLUMNS: Final = ", ".join(field.name for field in _FIELDS if field.name != "original")
-_KEYS: Final = "Array(Tuple(String, Int32, Int64, Int32, String))"
+_IDENTITY: Final = "topic, partition, offset, element, stage, origin_hash"
+_KEYS: Final = "Array(Tuple(String, Int32, Int64, Int32, String, String))"
 # Only the first letters of a body with very many bad elements carry its bytes: take them from any letter of the body.
 _SELECT: Final = """
-WITH chosen AS (SELECT * FROM {database}.dead_letters WHERE {where} ORDER BY occurred_at DESC, topic, partition, offset, element LIMIT {limit}),
-     bodies AS (SELECT topic, partition, offset, argMax(original, length(original)) AS body FROM {database}.dead_letters
-                WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM chosen) GROUP BY topic, partition, offset)
-SELECT {columns}, body, resolved FROM chosen INNER JOIN bodies USING (topic, partition, offset)
-ORDER BY occurred_at DESC, topic, partition, offset, element"""
+WITH chosen AS (SELECT * FROM {database}.dead_letters WHERE {where} ORDER BY occurred_at DESC, {identity} LIMIT {limit}),
+     bodies AS (SELECT topic, partition, offset, origin_hash, argMax(original, length(original)) AS body FROM {database}.dead_letters
+                WHERE (topic, partition, offset) IN (SELECT topic, partition, offset FROM chosen)
+                GROUP BY topic, partition, offset, origin_hash),
+     places AS (SELECT topic, partition, offset, count() AS records FROM bodies GROUP BY topic, partition, offset)
+SELECT {columns}, body, resolved, records > 1
+FROM chosen INNER JOIN bodies USING (topic, partition, offset, origin_hash) INNER JOIN places USING (topic, partition, offset)
+ORDER BY occurred_at DESC, {identity}"""
 
 
 class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +56,8 @@ class StoredLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     letter: DeadLetter
     resolved: bool
+    has_namesake: bool = False
+    """Whether a letter of another record has the same place: then only the hash of its origin tells them apart."""
 
 
 class NoBytes(CallweaveError):
@@ -72,16 +80,26 @@ async def list_dead(client: ClickHouse, filters: DeadFilter) -> list[StoredLette
     return await _letters(client, " AND ".join(conditions) or "1", wanted, filters.limit)
 
 
-async def get_dead(
-    client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1
-) -> StoredLetter | None:
-    """One letter, resolved or not. Raises `Unavailable`, `SetupError`."""
+async def find_dead(
+    client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1, *, origin_hash: str | None = None
+) -> list[StoredLetter]:
+    """The letters of a place, resolved or not, the newest first; with a hash only its record's. Raises `Unavailable`, `SetupError`."""
     where = (
-        "topic = {topic:String} AND partition = {partition:Int32} "
-        "AND offset = {offset:Int64} AND element = {element:Int32}"
+        "topic = {topic:String} AND partition = {partition:Int64} "
+        "AND offset = {offset:Int64} AND element = {element:Int64}"
     )
     keys = {"topic": topic, "partition": partition, "offset": offset, "element": element}
-    found = await _letters(client, where, keys, 1)
+    if origin_hash is not None:
+        where += " AND origin_hash = {origin_hash:String}"
+        keys["origin_hash"] = origin_hash
+    return await _letters(client, where, keys, _OF_ONE_PLACE)
+
+
+async def get_dead(
+    client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1, *, origin_hash: str | None = None
+) -> StoredLetter | None:
+    """The newest letter of a place, or the one with this hash; resolved or not. Raises `Unavailable`, `SetupError`."""
+    found = await find_dead(client, topic, partition, offset, element, origin_hash=origin_hash)
     return found[0] if found else None
 
 
@@ -91,12 +109,12 @@ async def mark_resolved(client: ClickHouse, letters: Sequence[DeadLetter]) -> No
         return
     names = [column.name for column in DEAD_LETTERS.columns]
     changed = {"resolved": "true", "version": f"bitOr(version, {RESOLVED_BIT})"}
-    keys = [(letter.topic, letter.partition, letter.offset, letter.element, letter.stage) for letter in letters]
+    keys = [tuple(getattr(letter, name) for name in _IDENTITY.split(", ")) for letter in letters]
     # The server copies its own rows: the bytes do not travel, and no letter takes over another one's.
     await client.command(
         f"INSERT INTO {client.database}.{DEAD_LETTERS.name} ({', '.join(names)}) "  # noqa: S608 - names of ours
         f"SELECT {', '.join(changed.get(name, name) for name in names)} FROM {client.database}.dead_letters "
-        f"WHERE NOT resolved AND (topic, partition, offset, element, stage) IN {{keys:{_KEYS}}}",
+        f"WHERE NOT resolved AND ({_IDENTITY}) IN {{keys:{_KEYS}}}",
         {"keys": keys},
     )
 
@@ -106,16 +124,16 @@ async def replay(letters: Sequence[DeadLetter], producer: AIOKafkaProducer) -> i
 
     The producer's `acks` is "all". A letter of the sink goes to the public topic that it came from.
     """
-    bodies: dict[Position, DeadLetter] = {}
+    bodies: dict[tuple[Position, str], DeadLetter] = {}
     for letter in letters:
-        position = Position(letter.topic, letter.partition, letter.offset)
-        if position not in bodies or len(letter.original) > len(bodies[position].original):
-            bodies[position] = letter
-    missing = [str(position) for position, letter in bodies.items() if not letter.original and letter.code != "empty"]
+        record = Position(letter.topic, letter.partition, letter.offset), letter.origin_hash
+        if record not in bodies or len(letter.original) > len(bodies[record].original):
+            bodies[record] = letter
+    missing = [str(position) for (position, _), one in bodies.items() if not one.original and one.code != "empty"]
     if missing:
         raise NoBytes(f"the bytes stand only at their origin, nothing was sent: {', '.join(missing[:5])}")
     try:
-        for acknowledged in [await _send(producer, position, letter) for position, letter in bodies.items()]:
+        for acknowledged in [await _send(producer, position, letter) for (position, _), letter in bodies.items()]:
             await acknowledged
     except KafkaError as exc:
         raise Unavailable(f"Kafka did not take every body: {type(exc).__name__}") from exc
@@ -135,10 +153,10 @@ async def _send(producer: AIOKafkaProducer, position: Position, letter: DeadLett
 
 
 async def _letters(client: ClickHouse, where: str, values: dict[str, Any], limit: int) -> list[StoredLetter]:
-    sql = _SELECT.format(database=client.database, where=where, limit=int(limit), columns=_COLUMNS)
-    rows = await client.query(sql, values, as_bytes=("body",))
+    sql = _SELECT.format(database=client.database, where=where, limit=int(limit), columns=_COLUMNS, identity=_IDENTITY)
     names = [*_COLUMNS.split(", "), "original"]
-    return [
-        StoredLetter(letter=DeadLetter(**dict(zip(names, row[:-1], strict=True))), resolved=bool(row[-1]))
-        for row in rows
-    ]
+    found = []
+    for *fields, resolved, has_namesake in await client.query(sql, values, as_bytes=("body",)):
+        letter = DeadLetter(**dict(zip(names, fields, strict=True)))
+        found.append(StoredLetter(letter=letter, resolved=bool(resolved), has_namesake=bool(has_namesake)))
+    return found

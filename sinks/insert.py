@@ -23,6 +23,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     item: Item
     detail: str
+    code: str = "row"
+    """The dead letter's."""
 
 
 async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics: Registry) -> list[Refusal]:
@@ -43,7 +45,7 @@ async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics
         except RowsRefused as exc:
             metrics.add("callweave_sink_inserts_total", table.label, "refused")
             if len(part) == 1:
-                refused.append(Refusal(part[0], str(exc)))
+                refused.append(Refusal(part[0], str(exc), exc.code))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]

@@ -3,39 +3,61 @@
 Its time is the record's own, so the same record makes the same letter whenever it is met.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from schemas.deadletter import DeadLetter, hash_of
+import msgspec
+
+from schemas.deadletter import DeadLetter, hash_of, without_original
+from schemas.facts import EPOCH
 from schemas.topics import DEAD
 from sinks.batch import Origin
 
 KEY_HEADER: Final = "kafka_key"
 """Header of a letter of ours: the key of the record, which a compacted topic asks for when it is sent again."""
 _DETAIL_CHARS: Final = 500
+_NAME_CHARS: Final = 256
+_LATEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
+"""Of the table's clock."""
+
+SinkCode = Literal["schema", "row", "internal"]
 
 
-def letter_of(origin: Origin, code: Literal["schema", "row"], detail: str) -> DeadLetter:
-    """The letter, with the record's bytes."""
-    headers = {name: value.decode("utf-8", "replace") for name, value in origin.headers}
+def letter_of(origin: Origin, code: SinkCode, detail: str) -> DeadLetter:
+    """The letter, with the record's bytes; made of any record whatever."""
+    # A header's value may be null in Kafka.
+    headers = {name: (value or b"").decode("utf-8", "replace") for name, value in origin.headers}
     if origin.key is not None:
         headers[KEY_HEADER] = origin.key.decode("utf-8", "replace")
-    position = origin.position
+    position, at = origin.position, _instant(origin.timestamp_ms)
     return DeadLetter(
         stage="sink",
         code=code,
         detail=detail[:_DETAIL_CHARS],
         vendor=_vendor(headers),
-        callback=headers.get("callback", ""),
-        account=headers.get("account", ""),
+        callback=headers.get("callback", "")[:_NAME_CHARS],
+        account=headers.get("account", "")[:_NAME_CHARS],
         topic=position.topic,
         partition=position.partition,
         offset=position.offset,
         original=origin.value,
         headers=headers,
-        occurred_at=datetime.fromtimestamp(origin.timestamp_ms / 1000, UTC),
-        origin_hash=hash_of(origin.value),
+        occurred_at=at,
+        origin_hash=hash_of(origin.value, at),
     )
+
+
+def without_headers(letter: DeadLetter) -> DeadLetter:
+    """The same letter for where not even its headers fit, or cannot be written: its position names the rest."""
+    return msgspec.structs.replace(without_original(letter), headers={})
+
+
+def _instant(timestamp_ms: int) -> datetime:
+    """The record's own time, which its producer may have set to anything, as far as the table's clock goes."""
+    try:
+        return min(max(EPOCH + timedelta(milliseconds=timestamp_ms), EPOCH), _LATEST)
+    except OverflowError:
+        return _LATEST if timestamp_ms > 0 else EPOCH
 
 
 def belongs_on_topic(letter: DeadLetter) -> bool:
@@ -46,4 +68,4 @@ def belongs_on_topic(letter: DeadLetter) -> bool:
 def _vendor(headers: dict[str, str]) -> str:
     """The vendor, as far as header or key tell: keys are `vendor|account|call id`."""
     named = headers.get("vendor") or headers.get(KEY_HEADER, "").split("|")[0]
-    return named if named.isidentifier() else ""
+    return named if named.isidentifier() and len(named) <= _NAME_CHARS else ""

@@ -18,7 +18,7 @@ from sinks.answers import RowsRefused
 from sinks.backoff import Backoff
 from sinks.batch import Batch, Item
 from sinks.insert import Insert, Refusal, land
-from sinks.letters import belongs_on_topic, letter_of
+from sinks.letters import SinkCode, belongs_on_topic, letter_of, without_headers
 from sinks.rows import DEAD_LETTERS, Table
 
 log: Final = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Rounds:
         refused = await asyncio.gather(*(self._land(table, items) for table, items in tables))
         dead = [*letters]
         for refusals in refused:
-            dead += [letter_of(refusal.item.origin, "row", refusal.detail) for refusal in refusals]
+            dead += [letter_of(one.item.origin, _code(one), one.detail) for one in refusals]
         # A letter about calls.dead goes into the table directly; on the topic it would be refused again, for ever.
         await self._publish([letter for letter in dead if belongs_on_topic(letter)])
         for letter in dead:
@@ -59,7 +59,7 @@ class Rounds:
 
     async def _keep(self, letter: DeadLetter) -> None:
         async def once() -> None:
-            for form in (letter, without_original(letter)):
+            for form in (letter, without_original(letter), without_headers(letter)):
                 try:
                     await self._insert(DEAD_LETTERS, [form])
                 except RowsRefused:
@@ -98,16 +98,23 @@ class Rounds:
             log.warning("no longer waiting for ClickHouse")
 
 
+def _code(refusal: Refusal) -> SinkCode:
+    return "internal" if refusal.code == "internal" else "row"
+
+
 def publisher(producer: Any, codecs: Codecs, topic: str, limit_bytes: int) -> Publish:
-    """A `Publish` that returns when Kafka holds every letter; one too large for the topic goes without its bytes."""
+    """A `Publish` that returns when Kafka holds every letter; one too large for the topic goes without its bytes, or its headers."""
+
+    def form_of(letter: DeadLetter) -> bytes:
+        value = b""
+        for form in (letter, without_original(letter), without_headers(letter)):
+            value = codecs.dead_letter.encode(form)
+            if len(value) <= limit_bytes:
+                break
+        return value
 
     async def publish(letters: list[DeadLetter]) -> None:
-        waiting = []
-        for letter in letters:
-            value = codecs.dead_letter.encode(letter)
-            if len(value) > limit_bytes:
-                value = codecs.dead_letter.encode(without_original(letter))
-            waiting.append(await producer.send(topic, value, key=letter.vendor.encode()))
+        waiting = [await producer.send(topic, form_of(letter), key=letter.vendor.encode()) for letter in letters]
         await asyncio.gather(*waiting)
 
     return publish

@@ -12,9 +12,10 @@ from uuid import UUID
 import msgspec
 
 from schemas.deadletter import DeadLetter
-from schemas.facts import EPOCH, Fact, FactType, Leg
+from schemas.errors import Undecodable
+from schemas.facts import EPOCH, Fact, FactType
 from schemas.timeline import Timeline
-from sinks.answers import RowsRefused
+from sinks.answers import unfit
 
 T = TypeVar("T")
 
@@ -61,8 +62,8 @@ def columns_of(table: Table[T], records: Sequence[T]) -> list[list[Any]]:
     for column in table.columns:
         try:
             block.append(list(map(column.of, records)))
-        except (ValueError, TypeError, ArithmeticError) as exc:
-            raise RowsRefused(f"column {column.name}: {type(exc).__name__}") from exc
+        except Exception as exc:  # whatever a record holds must not end the process: it is a dead letter
+            raise unfit(column.name, exc) from exc
     return block
 
 
@@ -70,9 +71,19 @@ def _fields(kind: str, names: str) -> tuple[Column[Any], ...]:
     return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
 
 
+def _nested(of: str, name: str, kind: str) -> Column[Any]:
+    """One field of every member of a tuple of records, as an array."""
+    members: Callable[[Any], Sequence[Any]] = attrgetter(of)
+    one: Callable[[Any], Any] = attrgetter(name)
+    return Column(f"{of}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
+
+
 def _leg(name: str, kind: str) -> Column[Any]:
-    one: Callable[[Leg], Any] = attrgetter(name)
-    return Column(f"legs.{name}", f"Array({kind})", lambda record: [one(leg) for leg in record.legs])
+    return _nested("legs", name, kind)
+
+
+def _contents(kind: str, names: str) -> tuple[Column[Any], ...]:
+    return tuple(_nested("contents", name, kind) for name in names.split())
 
 
 def _flags(record: Any) -> list[str]:
@@ -107,14 +118,15 @@ _AMOUNTS: Final = (
     *_fields(_AMOUNT, "pdd_ms ring_ms talk_ms vendor_duration_s billable_s"),
     *_fields(_WORD, "billable_source"),
 )
-_MONEY: Final = (*_fields("Nullable(Decimal(18, 6))", "cost"), *_fields(_WORD, "currency"))
+_PRICE: Final = "Nullable(Decimal(18, 6))"
+_MONEY: Final = (*_fields(_PRICE, "cost"), *_fields(_WORD, "currency"))
 _OUTCOME: Final = _fields(_WORD, "disposition cause_confidence hangup_party recording_state")
 _OWN: Final = _fields(_TEXT, "custom_ref agent_id agent_name")
 _BINDING: Final = (*_fields(_WORD, "binding_state"), *_fields(_TIME, "bound_at unbound_at revised_at"))
 _FACT: Final = (
     # UUID(...) refuses an empty or broken id, which would otherwise put many facts into one row.
     Column("record_id", "UUID", lambda fact: UUID(fact.fact_id)),
-    *_fields(_TEXT, "call_key account_id request_id raw_sha256"),
+    *_fields(_TEXT, "call_key account account_id request_id raw_sha256"),
     *_fields(_WORD, "vendor kind direction time_precision source raw_topic"),
     *_fields("UInt32", "adapter_version schema_version"),
     *_fields("UInt64", "version"),
@@ -123,6 +135,20 @@ _FACT: Final = (
     *_fields("Int32", "raw_partition raw_element"),
     *_fields("Int64", "raw_offset"),
     _FLAGS,
+)
+
+_CONTENTS: Final = (
+    *_contents(_TEXT, "digest hangup_reason"),
+    *_contents("Bool", "is_shown is_final"),
+    *_contents(_CLOCK, "received_at"),
+    *_contents(_WORD, "source raw_topic disposition currency hangup_cause hangup_party"),
+    *_contents("Int32", "raw_partition raw_element"),
+    *_contents("Int64", "raw_offset"),
+    *_contents(_TIME, "setup_at answer_at end_at"),
+    *_contents(_AMOUNT, "talk_ms vendor_duration_s billable_s"),
+    *_contents(_PRICE, "cost"),
+    *_contents(_PHONE, "from_number to_number"),
+    *_contents(_CODE, "q850 sip_code"),
 )
 
 CDR: Final[Table[Fact]] = Table(
@@ -143,6 +169,7 @@ CDR: Final[Table[Fact]] = Table(
         *_OWN,
         *_BINDING,
         *_fields("Bool", "is_final"),
+        *_CONTENTS,
     ),
 )
 CALL_EVENTS: Final[Table[Fact]] = Table(
@@ -164,10 +191,13 @@ BINDINGS: Final[Table[Fact]] = Table(
 TIMELINES: Final[Table[Timeline]] = Table(
     "timelines_versions",
     (
-        *_fields(_TEXT, "timeline_id call_key account_id vendor_call_id conference_id binding_id recording_url"),
-        *_fields(_WORD, "vendor kind direction from_kind to_kind"),
+        *_fields(
+            _TEXT, "timeline_id call_key account account_id vendor_call_id conference_id binding_id recording_url"
+        ),
+        *_fields(_WORD, "vendor kind call_type direction from_kind to_kind"),
         *_fields(_PHONE, "from_number to_number display_number privacy_number"),
         *_MILESTONES,
+        *_fields(_TIME, "started_at"),
         *_LEGS,
         *_AMOUNTS,
         *_ENDING,
@@ -192,7 +222,7 @@ DEAD_LETTERS: Final[Table[DeadLetter]] = Table(
     "dead_letters_versions",
     (
         *_fields(_WORD, "stage code vendor callback topic"),
-        *_fields(_TEXT, "detail account processor"),
+        *_fields(_TEXT, "detail account processor origin_hash"),
         *_fields("Int32", "partition element"),
         *_fields("Int64", "offset"),
         *_fields(_TEXT, "original"),
@@ -209,5 +239,8 @@ _OF_FACT: Final = {FactType.RECORD: CDR, FactType.STATE: CALL_EVENTS, FactType.B
 
 
 def table_of(fact: Fact) -> Table[Fact]:
-    """The table that a fact belongs in."""
-    return _OF_FACT[fact.fact_type]
+    """The table that a fact belongs in; raises `Undecodable` for a type that has none: it is internal to `calls.facts`."""
+    table = _OF_FACT.get(fact.fact_type)
+    if table is None:
+        raise Undecodable(f"a fact of type {fact.fact_type} is in no table", code="schema")
+    return table

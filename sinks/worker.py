@@ -122,6 +122,10 @@ class Sink:
         except Undecodable as exc:
             self._letters.append(letter_of(origin, "schema", str(exc)))
             found = None
+        except Exception as exc:  # noqa: BLE001  # whatever a record says, it must not end the process
+            log.error("%s[%d] %d cannot be read: %s", record.topic, record.partition, record.offset, type(exc).__name__)  # noqa: TRY400 - what was raised may quote values
+            self._letters.append(letter_of(origin, "internal", type(exc).__name__))
+            found = None
         if found is None:
             self._batch.passed(origin, now_s)
         else:

@@ -90,7 +90,7 @@ def _two_way(columns: Columns, record: Told, phones: dict[str, Columns]) -> tupl
     b = next(leg for leg in legs if leg["role"] == Role.B)
     columns["setup_at"] = _first(leg["setup_at"] for leg in legs)
     columns["end_at"] = _last(leg["end_at"] for leg in legs)
-    columns["talk_ms"] = _between(b["answer_at"], columns["end_at"])
+    columns["talk_ms"] = _between(b["answer_at"], _first(leg["end_at"] for leg in legs))
     for name in ("alerting_at", "pdd_ms", "ring_ms"):
         columns.pop(name, None)
     if b["setup_at"] is not None or not phones:

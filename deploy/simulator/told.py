@@ -193,7 +193,7 @@ def _two_way(call: TrueCall) -> tuple[Columns, tuple[Columns, ...]]:
         "alerting_at": None,
         "answer_at": ms(b.answer_at),
         "end_at": ms(end_at),
-        "talk_ms": between_ms(b.answer_at, end_at),
+        "talk_ms": between_ms(b.answer_at, min(leg.end_at for leg in call.legs if leg.end_at)),
         "pdd_ms": None,
         "recording_state": "available" if call.recording_url else "none",
     }, (_leg(a, "answer_at", "end_at"), _leg(b, "answer_at", "end_at"))

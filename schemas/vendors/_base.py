@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.facts import Fact
 from schemas.raw import Source
+from schemas.settings import COST_LIMIT
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +34,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The vendor's own account ids (appid, ak, appId) that this account may carry; empty: any."""
     known_ids: frozenset[str] = frozenset()
     """The external ids of all configured accounts of this vendor; empty: none configured."""
+    foreign_ids: frozenset[str] = frozenset()
+    """External ids that nothing may carry which came by this address: those of other accounts, or of protected ones."""
+    cost_limits: Mapping[str, int] = {}
+    """What one call may cost at the most, by external id; "" is for this address."""
     source: Source = "push"
+
+    def cost_limit(self, account_id: str) -> int:
+        """What one call of this account of the vendor's may cost at the most."""
+        limits = self.cost_limits
+        return limits.get(account_id, limits.get("", COST_LIMIT))
 
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True):

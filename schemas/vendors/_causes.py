@@ -1,7 +1,7 @@
 """FreeSWITCH's hangup causes as data: Q.850 value, SIP code and what they mean for a call that was not answered.
 
 Source: `switch_types.h` and `hangup_cause_to_sip` of mod_sofia (480 where that has no case). Values above 127 are
-FreeSWITCH's own: they have no Q.850 code. Must not know a vendor.
+FreeSWITCH's own: they have no Q.850 code. Beside them SIP statuses, for who sends no cause. Must not know a vendor.
 """
 
 import re
@@ -70,10 +70,13 @@ _GROUPS: Final[tuple[tuple[Disposition, str, int, dict[str, int]], ...]] = (
     # Transfers happen on answered calls; seen without an answer, nothing says how that call ended.
     (_D.UNKNOWN, "transfer", 480, {"BLIND_TRANSFER": 800, "ATTENDED_TRANSFER": 801, "BOWOUT": 814}),
     (_D.FAILED, "max_duration", 480, {"ALLOTTED_TIMEOUT": 802}),
-    (_D.FAILED, "auth_identity", 480, {
-        "USER_CHALLENGE": 803, "NO_IDENTITY": 820, "BAD_IDENTITY_INFO": 821, "UNSUPPORTED_CERTIFICATE": 822,
-        "INVALID_IDENTITY": 823, "STALE_DATE": 824,
-    }),
+    (_D.FAILED, "auth_identity", 480, {"USER_CHALLENGE": 803}),
+    # What RFC 8224 answers to a caller's identity.
+    (_D.FAILED, "auth_identity", 428, {"NO_IDENTITY": 820}),
+    (_D.FAILED, "auth_identity", 429, {"BAD_IDENTITY_INFO": 821}),
+    (_D.FAILED, "auth_identity", 437, {"UNSUPPORTED_CERTIFICATE": 822}),
+    (_D.FAILED, "auth_identity", 438, {"INVALID_IDENTITY": 823}),
+    (_D.FAILED, "auth_identity", 403, {"STALE_DATE": 824}),
     (_D.FAILED, "media", 480, {"MEDIA_TIMEOUT": 804, "SRTP_READ_ERROR": 813}),
     (_D.UNREACHABLE, "unregistered", 480, {"USER_NOT_REGISTERED": 806}),
     (_D.NO_ANSWER, "timeout", 480, {"PROGRESS_TIMEOUT": 807, "NO_PICKUP": 812}),
@@ -85,7 +88,7 @@ _GROUPS: Final[tuple[tuple[Disposition, str, int, dict[str, int]], ...]] = (
     (_D.INVALID_NUMBER, "unallocated", 604, {"DOES_NOT_EXIST_ANYWHERE": 817}),
     (_D.FAILED, "not_acceptable", 606, {"NOT_ACCEPTABLE": 818}),
     (_D.REJECTED, "spam", 607, {"UNWANTED": 819}),
-    (_D.REJECTED, "declined", 480, {"REJECT_ALL": 825}),
+    (_D.REJECTED, "declined", 603, {"REJECT_ALL": 825}),
 )  # fmt: skip
 
 _Q850_MAX: Final = 127
@@ -100,12 +103,38 @@ CAUSES: Final = {
     for disposition, reason, sip, causes in _GROUPS
     for name, value in causes.items()
 }
-# Old FreeSWITCH: these three were 500, 501 and 503.
-_BY_VALUE: Final = {
-    **{value: name for *_, causes in _GROUPS for name, value in causes.items() if name != "UNSPECIFIED"},
-    500: "CRASH",
-    501: "SYSTEM_SHUTDOWN",
-    503: "MANAGER_REQUEST",
+_BY_NUMBER: Final = {value: name for *_, causes in _GROUPS for name, value in causes.items() if name != "UNSPECIFIED"}
+# Until June 2022 its own causes were 500 to 503 and 600 to 624: both spellings are read. 825 never had another number.
+_BY_VALUE: Final = _BY_NUMBER | {
+    value - 200: name for value, name in _BY_NUMBER.items() if 700 <= value <= 703 or 800 <= value <= 824
+}
+# SIP status of a call that failed: disposition, reason, Q.850 by RFC 3398 (408 and 403 as the causes above have them).
+_STATUSES: Final = {
+    status: Cause(name, q850, status, disposition, reason)
+    for statuses, name, q850, disposition, reason in (
+        ((404, 604), "UNALLOCATED_NUMBER", 1, _D.INVALID_NUMBER, "unallocated"),
+        ((485,), "UNALLOCATED_NUMBER", 1, _D.INVALID_NUMBER, "ambiguous"),
+        ((410,), "NUMBER_CHANGED", 22, _D.INVALID_NUMBER, "number_changed"),
+        ((484,), "INVALID_NUMBER_FORMAT", 28, _D.INVALID_NUMBER, "format"),
+        ((486, 600), "USER_BUSY", 17, _D.BUSY, "user_busy"),
+        ((408, 480), "NO_USER_RESPONSE", 18, _D.NO_ANSWER, "no_response"),
+        ((487,), "ORIGINATOR_CANCEL", None, _D.CANCELLED, "caller_cancel"),
+        ((603,), "CALL_REJECTED", 21, _D.REJECTED, "declined"),
+        ((607, 608), "CALL_REJECTED", 21, _D.REJECTED, "spam"),
+        ((403,), "CALL_REJECTED", 21, _D.BARRED, "barred"),
+        ((401, 402, 407), "CALL_REJECTED", 21, _D.FAILED, "auth"),
+        ((428, 429, 436, 437, 438), "", None, _D.FAILED, "auth_identity"),
+        ((481, 500), "NORMAL_TEMPORARY_FAILURE", 41, _D.FAILED, "temporary"),
+        ((503,), "NORMAL_TEMPORARY_FAILURE", 41, _D.CONGESTION, "congestion"),
+        ((502,), "NETWORK_OUT_OF_ORDER", 38, _D.FAILED, "network"),
+        ((504,), "RECOVERY_ON_TIMER_EXPIRE", 102, _D.FAILED, "timer"),
+        ((482, 483), "EXCHANGE_ROUTING_ERROR", 25, _D.FAILED, "routing_loop"),
+        ((488, 606), "NORMAL_UNSPECIFIED", 31, _D.FAILED, "not_acceptable"),
+        ((405,), "SERVICE_UNAVAILABLE", 63, _D.FAILED, "resource"),
+        ((406, 415, 501), "SERVICE_NOT_IMPLEMENTED", 79, _D.FAILED, "not_implemented"),
+        ((413, 414, 416, 420, 421, 423, 505, 513), "INTERWORKING", 127, _D.FAILED, "protocol"),
+    )
+    for status in statuses
 }
 _SPACING: Final = re.compile(r"[\s\-]+")
 _ANSWERED_SIP: Final = 200
@@ -124,6 +153,11 @@ def cause(text: str) -> Cause | None:
         name = _BY_VALUE.get(int(name), name)
     name = name.removeprefix("SWITCH_CAUSE_")
     return CAUSES.get(name) or Cause(name, None, None, Disposition.UNKNOWN, known=False)
+
+
+def cause_of_sip(status: int) -> Cause:
+    """What a SIP status of 400 to 699 says of a call that was not answered; one that no RFC has is a failure."""
+    return _STATUSES.get(status) or Cause("", None, status, Disposition.FAILED, "sip")
 
 
 def disposition_of(found: Cause | None, *, answered: bool) -> Disposition:

@@ -4,35 +4,53 @@ Adapters say which field means what; how a scalar may be spelt, and what is forg
 Must not know any vendor, nor what the fields mean. Pure: no I/O, no clock.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any, Final
 
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
-from schemas.vendors import _numbers, _times
+from schemas.settings import COST_LIMIT
+from schemas.vendors import _money, _numbers, _times
 from schemas.vendors._mojibake import mended
 from schemas.vendors._numbers import Number
-from schemas.vendors._scalars import CONTAINERS, amount, blank, compact, plain, truth, type_name, whole
+from schemas.vendors._scalars import CONTAINERS, blank, compact, plain, truth, type_name, whole
 
 UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
 
-_MONEY_LIMIT: Final = Decimal(10) ** 12
-_MONEY_STEP: Final = Decimal("0.000001")
+LONGEST_S: Final = 7 * 86_400
+"""No call is billed for more than a week."""
+
+_BEYOND_SPAN: Final = timedelta(days=1)
+"""By so much a vendor's seconds may exceed the span of its own times: whatever it rounds to is less."""
+_EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
+
+
+def _hides_nothing(_name: str, _said: str) -> bool:
+    return False
 
 
 class Fields:
     """Reads one element and remembers what was odd (`flags`), what was read, and the finest time precision."""
 
-    def __init__(self, element: Any, received_at: datetime, *, documented: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        element: Any,
+        received_at: datetime,
+        *,
+        documented: tuple[str, ...] = (),
+        hides: Callable[[str, str], bool] = _hides_nothing,
+    ) -> None:
         if not isinstance(element, Mapping):
             raise Undecodable(f"an object is expected, not {type_name(element)}", code="shape")
         self._element: Mapping[str, Any] = element
         self._received_at = received_at
         self._documented = documented
+        self._hides = hides
         self._read: set[str] = set()
         self.flags: set[Flag] = set()
         self.time_precision = ""
@@ -72,31 +90,35 @@ class Fields:
         """A whole amount; a fraction is cut off, what cannot be read is None and stays in the extras."""
         if not self._take((name,)):
             return None
-        count, odd = whole(self._element[name])
-        if odd:
-            self.flag(Flag.TYPE_DRIFT)
+        value = self._element[name]
+        if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
+            value = Decimal(value.strip())  # "1e9" is as many as 1e9
+        count, odd = whole(value)
         if count is not None and not low <= count <= high:
             self.flag(Flag.RANGE_ERROR)
             count = None
+        elif odd:
+            self.flag(Flag.TYPE_DRIFT)
         if count is None:
             self._read.discard(name)
         return count
 
-    def money(self, name: str) -> Decimal | None:
-        """An amount of money to six places, half-even; None when absent, unreadable or 10**12 and more."""
+    def seconds(self, name: str, *times: datetime | None) -> int | None:
+        """Seconds of a call with these times; None (flagged) when they are negative or more than such a call can have."""
+        known = [at for at in times if at is not None]
+        span = max(known) - min(known) + _BEYOND_SPAN if len(known) > 1 else None
+        longest = LONGEST_S if span is None else min(LONGEST_S, span // timedelta(seconds=1))
+        return self.integer(name, high=longest)
+
+    def money(self, name: str, currency: str, limit: int = COST_LIMIT) -> Decimal | None:
+        """An amount of money to six places; None when absent, unreadable, in another currency, negative or above `limit`."""
         if not self._take((name,)):
             return None
-        cost, odd = amount(self._element[name])
-        if odd:
-            self.flag(Flag.TYPE_DRIFT)
-        if cost is not None and abs(cost) >= _MONEY_LIMIT:
-            self.flag(Flag.RANGE_ERROR)
-            cost = None
-        if cost is None:
+        read = _money.parse(self._element[name], currency, limit)
+        self.flags |= read.flags
+        if read.value is None:
             self._read.discard(name)
-            return None
-        rounded = cost.quantize(_MONEY_STEP, ROUND_HALF_EVEN)
-        return rounded or abs(rounded)  # "-0.00" is free, too
+        return read.value
 
     def boolean(self, name: str) -> bool | None:
         """A truth value, also as text or 0 and 1; None when absent or unreadable."""
@@ -150,7 +172,10 @@ class Fields:
         return span
 
     def extras(self, *also: str) -> dict[str, str]:
-        """Every field that was not read or could not be, and those named in `also`, as text; blank ones are left out."""
+        """Every field that was not read or could not be, and those named in `also`, as text.
+
+        Blank ones are left out, and undocumented ones that are to be hidden (by name and text).
+        """
         wanted = set(also)
         kept: dict[str, str] = {}
         for name, value in self._element.items():
@@ -160,7 +185,8 @@ class Fields:
                 continue
             if isinstance(value, CONTAINERS) and name in self._documented:
                 self.flag(Flag.TYPE_DRIFT)
-            if said := self._plain(value):
+            said = self._plain(value)
+            if said and (name in self._documented or not self._hides(name, said)):
                 kept[name] = said
         return kept
 

@@ -15,6 +15,7 @@ import phonenumbers
 from phonenumbers import shortnumberinfo
 
 from schemas.facts import Flag, NumberKind
+from schemas.limits import DEFAULT
 
 _MASKS: Final = "*＊"
 _NOBODY: Final = frozenset(
@@ -35,6 +36,10 @@ _NOBODY: Final = frozenset(
 )
 _PUNCTUATION: Final = re.compile(r"[\s\-().·]+")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
+_LONGEST: Final = DEFAULT.cached_chars
+"""Characters of a number: what has more is none, is not looked at and not remembered."""
+_CODE_DIGITS: Final = 3
+"""Of a country's code, by E.164."""
 _EXTENSION_DIGITS: Final = 6
 """Up to so many digits, a number that no plan knows is somebody's extension."""
 
@@ -63,8 +68,21 @@ def parse(value: Any, region: str, country_code: str = "") -> Number:
         return NOBODY
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return Number(flags=frozenset({Flag.TYPE_DRIFT}))
+    if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:
+        return Number(flags=frozenset({Flag.TYPE_DRIFT}))
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    return _parse(text, region, country_code)
+    if len(text) > _LONGEST:
+        return Number(text[:_LONGEST], text, NumberKind.UNVERIFIED, _UNVERIFIED)
+    return _parse(text, region, _code(country_code))
+
+
+def _code(text: str) -> str:
+    """The digits of a country's code as it was sent beside a number: "86" of "+86" and "0086"; "" for none.
+
+    What cannot be one is "?", which is no number's.
+    """
+    code = unicodedata.normalize("NFKC", text).strip().lstrip("+0") if len(text) <= _LONGEST else "?"
+    return code if not code or (code.isdecimal() and code.isascii() and len(code) <= _CODE_DIGITS) else "?"
 
 
 def columns(prefix: str, number: Number) -> dict[str, Any]:
@@ -73,7 +91,7 @@ def columns(prefix: str, number: Number) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1 << 14)  # the numbers of some minutes, in 8 MB
-def _parse(raw: str, region: str, country_code: str) -> Number:
+def _parse(raw: str, region: str, code: str) -> Number:
     text = unicodedata.normalize("NFKC", raw).strip()
     if any(mark in text for mark in _MASKS):
         return Number(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
@@ -84,11 +102,10 @@ def _parse(raw: str, region: str, country_code: str) -> Number:
     digits = _PUNCTUATION.sub("", text)
     if not _DIGITS.fullmatch(digits):
         return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
-    code = country_code.strip().lstrip("+0")
     if digits.startswith(("+", "00")):
         return _international(digits, raw, code)
-    if code.isdecimal():
-        region = phonenumbers.region_code_for_country_code(int(code))
+    if code:
+        region = "" if code == "?" else phonenumbers.region_code_for_country_code(int(code))
     return _national(digits, raw, region)
 
 
@@ -102,12 +119,18 @@ def _international(digits: str, raw: str, code: str) -> Number:
 
 
 def _national(digits: str, raw: str, region: str) -> Number:
-    """A number without "+": national, or with its country's code in front, or too short to be dialled from outside."""
-    e164 = _valid(digits, region) if region else None
-    if e164 is not None:
-        outside = _valid("+" + digits, None)
-        twofold = outside is not None and outside != e164 and outside.startswith(f"+{_code_of(region)}")
-        return Number(e164, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
+    """A number without "+": national, or with its country's code in front, or too short to be dialled from outside.
+
+    Where it is valid either way, the code in front is believed: nobody writes a code beside a number that begins with another.
+    """
+    inside = _valid(digits, region) if region else None
+    if inside is not None:
+        code = str(_code_of(region))
+        outside = _valid("+" + digits, None) if digits.startswith(code) else None
+        twofold = outside not in (None, inside) or (
+            digits.startswith(code * 2) and _valid("+" + digits[len(code) :], None)
+        )
+        return Number(outside or inside, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
     if len(digits) <= _EXTENSION_DIGITS:
         return Number(digits, raw, NumberKind.SHORT if _is_short(digits, region) else NumberKind.EXTENSION)
     return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)

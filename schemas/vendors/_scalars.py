@@ -1,4 +1,4 @@
-"""Scalars as vendors spell them: text, whole numbers, money and truth in any JSON type, read the same.
+"""Scalars as vendors spell them: text, whole numbers and truth in any JSON type, read the same.
 
 Must not know any vendor, field or flag. Pure: no I/O, no clock.
 """
@@ -13,10 +13,6 @@ CONTAINERS: Final = (dict, list)
 _NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
-_MONEY: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?\Z")
-_MONEY_SIGNS: Final = re.compile(r"\s*(?:元|人民币|￥|¥|\$|CNY|RMB)\s*", re.IGNORECASE)
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))\Z")
-_THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*\Z")
 _TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "on", "t"})
 _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "off", "f"})
 
@@ -64,20 +60,6 @@ def whole(value: Any) -> tuple[int | None, bool]:
         return value, False
     match = _INTEGER.match(plain(value))
     return (int(match[1]), bool(match[3] or (match[2] or "").strip("0"))) if match else (None, True)
-
-
-def amount(value: Any) -> tuple[Decimal | None, bool]:
-    """An exact amount, and whether it was spelt oddly: with a currency or with a decimal comma."""
-    if isinstance(value, _NO_AMOUNT):
-        return None, True
-    text = plain(value)
-    bare = _MONEY_SIGNS.sub("", text)
-    if _DECIMAL_COMMA.match(bare):
-        bare = bare.replace(",", ".")
-    elif _THOUSANDS.match(bare):
-        bare = bare.replace(",", "")
-    # "1,234" alone may be either: an amount of money is not guessed.
-    return (Decimal(bare), bare != text) if _MONEY.match(bare) else (None, True)
 
 
 def truth(value: Any) -> bool | None:

@@ -17,11 +17,18 @@ import msgspec
 from schemas.facts import EPOCH, Flag
 
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+NEWEST: Final = datetime(2299, 12, 24, tzinfo=UTC)
+"""What the tables' times hold, less a week for what is reckoned from one."""
 AHEAD: Final = timedelta(hours=24)
 """How far a time may lie after the receipt: a zone's width, and clocks that go wrong."""
 
+_LONGEST: Final = 64
+"""Characters of a time; what has more is none, and is not looked at."""
+_WIDEST: Final = 40
+"""Digits of a number before or behind its point."""
 _NEVER: Final = frozenset({"", "0", "-1", "null", "none"})
 _NEVER_CIVIL: Final = re.compile(r"0000-00-00|0001-01-01|1970-01-01[ T]?0[08]:00:00")
+_NEVER_COMPACT: Final = re.compile(r"0000|00010101|197001010[08]0000")
 _EPOCH: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _EPOCH_UNITS: Final = {10: 1_000_000, 13: 1_000, 16: 1}
 """Digits before the point to microseconds per unit."""
@@ -31,6 +38,10 @@ _CIVIL: Final = re.compile(
     r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,9}))?"
     r" ?(Z|z|[+-][0-9]{2}:?[0-9]{2})?"
 )
+_COMPACT: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})(?:\.?([0-9]{1,9}))?")
+"""yyyymmddhhmmss, as exchanges write it, with milliseconds behind it at times: 14 or 17 digits are no epoch."""
+_COMPACT_DIGITS: Final = (14, 17)
+_MOST_WEST, _MOST_EAST = timedelta(hours=-12), timedelta(hours=14)
 _EPOCH_PRECISION: Final = {10: "s", 13: "ms", 16: "us"}
 
 
@@ -57,39 +68,57 @@ def parse(value: Any, zone: str, received_at: datetime) -> Instant:
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return _DRIFT
     text = value.strip() if isinstance(value, str) else _number_text(value)
+    if len(text) > _LONGEST:
+        return _BAD
     if text in _NEVER or text.lower() in _NEVER:
         return NEVER
-    instant = _from_epoch(text) or _from_civil(text, zone)
+    instant = _from_epoch(text, zone) or _from_civil(text, zone)
     if instant is None or instant.at is None:
         return instant or _BAD
-    return instant if OLDEST <= instant.at <= received_at + AHEAD else _BAD
+    return instant if OLDEST <= instant.at <= min(received_at, NEWEST - AHEAD) + AHEAD else _BAD
 
 
 def _number_text(value: float | Decimal) -> str:
-    """A JSON number as its digits: 3.0 is 3, and no exponent."""
-    exact = Decimal(str(value))
-    if not exact.is_finite():
-        return "nan"
+    """A JSON number as its digits: 3.0 is 3, and no exponent; "" is never asked for, so what is too wide is a word."""
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= _LONGEST else "too wide"
+    exact = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not exact.is_finite() or abs(exact.adjusted()) > _WIDEST:  # written out, 1e2999999999 would fill the memory
+        return "too wide"
     return f"{exact.to_integral_value() if exact == exact.to_integral_value() else exact:f}"
 
 
-def _from_epoch(text: str) -> Instant | None:
+def _from_epoch(text: str, zone: str) -> Instant | None:
     found = _EPOCH.fullmatch(text)
     if found is None:
         return None
     whole, fraction = found.groups()
+    if len(whole) in _COMPACT_DIGITS:
+        return _from_compact(text, zone)
     unit_us = _EPOCH_UNITS.get(len(whole))
     if unit_us is None:
         return NEVER if not whole.strip("0") and not (fraction or "").strip("0") else _BAD
     micros = int(whole) * unit_us
     if fraction:
         micros += int(Decimal(f"0.{fraction}") * unit_us)
-    if micros > 4_102_444_800_000_000:  # beyond the year 2100 nothing is a call, and datetime may overflow
-        return _BAD
     precision = _EPOCH_PRECISION[len(whole)]
     if fraction and precision == "s":
         precision = "ms" if len(fraction) <= 3 else "us"
     return Instant(EPOCH + timedelta(microseconds=micros), precision)
+
+
+def _from_compact(text: str, zone: str) -> Instant:
+    found = _COMPACT.fullmatch(text)
+    if found is None:
+        return _BAD
+    if _NEVER_COMPACT.match(text):
+        return NEVER
+    year, month, day, hour, minute, second, fraction = found.groups()
+    try:
+        civil = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), _micro(fraction))  # noqa: DTZ001 -- its zone follows
+    except ValueError:
+        return _BAD
+    return _placed(civil, _precision(fraction), zone)
 
 
 def _from_civil(text: str, zone: str) -> Instant | None:
@@ -102,16 +131,32 @@ def _from_civil(text: str, zone: str) -> Instant | None:
     if found is None:
         return None
     year, _, month, day, hour, minute, second, fraction, offset = found.groups()
-    micro = int(f"{fraction or '0':0<6}"[:6])
     try:
-        civil = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), micro)  # noqa: DTZ001 -- its zone follows
+        civil = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), _micro(fraction))  # noqa: DTZ001 -- its zone follows
     except ValueError:
         return None
-    precision = "s" if not fraction else "ms" if len(fraction) <= 3 else "us"
     if offset is None:
-        return _placed(civil, precision, zone)
-    aware = datetime.fromisoformat(f"{civil.isoformat()}{'+00:00' if offset in 'Zz' else offset}")
-    return Instant(aware.astimezone(UTC), precision)
+        return _placed(civil, _precision(fraction), zone)
+    ahead = _offset(offset)
+    at = (civil - ahead).replace(tzinfo=UTC) if ahead is not None and 1 < civil.year < 9999 else None
+    return _BAD if at is None else Instant(at, _precision(fraction))
+
+
+def _micro(fraction: str | None) -> int:
+    return int(f"{fraction or '0':0<6}"[:6])
+
+
+def _precision(fraction: str | None) -> str:
+    return "s" if not fraction else "ms" if len(fraction) <= 3 else "us"
+
+
+def _offset(text: str) -> timedelta | None:
+    """How far a zone is ahead of UTC; None for what no zone is."""
+    if text in "Zz":
+        return timedelta(0)
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    ahead = timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)
+    return ahead if minutes < 60 and _MOST_WEST <= ahead <= _MOST_EAST else None
 
 
 def _placed(civil: datetime, precision: str, zone: str) -> Instant:

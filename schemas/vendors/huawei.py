@@ -6,14 +6,14 @@ api-PrivateNumber), whose body comes to the same URL when the platform is pointe
 Known lies and gaps, from the document itself:
 - The row is a binding's: `status` is the binding's state, `id` and `subscriptionId` repeat for every call. The printed
   example has no call in it at all. Only `sessionId` names a call; without it the row is a snapshot of the binding.
+  A row with call times that names none is a call that cannot be told from others, and no snapshot.
 - It is sent once, "whether or not it succeeded": what we fail to store is gone.
-- There is no other party, no duration, no cause, no ringing: talk time is computed, the peer stays unknown.
+- There is no other party, no duration, no cause, no ringing: the billed seconds are the talk, the peer stays unknown.
+- The platform's own record has a Q.850 cause, a release point and a SIP status, of which any may be 0 for "does not apply".
 - `callDirection` is what the binding allows; it tells this call's direction only when it allows just one.
 - `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,13 +22,13 @@ from msgspec.structs import replace
 
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.vendors import _causes, _numbers, _times
+from schemas.vendors import _causes, _numbers
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._checks import account_of, beijing_readings, check_order, names_call
 from schemas.vendors._columns import computed, ended, leg
-from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import decoded, listed, unwrapped
 from schemas.vendors._numbers import columns
 from schemas.vendors._peek import peek_text
 from schemas.vendors._scalars import compact
@@ -47,7 +47,13 @@ NATIVE_FIELDS: Final = (
     "fwdDisplayNum", "fwdDstNum", "callInTime", "fwdStartTime", "fwdAlertingTime", "fwdAnswerTime", "callEndTime",
     "fwdUnaswRsn", "failTime", "ulFailReason", "sipStatusCode", "callOutStartTime", "callOutAlertingTime",
     "callOutAnswerTime", "callOutUnaswRsn", "recordFlag", "recordStartTime", "recordObjectName", "recordBucketName",
-    "recordDomain", "recordFileDownloadUrl", "serviceType", "hostName", "userData",
+    "recordDomain", "recordFileDownloadUrl", "ttsPlayTimes", "ttsTransDuration", "mptyId", "serviceType", "hostName", "userData",
+    "voiceCheckType",
+)  # fmt: skip
+# What the guides of the platform's other modes and services print beside them.
+_SIBLING_FIELDS: Final = (
+    "origCalleeNum", "dynIVRStartTime", "dynIVRPath", "recordPushURL", "createMptyTime", "joinMptyTime", "callType", "endToEndID",
+    "billType", "subbillType", "callerType", "calleeType",
 )  # fmt: skip
 
 _EXAMPLE: Final = (
@@ -61,7 +67,9 @@ _MAX_GRACE_S: Final = 60
 _SHORTEST_RECORDING_MS: Final = 3_000
 _RECORDING_KEPT: Final = timedelta(days=7)
 
+_SIP_FAILURES: Final = range(400, 700)
 _BINDING_STATES: Final = {"-1": "failed", "0": "unbound", "1": "bound"}
+_DONE: Final = {"bind": "bound", "unbind": "unbound"}
 _ALLOWED: Final = {"0": Direction.UNKNOWN, "1": Direction.OUTBOUND, "2": Direction.INBOUND}
 
 # The platform's release points (`ulFailReason`): codes, disposition, reason, Q.850. Others are "failed".
@@ -90,26 +98,26 @@ _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "norm
 _SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
 _RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
+_SHOWN_CHARS: Final = 64
 
 
 def _key(body: bytes) -> str:
     """The call of a relay's row, else its binding; the call of a notification with one record."""
     session = peek_text(body, "sessionId")
-    if session or b'"feeLst"' in body:
+    if b'"feeLst"' in body or names_call(session):
         return session
     return peek_text(body, "subscriptionId") or peek_text(body, "id")
 
 
 def _key_account(body: bytes, account: str) -> str:
-    return peek_text(body, "ak") or peek_text(body, "appKey") or account
+    """The account of the address: what came by another one is never joined with it. Else the one that the body names."""
+    return account or peek_text(body, "ak") or peek_text(body, "appKey")
 
 
 def _elements(document: Any) -> Elements:
     if isinstance(document, Mapping) and isinstance(document.get("feeLst"), list):
         return Elements(items=tuple({"feeLst": fee} for fee in document["feeLst"]))
-    if not isinstance(document, Mapping | list):
-        raise Undecodable("a row (an object) is expected", code="shape")
-    return Elements(items=tuple(document) if isinstance(document, list) else (document,))
+    return Elements(items=listed(document, "a row (an object)"))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
@@ -118,7 +126,22 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         return _native(element["feeLst"], ctx)
     if not any(name in element for name in ("subscriptionId", "privateNum", "origNum", "callinTime")):
         raise Undecodable("neither a binding's row nor a call record notification", code="wrong_kind")
-    return _call(fields, ctx) if fields.has("sessionId") else _binding(fields, ctx)
+    if names_call(element.get("sessionId")):
+        return _call(fields, ctx)
+    _refuse_call(fields, element)
+    return _binding(fields, ctx)
+
+
+def _refuse_call(fields: Fields, element: Element) -> None:
+    """Raise Undecodable when a row that names no call has the times of one, readable or not; says which, and of what binding."""
+    times: list[str] = []
+    for name in _CALL_TIMES:
+        at = fields.instant(name, _RELAY_ZONE)
+        if at or (fields.unreadable(name) and element[name] not in (False, {}, [])):
+            times.append(f"{name} {at.isoformat() if at else 'unreadable'}")
+    if times:
+        told = [*(f"{name} {fields.text(name)[:_SHOWN_CHARS] or 'none'}" for name in ("subscriptionId", "id")), *times]
+        raise Undecodable(f"names no call in a row with call times ({', '.join(told)})", code="no_id", path="sessionId")
 
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
@@ -145,7 +168,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     fact = _row(fields, ctx)
     setup, answer, end = (fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES)
     check_order(fields, setup, answer, end)
-    if fact.bound_at and setup and setup < fact.bound_at:
+    if setup and ((fact.bound_at and setup < fact.bound_at) or (fact.unbound_at and setup > fact.unbound_at)):
         fields.flag(Flag.TIME_ORDER)
     talk_ms = fields.span_ms(answer, end)
     if fact.binding_state == "failed" and (setup or answer or end):
@@ -154,7 +177,9 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
         fields.flag(Flag.OVER_MAX)
     garbled = fields.unreadable("answerTime")  # somebody answered, nobody knows when: that is not "no answer"
-    found = _UNKNOWN if garbled else _by_times(setup, answer, end)
+    # Whether it is over is not known either where the end cannot be read.
+    unclear = garbled or (answer is None and fields.unreadable("disconnectTime"))
+    found = _UNKNOWN if unclear else _by_times(setup, answer, end)
     recording, url = _recording(fields, "recordUrl", talk_ms, answered=garbled or answer is not None)
     side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
     fields.flag(Flag.PEER_UNKNOWN)
@@ -165,7 +190,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if found.q850 else "none",
         **(columns(side, fields.number("origNum", _REGION)) if side else {}),
@@ -173,13 +198,18 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         recording_url=url,
         is_final=end is not None,
     )
-    mapped = _finished(fields, fact, ctx, dedupe=(session,))
-    return replace(mapped, fact=_with_beijing_reading(mapped.fact, fields, ctx))
+    fact = replace(fact, extras=beijing_readings(fields, "bindTime", _CALL_TIMES, ctx.received_at))
+    return _finished(fields, fact, ctx, dedupe=(session,))
 
 
 def _row(fields: Fields, ctx: Context) -> Fact:
     """The columns that both kinds of row share."""
     private = fields.number("privateNum", _REGION)
+    if private.number and private.number == fields.number("origNum", _REGION).number:
+        fields.flag(Flag.NUMBER_AMBIGUOUS)
+    bound, unbound = fields.instant("bindTime", _RELAY_ZONE), fields.instant("unbindTime", _RELAY_ZONE)
+    if bound and unbound and unbound < bound:
+        fields.flag(Flag.TIME_ORDER)
     status, allowed = fields.text("status"), fields.text("callDirection")
     if (status and status not in _BINDING_STATES) or (allowed and allowed not in _ALLOWED):
         fields.flag(Flag.UNKNOWN_ENUM)
@@ -193,8 +223,8 @@ def _row(fields: Fields, ctx: Context) -> Fact:
         **columns("privacy", private),
         **columns("display", private),
         binding_state=_BINDING_STATES.get(status, ""),
-        bound_at=fields.instant("bindTime", _RELAY_ZONE),
-        unbound_at=fields.instant("unbindTime", _RELAY_ZONE),
+        bound_at=bound,
+        unbound_at=unbound,
         revised_at=fields.instant("updatedAt", _RELAY_ZONE),
         custom_ref=fields.text("userData"),
     )
@@ -208,8 +238,8 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
     extras.pop("id", None)
     if row := fields.text("id"):
         extras["binding_row_id"] = row
-    if decoded := _decoded(fact.custom_ref):
-        extras["userData.decoded"] = decoded
+    if text := decoded(fact.custom_ref):
+        extras["userData.decoded"] = text
     asked_min = fields.integer("bindingDuration")
     if asked_min and fact.bound_at and fact.unbound_at:
         held_min = (fact.unbound_at - fact.bound_at) // timedelta(minutes=1)
@@ -221,11 +251,11 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
     fact = replace(
         fact,
         legs=(leg(Role.A, party, found, setup_at=fact.setup_at, answer_at=fact.answer_at, end_at=fact.end_at),),
-        extras={**extras, **nested},
+        extras={**extras, **nested, **fact.extras},
         time_precision=fields.time_precision,
         quality_flags=tuple(sorted(fields.flags)),
     )
-    return Mapped(fact=fact, dedupe=dedupe, key_account=fact.account_id or ctx.account)
+    return Mapped(fact=fact, dedupe=dedupe, key_account=ctx.account or fact.account_id)
 
 
 def _by_times(setup: datetime | None, answer: datetime | None, end: datetime | None) -> Cause:
@@ -251,20 +281,13 @@ def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool
 def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
     name = f"{which}Response"
-    answer = fields.raw(name)
-    for _ in range(2):
-        if not isinstance(answer, str):
-            break
-        try:
-            answer = parse_text(answer).document
-        except Undecodable:
-            break
+    answer = unwrapped(fields.raw(name))
     if answer is None:
         return {}
     if not isinstance(answer, Mapping):
         return {name: answer if isinstance(answer, str) else compact(answer)}
     said = Fields(answer, fact.received_at).extras()
-    if which == "bind" and fact.binding_state == "bound" and said.get("resultcode", "0") != "0":
+    if fact.binding_state == _DONE[which] and said.get("resultcode", "0") != "0":
         fields.flag(Flag.STATE_VS_TIME)
     other_x = "privateNum" in said and _numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
     if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
@@ -272,39 +295,9 @@ def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     return {f"{which}.{key}": value for key, value in said.items()}
 
 
-def _decoded(user_data: str) -> str:
-    """The plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
-    if user_data.isdecimal() or len(user_data) % 4:
-        return ""
-    try:
-        text = base64.b64decode(user_data, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""
-    return text if text.isprintable() and any(char >= "\u2e80" for char in text) else ""
-
-
-def _with_beijing_reading(fact: Fact, fields: Fields, ctx: Context) -> Fact:
-    """Where text fits the binding and the receipt only as Beijing time, say so and keep that reading beside ours."""
-    if Flag.TZ_ASSUMED not in fields.flags:
-        return fact
-    names = ("bindTime", *_CALL_TIMES)
-    zones = ("UTC", "Asia/Shanghai")
-    ours, theirs = ([_times.parse(fields.raw(n), zone, ctx.received_at).at for n in names] for zone in zones)
-
-    def fits(bound: datetime | None, *times: datetime | None) -> bool:
-        return all(at <= ctx.received_at and (bound is None or bound <= at) for at in times if at)
-
-    if fits(*ours) or not fits(*theirs):
-        return fact
-    pairs = zip(names, theirs, ours, strict=True)
-    readings = {f"{name}.beijing": at.isoformat() for name, at, other in pairs if at and at != other}
-    flags = tuple(sorted({*fact.quality_flags, Flag.TZ_SUSPECT}))
-    return replace(fact, extras={**fact.extras, **readings}, quality_flags=flags)
-
-
 def _native(element: Any, ctx: Context) -> Mapped:
     """One record of the platform's own notification: it knows both parties, the ringing and the cause."""
-    fields = Fields(element, ctx.received_at, documented=NATIVE_FIELDS)
+    fields = Fields(element, ctx.received_at, documented=(*NATIVE_FIELDS, *_SIBLING_FIELDS))
     session = fields.need("sessionId", code="no_id")
     account_id = account_of(fields, fields.text("appKey"), ctx, "appKey")
     caller = fields.number("callerNum", _REGION)
@@ -317,9 +310,11 @@ def _native(element: Any, ctx: Context) -> Mapped:
     check_order(fields, setup, forwarded, alerting, answer, end)
     talk_ms = fields.span_ms(answer, end)
     garbled = fields.unreadable("fwdAnswerTime")
-    found = _UNKNOWN if garbled else _by_times(setup or forwarded, answer, end)
+    unended = not (answer or end) and any(map(fields.unreadable, ("callEndTime", "failTime")))
+    found = _UNKNOWN if garbled or unended else _by_times(setup or forwarded, answer, end)
+    confidence = "derived" if answer else "none"
     if end and not answer and not garbled:
-        found = _native_cause(fields)
+        found, confidence = _native_cause(fields)
     recording, url = _recording(fields, "recordFileDownloadUrl", talk_ms, answered=garbled or answer is not None)
     if fields.boolean("recordFlag") and fields.has("recordObjectName"):
         recording = RecordingState.AVAILABLE  # its address is to be asked for
@@ -342,11 +337,11 @@ def _native(element: Any, ctx: Context) -> Mapped:
         time_precision=fields.time_precision,
         legs=(leg(Role.A, caller, _UNKNOWN, setup_at=setup, end_at=end), b_leg),
         pdd_ms=fields.span_ms(forwarded or setup, alerting),
-        ring_ms=fields.span_ms(alerting, answer or end),
+        ring_ms=None if garbled else fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
-        cause_confidence="derived" if answer else "exact" if found.q850 or found.sip else "none",
+        cause_confidence=confidence,
         recording_state=recording,
         recording_url=url,
         recording_expires_at=end + _RECORDING_KEPT if end and recording is RecordingState.AVAILABLE else None,
@@ -355,29 +350,34 @@ def _native(element: Any, ctx: Context) -> Mapped:
         is_final=end is not None,
         quality_flags=tuple(sorted(fields.flags)),
     )
-    return Mapped(fact=fact, dedupe=(session,), key_account=account_id)
+    return Mapped(fact=fact, dedupe=(session,), key_account=ctx.account or account_id)
 
 
-def _native_cause(fields: Fields) -> Cause:
-    """Why it was not answered, from the most telling of four codes; 0 is "does not apply"."""
+def _native_cause(fields: Fields) -> tuple[Cause, str]:
+    """Why it was not answered, from the most telling of four codes, and how sure that is; 0 is "does not apply"."""
     q850 = fields.integer("fwdUnaswRsn") or fields.integer("callOutUnaswRsn")
     point = fields.integer("ulFailReason") or 0
-    sip = fields.integer("sipStatusCode") or (point if 400 <= point <= 699 and point not in _RELEASE_POINTS else None)
+    sip = fields.integer("sipStatusCode") or (
+        point if point in _SIP_FAILURES and point not in _RELEASE_POINTS else None
+    )
     if q850:
-        found = _causes.cause(str(q850)) or _SILENT
-    elif point:
-        found = _RELEASE_POINTS.get(point, Cause("", None, None, Disposition.FAILED, "sip" if sip else "platform"))
+        found, confidence = _causes.cause(str(q850)) or _SILENT, "exact"
+    elif point in _RELEASE_POINTS:
+        found, confidence = _RELEASE_POINTS[point], "exact"
+    elif sip is not None and sip in _SIP_FAILURES:
+        found, confidence = _causes.cause_of_sip(sip), "derived"
     else:
-        found = _SILENT
-    if not found.known or (point and not sip and point not in _RELEASE_POINTS):
+        found, confidence = (Cause("", None, None, Disposition.FAILED, "platform") if point else _SILENT), "exact"
+    if not found.known or (point and point not in _RELEASE_POINTS and point not in _SIP_FAILURES):
         fields.flag(Flag.UNKNOWN_ENUM)
-    return replace(found, sip=sip or found.sip)
+    found = replace(found, sip=sip or found.sip)
+    return found, confidence if found.q850 or found.sip else "none"
 
 
 VENDOR = Vendor(
     name=_NAME,
     title="Huawei Cloud private numbers",
-    adapter_version=2,
+    adapter_version=3,
     callbacks=(
         Callback(
             name="ax",

@@ -10,9 +10,10 @@ Known lies and gaps:
 - `record` and `record_url` may contradict each other; the URL answers 302 and is stored as it is.
 - How a call that was not answered looks is not said: "0", "", null and a missing `answer_time` all occur.
 - Times are epoch seconds here and text of no stated zone in the pull API. There is no cost.
+- `duration` is what a call is charged by: it is the billed seconds where it comes, also of a call that nobody answered.
+- Live records carry fields of the pull API, and `id` and `fee`, which the document says were removed.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.errors import Undecodable
@@ -22,8 +23,9 @@ from schemas.vendors._causes import Cause, cause, denies_answer, disposition_of,
 from schemas.vendors._checks import account_of, check_order
 from schemas.vendors._columns import leg
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import NOBODY, Number, columns
-from schemas.vendors._parts import billed, check_duration
+from schemas.vendors._parts import billed, check_billed, check_duration
 from schemas.vendors._peek import peek_text
 
 _NAME: Final = "nxcloud"
@@ -33,6 +35,7 @@ CDR_FIELDS: Final = (
     "sessionid", "username", "mobile_name", "sipid", "orderid", "code", "phone", "show_phone", "duration", "direction",
     "record", "record_url", "start_time", "answer_time", "end_time", "hangup_cause",
 )  # fmt: skip
+_LIVE_FIELDS: Final = (*CDR_FIELDS, "effective_called_number", "country_code", "id", "fee")
 # One of these tells this payload from other vendors', which have session ids and times, too.
 _TELLTALES: Final = ("show_phone", "hangup_cause", "sipid", "mobile_name")
 
@@ -47,15 +50,11 @@ def _key(body: bytes) -> str:
 
 
 def _elements(document: Any) -> Elements:
-    if isinstance(document, list):
-        return Elements(items=tuple(document))
-    if isinstance(document, Mapping):
-        return Elements(items=(document,))
-    raise Undecodable("an object is expected", code="shape")
+    return Elements(items=listed(document, "an object"))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
-    fields = Fields(element, ctx.received_at, documented=CDR_FIELDS)
+    fields = Fields(element, ctx.received_at, documented=_LIVE_FIELDS)
     if not any(name in element for name in _TELLTALES):
         raise Undecodable("not a softphone call record", code="wrong_kind")
     call_id = fields.need("sessionid", code="no_id")
@@ -66,25 +65,26 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
 
     setup, answer, end = (fields.instant(name, _ZONE) for name in ("start_time", "answer_time", "end_time"))
     check_order(fields, setup, answer, end)
-    ring_ms = fields.span_ms(setup, answer or end)  # ringing is not reported: from the start, as this vendor counts
+    answered, garbled = answer is not None, fields.unreadable("answer_time")
+    # Ringing is not reported: from the start, as this vendor counts. When it was answered nobody knows, how long it rang neither.
+    ring_ms = None if garbled else fields.span_ms(setup, answer or end)
     early = setup is not None and answer is not None and answer < setup
     talk_ms = None if early else fields.span_ms(answer, end)
-    duration_s = fields.integer("duration")
-    unanswered = answer is None and not fields.unreadable("answer_time")
-    spoken_ms = 0 if end and unanswered else talk_ms
+    duration_s = fields.seconds("duration", setup, answer, end)
+    spoken_ms = 0 if end and not answered and not garbled else talk_ms
     check_duration(fields, duration_s, spoken_ms)
-    amounts = billed(duration_s, spoken_ms)
-    if duration_s and unanswered:  # a contradiction, and flagged: what nobody answered is not billed
-        amounts |= {"billable_s": 0, "billable_source": "computed"}
+    amounts = billed(fields, "duration", duration_s, spoken_ms)
 
-    answered = answer is not None
     found = cause(fields.text("hangup_cause"))
     if found and not found.known:
         fields.flag(Flag.UNKNOWN_ENUM)
     if answered and denies_answer(found):
         fields.flag(Flag.STATE_VS_TIME)
-    reason = reason_of(found, answered=answered)
-    recording, url = _recording(fields, answered=answered)
+    # A cause says how an unanswered call ended, or an answered one: of one that may be either only its name is known.
+    disposition = Disposition.UNKNOWN if garbled else disposition_of(found, answered=answered)
+    reason = "" if garbled else reason_of(found, answered=answered)
+    check_billed(fields, disposition, amounts.get("billable_s"))
+    recording, url = _recording(fields, answered=None if garbled else answered)
     fact = Fact(
         fact_type=FactType.RECORD,
         vendor=_NAME,
@@ -103,10 +103,10 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         ring_ms=ring_ms,
         talk_ms=talk_ms,
         **amounts,
-        disposition=disposition_of(found, answered=answered) if answered or unanswered else Disposition.UNKNOWN,
+        disposition=disposition,
         hangup_cause=found.name if found else "",
         q850=found.q850 if found else None,
-        sip_code=sip_of(found, answered=answered),
+        sip_code=None if garbled else sip_of(found, answered=answered),
         hangup_reason=reason,
         cause_confidence="exact" if found and found.known else "none",
         hangup_party="unknown" if answered else _PARTIES.get(reason, "unknown"),
@@ -139,7 +139,7 @@ def _parties(direction: Direction, phone: Number, shown: Number) -> tuple[Number
     return (phone, shown) if direction is Direction.INBOUND else (NOBODY, NOBODY)
 
 
-def _recording(fields: Fields, *, answered: bool) -> tuple[RecordingState, str]:
+def _recording(fields: Fields, *, answered: bool | None) -> tuple[RecordingState, str]:
     wanted, url = fields.boolean("record"), fields.text("record_url")
     if url:
         if wanted is False:
@@ -148,7 +148,8 @@ def _recording(fields: Fields, *, answered: bool) -> tuple[RecordingState, str]:
     if wanted and answered:
         fields.flag(Flag.REC_MISMATCH)
         return RecordingState.PENDING, ""
-    return RecordingState.UNKNOWN if wanted is None else RecordingState.NONE, ""
+    unknown = wanted is None or (wanted and answered is None)
+    return RecordingState.UNKNOWN if unknown else RecordingState.NONE, ""
 
 
 _EXAMPLE: Final = (
@@ -161,7 +162,7 @@ _EXAMPLE: Final = (
 VENDOR = Vendor(
     name=_NAME,
     title="NXCloud softphone",
-    adapter_version=1,
+    adapter_version=2,
     callbacks=(
         Callback(
             name="cdr",

@@ -5,7 +5,7 @@ carries only the code and a text. A page that somebody pushes to us is read alik
 
 Known lies and gaps:
 - Times are documented as `yyyy-MM-dd HH:mm:ss`; what comes are epoch seconds as text, "0" for what never happened.
-- `duration` is the billed time with the vendor's own rounding: it may differ from any difference of the times.
+- `duration` is the billed time ("通话计费时间") with the vendor's own rounding: it may differ from any difference of the times.
 - `offset` is answered but cannot be sent. In a sibling's sample it looks like a start time to go on from.
 - `recordUrl` is empty for "not recorded", for "failed", and for "not yet": it may come with a later page.
 - `compress` says zlib without saying how it is wrapped: plain zlib, gzip and Base64 all occur.
@@ -40,11 +40,14 @@ from schemas.vendors._base import (
 )
 from schemas.vendors._causes import Cause
 from schemas.vendors._checks import account_of, check_order
-from schemas.vendors._columns import computed, ended, leg
+from schemas.vendors._columns import ended, leg
 from schemas.vendors._decode import decode
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import columns
+from schemas.vendors._parts import billed, check_billed
 from schemas.vendors._peek import peek_text
+from schemas.vendors._scalars import blank
 
 _NAME: Final = "tencent"
 _CALLBACK: Final = "getCdr"
@@ -138,14 +141,9 @@ def _code(document: Mapping[str, Any]) -> str:
 
 
 def _records(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    records = document.get("cdr")
-    if isinstance(records, list):
-        return tuple(records)
-    if isinstance(records, Mapping):
-        return (records,)
-    if records in (None, ""):
+    if blank(document.get("cdr")):
         return (document,) if "callId" in document else ()
-    raise Undecodable("a list of records is expected", code="shape", path="cdr")
+    return listed(document["cdr"], "a list of records", "cdr")
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
@@ -168,14 +166,15 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         a_found, b_found = _legs_found(fields, status, a_answer, b_answer)
     found = _call_found(status, a_found, b_found)
     # Who was rung last tells how long it took: B, unless it never came to B.
-    b_rung = bool(b_setup or b_alerting or b_answer)
+    b_rung = bool(b_setup or b_alerting or b_answer) or any(map(fields.unreadable, _B_TIMES))
     setup, alerting, answer = (b_setup, b_alerting, b_answer) if b_rung else (a_setup, a_alerting, a_answer)
     b_end = end if b_rung else None
     talk_ms = fields.span_ms(b_answer, end)
-    duration_s = fields.integer("duration")
-    billed: dict[str, Any] = {"billable_s": duration_s, "billable_source": "vendor"}
-    if duration_s is None:
-        billed = computed(talk_ms, answered=garbled or b_answer is not None, over=end is not None)
+    duration_s = fields.seconds("duration", a_setup, a_alerting, a_answer, b_setup, b_alerting, b_answer, end)
+    amounts = billed(fields, "duration", duration_s, 0 if end and not b_answer and not garbled else talk_ms)
+    check_billed(fields, found.disposition, duration_s)
+    last_rung = _B_TIMES if b_rung else _A_TIMES
+    rang_until = None if fields.unreadable(last_rung[-1]) else answer or end
     src, dst, url = fields.number("src", _REGION), fields.number("dst", _REGION), fields.text("recordUrl")
     call_type, custom_ref = fields.text("callType") or _DEFAULT_CALL_TYPE, fields.text("bizId")
     extras = {**fields.extras("callEndStatus"), "call_type": call_type, **_date_note(call_id, a_setup)}
@@ -198,10 +197,9 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
             leg(Role.B, dst, b_found, setup_at=b_setup, alerting_at=b_alerting, answer_at=b_answer, end_at=b_end),
         ),
         pdd_ms=fields.span_ms(setup, alerting),
-        ring_ms=fields.span_ms(alerting, answer or end),
+        ring_ms=fields.span_ms(alerting, rang_until),
         talk_ms=talk_ms,
-        vendor_duration_s=duration_s,
-        **billed,
+        **amounts,
         **ended(found),
         cause_confidence="derived" if found.q850 else "none",
         recording_state=_recording(url, b_answer),
@@ -308,7 +306,7 @@ def _started_s(record: Mapping[str, Any]) -> int:
 VENDOR = Vendor(
     name=_NAME,
     title="Tencent Cloud two-way callback",
-    adapter_version=2,
+    adapter_version=3,
     callbacks=(
         Callback(
             name=_CALLBACK,

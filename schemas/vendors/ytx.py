@@ -7,7 +7,10 @@ Known lies and gaps:
 - The document's own two-way example is not JSON: a comma is missing, a key has spaces in it, a time has lost its.
 - A two-way call's `duration` is the A leg's time, not talk time; `应答|正常` stands on calls that B never answered.
   Answered is what has an answer time.
+- `duration` is what the fee is for, so it is the billed seconds of all three records, also where nobody answered.
 - The voice example has 22 s between its times and a duration of 10; `tel` in it is not a phone number.
+- Voice records may carry the code that was read out: it is a secret, and nothing of it is kept but the raw body.
+- `confid` "0" is no conference. A conference's fee is `singleoriamount`, a participant's; `oriamount` beside it is another's.
 - In a state push `src` is the platform's display number and `dsc` the phone that this leg rings: leg A's or leg B's.
 - Live records have numbers where the example has text, no `.000`, sometimes no `stateDesc`; live states have one.
 - Times are Beijing's, which nobody says. A conference's participants may share a `requestid`; `confid` is reused.
@@ -15,24 +18,26 @@ Known lies and gaps:
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from schemas.errors import Undecodable
-from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role, State
+from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
+from schemas.vendors._checks import account_of, check_ahead, check_order
 from schemas.vendors._columns import ended, leg
 from schemas.vendors._decode import parse_text
 from schemas.vendors._fields import Fields
+from schemas.vendors._nested import listed
 from schemas.vendors._numbers import Number, columns
-from schemas.vendors._parts import billed, charged, check_duration, is_placeholder
+from schemas.vendors._parts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendors._peek import peek_text
 from schemas.vendors._scalars import blank
+from schemas.vendors._secrets import holds_code
 
 _NAME: Final = "ytx"
 _ZONE: Final = "Asia/Shanghai"
@@ -49,21 +54,18 @@ CONFERENCE_FIELDS: Final = (
     "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
     "tapesurl",  # in the example only
 )  # fmt: skip
-_LIVE_STATE_FIELDS: Final = (*STATE_FIELDS, "stateDesc", "appid", "dst")  # what live pushes carry beside
+# What live pushes carry beside.
+_LIVE_FIELDS: Final = {Kind.CONFERENCE_LEG: ("oriamount",), Kind.CALLBACK_STATE: ("stateDesc", "appid", "dst")}
+_NO_CONFERENCE: Final = re.compile(r"0+(?:\.0*)?|-1")
 
 _TWO_WAY_TELLTALES: Final = ("caller", "called", "callerstime", "calledstime")
 _ONE_WAY_TELLTALES: Final = ("tel", "stime", "etime")
 _STATE_TELLTALES: Final = ("requestid", "src", "dsc", "dst", "timestamp")
 
 _STATES: Final = {
-    "callout": State.SETUP,
-    "alerting": State.ALERTING,
-    "answer": State.ANSWER,
-    "disconnect": State.RELEASE,
-}
-_BEIJING: Final = timedelta(hours=8)
+    "callout": State.SETUP, "alerting": State.ALERTING, "answer": State.ANSWER, "disconnect": State.RELEASE,
+}  # fmt: skip
 _PAIR: Final = re.compile(r"[|｜]")
-
 
 _D = Disposition
 _RINGING: Final = "振铃"
@@ -116,30 +118,19 @@ def _key(body: bytes) -> str:
 
 
 def _elements(document: Any) -> Elements:
-    if isinstance(document, list):
-        return Elements(items=tuple(document))
-    if not isinstance(document, Mapping):
-        raise Undecodable("an object or a list is expected", code="shape")
-    if "cdr" not in document:
-        return Elements(items=(document,))
+    if not isinstance(document, Mapping) or "cdr" not in document:
+        return Elements(items=listed(document, "an object or a list"))
     records = document["cdr"]
     quoted = isinstance(records, str) and not blank(records)
-    if quoted:
-        records = parse_text(records).document
-    if blank(records):
-        return Elements(items=())
-    if isinstance(records, Mapping):
-        records = [records]
-    if not isinstance(records, list):
-        raise Undecodable("a list of records is expected", code="shape", path="cdr")
-    if quoted:
-        records = [_Unquoted(record) if isinstance(record, Mapping) else record for record in records]
-    return Elements(items=tuple(records))
+    items = listed(parse_text(records).document if quoted else records, "a list of records", "cdr")
+    return Elements(items=tuple(_Unquoted(item) if quoted and isinstance(item, Mapping) else item for item in items))
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
     kind, documented, mapping = _KINDS[_sort(element)]
-    fields = Fields(element, ctx.received_at, documented=documented)
+    known = (*documented, *_LIVE_FIELDS.get(kind, ()))
+    hides = partial(holds_code, spoken=kind is Kind.VOICE_OTP)
+    fields = Fields(element, ctx.received_at, documented=known, hides=hides)
     if isinstance(element, _Unquoted):
         fields.flag(Flag.REPAIRED_JSON)
     call_id = fields.need("requestid", code="no_id")
@@ -152,9 +143,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     )
     fields.text("fid")
     fact, further = mapping(fields, fact, ctx)
-    latest = fact.event_at or fact.end_at or fact.answer_at
-    if latest and abs(latest - ctx.received_at - _BEIJING) <= timedelta(minutes=30):
-        fields.flag(Flag.TZ_SUSPECT)
+    check_ahead(fields, fact.event_at or fact.end_at or fact.answer_at, ctx.received_at)
     fact = msgspec.structs.replace(
         fact,
         time_precision=fields.time_precision,
@@ -184,54 +173,67 @@ def _sort(element: Any) -> str:
     raise Undecodable("none of the four payloads of this vendor", code="wrong_kind", path="fid" if fid else "")
 
 
-def _voice(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
-    fact, tel = _one_way(fields, fact, fields.money("oriamount"))
+def _voice(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    fact, tel = _one_way(fields, fact, ctx, "oriamount")
     return msgspec.structs.replace(fact, direction=Direction.OUTBOUND, **columns("to", tel)), ()
 
 
-def _conference(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
-    """One participant; several may share the request id, so the phone and its answer time tell them apart."""
-    if not fields.has("confid"):
+def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+    """One participant; several may share the request id, so the phone and its answer time tell them apart.
+
+    Who did not answer has no such time, and may be rung again: then the end tells one attempt from the next.
+    """
+    conference_id = fields.text("confid")
+    if not conference_id:
         fields.flag(Flag.SCHEMA_DRIFT)
-    amount = "singleoriamount" if fields.has("singleoriamount") else "oriamount"
-    fact, tel = _one_way(fields, fact, fields.money(amount))
+    if _NO_CONFERENCE.fullmatch(conference_id):
+        conference_id = ""
+    fact, tel = _one_way(fields, fact, ctx, fee_field(fields, "singleoriamount", "oriamount", _CURRENCY))
     fact = msgspec.structs.replace(
         fact,
         direction=Direction.CONFERENCE,
-        conference_id=fields.text("confid"),
+        conference_id=conference_id,
         custom_ref=fields.text("customParm"),
-        **_recording(fields),
+        **recorded(fields, "tapesurl", "notapes"),
         legs=(leg(Role.P, tel, Cause("", None, None, fact.disposition), answer_at=fact.answer_at, end_at=fact.end_at),),
     )
-    return fact, (tel.number or tel.raw, _stamp(fact.answer_at) or fields.glance("stime"))
+    phone = tel.number or tel.raw
+    if fact.answer_at or fields.unreadable("stime"):
+        return fact, (phone, _stamp(fact.answer_at) or fields.glance("stime"))
+    end = _stamp(fact.end_at) or fields.glance("etime")
+    return fact, (phone, "", end) if end else (phone, "")
 
 
-def _one_way(fields: Fields, fact: Fact, cost: Decimal | None) -> tuple[Fact, Number]:
-    """What voice codes and conference legs share: one phone, one pair of times."""
+def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fact, Number]:
+    """What voice codes and conference legs share: one phone, one pair of times, one fee."""
     tel = fields.number("tel", _REGION)
+    cost = fields.money(amount, _CURRENCY, ctx.cost_limit(fact.account_id))
     answer, end = fields.instant("stime", _ZONE), fields.instant("etime", _ZONE)
     check_order(fields, answer, end)
     talk_ms = fields.span_ms(answer, end)
-    duration_s = fields.integer("duration")
+    duration_s = fields.seconds("duration", answer, end)
     garbled = fields.unreadable("stime")
     spoken_ms = talk_ms if answer or garbled else 0
     if not answer and not garbled and (cost or duration_s):
         fields.flag(Flag.STATE_VS_TIME)
     check_duration(fields, duration_s, spoken_ms)
+    disposition = (_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition
+    amounts = billed(fields, "duration", duration_s, spoken_ms)
+    check_billed(fields, disposition, duration_s, cost)
     fact = msgspec.structs.replace(
         fact,
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        disposition=(_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition,
+        disposition=disposition,
         is_final=end is not None or answer is None,
-        **billed(duration_s, spoken_ms),
-        **charged(fields, cost, _CURRENCY),
+        **amounts,
+        **charged(fields, amount, cost, _CURRENCY),
     )
     return fact, tel
 
 
-def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
     caller, called = fields.number("caller", _REGION), fields.number("called", _REGION)
     if caller.number and caller.number == called.number:
         fields.flag(Flag.SAME_NUMBER)
@@ -239,17 +241,23 @@ def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str
     b_answer, b_end = fields.instant("calledstime", _ZONE), fields.instant("calledetime", _ZONE)
     for pair in ((a_answer, a_end), (b_answer, b_end), (a_answer, b_answer)):
         check_order(fields, *pair)
-    end = max((at for at in (a_end, b_end) if at), default=None)
+    ends = [at for at in (a_end, b_end) if at]
+    end = max(ends, default=None)
     a_ms, b_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
-    talk_ms = fields.span_ms(b_answer, end)
-    duration_s = fields.integer("duration")
+    # They speak from B's answer until the first of them hangs up; which that was, an end that cannot be read does not say.
+    ends_known = not fields.unreadable("calleretime") and not fields.unreadable("calledetime")
+    talk_ms = fields.span_ms(b_answer, min(ends, default=None)) if ends_known else None
+    duration_s = fields.seconds("duration", a_answer, a_end, b_answer, b_end)
     spans = [span for span in (a_ms, b_ms) if span is not None]
     check_duration(fields, duration_s, *(spans or (0,)))
     text = fields.text("stateDesc")
-    call, leg_a, leg_b = _endings(fields, text, a_answer, b_answer, end)
+    call, leg_a, leg_b, party = _endings(fields, text, a_answer, b_answer, end)
     garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
     if garbled:  # somebody answered, nobody knows when: that is not "no answer"
         call = leg_b = _UNKNOWN
+    amounts = billed(fields, "duration", duration_s, 0 if end and not b_answer and not garbled else talk_ms)
+    cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(fact.account_id))
+    check_billed(fields, call.disposition, duration_s, cost)
     fact = msgspec.structs.replace(
         fact,
         direction=Direction.CALLBACK,
@@ -264,33 +272,33 @@ def _two_way(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str
         talk_ms=talk_ms,
         **{**ended(call), "hangup_cause": text},
         cause_confidence="derived" if call.q850 else "none",
-        hangup_party="unknown" if call.reason != "declined" else "b" if call is leg_b else "a",
-        **_recording(fields),
+        hangup_party=party if call.reason == "declined" else "unknown",
+        **recorded(fields, "tapesurl", "notapes"),
         custom_ref=fields.text("customParm"),
         is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
-        **billed(duration_s, 0 if end and not b_answer and not garbled else talk_ms),
-        **charged(fields, fields.money("oriamount"), _CURRENCY),
+        **amounts,
+        **charged(fields, "oriamount", cost, _CURRENCY),
     )
     return fact, ()
 
 
 def _endings(
     fields: Fields, text: str, a_answer: datetime | None, b_answer: datetime | None, end: datetime | None
-) -> tuple[Cause, Cause, Cause]:
-    """How the call, leg A and leg B ended; where text and times disagree, times win."""
+) -> tuple[Cause, Cause, Cause, str]:
+    """How the call, leg A and leg B ended, and whose leg ("a", "b") decided; where text and times disagree, times win."""
     x, y = _split(fields, text, a_answer)
     leg_a, leg_b = _heard(fields, x, a_answer, end), _heard(fields, y, b_answer, end)
     if b_answer:
-        return leg_b, leg_a, leg_b
+        return leg_b, leg_a, leg_b, "b"
     if a_answer:  # B was rung in vain
         if leg_b is _CLAIMED or (y or _UNLISTED) == _UNLISTED:
             if text:
                 fields.flag(Flag.STATE_VS_TIME)
             leg_b = _NO_ANSWER if text or end else _UNKNOWN
-        return leg_b, leg_a, leg_b
+        return leg_b, leg_a, leg_b, "b"
     if not text and end:
-        return _NO_ANSWER, _NO_ANSWER, leg_b
-    return leg_a if x else leg_b, leg_a, leg_b
+        return _NO_ANSWER, _NO_ANSWER, leg_b, "a"
+    return (leg_a, leg_a, leg_b, "a") if x else (leg_b, leg_a, leg_b, "b")
 
 
 def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, str]:
@@ -354,23 +362,12 @@ def _stamp(at: datetime | None) -> str:
     return str(round(at.timestamp() * 1000)) if at else ""
 
 
-def _recording(fields: Fields) -> dict[str, Any]:
-    url = fields.text("tapesurl")
-    if not url:
-        return {}
-    if url.lower() != "notapes" and not is_placeholder(url):
-        return {"recording_state": RecordingState.AVAILABLE, "recording_url": url}
-    if is_placeholder(url):
-        fields.flag(Flag.PLACEHOLDER)
-    return {"recording_state": RecordingState.NONE}
-
-
 _Mapping = Callable[[Fields, Fact, Context], tuple[Fact, tuple[str, ...]]]
 _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "2": (Kind.VOICE_OTP, VOICE_FIELDS, _voice),
     "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),
     "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
-    "state": (Kind.CALLBACK_STATE, _LIVE_STATE_FIELDS, _state),
+    "state": (Kind.CALLBACK_STATE, STATE_FIELDS, _state),
 }
 
 _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()
@@ -378,7 +375,7 @@ _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc7
 VENDOR = Vendor(
     name=_NAME,
     title="YTX cloud communication",
-    adapter_version=2,
+    adapter_version=3,
     callbacks=(
         Callback(
             name="push",
@@ -387,7 +384,7 @@ VENDOR = Vendor(
             elements=_elements,
             normalise=_normalise,
             example=_EXAMPLE,
-            documented={kind.value: names for kind, names, _ in _KINDS.values()} | {"callback_state": STATE_FIELDS},
+            documented={kind.value: names for kind, names, _ in _KINDS.values()},
         ),
     ),
     accepted=Reply(status=200),

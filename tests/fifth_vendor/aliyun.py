@@ -57,7 +57,7 @@ def _key(body: bytes) -> str:
 
 
 def _key_account(body: bytes, account: str) -> str:
-    return peek_text(body, "pool_key") or account
+    return account or peek_text(body, "pool_key")
 
 
 def _elements(document: Any) -> Elements:
@@ -112,7 +112,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped | Filtered:
         pdd_ms=fields.span_ms(setup, alerting),
         ring_ms=fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(talk_ms, answered=answer is not None, over=end is not None),
+        **computed(fields, talk_ms, answered=answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if answer else "exact" if found.q850 else "none",
         hangup_party=_PARTIES.get(fields.text("release_dir"), "unknown"),
@@ -124,7 +124,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped | Filtered:
         is_final=end is not None,
         quality_flags=tuple(sorted(fields.flags)),
     )
-    return Mapped(fact=fact, dedupe=(call_id,), key_account=account_id)
+    return Mapped(fact=fact, dedupe=(call_id,), key_account=ctx.account or account_id)
 
 
 def _cause(fields: Fields) -> Cause:

@@ -162,7 +162,7 @@ TWO_WAY = {
     "setup_at": None,
     "answer_at": "2016-02-02 03:19:40.000000",
     "end_at": "2016-02-02 03:20:40.000000",
-    "talk_ms": 60000,
+    "talk_ms": 56000,
     "billable_s": 60,
     "disposition": "answered",
     "q850": 16,

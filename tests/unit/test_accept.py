@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.accept import Accepted, accept
-from ingress.doors import Doors, Head
+from ingress.doors import Doors, Head, pushed_paths
 from schemas.errors import Rejected
 from schemas.settings import Account, IngressSettings, Secret, Settings
 from schemas.vendors import VENDORS
@@ -102,6 +102,8 @@ def take(
     [
         pytest.param("/v1/acme/cdr", {}, b"acme||1", id="a callback without an account"),
         pytest.param("/v1/acme/cdr/", {}, b"acme||1", id="a slash too many at the end"),
+        pytest.param("//v1//acme//cdr//", {}, b"acme||1", id="slashes doubled"),
+        pytest.param("/v1/%61cme/cd%72", {}, b"acme||1", id="letters encoded"),
         pytest.param("/v1/bell", {}, b"bell||1", id="a vendor with one address for all"),
         pytest.param("/v1/acme/cdr", {"accounts": ("open",)}, b"acme|open|1", id="an account by name"),
         pytest.param("/v1/acme/cdr", {"accounts": ("open", "open")}, b"acme|open|1", id="the same account twice"),
@@ -132,7 +134,13 @@ def test_an_address_leads_to_its_callback(path: str, head: dict[str, Any], key: 
         pytest.param("/v1/acme/../bell", {}, 404, "unknown_route", id="dots are no way out"),
         pytest.param("/v1/bell/pull", {}, 404, "unknown_route", id="what we pull cannot be pushed"),
         pytest.param("/healthz", {}, 405, "method", id="a page of ours"),
-        pytest.param("/v1/acme/cdr", {"method": "GET"}, 405, "method", id="GET"),
+        pytest.param("/v1/acme/cdr", {"method": "GET"}, 405, "method", id="GET, which pushes nothing"),
+        pytest.param("/v1/Acme/cdr", {}, 404, "unknown_route", id="another case"),
+        pytest.param("/v1/acme%2Fcdr", {}, 404, "unknown_route", id="an encoded slash"),
+        pytest.param("/v1/%2561cme/cdr", {}, 404, "unknown_route", id="encoded twice"),
+        pytest.param("/v1/a", {}, 403, "forbidden", id="no secret at all"),
+        pytest.param(f"/v1/a/{SECRET}", {}, 404, "unknown_route", id="a secret and no vendor"),
+        pytest.param("/v1/a/%ff%fe/acme/cdr", {}, 403, "forbidden", id="a secret of bytes that are no text"),
         pytest.param("/v1/acme/cdr", {"method": "PUT", "accounts": ("nobody",)}, 405, "method", id="the method comes before the account"),
         pytest.param("/v1/acme/cdr", {"accounts": ("nobody",)}, 403, "unknown_account", id="an unknown account"),
         pytest.param("/v1/acme/cdr", {"accounts": ("",)}, 403, "unknown_account", id="an empty account"),
@@ -199,6 +207,29 @@ def test_the_record_says_who_what_and_when() -> None:
         "received_at": b"1714979289123",
     }
     assert (accepted.vendor.name, accepted.callback.name) == ("acme", "cdr")
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        pytest.param("\udcff\udcfe", b"\xff\xfe", id="bytes that are no UTF-8"),
+        pytest.param("text/plain;x=\udcba\udcc5", b"text/plain;x=\xba\xc5", id="GBK"),
+        pytest.param("a\x00\x1b[2j", b"a\x00\x1b[2j", id="control characters"),
+        pytest.param("类型", "类型".encode(), id="UTF-8"),
+        pytest.param("\ud800", b"?", id="half a pair, which stands for no byte"),
+        pytest.param("y" * 8000, b"y" * 256, id="far too long"),
+        pytest.param("\udcff" * 8000, b"\xff" * 256, id="far too long and no UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("header", ["content_type", "content_encoding"])
+def test_any_header_is_stored_as_it_came_as_far_as_it_is_kept(header: str, sent: str, stored: bytes) -> None:
+    assert dict(take(**{header: sent}).raw.headers())[header] == stored
+
+
+def test_nothing_that_is_pushed_goes_where_we_write_ourselves() -> None:
+    """Our own decisions stand in the raw log beside what vendors sent: no address leads there."""
+    ours = {callback.name for _, callback in pushed_paths(VENDORS).values()}
+    assert ours == {"cdr", "push", "ax"}
 
 
 RAW_DEFLATE = zlib.compressobj(wbits=-15)

@@ -13,6 +13,7 @@ PURE = (
     *(f"schemas/vendors/{path.name}" for path in sorted((ROOT / "schemas" / "vendors").glob("*.py"))),
     "ingress/accept.py",
     "ingress/doors.py",
+    "ingress/heads.py",
     "ingress/inflate.py",
     "ingress/poll_plan.py",
     *(

@@ -84,13 +84,47 @@ DECLINE - 603 rejected declined
 DOES_NOT_EXIST_ANYWHERE - 604 invalid_number unallocated
 NOT_ACCEPTABLE - 606 failed not_acceptable
 UNWANTED - 607 rejected spam
-NO_IDENTITY - 480 failed auth_identity
-BAD_IDENTITY_INFO - 480 failed auth_identity
-UNSUPPORTED_CERTIFICATE - 480 failed auth_identity
-INVALID_IDENTITY - 480 failed auth_identity
-STALE_DATE - 480 failed auth_identity
-REJECT_ALL - 480 rejected declined
+NO_IDENTITY - 428 failed auth_identity
+BAD_IDENTITY_INFO - 429 failed auth_identity
+UNSUPPORTED_CERTIFICATE - 437 failed auth_identity
+INVALID_IDENTITY - 438 failed auth_identity
+STALE_DATE - 403 failed auth_identity
+REJECT_ALL - 603 rejected declined
 """
+# FreeSWITCH's own causes by number; from today's switch_types.h by hand
+NUMBERS = """
+700 CRASH
+701 SYSTEM_SHUTDOWN
+702 LOSE_RACE
+703 MANAGER_REQUEST
+800 BLIND_TRANSFER
+801 ATTENDED_TRANSFER
+802 ALLOTTED_TIMEOUT
+803 USER_CHALLENGE
+804 MEDIA_TIMEOUT
+805 PICKED_OFF
+806 USER_NOT_REGISTERED
+807 PROGRESS_TIMEOUT
+808 INVALID_GATEWAY
+809 GATEWAY_DOWN
+810 INVALID_URL
+811 INVALID_PROFILE
+812 NO_PICKUP
+813 SRTP_READ_ERROR
+814 BOWOUT
+815 BUSY_EVERYWHERE
+816 DECLINE
+817 DOES_NOT_EXIST_ANYWHERE
+818 NOT_ACCEPTABLE
+819 UNWANTED
+820 NO_IDENTITY
+821 BAD_IDENTITY_INFO
+822 UNSUPPORTED_CERTIFICATE
+823 INVALID_IDENTITY
+824 STALE_DATE
+825 REJECT_ALL
+"""
+OWN = [(int(number), name) for number, name in (line.split(" ") for line in NUMBERS.strip().splitlines())]
 TABLE = [line.split(" ") for line in ROWS.strip().splitlines()]
 
 
@@ -127,6 +161,12 @@ def test_an_answered_call_was_answered_whatever_its_cause(name: str) -> None:
         pytest.param("487", "ORIGINATOR_CANCEL", id="a number above 127"),
         pytest.param("700", "CRASH", id="new number"),
         pytest.param("500", "CRASH", id="old number"),
+        *[pytest.param(str(number), name, id=f"{name} by its number") for number, name in OWN],
+        *[
+            pytest.param(str(number - 200), name, id=f"{name} by its number before June 2022")
+            for number, name in OWN
+            if number != 825
+        ],
         pytest.param("503", "MANAGER_REQUEST", id="old number of a request"),
     ],
 )
@@ -134,7 +174,9 @@ def test_a_cause_is_known_however_it_is_spelt(text: str, name: str) -> None:
     assert cause(text) is CAUSES[name]
 
 
-@pytest.mark.parametrize("text", ["FOO_BAR", "999", "99999999999999999999", "１６", "正常"])
+@pytest.mark.parametrize(
+    "text", ["FOO_BAR", "999", "499", "504", "599", "625", "699", "704", "826", "99999999999999999999", "１６", "正常"]
+)
 def test_another_text_is_an_unknown_cause_and_no_failure(text: str) -> None:
     found = cause(text)
     assert found is not None

@@ -100,10 +100,29 @@ def test_every_command_has_a_help(command: tuple[str, ...]) -> None:
 
 
 def test_check_config_is_json_in_which_no_secret_shows() -> None:
-    accounts = '[{"vendor":"ytx","name":"main","secret":"abcdefgh12345678"}]'
+    accounts = '[{"vendor":"ytx","name":"main","secret":"k3vq9xw2mz7rt5hb"}]'
     done = run("--check-config", accounts=accounts)
 
     assert json.loads(done.output)["accounts"][0]["secret"] == "***"
+
+
+def test_check_config_tells_all_that_is_unsafe_and_no_secret() -> None:
+    accounts = '[{"vendor":"ytx","name":"main","secret":"abcdefgh12345678"},{"vendor":"huawei","name":"open"}]'
+    done = run("--check-config", accounts=accounts, ingress__host="0.0.0.0")
+
+    assert done.exit_code == 78
+    assert [
+        place
+        for place in ("$.ingress.require_account", "$.accounts[0].secret", "$.accounts[1].secret")
+        if place not in done.output
+    ] == []
+    assert "abcdefgh" not in done.output
+
+
+def test_an_account_of_a_vendor_that_is_only_pulled_needs_no_secret() -> None:
+    done = run("--check-config", accounts='[{"vendor":"tencent","name":"main","external_ids":["1400000000"]}]')
+
+    assert done.exit_code == 0
 
 
 def test_a_taken_metrics_port_is_said_with_its_setting() -> None:

@@ -114,7 +114,9 @@ def test_integer(value: Any, count: int | None, flags: set[Flag]) -> None:
         pytest.param(1, "1.000000", set(), id="whole"),
         pytest.param("0.00", "0.000000", set(), id="free is not unknown"),
         pytest.param("-0.00", "0.000000", set(), id="no negative zero"),
-        pytest.param("-1.5", "-1.500000", set(), id="a refund"),
+        pytest.param("-1.5", None, {Flag.RANGE_ERROR}, id="a refund is no call's price"),
+        pytest.param("-0.01", None, {Flag.RANGE_ERROR}, id="less than nothing"),
+        pytest.param("- 1.5元", None, {Flag.RANGE_ERROR}, id="a refund with a sign"),
         pytest.param("0.0600000001", "0.060000", set(), id="six places"),
         pytest.param("0.0000005", "0.000000", set(), id="half to even, down"),
         pytest.param("0.0000015", "0.000002", set(), id="half to even, up"),
@@ -126,22 +128,116 @@ def test_integer(value: Any, count: int | None, flags: set[Flag]) -> None:
         pytest.param("1,234", None, {Flag.TYPE_DRIFT}, id="comma that may be either"),
         pytest.param("NaN", None, {Flag.TYPE_DRIFT}, id="not a number"),
         pytest.param("Infinity", None, {Flag.TYPE_DRIFT}, id="infinity"),
-        pytest.param("1e999", None, {Flag.TYPE_DRIFT}, id="exponent bomb"),
+        pytest.param("1e9", None, {Flag.RANGE_ERROR}, id="A3 a thousand million"),
+        pytest.param("1E+5", "100000.000000", set(), id="the limit as an exponent"),
+        pytest.param(Decimal("1e9"), None, {Flag.RANGE_ERROR}, id="an exponent as a number"),
+        pytest.param("1e999", None, {Flag.RANGE_ERROR}, id="exponent bomb"),
+        pytest.param(Decimal("1e2999999999"), None, {Flag.RANGE_ERROR}, id="exponent bomb as a number"),
+        pytest.param("1e-30", "0.000000", set(), id="next to nothing"),
+        pytest.param("1e-999", None, {Flag.TYPE_DRIFT}, id="exponent bomb downwards"),
+        pytest.param(2**31, None, {Flag.RANGE_ERROR}, id="2^31"),
+        pytest.param(2**63, None, {Flag.RANGE_ERROR}, id="2^63"),
+        pytest.param(10**5000, None, {Flag.RANGE_ERROR}, id="five thousand digits as a number"),
+        pytest.param("9" * 5000, None, {Flag.TYPE_DRIFT}, id="five thousand digits"),
+        pytest.param("\ufdfa" * 100_000, None, {Flag.TYPE_DRIFT}, id="what grows eighteenfold"),
+        pytest.param(float("nan"), None, {Flag.TYPE_DRIFT}, id="not a number as a float"),
+        pytest.param(Decimal("Infinity"), None, {Flag.TYPE_DRIFT}, id="infinity as a decimal"),
         pytest.param({}, None, {Flag.TYPE_DRIFT}, id="object"),
-        pytest.param("999999999999.999999", "999999999999.999999", set(), id="the most"),
-        pytest.param("1000000000000", None, {Flag.RANGE_ERROR}, id="more than that"),
+        pytest.param("100000", "100000.000000", set(), id="the most"),
+        pytest.param("100000.000001", None, {Flag.RANGE_ERROR}, id="more than that"),
         pytest.param("", None, set(), id="empty"),
         pytest.param(None, None, set(), id="null"),
     ],
 )
 def test_money(value: Any, money: str | None, flags: set[Flag]) -> None:
     found = fields({"f": value})
-    read = found.money("f")
+    read = found.money("f", "CNY")
     assert (None if read is None else str(read), found.flags) == (money, flags)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$2.94", "2.94$", "2.94 $", "-$2.94", "US$2.94", "US$ 2.94", "HK$2.94", "NT$2.94", "＄2.94", "€2.94", "2,94 €", "£2.94", "₹2.94",
+        "2.94₽", "₩2940", "JP¥2.94", "¤2.94", "USD 2.94", "2.94USD", "usd2.94", "EUR2.94", "2.94 HKD", "SGD2.94", "2.94 dollars",
+        "Rs. 2.94", "2.94美元", "2.94港元", "港币2.94", "2.94日元", "¥2.94 JPY", "2.94円",
+    ],
+)  # fmt: skip
+def test_an_amount_in_another_currency_is_not_known(value: str) -> None:
+    """A4: 2.94 dollars are not 2.94 yuan."""
+    found = fields({"f": value}, "f")
+    assert (found.money("f", "CNY"), found.flags) == (None, {Flag.CURRENCY_SUSPECT})
+    assert found.extras() == {"f": value}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2.94元",
+        "2.94 元",
+        "元2.94",
+        "¥2.94",
+        "￥2.94",
+        "¥ 2.94",
+        "CN¥2.94",
+        "CNY2.94",
+        "2.94 cny",
+        "RMB 2.94",
+        "人民币2.94元",
+        "2.94圆",
+    ],
+)
+def test_an_amount_in_the_vendor_s_own_currency_is_read(value: str) -> None:
+    found = fields({"f": value})
+    assert (found.money("f", "CNY"), found.flags) == (Decimal("2.94"), {Flag.TYPE_DRIFT})
+
+
+@pytest.mark.parametrize("value", ["2.94元", "¥2.94", "RMB2.94"])
+def test_a_currency_is_one_s_own_only_for_a_vendor_of_that_currency(value: str) -> None:
+    found = fields({"f": value})
+    assert (found.money("f", "USD"), found.flags) == (None, {Flag.CURRENCY_SUSPECT})
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "money"),
+    [("50", 50, "50"), ("50.000001", 50, None), ("250000", 1_000_000, "250000"), ("0", 1, "0")],
+)
+def test_the_most_that_a_call_may_cost_is_the_account_s(value: str, limit: int, money: str | None) -> None:
+    found = fields({"f": value})
+    assert found.money("f", "CNY", limit) == (None if money is None else Decimal(money))
+    assert found.flags == (set() if money else {Flag.RANGE_ERROR})
+
+
+@pytest.mark.parametrize(
+    ("value", "span_s", "seconds"),
+    [
+        pytest.param("60", 60, 60, id="as long as the call"),
+        pytest.param(60 + 86_400, 60, 60 + 86_400, id="a day more than the call"),
+        pytest.param(60 + 86_401, 60, None, id="a second more than a day more"),
+        pytest.param(86_400, 0, 86_400, id="a day for no time at all"),
+        pytest.param(604_800, None, 604_800, id="a week, and no times"),
+        pytest.param(604_801, None, None, id="more than a week, and no times"),
+        pytest.param(604_801, 700_000, None, id="more than a week, as the times say, too"),
+        pytest.param(2**31, 60, None, id="2^31"),
+        pytest.param(2**32, 60, None, id="2^32"),
+        pytest.param(2**63, None, None, id="2^63"),
+        pytest.param(Decimal("1e9"), 60, None, id="1e9"),
+        pytest.param("1e9", 60, None, id="1e9 as text"),
+        pytest.param("-1", 60, None, id="below nothing"),
+        pytest.param("6e1", 60, 60, id="an exponent"),
+    ],
+)
+def test_seconds_are_bounded_by_the_call_s_own_times(value: Any, span_s: int | None, seconds: int | None) -> None:
+    """A1, A2: what is beyond is not known, and what was sent stays beside it."""
+    found = fields({"f": value}, "f")
+    times = (NOW, None) if span_s is None else (NOW + timedelta(seconds=span_s), None, NOW)
+    assert found.seconds("f", *times) == seconds
+    assert (Flag.RANGE_ERROR in found.flags) is (seconds is None)
+    assert bool(found.extras()) is (seconds is None)
+
+
 def test_money_is_added_up_exactly() -> None:
-    legs = [fields({"f": "0.044"}).money("f") for _ in range(3)]
+    legs = [fields({"f": "0.044"}).money("f", "CNY") for _ in range(3)]
     assert sum(leg for leg in legs if leg) == Decimal("0.132")
 
 
@@ -167,7 +263,7 @@ def test_boolean(value: Any, truth: bool | None, flags: set[Flag]) -> None:  # n
 
 def test_what_could_not_be_read_stays_in_the_extras() -> None:
     found = fields({"n": "x", "m": "1,234", "b": 2, "t": "Feb 30"}, "n", "m", "b", "t")
-    assert (found.integer("n"), found.money("m"), found.boolean("b"), found.instant("t", "UTC")) == (None,) * 4
+    assert (found.integer("n"), found.money("m", "CNY"), found.boolean("b"), found.instant("t", "UTC")) == (None,) * 4
     assert found.extras() == {"n": "x", "m": "1,234", "b": "2", "t": "Feb 30"}
     assert found.flags == {Flag.TYPE_DRIFT, Flag.BAD_TIME}
 
@@ -269,7 +365,7 @@ def test_no_value_breaks_a_reader(value: Any) -> None:
     results = (
         found.text("f"),
         found.integer("f"),
-        found.money("f"),
+        found.money("f", "CNY"),
         found.boolean("f"),
         found.instant("f", "UTC"),
         found.number("f", "CN"),

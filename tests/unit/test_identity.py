@@ -97,3 +97,21 @@ def test_no_two_calls_share_a_key(one: tuple[str, str, str], other: tuple[str, s
 def test_an_id_is_the_same_in_every_process() -> None:
     """UUIDv5: what stands in the tables is found again by the next release."""
     assert fact_id("acme", "main", "softphone_cdr", ("call-1",)) == "651a3385-734c-51a2-a35d-d033d19fdb5c"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param((("s",), "main"), (("s",), ""), id="an account and none"),
+        pytest.param((("s",), "acc"), (("s",), ""), id="an account of the vendor's own name for it, and none"),
+        pytest.param((("s",), "main"), (("s\x1faccount\x1fmain",), ""), id="an id that spells an account"),
+        pytest.param((("a\x1fb",), ""), (("a", "b"), ""), id="an id that spells two parts"),
+        pytest.param((("a\x1e1b",), ""), (("a\x1fb",), ""), id="an id that spells the escape"),
+        pytest.param((("a\x1e0",), ""), (("a\x1e",), ""), id="an id that spells the escape's escape"),
+    ],
+)
+def test_no_id_spells_what_came_by_another_door(
+    one: tuple[tuple[str, ...], str], other: tuple[tuple[str, ...], str]
+) -> None:
+    ids = [fact_id("acme", "acc", "softphone_cdr", dedupe, account) for dedupe, account in (one, other)]
+    assert ids[0] != ids[1]

@@ -27,6 +27,7 @@ from schemas.settings import Account, IngressSettings, Secret, Settings
 from schemas.vendors._base import Callback, Elements, Filtered, Reply, Vendor
 
 SECRET = "abcdefghijklmnop0123"
+METHODS = "GET, HEAD, OPTIONS, POST"
 PHONE = "+447700900123"
 CAP_BYTES = 10 * 1024 * 1024
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -183,10 +184,35 @@ async def test_what_cannot_be_made_durable_the_vendor_is_asked_to_send_again(
     [
         pytest.param("POST", "/nowhere", 404, "unknown_route", None, id="an unknown address"),
         pytest.param("POST", "/v1/nobody/cdr", 404, "unknown_route", None, id="an unknown vendor"),
-        pytest.param("GET", "/v1/acme/cdr", 405, "method", "POST", id="GET on a vendor's address"),
-        pytest.param("PUT", "/v1/acme/cdr", 405, "method", "POST", id="PUT on a vendor's address"),
-        pytest.param("DELETE", "/v1/bell", 405, "method", "POST", id="DELETE on a vendor's address"),
-        pytest.param("PROPFIND", "/v1/bell", 405, "method", "POST", id="a method that nobody pushes with"),
+        pytest.param("GET", "/v1/acme/other", 404, "unknown_route", None, id="GET on an address that there is not"),
+        pytest.param("GET", "/v1/nobody", 404, "unknown_route", None, id="GET on an unknown vendor's address"),
+        pytest.param(
+            "OPTIONS", "/v1/acme", 404, "unknown_route", None, id="OPTIONS on a vendor without a root address"
+        ),
+        pytest.param("GET", "/v1/%61cmE/cdr", 404, "unknown_route", None, id="another case is another address"),
+        pytest.param("GET", "/v1/acme%2Fcdr", 404, "unknown_route", None, id="an encoded slash parts nothing"),
+        pytest.param(
+            "GET", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="GET with an unknown secret"
+        ),
+        pytest.param(
+            "OPTIONS",
+            "/v1/a/wrongwrongwrongwrong/acme/cdr",
+            403,
+            "forbidden",
+            None,
+            id="OPTIONS with an unknown secret",
+        ),
+        pytest.param("GET", f"/v1/a/{SECRET}/bell", 403, "forbidden", None, id="GET with another vendor's secret"),
+        pytest.param("GET", "/v1/a", 403, "forbidden", None, id="GET without the secret"),
+        pytest.param(
+            "GET", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="GET for an unknown account"
+        ),
+        pytest.param(
+            "GET", "/v1/acme/cdr?account=hidden", 403, "forbidden", None, id="GET by name for an account with a secret"
+        ),
+        pytest.param("PUT", "/v1/acme/cdr", 405, "method", METHODS, id="PUT on a vendor's address"),
+        pytest.param("DELETE", "/v1/bell", 405, "method", METHODS, id="DELETE on a vendor's address"),
+        pytest.param("PROPFIND", "/v1/bell", 405, "method", METHODS, id="a method that nobody pushes with"),
         pytest.param("POST", "/healthz", 405, "method", "GET, HEAD", id="POST on a page of ours"),
         pytest.param("POST", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="an unknown account"),
         pytest.param("POST", "/v1/acme/cdr?account=far", 403, "forbidden", None, id="a foreign network"),
@@ -204,9 +230,108 @@ async def test_what_is_not_taken_is_a_problem_in_json_and_not_stored(
     assert site.publisher.records == []
 
 
-async def test_head_on_a_vendors_address_is_not_allowed_either(site: Site) -> None:
-    response = await site.client.head("/v1/acme/cdr")
-    assert (response.status, response.headers["Allow"]) == (405, "POST")
+def asked(method: str, target: str, body: bytes = b"") -> bytes:
+    """A request as it stands on the wire, the last one of its connection."""
+    head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def without_id(answer: bytes) -> set[bytes]:
+    return {line for line in answer.split(b"\r\n") if not line.startswith((b"X-Request-Id", b"Date"))}
+
+
+ADDRESSES = [
+    pytest.param("/v1/acme/cdr", b"acme||1", id="a callback's address"),
+    pytest.param("/v1/bell", b"bell||1", id="a vendor with one address for all"),
+    pytest.param("//v1//acme//cdr", b"acme||1", id="slashes doubled"),
+    pytest.param("//v1//bell/", b"bell||1", id="slashes doubled and one at the end"),
+    pytest.param("/v1/acme/cdr///", b"acme||1", id="slashes at the end"),
+    pytest.param("/v1/bell?x=1", b"bell||1", id="a query that says nothing to us"),
+    pytest.param("/v1/bell/?x=%ff&y[]=%zz&&=", b"bell||1", id="a query that nobody can read"),
+    pytest.param("/v1/%62ell", b"bell||1", id="a letter encoded"),
+    pytest.param("/%76%31/%61%63%6D%65/cdr", b"acme||1", id="many letters encoded"),
+    pytest.param(f"/v1/a/{SECRET}/acme/cdr", b"acme|hidden|1", id="a secret"),
+    pytest.param(f"//v1/a//{SECRET}//acme/cdr/", b"acme|hidden|1", id="a secret among doubled slashes"),
+    pytest.param(f"/v1/%61/%{ord(SECRET[0]):x}{SECRET[1:]}/acme/cdr", b"acme|hidden|1", id="a secret with a letter encoded"),
+    pytest.param(f"/v1/a/{SECRET}/acme/cdr?account=hidden", b"acme|hidden|1", id="secret and name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "key"), ADDRESSES)
+async def test_consoles_spell_an_address_in_many_ways(site: Site, path: str, key: bytes) -> None:
+    status, _ = await raw(site, asked("POST", path, b"id=1"))
+    assert (status, [record.key for record in site.publisher.records]) == (200, [key])
+
+
+@pytest.mark.parametrize(("path", "key"), ADDRESSES)
+async def test_who_only_looks_at_an_address_is_told_what_to_do_with_it(site: Site, path: str, key: bytes) -> None:
+    """Some consoles save an address only when it answers."""
+    got, head, options = [(await raw(site, asked(method, path)))[1] for method in ("GET", "HEAD", "OPTIONS")]
+    start, _, text = got.decode().partition("\r\n\r\n")
+    assert start.startswith("HTTP/1.1 200 ")
+    assert f"Content-Length: {len(text)}\r\n" in start
+    assert without_id(head) == without_id(start.encode() + b"\r\n\r\n")
+    assert "POST" in text
+    assert "Documentation" in text
+    assert SECRET not in text
+    assert options.startswith(b"HTTP/1.1 204 ")
+    assert b"\r\nAllow: " + METHODS.encode() + b"\r\n" in options
+    assert options.endswith(b"\r\n\r\n")
+    vendor = key.decode().partition("|")[0]
+    assert (site.count("console", vendor), site.count("accepted", vendor)) == (3, 0)
+    assert (site.publisher.records, site.metrics.get("callweave_ingress_body_bytes_total", vendor)) == ([], 0)
+
+
+async def test_a_console_may_look_from_a_network_that_may_not_push(site: Site) -> None:
+    looked, pushed = await site.client.get("/v1/acme/cdr?account=far"), await site.post("/v1/acme/cdr?account=far")
+    assert (looked.status, pushed.status) == (200, 403)
+
+
+async def test_where_an_account_is_demanded_the_address_says_so() -> None:
+    client = await serve(MemoryPublisher(), Registry(), IngressSettings(require_account=True))
+    try:
+        bare, own = await client.get("/v1/acme/cdr"), await client.get(f"/v1/a/{SECRET}/acme/cdr")
+        assert (bare.status, "needs an account" in await bare.text()) == (200, True)
+        assert (own.status, "needs an account" in await own.text()) == (200, False)
+        assert (await client.post("/v1/acme/cdr", data=b"id=1")).status == 403
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param(b"GET /v1/bell HTTP/1.1\r\nHost: x\r\n\r\n", id="GET"),
+        pytest.param(b"GET /v1/bell HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nid=9", id="GET with a body"),
+        pytest.param(
+            b"GET /v1/bell HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nid=9\r\n0\r\n\r\n",
+            id="GET with a body in chunks",
+        ),
+        pytest.param(b"HEAD /v1/bell HTTP/1.1\r\nHost: x\r\n\r\n", id="HEAD"),
+        pytest.param(b"OPTIONS /v1/bell HTTP/1.1\r\nHost: x\r\n\r\n", id="OPTIONS"),
+    ],
+)
+async def test_a_connection_goes_on_after_a_look(site: Site, looks: bytes) -> None:
+    end = POST + b"Connection: close\r\nContent-Length: 4\r\n\r\nid=2"
+    _, answer = await raw(site, looks, looks + POST + b"Content-Length: 4\r\n\r\nid=1", end)
+    assert answer.count(b"HTTP/1.1 20") == 4
+    assert [record.value for record in site.publisher.records] == [b"id=1", b"id=2"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"test", b"\x00"], ids=["empty", "an empty object", "a word", "a NUL"])
+async def test_what_a_console_sends_to_try_the_address_is_taken_as_any_other(site: Site, body: bytes) -> None:
+    assert (await site.post(body=body)).status == 200
+    assert [record.value for record in site.publisher.records] == [body]
+
+
+async def test_a_body_may_come_without_a_type_after_leave_or_with_trailers(site: Site) -> None:
+    chunked = (
+        POST + b"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2;a=b\r\nid\r\n2\r\n=1\r\n0\r\nX-Sum: \xff\r\n\r\n"
+    )
+    asks = POST + b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"
+    status, answer = await raw(site, POST + b"Content-Length: 4\r\n\r\nid=0", chunked, asks, b"id=2")
+    assert (status, answer.count(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1 100")) == (200, 3, 1)
+    assert [record.value for record in site.publisher.records] == [b"id=0", b"id=1", b"id=2"]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +501,37 @@ async def test_the_log_shows_no_secret_no_query_no_number(site: Site, caplog: py
     assert len(ours) == 4
     assert "route=/v1/a/***/acme/cdr status=200 outcome=accepted" in ours[0]
     assert not [line for line in ours if SECRET in line or PHONE[1:] in line or "account=" in line]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(b"/v1/a/%s/acme/cdr\xff", id="a byte that no address has"),
+        pytest.param(b"/v1/a/%s/acme/\x01cdr", id="a control character"),
+        pytest.param(b"/v1/a/%s/acme/cdr HTTP/1.1 x", id="a space"),
+        pytest.param(b"http://[x/v1/a/%s/acme/cdr", id="a host that is none"),
+        pytest.param(b"v1/a/%s/acme/cdr", id="no slash"),
+        pytest.param(b"/v1/a/%s/acme/%%0a%%0dlevel=error%%1b[2J", id="encoded line ends and escapes"),
+        pytest.param(b"/v1/a/x%s/acme/cdr", id="a secret that is almost right"),
+        pytest.param(b"/%s/v1/../../etc/passwd", id="a way out of a folder"),
+        pytest.param(b"/v1/a/%s/acme/cdr?" + b"x" * 9000, id="an address that is too long"),
+    ],
+)
+async def test_what_is_no_address_leaves_no_trace_of_its_text(
+    site: Site, target: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    status, answer = await raw(
+        site, b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (target % SECRET.encode())
+    )
+    shown = caplog.text + site.metrics.text() + answer.decode()
+    assert status in (400, 403, 404)
+    assert SECRET not in shown
+    assert not {"\x1b", "\x01", "passwd", "level=error"} & {
+        word for word in ("\x1b", "\x01", "passwd", "level=error") if word in shown
+    }
+    assert site.publisher.records == []
+    assert sum(site.count(outcome, "-", "-") for outcome in ("bad_request", "forbidden", "unknown_route")) == 1
 
 
 class Held(MemoryPublisher):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.facts import Flag, NumberKind
-from schemas.vendors._numbers import parse
+from schemas.vendors._numbers import _parse, parse
 
 E164 = NumberKind.E164
 
@@ -67,6 +67,26 @@ def test_every_spelling_of_a_valid_number_is_one_e164(value: object, region: str
         pytest.param("+", "CN", "", "+", "unverified", {"number_unverified"}, id="a plus alone"),
         pytest.param("13810603954", "", "999", "13810603954", "unverified", {"number_unverified"}, id="no such country"),
         pytest.param("+8613810603954", "", "62", "+8613810603954", "e164", {"number_ambiguous"}, id="N32 plus wins"),
+        pytest.param("62811234567", "", "62", "+62811234567", "e164", {"number_ambiguous"}, id="S11 its code in front"),
+        pytest.param("4915112345678", "", "49", "+4915112345678", "e164", {"number_ambiguous"}, id="S11 a plan of any length"),
+        pytest.param("436641234567", "", "43", "+436641234567", "e164", set(), id="S11 only with its code"),
+        pytest.param("8613800138000", "", "86", "+8613800138000", "e164", set(), id="S11 86"),
+        pytest.param("85291234567", "", "852", "+85291234567", "e164", set(), id="S11 852"),
+        pytest.param("12015550123", "", "1", "+12015550123", "e164", set(), id="S11 1"),
+        pytest.param("447911123456", "", "44", "+447911123456", "e164", set(), id="S11 44"),
+        pytest.param("6581234567", "", "65", "+6581234567", "e164", set(), id="S11 65"),
+        pytest.param("65812345", "", "65", "+6565812345", "e164", set(), id="S11 a national number that begins like its code"),
+        pytest.param("9198765432", "", "91", "+919198765432", "e164", set(), id="S11 another one"),
+        pytest.param("55991234567", "", "55", "+5555991234567", "e164", set(), id="S11 an area code like the country's"),
+        pytest.param("0622123456", "", "62", "+62622123456", "e164", set(), id="S11 a trunk zero says it is national"),
+        pytest.param("6262811234567", "", "62", "+6262811234567", "e164", {"number_ambiguous"}, id="S11 twice in front"),
+        pytest.param("13810603954", "", "9" * 4400, "13810603954", "unverified", {"number_unverified"}, id="P10 a code of 4,400 digits"),
+        pytest.param("13810603954", "", "1234", "13810603954", "unverified", {"number_unverified"}, id="a code of four digits"),
+        pytest.param("13810603954", "CN", "x", "13810603954", "unverified", {"number_unverified"}, id="a code of letters"),
+        pytest.param("13810603954", "", "８６", "+8613810603954", "e164", set(), id="a code in full-width digits"),
+        pytest.param("1" * 65, "CN", "", "1" * 64, "unverified", {"number_unverified"}, id="longer than any number"),
+        pytest.param("\ufdfa" * 100_000, "CN", "", "\ufdfa" * 64, "unverified", {"number_unverified"}, id="P8 what grows eighteenfold"),
+        pytest.param("*" * 100_000, "CN", "", "*" * 64, "unverified", {"number_unverified"}, id="P8 stars without end"),
         pytest.param("anonymous", "CN", "", None, "anonymous", set(), id="anonymous"),
         pytest.param("Unknown", "CN", "", None, "anonymous", set(), id="unknown"),
         pytest.param("匿名", "CN", "", None, "anonymous", set(), id="anonymous in Chinese"),
@@ -82,6 +102,20 @@ def test_what_is_no_plan_s_number_is_kept_and_told(
 ) -> None:
     parsed = parse(value, region, code)
     assert (parsed.number, parsed.kind, parsed.flags) == (number, NumberKind(kind), frozenset(map(Flag, flags)))
+
+
+def test_a_cache_keeps_no_long_text() -> None:
+    """P8."""
+    _parse.cache_clear()
+    for n in range(200):
+        parse("\ufdfa" * 100_000 + str(n), "CN")
+        parse("1", "", "9" * 100_000 + str(n))
+    assert _parse.cache_info().currsize <= 1
+
+
+def test_a_number_of_thousands_of_digits_is_no_number() -> None:
+    """As text it is kept; as a number Python would not even write it out."""
+    assert parse(10**5000, "CN").flags == {Flag.TYPE_DRIFT}
 
 
 @given(st.one_of(st.text(max_size=40), st.integers(), st.text("+0123456789*- ", max_size=24)), st.sampled_from(["", "CN", "ID"]),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,9 +62,40 @@ def test_a_receipt_that_cannot_be_read_is_the_records_own_time(stamp: bytes | No
     assert raw_from_kafka(b"{}", headers, STAMP_MS).received_at == AT
 
 
+@pytest.mark.parametrize(
+    ("text", "kept", "read"),
+    [
+        pytest.param("\udcff\udcfe", b"\xff\xfe", "\ufffd\ufffd", id="bytes that are no UTF-8"),
+        pytest.param("a\udc80b", b"a\x80b", "a\ufffdb", id="one such byte"),
+        pytest.param("\ud83d", b"?", "?", id="half a pair, which stands for no byte"),
+        pytest.param("\ud83d\udcff", b"??", "??", id="both"),
+        pytest.param("a\x00b\r\n", b"a\x00b\r\n", "a\x00b\r\n", id="control characters"),
+        pytest.param("类型", "类型".encode(), "类型", id="UTF-8"),
+    ],
+)
+def test_a_header_keeps_its_bytes_and_is_read_as_text(text: str, kept: bytes, read: str) -> None:
+    """What is read goes on into dead letters and rows, where only text may stand."""
+    headers = msgspec.structs.replace(FULL, content_type=text).headers()
+    assert dict(headers)["content_type"] == kept
+    assert raw_from_kafka(b"", headers, 0).content_type == read
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "at"),
+    [
+        pytest.param(-1, datetime(1970, 1, 1, tzinfo=UTC), id="no time"),
+        pytest.param(-(1 << 63), datetime(1970, 1, 1, tzinfo=UTC), id="the lowest"),
+        pytest.param((1 << 63) - 1, datetime.fromtimestamp(99_999_999_999.999, UTC), id="the highest"),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_the_nearest_one(timestamp_ms: int, at: datetime) -> None:
+    assert raw_from_kafka(b"", [], timestamp_ms).received_at.replace(microsecond=0) == at.replace(microsecond=0)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from(["vendor", "received_at", "source", "x"]), st.binary(max_size=30))),
+    st.lists(st.tuples(st.sampled_from(["vendor", "received_at", "source", "x"]), st.none() | st.binary(max_size=30))),
     st.none() | st.binary(max_size=30),
 )
-def test_any_record_can_be_read(headers: Headers, value: bytes | None) -> None:
+def test_any_record_can_be_read(headers: list[tuple[str, bytes | None]], value: bytes | None) -> None:
+    """A header of Kafka's may be null."""
     assert raw_from_kafka(value, headers, STAMP_MS).body == (value or b"")

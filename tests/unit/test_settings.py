@@ -13,7 +13,8 @@ from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 VENDORS = frozenset({"acme"})
-SECRET = "abcdefghijklmnop1234"
+SECRET = "k3vq9xw2mz7rt5hb"
+OTHER_SECRET = "9f2c71e8b05d46a3"
 ACCOUNT = f'[[accounts]]\nvendor = "acme"\nname = "main"\nsecret = "{SECRET}"\n'
 
 
@@ -73,7 +74,9 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_SCHEMA_REGISTRY__URL": "a:8081"}, "$.schema_registry.url", id="no URL of a registry"),
         pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
         pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
-        pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "$.accounts[0].secret", id="short secret"),
+        pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "at least 16 letters and digits are wanted: make one with", id="short secret"),
+        pytest.param(ACCOUNT.replace(SECRET, SECRET[:15]), {}, "$.accounts[0].secret", id="a secret that is one short"),
+        pytest.param(ACCOUNT.replace(SECRET, "k3vq-9xw2_mz7rt5hb"), {}, "$.accounts[0].secret", id="a secret that an address must encode"),
         pytest.param(ACCOUNT + ACCOUNT, {}, "$.accounts[1].name", id="two of a name"),
         pytest.param(ACCOUNT + ACCOUNT.replace("main", "other"), {}, "$.accounts[1].secret", id="two of a secret"),
         pytest.param(ACCOUNT + 'allow = ["10.0.0.1/8"]\n', {}, "$.accounts[0].allow[0]", id="no network"),
@@ -85,6 +88,149 @@ def test_an_error_names_the_place(toml: str, environ: dict[str, str], told: str)
         read(toml, **environ)
 
     assert told in str(caught.value)
+
+
+NO_DOOR = ACCOUNT.replace(f'secret = "{SECRET}"\n', "")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0.0.0.0",
+        "::",
+        "",
+        "192.0.2.1",
+        "2001:db8::1",
+        "example.com",
+        "0",
+        "127.0.0.1.example.com",
+        "localhost.example.com",
+        "::ffff:192.0.2.1",
+    ],
+)
+def test_beyond_this_machine_an_account_is_demanded(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"at `\$\.ingress\.require_account`") as caught:
+        read(ACCOUNT, CALLWEAVE_INGRESS__HOST=host)
+    assert "require_account = true" in str(caught.value)
+    assert "ingress.host" in str(caught.value)
+    settings = read(ACCOUNT, CALLWEAVE_INGRESS__HOST=host, CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true")
+    assert settings.ingress.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"])
+def test_on_this_machine_none_is(host: str) -> None:
+    assert read(CALLWEAVE_INGRESS__HOST=host).accounts == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        pytest.param("", "$.accounts[0].secret", id="neither secret nor network"),
+        pytest.param('secret = ""\n', "$.accounts[0].secret", id="an empty secret"),
+        pytest.param("allow = []\n", "$.accounts[0].secret", id="an empty list of networks"),
+        pytest.param('external_ids = ["x1"]\n', "$.accounts[0].secret", id="external ids are known to many"),
+        pytest.param('allow = ["0.0.0.0/0"]\n', "$.accounts[0].allow", id="all of IPv4"),
+        pytest.param('allow = ["::/0"]\n', "$.accounts[0].allow", id="all of IPv6"),
+        pytest.param('allow = ["0.0.0.0/1", "128.0.0.0/1"]\n', "$.accounts[0].allow", id="all of IPv4 in halves"),
+        pytest.param('allow = ["192.0.2.0/24", "0.0.0.0/0"]\n', "$.accounts[0].allow", id="a network and all others"),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_an_account_needs_a_secret_or_a_network(more: str, place: str, host: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(NO_DOOR + more, CALLWEAVE_INGRESS__HOST=host, CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true")
+    assert f"at `{place}`" in str(caught.value)
+    assert "openssl rand -hex 16" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "more", [f'secret = "{SECRET}"\n', 'allow = ["192.0.2.0/24"]\n', f'secret = "{SECRET}"\nallow = ["0.0.0.0/0"]\n']
+)
+def test_either_is_enough(more: str) -> None:
+    assert len(read(NO_DOOR + more).accounts) == 1
+
+
+def test_an_account_that_nobody_can_push_to_needs_neither() -> None:
+    """It only says which of the vendor's ids a pulled page may carry."""
+    assert load(
+        None, {"CALLWEAVE_ACCOUNTS": '[{"vendor":"acme","name":"main"}]'}, VENDORS, frozenset({"acme"})
+    ).accounts
+
+
+def test_all_that_is_unsafe_is_told_at_once() -> None:
+    second = ACCOUNT.replace("main", "second").replace(SECRET, "passwordpassword")
+    with pytest.raises(SettingsError) as caught:
+        read(NO_DOOR + second, CALLWEAVE_INGRESS__HOST="0.0.0.0")
+    told = str(caught.value).split("\n")
+    assert [
+        place in line for place, line in zip(("$.ingress.", "$.accounts[0].", "$.accounts[1]."), told, strict=True)
+    ] == [True] * 3
+    assert "passwordpassword" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param("aaaaaaaaaaaaaaaa", id="one character"),
+        pytest.param("abababababababab", id="two in turn"),
+        pytest.param("1111111122222222", id="two after the other"),
+        pytest.param("abcdabcdabcdabcd", id="a few over and over"),
+        pytest.param("kq7v2m9xkq7v2m9x", id="a good half twice"),
+        pytest.param("abcdefghijklmnop", id="the alphabet"),
+        pytest.param("zyxwvutsrqponmlk", id="the alphabet backwards"),
+        pytest.param("ABCDEFGHijklmnop", id="the alphabet in two cases"),
+        pytest.param("0123456789012345", id="digits in order"),
+        pytest.param("9876543210987654", id="digits backwards"),
+        pytest.param("0123456789abcdef", id="hexadecimal digits in order"),
+        pytest.param("abcdefgh12345678", id="letters and digits in order"),
+        pytest.param("a1b2c3d4e5f6a7b8", id="letters and digits in order, in turn"),
+        pytest.param("1122334455667788", id="each digit twice"),
+        pytest.param("acegikmoqsuwybdf", id="every other letter"),
+        pytest.param("qwertyuiopasdfgh", id="rows of a keyboard"),
+        pytest.param("1qaz2wsx3edc4rfv", id="columns of a keyboard"),
+        pytest.param("q1w2e3r4t5y6u7i8", id="rows of a keyboard in turn"),
+        pytest.param("passwordpassword", id="a word twice"),
+        pytest.param("mysecretpassword", id="words"),
+        pytest.param("Password12345678", id="a word and digits"),
+        pytest.param("p4ssw0rd53cr3t99", id="words with digits for letters"),
+        pytest.param("changemechangeme", id="what a template says"),
+        pytest.param("callweavesecret1", id="our own name"),
+        pytest.param("acmecallback2026", id="the vendor's name and a year"),
+        pytest.param("shenzhenoffice01", id="the account's name"),
+        pytest.param("ff80808145fc70a7", id="an id of the vendor's"),
+        pytest.param("70A7013FC7231232", id="a part of an id in another case"),
+        pytest.param("9f2c71e8b05d46a4", id="another account's secret but for the last digit"),
+        pytest.param("x9f2c71e8b05d46a3", id="another account's secret and one more"),
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_refused_and_not_shown(secret: str) -> None:
+    account = (
+        f'[[accounts]]\nvendor = "acme"\nname = "shenzhen-office"\nsecret = "{secret}"\n'
+        'external_ids = ["ff80808145fc70a7013fc72312324213"]\n'
+    )
+    other = ACCOUNT.replace(SECRET, OTHER_SECRET)
+    with pytest.raises(SettingsError) as caught:
+        read(account + other)
+    assert "this secret can be guessed" in str(caught.value)
+    assert "at `$.accounts[0].secret`" in str(caught.value)
+    assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param("9f86d081884c7d659a2feaa0c55ad015", id="of openssl rand -hex 16"),
+        pytest.param("3e1f9ac0d47b2586", id="of openssl rand -hex 8"),
+        pytest.param("kX9mQ2vL7pR4tZ8w", id="letters in two cases"),
+        pytest.param("5c1d0e9ab7f3482e8d6670f1b2a94c3d", id="a UUID without dashes"),
+        pytest.param("4926358172906418", id="digits"),
+        pytest.param("wm4password7xk2qv9hz", id="more than a word"),
+        pytest.param("Z" * 3 + "7dk2mv9qx4wt8p", id="a short repetition in it"),
+        pytest.param("v7kq2xm9wt4zh8rp" * 200, id="very long"),
+    ],
+)
+def test_a_secret_drawn_by_lot_is_taken(secret: str) -> None:
+    assert read(ACCOUNT.replace(SECRET, secret)).accounts[0].secret.value == secret
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_document_examples_make_the_documents_timeline() -> None:
         "end_at": at + 64_000,
         "pdd_ms": 1000,
         "ring_ms": 3000,
-        "talk_ms": 60_000,
+        "talk_ms": 56_000,
     }
     assert [(leg["role"], leg["setup_at"], leg["end_at"]) for leg in row.legs] == [
         ("A", at - 9000, at + 60_000),

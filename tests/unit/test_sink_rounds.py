@@ -173,6 +173,43 @@ async def test_a_letter_too_large_for_the_topic_goes_without_its_bytes() -> None
     assert (decoded.original, decoded.offset, decoded.code) == (b"", 0, "row")
 
 
+async def test_a_letter_whose_headers_are_too_large_for_the_topic_goes_without_them() -> None:
+    sent: list[bytes] = []
+
+    class Producer:
+        async def send(self, topic: str, value: bytes, key: bytes) -> "asyncio.Future[None]":
+            sent.append(value)
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+
+    place = Position("calls.normalized", 3, 7)
+    for headers, key in (((("trace", b"x" * 5000),), None), ((), b"k" * 5000)):
+        large = letter_of(Origin(position=place, key=key, value=b"y", headers=headers), "internal", "why")
+        await publisher(Producer(), Codecs(), "calls.dead", 2000)([large])
+    for value in sent:
+        kept = Codecs().dead_letter.decode(value)
+        assert (len(value) < 2000, kept.partition, kept.offset, kept.code, kept.headers) == (True, 3, 7, "internal", {})
+
+
+async def test_a_row_that_our_own_code_cannot_make_is_a_letter_that_says_so() -> None:
+    async def insert(_table: Table[Any], records: Sequence[Any]) -> None:
+        if 7 in records:
+            raise RowsRefused("column legs.role: AttributeError", code="internal")
+
+    letters = Letters()
+    made = Rounds(insert, letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
+    await made.finish(batch((CDR, [item(n) for n in range(10)])), [])
+    assert letters.sent == [letter_of(item(7).origin, "internal", "column legs.role: AttributeError")]
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_resolution_is_undecodable_wherever_the_sink_meets_one(topic: str) -> None:
+    kept = Fact(fact_type=FactType.RESOLUTION, vendor="ytx", kind=Kind.CALLBACK_CDR, keeps="0011")
+    with pytest.raises(Undecodable):
+        read(topic, Codecs().fact.encode(kept), Codecs())
+
+
 @given(st.sampled_from(TOPICS), st.binary(max_size=60))
 def test_any_bytes_are_a_record_or_undecodable(topic: str, junk: bytes) -> None:
     for value in (junk, b"\x00\x00\x00\x03\xe9" + junk):

@@ -1,11 +1,14 @@
 import uuid
 from datetime import UTC, datetime
+from decimal import InvalidOperation
+from typing import Any
 
 import msgspec
 import pytest
 
 from schemas.deadletter import DeadLetter
-from schemas.facts import Fact, FactType, Kind, Leg, Role
+from schemas.errors import Undecodable
+from schemas.facts import Fact, FactType, Kind, Leg, RecordContent, Role
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.answers import Answer, RowsRefused, meaning
@@ -18,6 +21,7 @@ NOT_COLUMNS = {
     "fact_id",  # is record_id
     "fact_type",  # is the table
     "content_digest",  # tells the joiner about conflicts; its outcome is the flag conflict_final
+    "keeps",  # of a resolution, which is internal to calls.facts
 }
 
 
@@ -45,6 +49,8 @@ def test_every_field_of_timelines_legs_and_dead_letters_has_a_column() -> None:
     assert names(Timeline) == columns(TIMELINES)
     assert names(DeadLetter) | {"resolved", "version"} == columns(DEAD_LETTERS)
     assert names(Leg) == {c.name.removeprefix("legs.") for c in CDR.columns if c.name.startswith("legs.")}
+    contents = {c.name.removeprefix("contents.") for c in CDR.columns if c.name.startswith("contents.")}
+    assert names(RecordContent) == contents
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -81,6 +87,46 @@ def test_a_resolved_letters_version_is_above_any_open_ones() -> None:
     letter = DeadLetter(stage="sink", code="row", detail="", topic="t", partition=0, offset=0, occurred_at=far)
     version = dict(zip([c.name for c in DEAD_LETTERS.columns], row_of(DEAD_LETTERS, letter), strict=True))["version"]
     assert version < RESOLVED_BIT
+
+
+class Odd:
+    """A record of no type that anybody made: reading a field of it raises what is said."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __getattr__(self, _name: str) -> object:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(ValueError("x"), "row", id="no UUID"),
+        pytest.param(TypeError("x"), "row", id="another type"),
+        pytest.param(OverflowError("x"), "row", id="too large for a clock"),
+        pytest.param(InvalidOperation("x"), "row", id="no decimal"),
+        pytest.param(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "x"), "row", id="a lone surrogate"),
+        pytest.param(AttributeError("x"), "internal", id="a field that is not there"),
+        pytest.param(KeyError("x"), "internal", id="a key that is not there"),
+        pytest.param(IndexError("x"), "internal", id="beyond the end"),
+        pytest.param(RecursionError("x"), "internal", id="too deep"),
+        pytest.param(MemoryError("x"), "internal", id="too large to build"),
+        pytest.param(AssertionError("x"), "internal", id="a law of ours"),
+    ],
+)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_whatever_a_record_raises_is_a_refusal_of_its_column(table: Any, error: BaseException, code: str) -> None:
+    with pytest.raises(RowsRefused, match=f"column .*: {type(error).__name__}$") as refused:
+        row_of(table, Odd(error))
+    assert refused.value.code == code
+
+
+def test_a_resolution_belongs_in_no_table() -> None:
+    """It is internal to calls.facts: on calls.normalized it is something that nobody should have sent."""
+    with pytest.raises(Undecodable, match="resolution") as wrong:
+        table_of(fact(FactType.RESOLUTION))
+    assert wrong.value.dead_code == "schema"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +167,42 @@ def test_a_letter_of_ours_names_the_place_and_keeps_key_headers_and_bytes() -> N
     assert letter.headers == {"trace": "\ufffd", KEY_HEADER: "ytx|acc|call-1"}
     assert letter.occurred_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
     assert letter == letter_of(origin, "schema", "not a framed fact")
+
+
+@pytest.mark.parametrize(
+    ("timestamp_ms", "year"),
+    [
+        pytest.param(-1, 1970, id="a producer's -1"),
+        pytest.param(-(1 << 63), 1970, id="before all calendars"),
+        pytest.param(0, 1970, id="zero"),
+        pytest.param(253_402_300_799_999, 2299, id="the last day of 9999"),
+        pytest.param((1 << 63) - 1, 2299, id="the largest that Kafka holds"),
+    ],
+)
+def test_a_record_of_any_time_makes_a_letter_that_the_table_holds(timestamp_ms: int, year: int) -> None:
+    origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"", timestamp_ms=timestamp_ms)
+    assert letter_of(origin, "schema", "why").occurred_at.year == year
+
+
+def test_a_header_without_a_value_is_an_empty_one() -> None:
+    headers: Any = (("trace", None), ("vendor", b"\xff\xfe"))
+    origin = Origin(position=Position("calls.normalized", 0, 0), key=b"\xff", value=b"", headers=headers)
+    assert letter_of(origin, "internal", "why").headers == {"trace": "", "vendor": "\ufffd\ufffd", KEY_HEADER: "\ufffd"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"value": b"[]"}, id="other bytes"),
+        pytest.param({"timestamp_ms": 1}, id="another time"),
+        pytest.param({"value": b""}, id="no bytes"),
+    ],
+)
+def test_a_letters_hash_tells_records_of_one_offset_apart(other: dict[str, Any]) -> None:
+    """Offsets begin anew with a topic that is made anew, and the same bytes may be sent again."""
+    said: dict[str, Any] = {"position": Position("calls.facts", 0, 0), "key": None, "value": b"{", "timestamp_ms": 0}
+    one, again, another = (letter_of(Origin(**fields), "schema", "") for fields in (said, said, said | other))
+    assert one.origin_hash == again.origin_hash != another.origin_hash
 
 
 @pytest.mark.parametrize("topic", ["calls.normalized", "calls.timelines", "calls.dead"])

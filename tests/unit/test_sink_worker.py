@@ -132,6 +132,78 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
     assert consumer.commits == dict.fromkeys(PLACES, RECORDS)
 
 
+class Raising:
+    """A codec with a fault: what it raises is no failure that anybody expected."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def decode(self, value: bytes) -> Timeline:
+        if value == b"good":
+            return Timeline(timeline_id="0/0", call_key="k", vendor="v")
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecursionError("deep"), MemoryError("much"), AttributeError("none"), KeyError("k"), OverflowError("far"),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "lone surrogate"), AssertionError("law"), RuntimeError("odd"),
+    ],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_others_land(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One bad record among good ones: its letter says where, the log no value, and everything is committed."""
+    values = [b"good", b"a secret 13900000001", b"good"]
+    stop = asyncio.Event()
+    rows: list[Timeline] = []
+    letters: list[DeadLetter] = []
+    commits: dict[TopicPartition, int] = {}
+
+    class Three:
+        def assignment(self) -> set[TopicPartition]:
+            return set()
+
+        async def committed(self, place: TopicPartition) -> int | None:
+            raise AssertionError(place)
+
+        async def getmany(self, *_: Any, **__: Any) -> dict[TopicPartition, list[Any]]:
+            await asyncio.sleep(0)
+            there = [
+                SimpleNamespace(
+                    topic="calls.timelines", partition=0, offset=n, key=None, value=value, headers=(), timestamp=0
+                )
+                for n, value in enumerate(values)
+            ]
+            values.clear()
+            return {PLACES[0]: there} if there else {}
+
+        async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+            commits.update(offsets)
+            stop.set()
+
+    async def insert(_table: Table[Any], records: Sequence[Timeline]) -> None:
+        rows.extend(records)
+
+    async def publish(found: list[DeadLetter]) -> None:
+        letters.extend(found)
+
+    tenure, metrics = Tenure(), Registry()
+    codecs: Any = SimpleNamespace(timeline=Raising(error), fact=None, dead_letter=None)
+    rounds = Rounds(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
+    policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3)
+    consumer: Any = Three()
+    await asyncio.wait_for(Sink(consumer, tenure, rounds, codecs, policy, metrics).work(stop), 60)
+
+    assert [(one.stage, one.code, one.detail, one.offset) for one in letters] == [
+        ("sink", "internal", type(error).__name__, 1)
+    ]
+    assert (len(rows), commits) == (2, {PLACES[0]: 3})
+    assert "13900000001" not in caplog.text
+
+
 class Silent(Consumer):
     """A broker that does not answer: what a question for the committed offsets does while Kafka is away."""
 

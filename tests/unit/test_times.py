@@ -1,6 +1,7 @@
 """One parser of instants for all vendors."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,25 @@ PUSH = datetime(2019, 4, 17, 6, 54, 35, tzinfo=UTC)
         pytest.param("2016/2/2 1:02:03", datetime(2016, 2, 2, 1, 2, 3, tzinfo=CST), "s", id="slashes, short fields"),
         pytest.param("2016-02-02T11:19:36", datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="ISO, naive"),
         pytest.param("2016-02-02T11:19:36Z", datetime(2016, 2, 2, 11, 19, 36, tzinfo=UTC), "s", id="ISO, Z"),
+        pytest.param("20160202111936", datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="S4 fourteen digits"),
+        pytest.param(
+            20160202111936, datetime(2016, 2, 2, 11, 19, 36, tzinfo=CST), "s", id="S4 fourteen digits as a number"
+        ),
+        pytest.param(
+            "20160202111936.5",
+            datetime(2016, 2, 2, 11, 19, 36, 500000, tzinfo=CST),
+            "ms",
+            id="fourteen digits and tenths",
+        ),
+        pytest.param(
+            "20160202111936123", datetime(2016, 2, 2, 11, 19, 36, 123000, tzinfo=CST), "ms", id="seventeen digits"
+        ),
+        pytest.param(
+            "2016-02-02T11:19:36+14:00", datetime(2016, 2, 1, 21, 19, 36, tzinfo=UTC), "s", id="the farthest east"
+        ),
+        pytest.param(
+            "2016-02-02T11:19:36-12:00", datetime(2016, 2, 2, 23, 19, 36, tzinfo=UTC), "s", id="the farthest west"
+        ),
         pytest.param("2016-02-02T11:19:36+0800", datetime(2016, 2, 2, 3, 19, 36, tzinfo=UTC), "s", id="ISO, +0800"),
         pytest.param(
             "2016-02-02T11:19:36.1234567-03:30",
@@ -64,7 +84,7 @@ def test_every_documented_form_is_read(value: object, expected: datetime, precis
     [
         "0", 0, 0.0, "", "  ", None, "-1", -1, "null", "NULL", "00000", "0.000", "0000-00-00", "0000-00-00 00:00:00",
         "1970-01-01 00:00:00", "1970-01-01 08:00:00", "1970-01-01 08:00:00.000", "1970-01-01T00:00:00Z",
-        "0001-01-01T00:00:00", "0001-01-01 00:00:00",
+        "0001-01-01T00:00:00", "0001-01-01 00:00:00", "00000000000000", "19700101000000", "19700101080000", "00010101000000",
     ],
 )  # fmt: skip
 def test_the_spellings_of_never_are_no_instant_and_no_fault(value: object) -> None:
@@ -94,6 +114,28 @@ def test_the_spellings_of_never_are_no_instant_and_no_fault(value: object) -> No
         pytest.param("9999999999", id="epoch in 2286"),
         pytest.param("9999999999999999", id="epoch beyond the calendar in microseconds"),
         pytest.param("2026-03-02 20:00:01", id="25 hours ahead of the receipt"),
+        pytest.param("2016-02-02 11:19:36+99:99", id="P10 an offset that no zone has"),
+        pytest.param("2016-02-02 11:19:36+24:00", id="an offset of a day"),
+        pytest.param("2016-02-02 11:19:36+14:01", id="farther than the farthest east"),
+        pytest.param("2016-02-02 11:19:36-12:30", id="farther than the farthest west"),
+        pytest.param("2016-02-02 11:19:36+08:60", id="an offset of sixty minutes"),
+        pytest.param("2016-02-02 11:19:36-9999", id="an offset without a colon"),
+        pytest.param("9999-12-31 23:59:59-12:00", id="beyond the calendar by its offset"),
+        pytest.param("0001-01-02 00:00:00+14:00", id="the beginning of the calendar, and an offset"),
+        pytest.param("201602021119", id="twelve digits"),
+        pytest.param("20160230111936", id="fourteen digits that are 30 February"),
+        pytest.param("20161302111936", id="fourteen digits that are a thirteenth month"),
+        pytest.param("20160202241936", id="fourteen digits that are hour 24"),
+        pytest.param("99999999999999", id="fourteen nines"),
+        pytest.param("123456789012345", id="fifteen digits"),
+        pytest.param("n/a", id="S4 not available"),
+        pytest.param(Decimal("1e2999999999"), id="P5 an exponent that would fill the memory"),
+        pytest.param(Decimal("-1e2999999999"), id="such an exponent below nothing"),
+        pytest.param(Decimal("1e-2999999999"), id="such an exponent downwards"),
+        pytest.param(10**5000, id="five thousand digits as a number"),
+        pytest.param(-(10**5000), id="five thousand digits below nothing"),
+        pytest.param("9" * 1_000_000, id="a million digits"),
+        pytest.param("2016-02-02 11:19:36." + "0" * 1_000_000, id="a million decimals"),
         pytest.param("２０１６-02-02 11:19:36", id="full-width digits"),
     ],
 )
@@ -115,8 +157,34 @@ def test_the_bounds_themselves_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "received_at", "read"),
+    [
+        pytest.param("2147483648", datetime(2038, 1, 19, 4, tzinfo=UTC), True, id="2038"),
+        pytest.param("4294967296", datetime(2106, 2, 7, 7, tzinfo=UTC), True, id="2106"),
+        pytest.param("2038-01-19 03:14:08", datetime(2026, 1, 1, tzinfo=UTC), False, id="2038, told too early"),
+        pytest.param("2262-04-12 00:00:00", datetime(2262, 4, 12, tzinfo=UTC), True, id="2262"),
+        pytest.param(
+            "2299-12-24 00:00:00",
+            datetime(2299, 12, 31, tzinfo=UTC),
+            True,
+            id="a week before the last day that the tables hold",
+        ),
+        pytest.param("2299-12-24 00:00:01", datetime(2300, 1, 2, tzinfo=UTC), False, id="beyond what the tables hold"),
+        pytest.param(
+            "9998-12-31 00:00:00", datetime(9999, 12, 31, 23, tzinfo=UTC), False, id="the end of the calendar"
+        ),
+    ],
+)
+def test_a_time_is_held_against_its_receipt_and_the_tables(value: str, received_at: datetime, *, read: bool) -> None:
+    instant = parse(value, "UTC", received_at)
+    assert (instant.at is not None) is read
+    assert instant.flags == (set() if read else {Flag.BAD_TIME})
+
+
+@pytest.mark.parametrize(
     ("value", "flags"),
     [
+        pytest.param("20160202111936", {Flag.TZ_ASSUMED}, id="fourteen digits"),
         pytest.param("2016-02-02 11:19:36", {Flag.TZ_ASSUMED}, id="civil"),
         pytest.param("2016-02-02T11:19:36.5", {Flag.TZ_ASSUMED}, id="ISO without zone"),
         pytest.param("2016-02-02T11:19:36Z", set(), id="ISO with zone"),
@@ -150,7 +218,18 @@ def test_all_spellings_of_one_instant_agree(millis: int) -> None:
     assert {parse(value, "Asia/Shanghai", RECEIVED).at for value in spelt} == {at}
 
 
-@given(st.one_of(st.text(), st.integers(), st.floats(), st.text("0123456789-:/ .TZ+", max_size=40)))
+@given(
+    st.one_of(
+        st.text(),
+        st.integers(),
+        st.floats(),
+        st.text("0123456789-:/ .TZ+", max_size=40),
+        st.decimals(),
+        st.from_regex(
+            r"[0-9]{14}|[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9][+-][0-9]{4}", fullmatch=True
+        ),
+    )
+)
 def test_nothing_raises(value: object) -> None:
     instant = parse(value, "Asia/Shanghai", RECEIVED)
     assert instant.at is None or OLDEST <= instant.at <= RECEIVED + AHEAD

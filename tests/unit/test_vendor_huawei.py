@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from schemas.raw import RawCallback
 from schemas.settings import Account
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.unit.huawei_elements import CALL, FEE, RECEIVED, ROW, T_MS, at, fact, outcome
+from tests.unit.huawei_elements import CALL, FEE, GONE, RECEIVED, ROW, T_MS, at, fact, outcome
 
 (AX,) = VENDORS["huawei"].callbacks
 ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "q850": 16, "talk_ms": 60_000, "billable_s": 60}
@@ -260,7 +261,7 @@ def test_what_cannot_be_read_is_a_dead_letter(element: Any, code: str) -> None:
     ("configured", "code", "flags"),
     [
         pytest.param({"a": (ROW["ak"],)}, None, set(), id="ours"),
-        pytest.param({"a": ("OTHER",), "b": (ROW["ak"],)}, "wrong_kind", set(), id="another of our accounts"),
+        pytest.param({"a": ("OTHER",), "b": (ROW["ak"],)}, "wrong_account", set(), id="another of our accounts"),
         pytest.param({"a": (), "b": ("OTHER",)}, None, {Flag.UNKNOWN_ACCOUNT}, id="V37 nobody's"),
     ],
 )
@@ -279,7 +280,7 @@ def test_a_row_belongs_to_the_account_that_it_was_sent_to(
 def test_the_key_is_seen_in_the_body(element: dict[str, Any]) -> None:
     for body in (json.dumps(element).encode(), json.dumps(element, indent=2).encode()):
         key = call_key("huawei", AX.key_account(body, "account"), AX.key(body))
-        assert [found.call_key for found in outcome(body).facts] == [key]
+        assert [found.call_key for found in outcome(body, account="account").facts] == [key]
 
 
 def test_it_is_told_once_that_we_have_it_and_to_come_again_when_not() -> None:
@@ -288,3 +289,90 @@ def test_it_is_told_once_that_we_have_it_and_to_come_again_when_not() -> None:
     assert (vendor.accepted.status, json.loads(vendor.accepted.body)["resultcode"]) == (200, "0")
     assert vendor.accepted.content_type == "application/json"
     assert (vendor.retry.status, vendor.sends_at_most) == (503, 1)
+
+
+NO_SESSIONS: tuple[Any, ...] = (None, "", " ", "null", "NULL", "none", "0", 0, "-1", "undefined", "n/a", False, {}, [])
+NO_TIMES = {"callinTime": None, "answerTime": "", "disconnectTime": 0}
+
+
+@pytest.mark.parametrize("session", NO_SESSIONS, ids=repr)
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        pytest.param({}, "callinTime 2022-03-03T06:46:40+00:00", id="all of them"),
+        pytest.param({**NO_TIMES, "callinTime": T_MS}, "callinTime 2022-03-03T06:46:40+00:00", id="the first"),
+        pytest.param({**NO_TIMES, "answerTime": "n/a"}, "answerTime unreadable", id="the second, unreadable"),
+        pytest.param({**NO_TIMES, "disconnectTime": "2022-03-03 06:47:40"}, "disconnectTime 2022-03-03T06:47:40+00:00", id="the last, as text"),
+    ],
+)  # fmt: skip
+def test_a_row_with_call_times_and_no_session_is_no_binding(session: Any, times: dict[str, Any], shown: str) -> None:
+    """V1: the letter says which binding and when, and shows no phone number."""
+    found = outcome({**CALL, "sessionId": session, **times})
+    assert ([letter.code for letter in found.dead], found.facts) == (["no_id"], ())
+    detail = found.dead[0].detail
+    assert shown in detail
+    assert f"subscriptionId {ROW['subscriptionId']}, id 1" in detail
+    assert not re.search(r"\+?86\d{6}", detail)
+
+
+@pytest.mark.parametrize("session", NO_SESSIONS, ids=repr)
+@pytest.mark.parametrize(
+    "times", [NO_TIMES, dict.fromkeys(NO_TIMES, GONE), {**NO_TIMES, "answerTime": {}}], ids=["blank", "absent", "empty"]
+)
+def test_a_row_without_call_times_and_session_is_a_binding(session: Any, times: dict[str, Any]) -> None:
+    found = fact(ROW, sessionId=session, **times)
+    assert (found.fact_type, found.vendor_call_id, found.disposition) == (FactType.BINDING, "", Disposition.UNKNOWN)
+
+
+def test_a_letter_about_a_row_is_short_whatever_the_row_says() -> None:
+    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "y" * 5000}).dead
+    assert len(letter.detail) < 500
+
+
+@pytest.mark.parametrize("session", ["0", "none", "null", "n/a"])
+def test_the_place_of_a_row_without_a_session_is_its_binding_s(session: str) -> None:
+    body = json.dumps({**ROW, "sessionId": session}).encode()
+    assert AX.key(body) == ROW["subscriptionId"]
+    assert [found.call_key for found in outcome(body).facts] == [call_key("huawei", ROW["ak"], ROW["subscriptionId"])]
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "flags"),
+    [
+        pytest.param(CALL, {"unbindTime": T_MS - 1}, {Flag.TIME_ORDER}, id="S10 called after it was unbound"),
+        pytest.param(CALL, {"unbindTime": T_MS}, set(), id="called as it was unbound"),
+        pytest.param(CALL, {"unbindTime": T_MS + 1}, set(), id="unbound while it rang"),
+        pytest.param(CALL, {"callinTime": None, "unbindTime": T_MS}, set(), id="when it was called is not known"),
+        pytest.param(ROW, {"unbindTime": ROW["bindTime"] - 1}, {Flag.TIME_ORDER}, id="unbound before it was bound"),
+        pytest.param(ROW, {"unbindTime": ROW["bindTime"]}, set(), id="unbound as it was bound"),
+        pytest.param(CALL, {"privateNum": CALL["origNum"]}, {Flag.NUMBER_AMBIGUOUS, Flag.FIELD_CONFLICT}, id="S10 X is A"),
+        pytest.param(ROW, {"privateNum": "008618801330084", "bindResponse": None}, {Flag.NUMBER_AMBIGUOUS}, id="X is A in another spelling"),
+        pytest.param(ROW, {"privateNum": None, "origNum": None, "bindResponse": None}, set(), id="neither is told"),
+        pytest.param(ROW, {"privateNum": "188****0084", "origNum": "188****0085", "bindResponse": None}, {Flag.MASKED_NUMBER}, id="both are masked"),
+        pytest.param(ROW, {"status": 0, "unbindResponse": '{"resultcode":"1011005"}'}, {Flag.STATE_VS_TIME}, id="S10 unbound although refused"),
+        pytest.param(ROW, {"status": "0", "unbindResponse": {"resultcode": 1}}, {Flag.STATE_VS_TIME}, id="refused by a number"),
+        pytest.param(ROW, {"status": 0, "unbindResponse": '{"resultcode":"0"}'}, set(), id="unbound as asked"),
+        pytest.param(ROW, {"status": 1, "unbindResponse": '{"resultcode":"1011005"}'}, set(), id="refused, and still bound"),
+        pytest.param(ROW, {"status": 0, "bindResponse": '{"resultcode":"1011005"}'}, set(), id="not bound, as refused"),
+    ],
+)  # fmt: skip
+def test_what_a_binding_cannot_be_is_flagged(base: dict[str, Any], changes: dict[str, Any], flags: set[Flag]) -> None:
+    assert set(fact(base, **changes).quality_flags) - {Flag.PEER_UNKNOWN} == flags
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"answerTime": "n/a"}, {"disposition": Disposition.UNKNOWN, "billable_s": None, "q850": None}, id="its answer"),
+        pytest.param({"answerTime": "2022-03-03 06:46:45+99:99"}, {"disposition": Disposition.UNKNOWN, "sip_code": None}, id="P10 its answer's offset"),
+        pytest.param({"answerTime": None, "disconnectTime": "n/a"}, {"disposition": Disposition.UNKNOWN, "billable_s": None}, id="its end"),
+        pytest.param({"answerTime": None, "callinTime": "n/a"}, {"disposition": Disposition.UNKNOWN}, id="its beginning"),
+        pytest.param({"answerTime": 20220303064645}, {"answer_at": at(5), "talk_ms": 60_000}, id="fourteen digits are read"),
+        pytest.param({"disconnectTime": T_MS + 5_000 + 604_800_000}, {"talk_ms": 604_800_000, "billable_s": 604_800}, id="a week of talk"),
+        pytest.param({"disconnectTime": T_MS + 5_000 + 604_801_000}, {"talk_ms": 604_801_000, "billable_s": None}, id="more than a week"),
+        pytest.param({"answerTime": 1_262_304_000_000}, {"talk_ms": None, "billable_s": None, "disposition": Disposition.ANSWERED}, id="twelve years"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_or_be_is_not_known(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = fact(received_at=datetime(2022, 4, 3, tzinfo=UTC), **changes)
+    assert {name: getattr(found, name) for name in expected} == expected

@@ -14,9 +14,7 @@ from tests.unit.huawei_elements import BUSY, FEE, fee, outcome
     [
         pytest.param({"fwdUnaswRsn": 1}, "invalid_number", "unallocated", 1, 486, id="Q.850 1"),
         pytest.param({"fwdUnaswRsn": 0, "callOutUnaswRsn": 19}, "no_answer", "no_answer", 19, 486, id="Q.850 of the second"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 404}, "failed", "sip", None, 404, id="SIP 404"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 400}, "failed", "sip", None, 400, id="SIP from 400"),
-        pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 699}, "failed", "sip", None, 699, id="SIP to 699"),
+        pytest.param({"fwdUnaswRsn": 31, "sipStatusCode": 486}, "unknown", "unspecified", 31, 486, id="Q.850 unspecified"),
         pytest.param({"fwdUnaswRsn": 0, "sipStatusCode": 0, "ulFailReason": 0}, "no_answer", "", None, None, id="no code"),
     ],
 )  # fmt: skip
@@ -28,6 +26,78 @@ def test_an_unanswered_notification_tells_why(
     assert found.legs[1].disposition == disposition
     assert found.cause_confidence == ("exact" if q850 or sip else "none")
     assert Flag.UNKNOWN_ENUM not in found.quality_flags
+
+
+# SIP status, disposition, reason, Q.850; by hand from RFC 3261, RFC 8197 and the table of RFC 3398
+STATUSES = """
+400 failed sip -
+401 failed auth 21
+402 failed auth 21
+403 barred barred 21
+404 invalid_number unallocated 1
+405 failed resource 63
+406 failed not_implemented 79
+407 failed auth 21
+408 no_answer no_response 18
+410 invalid_number number_changed 22
+413 failed protocol 127
+415 failed not_implemented 79
+420 failed protocol 127
+433 failed sip -
+438 failed auth_identity -
+480 no_answer no_response 18
+481 failed temporary 41
+482 failed routing_loop 25
+483 failed routing_loop 25
+484 invalid_number format 28
+485 invalid_number ambiguous 1
+486 busy user_busy 17
+487 cancelled caller_cancel -
+488 failed not_acceptable 31
+500 failed temporary 41
+501 failed not_implemented 79
+502 failed network 38
+503 congestion congestion 41
+504 failed timer 102
+513 failed protocol 127
+600 busy user_busy 17
+603 rejected declined 21
+604 invalid_number unallocated 1
+606 failed not_acceptable 31
+607 rejected spam 21
+608 rejected spam 21
+699 failed sip -
+"""
+BY_STATUS = [line.split() for line in STATUSES.strip().splitlines()]
+
+
+@pytest.mark.parametrize(("status", "disposition", "reason", "q850"), BY_STATUS, ids=[row[0] for row in BY_STATUS])
+@pytest.mark.parametrize(
+    "codes",
+    [
+        pytest.param({"sipStatusCode": "{}", "ulFailReason": 0}, id="status alone"),
+        pytest.param({"sipStatusCode": "{}", "ulFailReason": 518}, id="beside a release point that is a status"),
+        pytest.param({"sipStatusCode": "{}", "ulFailReason": 9999}, id="beside a release point that nobody knows"),
+        pytest.param({"sipStatusCode": 0, "ulFailReason": "{}"}, id="as the release point"),
+        pytest.param({"sipStatusCode": "{}", "ulFailReason": ""}, id="the release point blank"),
+    ],
+)
+def test_without_a_cause_the_sip_status_tells_why(
+    codes: dict[str, Any], status: str, disposition: str, reason: str, q850: str
+) -> None:
+    """S5."""
+    changes = {name: code.format(status) if isinstance(code, str) else code for name, code in codes.items()}
+    found = fee(BUSY, fwdUnaswRsn=0, **changes)
+    assert (found.disposition, found.hangup_reason, str(found.q850 or "-")) == (disposition, reason, q850)
+    assert (found.sip_code, found.cause_confidence) == (int(status), "derived")
+    assert found.legs[1].disposition == disposition
+    assert found.quality_flags == ((Flag.UNKNOWN_ENUM,) if codes["ulFailReason"] == 9999 else ())
+
+
+@pytest.mark.parametrize("status", [0, 100, 180, 200, 302, 399, 700, 999, "", None])
+def test_a_status_that_is_no_failure_tells_nothing(status: Any) -> None:
+    found = fee(BUSY, fwdUnaswRsn=0, sipStatusCode=status, ulFailReason=0)
+    assert (found.disposition, found.hangup_reason, found.q850) == (Disposition.NO_ANSWER, "", None)
 
 
 # release points, disposition, reason, Q.850; by hand
@@ -102,6 +172,10 @@ def test_an_answer_at_an_unreadable_time_is_not_no_answer() -> None:
         pytest.param({"callInTime": "2019-01-23 09:15:16"}, {"pdd_ms": 6_000}, (Flag.TIME_ORDER,), id="forwarded before called"),
         pytest.param({"callInTime": "", "fwdAnswerTime": "", "callEndTime": ""}, {"disposition": Disposition.IN_PROGRESS},
                      (), id="only forwarded as yet"),
+        pytest.param({"fwdAnswerTime": "n/a"}, {"disposition": Disposition.UNKNOWN, "ring_ms": None, "q850": None, "sip_code": None},
+                     (Flag.BAD_TIME,), id="an answer that cannot be read"),
+        pytest.param({"fwdAnswerTime": "", "callEndTime": "n/a"}, {"disposition": Disposition.UNKNOWN, "is_final": False},
+                     (Flag.BAD_TIME,), id="an end that cannot be read"),
         pytest.param({"color": "blue"}, {}, (Flag.SCHEMA_DRIFT,), id="G16 unknown field"),
     ],
 )  # fmt: skip

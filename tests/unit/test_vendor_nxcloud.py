@@ -70,11 +70,11 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
             {
                 "disposition": Disposition.NO_ANSWER,
                 "vendor_duration_s": 3,
-                "billable_s": 0,
-                "billable_source": "computed",
-                "quality_flags": (Flag.DURATION_MISMATCH, *UNVERIFIED),
+                "billable_s": 3,
+                "billable_source": "vendor",
+                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.DURATION_MISMATCH, *UNVERIFIED),
             },
-            id="N03 a duration without an answer is not billed",
+            id="N03 what is billed without an answer stays the vendor's figure",
         ),
         pytest.param(
             {"answer_time": "0", "duration": 0, "hangup_cause": "NORMAL_CLEARING"},
@@ -94,7 +94,7 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
         ),
         pytest.param(
             {"duration": "-5"},
-            {"vendor_duration_s": None, "billable_s": 3, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
+            {"vendor_duration_s": None, "billable_s": None, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
             id="N15 a negative duration",
         ),
         pytest.param(
@@ -152,6 +152,130 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
         ),
         pytest.param({"hangup_cause": "NORMAL CLEARING"}, {"hangup_cause": "NORMAL_CLEARING"}, id="N38 space"),
         pytest.param({"answer_time": "0", "end_time": "", "hangup_cause": ""}, {"is_final": False}, id="not over yet"),
+        *[
+            pytest.param(
+                {"answer_time": word, "record_url": GONE},
+                {
+                    "disposition": Disposition.UNKNOWN,
+                    "hangup_party": "unknown",
+                    "sip_code": None,
+                    "hangup_reason": "",
+                    "hangup_cause": "NORMAL_CLEARING",
+                    "ring_ms": None,
+                    "talk_ms": None,
+                    "billable_s": 3,
+                    "recording_state": RecordingState.UNKNOWN,
+                    "extras": {"answer_time": word, "code": "86", "sipid": "1049002"},
+                    "quality_flags": (Flag.BAD_TIME, *UNVERIFIED),
+                },
+                id=f"S4 {word}",
+            )
+            for word in ("n/a", "2019-04-17 06:54:46+99:99", "201904170654", "unknown", "155548408612")
+        ],
+        pytest.param(
+            {"answer_time": "n/a", "hangup_cause": "USER_BUSY"},
+            {"disposition": Disposition.UNKNOWN, "sip_code": None, "q850": 17, "hangup_party": "unknown"},
+            id="S4 whether a busy party answered is not known either",
+        ),
+        pytest.param(
+            {"answer_time": "n/a", "duration": GONE},
+            {"billable_s": None, "billable_source": ""},
+            id="S4 nor how long they spoke",
+        ),
+        pytest.param(
+            {"answer_time": "20190417065446"},
+            {"answer_at": at(46), "talk_ms": 3_000, "quality_flags": (*UNVERIFIED, Flag.TZ_ASSUMED)},
+            id="S4 fourteen digits are read",
+        ),
+        pytest.param(
+            {"answer_time": "2019-04-17 14:54:46+08:00"},
+            {"answer_at": at(46), "quality_flags": UNVERIFIED},
+            id="an offset is read",
+        ),
+        *[
+            pytest.param(
+                {"duration": duration},
+                {
+                    "vendor_duration_s": None,
+                    "billable_s": None,
+                    "billable_source": "",
+                    "talk_ms": 3_000,
+                    "extras": {"code": "86", "duration": str(duration), "sipid": "1049002"},
+                    "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR),
+                },
+                id=f"A1 {duration} seconds",
+            )
+            for duration in (2**31, "2147483648", 2**32, 2**63, 10**12, 604_801, 14 + 86_401, -1, "1e9", "1E+9")
+        ],
+        pytest.param({"duration": 14 + 86_400}, {"billable_s": 14 + 86_400}, id="A1 a day more than the call itself"),
+        pytest.param(
+            {"duration": "soon"},
+            {"vendor_duration_s": None, "billable_s": None, "quality_flags": (*UNVERIFIED, Flag.TYPE_DRIFT)},
+            id="A1 seconds that cannot be read are not known",
+        ),
+        pytest.param(
+            {**NOBODY, "answer_time": "", "duration": 14, "hangup_cause": "USER_BUSY"},
+            {
+                "disposition": Disposition.BUSY,
+                "billable_s": 14,
+                "billable_source": "vendor",
+                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.DURATION_MISMATCH, *UNVERIFIED),
+            },
+            id="billed although busy",
+        ),
+        pytest.param(
+            {**NOBODY, "answer_time": "", "duration": 86_400 * 3},
+            {"vendor_duration_s": None, "billable_s": None, "quality_flags": (*UNVERIFIED, Flag.RANGE_ERROR)},
+            id="billed for three days although not answered",
+        ),
+        pytest.param(
+            {"code": "9" * 4400, "phone": "81234567890"},
+            {"from_number": "81234567890", "from_kind": NumberKind.UNVERIFIED, "quality_flags": UNVERIFIED},
+            id="P10 a code of 4,400 digits",
+        ),
+        *[
+            pytest.param(
+                {"code": code, "phone": phone},
+                {"from_number": f"+{phone}", "from_kind": NumberKind.E164},
+                id=f"S11 {code}",
+            )
+            for code, phone in (
+                ("62", "62811234567"),
+                ("86", "8613800138000"),
+                ("852", "85291234567"),
+                ("1", "12015550123"),
+                ("44", "447911123456"),
+                ("65", "6581234567"),
+            )
+        ],
+        *[
+            pytest.param(
+                {"answer_time": "", "hangup_cause": number},
+                {"hangup_cause": name, "sip_code": sip, "q850": None},
+                id=f"S7 {number}",
+            )
+            for number, name, sip in (
+                ("820", "NO_IDENTITY", 428),
+                ("821", "BAD_IDENTITY_INFO", 429),
+                ("822", "UNSUPPORTED_CERTIFICATE", 437),
+                ("823", "INVALID_IDENTITY", 438),
+                ("824", "STALE_DATE", 403),
+                ("825", "REJECT_ALL", 603),
+                ("620", "NO_IDENTITY", 428),
+                ("615", "BUSY_EVERYWHERE", 600),
+                ("500", "CRASH", 480),
+                ("503", "MANAGER_REQUEST", 480),
+            )
+        ],
+        pytest.param(
+            {"hangup_cause": "625"},
+            {"hangup_cause": "625", "quality_flags": (*UNVERIFIED, Flag.UNKNOWN_ENUM)},
+            id="S7 625 never was a cause",
+        ),
+        *[
+            pytest.param({name: "6281314382782"}, {"quality_flags": UNVERIFIED}, id=f"S6 {name} is the platform's own")
+            for name in ("country_code", "id", "fee")
+        ],
         pytest.param({"mobile_name": "æ\x89\x8bæ\x9cº"}, {"agent_name": "手机"}, id="a name in Latin-1 of UTF-8"),
     ],
 )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from processors.normalise import directory
@@ -258,7 +259,7 @@ def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, su
             {
                 "disposition": Disposition.NO_ANSWER,
                 "cost": Decimal("0.044"),
-                "quality_flags": (Flag.PLACEHOLDER, Flag.STATE_VS_TIME),
+                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.PLACEHOLDER, Flag.STATE_VS_TIME),
             },
             id="C16 never answered, and charged",
         ),
@@ -279,6 +280,128 @@ def test_conference(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(CONFERENCE, **changes)
     assert told(found, expected) == expected
     assert [leg.role for leg in found.legs] == [Role.P]
+
+
+@pytest.mark.parametrize("confid", ["0", 0, "00", "000000", "0.0", 0.0, "-1", "", None, GONE], ids=repr)
+def test_conference_zero_is_none(confid: Any) -> None:
+    """S8: strangers are not put together in it."""
+    assert fact(CONFERENCE, confid=confid).conference_id == ""
+
+
+@pytest.mark.parametrize("confid", ["516152", 516152, "0516152", "10", "a0"])
+def test_any_other_conference_is_one(confid: Any) -> None:
+    assert fact(CONFERENCE, confid=confid).conference_id == str(confid)
+
+
+RUNG = {"stime": "", "duration": "0"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same_record"),
+    [
+        pytest.param(RUNG, {**RUNG, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 rung again, later"),
+        pytest.param(
+            {**RUNG, "stime": "0"}, {**RUNG, "stime": "0", "etime": "1457923813"}, False, id="with never spelt 0"
+        ),
+        pytest.param(
+            {**RUNG, "stime": None},
+            {**RUNG, "stime": None, "etime": "n/a"},
+            False,
+            id="with an end that cannot be read",
+        ),
+        pytest.param(
+            RUNG, {**RUNG, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"}, False, id="another phone"
+        ),
+        pytest.param(RUNG, RUNG, True, id="sent twice"),
+        pytest.param(RUNG, {**RUNG, "stime": GONE}, True, id="never in another spelling"),
+        pytest.param(RUNG, {**RUNG, "stime": "0", "etime": "1457923453000"}, True, id="the end in another spelling"),
+        pytest.param(RUNG, {**RUNG, "singleoriamount": "0.1"}, True, id="another fee is another content of the same"),
+        pytest.param({}, {"etime": "2016-03-14 10:50:13.000"}, True, id="C05 who answered is told by the answer"),
+    ],
+)
+def test_who_did_not_answer_is_told_by_the_end(
+    first: dict[str, Any], second: dict[str, Any], *, same_record: bool
+) -> None:
+    assert (fact(CONFERENCE, **first).fact_id == fact(CONFERENCE, **second).fact_id) is same_record
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost", "flags"),
+    [
+        pytest.param({"oriamount": "0.09"}, "0.044", {Flag.FIELD_CONFLICT}, id="A5 two fees"),
+        pytest.param({"oriamount": "0.044"}, "0.044", set(), id="the same fee twice"),
+        pytest.param({"oriamount": 0.044}, "0.044", set(), id="the same fee as a number"),
+        pytest.param({"oriamount": "￥0.044"}, "0.044", set(), id="the same fee with its sign"),
+        pytest.param({"oriamount": ""}, "0.044", set(), id="the other is blank"),
+        pytest.param({"oriamount": "$0.044"}, "0.044", {Flag.FIELD_CONFLICT}, id="the other in dollars"),
+        pytest.param({"oriamount": "free"}, "0.044", {Flag.FIELD_CONFLICT}, id="the other cannot be read"),
+        pytest.param({"singleoriamount": GONE, "oriamount": "0.09"}, "0.09", {Flag.SCHEMA_DRIFT}, id="C11 the other alone"),
+        pytest.param({"singleoriamount": " ", "oriamount": "0.09"}, "0.09", {Flag.SCHEMA_DRIFT}, id="its own is blank"),
+        pytest.param({"singleoriamount": "0", "oriamount": "0.09"}, "0", {Flag.FIELD_CONFLICT}, id="its own is nothing"),
+        pytest.param({"singleoriamount": "$1", "oriamount": "0.09"}, None, {Flag.CURRENCY_SUSPECT, Flag.FIELD_CONFLICT}, id="its own in dollars"),
+    ],
+)  # fmt: skip
+def test_a_participants_fee_is_its_own(changes: dict[str, Any], cost: str | None, flags: set[Flag]) -> None:
+    found = fact(CONFERENCE, **changes)
+    assert found.cost == (None if cost is None else Decimal(cost))
+    assert set(found.quality_flags) - {Flag.PLACEHOLDER} == flags
+
+
+@pytest.mark.parametrize("base", [VOICE, TWO_WAY, CONFERENCE], ids=["voice", "two-way", "conference"])
+@pytest.mark.parametrize(
+    ("amount", "flag"),
+    [
+        ("1e9", Flag.RANGE_ERROR), ("500000000000", Flag.RANGE_ERROR), (-0.01, Flag.RANGE_ERROR), (100_000.01, Flag.RANGE_ERROR),
+        ("$2.94", Flag.CURRENCY_SUSPECT), ("2.94 USD", Flag.CURRENCY_SUSPECT), ("€2.94", Flag.CURRENCY_SUSPECT),
+        ("abc", Flag.TYPE_DRIFT), ("NaN", Flag.TYPE_DRIFT), (True, Flag.TYPE_DRIFT),
+    ],
+)  # fmt: skip
+def test_a_fee_that_is_not_known_is_null_and_kept(base: dict[str, Any], amount: Any, flag: Flag) -> None:
+    """A3, A4, P1: it came, so it is not missing."""
+    name = "singleoriamount" if base is CONFERENCE else "oriamount"
+    found = fact(base, **{name: amount})
+    assert (found.cost, found.currency, found.cost_source) == (None, "", "")
+    assert flag in found.quality_flags
+    assert Flag.COST_MISSING not in found.quality_flags
+    assert found.extras[name] == {True: "true"}.get(amount, str(amount))
+
+
+CODE = "8421"
+HOLDERS: dict[str, Any] = {
+    "code": CODE, "Code": CODE, " code ": CODE, "captcha": CODE, "captchaCode": CODE, "verifyCode": CODE, "verify_code": CODE,
+    "verificationCode": CODE, "voiceCode": CODE, "voice-code": CODE, "smscode": CODE, "authCode": CODE, "checkCode": CODE,
+    "vcode": CODE, "validateCode": CODE, "otp": CODE, "smsOtp": CODE, "pin": CODE, "passcode": CODE, "dynamicCode": CODE,
+    "randomCode": CODE, "yzm": CODE, "验证码": CODE, "playCode": int(CODE), "codeText": CODE, "content": "您的验证码是8421，请勿泄露",
+    "ttsText": "Your verification code is 8421.", "param": {"code": CODE}, "params": [{"verifyCode": CODE}],
+    "text": '{"code":"8421"}', "query": "tel=1&code=8421", "code#1": CODE,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+@pytest.mark.parametrize("base", [VOICE, TWO_WAY, STATE, CONFERENCE], ids=["voice", "two-way", "state", "conference"])
+def test_a_verification_code_is_kept_nowhere(base: dict[str, Any], name: str) -> None:
+    """S9, V36."""
+    found = fact(base, **{name: HOLDERS[name]})
+    assert CODE not in json.dumps(msgspec.to_builtins(found), ensure_ascii=False, default=str)
+
+
+@pytest.mark.parametrize("name", ["spoken", "message", "digits", "playContent", "x"])
+def test_a_voice_record_keeps_nothing_that_looks_like_a_code(name: str) -> None:
+    assert name not in fact(VOICE, **{name: CODE}).extras
+    assert fact(TWO_WAY, **{name: CODE}).extras[name] == CODE
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("caller", "13800138000"), ("displayNum", "01053180002"), ("statusCode", "ok"), ("areaCode", "a"), ("errorcode", "E1"),
+        ("lang", "zh"), ("sentAt", "2016-02-02 11:19:36"), ("tries", 2), ("template", {"id": 7}),
+    ],
+)  # fmt: skip
+def test_a_voice_record_keeps_what_is_no_code(name: str, value: Any) -> None:
+    found = fact(VOICE, **{name: value})
+    assert found.extras[name] == (json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else str(value))
+    assert Flag.SCHEMA_DRIFT in found.quality_flags
 
 
 def test_five_hundred_participants_are_as_many_facts() -> None:
@@ -354,9 +477,9 @@ def test_states_of_an_account_with_several_applications_are_the_accounts_own() -
     assert found.account_id == "shop"
 
 
-def test_a_record_of_another_tenant_is_of_the_wrong_kind() -> None:
+def test_a_record_of_another_tenant_is_of_the_wrong_account() -> None:
     found = outcome({"cdr": [{**VOICE, "appid": "other"}]}, account="shop", accounts=ACCOUNTS)
-    assert [letter.code for letter in found.dead] == ["wrong_kind"]
+    assert [letter.code for letter in found.dead] == ["wrong_account"]
 
 
 def test_the_replies_are_as_documented() -> None:

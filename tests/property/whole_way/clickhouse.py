@@ -17,6 +17,9 @@ from tests.property.whole_way.loop import Process
 _TABLE: Final = re.compile(
     r"CREATE TABLE IF NOT EXISTS \{\{database\}\}\.(\w+).*?ENGINE = \{\{replacing\}\}.*?ORDER BY \(([^)]*)\)", re.DOTALL
 )
+_MODIFIED: Final = re.compile(
+    r"ALTER TABLE \{\{database\}\}\.(\w+) \{\{on_cluster\}\}[^;]*?MODIFY ORDER BY \(([^)]*)\)", re.DOTALL
+)
 Row = tuple[int, Any]
 """Version and record."""
 
@@ -24,7 +27,8 @@ Row = tuple[int, Any]
 def _sorting_keys() -> dict[str, tuple[str, ...]]:
     files = sorted(resources.files("sinks").joinpath("migrations").iterdir(), key=lambda file: file.name)
     text = "\n".join(file.read_text("utf-8") for file in files if file.name.endswith(".sql"))
-    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in _TABLE.findall(text)}
+    said = [*_TABLE.findall(text), *_MODIFIED.findall(text)]  # what a later migration made of it comes last
+    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in said}
 
 
 def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:

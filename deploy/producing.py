@@ -1,0 +1,27 @@
+"""A producer for commands that send a few records: acknowledged by all replicas, or said why not."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.errors import Unavailable
+from schemas.settings import KafkaSettings
+from schemas.topics import MAX_MESSAGE_BYTES
+
+
+@contextlib.asynccontextmanager
+async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer that is stopped afterwards; raises `Unavailable`."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True, max_request_size=MAX_MESSAGE_BYTES
+    )
+    try:
+        try:
+            await producer.start()
+        except KafkaError as exc:
+            raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+        yield producer
+    finally:  # a producer that did not start holds connections too
+        await producer.stop()

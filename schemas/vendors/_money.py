@@ -1,0 +1,91 @@
+"""One reader of amounts of money for all vendors: exact, in the vendor's own currency, or not known.
+
+A sign, code or name of another currency makes an amount unknown: 2.94 dollars are not 2.94 yuan. So does a number that no call
+can cost. Must not know a vendor. Pure: no I/O, no clock.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+import msgspec
+
+from schemas.facts import Flag
+from schemas.settings import COST_LIMIT
+from schemas.vendors._scalars import CONTAINERS, plain
+
+_LONGEST: Final = 64
+"""Characters: an amount with more is none."""
+_STEP: Final = Decimal("0.000001")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
+_BEYOND: Final = re.compile(r"[+-]?[0-9]*\.?[0-9]+[eE]\+?[0-9]+")
+_EXPONENT: Final = re.compile(r"(?<=[0-9])[eE](?=[+-]?[0-9])")
+_SIGN_APART: Final = re.compile(r"(?<=[+-])\s+(?=[0-9.])")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))")
+_THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*")
+# How an amount in a currency may be marked, longest first; before or behind the number.
+_OWN_MARKS: Final[Mapping[str, re.Pattern[str]]] = {
+    "CNY": re.compile(r"人民币元|人民币|CNY|CNH|RMB|CN¥|YUAN|元|圆|¥", re.IGNORECASE),
+}
+_NO_MARKS: Final = re.compile(r"(?!)")
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """What a field says about a price; `value` is None for what cannot be read, which is flagged."""
+
+    value: Decimal | None = None
+    flags: frozenset[Flag] = frozenset()
+
+
+_ABSENT: Final = Amount()
+_UNREADABLE: Final = Amount(None, frozenset({Flag.TYPE_DRIFT}))
+_OUT_OF_RANGE: Final = Amount(None, frozenset({Flag.RANGE_ERROR}))
+_FOREIGN: Final = Amount(None, frozenset({Flag.CURRENCY_SUSPECT}))
+_PLAIN: Final[frozenset[Flag]] = frozenset()
+_DRIFT: Final = frozenset({Flag.TYPE_DRIFT})
+
+
+def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
+    """Read one field to six places, half-even; unmarked amounts are in `currency`, none is negative or above `limit`."""
+    if value is None:
+        return _ABSENT
+    if isinstance(value, int) and value.bit_length() > _LONGEST:
+        return _OUT_OF_RANGE
+    sent = _text(value)
+    if not sent:
+        return _UNREADABLE
+    text = unicodedata.normalize("NFKC", sent).strip()
+    bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", text).strip()
+    bare = _SIGN_APART.sub("", bare)
+    number = _number(bare)
+    if number is None:
+        return _OUT_OF_RANGE if _BEYOND.fullmatch(bare) else _FOREIGN if _is_marked(bare) else _UNREADABLE
+    if not 0 <= number <= limit:
+        return _OUT_OF_RANGE
+    rounded = abs(number.quantize(_STEP, ROUND_HALF_EVEN))  # "-0.00" is free, too
+    return Amount(rounded, _PLAIN if bare == sent and "," not in sent else _DRIFT)
+
+
+def _text(value: Any) -> str:
+    """The amount as text; "" where it is none: a truth, an object, or longer than any."""
+    if isinstance(value, (bool, *CONTAINERS)) or (isinstance(value, str) and len(value) > _LONGEST):
+        return ""
+    text = plain(value)
+    return text if len(text) <= _LONGEST else ""
+
+
+def _number(text: str) -> Decimal | None:
+    """The number that a text is, also with a decimal comma; "1,234" alone may be either, and money is not guessed."""
+    if _DECIMAL_COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    elif _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _is_marked(text: str) -> bool:
+    """Whether a text is a number with something of another currency around it: a sign, a code or a name."""
+    marked = any(char.isalpha() or unicodedata.category(char) == "Sc" for char in _EXPONENT.sub("", text))
+    return marked and any(char.isdigit() for char in text)

@@ -1,0 +1,49 @@
+"""Values that hold other values: one or many where a list belongs, JSON inside a text, Base64 of a text.
+
+Must not know a vendor. Pure: no I/O, no clock.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schemas.errors import Undecodable
+from schemas.vendors._decode import parse_text
+from schemas.vendors._scalars import blank
+
+_TIMES_ESCAPED: Final = 2
+
+
+def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
+    """The elements of a list, or the one object that stands in its place; none when blank; raises Undecodable `shape`."""
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, Mapping):
+        return (value,)
+    if blank(value) and path:
+        return ()
+    raise Undecodable(f"{expected} is expected", code="shape", path=path)
+
+
+def unwrapped(value: Any) -> Any:
+    """What a text holds when it is JSON, escaped once or twice; anything else as it is."""
+    for _ in range(_TIMES_ESCAPED):
+        if not isinstance(value, str):
+            break
+        try:
+            value = parse_text(value).document
+        except Undecodable:
+            break
+    return value
+
+
+def decoded(text: str) -> str:
+    """The plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
+    if text.isdecimal() or len(text) % 4:
+        return ""
+    try:
+        plain = base64.b64decode(text, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
+    return plain if plain.isprintable() and any(char >= "\u2e80" for char in plain) else ""
