@@ -5,8 +5,8 @@ from typing import Any, Final
 from tests.integration.cases.parts import Case, Want, at, call, element, push, record
 from tests.property.real_rows.kinds import after, epoch_ms
 
-_MISSED: Final = {"disposition": "no_answer", "answer_at": None, "talk_ms": None, "billable_s": 0}
-_SILENT: Final = {"calledstime": "", "stateDesc": "应答|无人接听"}
+_MISSED: Final[dict[str, Any]] = {"disposition": "no_answer", "answer_at": None, "talk_ms": None, "billable_s": 0}
+_SILENT: Final[dict[str, Any]] = {"calledstime": "", "stateDesc": "应答|无人接听"}
 
 
 def _softphone(case: str, **changes: Any) -> dict[str, Any]:
@@ -27,7 +27,8 @@ def _bare_call(case: str, session: object, key: str = "sessionId") -> dict[str, 
     return fields | {key: session}
 
 
-_UNANSWERED: Final = {"answer_time": "", "end_time": str(int(after(20).timestamp())), "duration": 0}
+_SILENT_LEGS: Final[dict[str, Any]] = {"disposition": "no_answer", "legs.answer_at": [at(10), None]}
+_UNANSWERED: Final[dict[str, Any]] = {"answer_time": "", "end_time": str(int(after(20).timestamp())), "duration": 0}
 
 CASES: Final = (
     Case(
@@ -61,7 +62,7 @@ CASES: Final = (
         ),
         wants=(
             call("case-C2", "conflict_final", disposition="no_answer", answer_at=None, talk_ms=None),
-            record("case-C2", "conflict_final", **{"disposition": "no_answer", "legs.answer_at": [at(10), None]}),
+            record("case-C2", "conflict_final", **_SILENT_LEGS),
             _conflicts("case-C2"),
         ),
     ),

@@ -12,7 +12,7 @@ def _state(case: str, phone: str, what: str, seconds: float) -> Any:
 
 
 _B_ONLY: Final = (("callout", 11), ("alerting", 14), ("answer", 20), ("disconnect", 80))
-_SILENT: Final = {"answer_time": "", "duration": 0}
+_SILENT: Final[dict[str, Any]] = {"answer_time": "", "duration": 0}
 
 
 def _native(number: int, sip: int, *dispositions: str, point: int = 0) -> Case:
