@@ -8,20 +8,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import msgspec
 from aiokafka.errors import KafkaError
 
 from deploy.printable import printable
 from deploy.producing import producing
 from schemas.errors import CallweaveError, Unavailable
-from schemas.facts import RecordContent
+from schemas.facts import Kind, RecordContent
 from schemas.raw import RawCallback
+from schemas.resolution import Resolution, resolution_raw
 from schemas.settings import JoinSettings, KafkaSettings, Settings
 from schemas.topics import RAW
 from sinks.clickhouse import ClickHouse
 from sinks.conflicts import Conflict, ConflictFilter, find_conflicts
 
-CALLBACK: Final = "resolution"
 _SHORTEST: Final = 6
 """Digits that name a content, where no other begins with them."""
 _NOTE_CHARS: Final = 500
@@ -105,23 +104,15 @@ def _check_known(conflict: Conflict, join: JoinSettings, now: datetime) -> None:
 
 def _resolution(conflict: Conflict, content: RecordContent, note: str, now: datetime) -> RawCallback:
     """What goes on the raw log: it names the record and the content that counts."""
-    said = {
-        "record_id": str(conflict.record_id),
-        "call_key": conflict.call_key,
-        "kind": conflict.kind,
-        "keep": content.digest,
-        "resolved_at": now,
-        "note": note[:_NOTE_CHARS],
-    }
-    return RawCallback(
-        vendor=conflict.vendor,
-        callback=CALLBACK,
-        account=conflict.account,
-        received_at=now,
-        request_id=str(uuid.uuid4()),
-        content_type="application/json",
-        body=msgspec.json.encode(said),
+    said = Resolution(
+        record_id=str(conflict.record_id),
+        call_key=conflict.call_key,
+        kind=Kind(conflict.kind),
+        keep=content.digest,
+        resolved_at=now,
+        note=note[:_NOTE_CHARS],
     )
+    return resolution_raw(said, vendor=conflict.vendor, account=conflict.account, request_id=str(uuid.uuid4()))
 
 
 async def _send(kafka: KafkaSettings, call_key: str, raw: RawCallback) -> str:

@@ -106,7 +106,9 @@ async def _ingress(settings: Settings) -> Finding:
     if b'"ready"' not in answer.body:
         raise taken(port, what="The ingress", setting="ingress.port")
     state: Literal["ok", "bad"] = "ok" if answer.status == 200 else "bad"
-    return Finding(what="ingress", state=state, detail=f"runs at {url}: {answer.body.decode().strip()[:200]}")
+    return Finding(
+        what="ingress", state=state, detail=f"runs at {url}: {answer.body.decode('utf-8', 'replace').strip()[:200]}"
+    )
 
 
 async def _kafka(settings: Settings) -> Finding:

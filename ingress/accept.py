@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from ingress.doors import Door, Doors, Head
-from ingress.inflate import PastCap, opened
 from schemas.errors import Rejected
 from schemas.identity import call_key
-from schemas.limits import DEFAULT
+from schemas.inflate import Damaged, PastCap, encoding_of, opened
+from schemas.limits import DEFAULT, Limits
 from schemas.raw import RawCallback
 from schemas.vendors._base import Callback, Vendor
 
@@ -43,17 +43,25 @@ def accept(doors: Doors, head: Head, body: bytes, *, now: datetime, request_id: 
 
 def takes_long(head: Head, body: bytes) -> bool:
     """Whether opening a body may take so long that others should not wait for it: deflate makes a thousand bytes of one."""
-    return bool(head.content_encoding) and len(body) > _LONG_BYTES
+    return len(body) > _LONG_BYTES and bool(head.content_encoding or encoding_of(body))
 
 
-def plain_of(head: Head, body: bytes, cap_bytes: int) -> bytes | None:
-    """The body without its content encoding, None when that cannot be undone; raises Rejected 413 past `cap_bytes`."""
+def plain_of(head: Head, body: bytes, cap_bytes: int, limits: Limits = DEFAULT) -> bytes | None:
+    """The body without its content encoding, None when that cannot be undone; raises Rejected 413 past `cap_bytes`.
+
+    Only one declared layer counts as a size: what is wrapped more strangely is taken, and the normaliser says what is wrong.
+    """
     if len(body) > cap_bytes:
         raise _too_large(cap_bytes)
+    encoding = _encoding(head.content_encoding)
     try:
-        return opened(body, _encoding(head.content_encoding), cap_bytes)
+        return opened(body, encoding, limits, cap_bytes).body
     except PastCap:
+        if not encoding or "," in encoding:
+            return None
         raise _too_large(cap_bytes) from None
+    except Damaged:
+        return None
 
 
 def stamp(

@@ -2,7 +2,7 @@
 
 Within the bounds, `merge_states` is commutative, associative and idempotent, so order, repetition and replay cannot change
 what is shown. Beyond them (`folding`) items are folded away, never silently: the counts go on and `overflow` is flagged.
-This page must not know how a call is shown.
+This module must not know how a call is shown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
+from processors.contents import Content, Item, item_of
 from processors.dedupe import Copy, Marks, copy_of, join_marks, knows, passed, raise_marks, union
-from processors.merge import Content, Item
 from schemas.facts import Fact, FactType
 
 OPEN: Final = 0
@@ -55,14 +55,20 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def settled(self) -> bool:
         """All that can be final is: a final record, or nothing that could have a timeline."""
-        kept = [item.contents for item in self.items.values()]
-        if any(contents[0].fact.fact_type is FactType.RECORD for contents in kept):
-            return all(
-                any(content.fact.is_final for content in contents)
-                for contents in kept
-                if contents[0].fact.fact_type is FactType.RECORD
-            )
-        return all(contents[0].fact.fact_type is FactType.BINDING for contents in kept)
+        record = state = False
+        for item in self.items.values():
+            fact_type = item.fact_type
+            if fact_type is FactType.RECORD:
+                record = True
+                if not any(content.fact.is_final for content in item.contents):
+                    return False
+            elif fact_type is FactType.STATE:
+                state = True
+        return record or not state
+
+    def has(self, fact_type: FactType) -> bool:
+        """Whether anything of this type is known."""
+        return any(item.fact_type is fact_type for item in self.items.values())
 
     @property
     def phase(self) -> int:
@@ -76,7 +82,7 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_item(fact: Fact, *, late: bool = False) -> Item:
     """An item of which one content is known."""
-    return Item(contents=(Content(fact=fact, late=late),))
+    return item_of((Content(fact=fact, late=late),))
 
 
 def merge_states(left: CallState, right: CallState) -> CallState:
@@ -88,7 +94,7 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         contents = [content for state, other in found for content in _not_folded(state.items[name], other)]
         if contents:
             more = max(state.items[name].more for state, _ in found)
-            items[name] = Item(contents=_distinct(contents, gone), more=more)
+            items[name] = item_of(_distinct(contents, gone), more)
     kept = _sums(items.values())
     beyond = [max(ours, theirs) for ours, theirs in zip(_folded(left), _folded(right), strict=True)]
     return CallState(
@@ -106,8 +112,8 @@ def merge_states(left: CallState, right: CallState) -> CallState:
 
 def _not_folded(item: Item, other: CallState) -> Iterator[Content]:
     """The contents, without what the other side has already folded away."""
-    theirs = {content.fact.content_digest: content for content in _contents(other, item.contents[0].fact.fact_id)}
-    for content in item.contents:
+    theirs = {content.fact.content_digest: content for content in _contents(other, item.sample.fact_id)}
+    for content in item.every:
         known = theirs.get(content.fact.content_digest)
         if known is None:
             if not (other.overflow and passed(other.marks, copy_of(content.fact))):
@@ -122,15 +128,15 @@ def _not_folded(item: Item, other: CallState) -> Iterator[Content]:
 
 
 def _contents(state: CallState, name: str) -> tuple[Content, ...]:
-    return state.items[name].contents if name in state.items else ()
+    return state.items[name].every if name in state.items else ()
 
 
-def _distinct(contents: list[Content], gone: list[Copy]) -> tuple[Content, ...]:
+def _distinct(contents: list[Content], gone: list[Copy]) -> Iterable[Content]:
     by_digest: dict[str, Content] = {}
     for content in contents:
         known = by_digest.get(content.fact.content_digest)
         by_digest[content.fact.content_digest] = _merge_contents(known, content, gone) if known else content
-    return tuple(by_digest[digest] for digest in sorted(by_digest))
+    return by_digest.values()
 
 
 def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:
@@ -144,7 +150,7 @@ def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:
 def _sums(items: Iterable[Item]) -> tuple[int, int, int]:
     contents = duplicates = height = 0
     for item in items:
-        contents += len(item.contents) + item.more
+        contents += len(item.every) + item.more
         duplicates += item.extras
         height += item.height
     return contents, duplicates, height

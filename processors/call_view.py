@@ -2,7 +2,7 @@
 
 Times: the record's above the states'. Numbers: likewise. Disposition: times, then the record's text, then the states.
 Money and billed seconds: the record's alone. A final record's silence about an answer outweighs a pushed answer, which is
-only flagged. This page must not know versions, phases or conferences.
+only flagged. This module must not know versions, phases or conferences.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
-from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rung_disposition, rungs, split_by_time
+from processors.bounds import LONGEST
+from processors.legs import SKEW, Rung, complete, guess_roles, leg_of, rungs, split_by_time
+from processors.moments import believed, of_record, window_of
+from processors.states_view import Pair, by_states, last_release
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
 COMMON: Final = (
@@ -26,8 +29,6 @@ _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "caus
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
 
-Pair = tuple[Leg, Rung | None]
-
 
 def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
     """Fields of the timeline; `closed`: nothing more is waited for. `record` or `states` must be there."""
@@ -36,6 +37,8 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
     flags = {flag for fact in states for flag in fact.quality_flags}
+    pushed = (fact.event_at for fact in states)
+    states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
     if record is None:
         pairs = _pairs_of_states(states)
         view = _from_states(states, pairs)
@@ -61,8 +64,11 @@ def common(fact: Fact) -> dict[str, Any]:
 
 
 def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:
-    """Milliseconds between two instants; None when one is missing or they are the wrong way round."""
+    """Milliseconds between two instants; None when one is missing, they are the wrong way round or too far apart."""
     if earlier is None or later is None:
+        return None
+    if later - earlier > LONGEST:
+        flags.add(Flag.RANGE_ERROR)
         return None
     if later < earlier:
         if earlier - later > SKEW:
@@ -130,19 +136,11 @@ def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any
         leg = by_role.get(role)
         view[f"{side}_number"] = leg.number if leg else None
         view[f"{side}_kind"] = leg.number_kind if leg else NumberKind.NONE
-    last = _last_release(pairs)
+    last = last_release(pairs)
     if last is not None:
         view.update({name: getattr(last, name) for name in _OF_A_CAUSE})
     view["is_final"] = False
     return view
-
-
-def _last_release(pairs: Sequence[Pair]) -> Fact | None:
-    """The release that tells most: the called party's, else the last one in the list that has one."""
-    for leg, rung in sorted(pairs, key=lambda pair: pair[0].role is not Role.B):
-        if rung and rung.last:
-            return rung.last if leg.role in {Role.B, Role.A} or len(pairs) == 1 else None
-    return None
 
 
 def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> dict[str, datetime | None]:
@@ -190,16 +188,22 @@ def _amounts(
     if rang is not None:
         pdd = span_ms(rang.setup_at, rang.alerting_at, flags)
         ring = span_ms(rang.alerting_at, rang.answer_at or rang.end_at or view["end_at"], flags)
+    talk = record.talk_ms if record else None
+    if talk is None and (record is None or Flag.TIME_ORDER not in record.quality_flags):
+        talk = span_ms(view["answer_at"], _cleared(pairs, view["end_at"]), flags)
     if record is None:
-        return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": span_ms(view["answer_at"], view["end_at"], flags)}
-    talk = record.talk_ms
-    if talk is None and Flag.TIME_ORDER not in record.quality_flags:
-        talk = span_ms(view["answer_at"], view["end_at"], flags)
+        return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": talk}
     return {
         "pdd_ms": record.pdd_ms if pdd is None else pdd,
         "ring_ms": record.ring_ms if ring is None else ring,
         "talk_ms": talk,
     }
+
+
+def _cleared(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
+    """When the two parties ceased to be connected: at the earlier of their ends, once the call is over."""
+    ends = [leg.end_at for leg, _ in pairs if leg.role in {Role.A, Role.B} and leg.end_at]
+    return min(ends) if end and ends else end
 
 
 def _unless_closed(disposition: Disposition, *, closed: bool) -> Disposition:
@@ -214,26 +218,12 @@ def _disposition(
     said = record.disposition if record else Disposition.UNKNOWN
     if said not in _UNDECIDED:
         return said
-    found = _by_states([pair for pair in pairs if pair[1]])
+    found = by_states([pair for pair in pairs if pair[1]])
     if record is not None and record.is_final:
         return said if found in {Disposition.ANSWERED, *_UNDECIDED} else found
-    if found in _UNDECIDED:
+    if record is not None and found in _UNDECIDED:
         found = Disposition.IN_PROGRESS
     return _unless_closed(found, closed=closed)
-
-
-def _by_states(pairs: Sequence[Pair]) -> Disposition:
-    """How the states alone end a call: it was answered only if the called party answered."""
-    called = [rung for leg, rung in pairs if leg.role is Role.B and rung]
-    known = [rung for _, rung in pairs if rung]
-    if any(rung.answered for rung in called):
-        return Disposition.ANSWERED
-    if not known or not all(rung.released for rung in known):
-        return Disposition.IN_PROGRESS
-    unanswered = [rung for rung in (called or known) if not rung.answered]
-    if not unanswered:
-        return Disposition.UNKNOWN  # one party answered and hung up; of the other nothing was heard
-    return rung_disposition(unanswered[0])
 
 
 def _display(view: dict[str, Any], states: Sequence[Fact]) -> str | None:

@@ -1,22 +1,25 @@
 """A conference as its participants' records tell it: one leg each, spans and sums over all of them.
 
 Money, billed seconds and the vendor's seconds are sums, as every participant is billed; the talk is from the first answer to
-the last end. A state push belongs to a participant only if exactly one has its number. This page must not know versions.
+the last end, leaving out instants that cannot be of this conference (`moments`), which stay on their leg. A state push belongs to a participant only if exactly one has its number. This module must not know versions.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from processors.bounds import total, total_money
 from processors.call_view import common, span_ms
 from processors.folding import NEVER
 from processors.legs import complete, leg_of, rungs
+from processors.moments import Window, believed, of_legs, window_of
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
+_NO_CONFERENCE: Final = ("conference_id", "0")
+"""Some platforms write it where there is no conference."""
 _NOBODYS: Final = ("from_number", "to_number", "display_number", "privacy_number")
 T = TypeVar("T")
 
@@ -33,20 +36,23 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
     if len(records) > 1:
         view.update(dict.fromkeys(_NOBODYS))
         view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)
+    own = window_of(of_legs(leg for fact in records for leg in _legs_of(fact)))
+    states = believed(states, own or window_of(fact.event_at for fact in states), flags)
     legs = _legs(records, states, flags)
-    answer = min(_known(leg.answer_at for leg in legs), default=None)
-    end = max(_known(leg.end_at for leg in legs), default=None)
+    window = window_of(of_legs(legs))
+    answer = min(_held(window, (leg.answer_at for leg in legs), flags), default=None)
+    end = max(_held(window, (leg.end_at for leg in legs), flags), default=None)
     view.update(
         direction=Direction.CONFERENCE,
         legs=legs,
-        setup_at=min(_known(leg.setup_at for leg in legs), default=None),
-        alerting_at=min(_known(leg.alerting_at for leg in legs), default=None),
+        setup_at=min(_held(window, (leg.setup_at for leg in legs), flags), default=None),
+        alerting_at=min(_held(window, (leg.alerting_at for leg in legs), flags), default=None),
         answer_at=answer,
         end_at=end,
         talk_ms=span_ms(answer, end, flags),
-        vendor_duration_s=_sum(records, lambda fact: fact.vendor_duration_s),
-        billable_s=_sum(records, lambda fact: fact.billable_s),
-        disposition=_disposition(records, answer, closed=closed),
+        vendor_duration_s=total((fact.vendor_duration_s for fact in records), flags),
+        billable_s=total((fact.billable_s for fact in records), flags),
+        disposition=_disposition(records, answered=any(leg.answer_at for leg in legs), closed=closed),
         is_final=all(fact.is_final for fact in records),
         **_money(records, flags),
         **_texts(ordered, flags),
@@ -56,7 +62,7 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
 
 
 def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> tuple[Leg, ...]:
-    legs = [(leg, fact.is_final) for fact in records for leg in (fact.legs or (_participant(fact),))]
+    legs = [(leg, fact.is_final) for fact in records for leg in _legs_of(fact)]
     orphans: list[Leg] = []
     if states:
         found = rungs(states)
@@ -70,6 +76,10 @@ def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> 
             flags.add(Flag.ORPHAN_STATE)
     ordered = sorted((leg for leg, _ in legs), key=_leg_order)
     return (*ordered, *orphans)
+
+
+def _legs_of(fact: Fact) -> tuple[Leg, ...]:
+    return fact.legs or (_participant(fact),)
 
 
 def _participant(fact: Fact) -> Leg:
@@ -98,25 +108,29 @@ def _known(values: Iterable[T | None]) -> list[T]:
     return [value for value in values if value is not None]
 
 
-def _sum(records: Sequence[Fact], read: Callable[[Fact], int | None]) -> int | None:
-    known = _known(read(fact) for fact in records)
-    return sum(known) if known else None
+def _held(window: Window | None, instants: Iterable[datetime | None], flags: set[Flag]) -> list[datetime]:
+    """The instants that can be of this conference."""
+    known = _known(instants)
+    held = [at for at in known if window and window.holds(at)]
+    if len(held) < len(known):
+        flags.add(Flag.TIME_ORDER)
+    return held
 
 
 def _money(records: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
-    costs = _known(fact.cost for fact in records)
     currencies = sorted({fact.currency for fact in records if fact.cost is not None})
     if len(currencies) > 1:
         flags.add(Flag.FIELD_CONFLICT)
         return {"cost": None, "currency": ""}
-    return {"cost": sum(costs, Decimal(0)) if costs else None, "currency": currencies[0] if currencies else ""}
+    cost = total_money((fact.cost for fact in records), flags)
+    return {"cost": cost, "currency": currencies[0] if currencies and cost is not None else ""}
 
 
 def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
     """What should be the same on every participant: the first said counts, another one is flagged."""
     texts: dict[str, Any] = {}
     for name in ("conference_id", "custom_ref"):
-        said = [getattr(fact, name) for fact in ordered if getattr(fact, name)]
+        said = [text for fact in ordered if (text := getattr(fact, name)) and (name, text) != _NO_CONFERENCE]
         texts[name] = said[0] if said else ""
         if len(set(said)) > 1:
             flags.add(Flag.FIELD_CONFLICT)
@@ -128,10 +142,10 @@ def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
     return texts
 
 
-def _disposition(records: Sequence[Fact], answer: datetime | None, *, closed: bool) -> Disposition:
-    if answer is not None:
-        return Disposition.ANSWERED
+def _disposition(records: Sequence[Fact], *, answered: bool, closed: bool) -> Disposition:
     said = {fact.disposition for fact in records}
+    if answered or Disposition.ANSWERED in said:
+        return Disposition.ANSWERED
     if len(said) > 1:
         return Disposition.IN_PROGRESS if Disposition.IN_PROGRESS in said and not closed else Disposition.NO_ANSWER
     only = said.pop()

@@ -3,7 +3,7 @@
 Repetitions (Kafka's, or a restarted normaliser's) change nothing and are answered with the current version; dropping them
 loses what a crash kept from getting out. Duplicates are recorded, so that the counts stay exact over crashes. Bounded: a
 poller shows a settled record some 240 times, so the first `KEPT` copies are kept one by one, the others as a number, and
-`Marks` remembers how far each raw partition is folded away. This page must not know what a fact says.
+`Marks` remembers how far each raw partition is folded away. This module must not know what a fact says.
 """
 
 from datetime import UTC, datetime, timedelta

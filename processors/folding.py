@@ -2,15 +2,15 @@
 
 A leg's states keep the earliest setup, alerting and answer and the latest release, which is all that a timeline shows; an
 item keeps its best contents; a call keeps `ITEMS_PER_CONTENT` times as many items, which is room for a conference of two
-thousand. Everything was already emitted one by one before it is folded. This page must not know about time.
+thousand. Everything was already emitted one by one before it is folded. This module must not know about time.
 """
 
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Final
 
+from processors.contents import Content, Item, best_first, decision_of, item_of, newest_first
 from processors.dedupe import Copy, copy_of
-from processors.merge import Content, Item, best_first
 from schemas.facts import EPOCH, Fact, FactType, State
 
 ITEMS_PER_CONTENT: Final = 32
@@ -19,13 +19,14 @@ NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def fold_item(item: Item, limit: int) -> tuple[Item, list[Copy]]:
-    """The item with its best `limit` contents, and the arrivals of the others."""
-    if len(item.contents) <= limit:
+    """The item with its best `limit` contents and newest decisions, and the arrivals of the others."""
+    if max(len(item.contents), len(item.resolutions)) <= limit:
         return item, []
-    ranked = best_first(item.contents)
-    kept = sorted(ranked[:limit], key=lambda content: content.fact.content_digest)
-    dropped = ranked[limit:]
-    return Item(contents=tuple(kept), more=item.more + len(dropped)), _arrivals(dropped)
+    decision = decision_of(item)
+    ranked = best_first(item.contents, [decision.kept] if decision else ())
+    decisions = newest_first(item.resolutions)
+    dropped = ranked[limit:] + decisions[limit:]
+    return item_of((*ranked[:limit], *decisions[:limit]), item.more + len(dropped)), _arrivals(dropped)
 
 
 def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[str, Item], list[Copy]]:
@@ -35,7 +36,7 @@ def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[st
     name = _to_go(items, added, limit)
     if name is None:
         return items, []
-    return {key: item for key, item in items.items() if key != name}, _arrivals(items[name].contents)
+    return {key: item for key, item in items.items() if key != name}, _arrivals(items[name].every)
 
 
 def leg_key(fact: Fact) -> str:
@@ -48,13 +49,13 @@ def _to_go(items: dict[str, Item], added: Fact, limit: int) -> str | None:
         leg = leg_key(added)
         same_leg = [
             (name, fact)
-            for name, fact in ((name, item.contents[0].fact) for name, item in items.items())
+            for name, fact in ((name, item.sample) for name, item in items.items())
             if fact.fact_type is FactType.STATE and leg_key(fact) == leg
         ]
         if len(same_leg) > limit:
             return _least_telling(same_leg)
     if len(items) > limit * ITEMS_PER_CONTENT:
-        return max(items, key=lambda name: (items[name].contents[0].fact.received_at, name))
+        return max(items, key=lambda name: (items[name].sample.received_at, name))
     return None
 
 

@@ -10,10 +10,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from processors.bounds import bounded
 from processors.call_state import CallState, merge_states, new_item
+from processors.contents import Content, Item, item_of
 from processors.dedupe import Copy, Seen, add, copy_of, knows, passed, raise_marks
 from processors.folding import fold_item, fold_items
-from processors.merge import Content, Item, conflicting, normalized
+from processors.merge import conflicting, normalized
 from processors.timelines import timelines_of
 from schemas.facts import Fact, FactType
 from schemas.settings import JoinSettings
@@ -42,6 +44,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
     """Join one fact of the call that `state` knows."""
+    fact = bounded(fact)
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
         return _begin(fact, now_ms, settings)
     item = state.items.get(fact.fact_id)
@@ -83,16 +86,12 @@ def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
 
 def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
     """A content never seen: a new item, or another version of one."""
-    late = now_ms >= state.touched_ms + settings.close_after_s * _MS and fact.fact_type is not FactType.BINDING
+    late = _is_late(state, fact, now_ms, settings)
     if item is None:
-        outcome: Outcome = "fact"
         grown, gone = new_item(fact, late=late), list[Copy]()
     else:
-        against = any(conflicting(content.fact, fact) for content in item.contents)
-        outcome = "conflict" if against else "update"
-        contents = (*item.contents, Content(fact=fact, late=late))
-        ordered = tuple(sorted(contents, key=lambda content: content.fact.content_digest))
-        grown, gone = fold_item(Item(contents=ordered, more=item.more), settings.max_contents)
+        contents = (*item.every, Content(fact=fact, late=late))
+        grown, gone = fold_item(item_of(contents, item.more), settings.max_contents)
     items, gone_too = fold_items({**state.items, fact.fact_id: grown}, fact, settings.max_contents)
     learned = msgspec.structs.replace(
         state,
@@ -103,7 +102,24 @@ def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, setting
         marks=raise_marks(state.marks, *gone, *gone_too) if gone or gone_too else state.marks,
         overflow=state.overflow or bool(gone or gone_too),
     )
-    return _publish(_with_deadline(learned, settings), outcome, grown)
+    if fact.fact_type is FactType.RESOLUTION and state.timed_out >= state.contents:
+        learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision is no news of the call
+    return _publish(_with_deadline(learned, settings), _outcome(item, fact), grown)
+
+
+def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) -> bool:
+    """Whether it comes after the call was closed: a call that nothing but a decision is known of never was."""
+    return (
+        now_ms >= state.touched_ms + settings.close_after_s * _MS
+        and fact.fact_type in {FactType.RECORD, FactType.STATE}
+        and any(item.contents for item in state.items.values())
+    )
+
+
+def _outcome(item: Item | None, fact: Fact) -> Outcome:
+    if item is None or not item.contents or fact.fact_type is FactType.RESOLUTION:
+        return "fact"
+    return "conflict" if any(conflicting(content.fact, fact) for content in item.contents) else "update"
 
 
 def _duplicate(
@@ -113,8 +129,7 @@ def _duplicate(
     first, seen, gone = added
     earlier = first == copy_of(fact)
     content = msgspec.structs.replace(known, fact=fact if earlier else known.fact, seen=seen)
-    contents = tuple(content if each is known else each for each in item.contents)
-    grown = Item(contents=contents, more=item.more)
+    grown = item_of((content if each is known else each for each in item.every), item.more)
     learned = msgspec.structs.replace(
         state,
         items={**state.items, fact.fact_id: grown},
@@ -128,19 +143,19 @@ def _duplicate(
 def _content(item: Item | None, digest: str) -> Content | None:
     if item is None:
         return None
-    return next((content for content in item.contents if content.fact.content_digest == digest), None)
+    return next((content for content in item.every if content.fact.content_digest == digest), None)
 
 
 def _publish(state: CallState, outcome: Outcome, item: Item) -> Step:
-    return Step(state=state, outcome=outcome, normalized=normalized(item), shown=state)
+    return Step(state=state, outcome=outcome, normalized=normalized(item) if item.contents else None, shown=state)
 
 
 def _open_until(state: CallState, settings: JoinSettings) -> int | None:
     """Record clock until which more is waited for; None when nothing is."""
     if state.settled or state.late or state.timed_out >= state.contents:
         return None
-    has_record = any(item.contents[0].fact.fact_type is FactType.RECORD for item in state.items.values())
-    return state.touched_ms + (settings.close_after_s if has_record else settings.provisional_after_s) * _MS
+    waited_s = settings.close_after_s if state.has(FactType.RECORD) else settings.provisional_after_s
+    return state.touched_ms + waited_s * _MS
 
 
 def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:

@@ -1,37 +1,37 @@
 """The joining agent: a slice of `calls.facts` in; canonical records, timelines and the calls' states out.
 
 The order of writes is the law: outputs acknowledged, then the states, then (by the caller) the offset. A crash in between
-repeats work, and the merge makes the repetition a no-op.
+repeats work, and the merge makes the repetition a no-op. What cannot be joined, built or written for what it says is a dead
+letter of its call; only Kafka, memory and what is wrong with the process end it.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
-from processors.call_state import CallState
 from processors.commits import Partition
-from processors.join import Step
+from processors.join_letters import fact_letter, state_letter, vendor_of
+from processors.join_outputs import Outputs, message_of
 from processors.normalise_stage import dead_message
 from processors.partition_state import PartitionState
 from processors.publish import Message, Outbox
+from processors.raised import raised
 from processors.slices import Record, Slice
 from processors.state_log import StateLog, Writer, new_writer
 from processors.tenures import PartitionStates
-from processors.timelines import timelines_of
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.deadletter import DeadLetter
 from schemas.errors import DeadCode, Unavailable, Undecodable
-from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.settings import JoinSettings
-from schemas.topics import MAX_MESSAGE_BYTES, NORMALIZED, STATE, TIMELINES
+from schemas.topics import MAX_MESSAGE_BYTES, STATE
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
+_OVERSIZE: Final[tuple[DeadCode, str]] = ("oversize", "what is known of this call is larger than a message")
 RESTORE_WITHIN_S: Final = 30.0
 """As long as publishing waits for Kafka."""
 RESTORE_EVERY_S: Final = 0.5
@@ -75,7 +75,7 @@ class JoinStage:
         if _ticks(slice_) and await self._others_wrote(slice_.partition):
             self.drop([(slice_.topic, slice_.partition)])
             held = await self._partitions.of(slice_)
-        out = _Outputs()
+        out = Outputs()
         for index, record in enumerate(slice_.records):
             for key, done in held.advance(record.timestamp_ms):
                 out.take(done, key)
@@ -83,19 +83,24 @@ class JoinStage:
                 self._join(slice_, record, held, out)
             if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
                 await asyncio.sleep(0)
-        for (vendor, outcome), number in out.outcomes.items():
-            self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
-        messages = out.messages(self._codecs, slice_.partition)
+        messages, failed = out.messages(self._codecs, slice_.partition)
         states = self._states(held, slice_.partition)
-        large = {call for call, message in (*messages, *states) if message.size_bytes > MAX_MESSAGE_BYTES}
-        if large:
-            held.take_back(large)
-            out.dead += self._outgrown(slice_, large)
+        failed |= {key: ("internal", detail) for key, detail in held.unwritten.items()}
+        failed |= {key: _OVERSIZE for key, each in (*messages, *states) if each.size_bytes > MAX_MESSAGE_BYTES}
+        if failed:
+            self._take_back(slice_, held, failed, out)
+        stuck = held.take_stuck()
+        for each in stuck:
+            _log.error(
+                "partition %d: the state of a call of %s: %s", slice_.partition, vendor_of(each.key), each.detail
+            )
+        letters = [*out.dead, *(state_letter(each, slice_.partition, _began_ms(slice_)) for each in stuck)]
+        self._count(out, letters)
         await self._publish(
-            [message for call, message in messages if call not in large]
-            + [dead_message(letter, self._codecs) for letter in out.dead]
+            [message for call, message in messages if call not in failed]
+            + [dead_message(letter, self._codecs) for letter in letters]
         )
-        written = [message for call, message in states if call not in large]
+        written = [message for call, message in states if call not in failed]
         await self._publish(written)
         self._ends[slice_.partition] += len(written)
 
@@ -103,8 +108,36 @@ class JoinStage:
         """Each with the key of its call."""
         headers = self._writers[partition].headers
         return [
-            (key, _message(STATE.name, key, value, partition, headers)) for key, value in held.take_changed().items()
+            (key, message_of(STATE.name, key, value, partition, headers)) for key, value in held.take_changed().items()
         ]
+
+    def _take_back(
+        self, slice_: Slice, held: PartitionState, failed: Mapping[str, tuple[DeadCode, str]], out: Outputs
+    ) -> None:
+        """Know of these calls what was known before the slice, and tell what it said of them in letters.
+
+        A vendor that has a megabyte of news of one call again and again, or news that our own code cannot bear, must not stop
+        all calls behind it.
+        """
+        for key, (code, detail) in failed.items():
+            _log.error("a call of %s cannot be joined: %s: %s", vendor_of(key), code, detail)
+        held.take_back(failed)
+        told = {letter.offset for letter in out.dead}
+        silent = dict(failed)
+        for record in slice_.records:
+            with contextlib.suppress(Undecodable):  # a tick, or what has a letter of its own
+                key = self._codecs.fact.decode(record.value).call_key
+                if key in failed:
+                    silent.pop(key, None)
+                    if record.offset not in told:
+                        out.dead.append(fact_letter(slice_, record, *failed[key], key))
+        for key, (code, detail) in silent.items():
+            held.set_aside(key, code, detail)  # nothing was said of it: its time was up
+
+    def _count(self, out: Outputs, letters: Iterable[DeadLetter]) -> None:
+        out.outcomes.update((letter.vendor or "unknown", "dead") for letter in letters)
+        for (vendor, outcome), number in out.outcomes.items():
+            self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
 
     async def _publish(self, messages: list[Message]) -> None:
         if messages:
@@ -124,27 +157,23 @@ class JoinStage:
         _log.warning("partition %d: states that are not ours, all are read again", partition)
         return True
 
-    def _outgrown(self, slice_: Slice, calls: set[str]) -> Iterator[DeadLetter]:
-        """Letters for what a slice says of calls that no message can hold any more.
-
-        A vendor that has a megabyte of news of one call, again and again, must not stop all calls behind it.
-        """
-        for record in slice_.records:
-            with contextlib.suppress(Undecodable):  # a tick, or what has a letter of its own
-                if self._codecs.fact.decode(record.value).call_key in calls:
-                    yield _letter(slice_, record, "oversize", "what is known of this call is larger than a message")
-
     def drop(self, partitions: Collection[Partition]) -> None:
         """Forget partitions that are another worker's now."""
         self._partitions.drop(partitions)
 
-    def _join(self, slice_: Slice, record: Record, held: PartitionState, out: "_Outputs") -> None:
+    def _join(self, slice_: Slice, record: Record, held: PartitionState, out: Outputs) -> None:
         try:
             fact = self._codecs.fact.decode(record.value)
         except Undecodable as exc:
-            out.dead.append(_letter(slice_, record, exc.dead_code, str(exc)))
+            out.dead.append(fact_letter(slice_, record, exc.dead_code, str(exc)))
             return
-        done = held.apply(fact)
+        try:
+            done = held.apply(fact)
+        except Exception as exc:  # noqa: BLE001 - what one fact says must not stop the facts behind it
+            detail = raised(exc)
+            _log.error("join bug vendor=%s error=%s", fact.vendor, detail)
+            out.dead.append(fact_letter(slice_, record, "internal", detail, fact.call_key))
+            return
         # Nearly always the fact goes on as it came: then so do its bytes, and a tenth of a worker's time is saved.
         as_sent = record.value if done.normalized is fact and self._codecs.fact.writes(record.value) else None
         out.take(done, fact.call_key, as_sent)
@@ -199,60 +228,5 @@ def _ticks(slice_: Slice) -> bool:
     return any(record.value is None for record in slice_.records)
 
 
-class _Outputs:
-    """What one slice says to the world: of each record and each call only its last version."""
-
-    def __init__(self) -> None:
-        self.dead: list[DeadLetter] = []
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        self._facts: dict[str, tuple[Fact, bytes | None]] = {}
-        self._calls: dict[str, CallState] = {}
-
-    def take(self, done: Step, key: str, as_sent: bytes | None = None) -> None:
-        """`as_sent`: the bytes of `done.normalized`, where they are known."""
-        if done.normalized is not None:
-            self._facts[done.normalized.fact_id] = done.normalized, as_sent
-        if done.shown is not None:
-            self._calls[key] = done.shown
-        self.outcomes[key.split("|", 1)[0], done.outcome] += 1
-
-    def messages(self, codecs: Codecs, partition: int) -> list[tuple[str, Message]]:
-        """Each with the key of its call."""
-        timelines = [timeline for shown in self._calls.values() for timeline in timelines_of(shown)]
-        return [
-            *(
-                (
-                    fact.call_key,
-                    _message(NORMALIZED.name, fact.call_key, as_sent or codecs.fact.encode(fact), partition),
-                )
-                for fact, as_sent in self._facts.values()
-            ),
-            *(
-                (
-                    timeline.call_key,
-                    _message(TIMELINES.name, timeline.timeline_id, codecs.timeline.encode(timeline), partition),
-                )
-                for timeline in timelines
-            ),
-        ]
-
-
-def _message(
-    topic: str, key: str, value: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...] = ()
-) -> Message:
-    return Message(topic=topic, key=key.encode(), value=value, headers=headers, partition=partition)
-
-
-def _letter(slice_: Slice, record: Record, code: DeadCode, detail: str) -> DeadLetter:
-    return DeadLetter(
-        stage="join",
-        code=code,
-        detail=detail,
-        topic=slice_.topic,
-        partition=slice_.partition,
-        offset=record.offset,
-        original=record.value or b"",
-        headers={name: value.decode("utf-8", "replace") for name, value in record.headers},
-        occurred_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
-        origin_hash=hash_of(record.value or b"", datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)),
-    )
+def _began_ms(slice_: Slice) -> int:
+    return slice_.records[0].timestamp_ms if slice_.records else 0

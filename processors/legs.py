@@ -1,8 +1,8 @@
 """From state pushes to legs: who is rung, when, and what contradicts what.
 
-A leg's number decides its role once the record is there. Before that, of exactly two numbers the one that was active first
-is A, as a callback rings its caller first; else roles are unknown. Per state the earliest instant counts, of releases the
-latest. The record's times stand above the states'; states alone give setup and alerting. This page must not know versions.
+A leg's number decides its role once the record is there. Before that, of exactly two numbers the one that was rung first is
+A, as a callback rings its caller first; where the pushes that tell which one that was are missing, roles are unknown. Per state
+the earliest instant counts, of releases the latest. The record's times stand above the states'; states alone give setup and alerting. This module must not know versions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +19,7 @@ SKEW: Final = timedelta(seconds=5)
 """States come from several clocks with a resolution of seconds: less than this out of order is no news."""
 _NO_STATES: Final[frozenset[State]] = frozenset()
 _STATES: Final = (State.SETUP, State.ALERTING, State.ANSWER, State.RELEASE)
+_RANG: Final = frozenset({State.SETUP, State.ALERTING})
 _RANK: Final = {state: rank for rank, state in enumerate(_STATES)}
 
 
@@ -125,16 +126,27 @@ def _event_order(fact: Fact) -> tuple[bool, float, int, str]:
 
 
 def guess_roles(found: dict[str, Rung]) -> dict[Role, Rung]:
-    """Roles while no record names the parties: of exactly two the first active is A."""
+    """Roles while no record names the parties: of exactly two A is the one that was rung first, where that can be told."""
     if len(found) != 2:
         return {}
     first, second = sorted(found.values(), key=_first_active)
-    return {Role.A: first, Role.B: second}
+    return {Role.A: first, Role.B: second} if _rung_before(first, second) else {}
 
 
-def _first_active(rung: Rung) -> tuple[datetime, tuple[datetime, ...], str]:
-    known = tuple(at or NEVER for at in rung.instants)
-    return min(known), known, rung.number
+def _first_active(rung: Rung) -> tuple[tuple[datetime, ...], str]:
+    """B is called after A has answered: whatever is known of both tells; a release tells nothing."""
+    known = tuple(at or NEVER for at in rung.instants[:-1])
+    return (min(known), *known), rung.number
+
+
+def _rung_before(first: Rung, second: Rung) -> bool:
+    """Whether both were set up, both answered, or the one was heard of before the other's setup."""
+    if first.setup_at and second.setup_at:
+        return True
+    if first.answer_at and second.answer_at:
+        return first.answer_at < second.answer_at
+    heard = min((at for at in first.instants[:-1] if at), default=None)
+    return heard is not None and second.setup_at is not None and heard < second.setup_at
 
 
 def leg_of(role: Role, rung: Rung) -> Leg:
@@ -157,15 +169,15 @@ def leg_of(role: Role, rung: Rung) -> Leg:
 
 
 def rung_disposition(rung: Rung) -> Disposition:
-    """How a leg ended by its states alone."""
+    """How a leg ended by its states alone: who was not seen ringing was not seen not to answer."""
     if rung.answered:
         return Disposition.ANSWERED
     if not rung.released:
         return Disposition.IN_PROGRESS
     said = rung.last.disposition if rung.last else Disposition.UNKNOWN
-    return (
-        Disposition.NO_ANSWER if said in {Disposition.UNKNOWN, Disposition.ANSWERED, Disposition.IN_PROGRESS} else said
-    )
+    if said not in {Disposition.UNKNOWN, Disposition.ANSWERED, Disposition.IN_PROGRESS}:
+        return said
+    return Disposition.UNKNOWN if _RANG.isdisjoint(rung.states) else Disposition.NO_ANSWER
 
 
 def _kind(number: str) -> NumberKind:

@@ -1,102 +1,56 @@
 """One item, several contents: which one is shown, what the others fill in, and when they contradict each other.
 
-A vendor sends a record again to correct it, to complete it, or by mistake with other values. The answer depends only on
-the set of contents, never on the order of their arrival. Precedence: a final content before one that is not; the vendor's
-own update clock; else of final contents the first received, of unfinished ones the last. This page knows no calls.
+A vendor sends a record again to correct it, to complete it, or by mistake with other values. The answer depends only on the
+set of contents, never on the order of their arrival. The best content (`contents`) is shown whole: others fill what it
+leaves open as long as they agree with it and with each other (`agreement`); of those that contradict it nothing is taken, and
+all of them stay readable beside it. This module knows no calls.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from processors.dedupe import NEVER_AGAIN, Seen
-from processors.versions import record_version
-from schemas.facts import EPOCH, Disposition, Fact, FactType, Flag, Leg, RecordingState
+from processors.agreement import Disagreement, compatible, conflicting, disagreement
+from processors.contents import Content, Decision, Item, best_first, current, decision_of, item_of
+from processors.filling import fill
+from processors.versions import completeness, record_version
+from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
+__all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that an item was ever said to be."""
-
-    fact: Fact
-    """As it was first received."""
-    seen: Seen = NEVER_AGAIN
-    late: bool = False
-    """It came after its call was closed."""
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """All contents of one fact_id, sorted by digest."""
-
-    contents: tuple[Content, ...]
-    more: int = 0
-    """Contents beyond the bound: counted, and not kept."""
-
-    @property
-    def height(self) -> int:
-        """How much was merged: grows with everything that can change what is shown."""
-        return len(self.contents) + self.more + sum(content.seen.height for content in self.contents)
-
-    @property
-    def extras(self) -> int:
-        """Duplicates."""
-        return sum(content.seen.extras for content in self.contents)
-
-
-CONFLICTS: Final = ("answer_at", "end_at", "vendor_duration_s", "billable_s", "cost", "from_number", "to_number")
-"""Two final contents that differ here are a conflict: somebody has to look before it is billed."""
-DISAGREEMENTS: Final = ("setup_at", "alerting_at", "display_number", "privacy_number", "conference_id", "currency")
-"""Two final contents that differ here are flagged, and bill alike."""
-
-_TOGETHER: Final = (
-    ("from_number", "from_raw", "from_kind"),
-    ("to_number", "to_raw", "to_kind"),
-    ("display_number", "display_raw", "display_kind"),
-    ("privacy_number", "privacy_raw", "privacy_kind"),
-    ("billable_s", "billable_source"),
-    ("cost", "currency", "cost_source"),
-)
-"""Fields that only mean something together: filled as one, from one content."""
-_ALONE: Final = (
-    "account_id", "vendor_call_id", "session_id", "conference_id", "binding_id", "direction", "setup_at", "alerting_at",
-    "answer_at", "end_at", "pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "hangup_party", "agent_id", "agent_name",
-    "leg", "leg_number", "event_at", "binding_state", "bound_at", "unbound_at", "revised_at",
+_OF_A_CONTENT: Final = (
+    "is_final", "received_at", "source", "raw_topic", "raw_partition", "raw_offset", "raw_element", "disposition", "setup_at",
+    "answer_at", "end_at", "talk_ms", "vendor_duration_s", "billable_s", "cost", "currency", "from_number", "to_number",
+    "hangup_cause", "q850", "sip_code", "hangup_reason", "hangup_party",
 )  # fmt: skip
-_CAUSE: Final = ("disposition", "hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence")
-_LEG_TIMES: Final = ("number", "setup_at", "alerting_at", "answer_at", "end_at")
-_LEG_CAUSE: Final = ("disposition", "hangup_reason", "q850", "sip_code")
-
-
-def best_first(contents: Iterable[Content]) -> list[Content]:
-    """The contents in order of precedence, readings that a newer mapping replaced last."""
-    found = tuple(contents)
-    newest: dict[tuple[str, int, int, int], int] = {}
-    for content in found:
-        at = _place(content.fact)
-        newest[at] = max(newest.get(at, 0), content.fact.adapter_version)
-    return sorted(found, key=lambda content: (_replaced(content, newest), *_precedence(content)))
+"""Fields that a fact and a record's content name alike."""
 
 
 def shown(item: Item) -> Fact:
-    """The item as it is shown inside a timeline: its version does not count."""
+    """The item as it is shown inside a timeline: its version does not count. It has a content."""
     contents = item.contents
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
         return first.fact
-    return _merged(best_first(contents), folded=item.more > 0)
+    return _merged((item,))[0]
 
 
 def normalized(item: Item) -> Fact:
-    """The item as it goes to `calls.normalized`: merged, with its version."""
-    fact, facts = shown(item), [content.fact for content in item.contents]
+    """The item as it goes to `calls.normalized`: merged, with its version and with contents that contradict each other."""
+    facts = [content.fact for content in item.contents]
+    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
     version = record_version(
         item.height,
+        complete=completeness(facts),
         final=fact.is_final,
         newest=max(each.received_at for each in facts),
         mapping=max(each.adapter_version for each in facts),
     )
-    return fact if fact.version == version else msgspec.structs.replace(fact, version=version)
+    if fact.version == version and not readable and not fact.contents:
+        return fact
+    return msgspec.structs.replace(fact, version=version, contents=readable)
 
 
 def shown_as_one(items: Iterable[Item]) -> Fact | None:
@@ -104,117 +58,90 @@ def shown_as_one(items: Iterable[Item]) -> Fact | None:
     found = tuple(items)
     if not found:
         return None
-    if len(found) == 1:
-        return shown(found[0])
-    contents = best_first(content for item in found for content in item.contents)
-    return _merged(contents, folded=any(item.more for item in found))
+    return shown(found[0]) if len(found) == 1 else _merged(found)[0]
 
 
-def conflicting(one: Fact, other: Fact) -> bool:
-    """Whether two final records contradict each other in what is billed."""
-    return _both_final(one, other) and any(_differ(one, other, name) for name in CONFLICTS)
-
-
-def _place(fact: Fact) -> tuple[str, int, int, int]:
-    return fact.raw_topic, fact.raw_partition, fact.raw_offset, fact.raw_element
-
-
-def _replaced(content: Content, newest: dict[tuple[str, int, int, int], int]) -> bool:
-    """Whether the same raw element was read again by a newer version of its vendor's mapping."""
-    return content.fact.adapter_version < newest[_place(content.fact)]
-
-
-def _precedence(content: Content) -> tuple[bool, float, float, str]:
-    fact = content.fact
-    received = fact.received_at.timestamp()
-    return (
-        not fact.is_final,
-        -(fact.revised_at or EPOCH).timestamp(),
-        received if fact.is_final or fact.fact_type is not FactType.RECORD else -received,
-        fact.content_digest,
-    )
-
-
-def _merged(contents: Sequence[Content], *, folded: bool) -> Fact:
-    best, *others = [content.fact for content in contents]
-    changes: dict[str, Any] = {}
-    flags = set(best.quality_flags)
+def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
+    """What the contents say together, and those that contradict each other."""
+    contents = [content for item in items for content in item.contents]
+    decisions = [decision for item in items if (decision := decision_of(item))]
+    ordered = best_first(current(contents), [decision.kept for decision in decisions])
+    best, *others = facts = [content.fact for content in ordered]
+    used = [best]
+    fact, flags = best, set(best.quality_flags)
     for other in others:
-        filled = _fill(best, changes, other)
-        if filled:
+        if not compatible(fact, other):
+            continue
+        used.append(other)
+        if filled := fill(fact, other):
             flags.update(other.quality_flags)
-        changes.update(filled)
-    facts = (best, *others)
-    changes.update(_recording(facts))
-    flags |= _contradictions(facts)
+            fact = msgspec.structs.replace(fact, **filled)
+    found = disagreement(facts)
+    flags |= _flags(found, ordered, decisions)
     if any(content.late for content in contents):
         flags.add(Flag.LATE)
-    if folded:
+    if any(item.more for item in items):
         flags.add(Flag.OVERFLOW)
-    return msgspec.structs.replace(
-        best,
-        **changes,
-        custom_ref=_first_ref(facts),
-        extras=_extras(facts),
+    fact = msgspec.structs.replace(
+        fact,
+        **_recording(used),
+        custom_ref=best.custom_ref or _first_ref(used),
+        extras=_extras(used),
         quality_flags=tuple(sorted(flags)),
-        received_at=min(fact.received_at for fact in facts),
     )
+    return fact, _readable(facts) if found.final or found.reason else ()
 
 
-def _blank(value: object) -> bool:
-    return value is None or value in {"", "unknown"}
+def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[Decision]) -> set[Flag]:
+    flags: set[Flag] = set()
+    if decisions and (found.final or found.reason):
+        flags.add(Flag.CONFLICT_RESOLVED)
+        open_still = disagreement(_undecided(ordered, decisions))
+        found = msgspec.structs.replace(found, final=open_still.final, reason=open_still.reason)
+    if found.final:
+        flags.add(Flag.CONFLICT_FINAL)
+    if found.reason or found.aside:
+        flags.add(Flag.FIELD_CONFLICT)
+    return flags
 
 
-def _fill(best: Fact, changes: dict[str, Any], other: Fact) -> dict[str, Any]:
-    """What `other` knows and the contents before it do not."""
+def _undecided(ordered: Sequence[Content], decisions: Sequence[Decision]) -> list[Fact]:
+    """What may still contradict each other after the decisions: what was kept, and news since.
 
-    def now(name: str) -> Any:
-        return changes[name] if name in changes else getattr(best, name)
-
-    filled: dict[str, Any] = {}
-    for name in _ALONE:
-        if _blank(now(name)) and not _blank(getattr(other, name)):
-            filled[name] = getattr(other, name)
-    for names in _TOGETHER:
-        if all(_blank(now(name)) for name in names[:2]) and not all(_blank(getattr(other, name)) for name in names[:2]):
-            filled.update({name: getattr(other, name) for name in names})
-    better_cause = _cause_known(lambda name: getattr(other, name)) > _cause_known(now)
-    if better_cause:
-        filled.update({name: getattr(other, name) for name in _CAUSE})
-    if better_cause and (now("disposition") is Disposition.ANSWERED or _blank(other.disposition)):
-        del filled["disposition"]
-    elif _blank(now("disposition")) and not _blank(other.disposition):
-        filled["disposition"] = other.disposition
-    legs = _fill_legs(now("legs"), other.legs, better_cause=better_cause)
-    if legs != now("legs"):
-        filled["legs"] = legs
-    return filled
+    A decision is on the contents that were there. One that came before there was anything to decide is on all of them.
+    """
+    by_item = {decision.kept.fact.fact_id: decision for decision in decisions}
+    left: list[Fact] = []
+    for content in ordered:
+        decision = by_item.get(content.fact.fact_id)
+        if decision is None or content == decision.kept or _is_news(content.fact, ordered, decision):
+            left.append(content.fact)
+    return left
 
 
-def _cause_known(read: Callable[[str], Any]) -> int:
-    """2: in the vendor's own words, 1: derived from something else, 0: not at all."""
-    if read("hangup_cause"):
-        return 2
-    return int(bool(read("hangup_reason")) or read("q850") is not None)
+def _is_news(fact: Fact, ordered: Sequence[Content], decision: Decision) -> bool:
+    decided_at = decision.resolution.received_at
+    if fact.received_at <= decided_at:
+        return False
+    there = [
+        content.fact
+        for content in ordered
+        if content.fact.fact_id == fact.fact_id and content.fact.received_at <= decided_at
+    ]
+    return decision.kept.fact in there and len(there) > 1
 
 
-def _fill_legs(legs: tuple[Leg, ...], others: tuple[Leg, ...], *, better_cause: bool) -> tuple[Leg, ...]:
-    if not legs:
-        return others
-    return tuple(_fill_leg(leg, others, better_cause=better_cause) for leg in legs)
-
-
-def _fill_leg(leg: Leg, others: tuple[Leg, ...], *, better_cause: bool) -> Leg:
-    for other in others:
-        if other.role is not leg.role or (leg.number and other.number and leg.number != other.number):
-            continue
-        names = [name for name in _LEG_TIMES if getattr(leg, name) is None and getattr(other, name) is not None]
-        unknown = not leg.hangup_reason and leg.q850 is None
-        if (unknown or better_cause) and leg.disposition is not Disposition.ANSWERED:
-            names += [name for name in _LEG_CAUSE if not _blank(getattr(other, name))]
-        if names:
-            leg = msgspec.structs.replace(leg, **{name: getattr(other, name) for name in names})
-    return leg
+def _readable(facts: Sequence[Fact]) -> tuple[RecordContent, ...]:
+    """Each final content, and each other that contradicts the first, which is the one that is shown."""
+    return tuple(
+        RecordContent(
+            digest=fact.content_digest,
+            is_shown=place == 0,
+            **{name: getattr(fact, name) for name in _OF_A_CONTENT},
+        )
+        for place, fact in enumerate(facts)
+        if fact.is_final or not compatible(facts[0], fact)
+    )
 
 
 def _recording(facts: Sequence[Fact]) -> dict[str, Any]:
@@ -242,31 +169,3 @@ def _extras(facts: Sequence[Fact]) -> dict[str, str]:
     for fact in reversed(facts):
         extras.update(fact.extras)
     return dict(sorted(extras.items()))
-
-
-def _contradictions(facts: Sequence[Fact]) -> set[Flag]:
-    flags: set[Flag] = set()
-    if len({fact.custom_ref for fact in facts if fact.custom_ref}) > 1:
-        flags.add(Flag.FIELD_CONFLICT)
-    read = {_place(fact): fact for fact in sorted(facts, key=lambda fact: fact.adapter_version)}
-    final = [
-        fact
-        for fact in facts
-        if fact.is_final
-        and fact.fact_type is FactType.RECORD
-        and read[_place(fact)].adapter_version == fact.adapter_version
-    ]
-    for names, flag in ((CONFLICTS, Flag.CONFLICT_FINAL), (DISAGREEMENTS, Flag.FIELD_CONFLICT)):
-        if any(len({getattr(fact, name) for fact in final} - {None, ""}) > 1 for name in names):
-            flags.add(flag)
-    return flags
-
-
-def _both_final(one: Fact, other: Fact) -> bool:
-    again = _place(one) == _place(other) and one.adapter_version != other.adapter_version
-    return one.is_final and other.is_final and one.fact_type is other.fact_type is FactType.RECORD and not again
-
-
-def _differ(one: Fact, other: Fact, name: str) -> bool:
-    ours, theirs = getattr(one, name), getattr(other, name)
-    return not _blank(ours) and not _blank(theirs) and bool(ours != theirs)

@@ -11,21 +11,26 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.versions import record_version
+from processors.versions import completeness, record_version
 from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable
-from schemas.facts import Fact, Flag
+from schemas.facts import Fact
 from schemas.identity import seal
+from schemas.limits import Limits
 from schemas.raw import Position, RawCallback
+from schemas.resolution import CALLBACK as RESOLUTION
+from schemas.resolution import resolution_fact
 from schemas.settings import Account
 from schemas.vendors import VENDORS
 from schemas.vendors._base import Callback, Context, Filtered, Vendor
-from schemas.vendors._decode import decode
+from schemas.vendors._decode import Decoded, decode, flags_of
 
 _log: Final = logging.getLogger(__name__)
 
 ORIGINALS_PER_BODY: Final = 16
 """Dead letters of one body that carry it; more would multiply a large body by its bad elements."""
+_ORIGINAL_BYTES: Final = 4 * 1024 * 1024
+"""All that they carry together, beside the first."""
 WHOLE_BODY: Final = -1
 
 
@@ -84,28 +89,32 @@ def normalise(
     raw: RawCallback,
     position: Position,
     accounts: Directory,
-    inflate_cap_bytes: int,
+    limits: Limits,
     vendors: Mapping[str, Vendor] = VENDORS,
 ) -> Outcome:
     """Map one record of `calls.raw`; never raises for what a body contains."""
     letters = _Letters(raw, position)
     vendor = vendors.get(raw.vendor)
+    if vendor and raw.callback == RESOLUTION:
+        return _resolution(raw, position, letters)
     callback = next((c for c in vendor.callbacks if c.name == raw.callback), None) if vendor else None
     if vendor is None or callback is None:
         # Names are data here: they came from a header that some producer wrote.
         letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
         return Outcome(dead=letters.written())
     try:
-        decoded = decode(raw, callback.form_fields, inflate_cap_bytes=inflate_cap_bytes)
-        elements = callback.elements(decoded.document)
+        decoded = decode(raw, callback.form_fields, callback.words, limits)
+        pages = [callback.elements(document) for document in decoded.documents()]
+        items = _within(limits.elements, tuple(item for page in pages for item in page.items))
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
         return Outcome(dead=letters.written())
     except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
         letters.bug(WHOLE_BODY, exc)
         return Outcome(dead=letters.written())
-    if elements.page_error:
-        return Outcome(filtered=(f"page_error:{elements.page_error}",))
+    errors = tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
+    if errors and not items:
+        return Outcome(filtered=errors)
     address = accounts.address(raw.vendor, raw.account)
     context = Context(
         received_at=raw.received_at,
@@ -116,7 +125,25 @@ def normalise(
         cost_limits=address.cost_limits,
         source=raw.source,
     )
-    return _elements(vendor, callback, elements.items, context, decoded.flags, letters)
+    outcome = _elements(vendor, callback, items, context, decoded, letters)
+    return msgspec.structs.replace(outcome, filtered=errors + outcome.filtered) if errors else outcome
+
+
+def _within(most: int, items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(items) > most:
+        raise Undecodable(f"more than {most} elements", code="limit")
+    return items
+
+
+def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Outcome:
+    """A decision of ours: one element, and one fact of the record's call."""
+    try:
+        fact = resolution_fact(raw, position)
+    except Undecodable as exc:
+        letters.add(WHOLE_BODY, exc.dead_code, str(exc))
+        return Outcome(dead=letters.written())
+    version = record_version(1, complete=0, final=False, newest=raw.received_at, mapping=fact.adapter_version)
+    return Outcome(facts=(msgspec.structs.replace(fact, version=version),))
 
 
 def _elements(
@@ -124,7 +151,7 @@ def _elements(
     callback: Callback,
     items: tuple[Any, ...],
     context: Context,
-    flags: frozenset[Flag],
+    decoded: Decoded,
     letters: "_Letters",
 ) -> Outcome:
     facts: list[Fact] = []
@@ -144,11 +171,16 @@ def _elements(
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
             letters.bug(index, exc)
             continue
-        all_flags = tuple(sorted({*fact.quality_flags, *flags}))
+        all_flags = fact.quality_flags
+        if decoded.flags or decoded.is_odd:
+            all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
         mapping = vendor.adapter_version
         # That of a fact which came once: most facts go on as they are written here.
-        version = record_version(1, final=fact.is_final, newest=raw.received_at, mapping=mapping)
-        facts.append(msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping, version=version))
+        fact = msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping)
+        version = record_version(
+            1, complete=completeness((fact,)), final=fact.is_final, newest=raw.received_at, mapping=mapping
+        )
+        facts.append(msgspec.structs.replace(fact, version=version))
     return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
 
 
@@ -161,8 +193,17 @@ class _Letters:
         self._letters: list[DeadLetter] = []
 
     def add(self, element: int, code: DeadCode, detail: str) -> None:
-        carried = len(self._letters) < ORIGINALS_PER_BODY
-        self._letters.append(dead_letter(self.raw, self.position, element, code, detail, carries_body=carried))
+        if not self._letters:
+            self._letters.append(dead_letter(self.raw, self.position, element, code, detail))
+            return
+        first, number = self._letters[0], len(self._letters)
+        carried = number < ORIGINALS_PER_BODY and (number + 1) * len(self.raw.body) <= _ORIGINAL_BYTES
+        # What is the same for all of a body, above all its hash, is made once.
+        self._letters.append(
+            msgspec.structs.replace(
+                first, element=element, code=code, detail=detail, original=self.raw.body if carried else b""
+            )
+        )
 
     def bug(self, element: int, exc: Exception) -> None:
         where = exc.__traceback__

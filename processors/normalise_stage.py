@@ -13,24 +13,26 @@ from processors.publish import Message, Outbox
 from processors.slices import Record, Slice
 from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter, without_original
+from schemas.inflate import encoding_of
+from schemas.limits import Limits
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
 
-_BREATHE_EVERY: Final = 50
-"""Bodies between two turns of the event loop: heartbeats and the other partitions must not wait for a whole slice."""
+_BREATHE_S: Final = 0.01
+"""Work between two turns of the event loop: heartbeats and the other partitions must not wait for a whole slice."""
+_ASIDE_BYTES: Final = 8 * 1024
+"""A larger body, or a compressed one, is read in a thread: at the worst it takes longer than a turn of the loop may."""
 
 
 class NormaliseStage:
     """The step of the normalising agent."""
 
-    def __init__(
-        self, outbox: Outbox, codecs: Codecs, accounts: Directory, inflate_cap_bytes: int, metrics: Registry
-    ) -> None:
+    def __init__(self, outbox: Outbox, codecs: Codecs, accounts: Directory, limits: Limits, metrics: Registry) -> None:
         self._outbox = outbox
         self._codecs = codecs
         self._accounts = accounts
-        self._inflate_cap_bytes = inflate_cap_bytes
+        self._limits = limits
         self._metrics = metrics
         self.facts = 0
         self.dead = 0
@@ -38,20 +40,32 @@ class NormaliseStage:
     async def step(self, slice_: Slice) -> None:
         """Map every body of the slice; returns when all that came of it is durable."""
         messages: list[Message] = []
-        for index, record in enumerate(slice_.records):
+        clock = asyncio.get_running_loop().time
+        breathed = clock()
+        for record in slice_.records:
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-            outcome = self._normalise(slice_, record, raw)
+            if _takes_long(raw):
+                outcome, made = await asyncio.to_thread(self._read, slice_, record, raw)
+                breathed = clock()
+            else:
+                outcome, made = self._read(slice_, record, raw)
             self._count(raw, outcome)
-            messages += [dead_message(letter, self._codecs) for letter in outcome.dead]
-            messages += self._fact_messages(slice_, record, raw, outcome)
-            if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
+            messages += made
+            if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
+                breathed = clock()
         if messages:
             await self._outbox.publish(messages)
 
+    def _read(self, slice_: Slice, record: Record, raw: RawCallback) -> tuple[Outcome, list[Message]]:
+        """One body, and all that comes of it written out. Changes nothing: it may run in a thread."""
+        outcome = self._normalise(slice_, record, raw)
+        dead = [dead_message(letter, self._codecs) for letter in outcome.dead]
+        return outcome, dead + self._fact_messages(slice_, record, raw, outcome)
+
     def _normalise(self, slice_: Slice, record: Record, raw: RawCallback) -> Outcome:
         position = Position(slice_.topic, slice_.partition, record.offset)
-        return normalise(raw, position, self._accounts, self._inflate_cap_bytes)
+        return normalise(raw, position, self._accounts, self._limits)
 
     def _fact_messages(self, slice_: Slice, record: Record, raw: RawCallback, outcome: Outcome) -> list[Message]:
         messages = []
@@ -78,6 +92,10 @@ class NormaliseStage:
         self.dead += len(outcome.dead)
         for letter in outcome.dead:
             self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
+
+
+def _takes_long(raw: RawCallback) -> bool:
+    return len(raw.body) > _ASIDE_BYTES or raw.content_encoding != "" or encoding_of(raw.body) != ""
 
 
 def dead_message(letter: DeadLetter, codecs: Codecs) -> Message:

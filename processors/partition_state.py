@@ -1,22 +1,37 @@
 """All calls of one partition of `calls.facts`: their states, deadlines and the record clock. Pure: no Kafka, no wall clock.
 
 States are kept as bytes: most calls only wait for their horizon. The clock is the highest append time that the log showed,
-so the same log always times out at the same records, however often it is read.
+so the same log always times out at the same records, however often it is read. A call that cannot be read or carried on is
+set aside (`take_stuck`), and costs the others nothing.
 """
 
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Final
 
+import msgspec
+
 from processors.join import CallState, Step, reunite, step, timeout
+from processors.raised import raised
 from processors.state_codec import Head, decode_state, encode_state, peek_state
+from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
 """Names of a call's phases 0 to 3."""
 _NEVER_MS: Final = 1 << 63
+
+
+class Stuck(msgspec.Struct, frozen=True, kw_only=True):
+    """A call's state that cannot be read, or cannot be carried on by what our own code does."""
+
+    key: str
+    state: bytes
+    code: DeadCode
+    detail: str
 
 
 class PartitionState:
@@ -33,6 +48,9 @@ class PartitionState:
         self._deadlines: list[tuple[int, str]] = []
         self._tallies: dict[str, tuple[int, int, int]] = {}
         self._clock_ms = 0
+        self._stuck: list[Stuck] = []
+        self.unwritten: dict[str, str] = {}
+        """Of the last `take_changed` the calls whose states cannot be encoded, and why."""
         self.items: Counter[tuple[str, str]] = Counter()
         """(vendor, "fact" | "duplicate") to how many the states hold."""
         self.phases: Counter[str] = Counter()
@@ -41,19 +59,33 @@ class PartitionState:
         return len(self._calls)
 
     def load(self, key: str, states: Sequence[bytes]) -> None:
-        """Take what the state topic says of a call (see `StateLog.calls`); raises `Undecodable` (`schema`)."""
-        *others, last = states
-        if not others:
-            self._calls[key] = last
-            self._index(key, peek_state(last))
+        """Take what the state topic says of a call (see `StateLog.calls`); what cannot be read of it is set aside."""
+        if len(states) == 1:
+            self._load_one(key, states[0])
             return
-        state = decode_state(last)
-        for other in others:
-            state = reunite(decode_state(other), state, self._settings)
-        self._calls[key] = encode_state(state)
+        known = [state for each in states if (state := self._readable(key, each))]
+        if not known:
+            return
+        try:
+            state = reduce(lambda one, other: reunite(one, other, self._settings), known)
+            written = encode_state(state)
+        except Exception as exc:  # noqa: BLE001 - one call's states must not stop the partition
+            self._stuck += [Stuck(key=key, state=each, code="internal", detail=raised(exc)) for each in states[:-1]]
+            self._load_one(key, states[-1])
+            return
+        self._calls[key] = written
         self._index(key, state)
-        if self._calls[key] != last:
+        if written != states[-1]:
             self._touched[key] = state  # to be written: compaction could leave only the record that says less
+
+    def _load_one(self, key: str, stored: bytes) -> None:
+        try:
+            head = peek_state(stored)
+        except Undecodable as exc:
+            self._stuck.append(Stuck(key=key, state=stored, code=exc.dead_code, detail=str(exc)))
+            return
+        self._calls[key] = stored
+        self._index(key, head)
 
     def advance(self, now_ms: int) -> Iterator[tuple[str, Step]]:
         """Move the record clock on and yield what is due by then with its key, in the order of the deadlines."""
@@ -67,7 +99,11 @@ class PartitionState:
             if state.deadline_ms > due_ms:
                 self._wait(key, state.deadline_ms)
                 continue
-            done = timeout(state, self._clock_ms, self._settings)
+            try:
+                done = timeout(state, self._clock_ms, self._settings)
+            except Exception as exc:  # noqa: BLE001 - as above: it would be due again at once, for ever
+                self._put_off(key, state, "internal", raised(exc))
+                continue
             self._keep(key, done.state)
             yield key, done
 
@@ -83,8 +119,13 @@ class PartitionState:
         """The states that changed since the last call; None where a call is forgotten."""
         changed: dict[str, bytes | None] = {}
         self._taken = {key: self._calls.get(key) for key in self._touched}
+        self.unwritten = {}
         for key, state in self._touched.items():
-            value = encode_state(state) if state else None
+            try:
+                value = encode_state(state) if state else None
+            except Exception as exc:  # noqa: BLE001 - as above; the caller takes it back
+                self.unwritten[key] = raised(exc)
+                continue
             if value is None:
                 self._calls.pop(key, None)
             else:
@@ -101,13 +142,43 @@ class PartitionState:
                 self._calls.pop(key, None)
             else:
                 self._calls[key] = before
-            self._index(key, decode_state(before) if before else None)
+            self._index(key, peek_state(before) if before else None)
+
+    def set_aside(self, key: str, code: DeadCode, detail: str) -> None:
+        """Leave a call alone whose timeout cannot be told: until a fact of it comes, or its horizon."""
+        state = self._state(key)
+        if state is not None:
+            self._put_off(key, state, code, detail)
+
+    def _put_off(self, key: str, state: CallState, code: DeadCode, detail: str) -> None:
+        self._stuck.append(Stuck(key=key, state=self._calls.get(key, b""), code=code, detail=detail))
+        forget_ms = state.touched_ms + self._settings.horizon_s * 1000
+        if forget_ms > self._clock_ms:
+            self._wait(key, forget_ms)
+        else:
+            self._keep(key, None)
+
+    def take_stuck(self) -> list[Stuck]:
+        """What was set aside since the last call: each is told once, in a dead letter."""
+        stuck, self._stuck = self._stuck, []
+        return stuck
 
     def _state(self, key: str) -> CallState | None:
         if key in self._touched:
             return self._touched[key]
         known = self._calls.get(key)
-        return decode_state(known) if known else None
+        state = self._readable(key, known) if known else None
+        if known and state is None:
+            self._calls.pop(key)
+            self._index(key, None)
+        return state
+
+    def _readable(self, key: str, stored: bytes) -> CallState | None:
+        try:
+            return decode_state(stored)
+        except Undecodable as exc:
+            self._stuck.append(Stuck(key=key, state=stored, code=exc.dead_code, detail=str(exc)))
+            return None
 
     def _keep(self, key: str, state: CallState | None) -> None:
         self._touched[key] = state

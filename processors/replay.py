@@ -47,7 +47,7 @@ async def replay(
         outbox(settings.kafka, settings.process.publish_timeout_s) as out,
     ):
         accounts = directory(settings.accounts)
-        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.process.inflate_cap_bytes, metrics)
+        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.limits, metrics)
         for number in range(settings.kafka.partitions):
             place = TopicPartition(RAW.name, number)
             consumer.assign([place])

@@ -31,7 +31,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     codecs = codecs or Codecs()
     kafka, process = settings.kafka, settings.process
     async with outbox(kafka, process.publish_timeout_s) as out, ends(kafka.bootstrap) as end:
-        normalising = NormaliseStage(out, codecs, directory(settings.accounts), process.inflate_cap_bytes, metrics)
+        normalising = NormaliseStage(out, codecs, directory(settings.accounts), settings.limits, metrics)
         joining = JoinStage(out, codecs, settings.join, partial(restore, kafka.bootstrap), metrics, end=end)
         app = make_app(
             GROUP,

@@ -2,7 +2,7 @@
 
 One byte of state schema, then msgpack. A fact is stored as its difference: the first to an empty one, the others to the
 first, as the facts of a call repeat most of each other. `_FIELDS` numbers the fields for ever: add at its end, never
-reorder. An unreadable state raises `Undecodable` (`schema`). This page must not know what the fields mean.
+reorder. An unreadable state raises `Undecodable` (`schema`). This module must not know what the fields mean.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from processors.call_state import CallState
+from processors.contents import Content, Item, item_of
 from processors.dedupe import NEVER_AGAIN, Copy, Seen
-from processors.merge import Content, Item
 from schemas.errors import Undecodable
 from schemas.facts import (
     Direction,
@@ -150,7 +150,7 @@ def encode_state(state: CallState) -> bytes:
     items: list[Any] = []
     for item in state.items.values():
         contents: list[Any] = []
-        for content in item.contents:
+        for content in item.every:
             values = _values(content.fact)
             stored: list[Any] = [_difference(values, base or _DEFAULTS)]
             base = base or values
@@ -198,7 +198,7 @@ def peek_state(data: bytes) -> Head:
     """The head of what `encode_state` stored; raises `Undecodable` (`schema`)."""
     try:
         return _head_decoder.decode(_opened(data))
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
@@ -224,8 +224,10 @@ def decode_state(data: bytes) -> CallState:
             overflow=overflow,
             marks=tuple(tuple(mark) for mark in marks),
         )
-    except (msgspec.DecodeError, ValueError, TypeError, IndexError, KeyError, ArithmeticError) as exc:
-        # Its kind alone: what such an error says may quote a phone number.
+    except MemoryError:
+        raise
+    except Exception as exc:
+        # Bytes that are no state provoke anything. Its kind alone: what such an error says may quote a phone number.
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
@@ -257,7 +259,7 @@ def _items(stored: list[Any]) -> dict[str, Item]:
             values = {**base, **difference}
             base = base or values
             kept.append(_content(Fact(**{_FIELDS[i]: value for i, value in values.items()}), rest))
-        items[kept[0].fact.fact_id] = Item(contents=tuple(kept), more=more[0] if more else 0)
+        items[kept[0].fact.fact_id] = item_of(kept, more[0] if more else 0)
     return items
 
 

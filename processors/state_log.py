@@ -60,7 +60,7 @@ class StateLog:
         """Each call's key, and the states that together say what is known of it, the last one last; given once."""
         while self._said:
             key, said = self._said.popitem()
-            yield key.decode(), [state for _, _, state in said]
+            yield key.decode("utf-8", "replace"), [state for _, _, state in said]
 
 
 def _writer(headers: Iterable[tuple[str, bytes]]) -> Writer:

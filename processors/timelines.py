@@ -1,26 +1,36 @@
 """From what is known of a call to its timelines: a pure function of the merged facts and of what was waited for.
 
-Equal versions mean equal content: no clock is read (`versions`). This page must not know how facts arrive.
+Equal versions mean equal content: no clock is read (`versions`). This module must not know how facts arrive.
 """
 
+from typing import Final
+
+from processors.bounds import clock
 from processors.call_state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
 from processors.call_view import call_view
 from processors.conference_view import conference_view
-from processors.groups import CONFERENCE, Group, group
+from processors.groups import CONFERENCE, VOICE, Group, group
 from processors.merge import shown, shown_as_one
-from processors.versions import call_version
+from processors.moments import started_at
+from processors.versions import call_version, completeness
 from schemas.facts import Fact, FactType, Flag
 from schemas.timeline import Timeline
+
+_CALL_TYPES: Final = {CONFERENCE: "conference", VOICE: "voice_code"}
+_CALL: Final = "call"
 
 
 def timelines_of(state: CallState) -> tuple[Timeline, ...]:
     """The current version of every timeline of the call; none for bindings."""
     late = state.late
     timed_out = state.timed_out >= state.contents
-    return tuple(_timeline(state, found, late=late, timed_out=timed_out) for found in group(state.items.values()))
+    found = group(state.items.values())
+    # Of all that is under the key, as the height is: a row may go over to another group of it, and must not fall behind.
+    complete = completeness(content.fact for item in state.items.values() for content in item.contents)
+    return tuple(_timeline(state, one, complete, late=late, timed_out=timed_out) for one in found)
 
 
-def _timeline(state: CallState, found: Group, *, late: bool, timed_out: bool) -> Timeline:
+def _timeline(state: CallState, found: Group, complete: int, *, late: bool, timed_out: bool) -> Timeline:
     contents = [content for item in (*found.records, *found.states) for content in item.contents]
     states = [shown(item) for item in found.states]
     closed = late or timed_out
@@ -46,14 +56,16 @@ def _timeline(state: CallState, found: Group, *, late: bool, timed_out: bool) ->
         has_states=bool(found.states),
         phase=phase,
         fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
-        first_received_at=min(received),
-        last_received_at=max(received),
-        version=call_version(state.height, phase, max(received), mapping),
+        first_received_at=clock(min(received)),
+        last_received_at=clock(max(received)),
+        version=call_version(state.height, phase, max(received), mapping, complete),
+        account=found.door,
+        call_type=_CALL_TYPES.get(found.family, _CALL),
+        started_at=started_at(view) or clock(min(received)),
     )
 
 
 def _first(found: Group) -> Fact:
-    items = found.records or found.states
-    fact = items[0].contents[0].fact
-    assert fact.fact_type is not FactType.BINDING, "bindings are no calls"
+    fact = (found.records or found.states)[0].sample
+    assert fact.fact_type in {FactType.RECORD, FactType.STATE}, "bindings and decisions are no calls"
     return fact

@@ -23,13 +23,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Characters of a key; what is longer is cut there and flagged."""
     nesting: Count = 64
     """Objects and lists inside each other; a body with more is one dead letter."""
-    elements: Count = 10_000
+    elements: Count = 5_000
     """Elements of one body; a body with more is one dead letter."""
+    values: Count = 160_000
+    """Scalars, objects and lists of one body, counted before any is made; a body with more is one dead letter."""
+    keys: Count = 1_000
+    """Keys of one element, and parameters of one form; undocumented ones beyond it are left out, and the element is flagged."""
+    repair_chars: Count = 2 * 1024 * 1024
+    """Text longer than this must be valid JSON: it is not repaired."""
     inflate_members: Count = 64
     """Compressed members that follow one another in one body."""
     inflate_layers: Count = 2
     """Content encodings around each other."""
-    inflate_bytes: Count = 64 * 1024 * 1024
+    inflate_bytes: Count = 16 * 1024 * 1024
     """What a body may inflate to."""
     cached_chars: Count = 64
     """Length of a text that a cache may keep: longer ones are worked out anew each time."""

@@ -109,7 +109,7 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     workers: Count = 1
     """Processes that share the port. Of two or more one is always there while SIGHUP renews them, one after the other."""
     require_account: bool = False
-    """Refuse pushes that name no configured account. Must be true where `host` is reached from other machines."""
+    """Refuse pushes that name no configured account. Must be true where other machines reach us, by `host` or a proxy."""
     trust_forwarded_for: Natural = 0
     """How many proxies stand before us: that many entries of X-Forwarded-For are believed. 0: none."""
     max_body_bytes: Count = 10 * 1024 * 1024
@@ -220,8 +220,6 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     """Outputs not acknowledged by then end the process; it starts again from the last commit."""
     tick_s: Positive = 5.0
     """How often the record clock moves on where nothing arrives."""
-    inflate_cap_bytes: Count = 64 * 1024 * 1024
-    """A compressed body that inflates beyond it is a dead letter."""
     stall_s: Positive = 60.0
     """Lag that grows this long with nothing committed ends the process."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0

@@ -62,7 +62,8 @@ class Batch:
     def passed(self, origin: Origin, now_s: float) -> None:
         """Count a record as dealt with: one whose row was taken in, or one that makes no row here."""
         position = origin.position
-        self.size_bytes += len(origin.value) + _ROW_BYTES
+        self.size_bytes += _ROW_BYTES + len(origin.value) + len(origin.key or b"")
+        self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
         if self._began_s is None:
             self._began_s = now_s
         place = (position.topic, position.partition)

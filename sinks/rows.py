@@ -4,7 +4,8 @@ The types stand here as they stand in `migrations/`, so that an insert needs no 
 `ingested_at` is the server's own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -13,7 +14,7 @@ import msgspec
 
 from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
-from schemas.facts import EPOCH, Fact, FactType
+from schemas.facts import EPOCH, Fact, FactType, Kind
 from schemas.timeline import Timeline
 from sinks.answers import unfit
 
@@ -101,6 +102,7 @@ _LEGS: Final = (
     _leg("q850", _CODE),
     _leg("sip_code", _CODE),
 )
+_instants: Final = attrgetter("setup_at", "alerting_at", "answer_at", "end_at")
 _FLAGS: Final[Column[Any]] = Column("quality_flags", "Array(LowCardinality(String))", _flags)
 _NUMBERS: Final = (
     *_fields(_PHONE, "from_number to_number display_number"),
@@ -188,16 +190,35 @@ BINDINGS: Final[Table[Fact]] = Table(
     "bindings_versions",
     (*_FACT, *_fields(_TEXT, "binding_id custom_ref"), *_NUMBERS, *_PRIVACY, *_BINDING),
 )
+
+
+_CALL_TYPES: Final[Mapping[str, str]] = {Kind.CONFERENCE_LEG: "conference", Kind.VOICE_OTP: "voice_code"}
+
+
+def _call_type(call: Timeline) -> str:
+    """The call's type; one told before there were types is what its kind says."""
+    return _CALL_TYPES.get(call.kind, call.call_type)
+
+
+def _started_at(call: Timeline) -> datetime:
+    """The call's start; of one told before it had one, the earliest instant that it or a leg has, else the first receipt."""
+    if call.started_at is not None:
+        return call.started_at
+    told = (_instants(call), *map(_instants, call.legs))
+    return min((at for instants in told for at in instants if at is not None), default=call.first_received_at)
+
+
 TIMELINES: Final[Table[Timeline]] = Table(
     "timelines_versions",
     (
         *_fields(
             _TEXT, "timeline_id call_key account account_id vendor_call_id conference_id binding_id recording_url"
         ),
-        *_fields(_WORD, "vendor kind call_type direction from_kind to_kind"),
+        *_fields(_WORD, "vendor kind direction from_kind to_kind"),
+        Column("call_type", _WORD, _call_type),
         *_fields(_PHONE, "from_number to_number display_number privacy_number"),
         *_MILESTONES,
-        *_fields(_TIME, "started_at"),
+        Column("started_at", _TIME, _started_at),
         *_LEGS,
         *_AMOUNTS,
         *_ENDING,

@@ -50,7 +50,7 @@ def sealed(fact: Fact, *dedupe: str, call_key: str = KEY) -> Fact:
     """The fact with its identity."""
     return msgspec.structs.replace(
         fact,
-        fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, dedupe),
+        fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, dedupe, fact.account),
         content_digest=digest(fact),
         call_key=call_key,
     )
@@ -214,6 +214,21 @@ def binding(seconds: float = 0, status: str = "bound") -> Fact:
     return sealed(fact, "1", str(seconds), call_key="huawei|main|binding-1")
 
 
+def decision(record: Fact, keep: Fact | str, seconds: float = 0) -> Fact:
+    """Somebody's word, `seconds` after the start, that of the record's contents this one counts."""
+    fact = Fact(
+        fact_id=record.fact_id,
+        call_key=record.call_key,
+        fact_type=FactType.RESOLUTION,
+        vendor=record.vendor,
+        kind=record.kind,
+        account=record.account,
+        keeps=keep if isinstance(keep, str) else keep.content_digest,
+        event_at=at(seconds),
+    )
+    return msgspec.structs.replace(fact, content_digest=digest(fact))
+
+
 A_STATES: Final = (
     pushed_state(CALLER, State.SETUP, 0),
     pushed_state(CALLER, State.ALERTING, 3),
@@ -250,6 +265,25 @@ RECORDS: Final = (
     voice(end_at=at(30)),
     participant(STRANGER, 5, 36),
     participant(CALLED, 6, 40),
+    # by reason, pulled, revised, by another door, and beyond belief
+    callback(b_answer=None, b_end=None, hangup_cause="busy", q850=17, disposition=Disposition.BUSY),
+    callback(b_answer=None, b_end=None, hangup_cause="gone", q850=20, disposition=Disposition.UNREACHABLE),
+    callback(disposition=Disposition.UNKNOWN, b_answer=None, b_end=None, cost=None),
+    callback(source="poll", vendor_duration_s=62),
+    callback(source="backfill", b_answer=None, b_end=None, cost=Decimal(0)),
+    callback(revised_at=at(100), cost=Decimal("0.30")),
+    callback(revised_at=at(200), b_answer=None, b_end=None, cost=None),
+    callback(account="second", cost=Decimal(9)),
+    callback(vendor_duration_s=2**32 - 1, billable_s=2**32 - 1, cost=Decimal("999999999999.999999")),
+    participant(CALLER, -9500 * 86_400, 40, vendor_duration_s=2**32 - 1, cost=Decimal("999999999999.999999")),
+)
+DECISIONS: Final = (
+    decision(callback(), callback()),
+    decision(callback(), callback(vendor_duration_s=61), 5),
+    decision(callback(), callback(b_answer=None, b_end=None), 9),
+    decision(callback(), "0" * 32, 12),
+    decision(callback(account="second", cost=Decimal(9)), callback()),
+    decision(voice(), voice(end_at=at(30))),
 )
 STATES: Final = (
     *BOTH_LEGS,
@@ -261,9 +295,11 @@ STATES: Final = (
     pushed_state(STRANGER, State.SETUP, 12),
     pushed_state(STRANGER, State.UNKNOWN, 13),
     pushed_state(STRANGER, State.RELEASE, None),
+    pushed_state(CALLED, State.ALERTING, -320 * 86_400),
+    pushed_state(CALLER, State.SETUP, 0, account="second"),
 )
 
-call_items = st.lists(st.sampled_from((*RECORDS, *STATES)), min_size=1, max_size=9)
+call_items = st.lists(st.sampled_from((*RECORDS, *STATES, *DECISIONS)), min_size=1, max_size=9)
 """What one call says, repetitions included."""
 
 

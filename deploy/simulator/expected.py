@@ -154,19 +154,16 @@ def _row(item: _Item, *key: str) -> Row:
 
 
 def _newest_bindings(items: list[_Item]) -> tuple[Row, ...]:
+    """What the newest row of each binding says of it: a row of its own, or that of a call over it."""
     rows: dict[tuple[str, str], list[tuple[int, Row]]] = defaultdict(list)
     for item in items:
         for told in item.contents.values():
-            # A call's row tells of its binding, too.
-            said = told.columns if told.fact_type == FactType.BINDING else told.binding
-            if not said:
+            if not told.binding:
                 continue
-            name = told.call if told.fact_type == FactType.BINDING else str(said["binding_id"])
-            revised = said["revised_at"]
+            said = dict(told.binding)
+            key, revised = (told.vendor, str(said.pop("binding_id"))), said.pop("revised_at")
             assert isinstance(revised, int)
-            columns = {k: v for k, v in said.items() if k not in ("revised_at", "binding_id")}
-            row = Row(key=(told.vendor, name), columns=columns, optional=item.optional)
-            rows[told.vendor, name].append((revised, row))
+            rows[key].append((revised, Row(key=key, columns=said, optional=item.optional)))
     newest = []
     for versions in rows.values():
         _, row = max(versions, key=lambda version: version[0])

@@ -15,8 +15,8 @@ from schemas.facts import Direction, Kind, Role
 
 # From the vendor's own printed example.
 HUAWEI_SYSTEM: Final = "AC5A23CF0E42435C9FF52E401EE897BC"
-_ROW_TOUCHED: Final = timedelta(seconds=3)
-"""After a call's end nobody touches its row any more."""
+_SETTLED: Final = timedelta(seconds=2)
+"""After its end a call's row is written for the last time."""
 _DIRECTIONS: Final = {0: Direction.UNKNOWN, 1: Direction.OUTBOUND, 2: Direction.INBOUND}
 
 
@@ -70,7 +70,7 @@ class Bindings:
         # A call's binding was made before the call, whether or not its own push was ever sent.
         known = [made for made in self._open if made.bound_at < leg.setup_at]
         binding = rng.choice(known) if known else self._older(leg.setup_at)
-        self._touched(binding, ended_at + _ROW_TOUCHED)
+        self._revise(binding, ended_at + _SETTLED)
         leg = msgspec.structs.replace(leg, number=binding.number)
         answered = leg.answer_at is not None
         return TrueCall(
@@ -91,10 +91,12 @@ class Bindings:
             binding=binding,
         )
 
-    def _touched(self, binding: TrueBinding, at: datetime) -> None:
-        """A call's row moves the binding's clock: what happens to the binding after it is later by that clock, too."""
-        later = msgspec.structs.replace(binding, revised_at=max(binding.revised_at, at))
-        self._open = [later if made is binding else made for made in self._open]
+    def _revise(self, binding: TrueBinding, at: datetime) -> None:
+        """A call's row is written with the state that the binding has then: what comes after it is later by the row's clock."""
+        self._open = [
+            msgspec.structs.replace(made, revised_at=max(at, made.revised_at)) if made is binding else made
+            for made in self._open
+        ]
 
     def _older(self, before: datetime) -> TrueBinding:
         return self._bind(before - timedelta(minutes=self._rng.randint(1, 60)))

@@ -3,7 +3,7 @@
 import json
 from typing import Final
 
-from deploy.simulator.told import ms
+from deploy.simulator.told import ms, revised_at
 from deploy.simulator.truth import TrueBinding, TrueCall
 
 PATH: Final = "/v1/huawei/ax"
@@ -51,7 +51,7 @@ def binding(change: TrueBinding) -> dict[str, object]:
 
 
 def record(call: TrueCall) -> dict[str, object]:
-    """The row of a call over its binding; the row's own clock moves on when the recording is there."""
+    """The row of a call over its binding, as it is when the call is over."""
     assert call.binding is not None
     leg = call.legs[0]
     return binding(call.binding) | {
@@ -60,7 +60,7 @@ def record(call: TrueCall) -> dict[str, object]:
         "answerTime": ms(leg.answer_at),
         "disconnectTime": ms(leg.end_at),
         "recordUrl": call.recording_url or None,
-        "updatedAt": ms(call.revised_at),
+        "updatedAt": ms(revised_at(call)),
     }
 
 

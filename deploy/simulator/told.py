@@ -5,7 +5,7 @@ text. Must not know how the element is spelt.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -35,9 +35,9 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: str = ""
     """Digest: the same identity with the same content is a duplicate."""
     columns: Columns = {}
-    binding: Columns = {}
-    """What a call's row says of the binding that it went over, with the binding's id."""
     legs: tuple[Columns, ...] = ()
+    binding: Columns = {}
+    """What it says of a number binding, also in passing."""
     dead: str = ""
     """The dead letter's code."""
     rank: int = 0
@@ -80,15 +80,9 @@ def record(call: TrueCall) -> Told:
         identity="|".join((call.kind, call.account_id, call.call_id, *_party(call))),
         content=_digest(call),
         columns=columns,
-        binding=_binding_row(call),
         legs=legs,
+        binding=_binding(call.binding, revised_at(call)) if call.binding else {},
     )
-
-
-def _binding_row(call: TrueCall) -> Columns:
-    if call.binding is None:
-        return {}
-    return {"binding_id": call.binding.binding_id, "revised_at": ms(call.revised_at), **_binding_columns(call.binding)}
 
 
 def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
@@ -106,6 +100,7 @@ def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
 
 def binding(change: TrueBinding) -> Told:
     """A binding made or dissolved."""
+    said = _binding(change, change.revised_at)
     return Told(
         vendor=change.vendor,
         kind=Kind.BINDING,
@@ -113,17 +108,25 @@ def binding(change: TrueBinding) -> Told:
         call=change.binding_id,
         identity=f"binding|{change.account_id}|{change.row_id}|{ms(change.revised_at)}",
         content=_digest(change),
-        columns={"revised_at": ms(change.revised_at), **_binding_columns(change)},
+        columns={name: value for name, value in said.items() if name != "binding_id"},
+        binding=said,
     )
 
 
-def _binding_columns(change: TrueBinding) -> Columns:
+def _binding(change: TrueBinding, revised: datetime) -> Columns:
     return {
+        "binding_id": change.binding_id,
         "binding_state": _BINDING_STATES[change.status],
         "privacy_number": change.privacy_number,
         "bound_at": ms(change.bound_at),
         "unbound_at": ms(change.unbound_at),
+        "revised_at": ms(revised),
     }
+
+
+def revised_at(call: TrueCall) -> datetime:
+    """The privacy relay's own clock in a call's row: it moves on when the recording is there."""
+    return call.ended_at + timedelta(seconds=2 if call.recording_url else 1)
 
 
 def _party(call: TrueCall) -> tuple[str, ...]:

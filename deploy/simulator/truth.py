@@ -3,7 +3,7 @@
 Instants are aware UTC in whole seconds (huawei: milliseconds). Nothing here knows how a payload looks.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -112,11 +112,6 @@ class TrueCall(msgspec.Struct, frozen=True, kw_only=True):
     def started_at(self) -> datetime:
         """The earliest instant of the call."""
         return min(at for leg in self.legs for at in (leg.setup_at, leg.answer_at, leg.end_at) if at)
-
-    @property
-    def revised_at(self) -> datetime:
-        """When the vendor last touched the row: once more when the recording is there."""
-        return self.ended_at + timedelta(seconds=2 if self.recording_url else 1)
 
     @property
     def ended_at(self) -> datetime:

@@ -13,6 +13,7 @@ import msgspec
 from schemas.facts import Fact
 from schemas.raw import Source
 from schemas.settings import COST_LIMIT
+from schemas.vendors._keys import NO_WORDS, Words, words_of
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +91,25 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """Take the decoded document apart; raises `Undecodable` (`shape`, `wrong_kind`)."""
     normalise: Callable[[Element, Context], Mapped | Filtered]
     """Map one element; raises `Undecodable` (`no_id`, `field`, `wrong_kind`, `shape`)."""
-    form_fields: tuple[str, ...] = ("cdr", "data")
+    form_fields: tuple[str, ...] = ("cdr", "data", "payload", "json")
     """Form parameters that may hold the JSON."""
+    holders: Mapping[str, tuple[str, ...]] = {}
+    """Keys of an object around the elements that hold them, each with the kinds of `documented` that stand there; () for all
+    that stand in no other."""
+    also: tuple[str, ...] = ()
+    """Keys that count beside the documented ones: of the object around the elements, and what live payloads carry."""
+    nested: Mapping[str, tuple[str, ...]] = {}
+    """Fields that are an object, or JSON text of one, with keys of the vendor's: those."""
     example: bytes = b""
     """One body as the vendor's document prints it: what people are shown to try with."""
     documented: Mapping[str, tuple[str, ...]] = {}
-    """Per payload kind the fields of the vendor's document, for the completeness test."""
+    """Per payload kind the fields of the vendor's document: how keys are spelt, and for the completeness test."""
+    words: Words = NO_WORDS
+    """Made from the four above."""
+
+    def __post_init__(self) -> None:
+        words = words_of(self.documented, self.holders, self.also, self.nested)
+        msgspec.structs.force_setattr(self, "words", words)
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from typing import Any
 
 from schemas.facts import Leg, Role
 from schemas.vendors._causes import Cause
-from schemas.vendors._fields import Fields
 from schemas.vendors._numbers import Number
 from schemas.vendors._parts import spoken
 
@@ -39,6 +38,6 @@ def leg(role: Role, number: Number, found: Cause, **times: datetime | None) -> L
     )
 
 
-def computed(fields: Fields, talk_ms: int | None, *, answered: bool, over: bool) -> dict[str, Any]:
+def computed(talk_ms: int | None, *, answered: bool, over: bool) -> dict[str, Any]:
     """Billable seconds where the vendor sends none: talk time, 0 for a call that ended unanswered, else not known."""
-    return spoken(fields, 0 if talk_ms is None and over and not answered else talk_ms)
+    return spoken(0 if talk_ms is None and over and not answered else talk_ms)

@@ -1,191 +1,108 @@
-"""From the bytes that came to a JSON document: the same for all vendors, before anyone asks what it means.
+"""From the bytes that came to a document of elements: the same for all vendors, before anyone asks what it means.
 
-Strict reading first; a repair is tried only where that fails, and every repair is flagged. Numbers stay exact: whole ones
-as int, others as Decimal, so that a 29-digit id keeps its digits. Must not know a vendor. Pure: no I/O, no clock.
+Strict reading first; a repair is tried only where that fails, and every repair is flagged, on the elements that it was
+done to. Nothing is made before it was held against its bound. Must not know a vendor. Pure: no I/O, no clock.
 """
 
-import json
-import re
-from collections.abc import Callable
-from decimal import Decimal, DecimalException
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from schemas.errors import Undecodable
 from schemas.facts import Flag
+from schemas.limits import DEFAULT, Limits
 from schemas.raw import RawCallback
-from schemas.vendors._wire import form_value, inflated
+from schemas.vendors._arrange import Arranger
+from schemas.vendors._charset import Text, is_charset, label_of, text_of
+from schemas.vendors._json import Marked, with_repeats
+from schemas.vendors._keys import NO_WORDS, Words
+from schemas.vendors._repair import JUNK, Sequence, document_of
+from schemas.vendors._wire import Form, form_of, unwrapped
 
-_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-_TRAILING_COMMA: Final = re.compile(r",(\s*[}\]])")
-# Two quotes with nothing but white space between are an empty string, or the place where a comma is missing. An empty
-# string's first quote follows one of `{[,:` or white space, so no valid document is changed.
-_MISSING_COMMA: Final = re.compile(r'(?<=[^\\:,\[{\s])"(\s*)"(?=[^"\\]*"\s*:)')
-_HALF_ESCAPED: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_HALF: Final = re.compile("[\ud800-\udfff]")
-_KEY_TRIM: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b"
-_MAX_DIGITS: Final = 4300  # Python's own limit between text and int
+_BETWEEN: Final = b"\x1e"
+"""Stands between the parts of a form while its charset is found out."""
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A body as a document; `flags` hold for each of its elements."""
+    """A body as a document."""
 
     document: Any
-    flags: frozenset[Flag]
+    pages: tuple[Any, ...] = ()
+    """Where several documents came one after another and each holds elements: all of them."""
+    flags: frozenset[Flag] = frozenset()
+    """What holds for each of its elements."""
+    is_odd: bool = False
+    """Whether single elements have flags, too: `flags_of` tells."""
+
+    def documents(self) -> tuple[Any, ...]:
+        """All that is to be taken apart."""
+        return self.pages or (self.document,)
 
 
-def decode(raw: RawCallback, form_fields: tuple[str, ...], *, inflate_cap_bytes: int) -> Decoded:
-    """Read a body; raises Undecodable with `inflate`, `empty`, `charset` or `json`."""
-    flags: set[Flag] = set()
-    body = inflated(raw.body, raw.content_encoding, inflate_cap_bytes)
-    text = _text(form_value(body, raw.content_type, form_fields), flags)
-    if not text.strip(_KEY_TRIM + "\0"):
-        raise Undecodable("the body is empty", code="empty")
-    document = _document(text, flags)
-    return Decoded(document=document, flags=frozenset(flags))
-
-
-def parse_text(text: str) -> Decoded:
-    """Read JSON text found inside a document, with the same repairs; raises Undecodable `json`."""
-    flags: set[Flag] = set()
-    return Decoded(document=_document(text, flags), flags=frozenset(flags))
-
-
-def _text(body: bytes, flags: set[Flag]) -> str:
+def decode(
+    raw: RawCallback, form_fields: tuple[str, ...], words: Words = NO_WORDS, limits: Limits = DEFAULT
+) -> Decoded:
+    """Read a body; raises Undecodable with `inflate`, `empty`, `charset`, `json` or `limit`."""
+    body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
+    label = label_of(raw.content_type) or next(filter(is_charset, untrue), "")
     try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    try:
-        text = body.decode("gb18030")
-    except UnicodeDecodeError as exc:
-        raise Undecodable("neither UTF-8 nor GB 18030", code="charset") from exc
-    flags.add(Flag.CHARSET_REPAIRED)
-    return text
-
-
-def _document(text: str, flags: set[Flag]) -> Any:
-    try:
-        document = _read_or_repaired(text, flags)
-        return _without_halves(document, flags) if _HALF_ESCAPED.search(text) else document
-    except RecursionError as exc:
-        raise Undecodable("nested too deeply", code="json") from exc
-
-
-def _read_or_repaired(text: str, flags: set[Flag]) -> Any:
-    try:
-        return _read(text, flags, strict=True)
-    except ValueError as exc:  # kept nowhere: an exception in a variable of its own frame is a cycle
-        return _repaired(text, flags, exc)
-
-
-def _repaired(text: str, flags: set[Flag], why: ValueError) -> Any:
-    for repair in _REPAIRS:  # each upon the one before: a body may need several
-        text = repair(text)
-        attempt = {Flag.REPAIRED_JSON}
-        try:
-            document = _read(text, attempt, strict=False)
-        except ValueError:
-            continue
-        flags |= attempt
-        return document
-    place = f"line {why.lineno} column {why.colno}" if isinstance(why, json.JSONDecodeError) else "one of its numbers"
-    raise Undecodable(f"not JSON, and no repair helps: {place}", code="json") from why
-
-
-def _without_tail(text: str) -> str:
-    """Line ends and tabs inside strings are let through with this one, too."""
-    return text.strip(_KEY_TRIM + "\0;")
-
-
-def _without_trailing_commas(text: str) -> str:
-    """Only outside of strings: what a customer wrote is left as it is."""
-    kept: list[str] = []
-
-    def hide(match: re.Match[str]) -> str:
-        kept.append(match[0])
-        return '"\0"'
-
-    bare = _TRAILING_COMMA.sub(r"\1", _STRING.sub(hide, text))
-    strings = iter(kept)
-    return re.sub('"\0"', lambda _match: next(strings), bare)
-
-
-def _with_missing_commas(text: str) -> str:
-    return _MISSING_COMMA.sub(r'",\1"', text)
-
-
-_REPAIRS: Final[tuple[Callable[[str], str], ...]] = (_without_tail, _without_trailing_commas, _with_missing_commas)
-
-
-def _read(text: str, flags: set[Flag], *, strict: bool) -> Any:
-    """Standard JSON and nothing else (not strict: with control characters); raises ValueError or RecursionError."""
-
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return _members(pairs, flags)
-
-    options: dict[str, Any] = {
-        "object_pairs_hook": members,
-        "parse_float": _exact,
-        "parse_constant": _no_constant,
-        "strict": strict,
-    }
-    try:
-        return json.loads(text, **options)
-    except json.JSONDecodeError:
+        return _read_body(body, label, raw.content_type, form_fields, words, limits)
+    except Undecodable as exc:
+        if exc.dead_code in ("charset", "json") and not all(map(is_charset, untrue)):
+            raise Undecodable(f"not in the content encoding that it names, and as it is {exc}", code="inflate") from exc
         raise
-    except ValueError:  # a whole number of thousands of digits: no amount and no id, kept as the text that it is
-        return json.loads(text, parse_int=_int_or_text, **options)
 
 
-def _members(pairs: list[tuple[str, Any]], flags: set[Flag]) -> dict[str, Any]:
-    """An object: keys trimmed; of a repeated key the last value, the earlier ones as `key#1`, `key#2`."""
+def parse_text(text: str, words: Words = NO_WORDS, limits: Limits = DEFAULT) -> Decoded:
+    """Read JSON text found inside a document, with the same repairs; raises Undecodable `json` or `limit`."""
+    flags: set[Flag] = set()
+    return _arranged(document_of(text, flags, limits), Text(text), flags, words, limits)
+
+
+def flags_of(element: Any) -> frozenset[Flag]:
+    """What was odd about one element, itself or wrapped once more by its vendor's file."""
+    flags: frozenset[Flag] = element.flags if isinstance(element, Marked) else frozenset()
+    if isinstance(element, Mapping):
+        for value in element.values():
+            if isinstance(value, Marked):
+                flags |= value.flags
+    return flags
+
+
+def _read_body(
+    body: bytes, label: str, content_type: str, form_fields: tuple[str, ...], words: Words, limits: Limits
+) -> Decoded:
+    form = form_of(body, content_type, form_fields, limits.keys)
+    if form is not None and form.value is None and (flat := _flat(form, label, words, limits)) is not None:
+        return flat
+    text = text_of(body if form is None or form.value is None else form.value, label)
+    if not text.text or (text.text[0] in JUNK and not text.text.strip(JUNK)):
+        raise Undecodable("the body is empty", code="empty")
+    flags: set[Flag] = set()
+    return _arranged(document_of(text.text, flags, limits), text, flags, words, limits)
+
+
+def _flat(form: Form, label: str, words: Words, limits: Limits) -> Decoded | None:
+    """A form whose parameters are the vendor's own fields; None when they are not."""
+    known = [name.decode("latin-1").lower() in words.top.folded for name, _ in form.members]
+    if not any(known):
+        return None
+    pieces = [piece.replace(_BETWEEN, b"") for member in form.members for piece in member]
+    text = text_of(_BETWEEN.join(pieces), label)
+    told = text.text.split(_BETWEEN.decode())
+    pairs = list(zip(told[::2], told[1::2], strict=True))
     members = dict(pairs)
-    if len(members) == len(pairs):
-        for name in members:
-            if name.strip(_KEY_TRIM) != name:
-                break
-        else:
-            return members
-    members = {}
-    repeats: dict[str, int] = {}
-    for sent, value in pairs:
-        name = sent.strip(_KEY_TRIM)
-        if name != sent:
-            flags.add(Flag.KEY_NORMALISED)
-        if name in members:
-            flags.add(Flag.DUP_KEY)
-            repeats[name] = repeats.get(name, 0) + 1
-            members[f"{name}#{repeats[name]}"] = members.pop(name)
-        members[name] = value
-    return members
+    document = members if len(members) == len(pairs) else with_repeats(pairs)
+    return _arranged(document, text, {Flag.REPAIRED_JSON}, words, limits)
 
 
-def _exact(digits: str) -> Decimal | str:
-    try:
-        return Decimal(digits)
-    except DecimalException:
-        return digits
-
-
-def _int_or_text(digits: str) -> int | str:
-    return int(digits) if len(digits) < _MAX_DIGITS else digits
-
-
-def _no_constant(word: str) -> Any:
-    raise json.JSONDecodeError("not a JSON number", word, 0)
-
-
-def _without_halves(value: Any, flags: set[Flag]) -> Any:
-    """Put U+FFFD where half of a surrogate pair stands alone: no encoding can carry it on."""
-    if isinstance(value, str):
-        whole = _HALF.sub("\ufffd", value)
-        if whole != value:
-            flags.add(Flag.REPAIRED_JSON)
-        return whole
-    if isinstance(value, list):
-        return [_without_halves(item, flags) for item in value]
-    if isinstance(value, dict):
-        return {_without_halves(name, flags): _without_halves(item, flags) for name, item in value.items()}
-    return value
+def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits: Limits) -> Decoded:
+    arranger = Arranger(text, words, limits)
+    if isinstance(document, Sequence) and any(arranger.holds(item) for item in document):
+        pages = tuple(arranger.document(item) for item in document)
+        return Decoded(
+            document=list(pages), pages=pages, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd
+        )
+    document = arranger.document(document)
+    return Decoded(document=document, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd)

@@ -22,7 +22,7 @@ UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
 
 LONGEST_S: Final = 7 * 86_400
-"""No call is billed for more than a week."""
+"""No call takes more than a week."""
 
 _BEYOND_SPAN: Final = timedelta(days=1)
 """By so much a vendor's seconds may exceed the span of its own times: whatever it rounds to is less."""
@@ -110,7 +110,7 @@ class Fields:
         longest = LONGEST_S if span is None else min(LONGEST_S, span // timedelta(seconds=1))
         return self.integer(name, high=longest)
 
-    def money(self, name: str, currency: str, limit: int = COST_LIMIT) -> Decimal | None:
+    def money(self, name: str, currency: str = "", limit: int = COST_LIMIT) -> Decimal | None:
         """An amount of money to six places; None when absent, unreadable, in another currency, negative or above `limit`."""
         if not self._take((name,)):
             return None
@@ -159,17 +159,19 @@ class Fields:
         return read
 
     def span_ms(self, start: datetime | None, end: datetime | None) -> int | None:
-        """Milliseconds from `start` to `end`; None when one is unknown, or (flagged) when it is negative or absurd."""
+        """Milliseconds from `start` to `end`; None when one is unknown, or (flagged) when it is negative or no column holds it.
+
+        More than a week is flagged, too: something is wrong with the times.
+        """
         if start is None or end is None:
             return None
         span = (end - start) // timedelta(milliseconds=1)
         if span < 0:
             self.flag(Flag.TIME_ORDER)
             return None
-        if span > UINT32_MAX:
+        if span > LONGEST_S * 1000:
             self.flag(Flag.RANGE_ERROR)
-            return None
-        return span
+        return span if span <= UINT32_MAX else None
 
     def extras(self, *also: str) -> dict[str, str]:
         """Every field that was not read or could not be, and those named in `also`, as text.

@@ -73,7 +73,7 @@ def parse(value: Any, region: str, country_code: str = "") -> Number:
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if len(text) > _LONGEST:
         return Number(text[:_LONGEST], text, NumberKind.UNVERIFIED, _UNVERIFIED)
-    return _parse(text, region, _code(country_code))
+    return _parse(text, region, _code(country_code) if country_code else "")
 
 
 def _code(text: str) -> str:

@@ -23,25 +23,20 @@ def check_duration(fields: Fields, duration_s: int | None, *spans_ms: int | None
         fields.flag(Flag.DURATION_MISMATCH)
 
 
-def billed(fields: Fields, name: str, duration_s: int | None, spoken_ms: int | None) -> dict[str, Any]:
-    """The three columns of duration of a vendor that bills by the seconds in field `name`.
+def billed(duration_s: int | None, spoken_ms: int | None, *, garbled: bool = False) -> dict[str, Any]:
+    """The three columns of duration of a vendor that bills by the seconds that it sends.
 
     They are what it billed, whatever the times say; without them the talk, `spoken_ms` (0 for nobody answered). Seconds that
-    came and cannot be read, or cannot be, are not known: nothing is put in their place.
+    came but could not be read, or cannot be, are not known: nothing is put in their place.
     """
     if duration_s is not None:
         return {"vendor_duration_s": duration_s, "billable_s": duration_s, "billable_source": "vendor"}
-    if fields.unreadable(name):
-        return {}
-    return spoken(fields, spoken_ms)
+    return {} if garbled else spoken(spoken_ms)
 
 
-def spoken(fields: Fields, talk_ms: int | None) -> dict[str, Any]:
+def spoken(talk_ms: int | None) -> dict[str, Any]:
     """Billable seconds out of the talk, for who sends none: more than a week of it is not known."""
-    if talk_ms is None:
-        return {}
-    if talk_ms > LONGEST_S * 1000:
-        fields.flag(Flag.RANGE_ERROR)
+    if talk_ms is None or talk_ms > LONGEST_S * 1000:
         return {}
     return {"billable_s": talk_ms // 1000, "billable_source": "computed"}
 
@@ -52,10 +47,10 @@ def check_billed(fields: Fields, disposition: Disposition, billable_s: int | Non
         fields.flag(Flag.BILLED_UNANSWERED)
 
 
-def charged(fields: Fields, name: str, cost: Decimal | None, currency: str) -> dict[str, Any]:
-    """The three columns of money, of a vendor that sends a cost in field `name`; a missing one is flagged, and is not 0."""
+def charged(fields: Fields, cost: Decimal | None, currency: str, *, garbled: bool = False) -> dict[str, Any]:
+    """The three columns of money, of a vendor that sends a cost; a missing one is flagged, unless it came, and is not 0."""
     if cost is None:
-        if not fields.unreadable(name):
+        if not garbled:
             fields.flag(Flag.COST_MISSING)
         return {}
     return {"cost": cost, "currency": currency, "cost_source": "vendor"}

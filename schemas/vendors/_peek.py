@@ -9,13 +9,19 @@ import re
 from functools import lru_cache
 from typing import Final
 
+_AROUND: Final = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf|\xe2\x80\x8b|\\[tnr])*"
+"""White space, as bytes of UTF-8 or escaped, and a byte order mark."""
 _WITHIN: Final = 64 * 1024
 """A body's first bytes that are looked at."""
 
 
 def peek_text(body: bytes, name: str) -> str:
-    """The first scalar member called `name`, at any depth, as text; numbers plainly, null and blank as ""."""
-    found = _member(name).search(body, 0, _WITHIN)
+    """The first scalar member called `name`, at any depth, as text; numbers plainly, null and blank as "".
+
+    One that is spelt exactly so comes before one with other case or with spaces around it.
+    """
+    exactly, anyhow = _member(name)
+    found = exactly.search(body, 0, _WITHIN) or anyhow.search(body, 0, _WITHIN)
     if found is None:
         return ""
     quoted, number = found.groups()
@@ -38,8 +44,11 @@ def _text(quoted: bytes) -> str:
 
 
 @lru_cache(maxsize=64)
-def _member(name: str) -> re.Pattern[bytes]:
+def _member(name: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """The member with its name spelt exactly, and in any spelling that the decoder takes."""
     spelt = re.escape(name.encode())
-    return re.compile(
-        rb'"\s*' + spelt + rb'\s*"\s*:\s*(?:"((?:[^"\\]|\\.){0,512})"|(-?[0-9]{1,128})(?:\.0+)?(?=\s*[,}\]]))'
+    value = rb'\s*:\s*(?:"((?:[^"\\]|\\.){0,512})"|(-?[0-9]{1,128})(?:\.0+)?(?=\s*[,}\]]))'
+    return (
+        re.compile(rb'"' + spelt + rb'"' + value),
+        re.compile(rb'"' + _AROUND + spelt + _AROUND + rb'"' + value, re.IGNORECASE),
     )

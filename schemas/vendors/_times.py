@@ -22,6 +22,7 @@ NEWEST: Final = datetime(2299, 12, 24, tzinfo=UTC)
 AHEAD: Final = timedelta(hours=24)
 """How far a time may lie after the receipt: a zone's width, and clocks that go wrong."""
 
+_LATEST: Final = NEWEST - AHEAD
 _LONGEST: Final = 64
 """Characters of a time; what has more is none, and is not looked at."""
 _WIDEST: Final = 40
@@ -75,7 +76,7 @@ def parse(value: Any, zone: str, received_at: datetime) -> Instant:
     instant = _from_epoch(text, zone) or _from_civil(text, zone)
     if instant is None or instant.at is None:
         return instant or _BAD
-    return instant if OLDEST <= instant.at <= min(received_at, NEWEST - AHEAD) + AHEAD else _BAD
+    return instant if OLDEST <= instant.at <= min(received_at, _LATEST) + AHEAD else _BAD
 
 
 def _number_text(value: float | Decimal) -> str:

@@ -1,100 +1,84 @@
-"""What HTTP and forms wrap around a body, taken off again: compression under a cap, and the form parameter that holds JSON.
+"""What HTTP and forms wrap around a body, taken off again: compression, and the form around or instead of the JSON.
 
 Must not know a vendor, nor JSON. Pure: no I/O, no clock.
 """
 
-import base64
-import binascii
 import re
-import zlib
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from schemas.errors import Undecodable
+from schemas.inflate import Damaged, PastCap, encoding_of, opened
+from schemas.limits import DEFAULT, Limits
 
-_FORM: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.\-]*=")
-_WINDOW_BITS: Final = (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS)  # gzip or zlib by their header; then headless deflate
+__all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
+
+_FORM: Final = re.compile(rb"\s*[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
+_PIECE_BYTES: Final = 64 * 1024
+_BEGINS_JSON: Final = re.compile(rb'\s*[{\["]')
+_BEGINS_UNQUOTED: Final = re.compile(rb"\s*[{\[]")
+
+
+def unwrapped(body: bytes, encoding: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
+    """The body without compression, and what was declared and is not so; raises Undecodable `inflate`."""
+    try:
+        return opened(body, encoding, limits, limits.inflate_bytes)
+    except PastCap as exc:
+        raise Undecodable(f"inflates to more than {limits.inflate_bytes} bytes", code="inflate") from exc
+    except Damaged as exc:
+        raise Undecodable(str(exc), code="inflate") from exc
 
 
 def inflated(body: bytes, encoding: str, cap_bytes: int) -> bytes:
-    """Undo the body's content encoding, to at most `cap_bytes`; raises Undecodable `inflate`."""
-    for name in reversed(
-        [part for part in encoding.lower().replace(" ", "").split(",") if part not in ("", "identity")]
-    ):
-        if name == "base64":
-            body = _unbased(body)
-        elif name in ("gzip", "x-gzip", "deflate"):
-            body = _inflate(body, cap_bytes)
-        else:
-            raise Undecodable("the content encoding is not one of gzip, deflate and base64", code="inflate")
-    return body
-
-
-def encoding_of(body: bytes) -> str:
-    """The content encoding that a body's first bytes give away, for senders that do not say; "" for none."""
-    head = body[:4]
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
-    if head[:2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"):
-        return "deflate"
-    return {b"eJ": "deflate,base64", b"eA": "deflate,base64", b"eF": "deflate,base64", b"eN": "deflate,base64",
-            b"H4": "gzip,base64"}.get(head[:2], "")  # fmt: skip
-
-
-def _unbased(body: bytes) -> bytes:
+    """A body without the compression that is declared, to at most `cap_bytes`; raises Undecodable `inflate`."""
     try:
-        return base64.b64decode(body, validate=False)
-    except binascii.Error as exc:
-        raise Undecodable("the body is not Base64", code="inflate") from exc
+        return opened(body, encoding, DEFAULT, cap_bytes, undeclared=False).body
+    except PastCap as exc:
+        raise Undecodable(f"inflates to more than {cap_bytes} bytes", code="inflate") from exc
+    except Damaged as exc:
+        raise Undecodable(str(exc), code="inflate") from exc
 
 
-def _inflate(body: bytes, cap_bytes: int) -> bytes:
-    for bits in _WINDOW_BITS:
-        try:
-            whole = _inflate_as(body, bits, cap_bytes)
-        except zlib.error:
-            continue
-        if whole is not None:
-            return whole
-    raise Undecodable("the compressed body does not inflate", code="inflate")
+class Form(NamedTuple):
+    """A form body: the JSON that one of its parameters holds, or its parameters."""
+
+    value: bytes | None
+    members: tuple[tuple[bytes, bytes], ...]
 
 
-def _inflate_as(body: bytes, bits: int, cap_bytes: int) -> bytes | None:
-    """None when the body is cut off."""
-    out = bytearray()
-    while body:  # gzip members may follow one another
-        stream = zlib.decompressobj(bits)
-        out += stream.decompress(body, cap_bytes + 1 - len(out))
-        if len(out) > cap_bytes:
-            raise Undecodable(f"inflates to more than {cap_bytes} bytes", code="inflate")
-        if not stream.eof:
-            return None
-        body = stream.unused_data.lstrip(b"\0")
-    return bytes(out)
-
-
-def form_value(body: bytes, content_type: str, form_fields: tuple[str, ...]) -> bytes:
-    """The JSON inside a form body, by its look or its content type; else the body itself."""
-    head = body.lstrip()[:256]
-    declared = "urlencoded" in content_type.lower() and b"=" in head
-    if not _FORM.match(head) and (not declared or head[:1] in (b"{", b"[", b'"')):
-        return body
+def form_of(body: bytes, content_type: str, form_fields: tuple[str, ...], most: int) -> Form | None:
+    """A form body by its look or its content type; None for anything else. Of the parameters the first `most` are read."""
+    declared = "urlencoded" in content_type.lower() and b"=" in body[:256]
+    if not _FORM.match(body) and (not declared or _BEGINS_JSON.match(body)):
+        return None
     at = 0
     found: dict[str, tuple[int, bytes]] = {}
-    for pair in body.split(b"&"):
+    members: list[tuple[bytes, bytes]] = []
+    for pair in body.split(b"&", most)[:most]:
         name, _, value = pair.partition(b"=")
-        found.setdefault(_unquoted(name).decode("latin-1").strip(), (at + len(name) + 1, value))
+        plain = _unquoted(name).strip()
+        found.setdefault(plain.decode("latin-1").lower(), (at + len(name) + 1, value))
+        members.append((plain, value))
         at += len(pair) + 1
     for wanted in form_fields:
-        if wanted not in found:
+        if wanted.lower() not in found:
             continue
-        start, value = found[wanted]
-        if value.lstrip()[:1] not in (b"{", b"["):
-            return _unquoted(value)
+        start, value = found[wanted.lower()]
+        if not _BEGINS_UNQUOTED.match(value):
+            return Form(_unquoted(value), ())
         rest = body[start:]  # sent without encoding: its "+", "%" and "&" mean themselves
-        return rest[: max(rest.rfind(b"}"), rest.rfind(b"]")) + 1] or rest
-    return body
+        return Form(rest[: max(rest.rfind(b"}"), rest.rfind(b"]")) + 1] or rest, ())
+    return Form(None, tuple((name, _unquoted(value)) for name, value in members))
 
 
 def _unquoted(value: bytes) -> bytes:
-    return unquote_to_bytes(value.replace(b"+", b" "))
+    """The value without its percent signs; in pieces, because each of them takes the memory of an object."""
+    out = bytearray()
+    at = 0
+    while at < len(value):
+        end = at + _PIECE_BYTES
+        cut = value.find(b"%", end - 2, end)  # none is taken apart
+        piece = value[at : end if cut < 0 else cut]
+        out += unquote_to_bytes(piece.replace(b"+", b" "))
+        at += len(piece)
+    return bytes(out)

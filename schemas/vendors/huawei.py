@@ -56,6 +56,8 @@ _SIBLING_FIELDS: Final = (
     "billType", "subbillType", "callerType", "calleeType",
 )  # fmt: skip
 
+_ANSWER_FIELDS: Final = ("resultcode", "resultdesc", "origNum", "privateNum", "subscriptionId")
+
 _EXAMPLE: Final = (
     rb'{"id":1,"ak":"AC5A23CF0E42435C9FF52E401EE897BC","origNum":"+8618801330084","privateNum":"+8616512884987","recordFlag":false,"recordHintTone":null,"maxDuration":60,"lastMinVoice":null,"userData":"1499268874687315968","callDirection":0,"subscriptionId":"88ec9feb-ed7d-4b0a-bf65-cc6be2b9213e","status":1,"businessType":null,'
     rb'"bindResponse":"{\"origNum\":\"+8618801330084\",\"resultcode\":\"0\",\"subscriptionId\":\"88ec9feb-ed7d-4b0a-bf65-cc6be2b9213e\",\"privateNum\":\"+8616512884987\",\"resultdesc\":\"Success\"}","unbindResponse":null,'
@@ -190,7 +192,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
-        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if found.q850 else "none",
         **(columns(side, fields.number("origNum", _REGION)) if side else {}),
@@ -339,7 +341,7 @@ def _native(element: Any, ctx: Context) -> Mapped:
         pdd_ms=fields.span_ms(forwarded or setup, alerting),
         ring_ms=None if garbled else fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(fields, talk_ms, answered=garbled or answer is not None, over=end is not None),
+        **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
         **ended(found),
         cause_confidence=confidence,
         recording_state=recording,
@@ -388,6 +390,9 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={"privacy_ax": RELAY_FIELDS, "notification": NATIVE_FIELDS},
+            holders={"feeLst": ("notification",)},
+            also=("eventType",),
+            nested={"bindResponse": _ANSWER_FIELDS, "unbindResponse": _ANSWER_FIELDS},
         ),
     ),
     # The relay wants nothing; of the platform's services one reads the code.

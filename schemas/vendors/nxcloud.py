@@ -73,7 +73,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     duration_s = fields.seconds("duration", setup, answer, end)
     spoken_ms = 0 if end and not answered and not garbled else talk_ms
     check_duration(fields, duration_s, spoken_ms)
-    amounts = billed(fields, "duration", duration_s, spoken_ms)
+    amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
 
     found = cause(fields.text("hangup_cause"))
     if found and not found.known:
@@ -172,6 +172,7 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={Kind.SOFTPHONE_CDR: CDR_FIELDS},
+            also=("effective_called_number",),
         ),
     ),
     accepted=Reply(status=200),

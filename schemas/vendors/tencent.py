@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
+from schemas.limits import Limits
 from schemas.raw import RawCallback
 from schemas.settings import PollAccount
 from schemas.vendors import _times
@@ -70,6 +71,8 @@ _TELLTALES: Final = ("callEndStatus", "startSrcCallTime", "srcAcceptTime", "endC
 _A_TIMES: Final = ("startSrcCallTime", "startSrcRingTime", "srcAcceptTime")
 _B_TIMES: Final = ("startDstCallTime", "startDstRingTime", "dstAcceptTime")
 _CALL_ID_DATE: Final = re.compile(r"-([0-9]{6})-")
+# The poller goes on past a page of any size; the normaliser says what is too much.
+_PAGE_LIMITS: Final = Limits(elements=10**6, values=10**8, inflate_bytes=64 * 1024 * 1024)
 _DEFAULT_CALL_TYPE: Final = "3"
 
 _D: Final = Disposition
@@ -171,7 +174,8 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     b_end = end if b_rung else None
     talk_ms = fields.span_ms(b_answer, end)
     duration_s = fields.seconds("duration", a_setup, a_alerting, a_answer, b_setup, b_alerting, b_answer, end)
-    amounts = billed(fields, "duration", duration_s, 0 if end and not b_answer and not garbled else talk_ms)
+    spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
+    amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, found.disposition, duration_s)
     last_rung = _B_TIMES if b_rung else _A_TIMES
     rang_until = None if fields.unreadable(last_rung[-1]) else answer or end
@@ -272,12 +276,12 @@ def _request(
     )
 
 
-def _read_page(body: bytes, encoding: str, inflate_cap_bytes: int = 64 * 1024 * 1024) -> Page:
+def _read_page(body: bytes, encoding: str) -> Page:
     """What the poller needs of a page; raises Undecodable when it is none."""
     raw = RawCallback(
         vendor=_NAME, callback=_CALLBACK, received_at=EPOCH, request_id="", content_encoding=encoding, body=body
     )
-    document = decode(raw, (), inflate_cap_bytes=inflate_cap_bytes).document
+    document = decode(raw, (), VENDOR.callbacks[0].words, _PAGE_LIMITS).document
     if not isinstance(document, Mapping):
         raise Undecodable("a page (an object) is expected", code="shape")
     code = _code(document)
@@ -316,6 +320,8 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={Kind.CALLBACK_CDR: CDR_FIELDS},
+            holders={"cdr": ()},
+            also=("errorCode", "result", "msg", "offset"),
         ),
     ),
     accepted=Reply(status=200, content_type="text/plain;charset=utf-8"),

@@ -218,7 +218,7 @@ def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fac
         fields.flag(Flag.STATE_VS_TIME)
     check_duration(fields, duration_s, spoken_ms)
     disposition = (_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition
-    amounts = billed(fields, "duration", duration_s, spoken_ms)
+    amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, disposition, duration_s, cost)
     fact = msgspec.structs.replace(
         fact,
@@ -228,7 +228,7 @@ def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fac
         disposition=disposition,
         is_final=end is not None or answer is None,
         **amounts,
-        **charged(fields, amount, cost, _CURRENCY),
+        **charged(fields, cost, _CURRENCY, garbled=fields.unreadable(amount)),
     )
     return fact, tel
 
@@ -255,7 +255,8 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
     garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
     if garbled:  # somebody answered, nobody knows when: that is not "no answer"
         call = leg_b = _UNKNOWN
-    amounts = billed(fields, "duration", duration_s, 0 if end and not b_answer and not garbled else talk_ms)
+    spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
+    amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(fact.account_id))
     check_billed(fields, call.disposition, duration_s, cost)
     fact = msgspec.structs.replace(
@@ -277,7 +278,7 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
         custom_ref=fields.text("customParm"),
         is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
         **amounts,
-        **charged(fields, "oriamount", cost, _CURRENCY),
+        **charged(fields, cost, _CURRENCY, garbled=fields.unreadable("oriamount")),
     )
     return fact, ()
 
@@ -385,6 +386,8 @@ VENDOR = Vendor(
             normalise=_normalise,
             example=_EXAMPLE,
             documented={kind.value: names for kind, names, _ in _KINDS.values()},
+            holders={"cdr": ()},
+            also=_LIVE_FIELDS[Kind.CALLBACK_STATE],
         ),
     ),
     accepted=Reply(status=200),

@@ -1,5 +1,5 @@
 -- Which configured account let a row in, the contents of a record that contradict each other, and what a timeline is. Rows of
--- before have the defaults: no account, no contents, and a call's type as its kind tells it.
+-- before have the defaults: no account, no contents, a call's type as its kind tells it, its start as its legs tell it.
 -- each: table=cdr_versions table=call_events_versions table=bindings_versions table=timelines_versions
 ALTER TABLE {{database}}.{{value}} {{on_cluster}}
     ADD COLUMN IF NOT EXISTS account String COMMENT 'the configured account whose address let it in; empty for none';
@@ -38,7 +38,14 @@ ALTER TABLE {{database}}.{{value}} {{on_cluster}}
         DEFAULT multiIf(kind = 'conference_leg', 'conference', kind = 'voice_otp', 'voice_code', 'call')
         COMMENT 'call, conference or voice_code: only calls stand in v_kpi_*',
     ADD COLUMN IF NOT EXISTS started_at Nullable(DateTime64(6, 'UTC'))
-        COMMENT 'the earliest instant of the call or of any of its legs; NULL in rows of before this column';
+        DEFAULT coalesce(
+            arrayReduce('min', arrayConcat(
+                [setup_at, alerting_at, answer_at, end_at],
+                `legs.setup_at`, `legs.alerting_at`, `legs.answer_at`, `legs.end_at`
+            )),
+            toDateTime64(first_received_at, 6, 'UTC')
+        )
+        COMMENT 'the earliest instant of the call or of any of its legs, else the first receipt';
 
 -- each: table=cdr_versions table=timelines_versions
 ALTER TABLE {{database}}.{{value}} {{on_cluster}}

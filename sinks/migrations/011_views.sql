@@ -48,12 +48,7 @@ SELECT
     * EXCEPT (`legs.number_raw`, recording_url, started_at),
     toBool(recording_url != '') AS has_recording,
     coalesce(
-        t.started_at,
-        arrayReduce('min', arrayConcat(
-            [setup_at, alerting_at, answer_at, end_at],
-            `legs.setup_at`, `legs.alerting_at`, `legs.answer_at`, `legs.end_at`
-        )),
-        toDateTime64(first_received_at, 6, 'UTC')
+        t.started_at, setup_at, alerting_at, answer_at, end_at, toDateTime64(first_received_at, 6, 'UTC')
     ) AS started_at
 FROM {{database}}.timelines AS t
 COMMENT 'One row per call, newest version. Times are UTC; NULL is not known, 0 is zero; started_at is never NULL: the earliest instant of the call or of any leg, else the first receipt';
@@ -68,7 +63,7 @@ SELECT
     c.digest AS digest,
     c.is_shown AS is_shown,
     c.is_final AS is_final,
-    has(quality_flags, 'conflict_resolved') AS is_resolved,
+    toBool(has(quality_flags, 'conflict_resolved')) AS is_resolved,
     c.received_at AS received_at,
     c.source AS source,
     c.disposition AS disposition,
@@ -94,6 +89,12 @@ SELECT
 FROM {{database}}.cdr
 ARRAY JOIN contents AS c
 COMMENT 'One row per content of a record whose contents contradict each other; callweave conflicts resolve RECORD_ID --keep DIGEST settles one';
+
+ALTER TABLE {{database}}.v_conflicts {{on_cluster}} COMMENT COLUMN digest 'hash of what the content says: its name within the record';
+ALTER TABLE {{database}}.v_conflicts {{on_cluster}} COMMENT COLUMN is_shown 'whether v_cdr and v_timelines show this content';
+ALTER TABLE {{database}}.v_conflicts {{on_cluster}} COMMENT COLUMN is_resolved 'whether somebody decided which content counts';
+ALTER TABLE {{database}}.v_conflicts {{on_cluster}} COMMENT COLUMN received_at 'when this content was received, not the record''s first one';
+ALTER TABLE {{database}}.v_conflicts {{on_cluster}} COMMENT COLUMN raw_topic 'with raw_partition, raw_offset and raw_element: where its body stands';
 
 -- A call row of a binding says what the binding was when the row was written, so it moves the binding's state by the same clock.
 -- Rows that name no state (the platform's own bills) only make a binding known.

@@ -53,7 +53,7 @@ SELECT
     sumIf(n.talk_ms, NOT disputed) AS talk_ms,
     sumIf(n.billable_s, NOT disputed) AS billed_s,
     sumIf(n.billable_s, disputed) AS billable_in_conflict_s,
-    uniqExactIf(n.currency, n.cost IS NOT NULL) > 1 AS is_mixed,
+    toBool(uniqExactIf(n.currency, n.cost IS NOT NULL) > 1) AS is_mixed,
     if(is_mixed, 'mixed', anyIf(toString(n.currency), n.cost IS NOT NULL)) AS currency,
     if(is_mixed, NULL, sumIf(n.cost, NOT disputed)) AS cost,
     if(is_mixed, NULL, sumIf(n.cost, disputed)) AS cost_in_conflict,

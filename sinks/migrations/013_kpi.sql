@@ -46,7 +46,7 @@ SELECT
     sumIf(t.billable_s, counted) AS billed_s,
     sumIf(t.billable_s, disputed) AS billable_in_conflict_s,
     sumIf(t.billable_s, NOT is_final AND NOT disputed) AS billable_provisional_s,
-    uniqExactIf(t.currency, t.cost IS NOT NULL) > 1 AS is_mixed,
+    toBool(uniqExactIf(t.currency, t.cost IS NOT NULL) > 1) AS is_mixed,
     if(is_mixed, 'mixed', anyIf(toString(t.currency), t.cost IS NOT NULL)) AS currency,
     if(is_mixed, NULL, sumIf(t.cost, counted)) AS cost,
     if(is_mixed, NULL, sumIf(t.cost, disputed)) AS cost_in_conflict,

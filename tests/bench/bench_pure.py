@@ -12,11 +12,12 @@ from processors.state_codec import decode_state, encode_state
 from processors.timelines import timelines_of
 from schemas.codec import FACT, TIMELINE
 from schemas.facts import Fact
+from schemas.limits import DEFAULT
 from schemas.raw import Position
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from sinks.rows import TIMELINES, columns_of, table_of
-from tests.bench.bodies import AT, CAP_BYTES, Keyed, facts, pulled, pushed, sends
+from tests.bench.bodies import AT, Keyed, facts, pulled, pushed, sends
 from tests.bench.lines import Line, show
 
 RUNS = 5
@@ -39,7 +40,7 @@ def best_us(work: Callable[[], object], count: int) -> float:
 def normalised(raws: Sequence[Keyed]) -> None:
     accounts = Directory()
     for number, each in enumerate(raws):
-        normalise(each.raw, Position("calls.raw", 0, number), accounts, CAP_BYTES)
+        normalise(each.raw, Position("calls.raw", 0, number), accounts, DEFAULT)
 
 
 def joined(some: Sequence[Fact]) -> tuple[list[Timeline], list[bytes]]:

@@ -11,11 +11,12 @@ from deploy.numbers import resident_mib
 from processors.normalise import Directory, normalise
 from processors.partition_state import PartitionState
 from schemas.codec import FACT
+from schemas.limits import DEFAULT
 from schemas.raw import Position
 from schemas.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS
-from tests.bench.bodies import CAP_BYTES, Keyed, pulled
+from tests.bench.bodies import Keyed, pulled
 from tests.bench.lines import Line, show
 
 CALLS = 500
@@ -40,7 +41,7 @@ class Poller:
     def poll(self) -> None:
         """Show all pages once more."""
         for page in self._pages:
-            facts = normalise(page.raw, Position(RAW.name, 0, self._offset), Directory(), CAP_BYTES).facts
+            facts = normalise(page.raw, Position(RAW.name, 0, self._offset), Directory(), DEFAULT).facts
             self._offset += 1
             values = [FACT.encode(fact) for fact in facts]
             began = time.process_time()

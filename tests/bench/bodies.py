@@ -16,6 +16,7 @@ from processors.normalise import Directory, Outcome, normalise
 from processors.records import Record
 from schemas.facts import Fact
 from schemas.identity import call_key
+from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback
 from schemas.settings import Settings
 from schemas.topics import RAW
@@ -87,7 +88,7 @@ def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Outcome]:
     """Normalised, in order."""
     accounts = Directory()
     return [
-        normalise(each.raw, Position(RAW.name, 0, number), accounts, CAP_BYTES)
+        normalise(each.raw, Position(RAW.name, 0, number), accounts, DEFAULT)
         for number, each in enumerate(raws, first_offset)
     ]
 

@@ -112,7 +112,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped | Filtered:
         pdd_ms=fields.span_ms(setup, alerting),
         ring_ms=fields.span_ms(alerting, answer or end),
         talk_ms=talk_ms,
-        **computed(fields, talk_ms, answered=answer is not None, over=end is not None),
+        **computed(talk_ms, answered=answer is not None, over=end is not None),
         **ended(found),
         cause_confidence="derived" if answer else "exact" if found.q850 else "none",
         hangup_party=_PARTIES.get(fields.text("release_dir"), "unknown"),

@@ -18,11 +18,12 @@ import msgspec
 
 from processors.normalise import Directory, Outcome, directory, normalise
 from schemas.facts import Fact, Leg
+from schemas.limits import Limits
 from schemas.raw import Position, RawCallback
 from schemas.settings import Account
 
 HERE: Final = Path(__file__).parent
-INFLATE_CAP_BYTES: Final = 1024 * 1024
+LIMITS: Final = Limits(inflate_bytes=1024 * 1024)
 
 _POSITION: Final = Position("calls.raw", 0, 7)
 _PROVENANCE: Final = frozenset(
@@ -95,7 +96,7 @@ def load(path: Path) -> Case:
 
 def run(raw: RawCallback, accounts: Directory | None = None) -> Outcome:
     """Normalise one body."""
-    return normalise(raw, _POSITION, accounts or Directory(), INFLATE_CAP_BYTES)
+    return normalise(raw, _POSITION, accounts or Directory(), LIMITS)
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from deploy.ports import free_port
 from deploy.stack import Stack
 from schemas.config import WHOLE, whole
-from schemas.settings import ProcessSettings
+from schemas.limits import DEFAULT, Limits
 from tests.integration import whole_stack as ws
 from tests.integration.command import Done, addresses, callweave
 from tests.integration.pushing import JSON, PATHS, body_of
@@ -94,8 +94,8 @@ async def until_true(what: str, true: Callable[[], Awaitable[bool]]) -> None:
 
 @pytest.fixture(scope="module")
 async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    process = ProcessSettings(inflate_cap_bytes=CAP_BYTES)
-    async with ws.whole_stack(tmp_path_factory.mktemp("desk"), process=process) as stack:
+    limits = Limits(inflate_bytes=CAP_BYTES)
+    async with ws.whole_stack(tmp_path_factory.mktemp("desk"), limits=limits) as stack:
         yield Desk(stack, tmp_path_factory.mktemp("cwd"))
 
 
@@ -209,7 +209,7 @@ async def mend(stack: Stack) -> None:
     """Start the worker again with the settings it should have had."""
     (part,) = [part for part in stack.parts if part.spec.name == "process-1"]
     own = msgspec.json.decode(part.spec.env[WHOLE], type=type(stack.settings))
-    own = replace(own, process=replace(own.process, inflate_cap_bytes=ProcessSettings().inflate_cap_bytes))
+    own = replace(own, limits=DEFAULT)
     part.spec = replace(part.spec, env={WHOLE: whole(own)})
     before = part.restarts
     assert part.pid

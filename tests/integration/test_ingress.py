@@ -169,6 +169,27 @@ async def test_a_push_is_on_calls_raw_with_the_contracts_key_and_headers(
     }
 
 
+async def test_any_bytes_in_a_header_come_to_kafka_with_the_body(
+    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+) -> None:
+    """Those that are no text, and control characters, which aiohttp's parser does not take as they are."""
+    async with ingress(place, broker.bootstrap) as running:
+        await until_ready(http, running)
+        port = int(running.url.rpartition(":")[2])
+        bodies = [BODY % (b"H", number) for number in range(3)]
+        for body, content_type in zip(bodies, (b"\xff\xfe", b"a\x01b", b"a\r\nContent-Type: b"), strict=True):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST //v1//nxcloud/%%63dr/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+                % (content_type, len(body), body)
+            )
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+        assert (await status(http, f"{running.url}/v1/nxcloud/cdr"))[0] == 200
+        everything = {value: headers for _, value, headers in await in_kafka(broker.bootstrap)}
+    assert [everything[body]["content_type"] for body in bodies] == [b"\xff\xfe", b"a?b", b"a, b"]
+
+
 async def test_a_broker_that_goes_and_comes_costs_no_push_and_loses_nothing(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession
 ) -> None:

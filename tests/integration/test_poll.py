@@ -27,6 +27,7 @@ from ingress.poller import Poller, checkpoint_key
 from ingress.publisher import Headers, Publisher
 from processors.normalise import directory, normalise
 from schemas.errors import SettingsError, Unavailable
+from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
@@ -216,9 +217,7 @@ async def pages_of(kafka: str, account: PollAccount) -> list[RawCallback]:
 async def call_ids(kafka: str, account: PollAccount) -> list[str]:
     """The calls that the normaliser makes of the account's pages."""
     accounts = directory((Account(vendor="tencent", name=account.account, external_ids=("1400000000",)),))
-    outcomes = [
-        normalise(raw, Position(RAW.name, 0, 0), accounts, 1024 * 1024) for raw in await pages_of(kafka, account)
-    ]
+    outcomes = [normalise(raw, Position(RAW.name, 0, 0), accounts, DEFAULT) for raw in await pages_of(kafka, account)]
     assert [outcome.dead for outcome in outcomes if outcome.dead] == []
     facts = [fact for outcome in outcomes for fact in outcome.facts]
     assert {fact.account_id for fact in facts} <= {"1400000000"}

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,55 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_once_and_a_tombstone_no
     async with sinking(settings):  # once more: the letters published above are read too
         await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
     assert await count(db, "dead_letters") == 5
+
+
+async def test_no_record_ends_the_sink_or_holds_a_partition_up(settings: Settings, db: ClickHouse) -> None:
+    """Internal facts, no identity, what no column holds, headers of any kind and size: a letter each, and the good ones land."""
+    odd: list[tuple[bytes, dict[str, Any]]] = [
+        (FACT.encode(fact(1, FactType.RESOLUTION, keeps="00")), {}),
+        (FACT.encode(fact(2, fact_id="")), {}),
+        (FACT.encode(fact(3, talk_ms=1 << 32)), {}),
+        (FACT.encode(fact(4, billable_s=-1)), {}),
+        (FACT.encode(fact(5, raw_offset=(1 << 63) - 1, raw_element=1 << 40)), {}),
+        (FACT.encode(fact(6, version=-1)), {}),
+        (b"junk", {"headers": [("trace", b"\xff\xfe"), ("vendor", b"\x00" * 300)]}),
+        (b"junk of 1970", {"timestamp_ms": 1}),
+        (b"junk with large headers", {"headers": [("trace", os.urandom(9 << 20))], "key": b"k" * (3 << 20)}),
+    ]
+    await forget(settings.kafka)
+    async with sinking(settings) as metrics:
+        async with producing(settings.kafka) as producer:
+            for value, more in odd:
+                await producer.send_and_wait("calls.normalized", value, partition=0, **more)
+        await send_facts(settings.kafka, [fact(n) for n in range(100, 200)])
+        await until_count(db, "dead_letters", len(odd))
+        await until_count(db, "v_cdr", 100)
+        await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
+        assert metrics.get("callweave_sink_waiting") == 0
+    found = [one.letter for one in await list_dead(db, DeadFilter())]
+    assert sorted(one.code for one in found) == ["row"] * 5 + ["schema"] * 4
+    assert {one.stage for one in found} == {"sink"}
+    assert len({one.offset for one in found}) == len(odd)
+
+
+async def test_extremes_of_every_column_are_rows_and_no_letters(settings: Settings, db: ClickHouse) -> None:
+    """What the stages before let through is never refused for its range."""
+    most = (1 << 32) - 1
+    early, late = datetime(1900, 1, 1, tzinfo=UTC), datetime(2299, 12, 31, 23, 59, 59, tzinfo=UTC)
+    fields: list[dict[str, Any]] = [
+        {"talk_ms": value, "billable_s": value, "vendor_duration_s": value, "ring_ms": value} for value in (0, most)
+    ]
+    fields += [
+        {"cost": Decimal(text), "currency": "CNY"} for text in ("0", "999999999999.999999", "-999999999999.999999")
+    ]
+    fields += [{"setup_at": at, "end_at": at} for at in (early, datetime(2106, 2, 7, 6, 28, 16, tzinfo=UTC), late)]
+    await send_facts(settings.kafka, [fact(n, **one) for n, one in enumerate(fields, 1)])
+    await send_calls(settings.kafka, [call(n, started_at=early, **one) for n, one in enumerate(fields, 1)])
+    async with sinking(settings):
+        await until_count(db, "v_cdr", len(fields))
+        await until_count(db, "v_timelines", len(fields))
+        await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
+    assert await count(db, "dead_letters") == 0
 
 
 async def _nothing_left(broker: KafkaSettings) -> bool:

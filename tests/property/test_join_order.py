@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.agreement import answered, blank, compatible
+from processors.bounds import bounded
 from processors.call_state import merge_states
 from processors.join import CallState, step, timeout
 from processors.merge import normalized
 from processors.state_codec import decode_state, encode_state
 from processors.timelines import timelines_of
 from schemas.errors import Undecodable
-from schemas.facts import Fact, State
+from schemas.facts import Fact, FactType, State
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import CALLED, CALLER, callback, fact_logs, in_a_row, placed, pushed_state, raw_arrivals
@@ -79,9 +81,69 @@ def test_any_order_shows_the_same(arrivals: list[Fact], data: st.DataObject) -> 
 
     assert without_copies(timelines_of(ours)) == without_copies(timelines_of(theirs))
     assert ours.counts() == theirs.counts()
-    assert {name: normalized(item) for name, item in ours.items.items()} == {
-        name: normalized(item) for name, item in theirs.items.items()
-    }
+    assert _rows(ours) == _rows(theirs)
+
+
+def _rows(state: CallState) -> dict[str, Fact]:
+    return {name: normalized(item) for name, item in state.items.items() if item.contents}
+
+
+OUTCOME = (
+    "disposition", "answer_at", "end_at", "talk_ms", "hangup_cause", "hangup_reason", "q850", "sip_code", "hangup_party",
+    "vendor_duration_s", "billable_s", "cost", "currency",
+)  # fmt: skip
+
+
+@given(arrivals=raw_arrivals())
+def test_a_row_never_says_what_contradicting_contents_say_together(arrivals: list[Fact]) -> None:
+    """All that one content says of its outcome stands; what it leaves open comes from contents that agree with it and each other."""
+    for item in joined(arrivals).items.values():
+        if not item.contents or item.fact_type is not FactType.RECORD:
+            continue
+        row = normalized(item)
+        said = [bounded(content.fact) for content in item.contents]
+        (best,) = [fact for fact in said if fact.content_digest == row.content_digest]
+        assert (row.received_at, row.raw_offset, row.raw_partition) == (
+            best.received_at,
+            best.raw_offset,
+            best.raw_partition,
+        )
+        taken = [name for name in OUTCOME if getattr(row, name) != getattr(best, name)]
+        agreeing = [fact for fact in said if compatible(best, fact)]
+        for name in taken:
+            assert blank(getattr(best, name)) or (name in _CAUSE and not best.hangup_cause), name
+            assert getattr(row, name) in {getattr(fact, name) for fact in agreeing}, name
+        if answered(best) is False:
+            assert (row.answer_at, row.talk_ms) == (best.answer_at, best.talk_ms)
+        for one, other in combinations([row, *(content for content in row.contents if content.is_shown)], 2):
+            assert one.disposition == other.disposition or "disposition" in taken
+
+
+_CAUSE = frozenset({"disposition", "hangup_cause", "hangup_reason", "q850", "sip_code"})
+
+
+@given(arrivals=raw_arrivals())
+def test_every_element_is_a_fact_or_a_duplicate(arrivals: list[Fact]) -> None:
+    """Decisions, too: what came in is what is counted."""
+    contents = {(fact.fact_id, fact.content_digest) for fact in arrivals}
+
+    assert joined(arrivals).counts() == (len(contents), len(arrivals) - len(contents))
+
+
+@given(arrivals=raw_arrivals())
+def test_doors_share_no_call(arrivals: list[Fact]) -> None:
+    """What came by one account's address is shown as if nothing else had come."""
+    found = timelines_of(joined(arrivals))
+    assert len({timeline.timeline_id for timeline in found}) == len(found)
+    for door in {timeline.account for timeline in found}:
+        alone = timelines_of(joined([fact for fact in arrivals if fact.account == door]))
+        ours = [timeline for timeline in found if timeline.account == door]
+        assert [_of_its_own(timeline) for timeline in ours] == [_of_its_own(timeline) for timeline in alone]
+
+
+def _of_its_own(timeline: Timeline) -> Timeline:
+    """Without what all calls under one key share."""
+    return msgspec.structs.replace(timeline, timeline_id="", version=0)
 
 
 def without_copies(timelines: Sequence[Timeline]) -> list[bytes]:

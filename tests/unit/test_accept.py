@@ -177,6 +177,9 @@ def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, Any], stat
         pytest.param(2, "192.0.2.9, 198.51.100.1", True, id="two proxies"),
         pytest.param(2, "192.0.2.9", False, id="fewer entries than proxies: only the peer counts"),
         pytest.param(1, "unknown", False, id="an entry that is no address"),
+        pytest.param(1, "\udcff\x00[", False, id="an entry of any bytes"),
+        pytest.param(1, "\udcff\x00[, 192.0.2.9", True, id="any bytes of the caller before the trusted entry"),
+        pytest.param(1, "[" * 8000 + ",192.0.2.9", True, id="very many of them"),
     ],
 )
 def test_trusted_proxies_tell_the_sender(proxies: int, forwarded_for: str, *, allowed: bool) -> None:
@@ -223,7 +226,8 @@ def test_the_record_says_who_what_and_when() -> None:
 )
 @pytest.mark.parametrize("header", ["content_type", "content_encoding"])
 def test_any_header_is_stored_as_it_came_as_far_as_it_is_kept(header: str, sent: str, stored: bytes) -> None:
-    assert dict(take(**{header: sent}).raw.headers())[header] == stored
+    more: dict[str, Any] = {header: sent}
+    assert dict(take(**more).raw.headers())[header] == stored
 
 
 def test_nothing_that_is_pushed_goes_where_we_write_ourselves() -> None:
@@ -244,6 +248,11 @@ RAW_DEFLATE = zlib.compressobj(wbits=-15)
         pytest.param("deflate", zlib.compress(b"id=9"), "deflate", id="deflate as the standard means it"),
         pytest.param("deflate", RAW_DEFLATE.compress(b"id=9") + RAW_DEFLATE.flush(), "deflate", id="deflate without its wrapper"),
         pytest.param("identity", b"id=9", "", id="identity"),
+        pytest.param("gzip, deflate", zlib.compress(gzip.compress(b"id=9")), "gzip,deflate", id="two encodings"),
+        pytest.param("", gzip.compress(b"id=9"), "", id="gzip that nobody declares"),
+        pytest.param("", zlib.compress(b"id=9"), "", id="deflate that nobody declares"),
+        pytest.param("utf-8", b"id=9", "utf-8", id="a charset in the encoding's place"),
+        pytest.param("br", b"id=9", "br", id="an encoding that is not there"),
     ],
 )  # fmt: skip
 def test_a_compressed_body_is_keyed_by_what_is_inside_and_stored_as_it_came(
@@ -260,7 +269,15 @@ def test_a_compressed_body_is_keyed_by_what_is_inside_and_stored_as_it_came(
         pytest.param("gzip", gzip.compress(b"id=9")[:-9], id="cut off"),
         pytest.param("gzip", b"", id="empty"),
         pytest.param("br", b"\x8b\x00", id="an encoding that we do not know"),
-        pytest.param("gzip, deflate", zlib.compress(gzip.compress(b"id=9")), id="two encodings"),
+        pytest.param(
+            "deflate,deflate,deflate",
+            zlib.compress(zlib.compress(zlib.compress(b"id=9"))),
+            id="more layers than are taken",
+        ),
+        pytest.param("deflate", zlib.compress(b"") * 100, id="more members than are taken"),
+        pytest.param(
+            "deflate, deflate", zlib.compress(zlib.compress(b"") * 100), id="very many members in another layer"
+        ),
     ],
 )
 def test_a_body_that_does_not_inflate_is_taken_all_the_same(encoding: str, body: bytes) -> None:

@@ -14,24 +14,33 @@ PURE = (
     "ingress/accept.py",
     "ingress/doors.py",
     "ingress/heads.py",
-    "ingress/inflate.py",
     "ingress/poll_plan.py",
     *(
         f"processors/{name}.py"
         for name in (
             *(
+                "agreement",
+                "bounds",
                 "call_state",
                 "call_view",
                 "commits",
                 "conference_view",
+                "contents",
                 "dedupe",
+                "filling",
+            ),
+            *(
                 "folding",
                 "groups",
                 "join",
+                "join_letters",
                 "legs",
                 "merge",
+                "moments",
+                "normalise",
+                "partition_state",
             ),
-            *("normalise", "partition_state", "partitions", "records", "state_codec", "timelines", "versions"),
+            *("partitions", "raised", "records", "state_codec", "states_view", "timelines", "versions"),
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from schemas.errors import Undecodable
 from schemas.facts import Flag
+from schemas.limits import Limits
 from schemas.raw import RawCallback
-from schemas.vendors._decode import _with_missing_commas, _without_trailing_commas, decode
+from schemas.vendors._decode import decode, flags_of
+from schemas.vendors._repair import with_commas
 
 CAP_BYTES = 64 * 1024
 
@@ -31,8 +33,8 @@ def read(body: bytes, content_type: str = "", encoding: str = "") -> tuple[Any, 
         content_encoding=encoding,
         body=body,
     )
-    decoded = decode(raw, ("cdr", "data"), inflate_cap_bytes=CAP_BYTES)
-    return decoded.document, set(decoded.flags)
+    decoded = decode(raw, ("cdr", "data"), limits=Limits(inflate_bytes=CAP_BYTES))
+    return decoded.document, {*decoded.flags, *flags_of({"": decoded.document})}
 
 
 def code_of(body: bytes, **how: str) -> str:
@@ -140,13 +142,18 @@ def test_an_unencoded_form_value_keeps_its_own_signs() -> None:
         pytest.param(b'{"a":-Infinity}', {}, "json", id="Infinity"),
         pytest.param(b'{"a":1', {}, "json", id="cut off"),
         pytest.param(b"other=%7B%7D", {}, "json", id="form without our parameter"),
-        pytest.param(b"[" * 100_000, {}, "json", id="nesting bomb"),
-        pytest.param(b'{"a":' * 50_000 + b"1" + b"}" * 50_000, {}, "json", id="nesting bomb of objects"),
-        pytest.param(b'{"x":"\\ud800","a":' + b"[" * 900 + b"]" * 900 + b"}", {}, "json", id="deep with half a pair"),
+        pytest.param(b"[" * 100_000, {}, "limit", id="nesting bomb"),
+        pytest.param(b'{"a":' * 50_000 + b"1" + b"}" * 50_000, {}, "limit", id="nesting bomb of objects"),
+        pytest.param(b'{"x":"\\ud800","a":' + b"[" * 900 + b"]" * 900 + b"}", {}, "limit", id="deep with half a pair"),
         pytest.param(gzip.compress(b" " * (CAP_BYTES + 1)), {"encoding": "gzip"}, "inflate", id="inflate bomb"),
         pytest.param(gzip.compress(PLAIN.encode())[:-9], {"encoding": "gzip"}, "inflate", id="gzip cut off"),
-        pytest.param(PLAIN.encode(), {"encoding": "gzip"}, "inflate", id="declared gzip, is not"),
-        pytest.param(PLAIN.encode(), {"encoding": "br"}, "inflate", id="unknown encoding"),
+        pytest.param(
+            b"\x8b\x02\x80hello\x03", {"encoding": "br"}, "inflate", id="an encoding that is not known, and no text"
+        ),
+        pytest.param(b"<html/>", {"encoding": "gzip"}, "inflate", id="declared gzip, is neither that nor JSON"),
+        pytest.param(b"<html/>", {"encoding": "gbk"}, "json", id="a charset is no encoding that fails"),
+        pytest.param(zlib.compress(PLAIN.encode())[:-9], {"encoding": "deflate"}, "inflate", id="deflate cut off"),
+        pytest.param(gzip.compress(PLAIN.encode())[:-9], {}, "inflate", id="gzip cut off, not declared"),
     ],
 )
 def test_what_cannot_be_read_says_why(body: bytes, how: dict[str, str], code: str) -> None:
@@ -178,7 +185,7 @@ TRICKY = [
 @pytest.mark.parametrize("text", TRICKY)
 def test_the_comma_repairs_change_no_valid_document(text: str) -> None:
     json.loads(text)
-    assert (_with_missing_commas(text), _without_trailing_commas(text)) == (text, text)
+    assert with_commas(text) == text
 
 
 _TEXTS = st.text(st.sampled_from('a",:\\{}[] \t'), max_size=6)
@@ -190,7 +197,7 @@ _DOCUMENTS = st.recursive(
 @given(_DOCUMENTS, st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]))
 def test_the_comma_repairs_change_no_valid_document_at_all(document: Any, separators: tuple[str, str]) -> None:
     text = json.dumps(document, separators=separators)
-    assert (_with_missing_commas(text), _without_trailing_commas(text)) == (text, text)
+    assert with_commas(text) == text
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.text("xyz0", min_size=1), min_size=2, max_size=4))

@@ -329,7 +329,13 @@ def test_number(value: Any, number: str | None, kind: NumberKind, flags: set[Fla
         pytest.param(timedelta(seconds=3), 3000, set(), id="seconds"),
         pytest.param(timedelta(0), 0, set(), id="none at all"),
         pytest.param(timedelta(seconds=-1), None, {Flag.TIME_ORDER}, id="backwards"),
+        pytest.param(timedelta(days=7), 604_800_000, set(), id="a week"),
+        pytest.param(timedelta(days=7, seconds=1), 604_801_000, {Flag.RANGE_ERROR}, id="more than a week"),
+        pytest.param(
+            timedelta(milliseconds=2**32 - 1), 2**32 - 1, {Flag.RANGE_ERROR}, id="the most that a column holds"
+        ),
         pytest.param(timedelta(days=50), None, {Flag.RANGE_ERROR}, id="more than a column holds"),
+        pytest.param(timedelta(days=365 * 200), None, {Flag.RANGE_ERROR}, id="two hundred years"),
     ],
 )
 def test_spans(span: timedelta, span_ms: int | None, flags: set[Flag]) -> None:

@@ -21,6 +21,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from ingress.app import create_app
 from ingress.publisher import MemoryPublisher
 from processors.normalise import Directory, normalise
+from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.settings import Settings
@@ -34,7 +35,7 @@ async def main():
         answer = await client.post("/v1/aliyun/report", data=sys.stdin.buffer.read())
         told = {"status": answer.status, "body": await answer.text()}
     (record,) = publisher.records
-    found = normalise(raw_from_kafka(record.value, record.headers, 0), Position("calls.raw", 0, 0), Directory(), 1 << 20)
+    found = normalise(raw_from_kafka(record.value, record.headers, 0), Position("calls.raw", 0, 0), Directory(), DEFAULT)
     told |= {"vendors": list(VENDORS), "key": record.key.decode(), "keys": [f.call_key for f in found.facts]}
     told |= {"dispositions": [f.disposition for f in found.facts], "dead": len(found.dead)}
     print(json.dumps(told))

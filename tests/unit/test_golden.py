@@ -11,7 +11,7 @@ from schemas.facts import Kind
 from schemas.identity import call_key
 from schemas.vendors import VENDORS
 from schemas.vendors._decode import decode
-from tests.golden.cases import INFLATE_CAP_BYTES, Case, all_cases, requests_in, run, shown, vendor_folders
+from tests.golden.cases import LIMITS, Case, all_cases, requests_in, run, shown, vendor_folders
 
 CASES = all_cases()
 
@@ -80,7 +80,7 @@ def test_every_documented_field_is_sent_in_a_case(vendor: Any, callback: Any, ki
     sent: set[str] = set()
     for case in CASES:
         if (case.raw.vendor, case.raw.callback) == (vendor.name, callback.name) and case.expected.get("facts"):
-            sent |= _names(decode(case.raw, callback.form_fields, inflate_cap_bytes=INFLATE_CAP_BYTES).document)
+            sent |= _names(decode(case.raw, callback.form_fields, callback.words, LIMITS).document)
     assert set(callback.documented[kind]) - sent == set()
 
 

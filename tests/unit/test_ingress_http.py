@@ -318,6 +318,19 @@ async def test_a_connection_goes_on_after_a_look(site: Site, looks: bytes) -> No
     assert [record.value for record in site.publisher.records] == [b"id=1", b"id=2"]
 
 
+async def test_a_look_may_have_a_body_that_comes_after_the_answer(site: Site) -> None:
+    look = b"GET /v1/bell HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+    server = site.client.server
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    async with asyncio.timeout(15):
+        writer.write(look)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"\x00\r\n\x01" + POST + b"Connection: close\r\nContent-Length: 4\r\n\r\nid=2")
+        assert b"HTTP/1.1 200 " in await reader.read()
+    writer.close()
+    assert [record.value for record in site.publisher.records] == [b"id=2"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"test", b"\x00"], ids=["empty", "an empty object", "a word", "a NUL"])
 async def test_what_a_console_sends_to_try_the_address_is_taken_as_any_other(site: Site, body: bytes) -> None:
     assert (await site.post(body=body)).status == 200

@@ -9,9 +9,10 @@ import pytest
 
 from processors import join_stage
 from processors.call_state import new_item
+from processors.contents import Content, Item
 from processors.join import reunite
 from processors.join_stage import JoinStage
-from processors.merge import Content, Item, normalized
+from processors.merge import normalized
 from processors.publish import Message, Oversize
 from processors.slices import Record, Slice
 from processors.state_codec import decode_state

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from processors.call_state import new_item
-from processors.merge import Content, Item, conflicting, normalized, shown_as_one
-from processors.versions import record_version
+from processors.contents import Content, Item
+from processors.merge import conflicting, normalized, shown_as_one
+from processors.versions import PRICED, completeness, record_version
 from schemas.facts import EPOCH, Disposition, Fact, Flag, Leg, RecordingState, Role
 from tests.strategies import CALLED, CALLER, STRANGER, T0, at, callback, in_a_row, participant, privacy, voice
 
@@ -173,7 +174,9 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
 
     assert {name: getattr(merged, name) for name in expected} == expected
     assert set(merged.quality_flags) == flags
-    assert merged.version == record_version(len(sent), final=merged.is_final, newest=T0, mapping=1)
+    assert merged.version == record_version(
+        len(sent), complete=completeness(sent), final=merged.is_final, newest=T0, mapping=1
+    )
 
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
@@ -185,14 +188,18 @@ def test_one_content_is_shown_as_it_came() -> None:
     fact = in_a_row([callback()])[0]
 
     assert normalized(new_item(fact)) == msgspec.structs.replace(
-        fact, version=record_version(1, final=True, newest=T0, mapping=1)
+        fact, version=record_version(1, complete=PRICED, final=True, newest=T0, mapping=1)
     )
 
 
-def test_the_first_receipt_stands_whatever_content_is_shown() -> None:
+def test_what_is_shown_names_where_it_came_from() -> None:
+    """The place, the time of receipt and the digest are those of the content that is shown."""
     first, second = in_a_row([privacy(answer=8), privacy(answer=9, revised_at=at(100))])
+    row = normalized(item_of(first, second))
 
-    assert normalized(item_of(first, second)).received_at == first.received_at
+    assert (row.received_at, row.raw_offset, row.request_id, row.content_digest) == (
+        second.received_at, second.raw_offset, second.request_id, second.content_digest,
+    )  # fmt: skip
 
 
 def test_three_contents_merge_alike_in_every_order() -> None:
@@ -226,7 +233,7 @@ def test_folded_contents_are_flagged_and_counted() -> None:
     item = Item(contents=(Content(fact=callback()),), more=3)
 
     assert normalized(item).quality_flags == (Flag.OVERFLOW,)
-    assert normalized(item).version == record_version(4, final=True, newest=EPOCH, mapping=1)
+    assert normalized(item).version == record_version(4, complete=PRICED, final=True, newest=EPOCH, mapping=1)
 
 
 def test_nothing_is_shown_of_no_items() -> None:

@@ -117,6 +117,13 @@ def test_beyond_this_machine_an_account_is_demanded(host: str) -> None:
     assert settings.ingress.host == host
 
 
+def test_behind_a_proxy_an_account_is_demanded() -> None:
+    """It listens on this machine only, and the proxy is there to let others in."""
+    with pytest.raises(SettingsError, match=r"a proxy lets other machines in.* at `\$\.ingress\.require_account`"):
+        read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1")
+    assert read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1", CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true").accounts
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"])
 def test_on_this_machine_none_is(host: str) -> None:
     assert read(CALLWEAVE_INGRESS__HOST=host).accounts == ()

@@ -75,6 +75,43 @@ def test_a_row_holds_the_values_in_the_order_of_the_columns() -> None:
     assert (row["legs.role"], row["legs.number"], row["cost"]) == (["A", "B"], ["+8613900000001", None], None)
 
 
+def _at(second: int) -> datetime:
+    return datetime(2026, 3, 1, 8, 0, second, tzinfo=UTC)
+
+
+STARTS: dict[str, tuple[dict[str, Any], datetime]] = {
+    "as told": ({"started_at": _at(9), "setup_at": _at(1)}, _at(9)),
+    "of before: the set-up": ({"setup_at": _at(1), "end_at": _at(5)}, _at(1)),
+    "of before: instants in no order": ({"setup_at": _at(5), "end_at": _at(1)}, _at(1)),
+    "of before: a leg that was answered": ({"end_at": _at(5), "legs": (Leg(role=Role.A, answer_at=_at(2)), Leg(role=Role.B))}, _at(2)),
+    "of before: no instant at all": ({"legs": (Leg(role=Role.A),)}, _at(59)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "start"), STARTS.values(), ids=STARTS)
+def test_a_timeline_of_before_starts_as_its_legs_tell(fields: dict[str, Any], start: datetime) -> None:
+    call = Timeline(timeline_id="t", call_key="t", vendor="ytx", first_received_at=_at(59), **fields)
+    row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
+    assert row["started_at"] == start
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "call_type"),
+    [
+        (Kind.CONFERENCE_LEG, "conference", "conference"),
+        (Kind.CONFERENCE_LEG, "call", "conference"),
+        (Kind.VOICE_OTP, "call", "voice_code"),
+        (Kind.CALLBACK_STATE, "conference", "conference"),
+        (Kind.SOFTPHONE_CDR, "call", "call"),
+        ("", "call", "call"),
+    ],
+)
+def test_a_timeline_of_before_is_of_the_type_that_its_kind_tells(kind: str, told: str, call_type: str) -> None:
+    call = Timeline(timeline_id="t", call_key="t", vendor="ytx", kind=kind, call_type=told)
+    row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
+    assert row["call_type"] == call_type
+
+
 @pytest.mark.parametrize("broken", ["", "x", "123"])
 def test_a_fact_without_an_identity_makes_no_row(broken: str) -> None:
     """An empty id would put all such facts into one row, of which the newest would hide the others."""

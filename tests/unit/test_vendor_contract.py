@@ -19,7 +19,7 @@ from schemas.identity import call_key
 from schemas.vendors import VENDORS
 from schemas.vendors._base import Callback, Context, Mapped, Vendor
 from schemas.vendors._decode import decode
-from tests.golden.cases import INFLATE_CAP_BYTES, Case, all_cases, run
+from tests.golden.cases import LIMITS, Case, all_cases, run
 
 ROOT = Path(__file__).parents[2]
 CALLBACKS = [(vendor, callback) for vendor in VENDORS.values() for callback in vendor.callbacks]
@@ -74,7 +74,7 @@ def whole_element(vendor: Vendor, callback: Callback, names: tuple[str, ...]) ->
     for case in CASES:
         if (case.raw.vendor, case.raw.callback) != (vendor.name, callback.name):
             continue
-        document = decode(case.raw, callback.form_fields, inflate_cap_bytes=INFLATE_CAP_BYTES).document
+        document = decode(case.raw, callback.form_fields, callback.words, LIMITS).document
         for item in callback.elements(document).items:
             if mapped(callback, case, item) is not None:
                 count = sum(1 for name in names if name in innermost(item))

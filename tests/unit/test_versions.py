@@ -8,12 +8,12 @@ from operator import attrgetter
 import msgspec
 import pytest
 
-from processors.join import CallState, step
-from processors.versions import MOST_RANK, version_of
-from schemas.facts import Fact, Flag
+from processors.join import CallState, step, timeout
+from processors.versions import FINAL, MOST_RANK, PRICED, RECORD, STATES, completeness, version_of
+from schemas.facts import EPOCH, Fact, Flag
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
-from tests.strategies import BOTH_LEGS, KEY, T0, at, callback, in_a_row, participant, placed
+from tests.strategies import BOTH_LEGS, KEY, T0, at, binding, callback, in_a_row, participant, placed, privacy
 
 SETTINGS = JoinSettings()
 DAY_MS = 86_400_000
@@ -66,6 +66,23 @@ LIVES: dict[str, tuple[Sequence[Fact], Fact, tuple[bool, bool]]] = {
     "an unfinished record after the finished one": (
         [FIRST], sent_again(callback(is_final=False, end_at=None)), (False, False),
     ),
+    "an unfinished record after many of a finished one": (
+        in_a_row([callback(custom_ref="one"), callback(custom_ref="two"), callback(custom_ref="three")]),
+        sent_again(callback(is_final=False, end_at=None)), (False, False),
+    ),
+    "a finished record after many that were not": (
+        in_a_row([callback(is_final=False, vendor_duration_s=n) for n in range(9)]), sent_again(callback()), (True, True),
+    ),
+    "a finished record without its cost": (
+        [FIRST], sent_again(callback(cost=None, currency="", cost_source="")), (False, False),
+    ),
+    "a finished record whose cost nobody can believe, by a mended mapping": (
+        [FIRST],
+        mapped_anew(placed(callback(cost=None, currency="", quality_flags=(Flag.COST_MISSING, Flag.RANGE_ERROR)), 0)), (True, True),
+    ),
+    "a cost after a finished record without one": (
+        in_a_row([callback(cost=None, currency="", custom_ref=text) for text in "abc"]), sent_again(callback()), (True, True),
+    ),
 }  # fmt: skip
 
 
@@ -91,6 +108,75 @@ def test_copies_by_two_partitions_show_the_same_whichever_came_last(last: int) -
         assert msgspec.structs.replace(once[name], version=0) == msgspec.structs.replace(row, version=0)
         assert once[name].version <= row.version
     assert {row.version for row in again.values()} == {row.version for row in rows([*copies, *copies]).values()}
+
+
+@pytest.mark.parametrize("known", [1, 2, 8], ids=["one state", "two states", "all states"])
+@pytest.mark.parametrize("received_s", [LATER_S, 5.0], ids=["sent late", "a letter replayed three weeks later"])
+def test_v4_late_states_take_nothing_from_a_record(known: int, received_s: float) -> None:
+    """Whenever they were received: what they make alone is less than a record, and a call has one row."""
+    stored = rows([FIRST])
+    late = [placed(fact, 900 + n, received=received_s + n) for n, fact in enumerate(BOTH_LEGS[:known])]
+    after = rows(late, 21 * DAY_MS)
+
+    assert after[KEY].version < stored[KEY].version
+    assert max(stored[KEY], after[KEY], key=attrgetter("version")) == stored[KEY]
+
+
+@pytest.mark.parametrize("known", [1, 5, 8], ids=["one state", "five states", "all states"])
+@pytest.mark.parametrize("received_s", [LATER_S, -5.0], ids=["sent late", "a letter replayed three weeks later"])
+@pytest.mark.parametrize("final", [True, False], ids=["final", "unfinished"])
+def test_v5_a_late_record_fills_a_row_of_states(known: int, received_s: float, *, final: bool) -> None:
+    """Also one that was received before the states and could be read only after a fix."""
+    stored = rows(in_a_row(BOTH_LEGS[:known]))
+    after = rows([placed(callback(is_final=final), 900, received=received_s)], 21 * DAY_MS)
+    (row,) = [max(stored[KEY], after[KEY], key=attrgetter("version"))]
+
+    assert isinstance(row, Timeline)
+    assert (row.has_record, row.cost, row.is_final) == (True, Decimal("2.94"), final)
+
+
+def test_v5_a_timed_out_row_of_states_is_filled_as_well() -> None:
+    state: CallState | None = None
+    for fact in in_a_row(BOTH_LEGS):
+        state = step(state, fact, 0, SETTINGS).state
+    assert state is not None
+    closed = timeout(state, state.deadline_ms, SETTINGS)
+
+    assert closed.timelines[0].version < rows([sent_again(callback())], 8 * DAY_MS)[KEY].version
+
+
+def revision_one(rank: int, hours: int, mapping: int) -> int:
+    """A version as the first revision wrote it: no leading part, and its number one bit further left."""
+    return ((1 << 20 | rank) << 20 | hours) << 7 | mapping
+
+
+def test_every_row_of_the_first_revision_is_superseded() -> None:
+    most = revision_one((1 << 20) - 1, (1 << 20) - 1, 127)
+
+    assert most < version_of(0, EPOCH, 0)
+    assert most < min(row.version for row in rows([BOTH_LEGS[0]]).values())
+
+
+COMPLETE: dict[str, tuple[Sequence[Fact], int]] = {
+    "nothing": ((), STATES),
+    "states": (BOTH_LEGS, STATES),
+    "a binding": ((binding(),), STATES),
+    "a record in progress": ((callback(is_final=False),), RECORD),
+    "a final record of a vendor without costs": ((privacy(),), FINAL),
+    "a final record with its cost": ((callback(),), PRICED),
+    "a final record that costs nothing": ((callback(cost=Decimal(0)),), PRICED),
+    "the cost stands on the one that is not final": ((callback(is_final=False), privacy()), FINAL),
+    "the cost came in another currency": ((callback(cost=None, quality_flags=(Flag.CURRENCY_SUSPECT,)),), PRICED),
+    "the seconds were beyond belief, and no cost came": ((privacy(quality_flags=(Flag.RANGE_ERROR,)),), FINAL),
+    "all of it": ((*BOTH_LEGS, callback(), callback(is_final=False)), PRICED),
+}
+
+
+@pytest.mark.parametrize(("facts", "expected"), COMPLETE.values(), ids=COMPLETE.keys())
+def test_a_version_begins_with_how_complete_the_row_is(facts: Sequence[Fact], expected: int) -> None:
+    assert completeness(facts) == expected
+    for more in BOTH_LEGS:
+        assert completeness((*facts, more)) == expected, "nothing that comes makes it less"
 
 
 def test_a_conflict_is_not_undone_by_a_later_copy() -> None:
@@ -125,6 +211,6 @@ def test_a_version_is_exact_where_numbers_are_doubles() -> None:
     """JavaScript's, and JSON's as most read it: 2^53; also at its bounds, beyond which it stays where it is."""
     last = at(60 * 365.25 * 86_400)
     assert last is not None
-    most = version_of(MOST_RANK, last, 127)
+    most = version_of(MOST_RANK, last, 127, PRICED)
 
-    assert version_of(MOST_RANK + 1, last, 128) == most < 2**53
+    assert version_of(MOST_RANK + 1, last, 128, PRICED) == most < 2**53

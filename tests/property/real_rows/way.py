@@ -18,6 +18,7 @@ from processors.partition_state import PartitionState
 from schemas.codec import FACT, TIMELINE
 from schemas.deadletter import DeadLetter
 from schemas.facts import Fact
+from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.settings import JoinSettings, Settings
 from schemas.timeline import Timeline
@@ -84,7 +85,7 @@ class Way:
     def _take(self, case: str, raw: RawCallback) -> list[Fact]:
         self._offset += 1
         sent = raw_from_kafka(raw.body, raw.headers(), 0)
-        outcome = normalise(sent, Position(RAW.name, 0, self._offset), Directory(), CAP_BYTES)
+        outcome = normalise(sent, Position(RAW.name, 0, self._offset), Directory(), DEFAULT)
         self.letters += outcome.dead
         self.dead.setdefault(case, []).extend(letter.code for letter in outcome.dead)
         self.broken += [

@@ -11,10 +11,10 @@ from processors.records import Record, Slice
 from schemas.codec import Codec, Codecs
 from schemas.deadletter import DeadLetter
 from schemas.facts import Fact
+from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.timeline import Timeline
 
-CAP_BYTES: Final = 1 << 20
 _MOST: Final = 1000
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 def outcome_of(place: Position, record: Record) -> Outcome:
     """What the normaliser makes of a record of the raw topic; the same record stays the same object."""
     raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-    return normalise(raw, place, Directory(), CAP_BYTES)
+    return normalise(raw, place, Directory(), DEFAULT)
 
 
 class Normalising(NormaliseStage):

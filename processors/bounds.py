@@ -1,0 +1,121 @@
+"""The narrowest thing that must hold a value: ClickHouse's columns. What is made here is held against them where it is made.
+
+A sum or a span beyond them is None and flagged, as any amount that nobody can believe; a row is then never refused for its
+range, and never hides what else it says.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from schemas.facts import Fact, Flag, Leg
+
+UINT32_MAX: Final = 2**32 - 1
+UINT16_MAX: Final = 2**16 - 1
+MONEY_LIMIT: Final = Decimal(10) ** 12
+"""Decimal(18, 6) holds what is below."""
+OLDEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+NEWEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
+"""DateTime64(6) holds what lies between."""
+LONGEST: Final = timedelta(days=7)
+"""No call rings or is talked for longer, and no two instants of one call lie further apart."""
+
+_AMOUNTS: Final = ("pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s")
+_CODES: Final = ("q850", "sip_code")
+_INSTANTS: Final = (
+    "setup_at", "alerting_at", "answer_at", "end_at", "recording_expires_at", "event_at", "bound_at", "unbound_at", "revised_at",
+)  # fmt: skip
+_LEG_INSTANTS: Final = ("setup_at", "alerting_at", "answer_at", "end_at")
+_read_amounts: Final = attrgetter(*_AMOUNTS)
+_read_instants: Final = attrgetter(*_INSTANTS)
+_read_leg: Final = attrgetter(*_LEG_INSTANTS)
+
+
+def total(values: Iterable[int | None], flags: set[Flag]) -> int | None:
+    """The sum of what is known; None when nothing is, or (flagged) when no column holds it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    found = sum(known)
+    if 0 <= found <= UINT32_MAX:
+        return found
+    flags.add(Flag.RANGE_ERROR)
+    return None
+
+
+def total_money(values: Iterable[Decimal | None], flags: set[Flag]) -> Decimal | None:
+    """The sum of the known amounts; None when none is, or (flagged) when no column holds it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    found = sum(known, Decimal(0))
+    if abs(found) < MONEY_LIMIT:
+        return found
+    flags.add(Flag.RANGE_ERROR)
+    return None
+
+
+def bounded(fact: Fact) -> Fact:
+    """The fact without what no column holds; the same one, nearly always."""
+    if _fits(fact):
+        return fact
+    flags: set[Flag] = set()
+    changes: dict[str, Any] = {**_beyond(fact, (*_AMOUNTS, *_CODES), _INSTANTS, flags)}
+    if fact.cost is not None and not abs(fact.cost) < MONEY_LIMIT:
+        changes.update(cost=None, currency="", cost_source="")
+        flags.add(Flag.RANGE_ERROR)
+    legs = tuple(msgspec.structs.replace(leg, **_beyond(leg, _CODES, _LEG_INSTANTS, flags)) for leg in fact.legs)
+    return msgspec.structs.replace(
+        fact, **changes, legs=legs, quality_flags=tuple(sorted({*fact.quality_flags, *flags}))
+    )
+
+
+def clock(at: datetime) -> datetime:
+    """A time of receipt as a column holds it: a header that some other program wrote may say any year."""
+    return min(max(at, OLDEST), NEWEST)
+
+
+def _fits(fact: Fact) -> bool:
+    """Asked of every fact, so it is written for speed."""
+    for value in _read_amounts(fact):
+        if value is not None and not 0 <= value <= UINT32_MAX:
+            return False
+    for at in _read_instants(fact):
+        if at is not None and not OLDEST <= at <= NEWEST:
+            return False
+    if fact.cost is not None and not abs(fact.cost) < MONEY_LIMIT:
+        return False
+    return _codes_fit(fact) and all(map(_leg_fits, fact.legs))
+
+
+def _leg_fits(leg: Leg) -> bool:
+    for at in _read_leg(leg):
+        if at is not None and not OLDEST <= at <= NEWEST:
+            return False
+    return _codes_fit(leg)
+
+
+def _codes_fit(row: Fact | Leg) -> bool:
+    return (row.q850 is None or 0 <= row.q850 <= UINT16_MAX) and (
+        row.sip_code is None or 0 <= row.sip_code <= UINT16_MAX
+    )
+
+
+def _beyond(row: Fact | Leg, numbers: tuple[str, ...], instants: tuple[str, ...], flags: set[Flag]) -> dict[str, None]:
+    """What of a row must go, flagged."""
+    gone: dict[str, None] = {}
+    for name in numbers:
+        value = getattr(row, name)
+        if value is not None and not 0 <= value <= (UINT16_MAX if name in _CODES else UINT32_MAX):
+            gone[name] = None
+            flags.add(Flag.RANGE_ERROR)
+    for name in instants:
+        at = getattr(row, name)
+        if at is not None and not OLDEST <= at <= NEWEST:
+            gone[name] = None
+            flags.add(Flag.BAD_TIME)
+    return gone

@@ -1,0 +1,129 @@
+"""JSON that is nearly right, made right: commas too many or missing, line ends in texts, documents one after another.
+
+Every repair works on what stands outside of texts, each in one pass, and none changes a valid document or a text in one.
+Must not know a vendor. Pure: no I/O, no clock.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+from schemas.errors import Undecodable
+from schemas.facts import Flag
+from schemas.limits import Limits
+from schemas.vendors._json import read, read_all, too_many
+
+JUNK: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b\0;"
+_STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))', re.DOTALL)
+_TEXT: Final = "\x01"
+"""Stands for a text while the rest is worked on: no JSON has it outside of one."""
+_MOST_QUOTES: Final = 400_000
+_FEW_LINES: Final = 50
+
+_LAYERS: Final = 3
+"""JSON texts that hold JSON texts: so many are taken off."""
+
+_RULES: Final = (
+    (re.compile(r",(?=\s*[}\]])"), ""),  # a comma with nothing after it
+    (re.compile(rf"(?<=[0-9el}}\]])(?=\s*{_TEXT})"), ","),  # number, true, false, null, object or list; then a text
+    (re.compile(r"(?<=[}\]])(?=\s*[{\[])"), ","),  # two objects or lists
+    (re.compile(rf"(?<={_TEXT})(?=\s*{_TEXT}\s*:)"), ","),  # a text, then a key
+)
+
+
+class Sequence(list[Any]):
+    """Documents that came one after another: each an element, or a page of them."""
+
+
+def document_of(text: str, flags: set[Flag], limits: Limits) -> Any:
+    """The document in a text, and in the text that it is itself, if it is one."""
+    document: Any = text
+    for layer in range(_LAYERS + 1):
+        if layer:
+            flags.add(Flag.REPAIRED_JSON)
+        try:
+            document = read(document, limits)
+        except ValueError:  # kept nowhere: an exception in a variable of its own frame is a cycle
+            document = repaired(document, limits)
+            flags.add(Flag.REPAIRED_JSON)
+        if not isinstance(document, str) or document.lstrip()[:1] not in ("{", "[", '"'):
+            break
+    return document
+
+
+def repaired(text: str, limits: Limits) -> Any:
+    """The document in a text that is no JSON; raises Undecodable `json` or `limit`."""
+    if len(text) > limits.repair_chars:
+        raise Undecodable("not JSON, and too long to be repaired", code="json")
+    text = text.strip(JUNK)
+    try:
+        return read(text, limits, strict=False)
+    except ValueError as exc:
+        place = f"line {exc.lineno} column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
+    # One document a line is tried first: what is wrong in one line does not shift the others.
+    for attempt in (_several, _commas_mended, _line_by_line):
+        try:
+            return attempt(text, limits)
+        except ValueError:
+            continue
+    raise Undecodable(f"not JSON, and no repair helps: {place}", code="json")
+
+
+def _several(text: str, limits: Limits) -> Any:
+    if not text.startswith(("{", "[")):
+        raise ValueError("not documents one after another")
+    found = read_all(text, limits)
+    return Sequence(found) if len(found) > 1 else found[0]
+
+
+def _commas_mended(text: str, limits: Limits) -> Any:
+    mended = with_commas(text)
+    try:
+        return read(mended, limits, strict=False)
+    except json.JSONDecodeError as exc:
+        if not exc.msg.startswith("Extra data"):
+            raise
+    return _several(mended, limits)
+
+
+def _line_by_line(text: str, limits: Limits) -> Any:
+    """Lines of which most are documents: one that is none stays the text that it is, and fails alone."""
+    lines = [line for line in (line.strip(JUNK + ",") for line in text.split("\n", limits.elements)) if line]
+    if len(lines) < 2 or any(line[0] not in "{[" for line in lines[:2]):
+        raise ValueError("not a document a line")
+    if len(lines) > limits.elements:
+        raise too_many(limits)
+    found, failed = Sequence(), 0
+    for line in lines:
+        found.append(_line(line, limits))
+        failed += isinstance(found[-1], str)
+        if failed > _FEW_LINES and failed * 2 > len(found):
+            break
+    if failed * 2 > len(found):
+        raise ValueError("hardly a line is a document")
+    return found
+
+
+def _line(line: str, limits: Limits) -> Any:
+    try:
+        return read(line, limits, strict=False)
+    except ValueError:
+        mended = with_commas(line)
+    try:
+        return line if mended is line else read(mended, limits, strict=False)
+    except ValueError:
+        return line
+
+
+def with_commas(text: str) -> str:
+    """The text with commas where they belong; itself when there is nothing to do, or too much."""
+    if text.count('"') > _MOST_QUOTES or _TEXT in text:
+        return text
+    parts = _STRING.split(text)
+    bare = before = _TEXT.join(parts[::2])
+    for wrong, right in _RULES:
+        bare = wrong.sub(right, bare)
+    if bare == before:
+        return text
+    parts[::2] = bare.split(_TEXT)
+    return "".join(parts)

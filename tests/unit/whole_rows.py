@@ -1,0 +1,119 @@
+"""From what vendors send to the rows that stand in the tables: normalise and join, and of each row the highest version."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from processors.normalise import Directory, normalise
+from processors.partition_state import PartitionState
+from schemas.facts import Fact, FactType
+from schemas.raw import Position, RawCallback, Source
+from schemas.settings import JoinSettings
+from schemas.timeline import Timeline
+from tests.golden.cases import HERE, INFLATE_CAP_BYTES, load
+
+RECEIVED: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SETTINGS: Final = JoinSettings()
+DAY_MS: Final = 86_400_000
+BEYOND_MS: Final = (SETTINGS.horizon_s + 1) * 1000
+GONE: Final = object()
+"""A field that is not sent."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One body, and when it came."""
+
+    vendor: str
+    callback: str
+    document: Any
+    account: str = ""
+    source: Source = "push"
+    after_s: float = 0
+    """Seconds between the first body's receipt and this one's."""
+
+
+class Rows:
+    """The tables, and the joiner in front of them."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Fact] = {}
+        self.timelines: dict[str, Timeline] = {}
+        self.dead: list[str] = []
+        self.held = PartitionState(SETTINGS)
+        self._offset = 0
+
+    def take(self, bodies: Iterable[Sent], *, now_ms: int = 0, order: Iterable[int] | None = None) -> "Rows":
+        """Take these bodies in at one moment of the record clock; `order`: in which they reach the joiner."""
+        facts: list[Fact] = []
+        for body in bodies:
+            raw = RawCallback(
+                vendor=body.vendor,
+                callback=body.callback,
+                account=body.account,
+                received_at=RECEIVED + timedelta(seconds=body.after_s, milliseconds=self._offset),
+                request_id="r",
+                source=body.source,
+                body=body.document if isinstance(body.document, bytes) else json.dumps(body.document).encode(),
+            )
+            outcome = normalise(raw, Position("calls.raw", 0, self._offset), Directory(), INFLATE_CAP_BYTES)
+            self.dead += [letter.code for letter in outcome.dead]
+            self._offset += 1
+            facts += outcome.facts
+        for index in order if order is not None else range(len(facts)):
+            self.join(facts[index], now_ms)
+        return self
+
+    def join(self, fact: Fact, now_ms: int = 0) -> None:
+        """Join one fact and keep what is published of it."""
+        self.wait(now_ms)
+        self._keep(self.held.apply(fact))
+
+    def wait(self, now_ms: int) -> None:
+        """Let the record clock move on."""
+        for _, done in self.held.advance(now_ms):
+            self._keep(done)
+
+    def _keep(self, done: Any) -> None:
+        if done.normalized is not None and done.normalized.fact_type is FactType.RECORD:
+            known = self.records.get(done.normalized.fact_id, done.normalized)
+            self.records[known.fact_id] = max(known, done.normalized, key=lambda row: row.version)
+        for timeline in done.timelines:
+            there = self.timelines.get(timeline.timeline_id, timeline)
+            self.timelines[there.timeline_id] = max(there, timeline, key=lambda row: row.version)
+
+    @property
+    def record(self) -> Fact:
+        """The only record."""
+        (found,) = self.records.values()
+        return found
+
+    @property
+    def timeline(self) -> Timeline:
+        """The only call."""
+        (found,) = self.timelines.values()
+        return found
+
+
+def printed(vendor: str, case: str) -> dict[str, Any]:
+    """The element that a golden case sends."""
+    document: dict[str, Any] = json.loads(load(HERE / vendor / f"{case}.json").raw.body)
+    element: dict[str, Any] = document["cdr"][0] if "cdr" in document else document
+    return element
+
+
+def changed(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The element with some fields changed, and without those that are `GONE`."""
+    return {name: value for name, value in {**base, **changes}.items() if value is not GONE}
+
+
+def beijing(seconds: float) -> str:
+    """`seconds` after the call's beginning as the vendors of Beijing write it; the call began an hour before its receipt."""
+    return (RECEIVED + timedelta(hours=7, seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def epoch(seconds: float) -> int:
+    """The same instant in seconds."""
+    return int((RECEIVED + timedelta(hours=-1, seconds=seconds)).timestamp())
