@@ -93,7 +93,7 @@ def _compare_rows(view: str, wanted: Sequence[Row], actual: Iterable[Actual]) ->
 
 
 def _compare_group(view: str, key: tuple[str, ...], wanted: list[Row], shown: list[Actual]) -> list[Difference]:
-    """Rows of one key: each wanted row takes the shown row that is nearest to it."""
+    """Rows of one key: each wanted row takes the shown row that is nearest to it, those that claim most first."""
     optional = sum(row.optional for row in wanted)
     if optional:
         low, high = len(wanted) - optional, len(wanted)
@@ -101,7 +101,7 @@ def _compare_group(view: str, key: tuple[str, ...], wanted: list[Row], shown: li
     if len(wanted) != len(shown):
         return [_differs(view, key, "", f"{len(wanted)} rows", f"{len(shown)} rows")]
     found: list[Difference] = []
-    for want in wanted:
+    for want in sorted(wanted, key=lambda want: -len(want.columns)):
         by_row = [_compare_row(view, want, row) for row in shown]
         nearest = min(range(len(shown)), key=lambda index: len(by_row[index]))
         found += by_row[nearest]

@@ -44,9 +44,10 @@ LAWS: Final = {
         SELECT r.id, r.disposition, t.disposition FROM ({_CALLS}) AS r JOIN {{db}}.v_timelines AS t ON {_KEY}
         WHERE r.records = 1 AND r.is_final AND r.disposition NOT IN {_UNDECIDED} AND r.disposition != t.disposition
     """,
-    "an answered record's call is answered at the same time": f"""
+    "an answered record's call is answered at the same time, or says that it cannot be": f"""
         SELECT r.id, r.answer_at, t.answer_at FROM ({_CALLS}) AS r JOIN {{db}}.v_timelines AS t ON {_KEY}
         WHERE r.records = 1 AND r.is_final AND NOT (r.answer_at IS NOT DISTINCT FROM t.answer_at)
+            AND NOT (t.answer_at IS NULL AND hasAny(t.quality_flags, ['range_error', 'bad_time', 'time_order']))
     """,
     "one record's billed seconds are its call's": f"""
         SELECT r.id, r.billable_s, t.billable_s FROM ({_CALLS}) AS r JOIN {{db}}.v_timelines AS t ON {_KEY}
