@@ -7,13 +7,21 @@ from functools import partial
 import click
 
 from deploy.command import Options, pass_options, plainly
-from deploy.runtime import Part, log_to_stderr, resolved, run_part
+from deploy.runtime import BLOCKED_S, Part, log_to_stderr, resolved, run_part
 from schemas.settings import Settings
 
 
-def _run(options: Options, part: Part, *, metrics_port: Callable[[Settings], int] = lambda _settings: 0) -> None:
+def _run(
+    options: Options,
+    name: str,
+    part: Part,
+    *,
+    metrics_port: Callable[[Settings], int] = lambda _settings: 0,
+    blocked_s: Callable[[Settings], float] = lambda _settings: BLOCKED_S,
+) -> None:
     settings = resolved(options.settings())
-    sys.exit(run_part(part, settings, metrics_port=metrics_port(settings)))
+    port, blocked = metrics_port(settings), blocked_s(settings)
+    sys.exit(run_part(part, settings, metrics_port=port, name=name, blocked_s=blocked))
 
 
 @click.command()
@@ -27,7 +35,7 @@ def ingress(options: Options) -> None:
     """
     from ingress.workers import run_workers  # noqa: PLC0415 - each command loads only its own part
 
-    _run(options, partial(run_workers, prepare=log_to_stderr))
+    _run(options, "ingress", partial(run_workers, prepare=log_to_stderr))
 
 
 @click.command()
@@ -43,7 +51,7 @@ def poll(options: Options, resume: tuple[str, ...], calls: tuple[tuple[str, str]
     from ingress.poll import fetch, run  # noqa: PLC0415
 
     part = partial(fetch, calls=calls) if calls else partial(run, resume=frozenset(resume))
-    _run(options, part, metrics_port=lambda settings: settings.poll.metrics_port)
+    _run(options, "poll", part, metrics_port=lambda settings: settings.poll.metrics_port)
 
 
 @click.command()
@@ -56,7 +64,13 @@ def process(options: Options) -> None:
     """
     from deploy.registered import process_part  # noqa: PLC0415
 
-    _run(options, process_part, metrics_port=lambda settings: settings.process.metrics_port)
+    _run(
+        options,
+        "process",
+        process_part,
+        metrics_port=lambda settings: settings.process.metrics_port,
+        blocked_s=lambda settings: settings.process.blocked_s,
+    )
 
 
 @click.command()
@@ -69,4 +83,4 @@ def sink(options: Options) -> None:
     """
     from deploy.registered import sink_part  # noqa: PLC0415
 
-    _run(options, sink_part, metrics_port=lambda settings: settings.sink.metrics_port)
+    _run(options, "sink", sink_part, metrics_port=lambda settings: settings.sink.metrics_port)

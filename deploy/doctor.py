@@ -12,6 +12,8 @@ from typing import Final, Literal
 import aiohttp
 import msgspec
 
+from deploy.doctor_work import parts, work
+from deploy.finding import Finding
 from deploy.java import candidates, chosen
 from deploy.ports import http_url, require_free, taken
 from deploy.registry import reached
@@ -27,15 +29,6 @@ _SKEW_S: Final = 5.0
 _ANSWER_S: Final = 5.0
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look found."""
-
-    what: str
-    state: Literal["ok", "note", "bad"]
-    detail: str
-    advice: str = ""
-
-
 async def examine(settings: Settings) -> tuple[Finding, ...]:
     """Every look, each with its own verdict; a look that itself fails is a finding."""
     looks: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
@@ -45,6 +38,8 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
         "ingress": _ingress,
         "Kafka": _kafka,
         "ClickHouse": _clickhouse,
+        "work": _work,
+        "parts": parts,
         "registry": _registry,
         "clock": _clock,
     }
@@ -60,6 +55,7 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
 _ADVICE: Final = {
     "Kafka": "Check kafka.bootstrap and the brokers; `callweave up` starts one where none is set.",
     "ClickHouse": "Check clickhouse.url, user and password, and the server; `callweave up` starts one where none is set.",
+    "work": "Kafka does not tell how far the workers are: see Kafka.",
     "registry": "Check schema_registry.url and the registry, or leave it empty for the pinned ids.",
 }
 
@@ -135,6 +131,12 @@ async def _clickhouse(settings: Settings) -> Finding:
         detail = f"{url}: without {', '.join(lacking)}"
         return Finding(what="ClickHouse", state="note", detail=detail, advice="`callweave migrate` makes them.")
     return Finding(what="ClickHouse", state="ok", detail=f"{url}: all tables and views are there")
+
+
+async def _work(settings: Settings) -> Finding:
+    if not settings.kafka.bootstrap and _unused(settings.embedded.kafka_port):
+        return Finding(what="work", state="ok", detail="nothing runs yet")
+    return await work(resolved(settings))
 
 
 async def _registry(settings: Settings) -> Finding:

@@ -1,5 +1,6 @@
 """One look at the running stack, as numbers: what came in, what came of it, what waits, how fresh the rows are."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from deploy.scrape import Sample, scrape, total
+from deploy.outlook import Outlook
+from deploy.scrape import Sample, scraped, total
 from deploy.stack import Stack
 
 _TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
@@ -39,6 +41,8 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True):
     """The sink waits for ClickHouse."""
     parts: tuple[tuple[str, int, int, int], ...] = ()
     """Name, process id (0: between two starts), restarts, resident MiB."""
+    warnings: tuple[str, ...] = ()
+    """What is not as it should be, in sentences."""
 
 
 class Gauge:
@@ -48,14 +52,15 @@ class Gauge:
         self._stack = stack
         self._session = session
         self._queried_at = 0.0
+        self._outlook = Outlook(stack)
         self._rows: dict[str, int] = {}
         self._dispositions: dict[str, int] = {}
 
     async def look(self) -> Numbers:
         """The numbers of this moment; what does not answer keeps its last value or is zero."""
-        samples: list[Sample] = []
-        for url in self._stack.metrics.values():
-            samples += await scrape(self._session, url)
+        pages = await self._pages()
+        samples = [sample for page in pages.values() for sample in page or ()]
+        await self._outlook.look(pages)
         if time.monotonic() - self._queried_at > _QUERY_EVERY_S:
             self._queried_at = time.monotonic()
             await self._query()
@@ -77,17 +82,24 @@ class Gauge:
             phases={labels["phase"]: int(value) for name, labels, value in samples if name == "callweave_join_calls"},
             rows=dict(self._rows),
             dispositions=dict(self._dispositions),
-            lag={
-                stage: int(total(samples, "callweave_lag_records", stage=stage))
-                for stage in ("normalise", "join", "sink")
-            },
+            lag=self._outlook.lag,
             freshness_s=max(tables, default=0.0),
             accept_ms=1000 * total(samples, "callweave_ingress_accept_seconds_sum") / accepted if accepted else 0.0,
             polled_pages=int(total(samples, "callweave_poll_pages_total")),
             poll_errors=int(total(samples, "callweave_poll_errors_total")),
             waiting=total(samples, "callweave_sink_waiting") > 0,
             parts=self._parts(),
+            warnings=self._outlook.warnings(samples),
         )
+
+    async def close(self) -> None:
+        """Let go of Kafka."""
+        await self._outlook.close()
+
+    async def _pages(self) -> dict[str, list[Sample] | None]:
+        addresses = self._stack.metrics
+        pages = await asyncio.gather(*(scraped(self._session, url) for url in addresses.values()))
+        return dict(zip(addresses, pages, strict=True))
 
     def _parts(self) -> tuple[tuple[str, int, int, int], ...]:
         restarts = self._stack.restarts()

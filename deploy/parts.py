@@ -8,7 +8,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +18,13 @@ import msgspec
 
 from deploy.backoff import Backoff
 from deploy.child import Child, spawn
-from deploy.runtime import EXIT_SETTINGS
+from deploy.runtime import EXIT_SETTINGS, RESTARTS
 
 log: Final = logging.getLogger(__name__)
 
+LATELY_S: Final = 600.0
 _LAST_LINES: Final = 8
+_REMEMBERED: Final = 100
 
 
 class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,10 @@ class SupervisedPart:
         self.spec = spec
         self.log_file = log_dir / f"{spec.name}.log"
         self.restarts = 0
+        self.started_again: deque[float] = deque(maxlen=_REMEMBERED)
+        """When, in epoch seconds: the latest of the restarts."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when it was started, and when it ended by itself."""
         self.last_exit: int | None = None
         self.given_up = False
         self._child: Child | None = None
@@ -65,6 +73,10 @@ class SupervisedPart:
         if self._keeper:
             await self._keeper
 
+    def restarts_lately(self, now_s: float) -> int:
+        """How often it was started again in the last ten minutes."""
+        return sum(now_s - at_s <= LATELY_S for at_s in self.started_again)
+
     def last_words(self) -> str:
         """The end of its log, for a message about why it does not run."""
         with contextlib.suppress(OSError):
@@ -75,7 +87,9 @@ class SupervisedPart:
         with contextlib.suppress(FileNotFoundError):
             self.log_file.replace(self.log_file.with_suffix(".previous.log"))
         command = (sys.executable, "-m", "deploy.cli", *self.spec.arguments)
-        self._child = await spawn(command, output=self.log_file, env={**os.environ, **self.spec.env})
+        env = {**os.environ, **self.spec.env, RESTARTS: str(self.restarts)}
+        self._child = await spawn(command, output=self.log_file, env=env)
+        self.on_change()
 
     async def _keep(self) -> None:
         backoff, loop, begun = Backoff(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
@@ -84,6 +98,7 @@ class SupervisedPart:
             self.given_up = self.last_exit == EXIT_SETTINGS
             if self.given_up or self._stopping.is_set():
                 return
+            self.on_change()
             pause_s = backoff.after(loop.time() - begun)
             log.warning("%s ended with code %s, starting it again in %.1f s", self.spec.name, self.last_exit, pause_s)
             await self._pause(pause_s)
@@ -95,6 +110,7 @@ class SupervisedPart:
         if self._stopping.is_set():
             return
         self.restarts += 1
+        self.started_again.append(time.time())
         try:
             await self._spawn()
         except OSError as exc:

@@ -20,7 +20,9 @@ import uvloop
 from aiohttp import web
 
 from deploy.log_limit import LogLimit
+from deploy.loop_guard import guarded_loop
 from deploy.ports import cannot_listen
+from deploy.readiness import not_ready
 from schemas.config import load
 from schemas.errors import CallweaveError, SettingsError
 from schemas.metrics import Registry
@@ -33,6 +35,10 @@ DEFAULT_FILE: Final = Path("callweave.toml")
 EXIT_SETTINGS: Final = 78
 """sysexits.h EX_CONFIG: a supervisor need not try again."""
 EXIT_FAILED: Final = 1
+RESTARTS: Final = "PART_RESTARTS"
+"""In the environment of a supervised part: how often it was started again."""
+BLOCKED_S: Final = 60.0
+"""A part whose event loop is held this long serves nobody; the workers' own bound is `process.blocked_s`."""
 EXIT_HARD_STOP: Final = 130
 _LIBRARIES: Final = ("aiokafka", "faust", "mode", "urllib3", "clickhouse_connect")
 _PULLED: Final = frozenset(
@@ -78,12 +84,17 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         logging.getLogger(library).setLevel(max(level, logging.WARNING))
 
 
-def run_part(part: Part, settings: Settings, *, metrics_port: int = 0) -> int:
-    """Run one part until it is told to stop; returns the process's exit code."""
+def run_part(
+    part: Part, settings: Settings, *, metrics_port: int = 0, name: str = "part", blocked_s: float = 0.0
+) -> int:
+    """Run one part until it is told to stop; returns the process's exit code.
+
+    `name` is which part it is; one whose event loop is held for `blocked_s` is ended from outside the loop (0: never).
+    """
     log_to_stderr()
     collect_rarely()
     try:
-        uvloop.run(_run(part, settings, metrics_port))
+        uvloop.run(_run(part, settings, metrics_port, name, blocked_s))
     except CallweaveError as exc:
         logging.getLogger("callweave").error("%s: %s", exc.code, exc)  # noqa: TRY400 - expected: the sentence says it
         return EXIT_SETTINGS if isinstance(exc, SettingsError) else EXIT_FAILED
@@ -96,10 +107,17 @@ def collect_rarely() -> None:
     gc.set_threshold(_COLLECT_EVERY, 10, 10)
 
 
-async def _run(part: Part, settings: Settings, metrics_port: int) -> None:
+async def _run(part: Part, settings: Settings, metrics_port: int, name: str, blocked_s: float) -> None:
     metrics = Registry()
-    async with metrics_page(metrics, metrics_port):
+    metrics.add("callweave_part_restarts_total", name, by=_restarts())
+    async with guarded_loop(metrics, name, blocked_s=blocked_s), metrics_page(metrics, metrics_port, name):
         await part(settings, stop_on_signals(), metrics)
+
+
+def _restarts() -> int:
+    """How often the supervisor started this part again, as it says."""
+    said = os.environ.get(RESTARTS, "")
+    return int(said) if said.isdecimal() else 0
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -118,8 +136,11 @@ def stop_on_signals() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def metrics_page(metrics: Registry, port: int) -> AsyncIterator[None]:
-    """Serve `/metrics` on the loopback interface; port 0 serves nothing. Raises SetupError when the port cannot be had."""
+async def metrics_page(metrics: Registry, port: int, name: str = "part") -> AsyncIterator[None]:
+    """Serve `/metrics`, `/healthz` and `/readyz` on the loopback interface; port 0 serves nothing.
+
+    Raises SetupError when the port cannot be had.
+    """
     if not port:
         yield
         return
@@ -128,7 +149,18 @@ async def metrics_page(metrics: Registry, port: int) -> AsyncIterator[None]:
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text=metrics.text(), content_type="text/plain")
 
+    async def alive(_request: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_request: web.Request) -> web.Response:
+        metrics.refresh()
+        reasons = not_ready(metrics, name)
+        said = {"ready": not reasons, **({"reason": "; ".join(reasons)} if reasons else {})}
+        return web.json_response(said, status=503 if reasons else 200)
+
     app.router.add_get("/metrics", page)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

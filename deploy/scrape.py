@@ -29,8 +29,13 @@ def total(samples: list[Sample], name: str, **labels: str) -> float:
 
 async def scrape(session: aiohttp.ClientSession, url: str) -> list[Sample]:
     """The samples at `url`; none when it does not answer."""
+    return await scraped(session, url) or []
+
+
+async def scraped(session: aiohttp.ClientSession, url: str) -> list[Sample] | None:
+    """The samples at `url`; None when it does not answer."""
     try:
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
             return parse(await answer.text())
     except (aiohttp.ClientError, TimeoutError):
-        return []
+        return None

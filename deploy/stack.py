@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.data_dir import claim
 from deploy.kafka import KafkaServer
+from deploy.part_states import remove_states, write_states
 from deploy.parts import PartSpec, SupervisedPart
 from deploy.ports import http_url, require_free
 from deploy.runtime import resolved
@@ -96,6 +97,9 @@ async def running_stack(
         settings = resolved(settings)
         specs, metrics = part_specs(settings)
         parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
+        down.callback(remove_states, data_dir)
+        for part in parts:
+            part.on_change = partial(write_states, data_dir, parts, metrics)
         # Down in the order of the flow: no more input first, then what is in hand drains through.
         for part in reversed(parts):
             down.push_async_callback(part.stop)

@@ -81,8 +81,9 @@ async def _watch(
     stack: Stack, traffic: Simulation | None, stop: asyncio.Event, console: Console, options: UpOptions
 ) -> None:
     """Show the numbers until `stop` is set."""
-    async with aiohttp.ClientSession() as session:
+    async with contextlib.AsyncExitStack() as down, aiohttp.ClientSession() as session:
         gauge = Gauge(stack, session)
+        down.push_async_callback(gauge.close)
         before, then = await gauge.look(), time.monotonic()
         every_s = _LINE_EVERY_S if options.plain else _LOOK_EVERY_S
         live = contextlib.nullcontext() if options.plain else Live(console=console, auto_refresh=False, transient=False)

@@ -13,6 +13,7 @@ from deploy.numbers import Numbers
 def rendered(now: Numbers, before: Numbers, seconds: float, note: str = "") -> RenderableType:
     """The whole view; rates are against `before`, `seconds` ago."""
     return Group(
+        *_warnings(now),
         _flow(now, before, seconds),
         _vendors(now),
         _below(now),
@@ -30,7 +31,14 @@ def line(now: Numbers) -> str:
         f"received={now.received} pages={now.polled_pages} facts={now.facts} duplicates={now.duplicates} dead={now.dead} "
         f"filtered={now.filtered} | {rows} | lag {lag} | fresh {now.freshness_s:.2f}s"
         + (f" | started again: {died}" if died else "")
+        + "".join(f" | WARNING: {warning}" for warning in now.warnings)
     )
+
+
+def _warnings(now: Numbers) -> list[RenderableType]:
+    if not now.warnings:
+        return []
+    return [Panel(Text("\n".join(now.warnings)), title="look here", title_align="left", border_style="red")]
 
 
 def _flow(now: Numbers, before: Numbers, seconds: float) -> RenderableType:

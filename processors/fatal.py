@@ -19,9 +19,11 @@ log = logging.getLogger(__name__)
 
 def end_process(reason: str, error: BaseException | None = None) -> None:
     """Log the reason and end this process with `EXIT_FATAL`, without unwinding anything."""
-    log.critical("ending the process: %s", reason, exc_info=error)
-    logging.shutdown()
-    os._exit(EXIT_FATAL)
+    try:
+        log.critical("ending the process: %s", reason, exc_info=error)
+        logging.shutdown()
+    finally:  # without memory even a line in the log may fail
+        os._exit(EXIT_FATAL)
 
 
 async def or_end(work: Awaitable[object], what: str, fatal: Fatal = end_process) -> None:

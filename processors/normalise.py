@@ -65,10 +65,13 @@ def directory(accounts: tuple[Account, ...]) -> Directory:
         known[vendor] = _ids(*ours)
         limits = {external_id: account.cost_limit for account in ours for external_id in account.external_ids}
         protected = _ids(*(account for account in ours if account.secret.value or account.allow))
-        addresses[vendor, ""] = Address(frozenset(), protected, limits)
+        # A call's key has an account's name where a body's own id would stand: nobody else may write that name as an id.
+        names = frozenset(account.name for account in ours)
+        addresses[vendor, ""] = Address(frozenset(), protected | names, limits)
         for account in ours:
             own = _ids(account)
-            addresses[vendor, account.name] = Address(own, known[vendor] - own, limits | {"": account.cost_limit})
+            foreign = (known[vendor] | names) - own - {account.name}
+            addresses[vendor, account.name] = Address(own, foreign, limits | {"": account.cost_limit})
     return Directory(addresses, known)
 
 
@@ -109,6 +112,8 @@ def normalise(
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
         return Outcome(dead=letters.written())
+    except MemoryError:
+        raise  # the process's, not this body's alone: it ends, and the quarantine finds out whether it is the body
     except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
         letters.bug(WHOLE_BODY, exc)
         return Outcome(dead=letters.written())
@@ -168,6 +173,8 @@ def _elements(
         except Undecodable as exc:
             letters.add(index, exc.dead_code, str(exc))
             continue
+        except MemoryError:
+            raise  # as above
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
             letters.bug(index, exc)
             continue

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from processors.commits import Partition
+from processors.trace import waiting
 
 State = TypeVar("State")
 
@@ -85,7 +86,8 @@ class PartitionStates(Generic[State]):
             return state
         self._states.pop(partition, None)
         self._restoring.add(partition)
-        restored = await self._restore(*partition)
+        with waiting():
+            restored = await self._restore(*partition)
         if partition in self._restoring:
             self._restoring.remove(partition)
             self._states[partition] = (slice_.tenure, restored)

@@ -60,6 +60,8 @@ def digest(fact: Fact) -> str:
     said = msgspec.structs.asdict(fact)
     for name in _CARRIER_FIELDS:
         del said[name]
+    if not fact.keeps:
+        del said["keeps"]  # only decisions have it: what vendors say keeps the digest that it had before there were any
     said["legs"] = list(map(_leg_said, fact.legs))
     return hashlib.blake2b(_encoder.encode(said), digest_size=16).hexdigest()
 

@@ -36,6 +36,13 @@ Name = Literal[
     "callweave_join_items",
     "callweave_join_calls",
     "callweave_lag_records",
+    "callweave_process_partitions",
+    "callweave_process_stalled_partitions",
+    "callweave_process_quarantined_total",
+    "callweave_process_suspects",
+    "callweave_process_deaths",
+    "callweave_loop_blocked_seconds",
+    "callweave_part_restarts_total",
     "callweave_sink_rows_total",
     "callweave_sink_inserts_total",
     "callweave_sink_insert_seconds",
@@ -81,6 +88,13 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("callweave_join_items", "gauge", ("vendor", "outcome"), "Facts and duplicates in the joiner's memory; exact over crashes.", "The accounting identity is checked on it."),
     Metric("callweave_join_calls", "gauge", ("phase",), "Calls held, by phase.", "Memory."),
     Metric("callweave_lag_records", "gauge", ("stage",), "Records not yet read.", "Grows: add workers."),
+    Metric("callweave_process_partitions", "gauge", ("stage",), "Partitions that are this worker's.", "0 for long: more workers than partitions, or it cannot join its group."),
+    Metric("callweave_process_stalled_partitions", "gauge", ("stage",), "Partitions of this worker with records and without a commit for 20 s.", "Above 0: callweave doctor says which; at process.stall_s the worker ends itself."),
+    Metric("callweave_process_quarantined_total", "counter", ("stage",), "Records at which workers died twice, put aside.", "callweave dead list --code poison: mend, then replay them."),
+    Metric("callweave_process_suspects", "gauge", (), "Places at which a worker died, not yet passed.", "Above 0 for minutes: the worker does not get there; see its log."),
+    Metric("callweave_process_deaths", "gauge", (), "Ends of this machine's workers in the last 10 minutes that were no stops.", "3 or more: callweave doctor; memory, or a record."),
+    Metric("callweave_loop_blocked_seconds", "gauge", ("part",), "Longest time in the last minute in which the part's event loop did nothing else.", "Above 1 s: a body that is too dear, or a machine too small."),
+    Metric("callweave_part_restarts_total", "counter", ("part",), "How often `callweave up` started the part again.", "Grows: callweave doctor, and the part's log before (logs/PART.previous.log)."),
     Metric("callweave_sink_rows_total", "counter", ("table",), "Rows inserted, repetitions included.", "Stands still with lag: see waiting."),
     Metric("callweave_sink_inserts_total", "counter", ("table", "outcome"), "Inserts by outcome.", "retry grows: ClickHouse is away or slow."),
     Metric("callweave_sink_insert_seconds", "summary", ("table",), "Time of one insert.", "Near the timeout: smaller batches, or a bigger server."),
@@ -119,10 +133,14 @@ class Registry:
         """One value, 0 when it was never touched."""
         return self._values.get((name, labels), 0)
 
-    def text(self) -> str:
-        """All metrics in Prometheus's text format."""
+    def refresh(self) -> None:
+        """Set the gauges that are set when they are read."""
         for source in self._sources:
             source()
+
+    def text(self) -> str:
+        """All metrics in Prometheus's text format."""
+        self.refresh()
         lines: list[str] = []
         for metric in METRICS:
             lines += [f"# HELP {metric.name} {metric.help} {metric.act}", f"# TYPE {metric.name} {metric.kind}"]

@@ -33,12 +33,20 @@ def is_loopback(host: str) -> bool:
 
 def _open_to_all(settings: Settings) -> Iterator[str]:
     ingress = settings.ingress
-    if not is_loopback(ingress.host) and not ingress.require_account:
-        yield (
-            f"ingress.host {ingress.host!r} is reached from other machines, and anybody there may push without an account: set "
-            'ingress.require_account = true and give each vendor an account, or set ingress.host = "127.0.0.1" '
-            "- at `$.ingress.require_account`"
-        )
+    if ingress.require_account:
+        return
+    if not is_loopback(ingress.host):
+        reached = f"ingress.host {ingress.host!r} is reached from other machines"
+        instead = 'ingress.host = "127.0.0.1"'
+    elif ingress.trust_forwarded_for:
+        reached = "ingress.trust_forwarded_for says that a proxy lets other machines in"
+        instead = "ingress.trust_forwarded_for = 0 where there is none"
+    else:
+        return
+    yield (
+        f"{reached}, and anybody there may push without an account: set ingress.require_account = true and give each vendor "
+        f"an account, or set {instead} - at `$.ingress.require_account`"
+    )
 
 
 def _accounts(settings: Settings, pulled: frozenset[str]) -> Iterator[str]:

@@ -222,6 +222,13 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     """How often the record clock moves on where nothing arrives."""
     stall_s: Positive = 60.0
     """Lag that grows this long with nothing committed ends the process."""
+    blocked_s: NonNegative = 10.0
+    """A worker whose event loop is held this long is ended from outside it, and what it was at is suspected. 0: never."""
+    memory_limit_mb: Natural = 0
+    """Most memory a worker may take for data; at a record that wants more it ends, as at any that ends workers. 0: no limit of ours."""
+    crash_dir: str = ""
+    """Where workers of one machine note at which record they died; a record at which two died becomes a dead letter. It must outlive
+    the process: in a container a volume. Empty: `crashes` in `embedded.data_dir`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Prometheus metrics of this part on 127.0.0.1; 0: none."""
 

@@ -23,7 +23,7 @@ from clickhouse_connect.driver.insert import InsertContext
 from schemas.errors import SetupError, Unavailable
 from schemas.settings import ClickHouseSettings
 from sinks.answers import Answer, RowsRefused, meaning, unfit
-from sinks.rows import Table, columns_of
+from sinks.rows import Table, columns_of, narrowest
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
@@ -41,7 +41,7 @@ class ClickHouse:
         self._settings = settings
         self._client: Client | None = None
         self._opening = threading.Lock()
-        self._idle: dict[str, list[InsertContext]] = defaultdict(list)
+        self._idle: dict[tuple[str, int], list[InsertContext]] = defaultdict(list)
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,6 +87,7 @@ class ClickHouse:
         await asyncio.to_thread(self._insert_records, table, records)
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
+        table = narrowest(table, records)
         block = columns_of(table, records)
         client = self._open()
         context = self._context(client, table)
@@ -103,7 +104,7 @@ class ClickHouse:
             block.clear()  # the context goes on holding it
         if context.insert_exception is not None:
             raise unfit(context.column_name or "", context.insert_exception, of_values=(DataError,))
-        self._idle[table.name].append(context)
+        self._idle[table.name, len(table.columns)].append(context)
 
     def _context(self, client: Client, table: Table[Any]) -> InsertContext:
         """What the library has to know of a table; one that nobody uses now.
@@ -111,7 +112,7 @@ class ClickHouse:
         Each refers to itself, so that those of past inserts would pile up until the next search for garbage, which is rare.
         """
         with contextlib.suppress(IndexError):
-            return self._idle[table.name].pop()
+            return self._idle[table.name, len(table.columns)].pop()
         return client.create_insert_context(
             table=table.name,
             database=self._settings.database,

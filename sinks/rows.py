@@ -259,6 +259,17 @@ TABLES: Final[tuple[Table[Any], ...]] = (CDR, CALL_EVENTS, TIMELINES, BINDINGS, 
 _OF_FACT: Final = {FactType.RECORD: CDR, FactType.STATE: CALL_EVENTS, FactType.BINDING: BINDINGS}
 
 
+_WITHOUT_CONTENTS: Final[Table[Any]] = Table(
+    CDR.name, tuple(column for column in CDR.columns if column not in _CONTENTS)
+)
+
+
+def narrowest(table: Table[T], records: Sequence[T]) -> Table[T]:
+    """The table without columns that these records leave at their defaults: contradictions are rare, and half of a row's work."""
+    plain = table is CDR and not any(getattr(record, "contents", ()) for record in records)
+    return _WITHOUT_CONTENTS if plain else table
+
+
 def table_of(fact: Fact) -> Table[Fact]:
     """The table that a fact belongs in; raises `Undecodable` for a type that has none: it is internal to `calls.facts`."""
     table = _OF_FACT.get(fact.fact_type)

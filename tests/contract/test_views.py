@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.normalise import dead_letter
 from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import SetupError
 from schemas.facts import (
@@ -28,6 +29,7 @@ from schemas.facts import (
     Role,
     State,
 )
+from schemas.raw import Position, RawCallback
 from schemas.settings import ClickHouseSettings, Settings
 from schemas.timeline import Timeline
 from sinks import migrate as migrating
@@ -176,6 +178,28 @@ async def test_every_view_says_what_it_is_and_every_key_figure_how_it_is_compute
     assert [name for name, comment in views if not comment] == []
     dimensions = {"vendor", "account_id", "direction"}
     assert [row for row in columns if not row[2] and row[1] not in dimensions] == []
+
+
+async def test_what_is_billed_is_said_in_one_rule_wherever_it_stands(db: ClickHouse) -> None:
+    said = await db.query(
+        f"SELECT table, comment FROM system.columns WHERE database = '{db.database}' AND name = 'billable_s' ORDER BY table"
+    )
+    rule = dict(said)["cdr_versions"]
+    assert rule.startswith("the vendor's billed seconds where its document says they are billed; else the talk; 0 when")
+    assert {table for table, comment in said if comment == rule} == {
+        "cdr", "cdr_versions", "timelines", "timelines_versions", "v_cdr", "v_timelines",
+    }  # fmt: skip
+
+
+async def test_every_percentile_says_by_which_definition_it_is_taken(db: ClickHouse) -> None:
+    """ClickHouse's quantileExact is no nearest rank and does not interpolate: of four values the median is the third."""
+    await db.insert(TIMELINES, [call(n, is_final=True, pdd_ms=pdd) for n, pdd in enumerate((40, 10, 30, 20))])
+    assert await ask(db, "SELECT pdd_p50_ms, pdd_p95_ms FROM v_kpi_day") == [(30, 40)]
+    said = await db.query(
+        f"SELECT comment FROM system.columns WHERE database = '{db.database}' AND table = 'v_kpi_day' AND name LIKE '%_p%_ms'"
+    )
+    assert len(said) == 4
+    assert all(re.search(r"floor\(0\.\d+ n\)", comment) for (comment,) in said)
 
 
 async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
@@ -1071,6 +1095,29 @@ async def test_letters_of_topics_that_were_made_anew_take_no_older_ones_place(db
     await mark_resolved(db, first)
     left = await list_dead(db, DeadFilter(limit=200))
     assert sorted(one.letter.origin_hash for one in left) == sorted(one.origin_hash for one in [*others, *same])
+
+
+@pytest.mark.parametrize(
+    ("second", "replay_of"),
+    [
+        pytest.param(b"<body>", "", id="other bodies"),
+        pytest.param(b"<html>", "", id="the same bodies, sent again"),
+        pytest.param(b"<html>", "calls.raw/1/5", id="the same bodies, replayed"),
+    ],
+)
+async def test_forty_letters_of_the_normaliser_before_and_after_topics_were_made_anew_are_eighty(
+    db: ClickHouse, second: bytes, replay_of: str
+) -> None:
+    def letters(body: bytes, at: datetime, replay_of: str) -> list[DeadLetter]:
+        raw = RawCallback(vendor="ytx", callback="", received_at=at, request_id="r", replay_of=replay_of, body=body)
+        return [dead_letter(raw, Position("calls.raw", n % 4, n // 4), -1, "json", "not JSON") for n in range(40)]
+
+    first = letters(b"<html>", START, "")
+    again = letters(second, START if replay_of else START + timedelta(days=1), replay_of)
+    for batch in (first, again, first):
+        await db.insert(DEAD_LETTERS, batch)
+    assert await ask(db, "SELECT count(), sum(original_bytes) FROM v_dead_letters") == [(80, 480)]
+    assert len(await list_dead(db, DeadFilter(limit=1000))) == 80
 
 
 async def test_letters_of_before_the_hash_and_of_the_same_offset_keep_apart(db: ClickHouse) -> None:

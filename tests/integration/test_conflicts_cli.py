@@ -95,7 +95,13 @@ def _pair(age: timedelta, **fields: Any) -> tuple[RecordContent, ...]:
 
 
 RECORDS: dict[int, dict[str, Any]] = {
-    1: {"contents": _pair(timedelta(hours=1)), "account": "main", "vendor": "nxcloud", "kind": Kind.SOFTPHONE_CDR},
+    1: {
+        "contents": _pair(timedelta(hours=1)),
+        "account": "main",
+        "vendor": "nxcloud",
+        "kind": Kind.SOFTPHONE_CDR,
+        "call_key": "nxcloud|main|call-1",
+    },
     2: {"contents": _pair(timedelta(days=8))},
     3: {"contents": (*_pair(timedelta(hours=3)), _content(ALIKE, timedelta(hours=2)))},
     4: {"contents": _pair(timedelta(hours=4)), "quality_flags": (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)},
@@ -211,7 +217,7 @@ async def test_a_decision_goes_to_the_raw_log_and_says_what_will_happen(desk: De
     said = msgspec.json.decode(record.value)
     at = datetime.fromisoformat(said.pop("resolved_at"))
     assert said == {
-        "record_id": _id(1), "call_key": "ytx|acc|call-1", "kind": "softphone_cdr", "keep": SECOND,
+        "record_id": _id(1), "call_key": "nxcloud|main|call-1", "kind": "softphone_cdr", "keep": SECOND,
         "note": "the customer's bill says so",
     }  # fmt: skip
     headers = {name: value.decode() for name, value in record.headers}
@@ -221,7 +227,7 @@ async def test_a_decision_goes_to_the_raw_log_and_says_what_will_happen(desk: De
     assert headers == {
         "vendor": "nxcloud", "callback": "resolution", "account": "main", "content_type": "application/json", "source": "push",
     }  # fmt: skip
-    assert record.key == b"ytx|acc|call-1"
+    assert record.key == b"nxcloud|main|call-1"
 
 
 async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk) -> None:

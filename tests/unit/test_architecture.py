@@ -40,7 +40,7 @@ PURE = (
                 "normalise",
                 "partition_state",
             ),
-            *("partitions", "raised", "records", "state_codec", "states_view", "timelines", "versions"),
+            *("partitions", "raised", "records", "state_codec", "states_view", "suspects", "timelines", "versions"),
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),

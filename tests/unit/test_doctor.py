@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from deploy.doctor import Finding, examine
+from deploy.doctor import examine
+from deploy.finding import Finding
 from deploy.ports import free_port
 from schemas.settings import ClickHouseSettings, EmbeddedSettings, IngressSettings, SchemaRegistrySettings, Settings
 
@@ -49,7 +50,7 @@ async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings) -
     found = await examine(settings)
 
     assert [one.what for one in found if one.state != "ok"] == []
-    assert len(found) == 8
+    assert len(found) == 10
 
 
 async def test_a_java_that_does_not_run_is_said_with_the_one_taken_instead(

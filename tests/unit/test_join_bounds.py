@@ -197,10 +197,11 @@ instants = st.sampled_from(YEARS).map(lambda year: year and datetime(year, 6, 1,
 def extreme_facts(draw: st.DrawFn) -> list[Fact]:
     """Facts of one call whose every amount, code and instant may be beyond anything; as Avro can carry them."""
     number = st.sampled_from(EXTREMES)
-    facts = []
+    facts: list[Fact] = []
     for base in draw(st.lists(st.sampled_from((callback(), voice(), participant(CALLER, 0, 30), participant(CALLED, 5, 9), *A_STATES)), min_size=1, max_size=5)):  # fmt: skip
         times = {name: draw(instants) for name in ("setup_at", "alerting_at", "answer_at", "end_at")}
-        leg = Leg(role=Role.P, number=CALLER, sip_code=draw(number), **{name: draw(instants) for name in times})
+        of_leg: dict[str, Any] = {name: draw(instants) for name in times}
+        leg = Leg(role=Role.P, number=CALLER, sip_code=draw(number), **of_leg)
         changes: dict[str, Any] = {
             **times,
             **{

@@ -201,7 +201,7 @@ async def test_a_call_whose_timeout_failed_goes_on_with_its_next_fact(monkeypatc
     world = World()
     await world.take(STATES)
     with monkeypatch.context() as patch:
-        patch.setattr(partition_state, "timeout", raising_for(KEY, partition_state.timeout, of_state))
+        patch.setattr(partition_state, "timeout", raising_for(KEY, join.timeout, of_state))
         await world.take([None], now_ms=31 * MINUTE_MS)
     more = in_a_row([pushed_state(CALLER, State.ALERTING, 3)], first_offset=5)
     await world.take(more, now_ms=32 * MINUTE_MS)
@@ -215,7 +215,7 @@ async def test_a_state_sent_again_after_the_fix_is_carried_on(monkeypatch: pytes
     world = World()
     await world.take(STATES)
     with monkeypatch.context() as patch:
-        patch.setattr(partition_state, "timeout", raising_for(KEY, partition_state.timeout, of_state))
+        patch.setattr(partition_state, "timeout", raising_for(KEY, join.timeout, of_state))
         (letter,) = await world.take([None], now_ms=31 * MINUTE_MS)
 
     world.log.messages.append(

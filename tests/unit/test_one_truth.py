@@ -71,7 +71,7 @@ def page(*, after_s: float = 0, source: Any = "poll", **changes: Any) -> Sent:
     return Sent("tencent", "getCdr", document, source=source, after_s=after_s)
 
 
-TALKED = {
+TALKED: dict[str, Any] = {
     "srcAcceptTime": str(epoch(10)), "startDstCallTime": str(epoch(11)), "startDstRingTime": str(epoch(13)),
     "dstAcceptTime": str(epoch(30)), "duration": "60", "callEndStatus": "0",
 }  # fmt: skip

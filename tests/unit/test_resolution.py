@@ -12,6 +12,7 @@ from processors.normalise import Directory, Outcome, normalise
 from schemas.codec import FACT
 from schemas.errors import Rejected
 from schemas.facts import FactType, Kind
+from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.resolution import CALLBACK, Resolution, resolution_body, resolution_raw
 from schemas.settings import Settings
@@ -26,7 +27,7 @@ SAID = Resolution(
 
 def read(body: bytes, *, vendor: str = "ytx", callback: str = CALLBACK, account: str = "main") -> Outcome:
     raw = RawCallback(vendor=vendor, callback=callback, account=account, received_at=AT, request_id="r", body=body)
-    return normalise(raw, Position("calls.raw", 3, 9), Directory(), 1000)
+    return normalise(raw, Position("calls.raw", 3, 9), Directory(), DEFAULT)
 
 
 def test_a_decision_is_one_fact_of_its_record_s_call() -> None:

@@ -1,5 +1,6 @@
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,4 +88,18 @@ def test_records_that_make_no_row_count_for_the_size_too() -> None:
     for offset in range(4):
         assert not batch.due(0.0)
         batch.passed(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
+    assert batch.due(0.0)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"key": b"k" * 999}, {"headers": (("trace", b"x" * 994),)}, {"headers": (("x" * 999, None),)}],
+    ids=["a key", "a header's value", "a header's name"],
+)
+def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
+    batch = Batch(POLICY)
+    for offset in range(4):
+        assert not batch.due(0.0)
+        made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})
+        batch.passed(made, 0.0)
     assert batch.due(0.0)

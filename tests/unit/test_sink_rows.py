@@ -8,14 +8,25 @@ import pytest
 
 from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
-from schemas.facts import Fact, FactType, Kind, Leg, RecordContent, Role
+from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent, Role
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.answers import Answer, RowsRefused, meaning
 from sinks.backoff import Backoff
 from sinks.batch import Origin
 from sinks.letters import KEY_HEADER, belongs_on_topic, letter_of
-from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, RESOLVED_BIT, TABLES, TIMELINES, row_of, table_of
+from sinks.rows import (
+    BINDINGS,
+    CALL_EVENTS,
+    CDR,
+    DEAD_LETTERS,
+    RESOLVED_BIT,
+    TABLES,
+    TIMELINES,
+    narrowest,
+    row_of,
+    table_of,
+)
 
 NOT_COLUMNS = {
     "fact_id",  # is record_id
@@ -57,6 +68,21 @@ def test_every_field_of_timelines_legs_and_dead_letters_has_a_column() -> None:
 def test_no_column_stands_twice(table: object) -> None:
     listed = [column.name for column in table.columns]  # type: ignore[attr-defined]
     assert len(listed) == len(set(listed))
+
+
+def test_contents_stand_in_an_insert_only_when_a_record_has_some() -> None:
+    said = RecordContent(
+        digest="a", is_shown=True, is_final=True, received_at=_at(1), source="push", raw_topic="t", raw_partition=0, raw_offset=0,
+        raw_element=0, disposition=Disposition.ANSWERED,
+    )  # fmt: skip
+    with_some = msgspec.structs.replace(fact(), contents=(said,))
+    assert narrowest(CDR, [fact(), with_some]) is CDR
+    plain = narrowest(CDR, [fact(), fact()])
+    assert plain.name == CDR.name
+    assert {column.name for column in CDR.columns} - {column.name for column in plain.columns} == {
+        f"contents.{name}" for name in names(RecordContent)
+    }
+    assert [narrowest(table, [fact()]) for table in TABLES if table is not CDR] == [t for t in TABLES if t is not CDR]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from schemas.facts import Fact, FactType
 from schemas.raw import Position, RawCallback, Source
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
-from tests.golden.cases import HERE, INFLATE_CAP_BYTES, load
+from tests.golden.cases import HERE, LIMITS, load
 
 RECEIVED: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SETTINGS: Final = JoinSettings()
@@ -58,7 +58,7 @@ class Rows:
                 source=body.source,
                 body=body.document if isinstance(body.document, bytes) else json.dumps(body.document).encode(),
             )
-            outcome = normalise(raw, Position("calls.raw", 0, self._offset), Directory(), INFLATE_CAP_BYTES)
+            outcome = normalise(raw, Position("calls.raw", 0, self._offset), Directory(), LIMITS)
             self.dead += [letter.code for letter in outcome.dead]
             self._offset += 1
             facts += outcome.facts

@@ -14,12 +14,13 @@ from processors.lanes import Lanes
 from processors.normalise import Directory
 from processors.records import Record, Slice
 from processors.tenures import Tenures
+from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import FACTS, RAW
 from tests.property.whole_way.broker import Broker, Outbox, restorer
 from tests.property.whole_way.groups import Group
 from tests.property.whole_way.loop import Process
-from tests.property.whole_way.quick import CAP_BYTES, CODECS, Normalising
+from tests.property.whole_way.quick import CODECS, Normalising
 from tests.property.whole_way.rules import SETTINGS, Rules
 
 _AHEAD: Final = 2
@@ -179,7 +180,7 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
     """Start one worker."""
     metrics = Registry()
     reader = Reader(name, process, broker, group)
-    normalising = Normalising(Outbox(broker, process), CODECS, Directory(), CAP_BYTES, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    normalising = Normalising(Outbox(broker, process), CODECS, Directory(), DEFAULT, metrics)  # type: ignore[arg-type]  # as much of an outbox as it uses
     joining = rules.join(
         rules.outbox(broker, process),  # type: ignore[arg-type]  # as above
         CODECS,

@@ -1,0 +1,85 @@
+"""Watches a part's event loop from outside it, and says how long the loop was held.
+
+The bound is kept by a thread of the interpreter's own C code (faulthandler): it needs neither the loop nor Python's lock, so that
+a call in C that never returns is found too. It writes where every thread stands (files and lines, no values) and ends the process.
+"""
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final, TextIO
+
+from schemas.metrics import Registry
+
+log: Final = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.25
+ARM_S: Final = 1.0
+WINDOW_S: Final = 60.0
+"""How long a pause is remembered: scrapes come more often than that."""
+
+
+class Pauses:
+    """The longest pause of a loop in the last minute; times in seconds of the loop's clock."""
+
+    def __init__(self) -> None:
+        self._pauses: deque[tuple[float, float]] = deque()
+        self._due_s: float | None = None
+
+    def next_look(self, due_s: float) -> None:
+        """Say when the next look is to be."""
+        self._due_s = due_s
+
+    def look(self, now_s: float) -> None:
+        """Note by how much this look is late."""
+        late_s = self._late(now_s)
+        while self._pauses and self._pauses[-1][1] <= late_s:
+            self._pauses.pop()
+        self._pauses.append((now_s, late_s))
+
+    def longest(self, now_s: float) -> float:
+        """The longest pause, one that just ends included."""
+        while self._pauses and now_s - self._pauses[0][0] > WINDOW_S:
+            self._pauses.popleft()
+        return max(self._late(now_s), self._pauses[0][1] if self._pauses else 0.0)
+
+    def _late(self, now_s: float) -> float:
+        return max(0.0, now_s - self._due_s) if self._due_s is not None else 0.0
+
+
+@contextlib.asynccontextmanager
+async def guarded_loop(
+    metrics: Registry, part: str, *, blocked_s: float, told_in: TextIO | None = None
+) -> AsyncIterator[None]:
+    """Measure the running loop, and end the process when it is held for `blocked_s` (0: never)."""
+    loop, pauses = asyncio.get_running_loop(), Pauses()
+    metrics.before_read(
+        lambda: metrics.put("callweave_loop_blocked_seconds", part, value=round(pauses.longest(loop.time()), 3))
+    )
+    watching = asyncio.create_task(_watch(pauses, blocked_s, told_in or sys.stderr))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        if blocked_s:
+            faulthandler.cancel_dump_traceback_later()
+
+
+async def _watch(pauses: Pauses, blocked_s: float, told_in: TextIO) -> None:
+    loop = asyncio.get_running_loop()
+    armed_s = -ARM_S
+    while True:
+        if blocked_s and loop.time() - armed_s >= ARM_S:
+            armed_s = loop.time()
+            try:
+                faulthandler.dump_traceback_later(blocked_s, exit=True, file=told_in)
+            except (RuntimeError, ValueError, OSError) as exc:  # no room for a thread, or no file to write to
+                log.warning("nobody watches the event loop for now: %s", exc)
+        pauses.next_look(loop.time() + LOOK_S)
+        await asyncio.sleep(LOOK_S)
+        pauses.look(loop.time())

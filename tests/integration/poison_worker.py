@@ -1,0 +1,102 @@
+"""`callweave process` with bodies and facts in it that really kill: by a signal, by memory, by a hang that nothing in Python sees.
+
+What kills is in this process alone; the product knows nothing of it.
+"""
+
+import ctypes
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+import processors.normalise
+from deploy.registered import process_part
+from deploy.runtime import run_part
+from processors.partition_state import PartitionState
+from schemas.settings import Settings
+
+
+def _by_signal() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _by_memory() -> None:
+    """More and more, as a body that inflates; under no limit it would be the machine's end, so that there is one here too."""
+    held = [bytearray(1 << 20) for _ in range(4096)]
+    os._exit(len(held) % 100)  # there is no limit
+
+
+def _by_hang() -> None:
+    """In C and with the interpreter's lock held: no thread of Python runs any more."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+KINDS: Final[Mapping[str, Callable[[], None]]] = {
+    "signal": _by_signal,
+    "memory": _by_memory,
+    "hang": _by_hang,
+}
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What this worker is."""
+
+    settings: Settings
+    normalise: bool = False
+    """Whether bodies with `<calls>-kills-by-<kind>` in them kill."""
+    join: bool = False
+    """Whether facts of such calls do."""
+    calls: str = ""
+    """What the names of these calls begin with."""
+
+
+def _arm_normalise(calls: str) -> None:
+    names = vars(processors.normalise)
+    original = names["decode"]
+
+    @functools.wraps(original)
+    def decode(raw: Any, *args: Any, **kwargs: Any) -> Any:
+        for kind, kill in KINDS.items():
+            if f"{calls}-kills-by-{kind}".encode() in raw.body:
+                kill()
+        return original(raw, *args, **kwargs)
+
+    names["decode"] = decode
+
+
+def _arm_join(calls: str) -> None:
+    original = PartitionState.apply
+
+    def apply(self: PartitionState, fact: Any) -> Any:
+        for kind, kill in KINDS.items():
+            if fact.vendor_call_id == f"{calls}-kills-by-{kind}":
+                kill()
+        return original(self, fact)
+
+    PartitionState.apply = apply  # type: ignore[method-assign]
+
+
+def main() -> None:
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    if order.normalise:
+        _arm_normalise(order.calls)
+    if order.join:
+        _arm_join(order.calls)
+    process = order.settings.process
+    sys.exit(
+        run_part(
+            process_part,
+            order.settings,
+            metrics_port=process.metrics_port,
+            name="process",
+            blocked_s=process.blocked_s,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

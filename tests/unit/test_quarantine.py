@@ -1,0 +1,385 @@
+"""The guard around a step: what it says of where it is, whom it does alone, and what it puts aside."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pytest
+
+from processors.crashes import Crashes
+from processors.publish import Message, Outbox
+from processors.quarantine import Quarantine
+from processors.records import Record, Slice
+from processors.suspects import Book, End, Place
+from processors.tenures import PartitionStates
+from processors.trace import PatientOutbox, Turns, waiting
+from schemas.codec import Codecs
+from schemas.deadletter import hash_of
+from schemas.errors import Unavailable
+from schemas.metrics import Registry
+from schemas.topics import FACTS, RAW
+
+CODECS = Codecs()
+STAMP = 1_700_000_000_000
+
+
+class Sent:
+    """An outbox without Kafka."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        await asyncio.sleep(0)
+        self.messages += messages
+
+
+class Guard:
+    """A quarantine with a crumb in memory and a book that the test writes."""
+
+    def __init__(self, *deaths: Place | None) -> None:
+        self.crashes = Crashes(None, "w")
+        for place in deaths:
+            self.crashes.book = self.crashes.book.died(End(worker="w", at_ms=10**13, place=place))
+        self.sent = Sent()
+        self.metrics = Registry()
+        self.quarantine = Quarantine(self.crashes, self.sent, CODECS, self.metrics)  # type: ignore[arg-type]
+
+    @property
+    def at(self) -> tuple[int, int] | None:
+        place = self.crashes.crumb.place
+        return (place.first, place.next) if place else None
+
+    def guarding(self, step: Callable[[Slice], Awaitable[object]]) -> Callable[[Slice], Awaitable[object]]:
+        return self.quarantine.guarding("normalise", step)
+
+
+def slice_of(first: int, after: int, *, topic: str = RAW.name, partition: int = 0, key: bytes | None = None) -> Slice:
+    headers = (("vendor", b"nxcloud"), ("callback", b"cdr"), ("received_at", b"1700000000000"))
+    return Slice(
+        topic=topic,
+        partition=partition,
+        records=tuple(
+            Record(offset=n, timestamp_ms=STAMP + n, key=key, value=b"%d" % n, headers=headers)
+            for n in range(first, after)
+        ),
+        first_offset=first,
+        next_offset=after,
+        ticket=7,
+        tenure=9,
+    )
+
+
+def place(first: int, after: int, *, topic: str = RAW.name, partition: int = 0) -> Place:
+    return Place(topic=topic, partition=partition, first=first, next=after, timestamp_ms=STAMP + first)
+
+
+async def test_the_crumb_follows_the_step_from_record_to_record() -> None:
+    guard, seen = Guard(), []
+
+    async def step(slice_: Slice) -> None:
+        seen.append(guard.at)
+        for record in slice_.records:
+            seen.append(guard.at)
+            assert (slice_.ticket, slice_.tenure) == (7, 9)
+            if record.offset == 1:
+                await asyncio.sleep(0)
+                seen.append(guard.at)
+        seen.append(guard.at)
+
+    await guard.guarding(step)(slice_of(0, 3))
+
+    assert seen == [(0, 3), (0, 1), (1, 2), (1, 2), (2, 3), (0, 3)]
+    assert guard.at is None
+
+
+async def test_a_step_that_waits_is_nowhere() -> None:
+    """Whoever kills the worker now kills no record's worker: with a future, a turn of the loop, a publish, a restore."""
+    guard, seen = Guard(), []
+
+    async def look() -> None:
+        while True:
+            seen.append(guard.at)
+            await asyncio.sleep(0)
+
+    async def step(slice_: Slice) -> None:
+        for _ in slice_.records:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+        with waiting():
+            assert guard.at is None
+            await asyncio.sleep(0.001)
+            assert guard.at is None
+        assert guard.at == (0, 5)
+
+    looking = asyncio.create_task(look())
+    await guard.guarding(step)(slice_of(0, 5))
+    looking.cancel()
+
+    assert len(seen) > 10
+    assert set(seen) == {None}
+
+
+async def test_restoring_a_partition_s_state_accuses_no_record() -> None:
+    guard, seen = Guard(), []
+
+    async def restore(_topic: str, _partition: int) -> object:
+        seen.append(guard.at)
+        await asyncio.sleep(0)
+        seen.append(guard.at)
+        return object()
+
+    states = PartitionStates(restore)
+
+    async def step(slice_: Slice) -> None:
+        await states.of(slice_)
+        seen.append(guard.at)
+
+    await guard.guarding(step)(slice_of(0, 5))
+
+    assert seen == [None, None, (0, 5)]
+
+
+async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where a failpoint kills the worker just before it."""
+    guard, seen = Guard(), []
+
+    async def publish(_self: Outbox, _messages: Sequence[Message]) -> None:
+        seen.append(guard.at)
+        await asyncio.sleep(0)
+        seen.append(guard.at)
+
+    monkeypatch.setattr(Outbox, "publish", publish)
+    outbox = PatientOutbox.__new__(PatientOutbox)
+
+    async def step(_: Slice) -> None:
+        await outbox.publish([])
+        seen.append(guard.at)
+
+    await guard.guarding(step)(slice_of(0, 5))
+
+    assert seen == [None, None, (0, 5)]
+
+
+@pytest.mark.parametrize(
+    ("error", "accused"),
+    [
+        pytest.param(MemoryError(), (1, 2), id="no memory"),
+        pytest.param(RecursionError(), (1, 2), id="too deep"),
+        pytest.param(RuntimeError("a law of ours"), (1, 2), id="an exception"),
+        pytest.param(Unavailable("Kafka"), None, id="Kafka is away"),
+        pytest.param(TimeoutError(), None, id="it took too long"),
+        pytest.param(OSError(28, "no space"), None, id="the disk is full"),
+        pytest.param(asyncio.CancelledError(), None, id="the worker stops"),
+    ],
+)
+async def test_who_is_accused_of_an_exception(error: BaseException, accused: tuple[int, int] | None) -> None:
+    guard = Guard()
+
+    async def step(slice_: Slice) -> None:
+        for record in slice_.records:
+            if record.offset == 1:
+                raise error
+
+    with pytest.raises(type(error)):
+        await guard.guarding(step)(slice_of(0, 3))
+
+    assert guard.at == accused
+
+
+async def test_an_exception_of_what_is_waited_for_accuses_nobody() -> None:
+    """A state that cannot be read back would have one record after the other put aside."""
+    guard = Guard()
+
+    async def step(_: Slice) -> None:
+        with waiting():
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - no message is needed
+        await guard.guarding(step)(slice_of(0, 3))
+
+    assert guard.at is None
+
+
+async def test_lanes_side_by_side_are_told_apart() -> None:
+    guard, wrong = Guard(), []
+
+    async def step(slice_: Slice) -> None:
+        for record in slice_.records:
+            place = guard.crashes.crumb.place
+            if place is None or (place.partition, place.first) != (slice_.partition, record.offset):
+                wrong.append((slice_.partition, record.offset, place))
+            await asyncio.sleep(0)
+
+    guarded = guard.guarding(step)
+    await asyncio.gather(*(guarded(slice_of(10 * n, 10 * n + 5, partition=n)) for n in range(4)))
+
+    assert wrong == []
+
+
+async def test_what_is_thrown_into_a_step_reaches_it() -> None:
+    guard, caught, inside = Guard(), [], asyncio.Event()
+
+    async def step(_: Slice) -> None:
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            caught.append("timeout")
+            inside.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            caught.append("cancelled")
+            raise
+
+    task = asyncio.create_task(_awaited(guard.guarding(step)(slice_of(0, 1))))
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert caught == ["timeout", "cancelled"]
+    assert guard.at is None
+
+
+async def _awaited(work: Awaitable[object]) -> None:
+    await work
+
+
+async def test_suspects_are_done_one_at_a_time_and_alone() -> None:
+    """Others wait meanwhile; what has passed is suspected no more."""
+    guard = Guard(place(2, 5))
+    running, log = set[int](), list[tuple[int, list[int]]]()
+
+    async def step(slice_: Slice) -> None:
+        offsets = [record.offset for record in slice_.records]
+        assert not running or not (set(offsets) | running) & {2, 3, 4}
+        running.update(offsets)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        running.difference_update(offsets)
+        log.append((slice_.partition, offsets))
+
+    guarded = guard.guarding(step)
+    await asyncio.gather(guarded(slice_of(0, 8)), *(guarded(slice_of(100, 103, partition=n)) for n in (1, 2, 3)))
+
+    assert [offsets for partition, offsets in log if partition == 0] == [[0, 1], [2], [3], [4], [5, 6, 7]]
+    assert len(log) == 8
+    assert guard.crashes.book.suspects == ()
+
+
+async def test_poison_is_a_dead_letter_before_its_slice_is_done_and_is_not_touched() -> None:
+    guard, done = Guard(place(0, 5), place(2, 3)), list[int]()
+
+    async def step(slice_: Slice) -> None:
+        done.extend(record.offset for record in slice_.records)
+
+    await guard.guarding(step)(slice_of(0, 5))
+
+    assert done == [0, 1, 3, 4]
+    (message,) = guard.sent.messages
+    letter = CODECS.dead_letter.decode(message.value)
+    assert (letter.stage, letter.code, letter.vendor, letter.callback) == ("normalise", "poison", "nxcloud", "cdr")
+    assert (letter.topic, letter.partition, letter.offset, letter.element) == (RAW.name, 0, 2, -1)
+    assert (letter.original, letter.origin_hash) == (b"2", hash_of(b"2"))
+    assert letter.headers["vendor"] == "nxcloud"
+    assert letter.detail == "workers died at this record 2 times (killed or blocked): replay it after a fix"
+    assert guard.metrics.get("callweave_process_quarantined_total", "normalise") == 1
+    assert guard.metrics.get("callweave_normalise_elements_total", "nxcloud", "dead") == 1
+    assert guard.metrics.get("callweave_normalise_dead_total", "nxcloud", "poison") == 1
+
+
+async def test_a_fact_is_put_aside_under_the_join() -> None:
+    guard = Guard(*[place(2, 3, topic=FACTS.name)] * 2)
+
+    async def step(slice_: Slice) -> None:
+        assert 2 not in [record.offset for record in slice_.records]
+
+    guarded = guard.quarantine.guarding("join", step)
+    await guarded(slice_of(0, 5, topic=FACTS.name, key=b"ytx|main|17"))
+
+    letter = CODECS.dead_letter.decode(guard.sent.messages[0].value)
+    assert (letter.stage, letter.code, letter.vendor, letter.offset) == ("join", "poison", "ytx", 2)
+    assert letter.original == b"2"
+    assert guard.metrics.get("callweave_process_quarantined_total", "join") == 1
+    assert guard.metrics.get("callweave_normalise_elements_total", "ytx", "dead") == 0
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(lambda records: [records], id="in one slice"),
+        pytest.param(lambda records: [records[:5], records[5:]], id="in the next slice"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("topic", "letters"),
+    [
+        pytest.param(RAW.name, [2, 7], id="a body that came again has a letter of its own"),
+        pytest.param(FACTS.name, [2], id="a fact that was written again has one already"),
+    ],
+)
+async def test_a_copy_of_poison_kills_nobody(
+    topic: str, letters: list[int], parts: Callable[[list[Record]], list[list[Record]]]
+) -> None:
+    guard, done = Guard(*[place(2, 3, topic=topic)] * 2), list[int]()
+
+    async def step(slice_: Slice) -> None:
+        done.extend(record.offset for record in slice_.records)
+
+    slice_ = slice_of(0, 9, topic=topic)
+    records = [msgspec.structs.replace(one, value=b"2") if one.offset == 7 else one for one in slice_.records]
+    guarded = guard.quarantine.guarding("normalise" if topic == RAW.name else "join", step)
+    for part in parts(records):
+        first, after = part[0].offset, part[-1].offset + 1
+        await guarded(msgspec.structs.replace(slice_, records=tuple(part), first_offset=first, next_offset=after))
+
+    assert done == [0, 1, 3, 4, 5, 6, 8]
+    assert [CODECS.dead_letter.decode(message.value).offset for message in guard.sent.messages] == letters
+
+
+async def test_a_letter_that_cannot_be_published_lets_nothing_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard(*[place(2, 3)] * 2)
+    later: list[int] = []
+
+    async def away(_sent: Sent, _messages: Sequence[Message]) -> None:
+        raise Unavailable("Kafka")
+
+    monkeypatch.setattr(Sent, "publish", away)
+
+    async def step(slice_: Slice) -> None:
+        later.extend(record.offset for record in slice_.records)
+
+    with pytest.raises(Unavailable):
+        await guard.guarding(step)(slice_of(0, 5))
+
+    assert later == [0, 1]
+    assert guard.at is None
+
+
+async def test_one_alone_waits_for_those_at_work_and_keeps_others_out() -> None:
+    turns, order = Turns(), list[str]()
+
+    async def together(name: str, turns_of_the_loop: int) -> None:
+        async with turns.together():
+            order.append(f"{name} begins")
+            for _ in range(turns_of_the_loop):
+                await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async def alone(name: str) -> None:
+        async with turns.alone():
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    await asyncio.gather(together("a", 5), alone("x"), alone("y"), together("b", 2))
+
+    assert order[:2] == ["a begins", "a ends"]
+    assert sorted(order[::2]) == [f"{name} begins" for name in "abxy"]
+    assert order[1::2] == [said.replace("begins", "ends") for said in order[::2]]
+
+
+def test_nothing_is_known_at_first() -> None:
+    assert Guard().crashes.book == Book()
