@@ -20,6 +20,7 @@ from schemas.deadletter import DeadLetter
 from schemas.facts import Fact
 from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
+from schemas.resolution import Resolution, resolution_raw
 from schemas.settings import JoinSettings, Settings
 from schemas.timeline import Timeline
 from schemas.topics import RAW
@@ -81,6 +82,13 @@ class Way:
             vendor=vendor, callback=callback, received_at=received_at, request_id="r", source="poll", body=body
         )
         return self._take(case, raw)
+
+    def decide(self, case: str, record: Fact, keep: str, resolved_at: datetime) -> list[Fact]:
+        """Take somebody's decision on a record."""
+        said = Resolution(
+            record_id=record.fact_id, call_key=record.call_key, kind=record.kind, keep=keep, resolved_at=resolved_at
+        )
+        return self._take(case, resolution_raw(said, vendor=record.vendor, account=record.account, request_id="r"))
 
     def _take(self, case: str, raw: RawCallback) -> list[Fact]:
         self._offset += 1
