@@ -107,8 +107,7 @@ def normalise(
         return Outcome(dead=letters.written())
     try:
         decoded = decode(raw, callback.form_fields, callback.words, limits)
-        pages = [callback.elements(document) for document in decoded.documents()]
-        items = _within(limits.elements, tuple(item for page in pages for item in page.items))
+        items, errors = _taken_apart(callback, decoded, limits)
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
         return Outcome(dead=letters.written())
@@ -117,7 +116,6 @@ def normalise(
     except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
         letters.bug(WHOLE_BODY, exc)
         return Outcome(dead=letters.written())
-    errors = tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
     if errors and not items:
         return Outcome(filtered=errors)
     address = accounts.address(raw.vendor, raw.account)
@@ -134,10 +132,13 @@ def normalise(
     return msgspec.structs.replace(outcome, filtered=errors + outcome.filtered) if errors else outcome
 
 
-def _within(most: int, items: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(items) > most:
-        raise Undecodable(f"more than {most} elements", code="limit")
-    return items
+def _taken_apart(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The elements of a body, and the errors that pages in it carry instead; raises Undecodable."""
+    pages = [callback.elements(document) for document in decoded.documents()]
+    items = pages[0].items if len(pages) == 1 else tuple(item for page in pages for item in page.items)
+    if len(items) > limits.elements:
+        raise Undecodable(f"more than {limits.elements} elements", code="limit")
+    return items, tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
 
 
 def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Outcome:

@@ -103,6 +103,7 @@ def poison_letter(stage: Stage, slice_: Slice, record: Record, suspect: Suspect)
         with contextlib.suppress(Exception):  # else it says less: what stands in its headers may be what they died at
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
             return dead_letter(raw, position, WHOLE_BODY, "poison", detail)
+    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
     headers: Mapping[str, str] = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     vendor = (record.key or b"").split(b"|", 1)[0].decode("utf-8", "replace")
     return DeadLetter(
@@ -115,6 +116,6 @@ def poison_letter(stage: Stage, slice_: Slice, record: Record, suspect: Suspect)
         offset=position.offset,
         original=record.value or b"",
         headers=dict(headers),
-        occurred_at=datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
-        origin_hash=hash_of(record.value or b""),
+        occurred_at=at,
+        origin_hash=hash_of(record.value or b"", at),
     )

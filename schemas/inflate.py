@@ -21,7 +21,7 @@ _NOTHING: Final = frozenset({"", "identity", "none"})
 _BY_HEADER: Final = zlib.MAX_WBITS | 32  # gzip or zlib
 _BARE: Final = -zlib.MAX_WBITS  # deflate without a header: RFC 9110 does not mean it, clients send it
 # No bare deflate stream of JSON begins like JSON, so what does was never compressed.
-_LIKE_TEXT: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*[{\["]')
+_LIKE_TEXT: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s{0,1000}[{\["]')
 _PADDING: Final = re.compile(rb"\0*")
 _PIECE_BYTES: Final = 4096
 """Compressed bytes at a time: at the worst four megabytes come of them."""

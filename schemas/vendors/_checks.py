@@ -15,6 +15,7 @@ from schemas.vendors._fields import Fields
 from schemas.vendors._scalars import CONTAINERS, plain
 
 _NO_ID: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
+_SHOWN_CHARS: Final = 64
 _ON_THE_WAY: Final = timedelta(minutes=30)
 _BEIJING: Final = timedelta(hours=8)
 
@@ -74,3 +75,8 @@ def names_call(value: Any) -> bool:
     if isinstance(value, CONTAINERS):
         return bool(value)
     return value is not None and value is not False and plain(value).lower() not in _NO_ID
+
+
+def shown(text: str) -> str:
+    """An id as a message may quote it: short, and without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text[:_SHOWN_CHARS]) or "none"

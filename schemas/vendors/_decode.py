@@ -20,6 +20,7 @@ from schemas.vendors._keys import NO_WORDS, Words
 from schemas.vendors._repair import JUNK, Sequence, document_of
 from schemas.vendors._wire import Form, form_of, unwrapped
 
+_PIECE_CHARS: Final = 64 * 1024
 _BETWEEN: Final = b"\x1e"
 """Stands between the parts of a form while its charset is found out."""
 
@@ -77,10 +78,15 @@ def _read_body(
     if form is not None and form.value is None and (flat := _flat(form, label, words, limits)) is not None:
         return flat
     text = text_of(body if form is None or form.value is None else form.value, label)
-    if not text.text or (text.text[0] in JUNK and not text.text.strip(JUNK)):
+    if _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
     flags: set[Flag] = set()
     return _arranged(document_of(text.text, flags, limits), text, flags, words, limits)
+
+
+def _is_blank(text: str) -> bool:
+    """Whether a text holds nothing; in pieces, because others wait while one is looked at."""
+    return not any(text[at : at + _PIECE_CHARS].strip(JUNK) for at in range(0, len(text), _PIECE_CHARS))
 
 
 def _flat(form: Form, label: str, words: Words, limits: Limits) -> Decoded | None:

@@ -115,6 +115,12 @@ class Fields:
         if not self._take((name,)):
             return None
         read = _money.parse(self._element[name], currency, limit)
+        if (
+            read.value is not None
+            and "currency" in self._element
+            and _money.names_other(self.glance("currency"), currency)
+        ):
+            read = _money.FOREIGN
         self.flags |= read.flags
         if read.value is None:
             self._read.discard(name)

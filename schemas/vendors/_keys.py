@@ -84,7 +84,7 @@ def spelt(members: Mapping[str, Any], names: Names, limits: Limits) -> tuple[dic
             flags.add(Flag.DUP_KEY)
             unused = value
             if name not in members and _says_nothing(made[name]) and not _says_nothing(value):
-                unused, made[name] = made[name], value
+                made[name], unused = value, made[name]
             keep(made, repeats, name, unused, members)
     return made, flags
 

@@ -28,6 +28,10 @@ _THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*")
 # How an amount in a currency may be marked, longest first; before or behind the number.
 _OWN_MARKS: Final[Mapping[str, re.Pattern[str]]] = {
     "CNY": re.compile(r"人民币元|人民币|CNY|CNH|RMB|CN¥|YUAN|元|圆|¥", re.IGNORECASE),
+    "USD": re.compile(r"美元|美金|USD|US\$|\$", re.IGNORECASE),
+    "HKD": re.compile(r"港元|港币|HKD|HK\$", re.IGNORECASE),
+    "EUR": re.compile(r"欧元|EUR|€", re.IGNORECASE),
+    "GBP": re.compile(r"英镑|GBP|£", re.IGNORECASE),
 }
 _NO_MARKS: Final = re.compile(r"(?!)")
 
@@ -42,7 +46,7 @@ class Amount(msgspec.Struct, frozen=True):
 _ABSENT: Final = Amount()
 _UNREADABLE: Final = Amount(None, frozenset({Flag.TYPE_DRIFT}))
 _OUT_OF_RANGE: Final = Amount(None, frozenset({Flag.RANGE_ERROR}))
-_FOREIGN: Final = Amount(None, frozenset({Flag.CURRENCY_SUSPECT}))
+FOREIGN: Final = Amount(None, frozenset({Flag.CURRENCY_SUSPECT}))
 _PLAIN: Final[frozenset[Flag]] = frozenset()
 _DRIFT: Final = frozenset({Flag.TYPE_DRIFT})
 
@@ -56,16 +60,26 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
     sent = _text(value)
     if not sent:
         return _UNREADABLE
-    text = unicodedata.normalize("NFKC", sent).strip()
-    bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", text).strip()
-    bare = _SIGN_APART.sub("", bare)
+    bare = sent if _NUMBER.fullmatch(sent) else _bare(sent, currency)  # nearly all are plain numbers
     number = _number(bare)
     if number is None:
-        return _OUT_OF_RANGE if _BEYOND.fullmatch(bare) else _FOREIGN if _is_marked(bare) else _UNREADABLE
+        return _OUT_OF_RANGE if _BEYOND.fullmatch(bare) else FOREIGN if _is_marked(bare) else _UNREADABLE
     if not 0 <= number <= limit:
         return _OUT_OF_RANGE
     rounded = abs(number.quantize(_STEP, ROUND_HALF_EVEN))  # "-0.00" is free, too
     return Amount(rounded, _PLAIN if bare == sent and "," not in sent else _DRIFT)
+
+
+def _bare(text: str, currency: str) -> str:
+    """An amount without the marks of its own currency."""
+    bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", unicodedata.normalize("NFKC", text))
+    return _SIGN_APART.sub("", bare.strip())
+
+
+def names_other(text: str, currency: str) -> bool:
+    """Whether a text names a currency, and not this one."""
+    named = unicodedata.normalize("NFKC", text[:_LONGEST])
+    return bool(_OWN_MARKS.get(currency, _NO_MARKS).sub("", named).strip())
 
 
 def _text(value: Any) -> str:

@@ -6,13 +6,11 @@ Must not know a vendor. Pure: no I/O, no clock.
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from schemas.errors import Undecodable
 from schemas.vendors._decode import parse_text
 from schemas.vendors._scalars import blank
-
-_TIMES_ESCAPED: Final = 2
 
 
 def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
@@ -27,15 +25,13 @@ def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
 
 
 def unwrapped(value: Any) -> Any:
-    """What a text holds when it is JSON, escaped once or twice; anything else as it is."""
-    for _ in range(_TIMES_ESCAPED):
-        if not isinstance(value, str):
-            break
-        try:
-            value = parse_text(value).document
-        except Undecodable:
-            break
-    return value
+    """What a text holds when it is JSON, also JSON in a text of its own; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_text(value).document
+    except Undecodable:
+        return value
 
 
 def decoded(text: str) -> str:

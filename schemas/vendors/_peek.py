@@ -21,7 +21,9 @@ def peek_text(body: bytes, name: str) -> str:
     One that is spelt exactly so comes before one with other case or with spaces around it.
     """
     exactly, anyhow = _member(name)
-    found = exactly.search(body, 0, _WITHIN) or anyhow.search(body, 0, _WITHIN)
+    found = exactly.search(body, 0, _WITHIN)
+    if found is None and name.lower().encode() in body[:_WITHIN].lower():
+        found = anyhow.search(body, 0, _WITHIN)
     if found is None:
         return ""
     quoted, number = found.groups()

@@ -17,7 +17,7 @@ JUNK: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b\0;"
 _STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))', re.DOTALL)
 _TEXT: Final = "\x01"
 """Stands for a text while the rest is worked on: no JSON has it outside of one."""
-_MOST_QUOTES: Final = 400_000
+_MOST_QUOTES: Final = 200_000
 _FEW_LINES: Final = 50
 
 _LAYERS: Final = 3

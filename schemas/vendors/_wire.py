@@ -13,10 +13,10 @@ from schemas.limits import DEFAULT, Limits
 
 __all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
 
-_FORM: Final = re.compile(rb"\s*[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
+_FORM: Final = re.compile(rb"\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
 _PIECE_BYTES: Final = 64 * 1024
-_BEGINS_JSON: Final = re.compile(rb'\s*[{\["]')
-_BEGINS_UNQUOTED: Final = re.compile(rb"\s*[{\[]")
+_BEGINS_JSON: Final = re.compile(rb'\s{0,1000}[{\["]')
+_BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")
 
 
 def unwrapped(body: bytes, encoding: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:

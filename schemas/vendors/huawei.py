@@ -25,7 +25,7 @@ from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, Re
 from schemas.vendors import _causes, _numbers
 from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, beijing_readings, check_order, names_call
+from schemas.vendors._checks import account_of, beijing_readings, check_order, names_call, shown
 from schemas.vendors._columns import computed, ended, leg
 from schemas.vendors._fields import Fields
 from schemas.vendors._nested import decoded, listed, unwrapped
@@ -100,7 +100,6 @@ _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "norm
 _SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
 _RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
-_SHOWN_CHARS: Final = 64
 
 
 def _key(body: bytes) -> str:
@@ -142,7 +141,7 @@ def _refuse_call(fields: Fields, element: Element) -> None:
         if at or (fields.unreadable(name) and element[name] not in (False, {}, [])):
             times.append(f"{name} {at.isoformat() if at else 'unreadable'}")
     if times:
-        told = [*(f"{name} {fields.text(name)[:_SHOWN_CHARS] or 'none'}" for name in ("subscriptionId", "id")), *times]
+        told = [*(f"{name} {shown(fields.text(name))}" for name in ("subscriptionId", "id")), *times]
         raise Undecodable(f"names no call in a row with call times ({', '.join(told)})", code="no_id", path="sessionId")
 
 

@@ -192,6 +192,28 @@ def test_an_amount_in_the_vendor_s_own_currency_is_read(value: str) -> None:
     assert (found.money("f", "CNY"), found.flags) == (Decimal("2.94"), {Flag.TYPE_DRIFT})
 
 
+@pytest.mark.parametrize(
+    ("named", "read"),
+    [("CNY", True), ("cny", True), ("人民币", True), ("￥", True), ("", True), (None, True), ("USD", False), ("$", False), ("美元", False), ("x", False)],
+)  # fmt: skip
+def test_a_currency_that_is_named_beside_an_amount_counts_as_well(named: Any, *, read: bool) -> None:
+    found = fields({"f": "2.94", "currency": named}, "f")
+    assert found.money("f", "CNY") == (Decimal("2.94") if read else None)
+    assert found.flags == (set() if read else {Flag.CURRENCY_SUSPECT})
+    assert ("f" in found.extras()) is not read
+
+
+@pytest.mark.parametrize(
+    ("value", "currency"),
+    [("$2.94", "USD"), ("US$2.94", "USD"), ("HK$ 2.94", "HKD"), ("2,94 €", "EUR"), ("£2.94", "GBP")],
+)
+def test_every_currency_has_marks_of_its_own(value: str, currency: str) -> None:
+    found = fields({"f": value})
+    assert (found.money("f", currency), found.flags) == (Decimal("2.94"), {Flag.TYPE_DRIFT})
+    other = "EUR" if currency != "EUR" else "USD"
+    assert fields({"f": value}).money("f", other) is None
+
+
 @pytest.mark.parametrize("value", ["2.94元", "¥2.94", "RMB2.94"])
 def test_a_currency_is_one_s_own_only_for_a_vendor_of_that_currency(value: str) -> None:
     found = fields({"f": value})

@@ -282,7 +282,7 @@ async def test_poison_is_a_dead_letter_before_its_slice_is_done_and_is_not_touch
     letter = CODECS.dead_letter.decode(message.value)
     assert (letter.stage, letter.code, letter.vendor, letter.callback) == ("normalise", "poison", "nxcloud", "cdr")
     assert (letter.topic, letter.partition, letter.offset, letter.element) == (RAW.name, 0, 2, -1)
-    assert (letter.original, letter.origin_hash) == (b"2", hash_of(b"2"))
+    assert (letter.original, letter.origin_hash) == (b"2", hash_of(b"2", letter.occurred_at))
     assert letter.headers["vendor"] == "nxcloud"
     assert letter.detail == "workers died at this record 2 times (killed or blocked): replay it after a fix"
     assert guard.metrics.get("callweave_process_quarantined_total", "normalise") == 1

@@ -135,7 +135,8 @@ ANSWER = {"resultcode": "0", "subscriptionId": ROW["subscriptionId"], "privateNu
     [
         pytest.param(json.dumps(ANSWER), {"bind.resultcode": "0"}, (), id="text"),
         pytest.param(ANSWER, {"bind.resultcode": "0"}, (), id="H34 object"),
-        pytest.param(json.dumps(json.dumps(json.dumps(ANSWER))), {"bindResponse": json.dumps(ANSWER)}, (), id="H35 escaped three times"),
+        pytest.param(json.dumps(json.dumps(ANSWER)), {"bind.resultcode": "0"}, (), id="H35 escaped twice"),
+        pytest.param(json.dumps(json.dumps(json.dumps(ANSWER))), {"bind.resultcode": "0"}, (), id="H35 escaped three times"),
         pytest.param("{oops", {"bindResponse": "{oops"}, (), id="no JSON"),
         pytest.param("[1,2]", {"bindResponse": "[1,2]"}, (), id="a list"),
         pytest.param(None, {}, (), id="null"),
@@ -325,8 +326,9 @@ def test_a_row_without_call_times_and_session_is_a_binding(session: Any, times: 
 
 
 def test_a_letter_about_a_row_is_short_whatever_the_row_says() -> None:
-    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "y" * 5000}).dead
+    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "\x1b[31m\u202e" * 5000}).dead
     assert len(letter.detail) < 500
+    assert letter.detail.isprintable()
 
 
 @pytest.mark.parametrize("session", ["0", "none", "null", "n/a"])

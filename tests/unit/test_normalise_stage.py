@@ -1,0 +1,112 @@
+"""The normalising step: a body that may take long is read in a thread, and the loop turns between many small ones."""
+
+import asyncio
+import gzip
+import json
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from processors.normalise import Directory, Outcome
+from processors.normalise_stage import NormaliseStage
+from processors.publish import Message, Outbox
+from processors.records import Record, Slice
+from schemas.codec import DEAD_LETTER, FACT, Codecs
+from schemas.limits import Limits
+from schemas.metrics import Registry
+from schemas.raw import RawCallback
+from schemas.topics import DEAD, FACTS
+from tests.golden.cases import HERE, load
+
+NX = load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body
+LARGE = b"[" + NX + b"," + b" " * 20_000 + NX.replace(b"bf1b9043", b"bf1b9044") + b"]"
+
+
+class Published:
+    """Stands where the producer is."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.messages += messages
+
+
+class Watched(NormaliseStage):
+    """The stage, which remembers where it read what."""
+
+    threads: list[bool]
+
+    def _normalise(self, slice_: Slice, record: Record, raw: RawCallback) -> Outcome:
+        self.threads.append(threading.current_thread() is threading.main_thread())
+        return super()._normalise(slice_, record, raw)
+
+
+def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
+    out = Published()
+    made = Watched(cast("Outbox", out), Codecs(), Directory(), limits or Limits(), Registry())
+    made.threads = []
+    return made, out
+
+
+def slice_of(*bodies: bytes, **headers: str) -> Slice:
+    told = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
+    pairs = tuple((name, value.encode()) for name, value in told.items())
+    records = tuple(
+        Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
+    )
+    return Slice(topic="calls.raw", partition=0, records=records, first_offset=0, next_offset=len(records))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "on_the_loop"),
+    [
+        pytest.param(NX, {}, True, id="a small body"),
+        pytest.param(LARGE, {}, False, id="a large one"),
+        pytest.param(gzip.compress(NX), {"content_encoding": "gzip"}, False, id="a compressed one"),
+        pytest.param(gzip.compress(NX), {}, False, id="a compressed one that does not say so"),
+    ],
+)
+async def test_what_may_take_long_is_read_in_a_thread(
+    body: bytes, headers: dict[str, str], *, on_the_loop: bool
+) -> None:
+    normalising, out = stage()
+    await normalising.step(slice_of(body, **headers))
+    assert normalising.threads == [on_the_loop]
+    assert {message.topic for message in out.messages} == {FACTS.name}
+
+
+async def test_facts_come_in_the_order_of_their_bodies_wherever_they_were_read() -> None:
+    normalising, out = stage()
+    await normalising.step(slice_of(NX, LARGE, NX, b"{", LARGE))
+    facts = [FACT.decode(message.value) for message in out.messages if message.topic == FACTS.name]
+    assert [(fact.raw_offset, fact.raw_element) for fact in facts] == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 1)]
+    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
+    assert (letter.offset, letter.code) == (3, "json")
+    assert (normalising.facts, normalising.dead) == (6, 1)
+
+
+async def test_the_loop_turns_while_many_bodies_are_read() -> None:
+    normalising, _ = stage()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await normalising.step(slice_of(*[NX] * 1_000))  # some 80 ms on a quick machine
+    counting.cancel()
+    assert turns > 2
+
+
+async def test_the_limits_are_the_settings() -> None:
+    normalising, out = stage(Limits(elements=1))
+    element: dict[str, Any] = json.loads(NX)
+    await normalising.step(slice_of(json.dumps([element, element]).encode()))
+    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages]
+    assert (letter.code, letter.element) == ("limit", -1)
