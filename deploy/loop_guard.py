@@ -72,14 +72,17 @@ async def guarded_loop(
 
 async def _watch(pauses: Pauses, blocked_s: float, told_in: TextIO) -> None:
     loop = asyncio.get_running_loop()
+    # Well within the bound, however short it is: a loop that is not held must never be late with it.
+    look_s = min(LOOK_S, blocked_s / 8) if blocked_s else LOOK_S
+    arm_s = min(ARM_S, blocked_s / 4)
     armed_s = -ARM_S
     while True:
-        if blocked_s and loop.time() - armed_s >= ARM_S:
+        if blocked_s and loop.time() - armed_s >= arm_s:
             armed_s = loop.time()
             try:
                 faulthandler.dump_traceback_later(blocked_s, exit=True, file=told_in)
             except (RuntimeError, ValueError, OSError) as exc:  # no room for a thread, or no file to write to
                 log.warning("nobody watches the event loop for now: %s", exc)
-        pauses.next_look(loop.time() + LOOK_S)
-        await asyncio.sleep(LOOK_S)
+        pauses.next_look(loop.time() + look_s)
+        await asyncio.sleep(look_s)
         pauses.look(loop.time())

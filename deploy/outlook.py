@@ -8,13 +8,13 @@ from deploy.movement import Group, Movement, told
 from deploy.outside import STAGES, Outside
 from deploy.scrape import Sample, total
 from deploy.stack import Stack
+from processors.crashes import OFTEN
 from schemas.errors import Unavailable
 
 ASK_EVERY_S: Final = 3.0
 STANDS_S: Final = 20.0
 """A partition that stands this long: a restart with its rebalance takes less."""
 SILENT_S: Final = 6.0
-OFTEN: Final = 3
 BLOCKED_S: Final = 2.0
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
+from processors.crashes import OFTEN
 from schemas.metrics import Registry
 
 BLOCKED_S: Final = 5.0
 """A loop that was held this long let heartbeats wait."""
-OFTEN: Final = 3
 
 _Reason = Callable[[Registry, str], str]
 

@@ -82,17 +82,17 @@ def conflicting(one: Fact, other: Fact) -> bool:
 
 def disagreement(facts: Sequence[Fact]) -> Disagreement:
     """What the contents of one record, read by one mapping each, do not agree on; linear in their number."""
-    if len(facts) < 2 or facts[0].fact_type is not FactType.RECORD:
+    if len(facts) < 2:
         return NONE
+    refs = len({fact.custom_ref for fact in facts if fact.custom_ref}) > 1
+    if facts[0].fact_type is not FactType.RECORD:
+        return Disagreement(aside=refs)
     final = [fact for fact in facts if fact.is_final]
     answers = {answered(fact) for fact in final} - {None}
     conflict = len(answers) > 1 or _several(final, CONFLICTS)
     claimed = answers == {False} and any(answered(fact) for fact in facts)
     reason = claimed or _several(final, ("hangup_party",)) or _several_reasons(final) or _several_legs(final)
-    refs = {fact.custom_ref for fact in facts if fact.custom_ref}
-    return Disagreement(
-        final=conflict, reason=reason and not conflict, aside=len(refs) > 1 or _several(final, DISAGREEMENTS)
-    )
+    return Disagreement(final=conflict, reason=reason and not conflict, aside=refs or _several(final, DISAGREEMENTS))
 
 
 def _differ(one: Fact, other: Fact, name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from processors.crashes import Crashes, crash_dir
 from processors.fatal import or_end
 from processors.fetching import ReaderSettings
+from processors.group import GROUP
 from processors.join_stage import JoinStage
 from processors.lanes import attach
 from processors.memory import limit_memory
@@ -26,7 +27,6 @@ from schemas.topics import FACTS, MAX_MESSAGE_BYTES, RAW
 
 log: Final = logging.getLogger(__name__)
 
-GROUP: Final = "callweave-process"
 _LAG_EVERY_S: Final = 1.0
 _STALLED_S: Final = 20.0
 """Longer than a rebalance with its restoring takes."""

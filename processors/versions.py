@@ -22,7 +22,7 @@ LOGIC_REV: Final = 2
 Revision 1 had no leading part and its number one bit further left, so that all its versions are below all of revision 2.
 """
 STATES, RECORD, FINAL, PRICED = range(4)
-"""How complete a row is: no record, one that is not final, a final one, a final one that says what it cost."""
+"""How complete a row is: no record, one that is not final, a final one whose cost is missing, a final one without that lack."""
 _LOGIC_BITS: Final = 4
 _RANK_BITS: Final = 20
 _HOUR_BITS: Final = 20
@@ -42,13 +42,8 @@ def _complete(fact: Fact) -> int:
         return STATES
     if not fact.is_final:
         return RECORD
-    return PRICED if fact.cost is not None or _unbelieved(fact) else FINAL
-
-
-def _unbelieved(fact: Fact) -> bool:
-    """Whether a cost was sent that nobody can believe: else a mended mapping could never take a wrong one out of the table."""
-    flags = fact.quality_flags
-    return Flag.CURRENCY_SUSPECT in flags or (Flag.RANGE_ERROR in flags and Flag.COST_MISSING in flags)
+    # A cost that came and was not believed is not missing: a mended mapping must be able to take a wrong one out of the table.
+    return PRICED if fact.cost is not None or Flag.COST_MISSING not in fact.quality_flags else FINAL
 
 
 def version_of(rank: int, newest: datetime, mapping: int, complete: int = STATES) -> int:

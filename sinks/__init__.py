@@ -4,6 +4,7 @@
   views that show the newest version of each row and never a repetition.
 - `rows`, `batch`, `answers`: decide what becomes a row, when rows go in, and what an error means. Pure.
 - `clickhouse`, `insert`, `round`, `group`, `worker`: carry it out.  `letters`, `dead`: dead letters made here, listed and sent again.
+- `conflicts`: records whose final contents contradict each other, for whoever decides which one counts.
 
 It knows the canonical types of `schemas` and no vendor.
 """

@@ -84,7 +84,7 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
         ),
     ],
 )
-@pytest.mark.parametrize("ids", [{}, {1001: 7, 1002: 8, 1003: 9}], ids=["pinned ids", "ids of a registry set since"])
+@pytest.mark.parametrize("ids", [{}, {1004: 7, 1005: 8, 1006: 9}], ids=["pinned ids", "ids of a registry set since"])
 async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
     sent: list[Fact], published: Fact, ids: dict[int, int]
 ) -> None:

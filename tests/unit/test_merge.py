@@ -11,8 +11,20 @@ from processors.call_state import new_item
 from processors.contents import Content, Item
 from processors.merge import conflicting, normalized, shown_as_one
 from processors.versions import PRICED, completeness, record_version
-from schemas.facts import EPOCH, Disposition, Fact, Flag, Leg, RecordingState, Role
-from tests.strategies import CALLED, CALLER, STRANGER, T0, at, callback, in_a_row, participant, privacy, voice
+from schemas.facts import EPOCH, Disposition, Fact, Flag, Leg, RecordingState, Role, State
+from tests.strategies import (
+    CALLED,
+    CALLER,
+    STRANGER,
+    T0,
+    at,
+    callback,
+    in_a_row,
+    participant,
+    privacy,
+    pushed_state,
+    voice,
+)
 
 
 def item_of(*facts: Fact) -> Item:
@@ -130,6 +142,14 @@ CASES: dict[str, tuple[tuple[Fact, ...], dict[str, Any], set[Flag]]] = {
         {"custom_ref": "one"},
         {Flag.FIELD_CONFLICT},
     ),
+    "two references on one state disagree as well": (
+        (
+            pushed_state(CALLER, State.SETUP, 0, custom_ref="one"),
+            pushed_state(CALLER, State.SETUP, 0, custom_ref="two"),
+        ),
+        {"custom_ref": "one"},
+        {Flag.FIELD_CONFLICT},
+    ),
     "an empty customer reference disagrees with nobody": (
         (callback(), callback(custom_ref="two")),
         {"custom_ref": "two"},
@@ -154,6 +174,93 @@ CASES: dict[str, tuple[tuple[Fact, ...], dict[str, Any], set[Flag]]] = {
         (callback(legs=(Leg(role=Role.A, number=CALLER),)), callback(legs=(Leg(role=Role.A, answer_at=at(10)),))),
         {"legs": (Leg(role=Role.A, number=CALLER, answer_at=at(10)),)},
         set(),
+    ),
+    "C5 the vendor's archive stands above its push": (
+        (callback(), callback(source="poll", vendor_duration_s=61)),
+        {"vendor_duration_s": 61, "source": "poll"},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "C5 of two pages the newest": (
+        (
+            callback(source="poll", cost=Decimal(1)),
+            callback(source="backfill", cost=Decimal(2)),
+            callback(cost=Decimal(3)),
+        ),
+        {"cost": Decimal(2)},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "C5 a page of a call that is not over stands below a pushed record": (
+        (callback(), callback(source="poll", is_final=False, vendor_duration_s=7, disposition=Disposition.IN_PROGRESS)),
+        {"vendor_duration_s": 60, "is_final": True},
+        set(),
+    ),
+    "a record that is over takes no amount from one that was not": (
+        (
+            callback(
+                is_final=False, disposition=Disposition.IN_PROGRESS, vendor_duration_s=5, cost=Decimal(1), agent_id="9"
+            ),
+            callback(vendor_duration_s=None, billable_s=None, talk_ms=None, cost=None, currency=""),
+        ),
+        {
+            "vendor_duration_s": None,
+            "billable_s": None,
+            "talk_ms": None,
+            "cost": None,
+            "agent_id": "9",
+            "answer_at": at(20),
+        },
+        set(),
+    ),
+    "an answer that was pushed on the way does not make an unanswered record answered": (
+        (
+            callback(is_final=False, disposition=Disposition.IN_PROGRESS, b_end=None, a_end=None),
+            callback(b_answer=None, b_end=None, legs=(), vendor_duration_s=None),
+        ),
+        {
+            "answer_at": None,
+            "talk_ms": None,
+            "legs": (),
+            "disposition": Disposition.NO_ANSWER,
+            "vendor_duration_s": None,
+        },
+        {Flag.FIELD_CONFLICT},
+    ),
+    "a record that could not tell is completed by one that can": (
+        (callback(b_answer=None, b_end=None, disposition=Disposition.UNKNOWN), callback()),
+        {"disposition": Disposition.ANSWERED, "answer_at": at(20), "talk_ms": 50_000},
+        set(),
+    ),
+    "what two fill alike for the first, and disagree on, comes from the better of them alone": (
+        (
+            callback(cost=None, currency=""),
+            callback(cost=Decimal(1), agent_id=""),
+            callback(cost=Decimal(2), agent_id="9"),
+        ),
+        {"cost": Decimal(1), "agent_id": ""},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "only the talk differs": (
+        (callback(), callback(talk_ms=49_000)),
+        {"talk_ms": 50_000},
+        {Flag.CONFLICT_FINAL},
+    ),
+    "another party hung up": (
+        (callback(hangup_party="a"), callback(hangup_party="b")),
+        {"hangup_party": "a"},
+        {Flag.FIELD_CONFLICT},
+    ),
+    "A left at another time, which bills alike": (
+        (callback(a_end=69), callback(a_end=68)),
+        {"legs": callback(a_end=69).legs},
+        {Flag.FIELD_CONFLICT},
+    ),
+    "of a contradicting content neither the recording nor an extra nor a reference is taken": (
+        (
+            callback(b_answer=None, b_end=None),
+            callback(recording_url="https://rec.example/1", extras={"a": "1"}, custom_ref="ref"),
+        ),
+        {"recording_url": "", "extras": {}, "custom_ref": ""},
+        {Flag.CONFLICT_FINAL},
     ),
     "another setup time is flagged, and bills alike": (
         (callback(setup_at=at(0)), callback(setup_at=at(1))),
@@ -181,7 +288,9 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
 def test_a_conflict_is_seen_when_it_arrives(sent: tuple[Fact, ...], expected: object, flags: set[Flag]) -> None:
-    assert conflicting(*sent) is conflicting(*reversed(sent)) is (Flag.CONFLICT_FINAL in flags)
+    seen = {conflicting(one, other) for one, other in permutations(sent, 2)}
+    assert (True in seen) is (Flag.CONFLICT_FINAL in flags)
+    assert all(conflicting(one, other) is conflicting(other, one) for one, other in permutations(sent, 2))
 
 
 def test_one_content_is_shown_as_it_came() -> None:
@@ -221,6 +330,16 @@ def test_a_newer_mapping_of_the_same_bytes_replaces_the_old_reading_without_a_co
 
     assert (merged.vendor_duration_s, merged.billable_s, merged.quality_flags) == (14, 4, ())
     assert not conflicting(old, new)
+
+
+def test_an_old_reading_fills_no_gap_of_the_new_one() -> None:
+    """A mended mapping may have learned that what stood there was wrong."""
+    old = in_a_row([callback(cost=Decimal(10**9))])[0]
+    new = msgspec.structs.replace(
+        in_a_row([callback(cost=None, currency="", quality_flags=(Flag.RANGE_ERROR,))])[0], adapter_version=2
+    )
+
+    assert (normalized(item_of(old, new)).cost, normalized(item_of(old, new)).contents) == (None, ())
 
 
 def test_a_late_content_is_flagged() -> None:

@@ -46,6 +46,7 @@ def mapped_anew(fact: Fact) -> Fact:
     return msgspec.structs.replace(fact, adapter_version=2)
 
 
+MISSING = callback(cost=None, currency="", cost_source="", quality_flags=(Flag.COST_MISSING,))
 PAIR = [callback(), callback(cost=Decimal("0.15"))]
 PEOPLE = [participant("+8613810603954", 0, 30), participant("+8618810207016", 5, 36)]
 FIRST = placed(callback(), 0)
@@ -74,14 +75,14 @@ LIVES: dict[str, tuple[Sequence[Fact], Fact, tuple[bool, bool]]] = {
         in_a_row([callback(is_final=False, vendor_duration_s=n) for n in range(9)]), sent_again(callback()), (True, True),
     ),
     "a finished record without its cost": (
-        [FIRST], sent_again(callback(cost=None, currency="", cost_source="")), (False, False),
+        [FIRST], sent_again(MISSING), (False, False),
     ),
     "a finished record whose cost nobody can believe, by a mended mapping": (
         [FIRST],
-        mapped_anew(placed(callback(cost=None, currency="", quality_flags=(Flag.COST_MISSING, Flag.RANGE_ERROR)), 0)), (True, True),
+        mapped_anew(placed(callback(cost=None, currency="", quality_flags=(Flag.RANGE_ERROR,)), 0)), (True, True),
     ),
     "a cost after a finished record without one": (
-        in_a_row([callback(cost=None, currency="", custom_ref=text) for text in "abc"]), sent_again(callback()), (True, True),
+        in_a_row([msgspec.structs.replace(MISSING, content_digest=text * 32) for text in "abc"]), sent_again(callback()), (True, True),
     ),
 }  # fmt: skip
 
@@ -162,12 +163,12 @@ COMPLETE: dict[str, tuple[Sequence[Fact], int]] = {
     "states": (BOTH_LEGS, STATES),
     "a binding": ((binding(),), STATES),
     "a record in progress": ((callback(is_final=False),), RECORD),
-    "a final record of a vendor without costs": ((privacy(),), FINAL),
+    "a final record of a vendor without costs": ((privacy(),), PRICED),
+    "a final record that misses its cost": ((MISSING,), FINAL),
     "a final record with its cost": ((callback(),), PRICED),
     "a final record that costs nothing": ((callback(cost=Decimal(0)),), PRICED),
-    "the cost stands on the one that is not final": ((callback(is_final=False), privacy()), FINAL),
-    "the cost came in another currency": ((callback(cost=None, quality_flags=(Flag.CURRENCY_SUSPECT,)),), PRICED),
-    "the seconds were beyond belief, and no cost came": ((privacy(quality_flags=(Flag.RANGE_ERROR,)),), FINAL),
+    "the cost stands on the one that is not final": ((callback(is_final=False), MISSING), FINAL),
+    "the cost came and could not be believed": ((callback(cost=None, quality_flags=(Flag.RANGE_ERROR,)),), PRICED),
     "all of it": ((*BOTH_LEGS, callback(), callback(is_final=False)), PRICED),
 }
 
