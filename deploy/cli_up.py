@@ -25,10 +25,24 @@ from deploy.runtime import EXIT_FAILED
     help="Requests a second that the simulator sends.",
 )
 @click.option("--seed", type=int, help="Of the simulator's chances; else another one each time.")
+@click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
 @click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
 @pass_options
 @plainly
-def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: bool) -> None:  # noqa: FBT001 - click passes it so
+def up(
+    options: Options,
+    simulator: bool,  # noqa: FBT001 - click passes it so
+    rate: float,
+    seed: int | None,
+    poison: float,
+    plain: bool,  # noqa: FBT001 - click passes it so
+) -> None:
     """Run everything on this machine: Kafka, ClickHouse, ingress, processors, sink, poller.
 
     What has an address in the settings is used, not started. Data stays in embedded.data_dir (.callweave): starting again
@@ -40,6 +54,7 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
         simulator=simulator,
         rate=rate,
         seed=seed,
+        poison=poison,
         plain=plain or not sys.stdout.isatty(),
     )
     run_up(options.settings(), wanted)
@@ -66,6 +81,13 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
     help="Serve the pull API here and wait for a poller; 0: no calls of vendors that are pulled.",
 )
 @click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
+@click.option(
     "--ledger",
     type=click.Path(dir_okay=False, writable=True),
     help="Append what was sent and what must come of it to this file, as JSON lines.",
@@ -73,7 +95,15 @@ def up(options: Options, simulator: bool, rate: float, seed: int | None, plain: 
 @pass_options
 @plainly
 def simulate(
-    options: Options, url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None
+    options: Options,
+    url: str,
+    vendors: str,
+    rate: float,
+    calls: int,
+    seed: int,
+    getcdr_port: int,
+    poison: float,
+    ledger: str | None,
 ) -> None:
     """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies.
 
@@ -92,6 +122,7 @@ def simulate(
             calls=calls,
             seed=seed,
             getcdr_port=getcdr_port,
+            poison=poison,
             ledger=ledger,
         )
     )

@@ -15,6 +15,7 @@ from deploy.ports import free_port
 from deploy.runtime import EXIT_FAILED, stop_on_signals
 from deploy.simulator.options import Progress, SimulateOptions
 from deploy.simulator.send import simulate
+from deploy.simulator.traffic import Mix
 from deploy.simulator.world import VENDORS
 from schemas.errors import CallweaveError, Unavailable
 from schemas.settings import PollAccount
@@ -27,8 +28,9 @@ _PULLED: Final = tuple(name for name, vendor in PAGES.items() if vendor.poll)
 class Simulation:
     """The simulator beside a stack: its pull API is polled, its pushes go to the ingress."""
 
-    def __init__(self, rate: float, seed: int | None) -> None:
+    def __init__(self, rate: float, seed: int | None, poison: float = 0.0) -> None:
         self._rate = rate
+        self._poison = poison
         self._seed = int(time.time()) if seed is None else seed
         self._getcdr_port = free_port()
         self._progress = Progress()
@@ -62,6 +64,7 @@ class Simulation:
             url=url,
             rate=self._rate,
             seed=self._seed,
+            mix=Mix(poison=self._poison),
             keep_ledger=False,
             getcdr_port=self._getcdr_port,
             retry_scale=0.05,
@@ -91,7 +94,15 @@ class Simulation:
 
 
 def run_simulator(
-    *, url: str, vendors: str, rate: float, calls: int, seed: int, getcdr_port: int, ledger: str | None
+    *,
+    url: str,
+    vendors: str,
+    rate: float,
+    calls: int,
+    seed: int,
+    getcdr_port: int,
+    ledger: str | None,
+    poison: float = 0.0,
 ) -> int:
     """`callweave simulate`: returns the exit code, 1 when requests were given up; raises `CallweaveError` on wrong options."""
     if ledger and not Path(ledger).absolute().parent.is_dir():
@@ -102,6 +113,7 @@ def run_simulator(
         rate=rate,
         calls=calls,
         seed=seed,
+        mix=Mix(poison=poison),
         getcdr_port=getcdr_port,
         ledger=ledger or "",
         keep_ledger=False,

@@ -33,6 +33,7 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 5.0
     seed: int | None = None
     plain: bool = False
+    poison: float = 0.0
 
 
 def run_up(settings: Settings, options: UpOptions) -> None:
@@ -45,7 +46,7 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
     stop = stop_on_signals()
     started = time.monotonic()
     async with contextlib.AsyncExitStack() as down:
-        traffic = Simulation(options.rate, options.seed) if options.simulator else None
+        traffic = Simulation(options.rate, options.seed, options.poison) if options.simulator else None
         polled = traffic.poll_accounts() if traffic else ()
         with _steps(console, options) as steps:
             bringing = running_stack(settings, steps, poll_also=polled)

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.expected import Counts, Expected, Row
-from deploy.simulator.told import Columns
+from deploy.simulator.told import FLAG, Columns
 
 Actual = Mapping[str, object]
 """One row of a view by column name; legs as arrays under `legs.role`, `legs.number`, ..."""
@@ -93,7 +93,7 @@ def _compare_rows(view: str, wanted: Sequence[Row], actual: Iterable[Actual]) ->
 
 
 def _compare_group(view: str, key: tuple[str, ...], wanted: list[Row], shown: list[Actual]) -> list[Difference]:
-    """Rows of one key: each wanted row takes the shown row that is nearest to it."""
+    """Rows of one key: each wanted row takes the shown row that is nearest to it, those that claim most first."""
     optional = sum(row.optional for row in wanted)
     if optional:
         low, high = len(wanted) - optional, len(wanted)
@@ -101,7 +101,7 @@ def _compare_group(view: str, key: tuple[str, ...], wanted: list[Row], shown: li
     if len(wanted) != len(shown):
         return [_differs(view, key, "", f"{len(wanted)} rows", f"{len(shown)} rows")]
     found: list[Difference] = []
-    for want in wanted:
+    for want in sorted(wanted, key=lambda want: -len(want.columns)):
         by_row = [_compare_row(view, want, row) for row in shown]
         nearest = min(range(len(shown)), key=lambda index: len(by_row[index]))
         found += by_row[nearest]
@@ -151,10 +151,16 @@ def _compare_dead(expected: Expected, rows: Iterable[Actual]) -> list[Difference
 
 
 def _column(row: Actual, name: str) -> object:
-    if name == "conflict_final":
+    flag = _flag(name)
+    if flag:
         flags = row.get("quality_flags") or ()
-        return isinstance(flags, Iterable) and "conflict_final" in {_text(flag) for flag in flags}
+        return isinstance(flags, Iterable) and flag in {_text(said) for said in flags}
     return row.get(name)
+
+
+def _flag(name: str) -> str:
+    """The quality flag that a column of the ledger claims, "" for a column of the view."""
+    return name if name == "conflict_final" else name.removeprefix(FLAG) if name.startswith(FLAG) else ""
 
 
 def _canonical(name: str, value: object) -> object:
@@ -167,7 +173,7 @@ def _canonical(name: str, value: object) -> object:
         return Decimal(str(value)).normalize()
     if name.endswith("_at"):
         return _instant_ms(value)
-    return bool(value) if name.startswith(("is_", "has_", "conflict_")) else _text(value)
+    return bool(value) if name.startswith(("is_", "has_", "conflict_", FLAG)) else _text(value)
 
 
 def _instant_ms(value: object) -> object:

@@ -120,8 +120,11 @@ def _type(item: _Item) -> str:
 
 
 def merged(contents: Mapping[str, Told]) -> Told:
-    """One telling out of several contents of a fact; a column that they dispute is left out."""
+    """One telling out of several contents of a fact: the one that stands, else what they do not dispute."""
     versions = list(contents.values())
+    whole = max(versions, key=lambda version: version.rank)
+    if whole.rank:
+        return msgspec.structs.replace(whole, columns=whole.columns | _dispute(versions))
     columns: Columns = {}
     for name in sorted({name for version in versions for name in version.columns}):
         # What only one version claims, as a recording that came to be, the others do not dispute.
@@ -135,11 +138,18 @@ def merged(contents: Mapping[str, Told]) -> Told:
     return msgspec.structs.replace(versions[0], columns=columns)
 
 
+def _dispute(versions: list[Told]) -> Columns:
+    """What a row must say of a contradiction; where the newest counts, nothing is claimed."""
+    if any(version.disputes for version in versions):
+        return {"conflict_final": True}
+    return {}
+
+
 def _row(item: _Item, *key: str) -> Row:
     told = merged(item.contents)
     columns = dict(told.columns)
     if told.fact_type != FactType.RECORD:
-        del columns["conflict_final"]
+        columns.pop("conflict_final", None)
     return Row(key=tuple(getattr(told, part) for part in key), columns=columns, optional=item.optional)
 
 

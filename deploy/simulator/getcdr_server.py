@@ -202,7 +202,9 @@ class GetCdr:
             mark = (call.call_id, offer is not None and call is offer.later)
             if mark not in self._told:
                 self._told.add(mark)
-                fresh.append(told.record(call))
+                said = told.record(call)
+                newest = offer is not None and offer.contradicts
+                fresh.append(msgspec.structs.replace(said, rank=1 + mark[1]) if newest else said)
             self._unserved.discard(mark)
         if fresh:
             self._ledger.add(Entry(vendor="tencent", label="page", told=tuple(fresh), pulled=True))

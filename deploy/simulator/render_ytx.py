@@ -67,17 +67,18 @@ def states(call: TrueCall, rng: random.Random) -> list[tuple[TrueLeg, State, dat
         )
         for state, at in course:
             if at:
-                pushes.append((leg, state, at, _state(call, phone, state, at)))
+                pushes.append((leg, state, at, state_push(call, phone, state, at)))
     return pushes
 
 
-def _state(call: TrueCall, phone: str, state: State, at: datetime) -> bytes:
+def state_push(call: TrueCall, phone: str, what: State, at: datetime) -> bytes:
+    """One state push, of the leg that rings `phone`."""
     fields = {
         "requestid": call.call_id,
         "src": call.display,
         "dsc": phone,
         "timestamp": f"{at.astimezone(_BEIJING):%Y-%m-%d %H:%M:%S}",
-        "state": _WORDS[state],
+        "state": _WORDS[what],
     }
     return json.dumps(fields, ensure_ascii=False).encode()
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +17,7 @@ from deploy.simulator.options import SHARES, Progress, SimulateOptions
 from deploy.simulator.retries import RETRIES
 from deploy.simulator.sends import Offer, Send
 from deploy.simulator.traffic import Traffic
+from deploy.simulator.turns import Turns
 
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
@@ -78,6 +79,7 @@ class _Run:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._turns = Turns(stop)
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
         self.progress = Progress()
@@ -154,14 +156,28 @@ class _Run:
                 self._getcdr.add(item)
                 self.progress.offered += 1
             return
+        if item.waits_for:
+            self._run(self._in_turn(item))
+            return
+        await self._first(item)
+
+    async def _first(self, send: Send) -> None:
+        """The first attempt, in a slot."""
         self.progress.sent += 1
         labels = self.progress.labels
-        labels[item.label] = labels.get(item.label, 0) + 1
+        labels[send.label] = labels.get(send.label, 0) + 1
         await self._slots.acquire()
-        self._spawn(item, attempts=0, lost=0)
+        self._spawn(send, attempts=0, lost=0)
+
+    async def _in_turn(self, send: Send) -> None:
+        if await self._turns.come(send):
+            await self._first(send)
 
     def _spawn(self, send: Send, *, attempts: int, lost: int) -> None:
-        task = asyncio.create_task(self._attempt(send, attempts=attempts + 1, lost=lost))
+        self._run(self._attempt(send, attempts=attempts + 1, lost=lost))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -192,6 +208,7 @@ class _Run:
                 self._spawn(send, attempts=attempts, lost=lost)
                 return
         self.progress.lost += 1
+        self._turns.settle(send, acked=False)
         if lost:
             self._note(send, acked=False, lost=lost)
 
@@ -211,6 +228,7 @@ class _Run:
 
     def _acknowledged(self, send: Send, lost: int) -> None:
         self.progress.acked += 1
+        self._turns.settle(send, acked=True)
         elements = self.progress.elements
         elements[send.vendor] = elements.get(send.vendor, 0) + len(send.told)
         self._note(send, acked=True, lost=lost)

@@ -23,6 +23,15 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = (("Content-Type", _JSON),)
     body: bytes
     told: tuple[Told, ...]
+    mark: str = ""
+    """A name by which a later request can wait for this one's acknowledgement."""
+    waits_for: str = ""
+    """The mark of the request that must be acknowledged before this one leaves; if that is given up, this one never does."""
+
+
+def pushed(vendor: str, label: str, path: str, body: bytes, *tellings: Told) -> Send:
+    """A plain request."""
+    return Send(vendor=vendor, label=label, path=path, body=body, told=tellings)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +40,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str
     call: TrueCall
     later: TrueCall | None = None
+    contradicts: bool = False
+    """Whether the later record says something else than the first one did, and counts."""
 
 
 def labelled(send: Send, label: str) -> Send:

@@ -4,9 +4,10 @@ Of a two-way call the record has the last word on answers and ends; set-ups and 
 """
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Final
 
-from deploy.simulator.told import Columns, Told
+from deploy.simulator.told import FLAG, Columns, Told
 from schemas.facts import FactType, Kind, Role, State
 
 _COPIED: Final = (
@@ -47,16 +48,35 @@ def timeline(facts: Sequence[Told]) -> tuple[Columns, tuple[Columns, ...]]:
         columns |= {"is_final": False, "setup_at": _first(phone["setup_at"] for phone in phones.values())}
         return columns | {"end_at": _last(ends)}, ()
     record = records[0]
+    columns |= {name: value for each in records for name, value in each.columns.items() if name.startswith(FLAG)}
     if record.kind == Kind.CONFERENCE_LEG:
         columns |= {name: record.columns[name] for name in _CONFERENCE}
-        columns["end_at"] = _last(each.columns["end_at"] for each in records)
-        return columns, tuple(leg for each in records for leg in each.legs)
+        ends = [each.columns["end_at"] for each in records if "end_at" in each.columns]
+        columns |= {"end_at": _last(ends)} if len(ends) == len(records) else {}
+        columns |= _sum([each.columns.get("cost", "") for each in records])
+        legs = tuple(leg for each in records for leg in each.legs)
+        return columns, legs if len(legs) == len(records) else ()
     columns |= {name: record.columns[name] for name in _COPIED if name in record.columns}
     if record.kind != Kind.CALLBACK_CDR:
         return columns, record.legs
     if record.vendor == "tencent":
         return columns | {n: v for n, v in record.columns.items() if n == "ring_ms"}, record.legs
-    return _two_way(columns, record, _phones(states))
+    shown = _two_way(columns, record, _phones(state for state in states if not state.misleads))
+    return _misled(*shown) if any(state.misleads for state in states) else shown
+
+
+def _sum(costs: Sequence[object]) -> Columns:
+    """What all participants cost together; not claimed where a cost is open or only some are known."""
+    known = [Decimal(cost) for cost in costs if isinstance(cost, str) and cost]
+    if len(known) == len(costs):
+        return {"cost": str(sum(known))}
+    return {"cost": None} if all(cost is None for cost in costs) else {}
+
+
+def _misled(columns: Columns, _legs: tuple[Columns, ...]) -> tuple[Columns, tuple[Columns, ...]]:
+    """What is left to claim when B's ringing was reported with an absurd time: nothing is measured from it, all else stands."""
+    claimed = {name: value for name, value in columns.items() if name not in ("setup_at", "alerting_at")}
+    return claimed | {"pdd_ms": None, "ring_ms": None, f"{FLAG}range_error": True}, ()
 
 
 def _two_way(columns: Columns, record: Told, phones: dict[str, Columns]) -> tuple[Columns, tuple[Columns, ...]]:

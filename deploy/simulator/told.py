@@ -16,6 +16,8 @@ from schemas.facts import Direction, FactType, Kind, Role, State
 Value = str | int | bool | None
 Columns = dict[str, Value]
 
+FLAG: Final = "flag_"
+"""A column with this in front claims a quality flag."""
 _BINDING_STATES: Final = {1: "bound", 0: "unbound", -1: "failed"}
 
 
@@ -38,6 +40,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it says of a number binding, also in passing."""
     dead: str = ""
     """The dead letter's code."""
+    rank: int = 0
+    """Of contents that contradict each other the one with the highest is shown whole; 0: it is not claimed which one is."""
+    disputes: bool = False
+    """It contradicts one that was received before it, and the row must say so."""
+    misleads: bool = False
+    """A state whose instant is absurd: nothing can be measured from it."""
 
 
 def ms(at: datetime | None) -> int | None:

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from deploy.simulator import broken, people, render_huawei, render_nxcloud, render_ytx, sends, told
-from deploy.simulator.sends import Offer, Send
+from deploy.simulator.poison import Deck
+from deploy.simulator.sends import Offer, Send, pushed
 from deploy.simulator.told import Told
 from deploy.simulator.truth import Scenario, TrueBinding, TrueCall
 from deploy.simulator.world import World
@@ -46,6 +47,8 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     compressed: float = 0.08
     spoilt: float = 0.25
     """Two-way records in the broken form that the document prints."""
+    poison: float = 0.0
+    """Happenings beside which traffic is sent that once stopped, hid or falsified a call."""
 
 
 class Element(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +69,7 @@ class Traffic:
         self._world = World(seed=seed, vendors=vendors, clock=clock)
         self._rng: random.Random = people.seeded(f"traffic/{seed}")
         self._mix = mix
+        self._deck = Deck(self._world, people.seeded(f"poison/{seed}"))
         self._heap: list[tuple[int, int, Piece]] = []
         self._place = 0
         self._made = 0
@@ -90,13 +94,16 @@ class Traffic:
             yield from self._due(until=None)
 
     def _happen(self) -> None:
+        if self._mix.poison and self._rng.random() < self._mix.poison:
+            for place, item in enumerate(self._deck.deal()):
+                self._push(place, item)
         made = self._world.happen()
         self.calls += 1
         scenario = made.scenario if isinstance(made, TrueBinding) else made[0].scenario
         self.scenarios[scenario] = self.scenarios.get(scenario, 0) + 1
         if isinstance(made, TrueBinding):
             body = render_huawei.body(render_huawei.binding(made))
-            self._push(0, _send("huawei", "binding", render_huawei.PATH, body, told.binding(made)))
+            self._push(0, pushed("huawei", "binding", render_huawei.PATH, body, told.binding(made)))
             return
         for call in made:
             self._plan(call)
@@ -131,7 +138,7 @@ class Traffic:
         disordered = self._rng.random() < self._mix.disorder
         for index, (leg, state, at, body) in enumerate(pushes):
             place = self._rng.randint(0, 12) if disordered else index
-            self._push(place, _send("ytx", "state", render_ytx.PATH, body, told.state(call, leg, state, at)))
+            self._push(place, pushed("ytx", "state", render_ytx.PATH, body, told.state(call, leg, state, at)))
         return self._rng.randint(0, 12) if disordered else len(pushes)
 
     def _piece(self, call: TrueCall, label: str) -> Piece:
@@ -141,10 +148,10 @@ class Traffic:
             return Element(text=render_ytx.spoil(text) if spoilt else text, told=told.record(call))
         if call.vendor == "huawei":
             body = render_huawei.body(render_huawei.record(call))
-            return _send("huawei", label, render_huawei.PATH, body, told.record(call))
+            return pushed("huawei", label, render_huawei.PATH, body, told.record(call))
         encoding = "gb18030" if self._rng.random() < _GB_SHARE else "utf-8"
         body = render_nxcloud.body(render_nxcloud.record(call, self._rng), encoding)
-        return _send("nxcloud", label, render_nxcloud.PATH, body, told.record(call))
+        return pushed("nxcloud", label, render_nxcloud.PATH, body, told.record(call))
 
     def _push(self, delay: int, piece: Piece) -> None:
         self._made += 1
@@ -180,12 +187,18 @@ class Traffic:
             tellings.insert(at, fate)
         self._batch.clear()
         self._batch_size = 1 if rng.random() < _SMALL_BATCH else rng.randint(2, _LARGEST_BATCH)
-        yield from self._dress(_send("ytx", "batch", render_ytx.PATH, render_ytx.batch(texts), *tellings))
+        yield from self._dress(pushed("ytx", "batch", render_ytx.PATH, render_ytx.batch(texts), *tellings))
 
     def _dress(self, send: Send) -> Iterator[Send]:
         """The request as it goes out, now and then with a repetition later and a broken companion."""
         rng = self._rng
         if send.label.startswith("repeat"):
+            yield send
+            return
+        if send.label.startswith("poison"):
+            if rng.random() < self._mix.repeat:
+                again = sends.labelled(send, f"repeat of {send.label}")
+                self._push(rng.randint(1, 40), msgspec.structs.replace(again, mark=""))
             yield send
             return
         if rng.random() < self._mix.broken:
@@ -197,7 +210,3 @@ class Traffic:
         if rng.random() < self._mix.repeat:
             self._push(rng.randint(1, 40), sends.labelled(send, f"repeat of {send.label}"))
         yield send
-
-
-def _send(vendor: str, label: str, path: str, body: bytes, *tellings: Told) -> Send:
-    return Send(vendor=vendor, label=label, path=path, body=body, told=tellings)

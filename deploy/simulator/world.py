@@ -7,7 +7,7 @@ from typing import Final
 
 from deploy.simulator import people, scenes
 from deploy.simulator.privacy import Bindings
-from deploy.simulator.truth import Happening, Scenario, TrueBinding
+from deploy.simulator.truth import Happening, Scenario, TrueBinding, TrueCall
 
 VENDORS: Final = ("nxcloud", "ytx", "huawei", "tencent")
 
@@ -61,11 +61,27 @@ class World:
         self._shares = tuple(vendors.values())
         self._bindings = Bindings(self._rng)
 
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """Those of whom calls are made."""
+        return self._vendors
+
+    def call(self, vendor: str, scenario: Scenario) -> TrueCall:
+        """A call of that course."""
+        made = self.make(vendor, scenario)
+        assert isinstance(made, tuple), "a binding is no call"
+        return made[0]
+
     def happen(self) -> Happening:
         """The next call, conference or change of a binding."""
         rng = self._rng
         vendor = rng.choices(self._vendors, self._shares)[0]
         scenario = rng.choices(tuple(WEIGHTS[vendor]), tuple(WEIGHTS[vendor].values()))[0]
+        return self.make(vendor, scenario)
+
+    def make(self, vendor: str, scenario: Scenario) -> Happening:
+        """A call or a binding of that course."""
+        rng = self._rng
         ended_at = self._clock().replace(microsecond=0) - timedelta(seconds=rng.randint(2, 20))
         if vendor == "nxcloud":
             return (scenes.nxcloud(rng, scenario, ended_at),)

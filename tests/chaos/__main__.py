@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="FAULT", help="nothing but this one (and others)"
     )
+    parser.add_argument("--poison", type=float, default=0.0, help="share of calls beside which poison is sent")
     parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
     asked = parser.parse_args()
     names = {fault.name for fault in TABLE}
@@ -33,7 +34,7 @@ def main() -> int:
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a cut connection is what was asked for
 
     def run(data_dir: Path, seed: int, say: Say) -> tuple[bool, str]:
-        options = Options(data_dir=data_dir, seed=seed, duration_s=asked.duration, rate=asked.rate)
+        options = Options(data_dir=data_dir, seed=seed, duration_s=asked.duration, rate=asked.rate, poison=asked.poison)
         report = asyncio.run(chaos(options, schedule(seed, without=without), say))
         return report.clean, table(report)
 

@@ -132,6 +132,15 @@ def unlike(view: str, shown: Mapping[str, int], topic: Mapping[str, int]) -> lis
     return found
 
 
+def ended_in_peace(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
+    """Parts that were started again although no fault was about: what was sent has ended them."""
+    return [
+        Finding(harm="wrong", where=("", name), text=f"{name} ended {after[name] - times} times without a fault")
+        for name, times in before.items()
+        if after[name] > times
+    ]
+
+
 def by_window(
     found: Iterable[Finding], entries: list[Entry], windows: Mapping[str, list[tuple[int, int]]]
 ) -> tuple[dict[str, Counter[Harm]], dict[str, int]]:

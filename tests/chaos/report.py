@@ -34,6 +34,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     skipped: Mapping[str, str]
     """Faults that this machine does not permit, and why."""
     restarts: Mapping[str, int]
+    poisons: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Acknowledged requests that once stopped, hid or falsified a call, by what they are."""
     findings: tuple[Finding, ...]
 
     @property
@@ -61,6 +63,8 @@ def table(report: Report) -> str:
         f"seed {report.seed}; {report.refused} requests given up by their vendors after refusals; "
         f"{report.repeated} bodies stored more than once; restarts: {dict(report.restarts)}"
     )
+    if report.poisons:
+        lines.append(f"poison: {sum(report.poisons.values())} requests of {len(report.poisons)} kinds acknowledged")
     lines += [f"skipped: {name}: {reason}" for name, reason in report.skipped.items()]
     lines += [f"{one.harm}: {one.text}" for one in report.findings[:EXAMPLES]]
     if len(report.findings) > EXAMPLES:

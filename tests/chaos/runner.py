@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,10 @@ import msgspec
 from deploy.simulator.ledger import Ledger
 from deploy.simulator.options import Progress, SimulateOptions
 from deploy.simulator.send import simulate
+from deploy.simulator.traffic import Mix
 from tests.chaos.faults import Step
 from tests.chaos.inject import happen, impossible
-from tests.chaos.judge import Finding, by_window
+from tests.chaos.judge import Finding, by_window, ended_in_peace
 from tests.chaos.report import Line, Report
 from tests.chaos.verdict import Verdict, verdict
 from tests.chaos.vital import back_at_work
@@ -26,6 +27,8 @@ Say = Callable[[str], None]
 _BACK_S: Final = 90.0
 _QUIET_S: Final = 120.0
 _LOOK_AGAIN_S: Final = 2.0
+_SETTLE_S: Final = 5.0
+"""After the last fault; who ends after that does it by itself."""
 _WARM_UP_S: Final = 3.0
 _MARGIN_S: Final = 15.0
 """Of traffic after the last fault, by which the parts are seen at work."""
@@ -41,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Requests a second."""
     retry_scale: float = 0.1
     """Of the vendors' waiting times between sends."""
+    poison: float = 0.0
+    """Share of calls beside which the vendors send what once stopped, hid or falsified a call."""
 
 
 class Run:
@@ -64,6 +69,7 @@ class Run:
             seed=self._options.seed,
             duration_s=self._options.duration_s,
             retry_scale=self._options.retry_scale,
+            mix=Mix(poison=self._options.poison),
             getcdr=GETCDR,
             getcdr_port=self._world.vendor_port,
             linger_s=_QUIET_S,
@@ -72,12 +78,19 @@ class Run:
         try:
             await self._trouble(steps, time.monotonic() + self._options.duration_s, traffic)
             self._say("no more faults: waiting for the vendors to finish")
+            await asyncio.wait({traffic}, timeout=_SETTLE_S)
+            before = self._restarts()
             sent = await traffic
         finally:
             traffic.cancel()
             await asyncio.gather(traffic, return_exceptions=True)
         self._say("waiting for quiet")
-        return self._report(sent, await self._quiet())
+        found = await self._quiet()
+        self._missing += ended_in_peace(before, self._restarts())
+        return self._report(sent, found)
+
+    def _restarts(self) -> dict[str, int]:
+        return {name: part.restarts for name, part in self._world.parts.items()}
 
     async def _trouble(self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[Progress]") -> None:
         await asyncio.sleep(_WARM_UP_S)
@@ -146,7 +159,10 @@ class Run:
             refused=sent.lost,
             repeated=found.repeated,
             skipped=self._skipped,
-            restarts={name: part.restarts for name, part in self._world.parts.items()},
+            restarts=self._restarts(),
+            poisons=Counter(
+                entry.label for entry in self._ledger.entries if entry.acked and entry.label.startswith("poison")
+            ),
             findings=(*found.findings, *self._missing),
         )
 

@@ -8,7 +8,7 @@ from deploy.simulator.compare import Difference, compare
 from deploy.simulator.expected import Counts
 from deploy.simulator.ledger import Entry
 from deploy.simulator.told import Told
-from tests.chaos.judge import Body, by_window, expectation, findings, identity_broken, stored, unlike
+from tests.chaos.judge import Body, by_window, ended_in_peace, expectation, findings, identity_broken, stored, unlike
 
 
 def told(call: str, content: str = "1", vendor: str = "huawei") -> Told:
@@ -119,3 +119,11 @@ def test_a_finding_is_told_under_the_fault_in_whose_time_it_was_acknowledged() -
 
     assert harms == {"ingress killed": Counter(lost=1)}
     assert acked == {"ingress killed": 1, "sink killed": 1}
+
+
+def test_a_part_that_ends_although_nothing_is_broken_is_wrong() -> None:
+    """Whatever it was that it was sent; what ended while a fault was about is the fault's."""
+    (found,) = ended_in_peace({"process-1": 3, "sink": 0}, {"process-1": 5, "sink": 0})
+
+    assert (found.harm, found.where) == ("wrong", ("", "process-1"))
+    assert "2 times" in found.text

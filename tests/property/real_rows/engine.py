@@ -1,0 +1,66 @@
+"""The real engine: what was published goes in as the sink puts it in, and comes back out of the views."""
+
+import contextlib
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from schemas.facts import Fact
+from schemas.metrics import Registry
+from schemas.raw import Position
+from schemas.settings import ClickHouseSettings, Settings
+from schemas.timeline import Timeline
+from sinks.batch import Item, Origin
+from sinks.clickhouse import ClickHouse
+from sinks.insert import land
+from sinks.migrate import migrate
+from sinks.rows import TIMELINES, Table, table_of
+
+_LARGEST: Final = 20_000
+
+
+@contextlib.asynccontextmanager
+async def tables(url: str) -> AsyncIterator[ClickHouse]:
+    """A client of a database of its own, with all tables and views; it goes at the end."""
+    settings = Settings(clickhouse=ClickHouseSettings(url=url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+    async with ClickHouse(settings.clickhouse) as db:
+        await migrate(db, settings)
+        try:
+            yield db
+        finally:
+            await db.command(f"DROP DATABASE {db.database}")
+
+
+async def put(
+    db: ClickHouse, facts: Sequence[Fact], timelines: Sequence[Timeline], rng: random.Random | None = None
+) -> list[str]:
+    """Insert all of it; returns each refusal. With `rng` in any order, cut anywhere, and some of it twice."""
+    by_table: dict[str, tuple[Table[Any], list[Any]]] = {}
+    for fact in facts:
+        table = table_of(fact)
+        by_table.setdefault(table.name, (table, []))[1].append(fact)
+    by_table[TIMELINES.name] = (TIMELINES, list(timelines))
+    refused: list[str] = []
+    for table, records in by_table.values():
+        sent = [*records, *(rng.sample(records, len(records) // 8) if rng else ())]
+        if rng:
+            rng.shuffle(sent)
+        size = rng.randint(len(sent) // 5 + 1, len(sent) + 1) if rng else _LARGEST
+        for at in range(0, len(sent), size):
+            items = [Item(record, _ORIGIN) for record in sent[at : at + size]]
+            found = await land(table, items, db.insert, Registry())
+            refused += [f"{table.name} {_name(one.item.record)}: {one.detail}" for one in found]
+    return refused
+
+
+async def ask(db: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query; `{db}` stands for the database."""
+    return await db.query(sql.replace("{db}", db.database))
+
+
+def _name(record: Any) -> str:
+    return str(record.vendor_call_id or record.binding_id)
+
+
+_ORIGIN: Final = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")

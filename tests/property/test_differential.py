@@ -1,0 +1,294 @@
+"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories on the real engine.
+
+A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in any
+order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between and repeats
+what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the joiner's horizon. 1,000 histories with a fixed seed; CALLWEAVE_TEST_SEEDS times as many.
+"""
+
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from schemas.codec import FACT
+from schemas.facts import Disposition, Fact, FactType
+from sinks.clickhouse import ClickHouse
+from tests.property.real_rows.agree import disagreements
+from tests.property.real_rows.engine import ask, put, tables
+from tests.property.real_rows.extremes import bare, told, values
+from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
+from tests.property.real_rows.way import Way, newest
+
+SEEDS: Final = max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
+HISTORIES: Final = 1000
+OF_CALLS: Final = tuple(label for label in KINDS if label not in ("callback_state", "binding"))
+SECOND_MS: Final = 1000
+DECIDED: Final = 0.1
+"""How often somebody decides at once on a record that has several contents."""
+TWO_WAY: Final = "callback_cdr"
+STATE: Final = "callback_state"
+
+
+class Saying(msgspec.Struct, frozen=True):
+    """One body of a history."""
+
+    call: str
+    kind: Kind
+    elements: tuple[Element, ...]
+    received_at: datetime
+
+
+def history(number: int, rng: random.Random) -> list[Saying]:
+    """What is said of one call, in the order in which it comes."""
+    call = f"history {number}"
+    label = rng.choice((*OF_CALLS, TWO_WAY, CONFERENCE))
+    kind = KINDS[label]
+    said = [Saying(call, kind, _record(call, label, rng), RECEIVED) for _ in range(rng.choice((1, 1, 2, 2, 3, 4, 6)))]
+    if label == TWO_WAY:
+        said += [Saying(call, KINDS[STATE], (state,), RECEIVED) for state in _states(call, rng)]
+        if rng.random() < 0.1:
+            said = [saying for saying in said if saying.kind is not kind] or said
+    said += rng.choices(said, k=rng.choice((0, 0, 1, 3)))
+    rng.shuffle(said)
+    received_s = 0.0
+    ordered = []
+    for saying in said:
+        # Mostly as it comes; a spool or another process may have stamped it earlier.
+        received_s += rng.choice((0.01, 1, 30, 400)) if rng.random() < 0.9 else -rng.choice((0.5, 20))
+        ordered.append(msgspec.structs.replace(saying, received_at=RECEIVED + timedelta(seconds=received_s)))
+    return ordered
+
+
+def _record(call: str, label: str, rng: random.Random) -> tuple[Element, ...]:
+    kind = KINDS[label]
+    if label == CONFERENCE:
+        return tuple(
+            kind.of(call) | {"tel": f"1390000000{place}", "stime": kind.spell(after(place))} | _other(kind, rng)
+            for place in rng.sample(range(4), rng.randint(1, 3))
+        )
+    return (kind.of(call) | _other(kind, rng),)
+
+
+def _other(kind: Kind, rng: random.Random) -> Element:
+    """What this content says otherwise than the plain record: nothing, a correction, or an extreme."""
+    changes: Element = {}
+    chance = rng.random
+    if chance() < 0.25:
+        changes |= kind.unanswered
+    if chance() < 0.15:
+        changes |= kind.unfinished
+    if kind.seconds and chance() < 0.25:
+        changes[kind.seconds[0]] = str(rng.choice((59, 61, 3600)))
+    if kind.money and chance() < 0.3:
+        changes[kind.money[0]] = rng.choice(("0.15", "0", "", "2.9400001", "$1.00", "100000.01"))
+    if "updatedAt" in kind.times and chance() < 0.6:
+        changes["updatedAt"] = kind.spell(after(rng.randint(60, 90)))
+    if chance() < 0.15:
+        name = rng.choice(kind.driven)
+        changes[name] = rng.choice(values(kind, name))
+    if chance() < 0.2:
+        name = rng.choice(kind.times)
+        changes[name] = kind.spell(after(rng.randint(0, 100)))
+    return changes
+
+
+def _states(call: str, rng: random.Random) -> list[Element]:
+    kind, said = KINDS[STATE], []
+    for phone, begin in ((CALLER, 0), (CALLED, 11), ("13700000003", 15)):
+        for step, state in enumerate(("callout", "alerting", "answer", "disconnect")):
+            wanted = 0.7 if phone != "13700000003" else 0.05
+            if rng.random() < wanted:
+                at: Any = kind.spell(after(begin + 3 * step))
+                if rng.random() < 0.05:
+                    at = rng.choice(values(kind, "timestamp"))
+                said.append(kind.of(call) | {"dsc": phone, "state": state, "timestamp": at})
+    return said if rng.random() < 0.7 else []
+
+
+def interleaved(histories: list[list[Saying]], rng: random.Random) -> list[Saying]:
+    """All of them in one order that keeps each history's own; as many at a time as a busy hour has."""
+    waiting, running, order = list(reversed(histories)), list[list[Saying]](), list[Saying]()
+    while waiting or running:
+        while waiting and len(running) < 40:
+            running.append(list(reversed(waiting.pop())))
+        chosen = rng.randrange(len(running))
+        order.append(running[chosen].pop())
+        if not running[chosen]:
+            running.pop(chosen)
+    return order
+
+
+class Played(msgspec.Struct, kw_only=True):
+    """All histories, joined, and in the engine."""
+
+    way: Way
+    refused: list[str]
+    db: ClickHouse
+    happened: Counter[str]
+    decided: dict[str, Fact]
+    """By record the content that somebody chose, where nothing new was said after that."""
+
+
+@pytest.fixture(scope="module", params=range(SEEDS))
+async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIterator[Played]:
+    """A thousand histories."""
+    rng = random.Random(f"differential/{request.param}")
+    way, log, decided = Way(), list[tuple[str, bytes]](), dict[str, Fact]()
+    known: dict[str, dict[str, Fact]] = defaultdict(dict)
+    decisions = 0
+    for saying in interleaved([history(number, rng) for number in range(HISTORIES)], rng):
+        before = len(way.facts.get(saying.call, ()))
+        said = way.push(saying.call, saying.kind, bare(saying.kind.body(*saying.elements)), saying.received_at)
+        for fact in said:
+            if fact.content_digest not in known[fact.fact_id]:
+                decided.pop(fact.fact_id, None)
+            contents = known[fact.fact_id] = {**known[fact.fact_id], fact.content_digest: fact}
+            if fact.fact_type is FactType.RECORD and len(contents) > 1 and rng.random() < DECIDED:
+                decided[fact.fact_id] = kept = rng.choice(list(contents.values()))
+                decisions += 1
+                decided_at = RECEIVED + timedelta(hours=2, seconds=decisions)
+                way.decide(saying.call, kept, kept.content_digest, decided_at)
+        log += [(saying.call, message) for message in way.facts.get(saying.call, ())[before:]]
+    happened = _join(way, log, rng)
+    async with tables(clickhouse_url) as db:
+        refused = await put(db, way.normalized, way.timelines, rng)
+        yield Played(way=way, refused=refused, db=db, happened=happened, decided=decided)
+
+
+def _join(way: Way, log: list[tuple[str, bytes]], rng: random.Random) -> Counter[str]:
+    """The joiner over the facts topic: it commits now and then, dies, comes back with its written states, and calls time out."""
+    happened: Counter[str] = Counter()
+    written: dict[str, bytes | None] = {}
+    place, committed, now_ms = 0, 0, 0
+    while place < len(log):
+        case, message = log[place]
+        now_ms += rng.choice((0, 5, 200))
+        if rng.random() < 0.002:
+            now_ms += 40 * 60 * SECOND_MS
+            happened["calls time out"] += 1
+        way.advance(now_ms)
+        way.join(case, message)
+        place += 1
+        if rng.random() < 0.05:
+            written |= way.held.take_changed()
+            # States are written before the offset is: a crash in between repeats what is already known.
+            committed = place if rng.random() < 0.7 else committed
+            happened["offsets are committed"] += 1
+        if rng.random() < 0.01:
+            happened["records are read again"] += place - committed
+            happened["the joiner dies"] += 1
+            way.restart(written)
+            place = committed
+    way.advance(now_ms + 2 * 86_400 * SECOND_MS)
+    return happened
+
+
+def test_no_stage_raises(played: Played) -> None:
+    assert told(played.way.broken) == ""
+
+
+def test_the_sink_refuses_nothing(played: Played) -> None:
+    assert told(played.refused) == ""
+
+
+async def test_both_views_tell_the_same(played: Played) -> None:
+    assert told(await disagreements(played.db)) == ""
+
+
+async def test_every_record_is_one_row(played: Played) -> None:
+    """As many rows as distinct records, and as many calls as there are calls with anything to tell."""
+    facts = [FACT.decode(message) for messages in played.way.facts.values() for message in messages]
+    records = {fact.fact_id for fact in facts if fact.fact_type is FactType.RECORD}
+    calls = {fact.vendor_call_id for fact in facts if fact.fact_type in (FactType.RECORD, FactType.STATE)}
+    rows = await ask(played.db, "SELECT count(), uniqExact(record_id) FROM {db}.v_cdr")
+    shown = await ask(played.db, "SELECT count(), uniqExact(vendor_call_id) FROM {db}.v_timelines")
+
+    assert rows == [(len(records), len(records))]
+    assert shown == [(len(calls), len(calls))]
+
+
+_OPEN: Final = (None, Disposition.UNKNOWN, Disposition.IN_PROGRESS)
+OUTCOME: Final = ("disposition", "answer_at", "end_at", "talk_ms", "billable_s", "cost")
+
+
+def _outcome(fact: Fact) -> tuple[Any, ...]:
+    """None for what it does not know."""
+    return tuple(None if value in _OPEN else value for value in (getattr(fact, name) for name in OUTCOME))
+
+
+def _agrees(content: tuple[Any, ...], row: tuple[Any, ...]) -> bool:
+    """Whether the row says all that the content knows."""
+    return all(known in (None, said) for known, said in zip(content, row, strict=True))
+
+
+def _whole(row: tuple[Any, ...], contents: set[tuple[Any, ...]]) -> bool:
+    """Whether all of the row is said by contents that contradict nothing in it: one, and those that know what it does not."""
+    agreeing = [content for content in contents if _agrees(content, row)]
+    said = [{content[place] for content in agreeing} for place in range(len(row))]
+    return bool(agreeing) and all(value is None or value in those for value, those in zip(row, said, strict=True))
+
+
+async def test_a_final_row_is_one_content_whole(played: Played) -> None:
+    """Never the answer of one content beside the money of another that contradicts it."""
+    contents: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
+    for messages in played.way.facts.values():
+        for fact in map(FACT.decode, messages):
+            if fact.fact_type is FactType.RECORD:
+                contents[fact.fact_id].add(_outcome(fact))
+    mixed = [
+        f"{fact.vendor_call_id}: {_outcome(fact)} is none of {contents[name]}"
+        for name, fact in newest(played.way.normalized).items()
+        if fact.is_final and not _whole(_outcome(fact), contents[name])
+    ]
+
+    assert told(mixed) == ""
+
+
+def test_what_somebody_chose_is_shown(played: Played) -> None:
+    """Where nothing new was said after the decision."""
+    shown = newest(played.way.normalized)
+    other = [
+        f"{kept.vendor_call_id}: {_outcome(shown[name])} is not {_outcome(kept)}"
+        for name, kept in played.decided.items()
+        if not _agrees(_outcome(kept), _outcome(shown[name]))
+    ]
+
+    assert told(other) == ""
+    assert len(played.decided) > 20
+
+
+HAPPENS: Final = (
+    "calls time out",
+    "offsets are committed",
+    "records are read again",
+    "the joiner dies",
+    "final contents contradict each other",
+    "a record and states are joined",
+    "a conference has several participants",
+    "nobody answered",
+    "a field is beyond its bound",
+)
+
+
+@pytest.fixture(scope="module")
+async def counted(played: Played) -> Counter[str]:
+    """How often what a history may do was done."""
+    query = """
+        SELECT
+            countIf(has(quality_flags, 'conflict_final')), countIf(has_record AND has_states), countIf(length(legs.role) > 2),
+            countIf(disposition = 'no_answer'), countIf(has(quality_flags, 'range_error'))
+        FROM {db}.v_timelines
+    """
+    (row,) = await ask(played.db, query)
+    return played.happened + Counter(dict(zip(HAPPENS[4:], map(int, row), strict=True)))
+
+
+@pytest.mark.parametrize("what", HAPPENS)
+def test_it_happens_in_these_histories(counted: Counter[str], what: str) -> None:
+    """Histories in which nothing happens would prove nothing."""
+    assert counted[what] >= 10
