@@ -105,6 +105,8 @@ def normalise(
         # Names are data here: they came from a header that some producer wrote.
         letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
         return Outcome(dead=letters.written())
+    if raw.source != "push":
+        limits = limits.for_pages()
     try:
         decoded = decode(raw, callback.form_fields, callback.words, limits)
         items, errors = _taken_apart(callback, decoded, limits)

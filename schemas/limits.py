@@ -37,10 +37,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Content encodings around each other."""
     inflate_bytes: Count = 16 * 1024 * 1024
     """What a body may inflate to."""
+    pulled_elements: Count = 100_000
+    """As `elements`, of a page that we asked a vendor for: nobody else can send one, and a busy hour is no attack."""
+    pulled_values: Count = 4_000_000
+    """As `values`, of such a page."""
+    pulled_inflate_bytes: Count = 64 * 1024 * 1024
+    """As `inflate_bytes`, of such a page."""
     cached_chars: Count = 64
     """Length of a text that a cache may keep: longer ones are worked out anew each time."""
     header_chars: Count = 256
     """Of one HTTP header as much is kept."""
+
+    def for_pages(self) -> "Limits":
+        """The bounds of a page that was pulled."""
+        return msgspec.structs.replace(
+            self,
+            elements=self.pulled_elements,
+            values=self.pulled_values,
+            inflate_bytes=self.pulled_inflate_bytes,
+        )
 
 
 DEFAULT: Final = Limits()

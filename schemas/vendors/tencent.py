@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.limits import Limits
+from schemas.limits import DEFAULT
 from schemas.raw import RawCallback
 from schemas.settings import PollAccount
 from schemas.vendors import _times
@@ -71,8 +71,7 @@ _TELLTALES: Final = ("callEndStatus", "startSrcCallTime", "srcAcceptTime", "endC
 _A_TIMES: Final = ("startSrcCallTime", "startSrcRingTime", "srcAcceptTime")
 _B_TIMES: Final = ("startDstCallTime", "startDstRingTime", "dstAcceptTime")
 _CALL_ID_DATE: Final = re.compile(r"-([0-9]{6})-")
-# The poller goes on past a page of any size; the normaliser says what is too much.
-_PAGE_LIMITS: Final = Limits(elements=10**6, values=10**8, inflate_bytes=64 * 1024 * 1024)
+_PAGE_LIMITS: Final = DEFAULT.for_pages()
 _DEFAULT_CALL_TYPE: Final = "3"
 
 _D: Final = Disposition

@@ -419,3 +419,26 @@ def test_a_large_body_is_hashed_once_for_all_its_letters() -> None:
     outcome = sent("nxcloud", b"[" + b"0," * 3_000 + b'"' + b"x" * 900_000 + b'"]')
     assert len({letter.origin_hash for letter in outcome.dead}) == 1
     assert sum(len(letter.original) for letter in outcome.dead) < 5 * 1024 * 1024
+
+
+def test_a_page_of_a_busy_hour_is_read_and_a_push_of_that_size_is_not() -> None:
+    """The poller's cursor moves on behind a page: one that ends as a dead letter would take all of its calls with it."""
+    record = {"callId": "c", "src": "008613500000000", "callEndStatus": "1", "endCallTime": "1548235118"}
+    page = json.dumps({"errorCode": "0", "cdr": [record] * (DEFAULT.elements + 1)}).encode()
+
+    outcomes = [
+        run(
+            RawCallback(
+                vendor="tencent",
+                callback="getCdr",
+                received_at=datetime(2026, 3, 1, tzinfo=UTC),
+                request_id="r",
+                source=source,
+                body=page,
+            )
+        )
+        for source in ("poll", "push")
+    ]
+
+    assert [len(outcome.facts) for outcome in outcomes] == [DEFAULT.elements + 1, 0]
+    assert [letter.code for letter in outcomes[1].dead] == ["limit"]

@@ -11,6 +11,7 @@ import pytest
 
 from processors import normalise as normalising
 from processors.normalise import Directory, normalise
+from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback
 
 ROOT = Path(__file__).parents[2]
@@ -80,4 +81,4 @@ def test_a_body_for_which_there_is_no_memory_is_no_bug_of_ours(where: str, monke
     )
 
     with pytest.raises(MemoryError):
-        normalise(raw, Position("calls.raw", 0, 0), Directory(), 1 << 20)
+        normalise(raw, Position("calls.raw", 0, 0), Directory(), DEFAULT)
