@@ -110,7 +110,8 @@ class Crashes:
             log.warning("what is known of the deaths of workers cannot be kept: %s", exc)
             return
         for _, end in left:
-            where = f"while computing {end.place}" if end.place else "while it computed nothing"
+            computed = " and ".join(str(place) for place in (end.place, end.aside) if place)
+            where = f"while computing {computed}" if computed else "while it computed nothing"
             log.warning("worker %s ended %s %s", end.worker, where, f"({end.cause})" if end.cause else "")
 
     def _left_behind(self) -> list[tuple[Path, End]]:
@@ -122,9 +123,13 @@ class Crashes:
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 if not _is_free(file.fileno()):
                     continue
-                place, cause = read(file.read())
+                said = read(file.read())
+                worker = path.name.partition("@")[0]
                 found.append(
-                    (path, End(worker=path.name.partition("@")[0], at_ms=self._now_ms(), place=place, cause=cause))
+                    (
+                        path,
+                        End(worker=worker, at_ms=self._now_ms(), place=said.place, aside=said.aside, cause=said.cause),
+                    )
                 )
         return found
 

@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from processors.suspects import Place
 
 _FLAG: Final = 0
@@ -19,7 +21,9 @@ _OFFSETS: Final = struct.Struct("<qqq")
 _OFFSETS_AT: Final = _PLACE_AT + 8
 _CAUSE_AT: Final = 320
 _CAUSE_BYTES: Final = 100
-SIZE: Final = 512
+_ASIDE: Final = 512
+"""From here on the same again, of what is computed in a thread while the loop goes on."""
+SIZE: Final = 1024
 
 
 class Crumb:
@@ -60,6 +64,20 @@ class Crumb:
         if not self._held:
             self._page[_FLAG] = 0
 
+    def mark_aside(self, topic: bytes, partition: int, first: int, after: int, timestamp_ms: int) -> None:
+        """Say that these records are being computed in a thread; there is one at a time."""
+        if self._held:
+            return
+        page = self._page
+        page[_ASIDE + _FLAG] = 0
+        _PLACE.pack_into(page, _ASIDE + _PLACE_AT, partition, first, after, timestamp_ms, len(topic), topic)
+        page[_ASIDE + _FLAG] = 1
+
+    def clear_aside(self) -> None:
+        """Say that no thread computes anything."""
+        if not self._held:
+            self._page[_ASIDE + _FLAG] = 0
+
     def hold(self, cause: str) -> None:
         """Leave what it says now, with the cause, for good: this process is about to end."""
         said = cause.encode()[: _CAUSE_BYTES - 1]
@@ -75,15 +93,38 @@ class Crumb:
 
     @property
     def place(self) -> Place | None:
-        """What it says."""
-        return read(bytes(self._page))[0]
+        """What it says of the loop."""
+        return self.said.place
+
+    @property
+    def said(self) -> "Said":
+        """All that it says."""
+        return read(bytes(self._page))
 
 
-def read(page: bytes) -> tuple[Place | None, str]:
-    """What a worker that is no more was computing, and its last words; None when it was computing nothing."""
-    if len(page) < SIZE or page[_FLAG] != 1:
-        return None, ""
-    partition, first, after, timestamp_ms, length, topic = _PLACE.unpack_from(page, _PLACE_AT)
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a crumb says."""
+
+    place: Place | None = None
+    """What the loop was computing; None when it was computing nothing."""
+    aside: Place | None = None
+    """What a thread was computing."""
+    cause: str = ""
+    """The last words of a worker that ended by an exception: then it is about what the loop was computing."""
+
+
+def read(page: bytes) -> Said:
+    """What a worker that is no more was computing, and its last words."""
+    if len(page) < SIZE:
+        return Said()
     cause = page[_CAUSE_AT : _CAUSE_AT + _CAUSE_BYTES].partition(b"\0")[0].decode("ascii", "replace")
+    place, aside = _place(page, 0), _place(page, _ASIDE)
+    return Said(place=place, aside=None if place and cause else aside, cause=cause if place else "")
+
+
+def _place(page: bytes, at: int) -> Place | None:
+    if page[at + _FLAG] != 1:
+        return None
+    partition, first, after, timestamp_ms, length, topic = _PLACE.unpack_from(page, at + _PLACE_AT)
     name = topic[:length].decode("ascii", "replace")
-    return Place(topic=name, partition=partition, first=first, next=after, timestamp_ms=timestamp_ms), cause
+    return Place(topic=name, partition=partition, first=first, next=after, timestamp_ms=timestamp_ms)

@@ -60,6 +60,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     place: Place | None = None
     """What it was computing; None when it only waited, as for Kafka: then no record is accused."""
+    aside: Place | None = None
+    """What a thread of it was computing: which of both it was, shows when each is done alone."""
     cause: str = ""
     """The exception that ended it, where it was one."""
 
@@ -92,16 +94,11 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     def died(self, end: End) -> "Book":
         """Add a death."""
-        ends = (*self.ends, end)[-_MOST_ENDS:]
-        place = end.place
-        if place is None:
-            return msgspec.structs.replace(self, ends=ends)
-        before = sum(one.deaths for one in self.suspects if _counts(one.place, place))
-        suspect = Suspect(place=place, deaths=before + 1, at_ms=end.at_ms, cause=end.cause)
-        others = tuple(one for one in self.suspects if not _same(one.place, place))
-        if place.single and suspect.deaths >= DEATHS:
-            return Book(suspects=others, poison=(*self.poison, suspect), ends=ends)
-        return Book(suspects=(*others, suspect), poison=self.poison, ends=ends)
+        book = msgspec.structs.replace(self, ends=(*self.ends, end)[-_MOST_ENDS:])
+        for place in (end.place, end.aside):
+            if place is not None:
+                book = _accused(book, place, end)
+        return book
 
     def passed(self, topic: str, partition: int, below: int) -> "Book":
         """Drop the suspicion against all records of a partition before the offset `below`: they are done."""
@@ -165,6 +162,15 @@ def after(slice_: Slice, portion: Slice) -> Slice | None:
     """What comes behind its first portion; None when that was the last."""
     records = slice_.records[len(portion.records) :]
     return _portion(slice_, list(records)) if records else None
+
+
+def _accused(book: Book, place: Place, end: End) -> Book:
+    before = sum(one.deaths for one in book.suspects if _counts(one.place, place))
+    suspect = Suspect(place=place, deaths=before + 1, at_ms=end.at_ms, cause=end.cause)
+    others = tuple(one for one in book.suspects if not _same(one.place, place))
+    if place.single and suspect.deaths >= DEATHS:
+        return msgspec.structs.replace(book, suspects=others, poison=(*book.poison, suspect))
+    return msgspec.structs.replace(book, suspects=(*others, suspect))
 
 
 def _verdict(against: Book, slice_: Slice, record: Record) -> tuple[Verdict, Suspect | None]:

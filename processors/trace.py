@@ -6,9 +6,9 @@ kills a worker that waits for Kafka accuses no record. The slice's own records t
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from processors.records import Record, Slice
 from schemas.errors import Unavailable
 
 _NONE_AT: Final = 0
+T = TypeVar("T")
 
 
 class Trace:
@@ -50,6 +51,14 @@ class Trace:
         if not self.waits:
             self._crumb.mark(self._topic, self._partition, *self._at)
 
+    def begin_aside(self) -> None:
+        """Compute what is in hand in a thread."""
+        self._crumb.mark_aside(self._topic, self._partition, *self._at)
+
+    def end_aside(self) -> None:
+        """Have it back."""
+        self._crumb.clear_aside()
+
     def suspend(self) -> None:
         """Compute nothing."""
         self._crumb.clear()
@@ -61,6 +70,30 @@ class Trace:
 
 
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+ASIDE_S: Final = 20.0
+"""A body that takes longer in a thread hangs: many times what the largest one takes on a busy machine."""
+
+
+async def aside(work: Callable[[], T], turn: asyncio.Lock) -> T:
+    """Do the record in hand in a thread, one at a `turn`, and accuse it meanwhile; raises `Hangs` when it does not end."""
+    trace = _trace.get()
+    async with turn:
+        if trace is not None:
+            trace.begin_aside()
+        try:
+            done, _ = await asyncio.wait({thread := asyncio.create_task(asyncio.to_thread(work))}, timeout=ASIDE_S)
+            if not done:
+                raise Hangs(f"a record was not read within {ASIDE_S:g} s")
+            return thread.result()
+        finally:
+            if trace is not None:
+                trace.end_aside()
+
+
+class Hangs(RuntimeError):
+    """Work in a thread that does not end: only the end of the process ends it."""
 
 
 @contextlib.contextmanager

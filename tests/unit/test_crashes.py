@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processors.crashes import BOOK, Crashes, read_book
-from processors.crumb import SIZE, Crumb, read
+from processors.crumb import SIZE, Crumb, Said, read
 from processors.suspects import Book, Place
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +53,8 @@ def end(folder: Path, how: str) -> int:
 
 
 def test_a_page_that_nobody_wrote_says_nothing() -> None:
-    assert read(bytes(SIZE)) == (None, "")
-    assert read(b"") == (None, "")
+    assert read(bytes(SIZE)) == Said()
+    assert read(b"") == Said()
     assert Crumb().place is None
 
 
@@ -169,3 +169,28 @@ def test_deaths_long_ago_are_not_lately(tmp_path: Path) -> None:
     now[0] += 600_001
     assert crashes.lately == 0
     crashes.close()
+
+
+def test_a_page_says_what_a_thread_computes_while_the_loop_goes_on() -> None:
+    crumb, said = Crumb(), list[Said]()
+    crumb.mark_aside(b"calls.raw", 3, 10, 11, 5)
+    said.append(crumb.said)
+    crumb.mark(b"calls.facts", 1, 20, 30, 6)
+    said.append(crumb.said)
+    crumb.clear()
+    crumb.clear_aside()
+    said.append(crumb.said)
+
+    body = Place(topic="calls.raw", partition=3, first=10, next=11, timestamp_ms=5)
+    facts = Place(topic="calls.facts", partition=1, first=20, next=30, timestamp_ms=6)
+    assert said == [Said(aside=body), Said(place=facts, aside=body), Said()]
+
+
+def test_an_exception_is_about_what_the_loop_was_at() -> None:
+    crumb = Crumb()
+    crumb.mark_aside(b"calls.raw", 3, 10, 11, 5)
+    crumb.mark(b"calls.facts", 1, 20, 21, 6)
+    crumb.hold("ZeroDivisionError")
+
+    assert crumb.said.aside is None
+    assert crumb.said.cause == "ZeroDivisionError"

@@ -1,18 +1,21 @@
 """The guard around a step: what it says of where it is, whom it does alone, and what it puts aside."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
 
+from processors import trace
 from processors.crashes import Crashes
+from processors.crumb import Said
 from processors.publish import Message, Outbox
 from processors.quarantine import Quarantine
 from processors.records import Record, Slice
 from processors.suspects import Book, End, Place
 from processors.tenures import PartitionStates
-from processors.trace import PatientOutbox, Turns, waiting
+from processors.trace import PatientOutbox, Turns, aside, waiting
 from schemas.codec import Codecs
 from schemas.deadletter import hash_of
 from schemas.errors import Unavailable
@@ -383,3 +386,37 @@ async def test_one_alone_waits_for_those_at_work_and_keeps_others_out() -> None:
 
 def test_nothing_is_known_at_first() -> None:
     assert Guard().crashes.book == Book()
+
+
+async def test_what_a_thread_reads_stays_accused_while_others_go_on() -> None:
+    """Else a body that kills in the thread would be found by nobody."""
+    guard, turn = Guard(), asyncio.Lock()
+    seen: list[tuple[int, Place | None]] = []
+
+    async def step(slice_: Slice) -> None:
+        def work() -> None:
+            seen.append((-1, guard.crashes.crumb.said.aside))
+
+        for _ in slice_.records:
+            await aside(work, turn)
+
+    await guard.guarding(step)(slice_of(4, 5))
+    assert seen == [(-1, place(4, 5))]
+    assert guard.crashes.crumb.said.aside is None
+
+
+async def test_a_thread_that_does_not_end_is_a_death_at_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "ASIDE_S", 0.05)
+    guard, end = Guard(), threading.Event()
+
+    async def step(slice_: Slice) -> None:
+        for _ in slice_.records:
+            await aside(end.wait, asyncio.Lock())
+
+    try:
+        with pytest.raises(trace.Hangs):
+            await guard.guarding(step)(slice_of(4, 6))
+    finally:
+        end.set()
+
+    assert guard.crashes.crumb.said == Said(place=place(4, 5), cause="Hangs")

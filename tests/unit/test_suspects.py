@@ -227,3 +227,14 @@ def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -
 
     assert world.committed == 20_000
     assert world.letters == deadly
+
+
+def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found() -> None:
+    """One death accuses what both were at; done alone, only one of them kills again."""
+    body = Place(topic="calls.raw", partition=1, first=5, next=6)
+    facts = Place(topic="calls.facts", partition=2, first=30, next=40)
+    once = Book().died(End(worker="w", at_ms=1, place=facts, aside=body))
+    twice = once.died(End(worker="w", at_ms=2, aside=body))
+
+    assert ([one.place for one in once.suspects], once.poison, len(once.ends)) == ([facts, body], (), 1)
+    assert ([one.place for one in twice.suspects], [one.place for one in twice.poison]) == ([facts], [body])
