@@ -8,14 +8,11 @@ Of unfinished contents the last received counts. This module knows no calls.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from processors.dedupe import NEVER_AGAIN, Seen
-from schemas.facts import EPOCH, Fact, FactType
-
-_PULLED: Final = frozenset({"poll", "backfill"})
+from schemas.facts import EPOCH, PULLED, Fact, FactType
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +149,7 @@ def _precedence(content: Content) -> tuple[bool, bool, float, float, str]:
     fact = content.fact
     received = fact.received_at.timestamp()
     record = fact.fact_type is FactType.RECORD
-    pulled = fact.source in _PULLED
+    pulled = fact.source in PULLED
     follows = record and (pulled or fact.revised_at is not None or not fact.is_final)
     return (
         not fact.is_final,

@@ -15,7 +15,7 @@ import msgspec
 from processors.agreement import Disagreement, compatible, conflicting, disagreement
 from processors.contents import Content, Decision, Item, best_first, current, decision_of, item_of
 from processors.filling import fill
-from processors.versions import completeness, record_version
+from processors.versions import completeness, record_version, standing
 from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
 __all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
@@ -45,7 +45,7 @@ def normalized(item: Item) -> Fact:
         item.height,
         complete=completeness(facts),
         final=fact.is_final,
-        newest=max(each.received_at for each in facts),
+        stands=standing(facts),
         mapping=max(each.adapter_version for each in facts),
     )
     if fact.version == version and not readable and not fact.contents:

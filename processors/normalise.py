@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.versions import completeness, record_version
+from processors.versions import completeness, record_version, standing
 from schemas.deadletter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
@@ -150,7 +150,7 @@ def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Ou
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
         return Outcome(dead=letters.written())
-    version = record_version(1, complete=0, final=False, newest=raw.received_at, mapping=fact.adapter_version)
+    version = record_version(1, complete=0, final=False, stands=standing((fact,)), mapping=fact.adapter_version)
     return Outcome(facts=(msgspec.structs.replace(fact, version=version),))
 
 
@@ -188,7 +188,7 @@ def _elements(
         # That of a fact which came once: most facts go on as they are written here.
         fact = msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping)
         version = record_version(
-            1, complete=completeness((fact,)), final=fact.is_final, newest=raw.received_at, mapping=mapping
+            1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
         )
         facts.append(msgspec.structs.replace(fact, version=version))
     return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))

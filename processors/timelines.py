@@ -3,7 +3,7 @@
 Equal versions mean equal content: no clock is read (`versions`). This module must not know how facts arrive.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from processors.bounds import clock
 from processors.call_state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
@@ -12,7 +12,7 @@ from processors.conference_view import conference_view
 from processors.groups import CONFERENCE, VOICE, Group, group
 from processors.merge import shown, shown_as_one
 from processors.moments import started_at
-from processors.versions import call_version, completeness
+from processors.versions import call_version, completeness, standing
 from schemas.facts import Fact, FactType, Flag
 from schemas.timeline import Timeline
 
@@ -25,12 +25,22 @@ def timelines_of(state: CallState) -> tuple[Timeline, ...]:
     late = state.late
     timed_out = state.timed_out >= state.contents
     found = group(state.items.values())
+    if not found:
+        return ()
     # Of all that is under the key, as the height is: a row may go over to another group of it, and must not fall behind.
-    complete = completeness(content.fact for item in state.items.values() for content in item.contents)
-    return tuple(_timeline(state, one, complete, late=late, timed_out=timed_out) for one in found)
+    facts = [content.fact for item in state.items.values() for content in item.contents]
+    weight = _Weight(completeness(facts), standing(facts))
+    return tuple(_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found)
 
 
-def _timeline(state: CallState, found: Group, complete: int, *, late: bool, timed_out: bool) -> Timeline:
+class _Weight(NamedTuple):
+    """What makes a version high beside the height."""
+
+    complete: int
+    stands: int
+
+
+def _timeline(state: CallState, found: Group, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
     contents = [content for item in (*found.records, *found.states) for content in item.contents]
     states = [shown(item) for item in found.states]
     closed = late or timed_out
@@ -58,7 +68,7 @@ def _timeline(state: CallState, found: Group, complete: int, *, late: bool, time
         fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
         first_received_at=clock(min(received)),
         last_received_at=clock(max(received)),
-        version=call_version(state.height, phase, max(received), mapping, complete),
+        version=call_version(state.height, phase, weight.stands, mapping, weight.complete),
         account=found.door,
         call_type=_CALL_TYPES.get(found.family, _CALL),
         started_at=started_at(view) or clock(min(received)),

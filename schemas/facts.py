@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 
 SCHEMA_VERSION: Final = 1
+PULLED: Final = frozenset({"poll", "backfill"})
+"""Sources of what we asked a vendor for."""
 
 
 class FactType(StrEnum):

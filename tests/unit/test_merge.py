@@ -10,13 +10,12 @@ import pytest
 from processors.call_state import new_item
 from processors.contents import Content, Item
 from processors.merge import conflicting, normalized, shown_as_one
-from processors.versions import PRICED, completeness, record_version
-from schemas.facts import EPOCH, Disposition, Fact, Flag, Leg, RecordingState, Role, State
+from processors.versions import PRICED, completeness, record_version, standing
+from schemas.facts import Disposition, Fact, Flag, Leg, RecordingState, Role, State
 from tests.strategies import (
     CALLED,
     CALLER,
     STRANGER,
-    T0,
     at,
     callback,
     in_a_row,
@@ -282,7 +281,7 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
     assert {name: getattr(merged, name) for name in expected} == expected
     assert set(merged.quality_flags) == flags
     assert merged.version == record_version(
-        len(sent), complete=completeness(sent), final=merged.is_final, newest=T0, mapping=1
+        len(sent), complete=completeness(sent), final=merged.is_final, stands=standing(in_a_row(sent)), mapping=1
     )
 
 
@@ -297,7 +296,7 @@ def test_one_content_is_shown_as_it_came() -> None:
     fact = in_a_row([callback()])[0]
 
     assert normalized(new_item(fact)) == msgspec.structs.replace(
-        fact, version=record_version(1, complete=PRICED, final=True, newest=T0, mapping=1)
+        fact, version=record_version(1, complete=PRICED, final=True, stands=standing((fact,)), mapping=1)
     )
 
 
@@ -352,7 +351,9 @@ def test_folded_contents_are_flagged_and_counted() -> None:
     item = Item(contents=(Content(fact=callback()),), more=3)
 
     assert normalized(item).quality_flags == (Flag.OVERFLOW,)
-    assert normalized(item).version == record_version(4, complete=PRICED, final=True, newest=EPOCH, mapping=1)
+    assert normalized(item).version == record_version(
+        4, complete=PRICED, final=True, stands=standing((callback(),)), mapping=1
+    )
 
 
 def test_nothing_is_shown_of_no_items() -> None:

@@ -1,7 +1,7 @@
-"""Which version wins: inside the joiner's memory what was merged decides; between two lives of a call, what came later."""
+"""Which version wins: inside the joiner's memory what was merged decides; between two lives of a call, what was pushed first."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
 
@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from processors.join import CallState, step, timeout
-from processors.versions import FINAL, MOST_RANK, PRICED, RECORD, STATES, completeness, version_of
-from schemas.facts import EPOCH, Fact, Flag
+from processors.versions import FINAL, MOST_RANK, PRICED, RECORD, STATES, completeness, standing, version_of
+from schemas.facts import Fact, Flag
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
-from tests.strategies import BOTH_LEGS, KEY, T0, at, binding, callback, in_a_row, participant, placed, privacy
+from tests.strategies import BOTH_LEGS, KEY, at, binding, callback, in_a_row, participant, placed, privacy
 
 SETTINGS = JoinSettings()
 DAY_MS = 86_400_000
@@ -47,16 +47,28 @@ def mapped_anew(fact: Fact) -> Fact:
 
 
 MISSING = callback(cost=None, currency="", cost_source="", quality_flags=(Flag.COST_MISSING,))
+PULLED_ONE = callback(source="poll")
 PAIR = [callback(), callback(cost=Decimal("0.15"))]
 PEOPLE = [participant("+8613810603954", 0, 30), participant("+8618810207016", 5, 36)]
 FIRST = placed(callback(), 0)
 LIVES: dict[str, tuple[Sequence[Fact], Fact, tuple[bool, bool]]] = {
-    "a changed record": ([FIRST], sent_again(callback(cost=Decimal("0.15"))), (True, True)),
-    "a changed record after a repeated one": ([FIRST, placed(FIRST, 7)], sent_again(callback(cost=Decimal(1))), (True, True)),
+    "a changed record": ([FIRST], sent_again(callback(cost=Decimal("0.15"))), (False, False)),
+    "a changed record after a repeated one": ([FIRST, placed(FIRST, 7)], sent_again(callback(cost=Decimal(1))), (False, False)),
     "a changed record of a call whose states are known": (
-        in_a_row([*BOTH_LEGS, callback()]), sent_again(callback(cost=Decimal("0.15"))), (True, False),
+        in_a_row([*BOTH_LEGS, callback()]), sent_again(callback(cost=Decimal("0.15"))), (False, False),
     ),
-    "a changed participant of a conference": (in_a_row(PEOPLE), sent_again(participant("+8613810603954", 0, 31)), (True, False)),
+    "a changed participant of a conference": (in_a_row(PEOPLE), sent_again(participant("+8613810603954", 0, 31)), (False, False)),
+    "a changed record of the vendor's archive": (
+        [placed(PULLED_ONE, 0)], sent_again(msgspec.structs.replace(PULLED_ONE, cost=Decimal("0.15"))), (True, True),
+    ),
+    "a page of the archive after a push": ([FIRST], sent_again(PULLED_ONE), (True, True)),
+    "a push after a page of the archive": ([placed(PULLED_ONE, 0)], sent_again(callback(cost=Decimal("0.15"))), (False, False)),
+    "a newer revision": (
+        [placed(privacy(revised_at=at(0)), 0)], sent_again(privacy(revised_at=at(LATER_S), cost=Decimal(1))), (True, True),
+    ),
+    "an older revision that comes late": (
+        [placed(privacy(revised_at=at(7200)), 0)], sent_again(privacy(revised_at=at(0), cost=Decimal(1))), (False, False),
+    ),
     "one side of a conflict again: it stays a conflict": (in_a_row(PAIR), sent_again(callback()), (False, False)),
     "a replay by a mended mapping": (
         [FIRST], mapped_anew(placed(callback(cost=Decimal("0.15")), 0)), (True, True),
@@ -89,12 +101,12 @@ LIVES: dict[str, tuple[Sequence[Fact], Fact, tuple[bool, bool]]] = {
 
 @pytest.mark.parametrize(("known", "again", "wins"), LIVES.values(), ids=LIVES.keys())
 def test_what_comes_after_the_call_was_forgotten(known: Sequence[Fact], again: Fact, wins: tuple[bool, bool]) -> None:
-    """(record, call): news of a record show; what was known by more than these never says less than it did."""
+    """(record, call): both decide alike, as within the joiner; what was known by more than these never says less than it did."""
     stored, after = rows(known), rows([again], 8 * DAY_MS)
 
     assert (
         after[again.fact_id].version > stored[again.fact_id].version,
-        after[KEY].version > stored[KEY].version,
+        after[again.call_key].version > stored[again.call_key].version,
     ) == wins
     assert all(row.version != stored[name].version for name, row in after.items())
 
@@ -154,7 +166,7 @@ def revision_one(rank: int, hours: int, mapping: int) -> int:
 def test_every_row_of_the_first_revision_is_superseded() -> None:
     most = revision_one((1 << 20) - 1, (1 << 20) - 1, 127)
 
-    assert most < version_of(0, EPOCH, 0)
+    assert most < version_of(0, 0, 0)
     assert most < min(row.version for row in rows([BOTH_LEGS[0]]).values())
 
 
@@ -194,24 +206,34 @@ def test_a_replay_long_after_says_what_was_said_at_the_same_version() -> None:
 
 
 ORDER = [
-    pytest.param((1, 500, 1), (2, 0, 1), id="more was merged, though earlier"),
-    pytest.param((1, 0, 9), (1, 24, 1), id="as much, received a day later"),
+    pytest.param((1, 24, 1), (2, 24, 1), id="more was merged"),
+    pytest.param((9, 24, 9), (1, 0, 1), id="received a day earlier, though less was merged"),
     pytest.param((1, 0, 1), (1, 0, 2), id="as much at one time, by a newer mapping"),
 ]
 
 
 @pytest.mark.parametrize(("lower", "higher"), ORDER)
 def test_the_order_of_versions(lower: tuple[int, int, int], higher: tuple[int, int, int]) -> None:
-    """(rank, hours, mapping)."""
-    versions = [version_of(rank, T0 + timedelta(hours=hours), mapping) for rank, hours, mapping in (lower, higher)]
+    """(rank, hours, mapping) of what was pushed."""
+    versions = [
+        version_of(rank, standing((placed(callback(), 0, received=hours * 3600),)), mapping)
+        for rank, hours, mapping in (lower, higher)
+    ]
 
     assert versions[0] < versions[1]
 
 
+@pytest.mark.parametrize("more", [FIRST, BOTH_LEGS[0], PULLED_ONE, privacy(revised_at=at(99))])
+def test_the_standing_grows_with_every_fact(more: Fact) -> None:
+    known = [placed(callback(), 1, received=50_000)]
+    for fact in (placed(more, 2), placed(more, 3, received=90_000)):
+        assert standing([*known, fact]) >= standing(known)
+        known.append(fact)
+
+
 def test_a_version_is_exact_where_numbers_are_doubles() -> None:
     """JavaScript's, and JSON's as most read it: 2^53; also at its bounds, beyond which it stays where it is."""
-    last = at(60 * 365.25 * 86_400)
-    assert last is not None
+    last = standing((privacy(revised_at=datetime(2299, 12, 31, tzinfo=UTC)),))
     most = version_of(MOST_RANK, last, 127, PRICED)
 
     assert version_of(MOST_RANK + 1, last, 128, PRICED) == most < 2**53
