@@ -2,7 +2,9 @@
 
 A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in any
 order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between and repeats
-what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the joiner's horizon. 1,000 histories with a fixed seed; CALLWEAVE_TEST_SEEDS times as many.
+what it had not committed, calls time out, and rows go in twice, in any order. No call
+lives longer than the joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed;
+CALLWEAVE_TEST_SEEDS times as many.
 """
 
 import os
@@ -43,10 +45,10 @@ class Saying(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-def history(number: int, rng: random.Random) -> list[Saying]:
+def history(number: int, rng: random.Random, label: str = "") -> list[Saying]:
     """What is said of one call, in the order in which it comes."""
     call = f"history {number}"
-    label = rng.choice((*OF_CALLS, TWO_WAY, CONFERENCE))
+    label = label or rng.choice((*OF_CALLS, TWO_WAY, CONFERENCE))
     kind = KINDS[label]
     said = [Saying(call, kind, _record(call, label, rng), RECEIVED) for _ in range(rng.choice((1, 1, 2, 2, 3, 4, 6)))]
     if label == TWO_WAY:

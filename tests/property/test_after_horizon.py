@@ -1,0 +1,88 @@
+"""What is said of a call after the joiner has forgotten it: both views still tell the same, and the first of what was pushed stands.
+
+Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier call.
+So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week apart, are as good
+as each other (`tests/unit/test_versions.py` has those of different hours).
+"""
+
+import os
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import pytest
+
+from schemas.facts import PULLED, FactType
+from sinks.clickhouse import ClickHouse
+from tests.property.real_rows.agree import disagreements
+from tests.property.real_rows.engine import put, tables
+from tests.property.real_rows.extremes import bare, told
+from tests.property.real_rows.kinds import CONFERENCE, KINDS, RECEIVED
+from tests.property.real_rows.way import JOIN, Way, newest
+from tests.property.test_differential import OF_CALLS, TWO_WAY, history
+
+CALLS: Final = 300 * max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
+LIVES: Final = 3
+BEYOND: Final = timedelta(seconds=JOIN.horizon_s + 3600)
+
+
+class Lives(msgspec.Struct, kw_only=True):
+    """Calls that were told three times, each time after they had been forgotten."""
+
+    way: Way
+    refused: list[str]
+    db: ClickHouse
+
+
+@pytest.fixture(scope="module")
+async def lives(clickhouse_url: str) -> AsyncIterator[Lives]:
+    """Every life of a call has other records, states, corrections and extremes."""
+    rng = random.Random("after the horizon")
+    labels = [label for label in OF_CALLS if label != CONFERENCE and "updatedAt" not in KINDS[label].times]
+    way = Way()
+    chosen = [rng.choice((*labels, TWO_WAY)) for _ in range(CALLS)]
+    for life in range(LIVES):
+        way.advance(int(life * BEYOND.total_seconds() * 1000))
+        for number, label in enumerate(chosen):
+            for saying in history(number, rng, label):
+                before = len(way.facts.get(saying.call, ()))
+                body = bare(saying.kind.body(*saying.elements))
+                way.push(saying.call, saying.kind, body, saying.received_at + life * BEYOND)
+                for message in way.facts.get(saying.call, ())[before:]:
+                    way.join(saying.call, message)
+    way.advance(int(LIVES * BEYOND.total_seconds() * 1000))
+    async with tables(clickhouse_url) as db:
+        refused = await put(db, way.normalized, way.timelines, rng)
+        yield Lives(way=way, refused=refused, db=db)
+
+
+def test_no_stage_raises(lives: Lives) -> None:
+    assert told(lives.way.broken) == ""
+    assert told(lives.refused) == ""
+
+
+async def test_both_views_tell_the_same(lives: Lives) -> None:
+    assert told(await disagreements(lives.db)) == ""
+
+
+def test_what_was_pushed_first_stands(lives: Lives) -> None:
+    """Unless a later life is more complete: final where the first was not, or with a cost that the first lacked."""
+    rows = newest(lives.way.normalized)
+    first = {
+        name: fact
+        for name, fact in newest(
+            [fact for fact in lives.way.normalized if fact.received_at < RECEIVED + BEYOND]
+        ).items()
+        if fact.fact_type is FactType.RECORD and fact.source not in PULLED and fact.revised_at is None
+    }
+    stood = [name for name, fact in first.items() if rows[name].content_digest == fact.content_digest]
+    replaced = [
+        f"{rows[name].vendor_call_id}: {fact.is_final} {fact.cost} by {rows[name].is_final} {rows[name].cost}"
+        for name, fact in first.items()
+        if name not in stood and fact.is_final and "cost_missing" not in fact.quality_flags
+    ]
+
+    assert told(replaced) == ""
+    assert len(stood) > CALLS // 4
