@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -23,7 +22,7 @@ from ingress.answers import explanation, options, problem, reply
 from ingress.doors import ALLOW, ASKS, PAGES, Door, Doors, Head
 from ingress.limits import BodyReader
 from ingress.publisher import Publisher
-from schemas.errors import Rejected, Unavailable
+from schemas.errors import Rejected, Unavailable, raised_at
 from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import RAW
@@ -84,7 +83,7 @@ class Front:
             response = reply(door.vendor.retry if door else _BUSY, request_id)
         except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
             # Its type and place: the message may quote what came.
-            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, place_of(exc))
+            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, raised_at(exc))
             outcome = "error"
             response = reply(door.vendor.retry if door else _BUSY, request_id)
         self._count(door, outcome, size_bytes)
@@ -174,16 +173,6 @@ class Pages:
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _LEVELS: Final = {"accepted": logging.DEBUG, "console": logging.DEBUG, "error": logging.ERROR}
 """What was taken is the normal case and is counted; what was not is told at INFO."""
-
-
-def place_of(exc: BaseException) -> str:
-    """The type of an exception and where it was raised, without its message."""
-    where = exc.__traceback__
-    while where and where.tb_next:
-        where = where.tb_next
-    if where is None:
-        return type(exc).__name__
-    return f"{type(exc).__name__} at {Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
 
 
 async def expected(request: web.Request) -> None:

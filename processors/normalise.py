@@ -13,7 +13,7 @@ import msgspec
 
 from processors.versions import completeness, record_version, standing
 from schemas.deadletter import DeadLetter, hash_of
-from schemas.errors import DeadCode, Undecodable
+from schemas.errors import DeadCode, Undecodable, raised_at
 from schemas.facts import Fact
 from schemas.identity import seal
 from schemas.limits import Limits
@@ -216,15 +216,9 @@ class _Letters:
         )
 
     def bug(self, element: int, exc: Exception) -> None:
-        where = exc.__traceback__
-        while where and where.tb_next:
-            where = where.tb_next
-        line = f" at {where.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{where.tb_lineno}" if where else ""
-        # The message of a foreign exception may quote a phone number; its type and place do not.
-        _log.error(
-            "adapter bug vendor=%s callback=%s error=%s%s", self.raw.vendor, self.raw.callback, type(exc).__name__, line
-        )
-        self.add(element, "adapter_bug", f"{type(exc).__name__}{line}")
+        what = raised_at(exc)
+        _log.error("adapter bug vendor=%s callback=%s error=%s", self.raw.vendor, self.raw.callback, what)
+        self.add(element, "adapter_bug", what)
 
     def written(self) -> tuple[DeadLetter, ...]:
         return tuple(self._letters)

@@ -86,3 +86,13 @@ class SetupError(CallweaveError):
     def __init__(self, message: str, *, code: str | None = None, advice: str = "") -> None:
         super().__init__(f"{message}\n  {advice}" if advice else message, code=code)
         self.advice = advice
+
+
+def raised_at(exc: BaseException) -> str:
+    """The type of an exception and the place that it came from, without its message, which may quote a number: `TypeError at legs.py:123`."""
+    where = exc.__traceback__
+    while where and where.tb_next:
+        where = where.tb_next
+    if where is None:
+        return type(exc).__name__
+    return f"{type(exc).__name__} at {where.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{where.tb_lineno}"
