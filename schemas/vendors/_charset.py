@@ -46,6 +46,9 @@ _FOREIGN: Final = re.compile("[^\x00-\x7f]")
 _REPLACED: Final = re.compile("\ufffd")
 _ALL_BUT_LONG_LEADS: Final = bytes(byte for byte in range(256) if not 0xE0 <= byte <= 0xF4)
 _FEW: Final = 16  # of so many bytes one may be bad
+_MANY: Final = 6  # and of so many bytes of foreign letters, in pairs as GB 18030 has them
+_RUNS: Final = re.compile(rb"[\x80-\xff]+")
+_ALL_BUT_SHORT_LEADS: Final = bytes(byte for byte in range(256) if not 0xC2 <= byte <= 0xDF)
 
 
 class Text(NamedTuple):
@@ -102,6 +105,10 @@ def _least_damaged(body: bytes, *, gb_is_declared: bool) -> Text:
     good = mixed.encode("utf-8", "ignore")
     bad = len(body) - len(good)
     rare = bad == 1 or bad * _FEW <= len(body)
+    if _in_pairs(body) and (bad * _MANY > _foreign(body) or _short(good) > _long(good)):
+        chinese = _decoded(body, "gb18030")
+        if chinese is not None:
+            return Text(chinese, None if gb_is_declared else _FOREIGN)
     # In GB 18030 read as UTF-8 nearly every byte is bad, two and two; a good sequence of three bytes hardly occurs.
     if rare and (bad == 1 or bad <= _long(good) or not _TOGETHER.search(mixed)):
         return Text(mixed, _BAD)
@@ -116,6 +123,21 @@ def _least_damaged(body: bytes, *, gb_is_declared: bool) -> Text:
     if rare:
         return Text(mixed, _BAD)
     raise Undecodable("neither UTF-8 nor GB 18030", code="charset")
+
+
+def _in_pairs(body: bytes) -> bool:
+    """Whether foreign letters stand two bytes each: a bad byte beside ASCII makes an odd number of them."""
+    return all(len(run) % 2 == 0 for run in _RUNS.findall(body))
+
+
+def _foreign(body: bytes) -> int:
+    """Bytes of other than ASCII letters."""
+    return sum(map(len, _RUNS.findall(body)))
+
+
+def _short(utf8: bytes) -> int:
+    """Characters of two bytes in valid UTF-8: letters of alphabets, which no Chinese text is full of."""
+    return len(utf8.translate(None, _ALL_BUT_SHORT_LEADS))
 
 
 def _wide(body: bytes) -> Text | None:

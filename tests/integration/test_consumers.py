@@ -22,6 +22,7 @@ from aiohttp import web
 from deploy.ports import free_port
 from deploy.scrape import total
 from deploy.stack import Stack
+from schemas.codec import PUBLISHED
 from schemas.settings import SchemaRegistrySettings
 from tests.golden.cases import HERE, load
 from tests.integration import whole_stack as ws
@@ -30,13 +31,9 @@ from tests.integration.pushing import JSON
 
 LIMIT_S = 45.0
 AVRO = Path(__file__).parents[2] / "schemas" / "avro"
-PINNED = {1001: "fact.v1.avsc", 1002: "timeline.v1.avsc", 1003: "dead_letter.v1.avsc"}
-SUBJECTS = {
-    "calls.facts-value": "fact.v1.avsc",
-    "calls.normalized-value": "fact.v1.avsc",
-    "calls.timelines-value": "timeline.v1.avsc",
-    "calls.dead-value": "dead_letter.v1.avsc",
-}
+PINNED = {published.schema_id: published.file for published in PUBLISHED}
+SUBJECTS = {subject: published.file for published in PUBLISHED for subject in published.subjects}
+"""Each with its newest schema."""
 TOPICS = ("calls.normalized", "calls.timelines", "calls.dead")
 PUSHED = {
     "voice code": "ytx/push-V01-document-example",
