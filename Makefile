@@ -22,7 +22,7 @@ run: .venv/.ready ## Run everything on this machine (ARGS="--no-simulator" waits
 	@$(BIN)/callweave up $(ARGS)
 
 test: .venv/.ready ## Run the whole test suite, on a real Kafka and the real ClickHouse engine
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.lanes $(ARGS)
 
 lint: .venv/.ready ## Check style
 	$(BIN)/ruff check .
