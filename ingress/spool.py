@@ -47,6 +47,8 @@ class Spool:
         self._now_ms = now_ms
         self._writer = SpoolWriter(folder, now_ms=now_ms, patience_s=patience_s)
         self._waiting_bytes = 0
+        self._settled_bytes = 0
+        """All that was ever committed and told to whoever put it; only the loop changes it."""
         self._keys = SpooledKeys()
         self._drained: set[int] = set()
         self._alarm: asyncio.Task[None] | None = None
@@ -170,7 +172,9 @@ class Spool:
 
     def _no_room(self, size: int, *, once_only: bool) -> str:
         most = self._limits.spool_max_bytes * (1.0 if once_only else HIGH_WATER)
-        if self._writer.size_bytes + self.too_large.size_bytes + self._waiting_bytes + size > most:
+        # What is committed and not yet settled stands in the writer's size and still among what waits.
+        twice = self._writer.committed_bytes - self._settled_bytes
+        if self._writer.size_bytes + self.too_large.size_bytes + self._waiting_bytes - twice + size > most:
             return f"the spool is full: {self._writer.bodies} bodies, {self._writer.size_bytes} bytes"
         floor = self._limits.spool_min_free_bytes * (FLOOR_SHARE if once_only else 1.0)
         if self._writer.free_bytes - self._waiting_bytes - size < floor and not self._writer.trouble:
@@ -185,6 +189,7 @@ class Spool:
         self._waiting_bytes -= body.size_bytes
         error = done.exception()
         if error is None:
+            self._settled_bytes += body.size_bytes
             self._metrics.add("callweave_spool_written_total")
         else:
             self._keys.remove([(body.topic, body.key)])

@@ -69,6 +69,8 @@ class SpoolWriter:
         """What the disk still takes, a second old or so."""
         self.bodies = 0
         self.size_bytes = 0
+        self.committed_bytes = 0
+        """All that was ever put and committed here; only the disk's thread changes it."""
         self.oldest_ms = 0
         """Of the oldest body, in epoch milliseconds; a second old or so."""
         self.set_aside = 0
@@ -251,7 +253,9 @@ class SpoolWriter:
         else:
             self.trouble = ""
             self.bodies += len(puts)
-            self.size_bytes += sum(put.body.size_bytes for put in puts)
+            stored_bytes = sum(put.body.size_bytes for put in puts)
+            self.size_bytes += stored_bytes
+            self.committed_bytes += stored_bytes
             for put, number in zip(puts, ids, strict=True):
                 self._tell(put.done, number)
 

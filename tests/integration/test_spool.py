@@ -220,8 +220,7 @@ async def test_at_the_size_limit_vendors_get_their_retry_answer_and_the_once_onl
         Outage(broker) as outage,
         ingress(place, broker.bootstrap, http, spool_max_bytes="100000") as running,
     ):
-        # One after the other: what is being committed counts twice for a moment, so that several at once may be refused early.
-        await push_many(http, running, [b"%09000d" % number for number in range(8)], at_once=1)
+        await push_many(http, running, [b"%09000d" % number for number in range(8)])
         big = b"x" * 9000
         assert {path: (await push(http, running, path, big))[0] for path in VENDORS_ANSWER} == VENDORS_ANSWER
         while (await push(http, running, "/v1/huawei/ax", big))[0] == 200:

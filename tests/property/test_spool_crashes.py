@@ -63,6 +63,7 @@ class Writer:
         self.trouble = ""
         self.free_bytes = 1 << 40
         self.oldest_ms = 0
+        self.committed_bytes = 0
         self.set_aside = 0
         self.too_large = Totals()
         self.queue: list[Callable[[], None]] = []
@@ -97,6 +98,7 @@ class Writer:
                 self.queue.insert(0, partial(done.set_exception, Unavailable("the disk", code="spool")))
                 return
             self.disk.entries[number] = body
+            self.committed_bytes += body.size_bytes
             self.disk.stored.append(body.value)
             if not self.hasty:
                 self.queue.insert(0, partial(done.set_result, number))  # a crash fits between

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -399,3 +400,24 @@ async def test_a_file_that_somebody_removes_is_noticed_and_made_again(
     await scene.publish(1)
     assert look(scene.folder / "spool.db")[0].bodies == 1
     assert "somebody removed" in caplog.text
+
+
+async def test_a_body_that_is_on_the_disk_counts_once_while_nobody_has_been_told(tmp_path: Path) -> None:
+    """Else a vendor that calls once is refused with a quarter of the room free, and its call is lost."""
+    bodies = [Body(topic="calls.raw", key=b"k%d" % number, value=b"0" * 9000, headers=()) for number in range(8)]
+    limits = IngressSettings(spool_min_free_bytes=0, spool_max_bytes=100_000)
+    async with Spool(tmp_path, limits, Registry()) as spool:
+        stored = [spool.put(body, once_only=True) for body in bodies[:6]]
+        deadline = time.monotonic() + 10
+        while spool.bodies < 6 and time.monotonic() < deadline:
+            time.sleep(0.01)  # noqa: ASYNC251  # the loop is held on purpose: the disk's thread commits, and nobody is told
+        waiting = [one.done() for one in stored]
+        stored += [spool.put(body, once_only=True) for body in bodies[6:]]
+        await asyncio.gather(*stored)
+
+        for body in bodies[:3]:
+            await spool.put(body, once_only=True)
+        with pytest.raises(Unavailable, match="the spool is full: 11 bodies"):
+            await spool.put(bodies[3], once_only=True)
+
+    assert waiting == [False] * 6
