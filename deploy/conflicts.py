@@ -103,7 +103,7 @@ def _check_known(conflict: Conflict, join: JoinSettings, now: datetime) -> None:
 
 
 def _resolution(conflict: Conflict, content: RecordContent, note: str, now: datetime) -> RawCallback:
-    """What goes on the raw log: it names the record and the content that counts."""
+    """The record for the raw log: it names the record and the content that counts."""
     said = Resolution(
         record_id=str(conflict.record_id),
         call_key=conflict.call_key,

@@ -33,7 +33,7 @@ _AGED: Final = 6
 
 
 async def work(settings: Settings) -> Finding:
-    """Whether the groups have members and every partition with records moves, in two looks at Kafka; raises `Unavailable`."""
+    """Tell whether the groups have members and every partition with records moves, in two looks at Kafka; raises `Unavailable`."""
     loop, movement = asyncio.get_running_loop(), Movement()
     async with outside(settings.kafka) as kafka:
         groups = await kafka.look()
@@ -76,7 +76,7 @@ def verdict_on_work(groups: Sequence[Group], unmoved: list[Unmoved]) -> Finding:
 
 
 async def parts(settings: Settings) -> Finding:
-    """Whether the parts answer, and whether they die again and again."""
+    """Tell whether the parts answer, and whether they die again and again."""
     directory, crashes = Path(settings.embedded.data_dir), crash_dir(settings)
     states = await asyncio.to_thread(read_states, directory)
     known = states.parts if states else _by_port(settings)
@@ -96,7 +96,7 @@ def _by_port(settings: Settings) -> tuple[PartState, ...]:
 
 
 async def _held_s(part: PartState) -> float:
-    """How long its event loop was held lately, as it says; for ever where it takes the question and does not answer."""
+    """The time for which its event loop was held lately, as it says; endless where it takes the question and does not answer."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(part.metrics) as answer:

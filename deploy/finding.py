@@ -1,4 +1,4 @@
-"""What one look of the doctor found."""
+"""The finding of one look of the doctor."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look found."""
+    """The finding of one look."""
 
     what: str
     state: Literal["ok", "note", "bad"]

@@ -17,7 +17,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.dead import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
-"""What the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
+"""The numbers that the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """What `dead show` takes: the letter's place, and its origin's hash where another letter has the same place."""
+        """The argument of `dead show`: the letter's place, and its origin's hash where another letter has the same place."""
         place = letter_id(self.stored.letter)
         return f"{place}@{self.stored.letter.origin_hash}" if self.stored.has_namesake else place
 
