@@ -1,11 +1,15 @@
 """A data directory that exactly one server may use at a time: made, locked, and checked for space before anything starts."""
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from schemas.errors import SetupError
+
+_OWNER_ONLY: Final = 0o700
+_OF_OTHERS: Final = 0o077
 
 
 def claim(path: Path, *, what: str, minimum_free_bytes: int) -> IO[str]:
@@ -14,7 +18,8 @@ def claim(path: Path, *, what: str, minimum_free_bytes: int) -> IO[str]:
     The lock goes with the process, however it ends. Raises SetupError `no_access`, `locked` or `no_disk`.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        _close_to_others(path)
         lock = (path / "lock").open("w")
     except OSError as exc:
         raise SetupError(
@@ -28,6 +33,20 @@ def claim(path: Path, *, what: str, minimum_free_bytes: int) -> IO[str]:
         lock.close()
         raise
     return lock
+
+
+def _close_to_others(path: Path) -> None:
+    """Takes every right of others away, once: what a release before made could be read by everybody on the machine."""
+    if not path.stat().st_mode & _OF_OTHERS:
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder, name)
+            if not file.is_symlink():
+                file.chmod(file.stat().st_mode & ~_OF_OTHERS)
+        if Path(folder) != path:
+            Path(folder).chmod(_OWNER_ONLY)
+    path.chmod(_OWNER_ONLY)  # last: what breaks off begins again at the next start
 
 
 def _check(lock: IO[str], path: Path, *, what: str, minimum_free_bytes: int) -> None:

@@ -19,6 +19,8 @@ import msgspec
 import uvloop
 from aiohttp import web
 
+from deploy.clickhouse import passwords
+from deploy.clickhouse.launch import given_passwords, reached
 from deploy.log_limit import LogLimit
 from deploy.loop_guard import guarded_loop
 from deploy.ports import cannot_listen
@@ -26,7 +28,7 @@ from deploy.readiness import not_ready
 from schemas.config import load
 from schemas.errors import CallweaveError, SettingsError
 from schemas.metrics import Registry
-from schemas.settings import Settings
+from schemas.settings import ClickHouseSettings, EmbeddedSettings, Settings
 from schemas.vendors import VENDORS
 
 Part = Callable[[Settings, asyncio.Event, Registry], Awaitable[None]]
@@ -67,10 +69,20 @@ def resolved(settings: Settings) -> Settings:
         kafka=kafka
         if kafka.bootstrap
         else msgspec.structs.replace(kafka, bootstrap=f"127.0.0.1:{embedded.kafka_port}"),
-        clickhouse=clickhouse
-        if clickhouse.url
-        else msgspec.structs.replace(clickhouse, url=f"http://127.0.0.1:{embedded.clickhouse_port}"),
+        clickhouse=clickhouse if clickhouse.url else _embedded_clickhouse(clickhouse, embedded),
     )
+
+
+def _embedded_clickhouse(clickhouse: ClickHouseSettings, embedded: EmbeddedSettings) -> ClickHouseSettings:
+    """How the embedded engine is reached: its passwords stand in its data directory."""
+    said = {name: password for name, password in given_passwords(clickhouse).items() if password}
+    kept = {name: all_[0] for name, all_ in passwords.read(clickhouse_dir(embedded)).items() if all_}
+    return reached(clickhouse, f"http://127.0.0.1:{embedded.clickhouse_port}", {**kept, **said})
+
+
+def clickhouse_dir(embedded: EmbeddedSettings) -> Path:
+    """Where the embedded ClickHouse keeps its store and its passwords."""
+    return Path(embedded.data_dir).absolute() / "clickhouse"
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
@@ -84,6 +96,11 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         logging.getLogger(library).setLevel(max(level, logging.WARNING))
 
 
+def keep_private() -> None:
+    """Whatever this process and its children make from now on is for its user alone: files 0600, directories 0700."""
+    os.umask(0o077)
+
+
 def run_part(
     part: Part, settings: Settings, *, metrics_port: int = 0, name: str = "part", blocked_s: float = 0.0
 ) -> int:
@@ -91,6 +108,7 @@ def run_part(
 
     `name` is which part it is; one whose event loop is held for `blocked_s` is ended from outside the loop (0: never).
     """
+    keep_private()
     log_to_stderr()
     collect_rarely()
     try:

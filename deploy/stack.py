@@ -27,7 +27,7 @@ from deploy.topics import create_topics
 from deploy.waiting import until_answers
 from schemas.config import WHOLE, whole
 from schemas.errors import SetupError
-from schemas.settings import PollAccount, Settings
+from schemas.settings import PollAccount, Settings, native_port
 
 log: Final = logging.getLogger(__name__)
 
@@ -127,6 +127,8 @@ def _require_ports(settings: Settings) -> None:
         require_free(embedded.kafka_port, what="Kafka", setting="embedded.kafka_port")
     if not settings.clickhouse.url:
         require_free(embedded.clickhouse_port, what="ClickHouse", setting="embedded.clickhouse_port")
+        native = native_port(embedded)
+        require_free(native, what="ClickHouse's native protocol", setting="embedded.clickhouse_tcp_port")
     for port in range(embedded.metrics_base_port, embedded.metrics_base_port + _FIXED_METRICS_PORTS + embedded.workers):
         require_free(port, what="The metrics page of a part", setting="embedded.metrics_base_port")
 
@@ -156,7 +158,14 @@ async def _clickhouse_with_tables(
     server = None
     if not settings.clickhouse.url:
         progress("ClickHouse: starting", None)
-        clickhouse = ClickHouseServer(data_dir / "clickhouse", port=settings.embedded.clickhouse_port)
+        clickhouse = ClickHouseServer(
+            data_dir / "clickhouse",
+            port=settings.embedded.clickhouse_port,
+            tcp_port=native_port(settings.embedded),
+            given=settings.clickhouse,
+            databases=settings.clickhouse.database,
+            memory_mib=settings.embedded.clickhouse_memory_mb,
+        )
         server = await _started(down, "clickhouse", clickhouse)
     progress("ClickHouse: tables", None)
     await migrate_tables(resolved(settings))

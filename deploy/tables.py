@@ -2,10 +2,10 @@
 
 from schemas.settings import Settings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate
+from sinks.migrate import migrate, migrator
 
 
 async def migrate_tables(settings: Settings) -> list[str]:
     """Run the migrations that are missing; returns their names. Raises `Unavailable`, `SetupError`."""
-    async with ClickHouse(settings.clickhouse) as client:
-        return await migrate(client, settings)
+    async with ClickHouse(migrator(settings.clickhouse)) as client, ClickHouse(settings.clickhouse) as writer:
+        return await migrate(client, settings, writer=writer)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from deploy.greeting import greeting
 from deploy.numbers import Gauge
-from deploy.runtime import log_to_stderr, stop_on_signals
+from deploy.runtime import keep_private, log_to_stderr, stop_on_signals
 from deploy.simulating import Simulation
 from deploy.stack import Stack, running_stack
 from deploy.view import line, rendered
@@ -38,6 +38,7 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_up(settings: Settings, options: UpOptions) -> None:
     """Run until Ctrl-C; raises `CallweaveError` with what to do when it cannot start."""
+    keep_private()
     log_to_stderr(logging.ERROR)
     uvloop.run(_run(settings, options, Console()))
 

@@ -77,7 +77,7 @@ def _put(tree: dict[str, Any], name: str, text: str) -> None:
             raise SettingsError(f"{name} goes below a value that is not a section")
         here = below
     value: Any = text
-    if text.startswith(("[", "{")):
+    if text.startswith(("[", "{")) and not _is_secret(parts[-1]):
         try:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError as exc:
@@ -89,12 +89,16 @@ def _wrap_secrets(value: Any) -> Any:
     """TOML and the environment give a secret as text; the typed form is `Secret`."""
     if isinstance(value, dict):
         return {
-            key: {"value": below} if key in ("secret", "password") and isinstance(below, str) else _wrap_secrets(below)
+            key: {"value": below} if _is_secret(key) and isinstance(below, str) else _wrap_secrets(below)
             for key, below in value.items()
         }
     if isinstance(value, list):
         return [_wrap_secrets(item) for item in value]
     return value
+
+
+def _is_secret(name: str) -> bool:
+    return name.endswith(("secret", "password"))
 
 
 def _masked(value: Any) -> Any:

@@ -19,6 +19,9 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
+_LAST_PORT: Final = 65535
+_NATIVE_APART: Final = 877
+"""From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
 COST_LIMIT: Final = 100_000
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
@@ -70,15 +73,23 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     url: str = ""
     """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
     user: str = "default"
-    """Who we are to it; needs to create in `database`, insert and select."""
+    """Who the parts are to it: needs to insert and select in `database`. The embedded engine keeps `default` for itself: the
+    parts are `callweave` there, and `default` with the same password may read."""
     password: Secret = Secret()
-    """Never shown; empty: none."""
+    """Never shown; empty: none, and for the embedded engine one made by lot (`callweave clickhouse password`)."""
+    migrator: str = ""
+    """Who `callweave migrate` is: needs to create and alter in `database`; empty: `user`. The embedded engine has its own."""
+    migrator_password: Secret = Secret()
+    """Of `migrator`."""
     database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
     """Where tables and views are; a name of letters, digits and _."""
     cluster: str = ""
     """Name of a cluster: tables become Replicated and DDL runs ON CLUSTER."""
     insert_timeout_s: Positive = 25.0
     """Below Kafka's session time, so that a stuck insert cannot outlive its partitions."""
+    min_free_mb: Natural = 0
+    """An insert after which the server's disk has less room than this is repeated; 0: not asked. The embedded engine needs it,
+    since it does not say when a part could not be written whole: 1 above its own reserve there."""
 
 
 class Account(_Section, frozen=True, kw_only=True):
@@ -267,10 +278,21 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     """The most that Java may take for Kafka's objects; as much again may be needed besides."""
     clickhouse_port: Port = 8123
     """ClickHouse's HTTP port, on 127.0.0.1."""
+    clickhouse_tcp_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Of ClickHouse's native protocol, on 127.0.0.1; 0: `clickhouse_port` + 877, which is 9000 beside 8123."""
+    clickhouse_memory_mb: Natural = 0
+    """The most that ClickHouse may take for queries, inserts and merges together; 0: a quarter of the machine's, at most 2048.
+    Readers together get 60 % of it."""
     workers: Count = 1
     """Processes that normalise and join; one a core at the most."""
     metrics_base_port: Port = 9640
     """`up` gives the sink, the poller and the workers this port and the ones after it."""
+
+
+def native_port(embedded: EmbeddedSettings) -> int:
+    """The port of the embedded ClickHouse's native protocol."""
+    apart = _NATIVE_APART if embedded.clickhouse_port + _NATIVE_APART <= _LAST_PORT else -_NATIVE_APART
+    return embedded.clickhouse_tcp_port or embedded.clickhouse_port + apart
 
 
 class Settings(_Section, frozen=True, kw_only=True):

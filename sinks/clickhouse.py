@@ -80,7 +80,12 @@ class ClickHouse:
 
     async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Insert a few plain rows. Raises `Unavailable`, `SetupError`."""
-        await self._ask(lambda client: client.insert(table, rows, column_names=columns, settings=self._insert(client)))
+
+        def insert(client: Client) -> None:
+            client.insert(table, rows, column_names=columns, settings=self._insert(client))
+            self._require_room(client)
+
+        await self._ask(insert)
 
     async def insert(self, table: Table[T], records: Sequence[T]) -> None:
         """Insert all of `records` or none; raises `Unavailable`, or `RowsRefused` when a record is the reason."""
@@ -93,6 +98,9 @@ class ClickHouse:
         context = self._context(client, table)
         try:
             client.insert(context=context, data=block)
+            self._require_room(client)
+        except Unavailable:
+            raise
         except OSError as exc:
             raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {type(exc).__name__}") from exc
         except ClickHouseError as exc:
@@ -105,6 +113,14 @@ class ClickHouse:
         if context.insert_exception is not None:
             raise unfit(context.column_name or "", context.insert_exception, of_values=(DataError,))
         self._idle[table.name, len(table.columns)].append(context)
+
+    def _require_room(self, client: Client) -> None:
+        """Raises `Unavailable` when an insert that was answered may lack what its disk had no room for."""
+        if not self._settings.min_free_mb:
+            return
+        free_mb = int(str(client.command("SELECT min(free_space) FROM system.disks"))) >> 20
+        if free_mb < self._settings.min_free_mb:
+            raise Unavailable(f"{_ADVICE[Answer.AWAY]}: its disk is full, and the last insert may not be stored")
 
     def _context(self, client: Client, table: Table[Any]) -> InsertContext:
         """What the library has to know of a table; one that nobody uses now.

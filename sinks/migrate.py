@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.errors import SettingsError, SetupError
 from schemas.settings import ClickHouseSettings, Settings
@@ -83,8 +84,18 @@ def _macros(settings: ClickHouseSettings) -> dict[str, str]:
     }
 
 
-async def migrate(client: ClickHouse, settings: Settings) -> list[str]:
-    """Bring the database up to date; returns the names that ran. Raises `SetupError` on a changed or unknown migration."""
+def migrator(settings: ClickHouseSettings) -> ClickHouseSettings:
+    """The settings of whoever makes and changes tables."""
+    if not settings.migrator:
+        return settings
+    return replace(settings, user=settings.migrator, password=settings.migrator_password)
+
+
+async def migrate(client: ClickHouse, settings: Settings, *, writer: ClickHouse | None = None) -> list[str]:
+    """Bring the database up to date; returns the names that ran. Raises `SetupError` on a changed or unknown migration.
+
+    `client` makes and changes tables, `writer` (else the same) inserts what ran.
+    """
     ours = settings.clickhouse
     await _run(client, "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}", ours)
     await _run(client, _LEDGER, ours)
@@ -95,7 +106,7 @@ async def migrate(client: ClickHouse, settings: Settings) -> list[str]:
         if migration.name in applied:
             continue
         await _run(client, migration.template, ours, migration.name)
-        await client.insert_rows(
+        await (writer or client).insert_rows(
             f"{ours.database}.schema_migrations", ("name", "checksum"), [(migration.name, migration.checksum)]
         )
         ran.append(migration.name)

@@ -1,77 +1,140 @@
 """`python -m deploy.clickhouse`: serves one data directory until SIGTERM or SIGINT. Exit code 1: the reason is on stderr."""
 
 import argparse
-import asyncio
+import logging
 import os
 import signal
-import socket
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Final
 
-from aiohttp import web
-
-from deploy.clickhouse.app import Limits, Server
-from deploy.clickhouse.engine import Engine
+from deploy.clickhouse import passwords, sandbox
+from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, Role, accounts_for
+from deploy.clickhouse.config import Place, server_config, start_statements, users_config
+from deploy.clickhouse.engine import STORE, Engine
+from deploy.clickhouse.http import Asker, Refused
+from deploy.clickhouse.login import Logins, LoginServer
 from deploy.clickhouse.room import Guard
-from deploy.clickhouse.users import DEFAULT_USERS, read_users
 from deploy.data_dir import claim
 from deploy.ports import require_free
 from schemas.errors import SetupError
 
-_MINIMUM_FREE_BYTES = 256 << 20
-_DRAIN_S = 2.0
+_MINIMUM_FREE_BYTES: Final = 256 << 20
+_LISTENS_WITHIN_S: Final = 60.0
+"""Loading many parts takes long; a healthy start takes less than a second."""
+_ENDS_WITHIN_S: Final = 5.0
+_SYSTEM_FILES: Final = (
+    *("/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo"),
+    *("/sys/devices/system/cpu", "/sys/fs/cgroup"),
+)
+_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts", "task")
+"""Beneath /proc/<own id>: sizes and limits of the process itself; its environment and its open files are not among them."""
+
+log: Final = logging.getLogger("callweave.clickhouse")
 
 
 def main() -> int:
     """Runs the server and gives the exit code."""
     options = _options().parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    os.umask(0o077)
     try:
         with claim(options.data_dir.absolute(), what="ClickHouse", minimum_free_bytes=_MINIMUM_FREE_BYTES):
-            require_free(options.port, what="ClickHouse", setting="its port", host=options.host)
-            users = read_users(options.users.read_bytes()) if options.users else DEFAULT_USERS
+            require_free(options.port, what="ClickHouse", setting="its port")
+            require_free(options.tcp_port, what="ClickHouse's native protocol", setting="its port")
             os.chdir(options.data_dir)
-            engine = Engine(memory_bytes=options.memory_mib << 20)
-            server = Server(
-                engine, name=socket.gethostname(), users=users, limits=Limits(body_bytes=options.body_mib << 20)
-            )
-            guard = Guard(engine.ask)
-            guard.start()
-            try:
-                asyncio.run(_serve(server, options.host, options.port))
-            finally:
-                guard.stop()
-                if not server.close():
-                    # The engine cannot close under a running query; what was answered is stored in any case.
-                    os._exit(0)
-                engine.close()
+            _serve(options)
     except (SetupError, OSError, RuntimeError, ValueError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201 - the one line that whoever started us reads
         return 1
     return 0
 
 
-async def _serve(server: Server, host: str, port: int) -> None:
-    stop = asyncio.Event()
+def _serve(options: argparse.Namespace) -> None:
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(server.app(), access_log=None, auto_decompress=False, shutdown_timeout=_DRAIN_S)
-    await runner.setup()
+        signal.signal(number, lambda *_: stop.set())
+    own_password = passwords.generated()
+    accounts = accounts_for(options.user)
+    owner = next(account.name for account in accounts if account.role is Role.WRITER)
+    logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
+    memory_bytes = options.memory_mib << 20
+    place = Place(http_port=options.port, tcp_port=options.tcp_port, login_port=logins.port, memory_bytes=memory_bytes)
+    sandboxed = sandbox.version() > 0
+    Path("config.xml").write_text(server_config(place))
+    Path("users.xml").write_text(users_config(accounts, options.databases, sandboxed=sandboxed))
+    engine = Engine(statements=start_statements(memory_bytes), before=lambda: _close(place) if sandboxed else None)
+    if not sandboxed:
+        log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
+    asker = Asker(options.port, GUARD, own_password)
+    engine.start()
     try:
-        await web.TCPSite(runner, host, port).start()
-        await stop.wait()
+        _until_it_listens(engine, asker)
+        guard = Guard(asker.ask)
+        guard.start()
+        while not stop.is_set() and not engine.wait(0):
+            stop.wait(1.0)
+        guard.stop()
     finally:
-        await runner.cleanup()
+        _end(engine, asker)
+        logins.close()
+    if engine.failure and not stop.is_set():
+        raise SetupError(f"the engine ended: {engine.failure}", code="engine")
+
+
+def _close(place: Place) -> None:
+    """Restricts the engine's thread, which is the one that calls this."""
+    own = Path("/proc") / str(os.getpid())
+    sandbox.restrict(
+        writable=(STORE, Path("/dev/null")),
+        readable=(
+            *(Path("config.xml"), Path("users.xml")),
+            *(Path(name) for name in _SYSTEM_FILES),
+            *(own / name for name in _OWN_FILES),
+        ),
+        bind=(place.http_port, place.tcp_port),
+        connect=(place.login_port,),
+    )
+
+
+def _until_it_listens(engine: Engine, asker: Asker) -> None:
+    deadline = time.monotonic() + _LISTENS_WITHIN_S
+    while not engine.wait(0.01):
+        try:
+            asker.ask("SELECT 1")
+        except (OSError, Refused):
+            if time.monotonic() > deadline:
+                raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine") from None
+        else:
+            return
+    raise SetupError(f"the engine does not listen: {engine.failure or 'it ended'}", code="engine")
+
+
+def _end(engine: Engine, asker: Asker) -> None:
+    """Ends the engine within a bound: queries first, since it waits for them."""
+    if not engine.wait(0):
+        try:
+            asker.ask("KILL QUERY WHERE user NOT IN ('', currentUser()) ASYNC")
+        except (OSError, Refused) as exc:
+            log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
+        engine.stop()
+    if not engine.wait(_ENDS_WITHIN_S):
+        # What was answered is stored in any case.
+        log.warning("the engine did not end in %.0f s and is left", _ENDS_WITHIN_S)
+        os._exit(0)
 
 
 def _options() -> argparse.ArgumentParser:
-    half_of_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 21
+    quarter_of_memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 22
     parser = argparse.ArgumentParser(prog="python -m deploy.clickhouse", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8123)
-    parser.add_argument("--users", type=Path, help="a JSON file: {name: {password, readonly}}")
-    parser.add_argument("--memory-mib", type=int, default=min(4096, half_of_memory), help="queries' memory together")
-    parser.add_argument("--body-mib", type=int, default=4096, help="the largest request body, as sent")
+    parser.add_argument("--port", type=int, default=8123, help="of the HTTP protocol, on 127.0.0.1")
+    parser.add_argument("--tcp-port", type=int, default=9000, help="of the native protocol, on 127.0.0.1")
+    parser.add_argument("--user", default=OWNER, help="the name of the account that inserts")
+    parser.add_argument("--databases", default=EVERY_DATABASE, help="the one database that the accounts use, or *")
+    parser.add_argument("--memory-mib", type=int, default=min(2048, quarter_of_memory), help="for everything")
     return parser
 
 

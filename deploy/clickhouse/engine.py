@@ -1,166 +1,132 @@
-"""chDB itself: one engine on one directory, any number of connections, each with its own settings, database and temporary tables.
+"""The engine: loaded from chDB's package, made to listen, ended. One for each process, on the current directory.
 
-A connection costs about 0.2 ms to open (measured), so each request gets its own and nothing leaks from one to the next.
+`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe that nobody
+writes to, so it lasts until `stop` opens the pipe; a client's KILL QUERY does not end it, and it takes no time of a core.
 """
 
-import importlib
+import ctypes
+import importlib.machinery
+import importlib.metadata
+import importlib.util
 import os
+import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
-from deploy.clickhouse.incoming import NotWritten, make_room, received
-from deploy.clickhouse.reply import Counts, QueryFailed, failed, from_engine
-from deploy.clickhouse.sql import InsertHead, quoted
+from schemas.errors import SetupError
 
-# Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
-_SMALL: Final[Mapping[str, int | str]] = {
-    "mark_cache_size": 64 << 20,
-    "index_mark_cache_size": 16 << 20,
-    "primary_index_cache_size": 64 << 20,
-    "uncompressed_cache_size": 0,
-    "query_condition_cache_size": 8 << 20,
-    "compiled_expression_cache_size": 16 << 20,
-    "parquet_metadata_cache_size": 8 << 20,
-    "vector_similarity_index_cache_size": 8 << 20,
-    "text_index_tokens_cache_size": 8 << 20,
-    "text_index_header_cache_size": 8 << 20,
-    "text_index_postings_cache_size": 16 << 20,
-}
-
-
-class Connection:
-    """One connection; to be used by one thread at a time."""
-
-    def __init__(self, raw: Any, version: str, read_only: object) -> None:
-        self._raw = raw
-        self._read_only = read_only
-        self._version = version
-
-    def close(self) -> None:
-        """Gives it back to the engine, temporary tables and all."""
-        self._raw.close()
-
-    def execute(self, sql: str | bytes, format_name: str = "TabSeparated") -> tuple[bytes, Counts]:
-        """Runs a statement and gives its whole answer; raises QueryFailed."""
-        try:
-            result = self._raw.query(sql, format_name)
-            return result.bytes(), _counts(result)
-        except RuntimeError as exc:
-            raise self._failure(exc) from exc
-
-    def stream(self, sql: bytes, format_name: str, counts: Counts) -> Iterator[bytes]:
-        """Runs a statement and gives its answer in pieces, adding up `counts`; closing it early ends the query."""
-        try:
-            handle = self._raw.send_query(sql, format_name)
-        except RuntimeError as exc:
-            raise self._failure(exc) from exc
-        done = False
-        try:
-            while True:
-                piece = self._raw.streaming_fetch_result(handle)
-                if not piece.rows_read():
-                    done = True
-                    return
-                counts.result_rows += piece.rows_read()
-                counts.result_bytes += piece.size()
-                counts.read_rows = max(counts.read_rows, piece.storage_rows_read())
-                counts.read_bytes = max(counts.read_bytes, piece.storage_bytes_read())
-                yield piece.bytes()
-        except RuntimeError as exc:
-            done = True
-            raise self._failure(exc) from exc
-        finally:
-            if not done:
-                self._raw.streaming_cancel_query(handle)
-
-    def insert(self, head: InsertHead, pieces: Iterable[bytes]) -> Counts:
-        """Runs an INSERT on data that come in pieces; returns when the engine has stored them all, raises QueryFailed.
-
-        The data go by way of a file: the engine's own way of taking pieces (`send_insert` of chDB 4.4) answers with success
-        whatever happens after a row was read, be the disk full or a constraint violated, and it stops reading what
-        stands behind a statement somewhere in the middle. A client that breaks off has inserted nothing.
-        """
-        try:
-            with received(pieces) as path:
-                # A line break ends a comment.
-                place = f"FROM INFILE {quoted(path)} COMPRESSION 'none'"
-                result = self._raw.query(f"{head.statement}\n{place}\n{head.settings}\nFORMAT {head.format}", "TSV")
-        except RuntimeError as exc:
-            raise self._failure(exc) from exc
-        except NotWritten as exc:
-            raise failed(243, "NOT_ENOUGH_SPACE", f"The data cannot be taken in: {exc}", self._version) from exc
-        return Counts(
-            read_rows=result.rows_written(),
-            read_bytes=result.bytes_written(),
-            written_rows=result.rows_written(),
-            written_bytes=result.bytes_written(),
-            result_rows=result.rows_written(),
-            result_bytes=result.bytes_written(),
-        )
-
-    def classify(self, sql: bytes) -> tuple[bool, int]:
-        """Whether a text only reads, and how many statements it holds (0 when it cannot be parsed)."""
-        try:
-            found = self._raw.classify_query(sql)
-        except RuntimeError:
-            return False, 0
-        return found["query_class"] == self._read_only, int(found["statement_count"])
-
-    def _failure(self, error: RuntimeError) -> QueryFailed:
-        return from_engine(str(error), self._version)
+SEEN: Final = ("26.9.0",)
+"""Versions of chdb-core that the test suite has run on: how it listens is no promise of theirs."""
+STORE: Final = Path("store")
+_PIPE: Final = STORE / "end"
+_DEEPBIND: Final = 8
+"""The engine has its own copies of libraries that Python may have loaded."""
+_ADVICE: Final = "Install the versions of deploy/requirements.txt, or set clickhouse.url to a ClickHouse of your own."
 
 
 class Engine:
-    """The engine of this process on the current directory, from construction to `close`."""
+    """Serves from `start` until `stop` or until it fails."""
 
-    def __init__(self, *, memory_bytes: int) -> None:
-        # The library takes its time zone from here, once, as it is loaded; answers must not depend on where a server stands.
-        os.environ["TZ"] = "UTC"
-        time.tzset()
-        # By name, because the stubs that come with it leave out most of what is used here.
-        self._chdb: Any = importlib.import_module("chdb._chdb")
-        # The engine's handlers would end the process its own way at SIGTERM; ours close the connections first.
-        self._chdb.set_signal_handlers_enabled(0)
-        Path("config.xml").write_text(_config({**_SMALL, "max_server_memory_usage": memory_bytes}))
-        make_room()
-        # Relative, because the address has no way to quote a path with a question mark or an ampersand.
-        self._address = "file:store?config-file=config.xml"
-        self.version = "unknown"
-        self._first = self.connect()  # keeps the engine open while no request does
-        self.version = self._first.execute("SELECT version()")[0].decode().strip()
-        self.timezone = self._first.execute("SELECT timezone()")[0].decode().strip()
+    def __init__(self, *, statements: Sequence[str], before: Callable[[], None]) -> None:
+        """`before` runs in the engine's thread, before the engine does anything; `statements` before it listens."""
+        self._statements = statements
+        self._before = before
+        self._library = _load()
+        self._ended = threading.Event()
+        self._failure = ""
+        _new_store()
 
-    def connect(self) -> Connection:
-        """A connection with the defaults of all settings."""
-        return Connection(self._chdb.connect(self._address), self.version, self._chdb.query_class.READ_ONLY)
+    def start(self) -> None:
+        """Begins to serve; whether it listens is seen on its port."""
+        threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
-    def ask(self, sql: str) -> bytes:
-        """Runs one statement on a connection of its own; raises QueryFailed."""
-        connection = self.connect()
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it ended within `timeout_s`."""
+        return self._ended.wait(timeout_s)
+
+    @property
+    def failure(self) -> str:
+        """Why it ended, "" when it was asked to."""
+        return self._failure
+
+    def stop(self) -> None:
+        """Asks it to end; queries that still run should be killed before."""
         try:
-            return connection.execute(sql)[0]
-        finally:
-            connection.close()
+            os.close(os.open(_PIPE, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            self._ended.set()  # nobody reads the pipe: it does not serve
 
-    def close(self) -> None:
-        """Ends the engine; a process that exits without this crashes in the engine's clean-up."""
-        self._first.close()
+    def _serve(self) -> None:
+        listening = (
+            "SYSTEM START LISTEN HTTP",
+            "SYSTEM START LISTEN TCP",
+            f"SELECT file('{_quoted(_PIPE.absolute())}')",
+        )
+        try:
+            self._before()
+            text = ";\n".join((*self._statements, *listening))
+            # The format's alias would become everybody's default format, and stand in their headers.
+            self._library.query(text, "TabSeparated", path=str(STORE.absolute()))
+        except Exception as exc:  # noqa: BLE001 - the one place that says why there is no server, whatever it was
+            self._failure = str(exc) or type(exc).__name__
+        self._ended.set()
 
 
-def _counts(result: Any) -> Counts:
-    return Counts(
-        read_rows=result.storage_rows_read(),
-        read_bytes=result.storage_bytes_read(),
-        written_rows=result.rows_written(),
-        written_bytes=result.bytes_written(),
-        result_rows=result.rows_read() or result.rows_written(),
-        result_bytes=result.size() or result.bytes_written(),
-    )
+def _load() -> Any:
+    """The extension itself: the package around it would start and stop an engine of its own when it is imported."""
+    found = importlib.util.find_spec("chdb")
+    version = _version()
+    if found is None or found.origin is None or version not in SEEN:
+        raise SetupError(
+            f"the embedded ClickHouse needs chdb-core {' or '.join(SEEN)}, and {version or 'none'} is installed",
+            code="engine",
+            advice=_ADVICE,
+        )
+    # The library takes its time zone from here, once; answers must not depend on where a server stands.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    # A thread that ends would load it, and the sandbox leaves it no file to load from.
+    ctypes.CDLL("libgcc_s.so.1")
+    files = sorted(Path(found.origin).parent.glob("_chdb.*.so"))
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(os.RTLD_NOW | _DEEPBIND)
+    try:
+        loader = importlib.machinery.ExtensionFileLoader("_chdb", str(files[0]))
+        spec = importlib.util.spec_from_file_location("_chdb", files[0], loader=loader)
+        assert spec is not None
+        library = importlib.util.module_from_spec(spec)
+        loader.exec_module(library)
+        # The engine's own handlers would end the process at SIGTERM, in the middle of what it does.
+        library.set_signal_handlers_enabled(0)
+    except (ImportError, IndexError, AttributeError, OSError) as exc:
+        raise SetupError(
+            f"the engine of chdb-core {version} cannot be loaded: {exc}", code="engine", advice=_ADVICE
+        ) from exc
+    finally:
+        sys.setdlopenflags(flags)
+    return library
 
 
-def _config(values: Mapping[str, int | str]) -> str:
-    rows = "".join(f"  <{name}>{escape(str(value))}</{name}>\n" for name, value in values.items())
-    return f"<clickhouse>\n{rows}</clickhouse>\n"
+def _version() -> str:
+    try:
+        return importlib.metadata.version("chdb-core")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _new_store() -> None:
+    """The directories, the pipe, and in a new store the database `default`, which the accounts' logins need."""
+    (STORE / "metadata").mkdir(parents=True, exist_ok=True)
+    database = STORE / "metadata" / "default.sql"
+    if not database.exists():
+        database.write_text(f"ATTACH DATABASE _ UUID '{uuid.uuid4()}'\nENGINE = Atomic\n")
+    _PIPE.unlink(missing_ok=True)
+    os.mkfifo(_PIPE)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace("'", "\\'")

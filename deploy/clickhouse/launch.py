@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
-import msgspec
+from msgspec.structs import replace
 
 from deploy.child import Child, spawn
-from deploy.clickhouse.users import User
+from deploy.clickhouse import passwords
+from deploy.clickhouse.accounts import EVERY_DATABASE, Role, accounts_for
 from deploy.ports import free_port, require_free
 from schemas.errors import SetupError
+from schemas.settings import ClickHouseSettings, Secret
 
 START_LIMIT_S: Final = 60.0
 """Loading many parts takes long; a healthy start takes about a second."""
 STOP_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.05
+MIN_FREE_MB: Final = 1
+"""Above the engine's own reserve (`config.RESERVE_BYTES`): an insert that ends with less may have lost something on the way (`room`)."""
 _QUOTED_LINES: Final = 12
 
 # What the process says -> the code of our error. The sentence itself is the process's own.
@@ -29,6 +33,10 @@ _CODES: Final = (
     ("MiB are free", "no_disk"),
     ("No space left on device", "no_disk"),
     ("cannot be written", "no_access"),
+    ("chdb-core", "engine"),
+    ("does not listen", "engine"),
+    ("CANNOT_ALLOCATE_MEMORY", "no_memory"),
+    ("MEMORY_LIMIT_EXCEEDED", "no_memory"),
 )
 
 
@@ -44,19 +52,26 @@ class ClickHouseServer:
         data_dir: Path,
         *,
         port: int = 0,
-        host: str = "127.0.0.1",
-        users: Mapping[str, User] | None = None,
-        memory_mib: int | None = None,
+        tcp_port: int = 0,
+        given: ClickHouseSettings = ClickHouseSettings(),  # noqa: B008 - frozen
+        databases: str = EVERY_DATABASE,
+        memory_mib: int = 0,
         progress: Callable[[str, float | None], None] = _quiet,
     ) -> None:
-        """A port of 0 is picked at start; without users, `default` has an empty password."""
+        """A port of 0 is picked at start; `given` may name the account that inserts, and passwords; the others are made.
+
+        The accounts may use `databases`: one, or `*` for all. Memory of 0 is a quarter of the machine's, at most 2 GiB.
+        """
         self._data_dir = data_dir.absolute()
         self._asked_port = port
-        self._host = host
-        self._users = users
+        self._asked_tcp_port = tcp_port
+        self._given = given
+        self._databases = databases
         self._memory_mib = memory_mib
         self._progress = progress
         self._port = 0
+        self._tcp_port = 0
+        self._passwords: dict[str, str] = {}
         self._child: Child | None = None
 
     @property
@@ -67,9 +82,15 @@ class ClickHouseServer:
         return self._port
 
     @property
+    def tcp_port(self) -> int:
+        """The port of the native protocol; known after `start`."""
+        self.port  # noqa: B018 - raises before the start
+        return self._tcp_port
+
+    @property
     def url(self) -> str:
         """The address for clients."""
-        return f"http://{self._host}:{self.port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -78,19 +99,36 @@ class ClickHouseServer:
             raise RuntimeError("the server was not started")
         return self._child.pid
 
+    def password(self, role: Role) -> str:
+        """The password of an account; known after `start`."""
+        return self._passwords[self.account(role)]
+
+    def account(self, role: Role) -> str:
+        """The name of an account."""
+        return next(account.name for account in accounts_for(self._given.user) if account.role is role)
+
+    def settings(self) -> ClickHouseSettings:
+        """How parts and commands reach it."""
+        return reached(self._given, self.url, self._passwords)
+
     async def start(self) -> None:
         """Starts it and returns when it answers; raises SetupError with what to do when it cannot."""
         self._progress("Starting ClickHouse", None)
-        if self._asked_port:
-            require_free(self._asked_port, what="ClickHouse", setting="its port", host=self._host)
-        self._port = self._asked_port or free_port(self._host)
-        arguments = [f"--data-dir={self._data_dir}", f"--host={self._host}", f"--port={self._port}"]
-        if self._memory_mib is not None:
+        for asked, what in ((self._asked_port, "ClickHouse"), (self._asked_tcp_port, "ClickHouse's native protocol")):
+            if asked:
+                require_free(asked, what=what, setting="its port")
+        self._port = self._asked_port or free_port()
+        self._tcp_port = self._asked_tcp_port or free_port()
+        arguments = [
+            *(f"--data-dir={self._data_dir}", f"--port={self._port}", f"--tcp-port={self._tcp_port}"),
+            *(f"--user={self.account(Role.WRITER)}", f"--databases={self._databases}"),
+        ]
+        if self._memory_mib:
             arguments.append(f"--memory-mib={self._memory_mib}")
         try:
-            self._data_dir.mkdir(parents=True, exist_ok=True)
-            if self._users is not None:
-                arguments.append(f"--users={self._write_users(self._users)}")
+            self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Once: whoever was told of a password keeps it when the process is started again.
+            self._passwords = self._passwords or passwords.ready(self._data_dir, given_passwords(self._given))
             self._child = await spawn((sys.executable, "-m", "deploy.clickhouse", *arguments), output=self._console)
         except OSError as exc:
             raise SetupError(
@@ -128,12 +166,6 @@ class ClickHouseServer:
     def _console(self) -> Path:
         return self._data_dir / "console.log"
 
-    def _write_users(self, users: Mapping[str, User]) -> Path:
-        path = self._data_dir / "users.json"
-        path.touch(mode=0o600)
-        path.write_bytes(msgspec.json.encode(dict(users)))
-        return path
-
     async def _until_it_answers(self, child: Child) -> None:
         deadline = asyncio.get_running_loop().time() + START_LIMIT_S
         timeout = aiohttp.ClientTimeout(total=5)
@@ -141,7 +173,7 @@ class ClickHouseServer:
             while child.returncode is None:
                 try:
                     async with session.get(f"{self.url}/ping") as response:
-                        if response.status == 200:
+                        if response.status == 200 and await self._native_answers():
                             return
                 except (aiohttp.ClientError, TimeoutError):
                     pass
@@ -150,8 +182,20 @@ class ClickHouseServer:
                 await asyncio.sleep(_POLL_S)
         raise self._explain(child.returncode)
 
+    async def _native_answers(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._tcp_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
     def _explain(self, code: int | None) -> SetupError:
-        lines = self._console.read_text(errors="replace").splitlines()[-_QUOTED_LINES:]
+        lines = [
+            line
+            for line in self._console.read_text(errors="replace").splitlines()
+            if not line.startswith("Logging ")  # the engine's word on where its log is
+        ][-_QUOTED_LINES:]
         said = "\n".join(lines)
         for sign, error_code in _CODES:
             if sign in said:
@@ -163,3 +207,23 @@ class ClickHouseServer:
             code="crash",
             advice=f"A damaged data directory ({self._data_dir}) can be moved away to start anew.",
         )
+
+
+def given_passwords(given: ClickHouseSettings) -> dict[str, str]:
+    """The password that the settings say for each account's name, "" where they say none."""
+    said = {Role.WRITER: given.password.value, Role.MIGRATOR: given.migrator_password.value, Role.READER: ""}
+    return {account.name: said[account.role] for account in accounts_for(given.user)}
+
+
+def reached(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:
+    """The settings of an embedded engine at `url` whose accounts have these passwords; the sink looks after its disk."""
+    names = {account.role: account.name for account in accounts_for(given.user)}
+    return replace(
+        given,
+        url=url,
+        user=names[Role.WRITER],
+        password=Secret(known.get(names[Role.WRITER], "")),
+        migrator=names[Role.MIGRATOR],
+        migrator_password=Secret(known.get(names[Role.MIGRATOR], "")),
+        min_free_mb=given.min_free_mb or MIN_FREE_MB,
+    )

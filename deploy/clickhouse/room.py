@@ -1,12 +1,12 @@
-"""Room on the disk for what the engine writes.
+"""What to do about a disk that is nearly full.
 
-On a disk that fills up in the middle, chDB 4.4 (ClickHouse 26.9.2) answers an INSERT with success, and shows a merged part, whose
-small files it could not write: they are empty, the part is read from memory as long as the process lives, and at the next start
-it is put aside as broken (seen: all of 38 answered inserts were gone). So no write begins where little room is left, one that ends with hardly
-any is not answered with success, merges stop in time, and parts that are spoilt all the same are written anew.
+The engine of chDB 4.4 (ClickHouse 26.9.2) does not look at the result of its writes to a part's small files: where the disk is
+full it answers an INSERT with success, and shows a merged part, whose files are empty; the part is read from memory as long as
+the process lives, and at the next start it is put aside as broken (seen: all of 34 answered inserts were gone). So the engine
+begins no insert and no merge with less than 128 MiB free (`keep_free_space_bytes`); the sink repeats an insert after which hardly
+any room was left (`clickhouse.min_free_mb`); and parts that are spoilt all the same are written anew here.
 """
 
-import contextlib
 import logging
 import os
 import threading
@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-KEEP_BYTES: Final = 128 << 20
-"""Below this no insert begins, and merges stop."""
-SURE_BYTES: Final = 32 << 20
-"""A write that ends with less left may have lost something on the way."""
+from deploy.clickhouse.config import RESERVE_BYTES
+
 LOOK_EVERY_S: Final = 0.1
 RETRY_EVERY_S: Final = 5.0
 """After a failure: what is said ten times a second would fill a disk that has just got room."""
@@ -34,26 +32,10 @@ _PARTS: Final = (
 log: Final = logging.getLogger("callweave.clickhouse")
 
 
-class NoRoom(Exception):
-    """The disk is too full for a write to begin, or to be believed."""
-
-
 def free_bytes() -> int:
     """What the engine's disk still takes; the engine runs in its own directory."""
     disk = os.statvfs(".")
     return disk.f_bavail * disk.f_frsize
-
-
-@contextlib.contextmanager
-def writing(free: Callable[[], int] = free_bytes) -> Iterator[None]:
-    """Around a write; raises `NoRoom` before it, or after it: then it may be stored or not, and has to be repeated."""
-    before = free()
-    if before < KEEP_BYTES:
-        raise NoRoom(f"only {before >> 20} MiB are free, an insert needs {KEEP_BYTES >> 20}")
-    yield
-    after = free()
-    if after < SURE_BYTES:
-        raise NoRoom(f"only {after >> 20} MiB were free when the insert ended: it may not be stored")
 
 
 class Guard:
@@ -86,12 +68,12 @@ class Guard:
     def look(self) -> None:
         """Look once."""
         free = self._free()
-        if free < KEEP_BYTES:
+        if free < RESERVE_BYTES:
             if not self._full:
                 log.error("only %d MiB are free: merges stop", free >> 20)
                 self._execute("SYSTEM STOP MERGES")
                 self._full = True
-        elif self._full and free >= 2 * KEEP_BYTES:
+        elif self._full and free >= 2 * RESERVE_BYTES:
             self._execute("SYSTEM START MERGES")
             self._mend()
             self._full = False

@@ -1,0 +1,90 @@
+"""Who may log in to the embedded ClickHouse, and what each may do. Pure.
+
+Grants name what is allowed, one by one: no source (`file`, `url`, `remote`, `s3` and so on), no table engine that reaches
+outside, no SYSTEM SHUTDOWN and no SYSTEM LISTEN for anybody who can log in.
+"""
+
+import re
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from schemas.errors import SetupError
+
+OWNER: Final = "callweave"
+"""The parts of this project, where the settings name nobody else."""
+MIGRATOR: Final = "callweave_migrator"
+READER: Final = "callweave_reader"
+GUARD: Final = "callweave_guard"
+"""The guard of the disk; its password is made at each start and known to nobody else."""
+BUILT_IN: Final = "default"
+"""The engine's own: it logs itself in with this name to open its listeners, so a client with this name may only read."""
+EVERY_DATABASE: Final = "*"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+"""A user's name is the name of an element in the engine's configuration file."""
+_ENGINES: Final = (
+    *("MergeTree", "ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree", "CollapsingMergeTree"),
+    *("VersionedCollapsingMergeTree", "Memory", "Null", "View", "MaterializedView"),
+)
+"""None of these reads or writes anything but the store."""
+
+
+class Role(StrEnum):
+    """What an account is for."""
+
+    WRITER = "writer"
+    """Inserts and reads: the sink, the doctor, the commands."""
+    MIGRATOR = "migrator"
+    """Makes and changes tables and views."""
+    READER = "reader"
+    """Reads the `v_` views, which have no restricted column: BI tools."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One name that people or parts log in with."""
+
+    name: str
+    role: Role
+
+
+def accounts_for(user: str) -> tuple[Account, ...]:
+    """The accounts of an engine whose parts are called `user` in the settings; raises SetupError."""
+    names = {Role.WRITER: OWNER if user in ("", BUILT_IN) else user, Role.MIGRATOR: MIGRATOR, Role.READER: READER}
+    if names[Role.WRITER] in (MIGRATOR, READER, GUARD) or not _NAME.fullmatch(names[Role.WRITER]):
+        raise SetupError(
+            f"{user!r} cannot be the name of the parts at the embedded ClickHouse",
+            code="user",
+            advice=f"Set clickhouse.user to letters, digits, - and _, other than {MIGRATOR}, {READER} and {GUARD}.",
+        )
+    return tuple(Account(name=name, role=role) for role, name in names.items())
+
+
+def grants(role: Role, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
+    """What an account of this role may do in `databases` (a name, or `*`), as the engine's GRANT statements without the receiver.
+
+    An INSERT can name a file of the host as its source (`FROM INFILE`), which no grant forbids: outside the sandbox only the
+    writer may insert.
+    """
+    everything = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.*"
+    views = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.v_*"
+    if role is Role.READER:
+        return (f"SHOW DATABASES ON {everything}", f"SHOW TABLES, SHOW COLUMNS, SELECT ON {views}")
+    temporary = ("CREATE TEMPORARY TABLE ON *.*", "TABLE ENGINE ON Memory")
+    if role is Role.WRITER:
+        return (
+            f"SHOW DATABASES, SHOW TABLES, SHOW COLUMNS, SELECT, INSERT ON {everything}",
+            "SELECT ON system.disks",
+            "SELECT ON system.parts",
+            *temporary,
+        )
+    insert = "INSERT, " if sandboxed else ""
+    return (
+        f"{insert}SHOW, SELECT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP, TRUNCATE, OPTIMIZE, CHECK ON {everything}",
+        *(f"TABLE ENGINE ON {engine}" for engine in _ENGINES),
+        "SELECT, SHOW ON system.*",
+        "CREATE TEMPORARY TABLE, KILL QUERY ON *.*",
+        "SYSTEM FLUSH LOGS, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM DROP CACHE, SYSTEM VIEWS ON *.*",
+        # So that a view reads with the rights of whoever made it, and its readers need none on the tables.
+        f"SET DEFINER ON {MIGRATOR}",
+    )

@@ -1,0 +1,212 @@
+"""The engine's configuration files, `config.xml` and `users.xml`, as text. Pure.
+
+They hold no password: at each login the engine asks our own server (`login`). Both are written anew at each start.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from deploy.clickhouse.accounts import BUILT_IN, GUARD, Account, Role, grants
+
+RESERVE_BYTES: Final = 128 << 20
+"""What the engine leaves free on its disk: below it no insert and no merge begins."""
+LOG: Final = "engine.log"
+_LOGIN: Final = "callweave"
+_LOG_DAYS: Final = 3
+_LOG_TABLES: Final = ("query_log", "session_log", "part_log")
+_READING_SHARE: Final = 0.6
+"""Of the memory, for all readers together: the rest is the inserts' and merges'."""
+_ALL_SHARE: Final = 0.9
+_NICE_READING: Final = 5
+"""Threads of readers' queries give way to inserts and to the other processes of the machine."""
+
+# Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
+_SMALL: Final[Mapping[str, int | str]] = {
+    "mark_cache_size": 64 << 20,
+    "index_mark_cache_size": 16 << 20,
+    "primary_index_cache_size": 64 << 20,
+    "uncompressed_cache_size": 0,
+    "query_condition_cache_size": 8 << 20,
+    "compiled_expression_cache_size": 16 << 20,
+    "parquet_metadata_cache_size": 8 << 20,
+    "vector_similarity_index_cache_size": 8 << 20,
+    "text_index_tokens_cache_size": 8 << 20,
+    "text_index_header_cache_size": 8 << 20,
+    "text_index_postings_cache_size": 16 << 20,
+}
+
+# A web page that a browser was led to by a name of its own (DNS rebinding) sends that name as Host, and finds no handler.
+_HERE: Final = r"regex:^(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$"
+_HANDLERS: Final = (
+    ("/ping", "ping", ""),
+    ("/replicas_status", "replicas_status", ""),
+    ("/play", "play", ""),
+    ("/dashboard", "dashboard", ""),
+    ("regex:^/(query)?$", "dynamic_query_handler", "<query_param_name>query</query_param_name>"),
+)
+
+_EVERYBODY: Final[Mapping[str, int | str]] = {
+    # The engine answers `compress=1` in ZSTD otherwise, which the JDBC driver cannot read.
+    "network_compression_method": "LZ4",
+    # clickhouse-local's own defaults are for a person at a terminal.
+    "implicit_select": 0,
+    "storage_file_read_method": "pread",
+    "allow_introspection_functions": 0,
+    # As a plain POST goes on, so that an insert whose answer is lost is whole.
+    "cancel_http_readonly_queries_on_client_close": 1,
+    # `SELECT * FROM Python(x)` ends the process of chDB 4.4, whoever asks.
+    "allow_python_table_function": 0,
+    "add_http_cors_header": 0,
+}
+_FIXED: Final = (
+    "allow_python_table_function",
+    "allow_introspection_functions",
+    "storage_file_read_method",
+    "add_http_cors_header",
+)
+"""Settings that no client may change."""
+
+_REACHES_BEHIND_VIEWS: Final = ("additional_table_filters",)
+"""A filter on the table behind a view could ask for restricted columns, one letter after the other."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the engine listens and asks, and what it may use."""
+
+    http_port: int
+    tcp_port: int
+    login_port: int
+    memory_bytes: int
+
+
+def server_config(place: Place) -> str:
+    """`config.xml`."""
+    rows = [
+        _tag("http_port", place.http_port),
+        _tag("tcp_port", place.tcp_port),
+        _tag("listen_host", "127.0.0.1"),
+        _tag("users_config", "users.xml"),
+        # clickhouse-local lays the file system over its default database; nobody's queries shall meet that one.
+        _tag("default_database", "default_local"),
+        _tag("display_name", "callweave"),
+        _tag("max_server_memory_usage", place.memory_bytes),
+        *(_tag(name, value) for name, value in _SMALL.items()),
+        _tag("timezone", "UTC"),
+        _logging(),
+        "<access_control_improvements>"
+        + _tag("select_from_system_db_requires_grant", "true")
+        + _tag("select_from_information_schema_requires_grant", "true")
+        + _tag("table_engines_require_grant", "true")
+        + _tag("on_cluster_queries_require_cluster_grant", "true")
+        + "</access_control_improvements>",
+        f"<storage_configuration><disks><default>{_tag('keep_free_space_bytes', RESERVE_BYTES)}</default></disks></storage_configuration>",
+        *(_log_table(name) for name in _LOG_TABLES),
+        "<remote_servers><default><shard><replica>"
+        + _tag("host", "127.0.0.1")
+        + _tag("port", place.tcp_port)
+        + "</replica></shard></default></remote_servers>",
+        f"<http_authentication_servers><{_LOGIN}>"
+        + _tag("uri", f"http://127.0.0.1:{place.login_port}/")
+        + _tag("connection_timeout_ms", 5000)
+        + _tag("receive_timeout_ms", 5000)
+        + _tag("send_timeout_ms", 5000)
+        + _tag("max_tries", 2)
+        + f"</{_LOGIN}></http_authentication_servers>",
+        "<http_handlers>" + "".join(_handler(*one) for one in _HANDLERS) + "</http_handlers>",
+    ]
+    return _document(rows)
+
+
+def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool) -> str:
+    """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
+    fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
+    reading: Mapping[str, int | str] = {"readonly": 2, "workload": "reading", "os_threads_nice_value_query": _NICE_READING}
+    kept = "".join(f"<{name}><const/></{name}>" for name in (*reading, *_REACHES_BEHIND_VIEWS))
+    profiles = (
+        f"<default>{_tags(_EVERYBODY)}<constraints>{fixed}</constraints></default>"
+        f"<reader>{_tags(reading)}<constraints>{kept}</constraints></reader>"
+        f"<owner>{_tag('workload', 'pipeline')}</owner>"
+    )
+    users = [
+        _user(BUILT_IN, "default", (*_OWN_START, *grants(Role.READER, databases, sandboxed=sandboxed))),
+        _user(GUARD, "owner", ("SYSTEM MERGES, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
+        *(
+            _user(
+                account.name,
+                "reader" if account.role is Role.READER else "owner",
+                grants(account.role, databases, sandboxed=sandboxed),
+            )
+            for account in accounts
+        ),
+    ]
+    return _document([f"<profiles>{profiles}</profiles>", f"<users>{''.join(users)}</users>"])
+
+
+def start_statements(memory_bytes: int) -> tuple[str, ...]:
+    """What the engine runs before it listens: readers share a part of the memory, so that they starve nobody else.
+
+    A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
+    the largest of their queries is ended.
+    """
+    everybody, reading = int(memory_bytes * _ALL_SHARE), int(memory_bytes * _READING_SHARE)
+    return (
+        "CREATE RESOURCE IF NOT EXISTS memory (MEMORY RESERVATION)",
+        f"CREATE OR REPLACE WORKLOAD all SETTINGS max_memory = {everybody}",
+        "CREATE OR REPLACE WORKLOAD pipeline IN all",
+        f"CREATE OR REPLACE WORKLOAD reading IN all SETTINGS max_memory = {reading}",
+    )
+
+
+_OWN_START: Final = (
+    "SYSTEM LISTEN, CREATE RESOURCE, DROP RESOURCE, CREATE WORKLOAD, DROP WORKLOAD ON *.*",
+    "CREATE DATABASE ON default_local.*",
+)
+
+
+def _logging() -> str:
+    # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
+    quoting = ("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session")
+    silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in quoting)
+    return (
+        _tag("log-level", "warning")
+        + f"<logger>{_tag('level', 'warning')}{_tag('log', f'store/{LOG}')}{_tag('size', '10M')}{_tag('count', 2)}"
+        + f"<levels>{silent}</levels></logger>"
+    )
+
+
+def _log_table(name: str) -> str:
+    return (
+        f"<{name}>{_tag('database', 'system')}{_tag('table', name)}{_tag('flush_interval_milliseconds', 1000)}"
+        f"{_tag('ttl', f'event_date + INTERVAL {_LOG_DAYS} DAY DELETE')}</{name}>"
+    )
+
+
+def _handler(url: str, kind: str, more: str) -> str:
+    return (
+        f"<rule>{_tag('url', url)}<headers>{_tag('Host', _HERE)}</headers>"
+        f"<handler>{_tag('type', kind)}{more}</handler></rule>"
+    )
+
+
+def _user(name: str, profile: str, allowed: Iterable[str]) -> str:
+    rights = "".join(_tag("query", f"GRANT {one}") for one in allowed)
+    return (
+        f"<{name}><http_authentication>{_tag('server', _LOGIN)}{_tag('scheme', 'basic')}</http_authentication>"
+        f"<networks>{_tag('ip', '127.0.0.1')}{_tag('ip', '::1')}</networks>"
+        f"{_tag('profile', profile)}{_tag('default_database', 'default')}<grants>{rights}</grants></{name}>"
+    )
+
+
+def _tags(values: Mapping[str, int | str]) -> str:
+    return "".join(_tag(name, value) for name, value in values.items())
+
+
+def _tag(name: str, value: int | str) -> str:
+    return f"<{name}>{escape(str(value))}</{name}>"
+
+
+def _document(rows: Iterable[str]) -> str:
+    return "<clickhouse>\n" + "".join(f"  {row}\n" for row in rows) + "</clickhouse>\n"

@@ -1,0 +1,119 @@
+"""Answers the engine when it asks whether a password is right; the engine asks at each login, over HTTP on loopback.
+
+So passwords change without a restart, and none stands in the engine's configuration. The engine logs itself in as `default`
+without a password before it listens: that is allowed once. After that an empty password is never right.
+"""
+
+import base64
+import binascii
+import hmac
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from deploy.clickhouse import passwords
+from deploy.clickhouse.accounts import BUILT_IN
+from schemas.errors import SetupError
+
+log: Final = logging.getLogger("callweave.clickhouse")
+
+READ_ONLY: Final = msgspec.json.encode({"settings": {"readonly": "2"}})
+"""What the engine does with a session of `default`: it may read, and change settings other than this one."""
+_NOTHING: Final = b"{}"
+
+
+class Logins:
+    """Decides on names and passwords; safe to be asked by several threads."""
+
+    def __init__(self, data_dir: Path, *, owner: str, also: Mapping[str, str]) -> None:
+        """`also` are names with passwords that stand in no file; `default` is let in with the password of `owner`."""
+        self._data_dir = data_dir
+        self._owner = owner
+        self._also = dict(also)
+        self._lock = threading.Lock()
+        self._own_login_left = True
+        self._stamp: tuple[int, int] | None = None
+        self._kept: passwords.Passwords = {}
+
+    def answer(self, authorization: str) -> bytes | None:
+        """The body for a right Basic authorization, None for a wrong one."""
+        name, password = _basic(authorization)
+        if not password:
+            return _NOTHING if name == BUILT_IN and self._own_login() else None
+        right = self._also.get(name) or None
+        taken = (right,) if right else self._of(self._owner if name == BUILT_IN else name)
+        # Each one is compared, so that the time taken does not tell which was nearly right.
+        if not sum(hmac.compare_digest(password.encode(), one.encode()) for one in taken):
+            return None
+        return READ_ONLY if name == BUILT_IN else _NOTHING
+
+    def _own_login(self) -> bool:
+        with self._lock:
+            left, self._own_login_left = self._own_login_left, False
+            return left
+
+    def _of(self, name: str) -> tuple[str, ...]:
+        """The passwords of a name; the file is read again when it was replaced."""
+        with self._lock:
+            try:
+                seen = (self._data_dir / passwords.FILE).stat()
+                stamp = (seen.st_ino, seen.st_mtime_ns)
+                if stamp != self._stamp:
+                    self._kept, self._stamp = passwords.read(self._data_dir), stamp
+            except (OSError, SetupError) as exc:
+                log.error("the passwords cannot be read, the last ones stay: %s", type(exc).__name__)  # noqa: TRY400 - no trace of what the file holds
+            return self._kept.get(name, ())
+
+
+class LoginServer:
+    """Serves the answers on a loopback port of its own, in threads, until `close`."""
+
+    def __init__(self, answer: Callable[[str], bytes | None]) -> None:
+        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="login", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where the engine asks."""
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Ends it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    answer: Callable[[str], bytes | None]
+
+    def do_GET(self) -> None:
+        body = self.answer(self.headers.get("Authorization", ""))
+        self.send_response(403 if body is None else 200)
+        body = body or b""
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing: a request's line is nobody's business."""
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return name, password

@@ -1,0 +1,82 @@
+"""The passwords of one data directory: made by lot, kept in a file that nobody but its owner can read.
+
+The file stands beside the store, where the sandbox does not let the engine look. The first password of a name is the one that
+is shown; the others are those that running parts still use.
+"""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from schemas.errors import SetupError
+
+FILE: Final = "passwords.json"
+_BYTES: Final = 18
+"""144 bits by lot: nobody finds one by trying."""
+
+Passwords = dict[str, tuple[str, ...]]
+"""Name to what is taken for it, the current one first."""
+
+
+def read(data_dir: Path) -> Passwords:
+    """What the file holds; nothing when there is none. Raises SetupError when it cannot be read."""
+    path = data_dir / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Passwords)
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as exc:
+        raise SetupError(
+            f"the passwords of the embedded ClickHouse cannot be read from {path}: {exc}",
+            code="no_access",
+            advice="Make it readable for you; or remove it and start again: new ones are made.",
+        ) from exc
+
+
+def write(data_dir: Path, passwords: Mapping[str, tuple[str, ...]]) -> None:
+    """Replaces the file in one step."""
+    # mkstemp gives mode 0600, whatever the umask.
+    descriptor, name = tempfile.mkstemp(dir=data_dir, prefix=f".{FILE}-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(passwords))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(data_dir / FILE)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
+def ready(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """One password for each name in `given`: that one, or where it is empty the kept one, or a new one; all are kept.
+
+    Earlier passwords end here: whoever calls this starts what uses them.
+    """
+    kept = read(data_dir)
+    current = {name: said or _first(kept, name) or generated() for name, said in given.items()}
+    wanted = {name: (password,) for name, password in current.items()}
+    if wanted != kept:
+        write(data_dir, wanted)
+    return current
+
+
+def change(data_dir: Path, name: str, password: str, *, keep_old: bool) -> None:
+    """Gives `name` another password at once; the one before goes on being taken until the next start with `keep_old`."""
+    kept = read(data_dir)
+    before = kept[name][:1] if keep_old else ()
+    write(data_dir, {**kept, name: (password, *(old for old in before if old != password))})
+
+
+def generated() -> str:
+    """A password by lot, of letters, digits, - and _."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def _first(kept: Passwords, name: str) -> str:
+    return next(iter(kept.get(name, ())), "")

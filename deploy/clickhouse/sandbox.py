@@ -1,0 +1,113 @@
+"""Landlock: the engine's threads reach the store and a few files of the system, and no other file and no other port.
+
+A right in SQL cannot close everything: the scalar function `file()` and `INSERT ... FROM INFILE` read whatever the process can
+read. The kernel does, from 5.13 on, without root and for good. A restriction holds for the thread that asks for it and for
+all that it starts later, so the thread that starts the engine restricts itself first, and our own threads stay free.
+
+Structures and numbers: linux/landlock.h, and Documentation/userspace-api/landlock.rst of the kernel.
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+# The numbers of the three system calls are the same on every architecture.
+_CREATE_RULESET: Final = 444
+_ADD_RULE: Final = 445
+_RESTRICT_SELF: Final = 446
+_ASK_VERSION: Final = 1
+_NO_NEW_PRIVILEGES: Final = 38
+_BENEATH: Final = 1
+_PORT: Final = 2
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = (1 << bit for bit in range(4))
+_TRUNCATE: Final = 1 << 14
+_IOCTL: Final = 1 << 15
+_FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""All that a version of Landlock can forbid; a version that is not listed knows what the one before it knows."""
+_OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
+"""What can be allowed for a path that is no directory."""
+_BIND, _CONNECT = 1, 2
+_PORTS_SINCE: Final = 4
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("ports", ctypes.c_uint64))
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed", ctypes.c_uint64), ("descriptor", ctypes.c_int32))
+
+
+class _OnPort(ctypes.Structure):
+    _fields_ = (("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
+def version() -> int:
+    """The version of Landlock (its ABI) that this kernel offers; 0 where there is none, or where it is switched off."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
+    except OSError:
+        return 0
+
+
+def restrict(
+    *, writable: Iterable[Path], readable: Iterable[Path], bind: Iterable[int], connect: Iterable[int]
+) -> None:
+    """Leaves this thread, and what it starts, these paths and these TCP ports; raises OSError when the kernel refuses.
+
+    A path that does not exist is left out. Ports are restricted from version 4 (kernel 6.7) on.
+    """
+    known = version()
+    files = next(rights for since, rights in reversed(_FILE_RIGHTS.items()) if known >= since)
+    has_ports = known >= _PORTS_SINCE
+    ruleset = _Ruleset(files, _BIND | _CONNECT if has_ports else 0)
+    size = ctypes.sizeof(_Ruleset) if has_ports else ctypes.sizeof(ctypes.c_uint64)
+    descriptor = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    try:
+        for path in writable:
+            _allow_beneath(descriptor, path, files & ~_EXECUTE)
+        for path in readable:
+            _allow_beneath(descriptor, path, _READ_FILE | _READ_DIR)
+        if has_ports:
+            for ports, right in ((bind, _BIND), (connect, _CONNECT)):
+                for port in ports:
+                    _add(descriptor, _PORT, _OnPort(right, port))
+        if _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "no_new_privs is refused")
+        _call(_RESTRICT_SELF, ctypes.c_int(descriptor), ctypes.c_uint32(0))
+    finally:
+        os.close(descriptor)
+
+
+def _allow_beneath(ruleset: int, path: Path, rights: int) -> None:
+    try:
+        descriptor = os.open(os.path.realpath(path), os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        allowed = rights if path.is_dir() else rights & _OF_A_FILE
+        _add(ruleset, _BENEATH, _Beneath(allowed, descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _add(ruleset: int, kind: int, rule: ctypes.Structure) -> None:
+    _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(kind), ctypes.byref(rule), ctypes.c_uint32(0))
+
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: object) -> int:
+    done: int = _libc.syscall(ctypes.c_long(number), *arguments)
+    if done < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return done

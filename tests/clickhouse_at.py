@@ -1,0 +1,35 @@
+"""A ClickHouse given by its address with name and password in it, as tests are given one."""
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.launch import ClickHouseServer
+from schemas.settings import ClickHouseSettings, Secret
+
+
+def address(server: ClickHouseServer, role: Role = Role.MIGRATOR) -> str:
+    """`http://name:password@host:port` of a running server, for one of its accounts."""
+    return f"http://{server.account(role)}:{server.password(role)}@127.0.0.1:{server.port}"
+
+
+def settings_at(url: str, **more: Any) -> ClickHouseSettings:
+    """The settings that reach the server at such an address, everything by this one account."""
+    parts = urlsplit(url)
+    return ClickHouseSettings(
+        url=f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}",
+        user=unquote(parts.username or "default"),
+        password=Secret(unquote(parts.password or "")),
+        **more,
+    )
+
+
+async def ask(url: str, sql: str | bytes, *, headers: dict[str, str] | None = None, **params: str) -> str:
+    """What the server at such an address says to a statement, an error's text too."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=sql, headers=headers, params=params) as response,
+    ):
+        return (await response.text()).strip()
