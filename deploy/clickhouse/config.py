@@ -123,7 +123,11 @@ def server_config(place: Place) -> str:
 def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool) -> str:
     """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
     fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
-    reading: Mapping[str, int | str] = {"readonly": 2, "workload": "reading", "os_threads_nice_value_query": _NICE_READING}
+    reading: Mapping[str, int | str] = {
+        "readonly": 2,
+        "workload": "reading",
+        "os_threads_nice_value_query": _NICE_READING,
+    }
     kept = "".join(f"<{name}><const/></{name}>" for name in (*reading, *_REACHES_BEHIND_VIEWS))
     profiles = (
         f"<default>{_tags(_EVERYBODY)}<constraints>{fixed}</constraints></default>"
