@@ -35,7 +35,7 @@ def read(client: str, done: Done) -> Result:
     lines = done.output.splitlines()
     failed = [line.removeprefix("not ok ") for line in lines if line.startswith("not ok ")]
     passed = sum(line.startswith("ok ") for line in lines)
-    if done.code or not lines:
+    if done.code or not (passed or failed):
         failed.append(f"the program ended with {done.code}: {last_words(done)}")
     version = next((line.removeprefix("version ") for line in lines if line.startswith("version ")), "?")
     return Result(client=client, version=version, passed=passed, failed=tuple(failed))

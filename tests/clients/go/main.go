@@ -302,7 +302,8 @@ func cancelled(ctx context.Context, conn driver.Conn, w way) error {
 	}()
 	running := func() (uint64, error) {
 		var count uint64
-		err := conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id = '"+id+"'").Scan(&count)
+		// The driver asks for the server's version under the same id when it opens a connection.
+		err := conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE query_id = '"+id+"' AND query LIKE '%sleepEachRow%'").Scan(&count)
 		return count, err
 	}
 	until := func(want uint64) error {
