@@ -93,6 +93,8 @@ class LoginServer:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
+    wbufsize = -1
+    """Head and body leave together: the body would wait 40 ms for the engine to acknowledge the head."""
     answer: Callable[[str], bytes | None]
 
     def do_GET(self) -> None:
