@@ -38,7 +38,11 @@ NATIVE_PORT: Final = 9000
 
 
 class NotRun(Exception):
-    """Why a client could not be tried."""
+    """What of a client's needs is missing here."""
+
+
+class NotBuilt(Exception):
+    """Why a client's program could not be built, or its packages not fetched."""
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,12 +77,12 @@ def _text(given: str | bytes | None) -> str:
 
 
 def built(*command: str) -> Callable[[Path], None]:
-    """A step that runs one command in the program's folder; raises NotRun with its last words."""
+    """A step that runs one command in the program's folder; raises NotBuilt with its last words."""
 
     def step(folder: Path) -> None:
         done = run(command, folder, BUILD_LIMIT_S, {})
         if done.code:
-            raise NotRun(f"`{' '.join(command)}` failed: {last_words(done)}")
+            raise NotBuilt(f"`{' '.join(command)}` failed: {last_words(done)}")
 
     return step
 
@@ -122,7 +126,7 @@ CLIENTS: Final = (
 
 
 def ready(client: Client) -> Path:
-    """The folder in which the client's program is built; raises NotRun."""
+    """The folder in which the client's program is built; raises NotRun or NotBuilt."""
     if missing := [tool for tool in client.needs if shutil.which(tool) is None]:
         raise NotRun(f"no {' and no '.join(missing)} on this machine")
     folder = WORK / client.folder
@@ -132,7 +136,7 @@ def ready(client: Client) -> Path:
 
 
 def ready_suite() -> Path:
-    """The folder with clickhouse-connect's tests in it, from a clone that the environment names; raises NotRun."""
+    """The folder with clickhouse-connect's tests in it, from a clone that the environment names; raises NotRun or NotBuilt."""
     clone = os.environ.get(SUITE_CLONE)
     if not clone:
         raise NotRun(f"{SUITE_CLONE} names no clone of its repository, and its tests are in no package")
@@ -152,6 +156,8 @@ def tried(client: Client, environment: Mapping[str, str]) -> Result:
         folder = ready(client)
     except NotRun as exc:
         return Result(client=client.name, not_run=str(exc))
+    except NotBuilt as exc:
+        return Result(client=client.name, failed=(str(exc),))
     return read(client.name, run(client.command, folder, RUN_LIMIT_S, environment))
 
 
@@ -161,6 +167,8 @@ def suite(environment: Mapping[str, str]) -> Result:
         folder = ready_suite()
     except NotRun as exc:
         return Result(client=SUITE, not_run=str(exc))
+    except NotBuilt as exc:
+        return Result(client=SUITE, failed=(str(exc),))
     given = {
         "CLICKHOUSE_CONNECT_TEST_HOST": environment["CLICKHOUSE_HOST"],
         "CLICKHOUSE_CONNECT_TEST_PORT": environment["CLICKHOUSE_PORT"],
