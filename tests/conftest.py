@@ -10,6 +10,7 @@ import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
+from tests.clickhouse_at import address
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +34,13 @@ async def kafka(scratch: Path) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def clickhouse_url(scratch: Path) -> AsyncIterator[str]:
-    """The address of a ClickHouse; tests make their databases' names unique. CALLWEAVE_TEST_CLICKHOUSE_URL names another one."""
+    """The address of a ClickHouse, with the name and the password of an account that makes tables (`clickhouse_at`).
+
+    Tests make their databases' names unique. CALLWEAVE_TEST_CLICKHOUSE_URL names another one.
+    """
     given = os.environ.get("CALLWEAVE_TEST_CLICKHOUSE_URL")
     if given:
         yield given
         return
     async with ClickHouseServer(scratch / "clickhouse") as server:
-        yield server.url
+        yield address(server)
