@@ -38,6 +38,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.dead import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
 from sinks.migrate import migrate, migrations, statements
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES, Table
+from tests.clickhouse_at import settings_at
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PROMISED = {
@@ -63,7 +64,7 @@ PROMISED = {
 
 
 def _settings(url: str) -> Settings:
-    return Settings(clickhouse=ClickHouseSettings(url=url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+    return Settings(clickhouse=settings_at(url, database=f"calls_{uuid.uuid4().hex[:12]}"))
 
 
 @pytest.fixture(scope="module")
