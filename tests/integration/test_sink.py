@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from deploy.clickhouse import passwords
+from deploy.clickhouse.config import RESERVE_BYTES
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
@@ -43,8 +45,15 @@ from sinks.intake import TOPICS
 from sinks.migrate import migrator
 from sinks.rows import CDR
 from sinks.worker import run
+from tests.chaos.disk import Disk
 
 PARTITIONS = 4
+SMALL_DISK_MB = 800
+INSERTING = 8
+ROWS_AN_INSERT = 2
+FILLED_TIMES = 6
+FULL_S = 0.3
+"""Longer than an insert takes: what fills a disk and makes room again within one is seen by nobody."""
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("sink_worker.py")
@@ -426,6 +435,84 @@ async def test_while_the_sink_has_no_right_to_insert_it_waits(settings: Settings
             await until(lambda: _nothing_left(here.kafka), "everything to be committed")
 
 
+@pytest.fixture
+async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    """A file system that a test can fill, or a skip."""
+    disk = Disk(tmp_path / "disk", SMALL_DISK_MB)
+    await disk.mount()
+    if disk.refusal:
+        pytest.skip(disk.refusal)
+    yield disk
+    await disk.unmount()
+
+
+async def test_an_insert_after_which_the_disk_has_hardly_room_is_repeated(settings: Settings, small_disk: Disk) -> None:
+    """The engine takes the rows each time, and the sink does not believe it: nothing is committed until there is room."""
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        here = at(server, settings, min_free_mb=100)
+        await migrate_tables(here)
+        async with sinking(here) as metrics, ClickHouse(here.clickhouse) as db:
+            await send_facts(here.kafka, [fact(1)])
+            await until_count(db, "v_cdr", 1)
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+            small_disk.fill(but=RESERVE_BYTES + (50 << 20))
+            await send_facts(here.kafka, [fact(2)])
+            await until(lambda: _waits(metrics, 3), "three attempts")
+            assert await count(db, "v_cdr") == 2
+            assert sum((await uncommitted(here.kafka)).values()) == 1
+            small_disk.free()
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+            assert await count(db, "v_cdr") == 2
+
+
+async def test_what_the_sink_calls_stored_outlives_a_full_disk_and_a_kill(small_disk: Disk) -> None:
+    """Again and again the disk is full from one moment to the next, in the middle of inserts, and then the engine is killed."""
+    stored: set[int] = set()
+    numbers = itertools.count()
+    server = ClickHouseServer(small_disk.path / "clickhouse", port=free_port())
+
+    async def inserting(db: ClickHouse) -> None:
+        while True:
+            some = [next(numbers) for _ in range(ROWS_AN_INSERT)]
+            with contextlib.suppress(Unavailable):
+                await db.insert(CDR, [fact(n) for n in some])
+                stored.update(some)
+
+    async with server:
+        await migrate_tables(at(server, Settings()))
+        await many_files_a_part(server)
+    for _ in range(FILLED_TIMES):
+        async with server, ClickHouse(server.settings()) as db:
+            wanted = len(stored) + 2 * INSERTING * ROWS_AN_INSERT
+            inserts = [asyncio.create_task(inserting(db)) for _ in range(INSERTING)]
+
+            async def going_on(least: int = wanted) -> bool:
+                return len(stored) >= least
+
+            await until(going_on, "inserts that are taken")
+            os.kill(server.pid, signal.SIGSTOP)
+            small_disk.fill()
+            os.kill(server.pid, signal.SIGCONT)
+            await asyncio.sleep(FULL_S)
+            os.kill(server.pid, signal.SIGKILL)
+            for one in inserts:
+                one.cancel()
+            await asyncio.gather(*inserts, return_exceptions=True)
+        small_disk.free()
+
+    async with server, ClickHouse(server.settings()) as db:
+        rows = await db.query(f"SELECT record_id FROM {db.database}.v_cdr")
+    assert {uuid.UUID(int=n) for n in stored} - {found for (found,) in rows} == set()
+
+
+async def many_files_a_part(server: ClickHouseServer) -> None:
+    """An insert then takes longer after the engine looked for room: two files a column instead of one for all of them."""
+    async with ClickHouse(migrator(server.settings())) as db:
+        await db.command(
+            f"ALTER TABLE {db.database}.cdr_versions MODIFY SETTING min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+        )
+
+
 async def test_one_bad_row_among_two_hundred_thousand_is_found(settings: Settings, db: ClickHouse) -> None:
     facts = [fact(n, q850=70_000 if n == 123_456 else None) for n in range(200_000)]
     origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
@@ -524,6 +611,7 @@ async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Setting
             async with process(here, errors) as child:
                 await send_facts(here.kafka, [fact(n) for n in range(10)])
                 await until_count(db, "v_cdr", 10)
+                await until(lambda: _nothing_left(here.kafka), "the first ten to be committed")
                 os.kill(server.pid, signal.SIGSTOP)
                 try:
                     await send_facts(here.kafka, [fact(n) for n in range(10, 1500)])
