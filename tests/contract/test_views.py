@@ -171,6 +171,15 @@ async def test_views_for_people_show_nothing_restricted(db: ClickHouse) -> None:
     ] == []
 
 
+async def test_views_for_people_need_no_rights_on_the_tables_behind_them(db: ClickHouse) -> None:
+    """Else whoever reads a view needed rights on its table, which has restricted columns."""
+    views = await db.query(
+        f"SELECT name, create_table_query FROM system.tables WHERE database = '{db.database}' AND startsWith(name, 'v_')"
+    )
+    assert len(views) > 10
+    assert [name for name, query in views if "SQL SECURITY DEFINER" not in query] == []
+
+
 async def test_every_view_says_what_it_is_and_every_key_figure_how_it_is_computed(db: ClickHouse) -> None:
     views = await db.query(f"SELECT name, comment FROM system.tables WHERE database = '{db.database}'")
     columns = await db.query(
