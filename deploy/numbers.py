@@ -117,13 +117,12 @@ class Gauge:
 
     async def _pairs(self, query: str) -> dict[str, int]:
         clickhouse = self._stack.settings.clickhouse
-        headers = {"X-ClickHouse-User": clickhouse.user, "X-ClickHouse-Key": clickhouse.password.value}
         try:
             async with self._session.post(
                 clickhouse.url,
                 params={"default_format": "TSV"},
                 data=query.encode(),
-                headers=headers,
+                auth=aiohttp.BasicAuth(clickhouse.user, clickhouse.password.value, "utf-8"),
                 timeout=aiohttp.ClientTimeout(total=_QUERY_TIMEOUT_S),
             ) as answer:
                 if answer.status != 200:
