@@ -33,6 +33,7 @@ class Place:
         self.folder = folder
         self.data = folder / "data"
         self.settings = ws.settings_for(self.data)
+        self.tcp_port = free_port()
         self.up: Up
         (self.data / "logs").mkdir(parents=True)
         self.data.chmod(0o777)
@@ -50,7 +51,7 @@ class Place:
             "embedded__data_dir": self.data,
             "embedded__kafka_port": embedded.kafka_port,
             "embedded__clickhouse_port": embedded.clickhouse_port,
-            "embedded__clickhouse_tcp_port": free_port(),
+            "embedded__clickhouse_tcp_port": self.tcp_port,
             "embedded__metrics_base_port": embedded.metrics_base_port,
         }
 
