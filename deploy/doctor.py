@@ -23,11 +23,9 @@ from deploy.runtime import resolved
 from deploy.topics import differences
 from schemas.errors import CallweaveError, SetupError
 from schemas.settings import Settings
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import NO_LOGIN, ClickHouse
 from sinks.migrate import missing
 
-_NO_LOGIN: Final = (194, 516)
-"""ClickHouse's codes for a name without its password: REQUIRED_PASSWORD of a name that needs one, AUTHENTICATION_FAILED."""
 _FREE_BYTES: Final = 2 * 1024**3
 _SKEW_S: Final = 5.0
 _ANSWER_S: Final = 5.0
@@ -138,7 +136,7 @@ async def _clickhouse(settings: Settings) -> Finding:
             lacking = await missing(client, settings)
         except CallweaveError as exc:
             code = getattr(exc.__cause__, "code", None)
-            if code in _NO_LOGIN:
+            if code in NO_LOGIN:
                 return _no_login(settings, code, embedded=embedded)
             raise SetupError(f"{url}: {exc}") from exc
     if lacking:
