@@ -55,7 +55,7 @@ def password(options: Options, name: str, asked: bool, by_lot: bool, at_once: bo
     changeable(settings, name)  # who has typed a password twice is not told only then that it cannot be changed
     wanted = _asked() if asked else generated()
     done = change(settings, name, wanted, at_once=at_once)
-    click.echo(f"{done.account.name} has a new password; the old one is {done.old}", err=True)
+    click.echo(f"{done.account.name} has a new password; the old one {done.old}", err=True)
     if by_lot:
         click.echo(wanted)
 

@@ -37,7 +37,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a change."""
 
     account: Account
-    old: Literal["ended", "taken until the next start"]
+    old: Literal["has ended", "is taken until the next start"]
 
 
 def reader(settings: Settings) -> Login | None:
@@ -73,7 +73,7 @@ def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Ch
             code="no_access",
             advice="Run this as the user whom the data directory belongs to, and see that its disk has room.",
         ) from exc
-    return Changed(account=account, old="taken until the next start" if keep_old else "ended")
+    return Changed(account=account, old="is taken until the next start" if keep_old else "has ended")
 
 
 def changeable(settings: Settings, name: str) -> Account:

@@ -85,6 +85,13 @@ def test_the_password_that_running_parts_have_is_taken_through_every_change(star
     assert passwords.read(started)["callweave"] == ("third", "second", "of-the-parts")
 
 
+def test_the_next_start_takes_the_new_password_and_ends_those_before(started: Path) -> None:
+    run("password", "writer", "--set", stdin="other")
+
+    assert passwords.ready(started, dict.fromkeys(NAMES, ""))["callweave"] == "other"
+    assert passwords.read(started)["callweave"] == ("other",)
+
+
 def test_a_password_by_lot_is_shown_once_alone(started: Path) -> None:
     done = run("password", "--new")
     shown = done.stdout.removesuffix("\n")
