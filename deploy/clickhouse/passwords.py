@@ -67,9 +67,9 @@ def ready(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def change(data_dir: Path, name: str, password: str, *, keep_old: bool) -> None:
-    """Gives `name` another password at once; the one before goes on being taken until the next start with `keep_old`."""
+    """Gives `name` another password at once; those before go on being taken until the next start with `keep_old`."""
     kept = read(data_dir)
-    before = kept[name][:1] if keep_old else ()
+    before = kept[name] if keep_old else ()
     write(data_dir, {**kept, name: (password, *(old for old in before if old != password))})
 
 

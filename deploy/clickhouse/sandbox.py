@@ -31,7 +31,7 @@ _FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: 
 _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 """What can be allowed for a path that is no directory."""
 _BIND, _CONNECT = 1, 2
-_PORTS_SINCE: Final = 4
+PORTS_SINCE: Final = 4
 
 
 class _Ruleset(ctypes.Structure):
@@ -67,7 +67,7 @@ def restrict(
     """
     known = version()
     files = next(rights for since, rights in reversed(_FILE_RIGHTS.items()) if known >= since)
-    has_ports = known >= _PORTS_SINCE
+    has_ports = known >= PORTS_SINCE
     ruleset = _Ruleset(files, _BIND | _CONNECT if has_ports else 0)
     size = ctypes.sizeof(_Ruleset) if has_ports else ctypes.sizeof(ctypes.c_uint64)
     descriptor = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
