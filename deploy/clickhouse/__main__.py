@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -61,7 +62,13 @@ def _serve(options: argparse.Namespace) -> None:
     owner = next(account.name for account in accounts if account.role is Role.WRITER)
     logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
     memory_bytes = options.memory_mib << 20
-    place = Place(http_port=options.port, tcp_port=options.tcp_port, login_port=logins.port, memory_bytes=memory_bytes)
+    place = Place(
+        http_port=options.port,
+        tcp_port=options.tcp_port,
+        login_port=logins.port,
+        memory_bytes=memory_bytes,
+        directory=Path.cwd(),
+    )
     sandboxed = sandbox.version() > 0
     Path("config.xml").write_text(server_config(place))
     Path("users.xml").write_text(users_config(accounts, options.databases, sandboxed=sandboxed))
@@ -69,9 +76,11 @@ def _serve(options: argparse.Namespace) -> None:
     if not sandboxed:
         log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
     asker = Asker(options.port, GUARD, own_password)
+    start = _enter_start(place.directory)
     engine.start()
     try:
         _until_it_listens(engine, asker)
+        shutil.rmtree(start)
         guard = Guard(asker.ask)
         guard.start()
         while not stop.is_set() and not engine.wait(0):
@@ -88,15 +97,29 @@ def _close(place: Place) -> None:
     """Restricts the engine's thread, which is the one that calls this."""
     own = Path("/proc") / str(os.getpid())
     sandbox.restrict(
-        writable=(STORE, Path("/dev/null")),
+        writable=(place.directory / STORE, Path("/dev/null")),
         readable=(
-            *(Path("config.xml"), Path("users.xml")),
+            *(place.directory / "config.xml", place.directory / "users.xml"),
             *(Path(name) for name in _SYSTEM_FILES),
             *(own / name for name in _OWN_FILES),
         ),
         bind=(place.http_port, place.tcp_port),
         connect=(place.login_port,),
     )
+
+
+def _enter_start(directory: Path) -> Path:
+    """Makes a directory for the engine to start in and goes there; it is removed as soon as the engine listens.
+
+    The function `file()`, which no grant forbids, and the formats that take a file as their template first ask for the
+    current directory, and fail for everybody when there is none: else they could read the columns in the store.
+    """
+    start = directory / "start"
+    shutil.rmtree(start, ignore_errors=True)
+    start.mkdir()
+    (start / "config.xml").symlink_to(directory / "config.xml")
+    os.chdir(start)
+    return start
 
 
 def _until_it_listens(engine: Engine, asker: Asker) -> None:

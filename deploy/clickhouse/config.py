@@ -4,6 +4,7 @@ They hold no password: at each login the engine asks our own server (`login`). B
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -66,6 +67,11 @@ _FIXED: Final = (
     "allow_introspection_functions",
     "storage_file_read_method",
     "add_http_cors_header",
+    # These formats read and write files and ask servers without any right: schemas, templates, lists of errors.
+    *("format_schema", "format_template_resultset", "format_template_row", "output_format_schema"),
+    *("input_format_record_errors_file_path", "format_avro_schema_registry_url"),
+    "merge_tree_disk",
+    "merge_tree_storage_policy",
 )
 """Settings that no client may change."""
 
@@ -80,6 +86,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     tcp_port: int
     login_port: int
     memory_bytes: int
+    directory: Path = Path()
+    """With `users.xml` and the store; absolute where the engine starts in another one."""
 
 
 def server_config(place: Place) -> str:
@@ -88,14 +96,14 @@ def server_config(place: Place) -> str:
         _tag("http_port", place.http_port),
         _tag("tcp_port", place.tcp_port),
         _tag("listen_host", "127.0.0.1"),
-        _tag("users_config", "users.xml"),
+        _tag("users_config", place.directory / "users.xml"),
         # clickhouse-local lays the file system over its default database; nobody's queries shall meet that one.
         _tag("default_database", "default_local"),
         _tag("display_name", "callweave"),
         _tag("max_server_memory_usage", place.memory_bytes),
         *(_tag(name, value) for name, value in _SMALL.items()),
         _tag("timezone", "UTC"),
-        _logging(),
+        _logging(place.directory),
         "<access_control_improvements>"
         + _tag("select_from_system_db_requires_grant", "true")
         + _tag("select_from_information_schema_requires_grant", "true")
@@ -170,13 +178,13 @@ _OWN_START: Final = (
 )
 
 
-def _logging() -> str:
+def _logging(directory: Path) -> str:
     # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
     quoting = ("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session")
     silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in quoting)
     return (
         _tag("log-level", "warning")
-        + f"<logger>{_tag('level', 'warning')}{_tag('log', f'store/{LOG}')}{_tag('size', '10M')}{_tag('count', 2)}"
+        + f"<logger>{_tag('level', 'warning')}{_tag('log', directory / 'store' / LOG)}{_tag('size', '10M')}{_tag('count', 2)}"
         + f"<levels>{silent}</levels></logger>"
     )
 
@@ -208,7 +216,7 @@ def _tags(values: Mapping[str, int | str]) -> str:
     return "".join(_tag(name, value) for name, value in values.items())
 
 
-def _tag(name: str, value: int | str) -> str:
+def _tag(name: str, value: int | str | Path) -> str:
     return f"<{name}>{escape(str(value))}</{name}>"
 
 

@@ -36,6 +36,7 @@ class Engine:
         self._statements = statements
         self._before = before
         self._library = _load()
+        self._store, self._pipe = STORE.absolute(), _PIPE.absolute()  # it may serve from another directory
         self._ended = threading.Event()
         self._failure = ""
         _new_store()
@@ -56,7 +57,7 @@ class Engine:
     def stop(self) -> None:
         """Asks it to end; queries that still run should be killed before."""
         try:
-            os.close(os.open(_PIPE, os.O_WRONLY | os.O_NONBLOCK))
+            os.close(os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK))
         except OSError:
             self._ended.set()  # nobody reads the pipe: it does not serve
 
@@ -64,13 +65,13 @@ class Engine:
         listening = (
             "SYSTEM START LISTEN HTTP",
             "SYSTEM START LISTEN TCP",
-            f"SELECT file('{_quoted(_PIPE.absolute())}')",
+            f"SELECT file('{_quoted(self._pipe)}')",
         )
         try:
             self._before()
             text = ";\n".join((*self._statements, *listening))
             # The format's alias would become everybody's default format, and stand in their headers.
-            self._library.query(text, "TabSeparated", path=str(STORE.absolute()))
+            self._library.query(text, "TabSeparated", path=str(self._store))
         except Exception as exc:  # noqa: BLE001 - the one place that says why there is no server, whatever it was
             self._failure = str(exc) or type(exc).__name__
         self._ended.set()
