@@ -10,6 +10,7 @@ import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
+from tests.clickhouse_at import address
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +40,4 @@ async def clickhouse_url(scratch: Path) -> AsyncIterator[str]:
         yield given
         return
     async with ClickHouseServer(scratch / "clickhouse") as server:
-        yield server.url
+        yield address(server)

@@ -32,10 +32,11 @@ async def until(url: str, sql: str, wanted: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(url: str, sql: str = ENDLESS, **params: str) -> AsyncIterator[tuple[str, "asyncio.Task[str]"]]:
+async def running(url: str, *, session_id: str = "") -> AsyncIterator[tuple[str, "asyncio.Task[str]"]]:
     """A query that runs, by its id and as the task that waits for its answer; ended in any case."""
     query_id = uuid.uuid4().hex
-    task = asyncio.create_task(ask(url, sql, query_id=query_id, **params))
+    there = f"{url}/?session_id={session_id}" if session_id else url
+    task = asyncio.create_task(ask(there, ENDLESS, query_id=query_id))
     try:
         await until_it_runs(url, query_id)
         yield query_id, task
