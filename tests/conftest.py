@@ -10,7 +10,6 @@ import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
-from tests.clickhouse_at import address
 
 
 @pytest.fixture(scope="session")
@@ -40,4 +39,4 @@ async def clickhouse_url(scratch: Path) -> AsyncIterator[str]:
         yield given
         return
     async with ClickHouseServer(scratch / "clickhouse") as server:
-        yield address(server)
+        yield server.url
