@@ -240,6 +240,15 @@ async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     await ends_with_its_parent(ClickHouseServer, tmp_path / "clickhouse")
 
 
+# What chDB's other engine says to it, and a package without clickhouse-local would.
+_NO_LISTENER = """\
+import deploy.clickhouse.engine as e
+
+class Old:
+    def query(self, *arguments, **more):
+        raise RuntimeError("Code: 49. DB::Exception: Can't start servers because start_servers_callback is not set. (LOGICAL_ERROR)")
+
+"""
 ENGINES = {
     "another version": (
         'import deploy.clickhouse.engine as e; e._version = lambda: "27.1.0"',
@@ -253,12 +262,9 @@ ENGINES = {
         "import pathlib; pathlib.Path.glob = lambda self, pattern: iter(())",
         "the engine of chdb-core 26.9.0 cannot be loaded",
     ),
-    "one without a listener": (
-        "import deploy.clickhouse.__main__ as m; m.start_statements = lambda memory: ('SYSTEM START LISTEN GRPC',)",
-        "the engine does not listen",
-    ),
+    "one without a listener": (f"{_NO_LISTENER}e._load = Old", "opens no listener"),
 }
-_PATCHED = "import sys; {patch}\nimport deploy.clickhouse.__main__ as main\nsys.exit(main.main())"
+_PATCHED = "import sys\n{patch}\nimport deploy.clickhouse.__main__ as main\nsys.exit(main.main())"
 
 
 @pytest.mark.parametrize(("patch", "sentence"), ENGINES.values(), ids=ENGINES.keys())
