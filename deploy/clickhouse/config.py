@@ -180,8 +180,14 @@ _OWN_START: Final = (
 
 def _logging(directory: Path) -> str:
     # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
-    quoting = ("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session")
-    silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in quoting)
+    quoting = (
+        *("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session"),
+        *("MutatePlainMergeTreeTask", "virtual bool DB::MutatePlainMergeTreeTask::executeStep()"),
+        *("MergeTreeBackgroundExecutor", "RefreshTask"),
+    )
+    # Several times a second: that a pool of two threads gives one kind of task one of them.
+    idle = ("BackgroundSchedulePool/BgSchPool", "BackgroundSchedulePool/BgStrmSchPool")
+    silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in (*quoting, *idle))
     return (
         _tag("log-level", "warning")
         + f"<logger>{_tag('level', 'warning')}{_tag('log', directory / 'store' / LOG)}{_tag('size', '10M')}{_tag('count', 2)}"

@@ -124,9 +124,17 @@ def _new_store() -> None:
     (STORE / "metadata").mkdir(parents=True, exist_ok=True)
     database = STORE / "metadata" / "default.sql"
     if not database.exists():
-        database.write_text(f"ATTACH DATABASE _ UUID '{uuid.uuid4()}'\nENGINE = Atomic\n")
+        database.write_text(f"ATTACH DATABASE _ UUID '{_own_uuid()}'\nENGINE = Atomic\n")
     _PIPE.unlink(missing_ok=True)
     os.mkfifo(_PIPE)
+
+
+def _own_uuid() -> uuid.UUID:
+    """That of the database `default`: where chDB's other engine made the store, a link without a statement names it."""
+    try:
+        return uuid.UUID((STORE / "metadata" / "default").readlink().name)
+    except (OSError, ValueError):
+        return uuid.uuid4()
 
 
 def _quoted(path: Path) -> str:

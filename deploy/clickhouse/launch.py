@@ -157,6 +157,8 @@ class ClickHouseServer:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Once: whoever was told of a password keeps it when the process is started again.
             self._passwords = self._passwords or passwords.ready(self._data_dir, given_passwords(self._given))
+            self._console.touch(mode=0o600)
+            self._console.chmod(0o600)
             self._child = await spawn((sys.executable, "-m", "deploy.clickhouse", *arguments), output=self._console)
         except OSError as exc:
             raise SetupError(
