@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from deploy.clickhouse.config import Place, server_config, start_statements, use
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.http import Asker, Refused
 from deploy.clickhouse.login import Logins, LoginServer
-from deploy.clickhouse.room import Guard
+from deploy.clickhouse.room import Guard, free_bytes
 from deploy.data_dir import claim
 from deploy.ports import require_free
 from schemas.errors import SetupError
@@ -81,7 +82,7 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         _until_it_listens(engine, asker)
         shutil.rmtree(start)
-        guard = Guard(asker.ask)
+        guard = Guard(asker.ask, partial(free_bytes, place.directory))
         guard.start()
         while not stop.is_set() and not engine.wait(0):
             stop.wait(1.0)
@@ -117,7 +118,8 @@ def _enter_start(directory: Path) -> Path:
     start = directory / "start"
     shutil.rmtree(start, ignore_errors=True)
     start.mkdir()
-    (start / "config.xml").symlink_to(directory / "config.xml")
+    for name in ("config.xml", "users.xml"):
+        (start / name).symlink_to(directory / name)
     os.chdir(start)
     return start
 
@@ -125,14 +127,19 @@ def _enter_start(directory: Path) -> Path:
 def _until_it_listens(engine: Engine, asker: Asker) -> None:
     deadline = time.monotonic() + _LISTENS_WITHIN_S
     while not engine.wait(0.01):
-        try:
-            asker.ask("SELECT 1")
-        except (OSError, Refused):
-            if time.monotonic() > deadline:
-                raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine") from None
-        else:
-            return
+        if engine.listens():
+            return _log_in(asker)
+        if time.monotonic() > deadline:
+            raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine")
     raise SetupError(f"the engine does not listen: {engine.failure or 'it ended'}", code="engine")
+
+
+def _log_in(asker: Asker) -> None:
+    """Sees that the engine answers to who asks with a password; raises SetupError."""
+    try:
+        asker.ask("SELECT 1")
+    except (OSError, Refused) as exc:
+        raise SetupError(f"the engine listens and does not answer: {type(exc).__name__} {exc}", code="engine") from exc
 
 
 def _end(engine: Engine, asker: Asker) -> None:

@@ -87,7 +87,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     login_port: int
     memory_bytes: int
     directory: Path = Path()
-    """With `users.xml` and the store; absolute where the engine starts in another one."""
+    """With the store in it; absolute where the engine starts in another one."""
 
 
 def server_config(place: Place) -> str:
@@ -96,7 +96,7 @@ def server_config(place: Place) -> str:
         _tag("http_port", place.http_port),
         _tag("tcp_port", place.tcp_port),
         _tag("listen_host", "127.0.0.1"),
-        _tag("users_config", place.directory / "users.xml"),
+        _tag("users_config", "users.xml"),
         # clickhouse-local lays the file system over its default database; nobody's queries shall meet that one.
         _tag("default_database", "default_local"),
         _tag("display_name", "callweave"),

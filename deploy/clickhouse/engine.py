@@ -1,7 +1,8 @@
 """The engine: loaded from chDB's package, made to listen, ended. One for each process, on the current directory.
 
-`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe that nobody
-writes to, so it lasts until `stop` opens the pipe; a client's KILL QUERY does not end it, and it takes no time of a core.
+`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe whose other end
+is ours and never written to, so it lasts until `stop` closes that end; a client's KILL QUERY does not end it, and it takes no
+time of a core.
 """
 
 import ctypes
@@ -39,10 +40,11 @@ class Engine:
         self._store, self._pipe = STORE.absolute(), _PIPE.absolute()  # it may serve from another directory
         self._ended = threading.Event()
         self._failure = ""
+        self._held: int | None = None
         _new_store()
 
     def start(self) -> None:
-        """Begins to serve; whether it listens is seen on its port."""
+        """Begins to serve; `listens` says when."""
         threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -54,12 +56,22 @@ class Engine:
         """Why it ended, "" when it was asked to."""
         return self._failure
 
+    def listens(self) -> bool:
+        """Whether it has opened its ports and come to its last statement."""
+        if self._held is None:
+            try:
+                self._held = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads the pipe yet
+                return False
+        return True
+
     def stop(self) -> None:
         """Asks it to end; queries that still run should be killed before."""
-        try:
-            os.close(os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            self._ended.set()  # nobody reads the pipe: it does not serve
+        if self._held is None:
+            self._ended.set()  # it never came to serve
+            return
+        os.close(self._held)
+        self._held = None
 
     def _serve(self) -> None:
         listening = (

@@ -125,4 +125,4 @@ def test_the_room_is_that_of_the_directory_it_runs_in(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     disk = os.statvfs(tmp_path)
 
-    assert 0 < free_bytes() <= disk.f_blocks * disk.f_frsize
+    assert 0 < free_bytes(Path()) <= disk.f_blocks * disk.f_frsize
