@@ -30,7 +30,7 @@ _SYSTEM_FILES: Final = (
     *("/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo"),
     *("/sys/devices/system/cpu", "/sys/fs/cgroup"),
 )
-_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts", "task")
+_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts")
 """Beneath /proc/<own id>: sizes and limits of the process itself; its environment and its open files are not among them."""
 
 log: Final = logging.getLogger("callweave.clickhouse")
@@ -103,6 +103,8 @@ def _close(place: Place) -> None:
             *(Path(name) for name in _SYSTEM_FILES),
             *(own / name for name in _OWN_FILES),
         ),
+        # What is in there has the environment and the open files once more, for each thread.
+        listable=(own / "task",),
         bind=(place.http_port, place.tcp_port),
         connect=(place.login_port,),
     )

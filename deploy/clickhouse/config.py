@@ -180,7 +180,16 @@ _OWN_START: Final = (
 
 def _logging(directory: Path) -> str:
     # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
-    quoting = ("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session")
+    # `ThreadStatus` says of each thread that the sandbox keeps the counts of its waiting from it.
+    quoting = (
+        "ThreadStatus",
+        "executeQuery",
+        "DynamicQueryHandler",
+        "HTTPHandler",
+        "TCPHandler",
+        "TCP-Session",
+        "HTTP-Session",
+    )
     silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in quoting)
     return (
         _tag("log-level", "warning")
