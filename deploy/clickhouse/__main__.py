@@ -26,12 +26,13 @@ from schemas.errors import SetupError
 _MINIMUM_FREE_BYTES: Final = 256 << 20
 _LISTENS_WITHIN_S: Final = 60.0
 """Loading many parts takes long; a healthy start takes less than a second."""
-_ENDS_WITHIN_S: Final = 5.0
+_ENDS_WITHIN_S: Final = 3.0
+_LOOK_EVERY_S: Final = 0.02
 _SYSTEM_FILES: Final = (
     *("/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo"),
     *("/sys/devices/system/cpu", "/sys/fs/cgroup"),
 )
-_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts", "task")
+_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts")
 """Beneath /proc/<own id>: sizes and limits of the process itself; its environment and its open files are not among them."""
 
 log: Final = logging.getLogger("callweave.clickhouse")
@@ -49,7 +50,7 @@ def main() -> int:
             os.chdir(options.data_dir)
             _serve(options)
     except (SetupError, OSError, RuntimeError, ValueError) as exc:
-        print(exc, file=sys.stderr)  # noqa: T201 - the one line that whoever started us reads
+        print(exc, file=sys.stderr, flush=True)  # noqa: T201 - the one line that whoever started us reads
         return 1
     return 0
 
@@ -79,19 +80,16 @@ def _serve(options: argparse.Namespace) -> None:
     asker = Asker(options.port, GUARD, own_password)
     start = _enter_start(place.directory)
     engine.start()
-    try:
-        _until_it_listens(engine, asker)
-        shutil.rmtree(start)
-        guard = Guard(asker.ask, partial(free_bytes, place.directory))
-        guard.start()
-        while not stop.is_set() and not engine.wait(0):
-            stop.wait(1.0)
-        guard.stop()
-    finally:
-        _end(engine, asker)
-        logins.close()
-    if engine.failure and not stop.is_set():
-        raise SetupError(f"the engine ended: {engine.failure}", code="engine")
+    _until_it_listens(engine, asker)
+    shutil.rmtree(start)
+    guard = Guard(asker.ask, partial(free_bytes, place.directory))
+    guard.start()
+    while not stop.is_set():
+        if engine.wait(0):
+            raise SetupError(f"the engine ended: {engine.failure or 'it gave no reason'}", code="engine")
+        stop.wait(1.0)
+    guard.stop()
+    _finish(asker)
 
 
 def _close(place: Place) -> None:
@@ -104,6 +102,8 @@ def _close(place: Place) -> None:
             *(Path(name) for name in _SYSTEM_FILES),
             *(own / name for name in _OWN_FILES),
         ),
+        # What is in there has the environment and the open files once more, for each thread.
+        listable=(own / "task",),
         bind=(place.http_port, place.tcp_port),
         connect=(place.login_port,),
     )
@@ -142,18 +142,24 @@ def _log_in(asker: Asker) -> None:
         raise SetupError(f"the engine listens and does not answer: {type(exc).__name__} {exc}", code="engine") from exc
 
 
-def _end(engine: Engine, asker: Asker) -> None:
-    """Ends the engine within a bound: queries first, since it waits for them."""
-    if not engine.wait(0):
-        try:
-            asker.ask("KILL QUERY WHERE user NOT IN ('', currentUser()) ASYNC")
-        except (OSError, Refused) as exc:
-            log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
-        engine.stop()
-    if not engine.wait(_ENDS_WITHIN_S):
-        # What was answered is stored in any case.
-        log.warning("the engine did not end in %.0f s and is left", _ENDS_WITHIN_S)
-        os._exit(0)
+def _finish(asker: Asker) -> None:
+    """Lets queries end with an answer, or cancels them, within a bound.
+
+    After that the process may end at once: what was answered is in the store, as after a kill. The engine's own way out would
+    need a current directory again, and with it open the function `file()`.
+    """
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    others = "user NOT IN ('', currentUser())"
+    running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a fixed text
+    try:
+        asker.ask(f"KILL QUERY WHERE {others} ASYNC")
+        while (
+            time.monotonic() < deadline and asker.ask(f"SELECT count() FROM system.processes WHERE {others}") != b"0\n"
+        ):
+            time.sleep(_LOOK_EVERY_S)
+        asker.ask("SYSTEM FLUSH LOGS")
+    except (OSError, Refused) as exc:
+        log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -169,4 +175,5 @@ def _options() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not by the interpreter's way out: the engine's threads run on, and its clean-up in a process that ends aborts.
+    os._exit(main())

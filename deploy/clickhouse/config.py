@@ -144,7 +144,7 @@ def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool
     )
     users = [
         _user(BUILT_IN, "default", (*_OWN_START, *grants(Role.READER, databases, sandboxed=sandboxed))),
-        _user(GUARD, "owner", ("SYSTEM MERGES, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
+        _user(GUARD, "owner", ("SYSTEM MERGES, SYSTEM FLUSH LOGS, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
         *(
             _user(
                 account.name,
@@ -180,7 +180,9 @@ _OWN_START: Final = (
 
 def _logging(directory: Path) -> str:
     # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
+    # `ThreadStatus` says of each thread that the sandbox keeps the counts of its waiting from it.
     quoting = (
+        "ThreadStatus",
         *("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session"),
         *("MutatePlainMergeTreeTask", "virtual bool DB::MutatePlainMergeTreeTask::executeStep()"),
         *("MergeTreeBackgroundExecutor", "RefreshTask"),

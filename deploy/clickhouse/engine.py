@@ -1,8 +1,8 @@
 """The engine: loaded from chDB's package, made to listen, ended. One for each process, on the current directory.
 
 `_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe whose other end
-is ours and never written to, so it lasts until `stop` closes that end; a client's KILL QUERY does not end it, and it takes no
-time of a core.
+is ours and never written to, so it lasts as long as the process; a client's KILL QUERY does not end it, and it takes no time of
+a core.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ _ADVICE: Final = "Install the versions of deploy/requirements.txt, or set clickh
 
 
 class Engine:
-    """Serves from `start` until `stop` or until it fails."""
+    """Serves from `start` until the process ends, or until it fails."""
 
     def __init__(self, *, statements: Sequence[str], before: Callable[[], None]) -> None:
         """`before` runs in the engine's thread, before the engine does anything; `statements` before it listens."""
@@ -64,14 +64,6 @@ class Engine:
             except OSError:  # nobody reads the pipe yet
                 return False
         return True
-
-    def stop(self) -> None:
-        """Asks it to end; queries that still run should be killed before."""
-        if self._held is None:
-            self._ended.set()  # it never came to serve
-            return
-        os.close(self._held)
-        self._held = None
 
     def _serve(self) -> None:
         listening = (
