@@ -153,9 +153,7 @@ def _finish(asker: Asker) -> None:
     running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a fixed text
     try:
         asker.ask(f"KILL QUERY WHERE {others} ASYNC")
-        while (
-            time.monotonic() < deadline and asker.ask(f"SELECT count() FROM system.processes WHERE {others}") != b"0\n"
-        ):
+        while time.monotonic() < deadline and asker.ask(running) != b"0\n":
             time.sleep(_LOOK_EVERY_S)
         asker.ask("SYSTEM FLUSH LOGS")
     except (OSError, Refused) as exc:
