@@ -68,6 +68,7 @@ def _serve(options: argparse.Namespace) -> None:
         http_port=options.port,
         tcp_port=options.tcp_port,
         login_port=logins.port,
+        login_path=logins.path,
         memory_bytes=memory_bytes,
         directory=Path.cwd(),
     )

@@ -42,6 +42,8 @@ _SMALL: Final[Mapping[str, int | str]] = {
 # A web page that a browser was led to by a name of its own (DNS rebinding) sends that name as Host, and finds no handler.
 _HERE: Final = r"regex:^(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$"
 _HANDLERS: Final = (
+    # What load balancers and people look at first.
+    ("/", "static", "<status>200</status><response_content>Ok.&#10;</response_content>"),
     ("/ping", "ping", ""),
     ("/replicas_status", "replicas_status", ""),
     ("/play", "play", ""),
@@ -85,6 +87,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int
     tcp_port: int
     login_port: int
+    login_path: str
+    """A secret of this start: nobody else on this machine can ask the login server."""
     memory_bytes: int
     directory: Path = Path()
     """With the store in it; absolute where the engine starts in another one."""
@@ -102,7 +106,6 @@ def server_config(place: Place) -> str:
         _tag("display_name", "callweave"),
         _tag("max_server_memory_usage", place.memory_bytes),
         *(_tag(name, value) for name, value in _SMALL.items()),
-        _tag("timezone", "UTC"),
         _logging(place.directory),
         "<access_control_improvements>"
         + _tag("select_from_system_db_requires_grant", "true")
@@ -117,12 +120,17 @@ def server_config(place: Place) -> str:
         + _tag("port", place.tcp_port)
         + "</replica></shard></default></remote_servers>",
         f"<http_authentication_servers><{_LOGIN}>"
-        + _tag("uri", f"http://127.0.0.1:{place.login_port}/")
+        + _tag("uri", f"http://127.0.0.1:{place.login_port}{place.login_path}")
         + _tag("connection_timeout_ms", 5000)
         + _tag("receive_timeout_ms", 5000)
         + _tag("send_timeout_ms", 5000)
         + _tag("max_tries", 2)
         + f"</{_LOGIN}></http_authentication_servers>",
+        # Otherwise the engine tells every page that it may ask from anywhere.
+        "<http_options_response><header>"
+        + _tag("name", "Allow")
+        + _tag("value", "GET, HEAD, POST, OPTIONS")
+        + "</header></http_options_response>",
         "<http_handlers>" + "".join(_handler(*one) for one in _HANDLERS) + "</http_handlers>",
     ]
     return _document(rows)
@@ -205,8 +213,9 @@ def _log_table(name: str) -> str:
 
 
 def _handler(url: str, kind: str, more: str) -> str:
+    which = "<methods>GET,HEAD</methods><empty_query_string/>" if kind == "static" else ""
     return (
-        f"<rule>{_tag('url', url)}<headers>{_tag('Host', _HERE)}</headers>"
+        f"<rule>{_tag('url', url)}{which}<headers>{_tag('Host', _HERE)}</headers>"
         f"<handler>{_tag('type', kind)}{more}</handler></rule>"
     )
 

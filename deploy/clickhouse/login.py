@@ -7,6 +7,7 @@ without a password before it listens: that is allowed once. After that an empty 
 import base64
 import hmac
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,7 +74,9 @@ class LoginServer:
     """Serves the answers on a loopback port of its own, in threads, until `close`."""
 
     def __init__(self, answer: Callable[[str], bytes | None]) -> None:
-        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
+        self.path: Final = f"/{secrets.token_urlsafe()}"
+        """Where the engine asks; whoever does not know it is not answered."""
+        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer), "wanted": self.path})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="login", daemon=True).start()
@@ -93,9 +96,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
     answer: Callable[[str], bytes | None]
+    wanted: str
 
     def do_GET(self) -> None:
-        body = self.answer(self.headers.get("Authorization", ""))
+        asked = hmac.compare_digest(self.path.encode(), self.wanted.encode())
+        body = self.answer(self.headers.get("Authorization", "")) if asked else None
         self.send_response(403 if body is None else 200)
         body = body or b""
         self.send_header("Content-Type", "application/json")

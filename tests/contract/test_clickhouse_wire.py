@@ -38,7 +38,7 @@ async def ask(http: aiohttp.ClientSession, sql: str, **params: str) -> bytes:
         return body
 
 
-@pytest.mark.parametrize("path", ["/ping", "/replicas_status"])
+@pytest.mark.parametrize("path", ["/ping", "/", "/replicas_status"])
 async def test_health_is_a_plain_ok_for_everybody(stranger: aiohttp.ClientSession, path: str) -> None:
     async with stranger.get(path) as response:
         assert (response.status, await response.text()) == (200, "Ok.\n")

@@ -42,13 +42,19 @@ def rights(role: Role, databases: str, *, sandboxed: bool = True) -> set[tuple[s
     return found
 
 
+METADATA = {
+    *(
+        ("SELECT", f"system.{name}")
+        for name in ("build_options", "clusters", "data_skipping_indices", "dictionaries", "parts")
+    ),
+    *(("SELECT", f"{database}.*") for database in ("information_schema", "INFORMATION_SCHEMA")),
+}
 READS = {("SHOW DATABASES", "`calls`.*"), ("SHOW TABLES", "`calls`.v_*"), ("SHOW COLUMNS", "`calls`.v_*")}
 ALLOWED = {
     Role.READER: READS | {("SELECT", "`calls`.v_*")},
     Role.WRITER: {
         *((name, "`calls`.*") for name in ("SHOW DATABASES", "SHOW TABLES", "SHOW COLUMNS", "SELECT", "INSERT")),
         ("SELECT", "system.disks"),
-        ("SELECT", "system.parts"),
         ("CREATE TEMPORARY TABLE", "*.*"),
         ("TABLE ENGINE", "Memory"),
     },
@@ -58,7 +64,7 @@ ALLOWED = {
 @pytest.mark.parametrize("role", ALLOWED)
 @pytest.mark.parametrize("sandboxed", [True, False], ids=["in the sandbox", "without one"])
 def test_readers_and_writers_may_do_this_and_nothing_else(role: Role, *, sandboxed: bool) -> None:
-    assert rights(role, "calls", sandboxed=sandboxed) == ALLOWED[role]
+    assert rights(role, "calls", sandboxed=sandboxed) == ALLOWED[role] | METADATA
 
 
 @pytest.mark.parametrize("databases", ["calls", EVERY_DATABASE])

@@ -95,10 +95,16 @@ def test_the_engine_asks_over_http(logins: Logins) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     answers = []
     for header in (basic(OWNER, "new"), basic(OWNER, "wrong"), basic(BUILT_IN, "new"), ""):
-        connection.request("GET", "/", headers={"Authorization": header} if header else {})
+        connection.request("GET", server.path, headers={"Authorization": header} if header else {})
         response = connection.getresponse()
         answers.append((response.status, response.read()))
+    elsewhere = []
+    for path in ("/", f"{server.path}x", "/login"):
+        connection.request("GET", path, headers={"Authorization": basic(OWNER, "new")})
+        response = connection.getresponse()
+        elsewhere.append((response.status, response.read()))
     connection.close()
     server.close()
 
     assert answers == [(200, YES), (403, b""), (200, READ_ONLY), (403, b"")]
+    assert elsewhere == [(403, b"")] * 3, "only who knows the path is answered"
