@@ -101,7 +101,7 @@ def test_nobody_may_end_the_engine_or_reach_outside(role: Role, databases: str) 
 @pytest.mark.parametrize("role", Role)
 def test_one_database_is_all_that_an_account_of_it_sees(role: Role) -> None:
     """Beside the engine's own tables, and what belongs to no database."""
-    own = ("`calls`.", "system.")
+    own = ("`calls`.", "system.", "information_schema.", "INFORMATION_SCHEMA.")
     elsewhere = {
         (name, place)
         for name, place in rights(role, "calls")

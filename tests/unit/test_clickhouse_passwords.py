@@ -43,7 +43,7 @@ def test_what_nobody_said_is_made_by_lot_and_kept(tmp_path: Path) -> None:
 
 CHANGES = [
     pytest.param(("now", "before"), False, ("new",), id="at once"),
-    pytest.param(("now", "before"), True, ("new", "now"), id="with the last one for a while"),
+    pytest.param(("now", "before"), True, ("new", "now", "before"), id="with those that running parts may use"),
     pytest.param(("new",), True, ("new",), id="to what it is"),
     pytest.param((), True, ("new",), id="where there was none"),
 ]
