@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test lint types bench chaos kills lock clean help
+.PHONY: run test lint types bench chaos kills clients lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -40,9 +40,13 @@ chaos: .venv/.ready ## Break every part of a real stack under traffic, and prove
 kills: .venv/.ready ## Kill the sink and the workers again and again at named points of their lives (SINK=1000 WORKERS=200 SEED=7)
 	$(BIN)/python -m tests.chaos.kills --sink $(or $(SINK),1000) --workers $(or $(WORKERS),200) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+clients: .venv/.ready ## Try every driver (JDBC, Go, Node, Python) against the embedded ClickHouse, where its toolchain is
+	$(BIN)/python -m tests.clients $(ARGS)
+
 lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o deploy/requirements-dev.txt
+	@for one in python suite; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/clients/$$one/requirements.in -o tests/clients/$$one/requirements.txt || exit 1; done
 
 clean: ## Remove the environment and what `make run` stored here
 	rm -rf .venv .callweave build dist
