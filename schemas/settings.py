@@ -24,6 +24,8 @@ NonNegative = Annotated[float, Meta(ge=0)]
 _LAST_PORT: Final = 65535
 _NATIVE_APART: Final = 877
 """From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
+LEAST_CLICKHOUSE_MB: Final = 256
+"""ClickHouse starts with less, and then refuses whatever is asked."""
 COST_LIMIT: Final = 100_000
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
@@ -329,6 +331,8 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
     _check_logins(settings.clickhouse)
     if settings.kafka.min_insync_replicas > settings.kafka.replication:
         raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
+    if 0 < settings.embedded.clickhouse_memory_mb < LEAST_CLICKHOUSE_MB:
+        raise SettingsError(f"0, or at least {LEAST_CLICKHOUSE_MB} - at `$.embedded.clickhouse_memory_mb`")
     if settings.clickhouse.insert_timeout_s >= settings.sink.session_timeout_s:
         raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
 

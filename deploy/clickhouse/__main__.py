@@ -74,11 +74,15 @@ def _serve(options: argparse.Namespace) -> None:
     )
     sandboxed = sandbox.version() > 0
     Path("config.xml").write_text(server_config(place))
-    Path("users.xml").write_text(users_config(accounts, options.databases, sandboxed=sandboxed))
+    Path("users.xml").write_text(
+        users_config(accounts, options.databases, memory_bytes=memory_bytes, sandboxed=sandboxed)
+    )
     engine = Engine(statements=start_statements(memory_bytes), before=lambda: _close(place) if sandboxed else None)
     if not sandboxed:
         log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
     asker = Asker(options.port, GUARD, own_password)
+    # Where releases before kept inserts on their way in.
+    shutil.rmtree("incoming", ignore_errors=True)
     start = _enter_start(place.directory)
     engine.start()
     _until_it_listens(engine, asker)

@@ -136,13 +136,15 @@ def server_config(place: Place) -> str:
     return _document(rows)
 
 
-def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool) -> str:
+def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: int, sandboxed: bool) -> str:
     """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
     fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
     reading: Mapping[str, int | str] = {
         "readonly": 2,
         "workload": "reading",
         "os_threads_nice_value_query": _NICE_READING,
+        # The workload ends the largest query of all; this stops one that grows faster than that is done.
+        "max_memory_usage_for_user": _of_readers(memory_bytes),
     }
     kept = "".join(f"<{name}><const/></{name}>" for name in (*reading, *_REACHES_BEHIND_VIEWS))
     profiles = (
@@ -171,7 +173,7 @@ def start_statements(memory_bytes: int) -> tuple[str, ...]:
     A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
     the largest of their queries is ended.
     """
-    everybody, reading = int(memory_bytes * _ALL_SHARE), int(memory_bytes * _READING_SHARE)
+    everybody, reading = int(memory_bytes * _ALL_SHARE), _of_readers(memory_bytes)
     return (
         "CREATE RESOURCE IF NOT EXISTS memory (MEMORY RESERVATION)",
         f"CREATE OR REPLACE WORKLOAD all SETTINGS max_memory = {everybody}",
@@ -184,6 +186,10 @@ _OWN_START: Final = (
     "SYSTEM LISTEN, CREATE RESOURCE, DROP RESOURCE, CREATE WORKLOAD, DROP WORKLOAD ON *.*",
     "CREATE DATABASE ON default_local.*",
 )
+
+
+def _of_readers(memory_bytes: int) -> int:
+    return int(memory_bytes * _READING_SHARE)
 
 
 def _logging(directory: Path) -> str:

@@ -22,8 +22,8 @@ from schemas.errors import SetupError
 
 log: Final = logging.getLogger("callweave.clickhouse")
 
-READ_ONLY: Final = msgspec.json.encode({"settings": {"readonly": "2"}})
-"""What the engine does with a session of `default`: it may read, and change settings other than this one."""
+READ_ONLY: Final = msgspec.json.encode({"settings": {"workload": "reading", "readonly": "2"}})
+"""What the engine does with a session of `default`: it may read, as the readers do."""
 _NOTHING: Final = b"{}"
 
 

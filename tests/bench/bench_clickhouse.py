@@ -71,7 +71,12 @@ def asked(login: Login) -> list[Line]:
         if response.status != 200:
             raise RuntimeError(said.decode())
 
-    names = {"host": "127.0.0.1", "port": login.port, "username": login.user, "password": login.password}
+    names: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": login.port,
+        "username": login.user,
+        "password": login.password,
+    }
     db: Any = clickhouse_connect.get_client(**names)
     db.command(
         "CREATE TABLE bench_rows (id UInt64, name String, at DateTime64(3, 'UTC'), cost Float64) ENGINE = MergeTree ORDER BY id"

@@ -46,7 +46,7 @@ def test_every_page_asks_for_a_host_of_this_machine() -> None:
 @pytest.mark.parametrize("databases", [EVERY_DATABASE, "calls", "a<b&c>\"'"])
 @pytest.mark.parametrize("sandboxed", [True, False])
 def test_users_are_xml_and_ask_for_their_password_elsewhere(user: str, databases: str, *, sandboxed: bool) -> None:
-    written = users_config(accounts_for(user), databases, sandboxed=sandboxed)
+    written = users_config(accounts_for(user), databases, memory_bytes=1000 << 20, sandboxed=sandboxed)
     users = {one.tag: one for one in ET.fromstring(written).findall("users/*")}
 
     assert users.keys() == {BUILT_IN, GUARD, user or OWNER, MIGRATOR, READER}
@@ -58,7 +58,7 @@ def test_users_are_xml_and_ask_for_their_password_elsewhere(user: str, databases
 
 
 def test_readers_cannot_loosen_what_holds_for_them() -> None:
-    root = ET.fromstring(users_config(accounts_for(""), "calls", sandboxed=True))
+    root = ET.fromstring(users_config(accounts_for(""), "calls", memory_bytes=1000 << 20, sandboxed=True))
     fixed = {one.tag for one in root.findall("profiles/reader/constraints/*") if one.find("const") is not None}
     everybody = {one.tag for one in root.findall("profiles/default/constraints/*") if one.find("const") is not None}
 
@@ -70,7 +70,9 @@ def test_readers_cannot_loosen_what_holds_for_them() -> None:
 
 
 def test_only_the_engine_itself_may_open_and_end_listeners() -> None:
-    users = ET.fromstring(users_config(accounts_for(""), "calls", sandboxed=True)).findall("users/*")
+    users = ET.fromstring(users_config(accounts_for(""), "calls", memory_bytes=1000 << 20, sandboxed=True)).findall(
+        "users/*"
+    )
     may = {one.tag for one in users if any("SYSTEM LISTEN" in (query.text or "") for query in one.iter("query"))}
 
     assert may == {BUILT_IN}
