@@ -66,6 +66,12 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_ACCOUNTS": "[{"}, "CALLWEAVE_ACCOUNTS is not JSON", id="broken JSON"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__DATABASE": "a;b"}, "$.clickhouse.database", id="database is an identifier"),
         pytest.param("", {"CALLWEAVE_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "$.kafka.min_insync_replicas", id="replicas"),
+        pytest.param(
+            "",
+            {"CALLWEAVE_EMBEDDED__CLICKHOUSE_MEMORY_MB": "255"},
+            "$.embedded.clickhouse_memory_mb",
+            id="too little memory for ClickHouse",
+        ),
         pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "20"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
         pytest.param("", {"CALLWEAVE_PROCESS__SESSION_TIMEOUT_S": "5"}, "$.process.session_timeout_s", id="Kafka takes no such session"),
         pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "a:9092,b:x"}, "'b:x' - at `$.kafka.bootstrap`", id="no port of a broker"),
