@@ -20,7 +20,7 @@ from deploy.data_dir import claim
 from deploy.kafka import KafkaServer
 from deploy.part_states import remove_states, write_states
 from deploy.parts import PartSpec, SupervisedPart
-from deploy.ports import http_url, require_free
+from deploy.ports import http_url, native_port, require_free
 from deploy.runtime import resolved
 from deploy.servers import Server, SupervisedServer
 from deploy.tables import migrate_tables
@@ -28,7 +28,7 @@ from deploy.topics import create_topics
 from deploy.waiting import until_answers
 from schemas.config import WHOLE, whole
 from schemas.errors import SetupError
-from schemas.settings import PollAccount, Settings, native_port
+from schemas.settings import PollAccount, Settings
 
 log: Final = logging.getLogger(__name__)
 

@@ -21,9 +21,6 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
-_LAST_PORT: Final = 65535
-_NATIVE_APART: Final = 877
-"""From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
 LEAST_CLICKHOUSE_MB: Final = 256
 """ClickHouse starts with less, and then refuses whatever is asked."""
 COST_LIMIT: Final = 100_000
@@ -293,12 +290,6 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     """Processes that normalise and join; one a core at the most."""
     metrics_base_port: Port = 9640
     """`up` gives the sink, the poller and the workers this port and the ones after it."""
-
-
-def native_port(embedded: EmbeddedSettings) -> int:
-    """The port of the embedded ClickHouse's native protocol."""
-    apart = _NATIVE_APART if embedded.clickhouse_port + _NATIVE_APART <= _LAST_PORT else -_NATIVE_APART
-    return embedded.clickhouse_tcp_port or embedded.clickhouse_port + apart
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -146,7 +146,7 @@ class ClickHouseServer:
             if asked:
                 require_free(asked, what=what, setting="its port")
         self._port = self._asked_port or free_port()
-        self._tcp_port = self._asked_tcp_port or free_port()
+        self._tcp_port = self._asked_tcp_port or self._tcp_port or free_port()
         arguments = [
             *(f"--data-dir={self._data_dir}", f"--port={self._port}", f"--tcp-port={self._tcp_port}"),
             *(f"--user={self.account(Role.WRITER)}", f"--databases={self._databases}"),

@@ -9,7 +9,8 @@ import pytest
 
 from deploy.cli import main
 from deploy.clickhouse.accounts import MIGRATOR, OWNER, READER, Role, grants
-from schemas.settings import EmbeddedSettings, Settings, native_port
+from deploy.ports import native_port
+from schemas.settings import EmbeddedSettings, Settings
 from sinks.migrate import migrations
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
