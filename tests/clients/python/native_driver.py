@@ -1,6 +1,5 @@
 """Checks of clickhouse-driver, over the native protocol with each compression."""
 
-import contextlib
 import threading
 import time
 import uuid
@@ -82,18 +81,10 @@ def cancel(compression: Any, db: Client) -> None:
     name = f"driver-{uuid.uuid4()}"
     running = f"SELECT count() FROM system.processes WHERE query_id = '{name}'"
     slow = client(compression)
-    thread = threading.Thread(target=_until_it_ends, args=(slow, name))
-    thread.start()
-    _until(lambda: db.execute(running) == [(1,)])
+    next(slow.execute_with_progress(_SLOW, query_id=name))
+    expect(db.execute(running), [(1,)])
     slow.cancel()
     _until(lambda: db.execute(running) == [(0,)])
-    thread.join()
-
-
-def _until_it_ends(slow: Client, name: str) -> None:
-    # How it ends is looked for on the server.
-    with contextlib.suppress(Exception):
-        slow.execute(_SLOW, query_id=name)
 
 
 def _until(condition: Any) -> None:
