@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from deploy.cli_clickhouse import clickhouse
 from deploy.cli_conflicts import conflicts
 from deploy.cli_data import dead, migrate, replay, topics
 from deploy.cli_parts import ingress, poll, process, sink
@@ -47,7 +48,10 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
         context.exit(0)
 
 
-for _command in (up, ingress, poll, process, sink, migrate, topics, simulate, replay, dead, conflicts, spool, doctor):
+for _command in (
+    *(up, ingress, poll, process, sink, migrate, topics, simulate),
+    *(replay, dead, conflicts, spool, clickhouse, doctor),
+):
     main.add_command(_command)
 
 if __name__ == "__main__":

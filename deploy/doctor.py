@@ -1,6 +1,7 @@
 """`callweave doctor`: look at everything the stack needs, and say what to do about what is missing."""
 
 import asyncio
+import importlib.metadata
 import shutil
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Final, Literal
 import aiohttp
 import msgspec
 
+from deploy.clickhouse import engine, sandbox
 from deploy.doctor_work import parts, work
 from deploy.finding import Finding
 from deploy.java import candidates, chosen
@@ -21,7 +23,7 @@ from deploy.runtime import resolved
 from deploy.topics import differences
 from schemas.errors import CallweaveError, SetupError
 from schemas.settings import Settings
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import NO_LOGIN, ClickHouse
 from sinks.migrate import missing
 
 _FREE_BYTES: Final = 2 * 1024**3
@@ -37,6 +39,8 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
         "disk": _disk,
         "ingress": _ingress,
         "Kafka": _kafka,
+        "engine": _engine,
+        "sandbox": _sandbox,
         "ClickHouse": _clickhouse,
         "work": _work,
         "parts": parts,
@@ -125,17 +129,73 @@ async def _kafka(settings: Settings) -> Finding:
 async def _clickhouse(settings: Settings) -> Finding:
     if not settings.clickhouse.url and (free := _unused(settings.embedded.clickhouse_port)):
         return Finding(what="ClickHouse", state="ok", detail=free)
-    settings = resolved(settings)
+    embedded, settings = not settings.clickhouse.url, resolved(settings)
     url = settings.clickhouse.url
     async with ClickHouse(settings.clickhouse) as client:
         try:
             lacking = await missing(client, settings)
         except CallweaveError as exc:
+            code = getattr(exc.__cause__, "code", None)
+            if code in NO_LOGIN:
+                return _no_login(settings, code, embedded=embedded)
             raise SetupError(f"{url}: {exc}") from exc
     if lacking:
         detail = f"{url}: without {', '.join(lacking)}"
         return Finding(what="ClickHouse", state="note", detail=detail, advice="`callweave migrate` makes them.")
     return Finding(what="ClickHouse", state="ok", detail=f"{url}: all tables and views are there")
+
+
+def _no_login(settings: Settings, code: int, *, embedded: bool) -> Finding:
+    user = settings.clickhouse.user
+    advice = (
+        f"The password is that of {settings.embedded.data_dir}, or clickhouse.password: does the server run on another data directory, "
+        "or was the setting changed after its start? Start `callweave up` again, or set embedded.data_dir to where it runs."
+        if embedded
+        else "Set clickhouse.user and clickhouse.password (CALLWEAVE_CLICKHOUSE__PASSWORD) to what it takes; README has the rights "
+        "that each user needs."
+    )
+    detail = f"{settings.clickhouse.url} does not let {user} in: wrong name or password (ClickHouse code {code})"
+    return Finding(what="ClickHouse", state="bad", detail=detail, advice=advice)
+
+
+async def _engine(settings: Settings) -> Finding:
+    """Tell whether the embedded engine is one that the test suite has run on."""
+    if settings.clickhouse.url:
+        return Finding(what="engine", state="ok", detail="not needed: ClickHouse runs elsewhere")
+    wanted = " or ".join(engine.SEEN)
+    try:
+        installed = importlib.metadata.version("chdb-core")
+    except importlib.metadata.PackageNotFoundError:
+        installed = "none"
+    good = installed in engine.SEEN
+    return Finding(
+        what="engine",
+        state="ok" if good else "bad",
+        detail=f"chdb-core {installed}" if good else f"chdb-core {wanted} is needed, {installed} is installed",
+        advice="" if good else "`make run` installs what is needed; or set clickhouse.url to a ClickHouse of your own.",
+    )
+
+
+async def _sandbox(settings: Settings) -> Finding:
+    """Tell whether the kernel can keep the embedded engine from files and ports of others."""
+    if settings.clickhouse.url:
+        return Finding(what="sandbox", state="ok", detail="not needed: ClickHouse runs elsewhere")
+    version = await asyncio.to_thread(sandbox.version)
+    if not version:
+        return Finding(
+            what="sandbox",
+            state="note",
+            detail="this kernel has no Landlock: whoever may query the embedded ClickHouse can read the files that this user can read",
+            advice="Linux 5.13 or newer with landlock among its security modules (lsm=) closes that; or give the passwords only to "
+            "people who may read those files.",
+        )
+    has_ports = version >= sandbox.PORTS_SINCE
+    reach = (
+        "no file but its own and no port but its own" if has_ports else "no file but its own (ports since version 4)"
+    )
+    return Finding(
+        what="sandbox", state="ok", detail=f"Landlock version {version}: the embedded ClickHouse reaches {reach}"
+    )
 
 
 async def _work(settings: Settings) -> Finding:

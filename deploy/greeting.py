@@ -3,16 +3,20 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
+from deploy.clickhouse_accounts import Login
+from deploy.ports import native_port
 from deploy.stack import Stack
+from schemas.settings import ClickHouseSettings
 from schemas.vendors import VENDORS
 
 
 def greeting(stack: Stack, seconds: float) -> str:
-    """The addresses of a running stack, ready to be copied."""
+    """The addresses of a running stack, ready to be copied; the reader's password stands in them, and no other one."""
     base, settings, command = stack.ingress_url, stack.settings, _command()
     clickhouse = settings.clickhouse
-    user = "" if clickhouse.user == "default" and not clickhouse.password.value else f" -u {clickhouse.user}:..."
     pushed = [
         f"    {vendor.title:34} POST {base}/v1/{vendor.name}{callback.path}"
         for vendor in VENDORS.values()
@@ -31,8 +35,9 @@ def greeting(stack: Stack, seconds: float) -> str:
             "  send a callback:",
             f"    curl -i {_example(base)}",
             "  query the calls:",
-            f"    curl{user} '{clickhouse.url}/?database={clickhouse.database}&default_format=PrettyCompactMonoBlock' --data-binary \\",
+            f"    curl {_user(clickhouse, stack.reader)} '{clickhouse.url}/?database={clickhouse.database}&default_format=PrettyCompactMonoBlock' --data-binary \\",
             '      "SELECT vendor, vendor_call_id, disposition, setup_at, talk_ms, cost, currency FROM v_timelines ORDER BY version DESC LIMIT 10"',
+            *(_clients(stack, stack.reader, command) if stack.reader else ()),
             "  read the canonical records:",
             f"    Kafka at {settings.kafka.bootstrap}, topic calls.normalized (Avro; schemas in schemas/avro)",
             "  look and mend:",
@@ -40,6 +45,26 @@ def greeting(stack: Stack, seconds: float) -> str:
             "",
         )
     )
+
+
+def _user(clickhouse: ClickHouseSettings, reader: Login | None) -> str:
+    """Who curl is: the reader of the embedded engine; at somebody else's ClickHouse curl asks for the password of the parts."""
+    if reader:
+        return f"-u {shlex.quote(f'{reader.name}:{reader.password.value}')}"
+    return f"-u {shlex.quote(clickhouse.user + ('' if clickhouse.password.value else ':'))}"
+
+
+def _clients(stack: Stack, reader: Login, command: str) -> Iterator[str]:
+    """How BI tools and native clients log in to the embedded engine."""
+    settings = stack.settings
+    name, password, database = reader.name, reader.password.value, settings.clickhouse.database
+    native = native_port(settings.embedded)
+    yield f"  connect a tool, as {name} with the password {password}"
+    yield f"    jdbc:clickhouse://{urlsplit(settings.clickhouse.url).netloc}/{database}?user={quote(name)}&password={quote(password, safe='')}"
+    yield (
+        f"    clickhouse-client --port {native} --user {name} --password={shlex.quote(password)} --database {database}"
+    )
+    yield f"    accounts and passwords: {command} clickhouse accounts    {command} clickhouse password [--new]"
 
 
 def _command() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.errors import SetupError
+from schemas.settings import EmbeddedSettings
 
 # Below the range from which systems take ports for connections (32768 on Linux): nobody gets one of these by chance
 # while its server is started again.
@@ -16,7 +17,16 @@ _HIGHEST: Final = 32_000
 _GIVEN: Final[set[int]] = set()
 """Handed out by this process; whoever asked may not listen yet."""
 _PROC: Final = Path("/proc")
+_LAST_PORT: Final = 65535
+_NATIVE_APART: Final = 877
+"""From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not bound
+
+
+def native_port(embedded: EmbeddedSettings) -> int:
+    """The port of the embedded ClickHouse's native protocol."""
+    apart = _NATIVE_APART if embedded.clickhouse_port + _NATIVE_APART <= _LAST_PORT else -_NATIVE_APART
+    return embedded.clickhouse_tcp_port or embedded.clickhouse_port + apart
 
 
 def free_port(host: str = "127.0.0.1", *, run: int = 1) -> int:

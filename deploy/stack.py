@@ -15,11 +15,12 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.clickhouse.launch import ClickHouseServer
+from deploy.clickhouse_accounts import Login, reader
 from deploy.data_dir import claim
 from deploy.kafka import KafkaServer
 from deploy.part_states import remove_states, write_states
 from deploy.parts import PartSpec, SupervisedPart
-from deploy.ports import http_url, require_free
+from deploy.ports import http_url, native_port, require_free
 from deploy.runtime import resolved
 from deploy.servers import Server, SupervisedServer
 from deploy.tables import migrate_tables
@@ -27,7 +28,7 @@ from deploy.topics import create_topics
 from deploy.waiting import until_answers
 from schemas.config import WHOLE, whole
 from schemas.errors import SetupError
-from schemas.settings import PollAccount, Settings, native_port
+from schemas.settings import PollAccount, Settings
 
 log: Final = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """The embedded ones, kept running as the parts are."""
     metrics: Mapping[str, str]
     """Part name to the address of its metrics."""
+    reader: Login | None = None
+    """Who people log in to the embedded ClickHouse as."""
 
     @property
     def ingress_url(self) -> str:
@@ -94,6 +97,7 @@ async def running_stack(
             _kafka_with_topics(down, settings, data_dir, progress),
             _clickhouse_with_tables(down, settings, data_dir, progress),
         )
+        people = reader(settings)
         settings = resolved(settings)
         specs, metrics = part_specs(settings)
         parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
@@ -107,7 +111,7 @@ async def running_stack(
             progress(f"{part.spec.name}: starting", None)
             await part.start()
         servers = tuple(server for server in embedded if server)
-        stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics)
+        stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics, reader=people)
         await _until_ready(stack, progress)
         yield stack
         progress("stopping", None)

@@ -3,6 +3,7 @@
 The only module that turns text into settings; who calls it gives the environment as an argument.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from schemas.settings import Secret, Settings, check
 PREFIX: Final = "CALLWEAVE_"
 WHOLE: Final = "CALLWEAVE_SETTINGS"
 """All settings at once, as JSON: how `callweave up` hands a part what it itself runs with. Stands in for the file."""
+_IN_ADDRESS: Final = re.compile(r"(://)[^/?#@\s]*@")
+"""A name and a password in an address, as some registries are given."""
 _NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
@@ -108,4 +111,4 @@ def _masked(value: Any) -> Any:
         return {name: _masked(below) for name, below in msgspec.structs.asdict(value).items()}
     if isinstance(value, tuple):
         return [_masked(item) for item in value]
-    return value
+    return _IN_ADDRESS.sub(r"\1***@", value) if isinstance(value, str) else value

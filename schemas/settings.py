@@ -6,7 +6,9 @@ Read by `schemas.config.load` from `callweave.toml`, then from `CALLWEAVE_*` (ne
 
 import ipaddress
 import re
+import unicodedata
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -19,9 +21,8 @@ Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
-_LAST_PORT: Final = 65535
-_NATIVE_APART: Final = 877
-"""From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
+LEAST_CLICKHOUSE_MB: Final = 256
+"""ClickHouse starts with less, and then refuses whatever is asked."""
 COST_LIMIT: Final = 100_000
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
@@ -73,14 +74,15 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     url: str = ""
     """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
     user: str = "default"
-    """Who the parts are to it: needs to insert and select in `database`. The embedded engine keeps `default` for itself: the
-    parts are `callweave` there, and `default` with the same password may read."""
+    """Who the parts are to it: needs to insert and select in `database`. The embedded engine keeps `default` for itself: there
+    `default` here means `callweave`, and who logs in as `default`, with the same password, may read the views."""
     password: Secret = Secret()
-    """Never shown; empty: none, and for the embedded engine one made by lot (`callweave clickhouse password`)."""
+    """Of `user`, never shown; empty: none, and for the embedded engine one made by lot (`callweave clickhouse password writer`)."""
     migrator: str = ""
-    """Who `callweave migrate` is: needs to create and alter in `database`; empty: `user`. The embedded engine has its own."""
+    """Who `callweave migrate` is: needs to create and alter in `database`; empty: `user`. The embedded engine has its own,
+    `callweave_migrator`, whatever stands here."""
     migrator_password: Secret = Secret()
-    """Of `migrator`."""
+    """Of `migrator`; never shown, and for the embedded engine made by lot where it is empty."""
     database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
     """Where tables and views are; a name of letters, digits and _."""
     cluster: str = ""
@@ -88,8 +90,9 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     insert_timeout_s: Positive = 25.0
     """Below Kafka's session time, so that a stuck insert cannot outlive its partitions."""
     min_free_mb: Natural = 0
-    """An insert after which the server's disk has less room than this is repeated; 0: not asked. The embedded engine needs it,
-    since it does not say when a part could not be written whole: 1 above its own reserve there."""
+    """An insert after which the server's disk has less room than this is repeated; 0: not asked. It takes a right to read
+    `system.disks`. The embedded engine does not say when a part could not be written whole: 0 is 1 there, above the 128 MiB that
+    it keeps free itself."""
 
 
 class Account(_Section, frozen=True, kw_only=True):
@@ -269,7 +272,7 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     """What `callweave up` runs itself when no address is set."""
 
     data_dir: str = ".callweave"
-    """Kafka's log, ClickHouse's tables and the logs of the parts."""
+    """Kafka's log, ClickHouse's store and passwords, the spool and the logs of the parts; for its user alone."""
     cache_dir: str = ""
     """Downloaded jars; empty: `$XDG_CACHE_HOME/callweave` or `~/.cache/callweave`."""
     kafka_port: Port = 9092
@@ -287,12 +290,6 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     """Processes that normalise and join; one a core at the most."""
     metrics_base_port: Port = 9640
     """`up` gives the sink, the poller and the workers this port and the ones after it."""
-
-
-def native_port(embedded: EmbeddedSettings) -> int:
-    """The port of the embedded ClickHouse's native protocol."""
-    apart = _NATIVE_APART if embedded.clickhouse_port + _NATIVE_APART <= _LAST_PORT else -_NATIVE_APART
-    return embedded.clickhouse_tcp_port or embedded.clickhouse_port + apart
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -322,8 +319,11 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
         _check_vendor(poll.vendor, path, vendors)
         if not poll.url.startswith(("http://", "https://")):
             raise SettingsError(f"an http(s) address is wanted - at `{path}.url`")
+    _check_logins(settings.clickhouse)
     if settings.kafka.min_insync_replicas > settings.kafka.replication:
         raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
+    if 0 < settings.embedded.clickhouse_memory_mb < LEAST_CLICKHOUSE_MB:
+        raise SettingsError(f"0, or at least {LEAST_CLICKHOUSE_MB} - at `$.embedded.clickhouse_memory_mb`")
     if settings.clickhouse.insert_timeout_s >= settings.sink.session_timeout_s:
         raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
 
@@ -333,8 +333,34 @@ def _check_addresses(settings: Settings) -> None:
         if not _BROKER.fullmatch(address.strip()):
             raise SettingsError(f"host:port is wanted, not {address!r} - at `$.kafka.bootstrap`")
     for path, url in (("clickhouse", settings.clickhouse.url), ("schema_registry", settings.schema_registry.url)):
-        if url and not url.startswith(("http://", "https://")):
+        if url and not _is_http(url):
             raise SettingsError(f"an http(s) address is wanted - at `$.{path}.url`")
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, or a port that is no number
+        return False
+
+
+def _check_logins(clickhouse: ClickHouseSettings) -> None:
+    """What no client can carry: HTTP's Basic authorization has a colon after the name, and a header has one line."""
+    if "@" in urlsplit(clickhouse.url).netloc:
+        raise SettingsError(
+            "name and password stand in clickhouse.user and clickhouse.password, not in the address - at `$.clickhouse.url`"
+        )
+    for path, name in (("user", clickhouse.user), ("migrator", clickhouse.migrator)):
+        if ":" in name or not _one_line(name):
+            raise SettingsError(f"a name without colons and control characters is wanted - at `$.clickhouse.{path}`")
+    for path, password in (("password", clickhouse.password), ("migrator_password", clickhouse.migrator_password)):
+        if not _one_line(password.value):
+            raise SettingsError(f"a control character does not come through every client - at `$.clickhouse.{path}`")
+
+
+def _one_line(text: str) -> bool:
+    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
 def _check_vendor(vendor: str, path: str, vendors: frozenset[str]) -> None:

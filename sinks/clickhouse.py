@@ -28,6 +28,8 @@ from sinks.rows import Table, columns_of, narrowest
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
 _CONNECT_S: Final = 5.0
+NO_LOGIN: Final = (194, 516)
+"""ClickHouse's codes for a name without its password: REQUIRED_PASSWORD of a name that needs one, AUTHENTICATION_FAILED."""
 _ADVICE: Final = {
     Answer.AWAY: "ClickHouse does not take rows",
     Answer.MIGRATION: "a table or a column is missing: run `callweave migrate`",
@@ -207,6 +209,8 @@ def _connect(settings: ClickHouseSettings) -> Client:
         )
     except (ClickHouseError, OSError) as exc:
         code = getattr(exc, "code", None)
+        if code in NO_LOGIN:
+            raise Unavailable(f"ClickHouse does not let {settings.user} in: wrong name or password ({code})") from exc
         raise Unavailable(f"ClickHouse does not answer: {type(exc).__name__}{f' {code}' if code else ''}") from exc
 
 

@@ -1,7 +1,7 @@
 """A ClickHouse given by its address with name and password in it, as tests are given one."""
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 
@@ -13,6 +13,13 @@ from schemas.settings import ClickHouseSettings, Secret
 def address(server: ClickHouseServer, role: Role = Role.MIGRATOR) -> str:
     """`http://name:password@host:port` of a running server, for one of its accounts."""
     return f"http://{server.account(role)}:{server.password(role)}@127.0.0.1:{server.port}"
+
+
+def address_of(settings: ClickHouseSettings) -> str:
+    """The same of the account that settings name."""
+    parts = urlsplit(settings.url)
+    account = f"{quote(settings.user, safe='')}:{quote(settings.password.value, safe='')}"
+    return f"{parts.scheme}://{account}@{parts.netloc}{parts.path}"
 
 
 def settings_at(url: str, **more: Any) -> ClickHouseSettings:

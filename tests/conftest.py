@@ -10,6 +10,9 @@ import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
+from schemas.settings import ClickHouseSettings
+from sinks.migrate import migrator
+from tests.clickhouse_at import address_of, settings_at
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +35,20 @@ async def kafka(scratch: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def clickhouse_url(scratch: Path) -> AsyncIterator[str]:
-    """The address of a ClickHouse; tests make their databases' names unique. CALLWEAVE_TEST_CLICKHOUSE_URL names another one."""
+async def clickhouse(scratch: Path) -> AsyncIterator[ClickHouseSettings]:
+    """How the parts reach a ClickHouse, and who makes tables there; tests make their databases' names unique.
+
+    CALLWEAVE_TEST_CLICKHOUSE_URL names another one, with one account for everything: `http://name:password@host:8123`.
+    """
     given = os.environ.get("CALLWEAVE_TEST_CLICKHOUSE_URL")
     if given:
-        yield given
+        yield settings_at(given)
         return
     async with ClickHouseServer(scratch / "clickhouse") as server:
-        yield server.url
+        yield server.settings()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(clickhouse: ClickHouseSettings) -> str:
+    """The address of the same, with the name and the password of the account that makes tables."""
+    return address_of(migrator(clickhouse))

@@ -3,10 +3,12 @@
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,7 @@ from deploy.clickhouse.config import Place, server_config, start_statements, use
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.http import Asker, Refused
 from deploy.clickhouse.login import Logins, LoginServer
-from deploy.clickhouse.room import Guard
+from deploy.clickhouse.room import Guard, free_bytes
 from deploy.data_dir import claim
 from deploy.ports import require_free
 from schemas.errors import SetupError
@@ -24,12 +26,13 @@ from schemas.errors import SetupError
 _MINIMUM_FREE_BYTES: Final = 256 << 20
 _LISTENS_WITHIN_S: Final = 60.0
 """Loading many parts takes long; a healthy start takes less than a second."""
-_ENDS_WITHIN_S: Final = 5.0
+_ENDS_WITHIN_S: Final = 3.0
+_LOOK_EVERY_S: Final = 0.02
 _SYSTEM_FILES: Final = (
     *("/usr/share/zoneinfo", "/etc/localtime", "/dev/urandom", "/proc/meminfo", "/proc/stat", "/proc/cpuinfo"),
     *("/sys/devices/system/cpu", "/sys/fs/cgroup"),
 )
-_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts", "task")
+_OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts")
 """Beneath /proc/<own id>: sizes and limits of the process itself; its environment and its open files are not among them."""
 
 log: Final = logging.getLogger("callweave.clickhouse")
@@ -47,7 +50,7 @@ def main() -> int:
             os.chdir(options.data_dir)
             _serve(options)
     except (SetupError, OSError, RuntimeError, ValueError) as exc:
-        print(exc, file=sys.stderr)  # noqa: T201 - the one line that whoever started us reads
+        print(exc, file=sys.stderr, flush=True)  # noqa: T201 - the one line that whoever started us reads
         return 1
     return 0
 
@@ -61,69 +64,105 @@ def _serve(options: argparse.Namespace) -> None:
     owner = next(account.name for account in accounts if account.role is Role.WRITER)
     logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
     memory_bytes = options.memory_mib << 20
-    place = Place(http_port=options.port, tcp_port=options.tcp_port, login_port=logins.port, memory_bytes=memory_bytes)
+    place = Place(
+        http_port=options.port,
+        tcp_port=options.tcp_port,
+        login_port=logins.port,
+        login_path=logins.path,
+        memory_bytes=memory_bytes,
+        directory=Path.cwd(),
+    )
     sandboxed = sandbox.version() > 0
     Path("config.xml").write_text(server_config(place))
-    Path("users.xml").write_text(users_config(accounts, options.databases, sandboxed=sandboxed))
+    Path("users.xml").write_text(
+        users_config(accounts, options.databases, memory_bytes=memory_bytes, sandboxed=sandboxed)
+    )
     engine = Engine(statements=start_statements(memory_bytes), before=lambda: _close(place) if sandboxed else None)
     if not sandboxed:
         log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
     asker = Asker(options.port, GUARD, own_password)
+    # Where releases before kept inserts on their way in.
+    shutil.rmtree("incoming", ignore_errors=True)
+    start = _enter_start(place.directory)
     engine.start()
-    try:
-        _until_it_listens(engine, asker)
-        guard = Guard(asker.ask)
-        guard.start()
-        while not stop.is_set() and not engine.wait(0):
-            stop.wait(1.0)
-        guard.stop()
-    finally:
-        _end(engine, asker)
-        logins.close()
-    if engine.failure and not stop.is_set():
-        raise SetupError(f"the engine ended: {engine.failure}", code="engine")
+    _until_it_listens(engine, asker)
+    shutil.rmtree(start)
+    guard = Guard(asker.ask, partial(free_bytes, place.directory))
+    guard.start()
+    while not stop.is_set():
+        if engine.wait(0):
+            raise SetupError(f"the engine ended: {engine.failure or 'it gave no reason'}", code="engine")
+        stop.wait(1.0)
+    guard.stop()
+    _finish(asker)
 
 
 def _close(place: Place) -> None:
     """Restricts the engine's thread, which is the one that calls this."""
     own = Path("/proc") / str(os.getpid())
     sandbox.restrict(
-        writable=(STORE, Path("/dev/null")),
+        writable=(place.directory / STORE, Path("/dev/null")),
         readable=(
-            *(Path("config.xml"), Path("users.xml")),
+            *(place.directory / "config.xml", place.directory / "users.xml"),
             *(Path(name) for name in _SYSTEM_FILES),
             *(own / name for name in _OWN_FILES),
         ),
+        # What is in there has the environment and the open files once more, for each thread.
+        listable=(own / "task",),
         bind=(place.http_port, place.tcp_port),
         connect=(place.login_port,),
     )
 
 
+def _enter_start(directory: Path) -> Path:
+    """Makes a directory for the engine to start in and goes there; it is removed as soon as the engine listens.
+
+    The function `file()`, which no grant forbids, and the formats that take a file as their template first ask for the
+    current directory, and fail for everybody when there is none: else they could read the columns in the store.
+    """
+    start = directory / "start"
+    shutil.rmtree(start, ignore_errors=True)
+    start.mkdir()
+    for name in ("config.xml", "users.xml"):
+        (start / name).symlink_to(directory / name)
+    os.chdir(start)
+    return start
+
+
 def _until_it_listens(engine: Engine, asker: Asker) -> None:
     deadline = time.monotonic() + _LISTENS_WITHIN_S
     while not engine.wait(0.01):
-        try:
-            asker.ask("SELECT 1")
-        except (OSError, Refused):
-            if time.monotonic() > deadline:
-                raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine") from None
-        else:
-            return
+        if engine.listens():
+            return _log_in(asker)
+        if time.monotonic() > deadline:
+            raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine")
     raise SetupError(f"the engine does not listen: {engine.failure or 'it ended'}", code="engine")
 
 
-def _end(engine: Engine, asker: Asker) -> None:
-    """Ends the engine within a bound: queries first, since it waits for them."""
-    if not engine.wait(0):
-        try:
-            asker.ask("KILL QUERY WHERE user NOT IN ('', currentUser()) ASYNC")
-        except (OSError, Refused) as exc:
-            log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
-        engine.stop()
-    if not engine.wait(_ENDS_WITHIN_S):
-        # What was answered is stored in any case.
-        log.warning("the engine did not end in %.0f s and is left", _ENDS_WITHIN_S)
-        os._exit(0)
+def _log_in(asker: Asker) -> None:
+    """Sees that the engine answers to who asks with a password; raises SetupError."""
+    try:
+        asker.ask("SELECT 1")
+    except (OSError, Refused) as exc:
+        raise SetupError(f"the engine listens and does not answer: {type(exc).__name__} {exc}", code="engine") from exc
+
+
+def _finish(asker: Asker) -> None:
+    """Lets queries end with an answer, or cancels them, within a bound.
+
+    After that the process may end at once: what was answered is in the store, as after a kill. The engine's own way out would
+    need a current directory again, and with it open the function `file()`.
+    """
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    others = "user NOT IN ('', currentUser())"
+    running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a fixed text
+    try:
+        asker.ask(f"KILL QUERY WHERE {others} ASYNC")
+        while time.monotonic() < deadline and asker.ask(running) != b"0\n":
+            time.sleep(_LOOK_EVERY_S)
+        asker.ask("SYSTEM FLUSH LOGS")
+    except (OSError, Refused) as exc:
+        log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -139,4 +178,5 @@ def _options() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not by the interpreter's way out: the engine's threads run on, and its clean-up in a process that ends aborts.
+    os._exit(main())

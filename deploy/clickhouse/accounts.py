@@ -23,11 +23,18 @@ BUILT_IN: Final = "default"
 EVERY_DATABASE: Final = "*"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 """A user's name is the name of an element in the engine's configuration file."""
-_ENGINES: Final = (
+ENGINES: Final = (
     *("MergeTree", "ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree", "CollapsingMergeTree"),
     *("VersionedCollapsingMergeTree", "Memory", "Null", "View", "MaterializedView"),
 )
 """None of these reads or writes anything but the store."""
+
+
+_METADATA: Final = (
+    *("system.build_options", "system.clusters", "system.data_skipping_indices", "system.dictionaries"),
+    *("system.parts", "information_schema.*", "INFORMATION_SCHEMA.*"),
+)
+"""What BI tools ask beside what everybody may read; of tables and columns they show those that the account sees."""
 
 
 class Role(StrEnum):
@@ -69,20 +76,25 @@ def grants(role: Role, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
     everything = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.*"
     views = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.v_*"
     if role is Role.READER:
-        return (f"SHOW DATABASES ON {everything}", f"SHOW TABLES, SHOW COLUMNS, SELECT ON {views}")
+        return (
+            f"SHOW DATABASES ON {everything}",
+            f"SHOW TABLES, SHOW COLUMNS, SELECT ON {views}",
+            *(f"SELECT ON {name}" for name in _METADATA),
+        )
     temporary = ("CREATE TEMPORARY TABLE ON *.*", "TABLE ENGINE ON Memory")
     if role is Role.WRITER:
         return (
             f"SHOW DATABASES, SHOW TABLES, SHOW COLUMNS, SELECT, INSERT ON {everything}",
             "SELECT ON system.disks",
-            "SELECT ON system.parts",
+            *(f"SELECT ON {name}" for name in _METADATA),
             *temporary,
         )
     insert = "INSERT, " if sandboxed else ""
     return (
         f"{insert}SHOW, SELECT, CREATE DATABASE, CREATE TABLE, CREATE VIEW, ALTER, DROP, TRUNCATE, OPTIMIZE, CHECK ON {everything}",
-        *(f"TABLE ENGINE ON {engine}" for engine in _ENGINES),
+        *(f"TABLE ENGINE ON {engine}" for engine in ENGINES),
         "SELECT, SHOW ON system.*",
+        *(f"SELECT ON {name}" for name in _METADATA),
         "CREATE TEMPORARY TABLE, KILL QUERY ON *.*",
         "SYSTEM FLUSH LOGS, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM DROP CACHE, SYSTEM VIEWS ON *.*",
         # So that a view reads with the rights of whoever made it, and its readers need none on the tables.

@@ -4,6 +4,7 @@ They hold no password: at each login the engine asks our own server (`login`). B
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -41,6 +42,8 @@ _SMALL: Final[Mapping[str, int | str]] = {
 # A web page that a browser was led to by a name of its own (DNS rebinding) sends that name as Host, and finds no handler.
 _HERE: Final = r"regex:^(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$"
 _HANDLERS: Final = (
+    # What load balancers and people look at first.
+    ("/", "static", "<status>200</status><response_content>Ok.&#10;</response_content>"),
     ("/ping", "ping", ""),
     ("/replicas_status", "replicas_status", ""),
     ("/play", "play", ""),
@@ -66,6 +69,11 @@ _FIXED: Final = (
     "allow_introspection_functions",
     "storage_file_read_method",
     "add_http_cors_header",
+    # These formats read and write files and ask servers without any right: schemas, templates, lists of errors.
+    *("format_schema", "format_template_resultset", "format_template_row", "output_format_schema"),
+    *("input_format_record_errors_file_path", "format_avro_schema_registry_url"),
+    "merge_tree_disk",
+    "merge_tree_storage_policy",
 )
 """Settings that no client may change."""
 
@@ -79,7 +87,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int
     tcp_port: int
     login_port: int
+    login_path: str
+    """A secret of this start: nobody else on this machine can ask the login server."""
     memory_bytes: int
+    directory: Path = Path()
+    """With the store in it; absolute where the engine starts in another one."""
 
 
 def server_config(place: Place) -> str:
@@ -94,8 +106,7 @@ def server_config(place: Place) -> str:
         _tag("display_name", "callweave"),
         _tag("max_server_memory_usage", place.memory_bytes),
         *(_tag(name, value) for name, value in _SMALL.items()),
-        _tag("timezone", "UTC"),
-        _logging(),
+        _logging(place.directory),
         "<access_control_improvements>"
         + _tag("select_from_system_db_requires_grant", "true")
         + _tag("select_from_information_schema_requires_grant", "true")
@@ -109,24 +120,31 @@ def server_config(place: Place) -> str:
         + _tag("port", place.tcp_port)
         + "</replica></shard></default></remote_servers>",
         f"<http_authentication_servers><{_LOGIN}>"
-        + _tag("uri", f"http://127.0.0.1:{place.login_port}/")
+        + _tag("uri", f"http://127.0.0.1:{place.login_port}{place.login_path}")
         + _tag("connection_timeout_ms", 5000)
         + _tag("receive_timeout_ms", 5000)
         + _tag("send_timeout_ms", 5000)
         + _tag("max_tries", 2)
         + f"</{_LOGIN}></http_authentication_servers>",
+        # Otherwise the engine tells every page that it may ask from anywhere.
+        "<http_options_response><header>"
+        + _tag("name", "Allow")
+        + _tag("value", "GET, HEAD, POST, OPTIONS")
+        + "</header></http_options_response>",
         "<http_handlers>" + "".join(_handler(*one) for one in _HANDLERS) + "</http_handlers>",
     ]
     return _document(rows)
 
 
-def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool) -> str:
+def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: int, sandboxed: bool) -> str:
     """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
     fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
     reading: Mapping[str, int | str] = {
         "readonly": 2,
         "workload": "reading",
         "os_threads_nice_value_query": _NICE_READING,
+        # The workload ends the largest query of all; this stops one that grows faster than that is done.
+        "max_memory_usage_for_user": _of_readers(memory_bytes),
     }
     kept = "".join(f"<{name}><const/></{name}>" for name in (*reading, *_REACHES_BEHIND_VIEWS))
     profiles = (
@@ -136,7 +154,7 @@ def users_config(accounts: Iterable[Account], databases: str, *, sandboxed: bool
     )
     users = [
         _user(BUILT_IN, "default", (*_OWN_START, *grants(Role.READER, databases, sandboxed=sandboxed))),
-        _user(GUARD, "owner", ("SYSTEM MERGES, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
+        _user(GUARD, "owner", ("SYSTEM MERGES, SYSTEM FLUSH LOGS, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
         *(
             _user(
                 account.name,
@@ -155,7 +173,7 @@ def start_statements(memory_bytes: int) -> tuple[str, ...]:
     A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
     the largest of their queries is ended.
     """
-    everybody, reading = int(memory_bytes * _ALL_SHARE), int(memory_bytes * _READING_SHARE)
+    everybody, reading = int(memory_bytes * _ALL_SHARE), _of_readers(memory_bytes)
     return (
         "CREATE RESOURCE IF NOT EXISTS memory (MEMORY RESERVATION)",
         f"CREATE OR REPLACE WORKLOAD all SETTINGS max_memory = {everybody}",
@@ -170,13 +188,25 @@ _OWN_START: Final = (
 )
 
 
-def _logging() -> str:
+def _of_readers(memory_bytes: int) -> int:
+    return int(memory_bytes * _READING_SHARE)
+
+
+def _logging(directory: Path) -> str:
     # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
-    quoting = ("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session")
-    silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in quoting)
+    # `ThreadStatus` says of each thread that the sandbox keeps the counts of its waiting from it.
+    quoting = (
+        "ThreadStatus",
+        *("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session"),
+        *("MutatePlainMergeTreeTask", "virtual bool DB::MutatePlainMergeTreeTask::executeStep()"),
+        *("MergeTreeBackgroundExecutor", "RefreshTask"),
+    )
+    # Several times a second: that a pool of two threads gives one kind of task one of them.
+    idle = ("BackgroundSchedulePool/BgSchPool", "BackgroundSchedulePool/BgStrmSchPool")
+    silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in (*quoting, *idle))
     return (
         _tag("log-level", "warning")
-        + f"<logger>{_tag('level', 'warning')}{_tag('log', f'store/{LOG}')}{_tag('size', '10M')}{_tag('count', 2)}"
+        + f"<logger>{_tag('level', 'warning')}{_tag('log', directory / 'store' / LOG)}{_tag('size', '10M')}{_tag('count', 2)}"
         + f"<levels>{silent}</levels></logger>"
     )
 
@@ -189,8 +219,9 @@ def _log_table(name: str) -> str:
 
 
 def _handler(url: str, kind: str, more: str) -> str:
+    which = "<methods>GET,HEAD</methods><empty_query_string/>" if kind == "static" else ""
     return (
-        f"<rule>{_tag('url', url)}<headers>{_tag('Host', _HERE)}</headers>"
+        f"<rule>{_tag('url', url)}{which}<headers>{_tag('Host', _HERE)}</headers>"
         f"<handler>{_tag('type', kind)}{more}</handler></rule>"
     )
 
@@ -208,7 +239,7 @@ def _tags(values: Mapping[str, int | str]) -> str:
     return "".join(_tag(name, value) for name, value in values.items())
 
 
-def _tag(name: str, value: int | str) -> str:
+def _tag(name: str, value: int | str | Path) -> str:
     return f"<{name}>{escape(str(value))}</{name}>"
 
 

@@ -1,7 +1,8 @@
 """The engine: loaded from chDB's package, made to listen, ended. One for each process, on the current directory.
 
-`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe that nobody
-writes to, so it lasts until `stop` opens the pipe; a client's KILL QUERY does not end it, and it takes no time of a core.
+`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe whose other end
+is ours and never written to, so it lasts as long as the process; a client's KILL QUERY does not end it, and it takes no time of
+a core.
 """
 
 import ctypes
@@ -29,19 +30,21 @@ _ADVICE: Final = "Install the versions of deploy/requirements.txt, or set clickh
 
 
 class Engine:
-    """Serves from `start` until `stop` or until it fails."""
+    """Serves from `start` until the process ends, or until it fails."""
 
     def __init__(self, *, statements: Sequence[str], before: Callable[[], None]) -> None:
         """`before` runs in the engine's thread, before the engine does anything; `statements` before it listens."""
         self._statements = statements
         self._before = before
         self._library = _load()
+        self._store, self._pipe = STORE.absolute(), _PIPE.absolute()  # it may serve from another directory
         self._ended = threading.Event()
         self._failure = ""
+        self._held: int | None = None
         _new_store()
 
     def start(self) -> None:
-        """Begins to serve; whether it listens is seen on its port."""
+        """Begins to serve; `listens` says when."""
         threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -53,24 +56,26 @@ class Engine:
         """Why it ended, "" when it was asked to."""
         return self._failure
 
-    def stop(self) -> None:
-        """Asks it to end; queries that still run should be killed before."""
-        try:
-            os.close(os.open(_PIPE, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            self._ended.set()  # nobody reads the pipe: it does not serve
+    def listens(self) -> bool:
+        """Whether it has opened its ports and come to its last statement."""
+        if self._held is None:
+            try:
+                self._held = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads the pipe yet
+                return False
+        return True
 
     def _serve(self) -> None:
         listening = (
             "SYSTEM START LISTEN HTTP",
             "SYSTEM START LISTEN TCP",
-            f"SELECT file('{_quoted(_PIPE.absolute())}')",
+            f"SELECT file('{_quoted(self._pipe)}')",
         )
         try:
             self._before()
             text = ";\n".join((*self._statements, *listening))
             # The format's alias would become everybody's default format, and stand in their headers.
-            self._library.query(text, "TabSeparated", path=str(STORE.absolute()))
+            self._library.query(text, "TabSeparated", path=str(self._store))
         except Exception as exc:  # noqa: BLE001 - the one place that says why there is no server, whatever it was
             self._failure = str(exc) or type(exc).__name__
         self._ended.set()
@@ -123,9 +128,17 @@ def _new_store() -> None:
     (STORE / "metadata").mkdir(parents=True, exist_ok=True)
     database = STORE / "metadata" / "default.sql"
     if not database.exists():
-        database.write_text(f"ATTACH DATABASE _ UUID '{uuid.uuid4()}'\nENGINE = Atomic\n")
+        database.write_text(f"ATTACH DATABASE _ UUID '{_own_uuid()}'\nENGINE = Atomic\n")
     _PIPE.unlink(missing_ok=True)
     os.mkfifo(_PIPE)
+
+
+def _own_uuid() -> uuid.UUID:
+    """That of the database `default`: where chDB's other engine made the store, a link without a statement names it."""
+    try:
+        return uuid.UUID((STORE / "metadata" / "default").readlink().name)
+    except (OSError, ValueError):
+        return uuid.uuid4()
 
 
 def _quoted(path: Path) -> str:

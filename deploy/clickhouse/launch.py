@@ -27,16 +27,44 @@ _QUOTED_LINES: Final = 12
 # What the process says -> the code of our error. The sentence itself is the process's own.
 _CODES: Final = (
     ("already runs on", "locked"),
-    ("Cannot lock file", "locked"),
     ("needs port", "port_in_use"),
     ("address already in use", "port_in_use"),
     ("MiB are free", "no_disk"),
-    ("No space left on device", "no_disk"),
     ("cannot be written", "no_access"),
     ("chdb-core", "engine"),
-    ("does not listen", "engine"),
-    ("CANNOT_ALLOCATE_MEMORY", "no_memory"),
-    ("MEMORY_LIMIT_EXCEEDED", "no_memory"),
+)
+# What the engine says in its own words -> the code of our error, what it means, and what to do.
+_CAUSES: Final = (
+    (
+        "(MEMORY_LIMIT_EXCEEDED)",
+        *("no_memory", "the embedded ClickHouse was given too little memory to start"),
+        "Set embedded.clickhouse_memory_mb higher, or to 0 for a quarter of the machine's.",
+    ),
+    (
+        "thread constructor failed",
+        *("no_memory", "the system gave the embedded ClickHouse no more threads or memory"),
+        "Raise the limits of this user or container (ulimit -u, ulimit -v, pids and memory of the cgroup).",
+    ),
+    (
+        "annot allocate memory",
+        *("no_memory", "the system gave the embedded ClickHouse no more memory"),
+        "Free some memory, or raise the limit of this user or container.",
+    ),
+    (
+        "No space left on device",
+        *("no_disk", "the embedded ClickHouse found no room on its disk"),
+        "Free some space, or set a data directory on another disk.",
+    ),
+    (
+        "Another server instance",
+        *("locked", "another ClickHouse already uses this store"),
+        "Stop it, or set another data directory for this one.",
+    ),
+    (
+        "callback is not set",
+        *("engine", "the engine of the installed chdb-core opens no listener"),
+        "Install the versions of deploy/requirements.txt, or set clickhouse.url to a ClickHouse of your own.",
+    ),
 )
 
 
@@ -118,7 +146,7 @@ class ClickHouseServer:
             if asked:
                 require_free(asked, what=what, setting="its port")
         self._port = self._asked_port or free_port()
-        self._tcp_port = self._asked_tcp_port or free_port()
+        self._tcp_port = self._asked_tcp_port or self._tcp_port or free_port()
         arguments = [
             *(f"--data-dir={self._data_dir}", f"--port={self._port}", f"--tcp-port={self._tcp_port}"),
             *(f"--user={self.account(Role.WRITER)}", f"--databases={self._databases}"),
@@ -129,6 +157,8 @@ class ClickHouseServer:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Once: whoever was told of a password keeps it when the process is started again.
             self._passwords = self._passwords or passwords.ready(self._data_dir, given_passwords(self._given))
+            self._console.touch(mode=0o600)
+            self._console.chmod(0o600)
             self._child = await spawn((sys.executable, "-m", "deploy.clickhouse", *arguments), output=self._console)
         except OSError as exc:
             raise SetupError(
@@ -200,8 +230,11 @@ class ClickHouseServer:
         for sign, error_code in _CODES:
             if sign in said:
                 return SetupError(said, code=error_code)
-        what = "did not answer in time" if code is None else f"ended with exit code {code}"
         quoted = "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"
+        for sign, error_code, meaning, advice in _CAUSES:
+            if sign in said:
+                return SetupError(f"{meaning}; it said:\n{quoted}", code=error_code, advice=advice)
+        what = "did not answer in time" if code is None else f"ended with exit code {code}"
         return SetupError(
             f"the embedded ClickHouse {what}; it said last:\n{quoted}",
             code="crash",

@@ -5,9 +5,9 @@ without a password before it listens: that is allowed once. After that an empty 
 """
 
 import base64
-import binascii
 import hmac
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,8 +22,8 @@ from schemas.errors import SetupError
 
 log: Final = logging.getLogger("callweave.clickhouse")
 
-READ_ONLY: Final = msgspec.json.encode({"settings": {"readonly": "2"}})
-"""What the engine does with a session of `default`: it may read, and change settings other than this one."""
+READ_ONLY: Final = msgspec.json.encode({"settings": {"workload": "reading", "readonly": "2"}})
+"""What the engine does with a session of `default`: it may read, as the readers do."""
 _NOTHING: Final = b"{}"
 
 
@@ -74,7 +74,9 @@ class LoginServer:
     """Serves the answers on a loopback port of its own, in threads, until `close`."""
 
     def __init__(self, answer: Callable[[str], bytes | None]) -> None:
-        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer)})
+        self.path: Final = f"/{secrets.token_urlsafe()}"
+        """Where the engine asks; whoever does not know it is not answered."""
+        handler = type("Handler", (_Handler,), {"answer": staticmethod(answer), "wanted": self.path})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="login", daemon=True).start()
@@ -96,9 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     """Head and body leave together: the body would wait 40 ms for the engine to acknowledge the head."""
     answer: Callable[[str], bytes | None]
+    wanted: str
 
     def do_GET(self) -> None:
-        body = self.answer(self.headers.get("Authorization", ""))
+        asked = hmac.compare_digest(self.path.encode(), self.wanted.encode())
+        body = self.answer(self.headers.get("Authorization", "")) if asked else None
         self.send_response(403 if body is None else 200)
         body = body or b""
         self.send_header("Content-Type", "application/json")
@@ -116,6 +120,6 @@ def _basic(authorization: str) -> tuple[str, str]:
         return "", ""
     try:
         name, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # neither base64 nor text
         return "", ""
     return name, password

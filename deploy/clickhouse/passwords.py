@@ -67,9 +67,18 @@ def ready(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def change(data_dir: Path, name: str, password: str, *, keep_old: bool) -> None:
-    """Gives `name` another password at once; the one before goes on being taken until the next start with `keep_old`."""
+    """Gives `name` another password at once; those before go on being taken until the next start with `keep_old`.
+
+    Raises SetupError where no account has that name.
+    """
     kept = read(data_dir)
-    before = kept[name][:1] if keep_old else ()
+    if name not in kept:
+        raise SetupError(
+            f"nobody is called {name!r} at the embedded ClickHouse",
+            code="user",
+            advice=f"There are: {', '.join(kept) or 'none yet; start it once'}.",
+        )
+    before = kept[name] if keep_old else ()
     write(data_dir, {**kept, name: (password, *(old for old in before if old != password))})
 
 

@@ -32,9 +32,9 @@ _PARTS: Final = (
 log: Final = logging.getLogger("callweave.clickhouse")
 
 
-def free_bytes() -> int:
-    """What the engine's disk still takes; the engine runs in its own directory."""
-    disk = os.statvfs(".")
+def free_bytes(directory: Path) -> int:
+    """What the disk under the engine's directory still takes."""
+    disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize
 
 
@@ -44,7 +44,7 @@ class Guard:
     def __init__(
         self,
         execute: Callable[[str], bytes],
-        free: Callable[[], int] = free_bytes,
+        free: Callable[[], int],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`execute` runs one statement and gives its answer; whatever it raises is logged and tried again."""

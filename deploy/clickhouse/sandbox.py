@@ -31,7 +31,7 @@ _FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: 
 _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 """What can be allowed for a path that is no directory."""
 _BIND, _CONNECT = 1, 2
-_PORTS_SINCE: Final = 4
+PORTS_SINCE: Final = 4
 
 
 class _Ruleset(ctypes.Structure):
@@ -59,15 +59,22 @@ def version() -> int:
 
 
 def restrict(
-    *, writable: Iterable[Path], readable: Iterable[Path], bind: Iterable[int], connect: Iterable[int]
+    *,
+    writable: Iterable[Path],
+    readable: Iterable[Path],
+    listable: Iterable[Path] = (),
+    bind: Iterable[int],
+    connect: Iterable[int],
 ) -> None:
     """Leaves this thread, and what it starts, these paths and these TCP ports; raises OSError when the kernel refuses.
 
-    A path that does not exist is left out. Ports are restricted from version 4 (kernel 6.7) on.
+    A path that does not exist, or that we cannot reach ourselves, is left out. Of what is `listable` only the names can be read.
+    Ports are restricted from version 4 (kernel 6.7) on; a port that can be connected to is one of any host. No version up to 7
+    restricts UDP; the engine resolves names by a server on this machine alone, since it cannot read /etc/resolv.conf.
     """
     known = version()
     files = next(rights for since, rights in reversed(_FILE_RIGHTS.items()) if known >= since)
-    has_ports = known >= _PORTS_SINCE
+    has_ports = known >= PORTS_SINCE
     ruleset = _Ruleset(files, _BIND | _CONNECT if has_ports else 0)
     size = ctypes.sizeof(_Ruleset) if has_ports else ctypes.sizeof(ctypes.c_uint64)
     descriptor = _call(_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), ctypes.c_uint32(0))
@@ -76,6 +83,8 @@ def restrict(
             _allow_beneath(descriptor, path, files & ~_EXECUTE)
         for path in readable:
             _allow_beneath(descriptor, path, _READ_FILE | _READ_DIR)
+        for path in listable:
+            _allow_beneath(descriptor, path, _READ_DIR)
         if has_ports:
             for ports, right in ((bind, _BIND), (connect, _CONNECT)):
                 for port in ports:
@@ -90,7 +99,7 @@ def restrict(
 def _allow_beneath(ruleset: int, path: Path, rights: int) -> None:
     try:
         descriptor = os.open(os.path.realpath(path), os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     try:
         allowed = rights if path.is_dir() else rights & _OF_A_FILE

@@ -23,9 +23,9 @@ from deploy.topics import create_topics
 from schemas.codec import FACT
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
-from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
+from schemas.settings import KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate
+from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, columns_of
 from sinks.worker import run
 from tests.bench.lines import Line, show
@@ -114,9 +114,9 @@ async def bench(count: int) -> list[Line]:
         async with ClickHouseServer(Path(folder) / "c") as server, KafkaServer(Path(folder) / "k") as broker:
             settings = Settings(
                 kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=6),
-                clickhouse=ClickHouseSettings(url=server.url),
+                clickhouse=server.settings(),
             )
-            async with ClickHouse(settings.clickhouse) as db:
+            async with ClickHouse(migrator(settings.clickhouse)) as db:
                 await migrate(db, settings)
                 names = ", ".join(f"`{column.name}`" for column in CDR.columns)
                 lines.append(

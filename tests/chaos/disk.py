@@ -1,6 +1,7 @@
 """A small file system in memory that can be filled up, where the machine lets us mount one."""
 
 import asyncio
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -32,7 +33,11 @@ class Disk:
     def fill(self, *, but: int = 0) -> None:
         """Leave not a byte, or so many."""
         with (self.path / "filler").open("ab", buffering=0) as filler:
-            size = len(_CHUNK)
+            room = os.statvfs(self.path)
+            # In one step, so that who writes meanwhile is surprised.
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(filler.fileno(), filler.tell(), room.f_bavail * room.f_frsize - but)
+            size = 0 if but else len(_CHUNK)
             while size:
                 try:
                     filler.write(_CHUNK[:size])
@@ -40,7 +45,6 @@ class Disk:
                     if exc.errno != errno.ENOSPC:
                         raise
                     size //= 2
-            filler.truncate(max(0, filler.tell() - but))
 
     def free(self) -> None:
         """As it was."""

@@ -23,7 +23,6 @@ from schemas.codec import FACT
 from schemas.errors import CallweaveError
 from schemas.facts import Fact, FactType, Kind
 from schemas.settings import (
-    ClickHouseSettings,
     EmbeddedSettings,
     IngressSettings,
     KafkaSettings,
@@ -33,6 +32,7 @@ from schemas.settings import (
 )
 from schemas.topics import NORMALIZED
 from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrator
 from tests.chaos.lives import Cradle
 from tests.chaos.ports import steady_ports, steady_run
 from tests.chaos.verdict import REFUSED_VENDOR
@@ -71,7 +71,7 @@ class KillWorld(msgspec.Struct, kw_only=True):
 
     async def forget_migrations(self) -> None:
         """The next migration runs whole, over tables that are there and filled."""
-        async with ClickHouse(self.stack.settings.clickhouse) as client:
+        async with ClickHouse(migrator(self.stack.settings.clickhouse)) as client:
             # Before the first migration there is nothing to forget.
             with contextlib.suppress(CallweaveError):
                 await client.command(f"TRUNCATE TABLE {client.database}.schema_migrations")
@@ -87,7 +87,7 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
         clickhouse = await up.enter_async_context(ClickHouseServer(data_dir / "clickhouse"))
         settings = Settings(
             kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS),
-            clickhouse=ClickHouseSettings(url=clickhouse.url),
+            clickhouse=clickhouse.settings(),
             ingress=IngressSettings(port=steady_ports(1)[0]),
             embedded=EmbeddedSettings(data_dir=str(data_dir), metrics_base_port=steady_run(1 + len(WORKERS))),
         )

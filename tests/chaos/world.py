@@ -109,7 +109,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         for name, ports in ways.items():
             for port, to in ports:
                 await links[name].join(port=port, to=to)
-        settings = _settings(data_dir, cluster.bootstrap, server.url, ingress, poll_vendor, metrics_base)
+        settings = _settings(data_dir, cluster.bootstrap, server.settings(), ingress, poll_vendor, metrics_base)
         await create_topics(settings.kafka)
         await migrate_tables(settings)
         walls = WallClocks(data_dir / "clocks", (name for names in GROUPS.values() for name in names))
@@ -139,7 +139,9 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
             link.mend()
 
 
-def _settings(data_dir: Path, kafka: str, clickhouse: str, ingress: int, poll_vendor: int, metrics: int) -> Settings:
+def _settings(
+    data_dir: Path, kafka: str, clickhouse: ClickHouseSettings, ingress: int, poll_vendor: int, metrics: int
+) -> Settings:
     account = PollAccount(
         vendor="tencent",
         account="simulator",
@@ -157,7 +159,7 @@ def _settings(data_dir: Path, kafka: str, clickhouse: str, ingress: int, poll_ve
     )
     return Settings(
         kafka=KafkaSettings(bootstrap=kafka, partitions=PARTITIONS, replication=3, min_insync_replicas=2),
-        clickhouse=ClickHouseSettings(url=clickhouse),
+        clickhouse=clickhouse,
         ingress=IngressSettings(port=ingress, spool_min_free_bytes=_SPOOL_FREE_BYTES),
         poll=PollSettings(accounts=(account,), timeout_s=5.0),
         process=ProcessSettings(),

@@ -1,8 +1,9 @@
-"""ClickHouse's HTTP protocol byte by byte, as curl and BI tools speak it; CALLWEAVE_TEST_CLICKHOUSE_URL names a real server."""
+"""ClickHouse's HTTP protocol byte by byte, as curl and BI tools speak it; CALLWEAVE_TEST_CLICKHOUSE_URL names another server."""
 
 import gzip
 import io
 import json
+import lzma
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -10,12 +11,13 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import cramjam
 import pytest
+from yarl import URL
 
 
 @pytest.fixture(scope="session")
-async def http(clickhouse_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    plain = {"Accept-Encoding": "identity"}
-    async with aiohttp.ClientSession(clickhouse_url, auto_decompress=False, headers=plain) as session:
+async def stranger(clickhouse_url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that has no name and no password."""
+    async with aiohttp.ClientSession(URL(clickhouse_url).with_user(None)) as session:
         yield session
 
 
@@ -37,8 +39,8 @@ async def ask(http: aiohttp.ClientSession, sql: str, **params: str) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/ping", "/", "/replicas_status"])
-async def test_health_is_a_plain_ok(http: aiohttp.ClientSession, path: str) -> None:
-    async with http.get(path) as response:
+async def test_health_is_a_plain_ok_for_everybody(stranger: aiohttp.ClientSession, path: str) -> None:
+    async with stranger.get(path) as response:
         assert (response.status, await response.text()) == (200, "Ok.\n")
 
 
@@ -109,6 +111,9 @@ ENCODINGS: list[tuple[str, Callable[[bytes], bytes], Callable[[bytes], bytes]]] 
     ("deflate", zlib.compress, zlib.decompress),
     ("lz4", lambda raw: bytes(cramjam.lz4.compress(raw)), lambda raw: bytes(cramjam.lz4.decompress(raw))),
     ("zstd", lambda raw: bytes(cramjam.zstd.compress(raw)), lambda raw: bytes(cramjam.zstd.decompress(raw))),
+    ("br", lambda raw: bytes(cramjam.brotli.compress(raw, 3)), lambda raw: bytes(cramjam.brotli.decompress(raw))),
+    ("xz", lzma.compress, lzma.decompress),
+    ("snappy", lambda raw: bytes(cramjam.snappy.compress(raw)), lambda raw: bytes(cramjam.snappy.decompress(raw))),
 ]
 
 
@@ -143,7 +148,14 @@ async def test_an_answer_stays_plain_when_compression_is_off(http: aiohttp.Clien
         assert await response.read() == b"1\n"
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "lz4", "zstd", "deflate"])
+async def test_an_encoding_that_the_engine_does_not_have_leaves_the_answer_plain(http: aiohttp.ClientSession) -> None:
+    params = {"query": "SELECT 1", "enable_http_compression": "1"}
+    async with http.get("/", params=params, headers={"Accept-Encoding": "compress"}) as response:
+        assert "Content-Encoding" not in response.headers
+        assert await response.read() == b"1\n"
+
+
+@pytest.mark.parametrize("encoding", [name for name, *_ in ENCODINGS] + ["compress"])
 async def test_a_damaged_body_is_an_error_and_stores_nothing(
     http: aiohttp.ClientSession, table: str, encoding: str
 ) -> None:
@@ -167,14 +179,16 @@ async def test_the_headers_of_an_answer_say_what_it_is(http: aiohttp.ClientSessi
 
     assert headers["X-ClickHouse-Query-Id"] == query_id
     assert headers["X-ClickHouse-Format"] == "JSONEachRow"
-    assert headers["X-ClickHouse-Timezone"]
+    assert headers["X-ClickHouse-Timezone"] == "UTC"
     assert headers["X-ClickHouse-Server-Display-Name"]
     assert headers["Content-Type"].startswith("application/x-ndjson")
-    assert summary["result_rows"] == "10"
+    # What is read and written is known before the first byte is sent, what the answer holds is not.
     assert summary["read_rows"] == "10"
+    assert summary["total_rows_to_read"] == "10"
 
 
 FORMAT_CASES = [
+    pytest.param("SELECT 1 AS a", {}, {}, b"1\n", id="not at all"),
     pytest.param("SELECT 1 AS a", {"default_format": "JSONEachRow"}, {}, b'{"a":1}\n', id="by parameter"),
     pytest.param("SELECT 1 AS a", {}, {"X-ClickHouse-Format": "JSONEachRow"}, b'{"a":1}\n', id="by header"),
     pytest.param(
@@ -236,7 +250,7 @@ async def test_an_answer_cannot_be_sent_to_a_file_of_the_server(http: aiohttp.Cl
     async with http.post("/", data="SELECT 1 INTO OUTFILE '/tmp/never-written' FORMAT CSV") as response:
         await response.read()
 
-    assert response.headers["X-ClickHouse-Exception-Code"] == "163"
+    assert response.headers["X-ClickHouse-Exception-Code"] == "358"
 
 
 async def test_a_link_cannot_change_anything(http: aiohttp.ClientSession, table: str) -> None:
@@ -263,22 +277,74 @@ async def test_an_unknown_setting_is_an_error(http: aiohttp.ClientSession) -> No
 
 
 LOGINS = [
-    pytest.param({"X-ClickHouse-User": "default", "X-ClickHouse-Key": "no"}, {}, id="headers"),
-    pytest.param({"Authorization": aiohttp.encode_basic_auth("default", "no")}, {}, id="basic"),
-    pytest.param({}, {"user": "nobody"}, id="address"),
+    pytest.param({}, {}, 401, "194", id="none, for which a browser asks its user"),
+    pytest.param(
+        {"X-ClickHouse-User": "default", "X-ClickHouse-Key": "no"}, {}, 401, "194", id="the engine's own name"
+    ),
+    pytest.param({"X-ClickHouse-User": "nobody", "X-ClickHouse-Key": "no"}, {}, 403, "516", id="headers"),
+    pytest.param({"Authorization": aiohttp.encode_basic_auth("nobody", "no")}, {}, 403, "516", id="basic"),
+    pytest.param({"Authorization": "Bearer no"}, {}, 403, "516", id="another scheme"),
+    pytest.param({"Authorization": "Basic %%%"}, {}, 500, "1000", id="no base64"),
+    pytest.param({}, {"user": "nobody", "password": "no"}, 403, "516", id="address"),
 ]
 
 
-@pytest.mark.parametrize(("headers", "params"), LOGINS)
+@pytest.mark.parametrize(("headers", "params", "status", "code"), LOGINS)
 async def test_a_wrong_login_is_refused(
-    http: aiohttp.ClientSession, headers: dict[str, str], params: dict[str, str]
+    stranger: aiohttp.ClientSession, headers: dict[str, str], params: dict[str, str], status: int, code: str
 ) -> None:
-    async with http.post("/", headers=headers, params=params, data="SELECT 1") as response:
+    async with stranger.post("/", headers=headers, params=params, data="SELECT 1") as response:
         text = await response.text()
 
-    assert response.status in (401, 403)
-    assert response.headers["X-ClickHouse-Exception-Code"] == "516"
-    assert "Authentication failed" in text
+    assert response.status == status, text
+    assert response.headers["X-ClickHouse-Exception-Code"] == code
+    assert response.headers.get("WWW-Authenticate", "").startswith("Basic") == (status == 401)
+
+
+@pytest.mark.parametrize("way", ["basic", "headers", "address"])
+async def test_a_right_login_may_be_written_in_three_ways(
+    stranger: aiohttp.ClientSession, clickhouse_url: str, way: str
+) -> None:
+    name, password = URL(clickhouse_url).user or "", URL(clickhouse_url).password or ""
+    headers = {
+        "basic": {"Authorization": aiohttp.encode_basic_auth(name, password)},
+        "headers": {"X-ClickHouse-User": name, "X-ClickHouse-Key": password},
+        "address": {},
+    }[way]
+    params = {"user": name, "password": password} if way == "address" else {}
+    async with stranger.post("/", headers=headers, params=params, data="SELECT currentUser()") as response:
+        assert await response.text() == f"{name}\n"
+
+
+async def test_put_can_read_and_not_change_anything(http: aiohttp.ClientSession, table: str) -> None:
+    """As GET: the engine takes nothing but POST for a wish to write."""
+    async with http.put("/", data="SELECT 1") as response:
+        read = await response.text()
+    async with http.put("/", params={"query": f"INSERT INTO {table} FORMAT CSV"}, data=b"1,one\n") as response:
+        await response.read()
+
+    assert read == "1\n"
+    assert response.headers["X-ClickHouse-Exception-Code"] == "164"
+
+
+async def test_an_address_that_is_not_served_says_so(http: aiohttp.ClientSession) -> None:
+    async with http.get("/no/such/page") as response:
+        assert (response.status, "There is no handle" in await response.text()) == (404, True)
+
+
+async def test_a_session_that_must_exist_and_does_not_is_an_error(http: aiohttp.ClientSession) -> None:
+    params = {"session_id": uuid.uuid4().hex, "session_check": "1"}
+    async with http.post("/", params=params, data="SELECT 1") as response:
+        await response.read()
+
+    assert response.headers["X-ClickHouse-Exception-Code"] == "372"
+
+
+async def test_a_role_that_nobody_has_is_an_error(http: aiohttp.ClientSession) -> None:
+    async with http.post("/", params={"role": "no_such_role"}, data="SELECT 1") as response:
+        await response.read()
+
+    assert response.headers["X-ClickHouse-Exception-Code"] == "511"
 
 
 async def test_head_gives_the_headers_alone(http: aiohttp.ClientSession) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.stack import Stack
+from schemas.settings import ClickHouseSettings
 
 _LIMIT_S = 60.0
 
@@ -41,8 +42,20 @@ def addresses(stack: Stack) -> dict[str, object]:
     return {
         "kafka__bootstrap": stack.settings.kafka.bootstrap,
         "kafka__partitions": stack.settings.kafka.partitions,
-        "clickhouse__url": stack.settings.clickhouse.url,
+        **clickhouse_env(stack.settings.clickhouse),
         "ingress__port": stack.settings.ingress.port,
+    }
+
+
+def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
+    """The settings that point a command at a ClickHouse."""
+    return {
+        "clickhouse__url": clickhouse.url,
+        "clickhouse__user": clickhouse.user,
+        "clickhouse__password": clickhouse.password.value,
+        "clickhouse__migrator": clickhouse.migrator,
+        "clickhouse__migrator_password": clickhouse.migrator_password.value,
+        "clickhouse__database": clickhouse.database,
     }
 
 

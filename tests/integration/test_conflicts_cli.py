@@ -20,9 +20,9 @@ from schemas.deadletter import DeadLetter, hash_of
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, RecordContent
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate
+from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, DEAD_LETTERS
-from tests.integration.command import Done, callweave
+from tests.integration.command import Done, callweave, clickhouse_env
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIRST, SECOND, ALIKE = "aa" * 16, "bbbbbb" + "cc" * 13, "bbbbbb" + "dd" * 13
@@ -32,12 +32,10 @@ ANSI = "\x1b[2J\u202eevil\ncalls.raw/0/1"
 class Desk:
     """A person's terminal beside a broker and a database."""
 
-    def __init__(self, kafka: KafkaSettings, db: ClickHouse, url: str, cwd: Path) -> None:
+    def __init__(self, kafka: KafkaSettings, db: ClickHouse, clickhouse: ClickHouseSettings, cwd: Path) -> None:
         self.kafka = kafka
         self.db = db
-        self._settings: dict[str, object] = {
-            "kafka__bootstrap": kafka.bootstrap, "clickhouse__url": url, "clickhouse__database": db.database,
-        }  # fmt: skip
+        self._settings: dict[str, object] = {"kafka__bootstrap": kafka.bootstrap, **clickhouse_env(clickhouse)}
         self._cwd = cwd
 
     async def run(self, *arguments: str, **settings: object) -> Done:
@@ -62,17 +60,17 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-async def desk(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+async def desk(clickhouse: ClickHouseSettings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="callweave-conflicts-") as folder:
         async with KafkaServer(Path(folder), port=free_port(), heap="256m") as server:
             kafka = KafkaSettings(bootstrap=server.bootstrap, partitions=3)
             await create_topics(kafka)
-            where = ClickHouseSettings(url=clickhouse_url, database=f"desk_{uuid.uuid4().hex[:12]}")
-            async with ClickHouse(where) as db:
+            where = msgspec.structs.replace(clickhouse, database=f"desk_{uuid.uuid4().hex[:12]}")
+            async with ClickHouse(migrator(where)) as db:
                 await migrate(db, Settings(clickhouse=where))
                 await db.insert(CDR, [_record(n, **fields) for n, fields in RECORDS.items()])
                 await db.insert(DEAD_LETTERS, LETTERS)
-                yield Desk(kafka, db, clickhouse_url, tmp_path_factory.mktemp("cwd"))
+                yield Desk(kafka, db, where, tmp_path_factory.mktemp("cwd"))
                 await db.command(f"DROP DATABASE {db.database}")
 
 

@@ -1,26 +1,29 @@
 """The embedded ClickHouse as a process: it keeps what it answered for, guards its directory, and goes when we go."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+import struct
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from deploy.child import Child, spawn
+from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.clickhouse.room import KEEP_BYTES
-from deploy.clickhouse.users import User
+from deploy.ports import free_port
 from schemas.errors import SetupError
-from tests.chaos.disk import Disk
-from tests.integration.children import alive, ends_with_its_parent, until
+from tests.clickhouse_at import address, ask
+from tests.contract import native_protocol as native
+from tests.integration.children import alive, ends_with_its_parent
+from tests.integration.kill_clickhouse import kill_series
 
-
-async def ask(url: str, sql: str, **headers: str) -> str:
-    async with aiohttp.ClientSession() as session, session.post(url, data=sql, headers=headers) as response:
-        return (await response.text()).strip()
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -29,41 +32,24 @@ async def server(tmp_path: Path) -> AsyncIterator[ClickHouseServer]:
         yield server
 
 
+@pytest.fixture
+def url(server: ClickHouseServer) -> str:
+    return address(server)
+
+
+async def until_it_says(url: str, sql: str, wanted: str) -> None:
+    async with asyncio.timeout(60):
+        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
+            await asyncio.sleep(0.05)
+
+
 async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> None:
-    """Killed five times in the middle of inserts; rows whose insert was answered are all there, and none twice."""
-    server = ClickHouseServer(tmp_path / "clickhouse")
-    answered: list[int] = []
-    number = 0
+    """Killed twelve times in the middle of inserts; `python -m tests.integration.kill_clickhouse` does it more often."""
+    found = await kill_series(tmp_path / "clickhouse", kills=12)
 
-    async def insert_until_it_is_gone() -> None:
-        nonlocal number
-        while True:
-            number += 1
-            try:
-                if await ask(server.url, f"INSERT INTO calls.t VALUES ({number})") == "":
-                    answered.append(number)
-            except aiohttp.ClientError:
-                return
-
-    try:
-        for crash in range(5):
-            await server.start()
-            if crash == 0:
-                await ask(server.url, "CREATE DATABASE calls")
-                await ask(server.url, "CREATE TABLE calls.t (n UInt32) ENGINE = MergeTree ORDER BY n")
-            inserting = asyncio.create_task(insert_until_it_is_gone())
-            seen = len(answered)
-            await until(lambda seen=seen: len(answered) > seen + 20)  # type: ignore[misc] # the default binds the loop's value
-            os.kill(server.pid, signal.SIGKILL)
-            await inserting
-            await server.stop()
-        await server.start()
-        stored = [int(line) for line in (await ask(server.url, "SELECT n FROM calls.t ORDER BY n")).split()]
-    finally:
-        await server.stop()
-
-    assert set(answered) <= set(stored)
-    assert len(stored) == len(set(stored))
+    assert found.answered > 12
+    assert found.in_hand > 12
+    assert (found.missing, found.twice, found.torn) == ((), (), ())
 
 
 NOT_STORED = [
@@ -75,126 +61,105 @@ NOT_STORED = [
 
 
 @pytest.mark.parametrize(("setting", "code"), NOT_STORED)
-async def test_an_insert_that_is_not_stored_is_not_answered_with_success(
-    server: ClickHouseServer, setting: str, code: str
-) -> None:
+async def test_an_insert_that_is_not_stored_is_not_answered_with_success(url: str, setting: str, code: str) -> None:
     """Whatever fails after the rows were read must reach the client: who is told of success forgets the rows."""
-    await ask(server.url, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
-    await ask(server.url, "INSERT INTO t VALUES (1)")
-    await ask(server.url, f"ALTER TABLE t MODIFY SETTING {setting}")
+    await ask(url, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
+    await ask(url, "INSERT INTO t VALUES (1)")
+    await ask(url, f"ALTER TABLE t MODIFY SETTING {setting}")
     async with (
         aiohttp.ClientSession() as session,
-        session.post(server.url, data="INSERT INTO t FORMAT CSV\n2\n3\n") as response,
+        session.post(url, data="INSERT INTO t FORMAT CSV\n2\n3\n") as response,
     ):
         status, text = response.status, await response.text()
-    stored = await ask(server.url, "SELECT count() FROM t")
+    stored = await ask(url, "SELECT count() FROM t")
 
     assert (status, stored) == (500, "1")
     assert code in text
 
 
-@pytest.fixture
-async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
-    disk = Disk(tmp_path / "disk", 400)
-    await disk.mount()
-    yield disk
-    await disk.unmount()
+async def test_an_insert_with_a_refused_row_stores_nothing(url: str) -> None:
+    await ask(url, "CREATE TABLE t (n UInt32, CONSTRAINT low CHECK n < 5) ENGINE = MergeTree ORDER BY n")
 
-
-async def test_an_insert_for_which_the_disk_has_no_room_is_not_answered_with_success(small_disk: Disk) -> None:
-    """The engine itself answers with success, and cannot read the part at the next start (all of these, chDB 4.4)."""
-    if small_disk.refusal:
-        pytest.skip(small_disk.refusal)
-    columns = ", ".join(f"c{n} String DEFAULT 'x'" for n in range(300))  # each is two files: more than it reserves
-    wide = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
-    answered: set[str] = set()
-    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        await ask(server.url, f"CREATE TABLE t (n UInt64, {columns}) ENGINE = MergeTree ORDER BY n SETTINGS {wide}")
-        for number in range(10):
-            small_disk.fill(but=1_500_000 + number * 200_000)
-            if await ask(server.url, f"INSERT INTO t (n) VALUES ({number})") == "":
-                answered.add(str(number))
-            small_disk.free()
-        assert await ask(server.url, "INSERT INTO t (n) VALUES (99)") == "", "there is room again"
-    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        stored = set((await ask(server.url, "SELECT n FROM t")).split())
-
-    assert stored == answered | {"99"}
-
-
-async def test_an_insert_that_used_up_the_room_is_not_answered_with_success(small_disk: Disk) -> None:
-    if small_disk.refusal:
-        pytest.skip(small_disk.refusal)
-    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        await ask(server.url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY tuple()")
-        small_disk.fill(but=KEEP_BYTES + (8 << 20))
-        said = await ask(server.url, "INSERT INTO t SELECT rand64() FROM numbers(14000000)")
-        small_disk.free()
-        assert "NOT_ENOUGH_SPACE" in said
-        assert "it may not be stored" in said
-
-
-async def test_what_a_full_disk_spoilt_is_there_after_a_kill(small_disk: Disk) -> None:
-    """A part whose small files could not be written is whole in memory only; without being written anew it is gone."""
-    if small_disk.refusal:
-        pytest.skip(small_disk.refusal)
-    parts = "SELECT path FROM system.parts WHERE table = 't' AND active"
-    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
-        await ask(server.url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
-        await ask(server.url, "INSERT INTO t VALUES (1)")
-        spoilt = await ask(server.url, parts)
-        os.truncate(small_disk.path / "clickhouse" / spoilt / "checksums.txt", 0)  # as a full disk leaves it
-        small_disk.fill()
-        await asyncio.sleep(1)  # ten looks of the guard
-        small_disk.free()
-        async with asyncio.timeout(30):
-            while await ask(server.url, parts) == spoilt:  # noqa: ASYNC110 - another process's state has no event to wait for
-                await asyncio.sleep(0.1)
-        os.kill(server.pid, signal.SIGKILL)
-        await server.stop()
-        await server.start()
-        assert await ask(server.url, "SELECT n FROM t") == "1"
-
-
-async def test_an_insert_with_a_refused_row_stores_nothing(server: ClickHouseServer) -> None:
-    await ask(server.url, "CREATE TABLE t (n UInt32, CONSTRAINT low CHECK n < 5) ENGINE = MergeTree ORDER BY n")
-
-    said = await ask(server.url, "INSERT INTO t SETTINGS max_insert_block_size = 10 FORMAT CSV\n1\n7\n")
+    said = await ask(url, "INSERT INTO t SETTINGS max_insert_block_size = 10 FORMAT CSV\n1\n7\n")
 
     assert "VIOLATED_CONSTRAINT" in said
-    assert await ask(server.url, "SELECT count() FROM t") == "0"
+    assert await ask(url, "SELECT count() FROM t") == "0"
 
 
 async def test_a_stop_and_a_start_keep_the_data(tmp_path: Path) -> None:
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
-        await ask(server.url, "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
+        await ask(address(server), "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
         pid = server.pid
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
-        found = await ask(server.url, "SELECT n FROM t")
+        found = await ask(address(server), "SELECT n FROM t")
 
     assert found == "7"
     assert not alive(pid)
 
 
-async def test_a_directory_with_an_odd_name_holds_the_data(tmp_path: Path) -> None:
-    folder = tmp_path / "a folder? 100% & more"
+# What the releases before this one did: the same package's other engine, on the same directory, by a relative address.
+_BEFORE = """\
+import importlib, os, signal, sys
+from pathlib import Path
+
+os.chdir(sys.argv[1])
+Path("config.xml").write_text("<clickhouse><mark_cache_size>67108864</mark_cache_size></clickhouse>")
+engine = importlib.import_module("chdb._chdb").connect("file:store?config-file=config.xml")
+for sql in (
+    "CREATE DATABASE calls",
+    "CREATE TABLE calls.cdr (id UInt64, name String) ENGINE = ReplacingMergeTree ORDER BY id",
+    "CREATE VIEW calls.v_cdr AS SELECT name FROM calls.cdr",
+    "CREATE TABLE t (n UInt8) ENGINE = MergeTree ORDER BY n",
+    "INSERT INTO t VALUES (7)",
+):
+    engine.query(sql, "TSV")
+for number in range(20):
+    engine.query(f"INSERT INTO calls.cdr SELECT number, concat('name ', toString(number)) FROM numbers({number * 100}, 100)", "TSV")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_a_store_of_the_releases_before_is_opened_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "clickhouse"
+    folder.mkdir()
+    before = await asyncio.create_subprocess_exec(sys.executable, "-c", _BEFORE, str(folder))
+    assert await before.wait() == -signal.SIGKILL
     async with ClickHouseServer(folder) as server:
-        await ask(server.url, "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
-        found = await ask(
-            server.url, "SELECT timezone(), value FROM system.server_settings WHERE name = 'mark_cache_size'"
-        )
-    inside = {path.name for path in folder.iterdir()}
+        url = address(server)
+        rows = await ask(url, "SELECT count(), sum(id) FROM calls.cdr FINAL")
+        names = await ask(url, "SELECT uniqExact(name) FROM calls.v_cdr")
+        there = await ask(url, "SELECT n FROM t")
+        await ask(url, "INSERT INTO calls.cdr VALUES (2000, 'name 2000')")
+        after = await ask(url, "SELECT count() FROM calls.cdr FINAL")
 
-    assert found == f"UTC\t{64 << 20}", "its configuration was not read"
-    assert "store" in inside
+    assert rows == f"2000\t{sum(range(2000))}"
+    assert (names, there, after) == ("2000", "7", "2001")
 
 
-async def test_a_page_of_another_site_gets_no_answer(server: ClickHouseServer) -> None:
-    there = await ask(server.url, "SELECT 1", Origin="https://example.com")
-    here = await ask(server.url, "SELECT 1", Origin=server.url)
+ODD = [
+    "a folder? 100% & more",
+    "it's",
+    'a "quoted" <tag>',
+    "back\\slash",
+    "%20 + # ; $HOME",
+    "文件夹",
+]
 
-    assert "not answered" in there
-    assert here == "1"
+
+@pytest.mark.parametrize("name", ODD)
+async def test_a_directory_with_an_odd_name_holds_the_data(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    async with ClickHouseServer(folder) as server:
+        await ask(address(server), "CREATE TABLE t ENGINE = MergeTree ORDER BY n AS SELECT 7 AS n")
+        sql = "SELECT timezone(), value FROM system.server_settings WHERE name = 'mark_cache_size'"
+        configured = await ask(address(server), sql)
+        path = await ask(address(server), "SELECT path FROM system.parts WHERE table = 't' FORMAT TabSeparatedRaw")
+    async with ClickHouseServer(folder) as server:
+        found = await ask(address(server), "SELECT n FROM t")
+
+    assert configured == f"UTC\t{64 << 20}", "its configuration was not read"
+    assert path.startswith(f"{folder}/store/")
+    assert found == "7"
 
 
 async def test_it_ends_cleanly_when_asked(server: ClickHouseServer) -> None:
@@ -204,87 +169,221 @@ async def test_it_ends_cleanly_when_asked(server: ClickHouseServer) -> None:
     assert "exit code 0" in str(fault)
 
 
-async def test_it_ends_in_time_though_a_query_runs_on(server: ClickHouseServer) -> None:
-    sql = "SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0"
-    query = asyncio.create_task(ask(server.url, sql))
-    while "sleepEachRow(1)" not in await ask(
-        server.url, "SELECT query FROM system.processes WHERE query LIKE '%numbers(1000)%'"
-    ):
-        pass
+BUSY = {
+    "asleep": "SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0",
+    "reckoning": "SELECT count() FROM system.numbers WHERE sipHash64(number) = 0",
+    "inserting": "INSERT INTO t SELECT sipHash64(number) FROM system.numbers",
+}
+
+
+@pytest.mark.parametrize("sql", BUSY.values(), ids=BUSY.keys())
+async def test_it_ends_in_time_though_a_query_runs_on(
+    server: ClickHouseServer, url: str, tmp_path: Path, sql: str
+) -> None:
+    await ask(url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
+    query = asyncio.create_task(ask(url, sql, query_id="busy"))
+    await until_it_says(url, "SELECT count() FROM system.processes WHERE query_id = 'busy'", "1")
     os.kill(server.pid, signal.SIGTERM)
     fault = await server.wait()
     [outcome] = await asyncio.gather(query, return_exceptions=True)
 
     assert "exit code 0" in str(fault)
-    assert isinstance(outcome, aiohttp.ClientError)
+    assert "did not end" not in (tmp_path / "clickhouse" / "console.log").read_text()
+    assert isinstance(outcome, aiohttp.ClientError) or "QUERY_WAS_CANCELLED" in str(outcome)
 
 
 async def test_a_second_process_on_the_same_directory_is_refused_and_the_first_goes_on(
-    server: ClickHouseServer, tmp_path: Path
+    server: ClickHouseServer, url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SetupError, match="another ClickHouse already runs on") as caught:
         await ClickHouseServer(tmp_path / "clickhouse").start()
 
     assert caught.value.code == "locked"
-    assert await ask(server.url, "SELECT 1") == "1"
+    assert await ask(url, "SELECT 1") == "1", "its passwords are those of before"
 
 
-async def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(SetupError, match=str(port)) as caught:
-            await ClickHouseServer(tmp_path / "clickhouse", port=port).start()
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", free_port()))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.mark.parametrize(("argument", "what"), [("port", "ClickHouse"), ("tcp_port", "ClickHouse's native protocol")])
+async def test_a_port_in_use_is_refused(tmp_path: Path, taken: int, argument: str, what: str) -> None:
+    ports = {argument: taken}
+    with pytest.raises(SetupError, match=f"{what} needs port {taken}, which .* already uses") as caught:
+        await ClickHouseServer(tmp_path / "clickhouse", **ports).start()  # type: ignore[arg-type] # only ports
 
     assert caught.value.code == "port_in_use"
 
 
-async def test_users_have_passwords_and_readers_only_read(tmp_path: Path) -> None:
-    users = {"writer": User(password="w"), "bi": User(password="b", readonly=2)}
-    async with ClickHouseServer(tmp_path / "clickhouse", users=users) as server:
-        writer = {"X-ClickHouse-User": "writer", "X-ClickHouse-Key": "w"}
-        reader = {"X-ClickHouse-User": "bi", "X-ClickHouse-Key": "b"}
-        made = await ask(server.url, "CREATE TABLE t (n UInt8) ENGINE = MergeTree ORDER BY n", **writer)
-        read = await ask(server.url, "SELECT count() FROM t SETTINGS max_threads = 1", **reader)
-        written = await ask(server.url, "INSERT INTO t VALUES (1)", **reader)
-        loosened = await ask(f"{server.url}/?readonly=0", "DROP TABLE t", **reader)
-        nobody = await ask(server.url, "SELECT 1")
-    mode = (tmp_path / "clickhouse" / "users.json").stat().st_mode & 0o777
+@pytest.mark.parametrize("option", ["--port", "--tcp-port"])
+async def test_the_process_itself_says_that_a_port_is_in_use(tmp_path: Path, taken: int, option: str) -> None:
+    """The port may have been taken between the launcher's look and the process's start."""
+    ports = {"--port": free_port(), "--tcp-port": free_port(), option: taken}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.clickhouse", f"--data-dir={tmp_path / 'clickhouse'}"),
+        *(f"{name}={port}" for name, port in ports.items()),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
 
-    assert (made, read) == ("", "0")
-    assert "(READONLY)" in written
-    assert "(READONLY)" in loosened
-    assert "(AUTHENTICATION_FAILED)" in nobody
-    assert mode == 0o600
-
-
-async def test_a_query_beyond_the_memory_limit_fails_and_the_server_lives(tmp_path: Path) -> None:
-    async with ClickHouseServer(tmp_path / "clickhouse", memory_mib=512) as server:
-        failed = await ask(server.url, "SELECT length(groupArray(number)) FROM numbers(200000000)")
-        after = await ask(server.url, "SELECT 1")
-
-    assert "(MEMORY_LIMIT_EXCEEDED)" in failed
-    assert after == "1"
-
-
-async def test_a_client_that_goes_away_in_mid_stream_harms_nobody(server: ClickHouseServer) -> None:
-    async with aiohttp.ClientSession() as session:
-        for _ in range(40):  # more than there are threads for queries
-            response = await session.post(server.url, data="SELECT * FROM numbers(100000000)")
-            await response.content.readany()
-            response.close()
-
-    assert await ask(server.url, "SELECT 1") == "1"
+    assert process.returncode == 1
+    assert f"needs port {taken}" in said.decode()
+    assert "Traceback" not in said.decode()
 
 
 async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     await ends_with_its_parent(ClickHouseServer, tmp_path / "clickhouse")
 
 
-async def test_a_form_that_cannot_be_read_is_refused_as_a_wrong_request(server: ClickHouseServer) -> None:
-    """Not as a fault of the server, which a client would send again."""
+# What chDB's other engine says to it, and a package without clickhouse-local would.
+_NO_LISTENER = """\
+import deploy.clickhouse.engine as e
+
+class Old:
+    def query(self, *arguments, **more):
+        raise RuntimeError("Code: 49. DB::Exception: Can't start servers because start_servers_callback is not set. (LOGICAL_ERROR)")
+
+"""
+ENGINES = {
+    "another version": (
+        'import deploy.clickhouse.engine as e; e._version = lambda: "27.1.0"',
+        "needs chdb-core 26.9.0, and 27.1.0 is installed",
+    ),
+    "none": (
+        'import deploy.clickhouse.engine as e; e._version = lambda: ""',
+        "needs chdb-core 26.9.0, and none is installed",
+    ),
+    "one that cannot be loaded": (
+        "import pathlib; pathlib.Path.glob = lambda self, pattern: iter(())",
+        "the engine of chdb-core 26.9.0 cannot be loaded",
+    ),
+    "one without a listener": (f"{_NO_LISTENER}e._load = Old", "opens no listener"),
+}
+_PATCHED = "import sys\n{patch}\nimport deploy.clickhouse.__main__ as main\nsys.exit(main.main())"
+
+
+@pytest.mark.parametrize(("patch", "sentence"), ENGINES.values(), ids=ENGINES.keys())
+async def test_an_engine_that_cannot_serve_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patch: str, sentence: str
+) -> None:
+    """Said by the launcher, with what to do where the process cannot know more."""
+    script = _PATCHED.format(patch=patch)
+
+    async def spawned(argv: tuple[str, ...], *, output: Path) -> Child:
+        return await spawn((argv[0], "-c", script, *argv[3:]), output=output)
+
+    monkeypatch.setattr("deploy.clickhouse.launch.spawn", spawned)
+    with pytest.raises(SetupError, match=sentence) as caught:
+        await ClickHouseServer(tmp_path / "clickhouse").start()
+
+    assert caught.value.code == "engine"
+
+
+async def test_a_wide_answer_streams_through_little_memory(server: ClickHouseServer, url: str) -> None:
+    """By what the process holds: 400 MB of an answer may add a tenth of that to it."""
+    await ask(url, "SELECT number, toString(number) FROM numbers(100000) FORMAT Null")
+    before, size = resident(server.pid), 0
+    sql = "SELECT number, repeat('x', 32) FROM numbers(10000000) FORMAT TabSeparated"
+    highest = before
+    async with aiohttp.ClientSession() as session, session.post(url, data=sql) as response:
+        async for piece in response.content.iter_chunked(1 << 22):
+            size += len(piece)
+            highest = max(highest, resident(server.pid))
+
+    assert size > 400_000_000
+    assert highest - before < 100 << 20
+
+
+def resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_client_that_goes_away_in_mid_stream_harms_nobody(server: ClickHouseServer, url: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        for _ in range(42):
+            response = await session.post(url, data="SELECT * FROM system.numbers")
+            await response.content.readany()
+            response.close()
+    await until_it_says(url, "SELECT count() FROM system.processes WHERE query LIKE '%system.numbers'", "0")
+
+    assert await ask(url, "SELECT 1") == "1"
+
+
+HTTP_ODD = {
+    "nothing": b"",
+    "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(508),
+    "no HTTP": b"EHLO example.com\r\n\r\n",
+    "half a request": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le",
+    "a body that is cut": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Content-Length: 1000\r\n\r\nSELECT 1",
+    "a chunk without a length": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Transfer-Encoding: chunked\r\n\r\nzzz\r\n",
+    "a chunk that is too long": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nSELECT 1",
+    "a negative length": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Content-Length: -5\r\n\r\nSELECT 1",
+    "a gzip that is none": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Content-Encoding: gzip\r\nContent-Length: 8\r\n\r\nSELECT 1",
+    "a frame that is none": b"POST /?decompress=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Content-Length: 40\r\n\r\n"
+    + b"\xff" * 40,
+    "an address of two megabytes": b"GET /?query=" + b"x" * (2 << 20) + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}\r\n",
+    "a thousand headers": b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 1000 + b"\r\n",
+    "zeros": bytes(10_000),
+    "an endless form": b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n{login}Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 500\r\n\r\n--x\r\n",
+}
+TCP_ODD = {
+    "nothing": b"",
+    "HTTP": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "a TLS hello": HTTP_ODD["a TLS hello"],
+    "half a hello": native.hello("callweave", "no")[:12],
+    "a text of 2**60 bytes": native.number(native.HELLO) + native.number(1 << 60),
+    "a number without an end": native.number(native.HELLO) + b"\xff" * 100,
+    "an unknown packet": native.number(77),
+    "a query before the hello": native.query("SELECT 1"),
+    "a login, and then zeros": b"{hello}" + bytes(1000),
+    "a login, and then a block that is none": b"{hello}" + native.query("SELECT 1")[:-10] + b"\xff" * 60,
+    "a login, and then a query that is cut": b"{hello}" + native.query("SELECT 1")[:9],
+    "zeros": bytes(10_000),
+}
+ODD_REQUESTS = [
+    *(pytest.param("http", raw, id=f"HTTP: {name}") for name, raw in HTTP_ODD.items()),
+    *(pytest.param("tcp", raw, id=f"TCP: {name}") for name, raw in TCP_ODD.items()),
+]
+
+
+@pytest.fixture(scope="module")
+async def sturdy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ClickHouseServer]:
+    async with ClickHouseServer(tmp_path_factory.mktemp("sturdy") / "clickhouse") as server:
+        yield server
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize(("port", "raw"), ODD_REQUESTS)
+async def test_a_malformed_request_leaves_it_alive(
+    sturdy: ClickHouseServer, port: str, raw: bytes, *, reset: bool
+) -> None:
+    name, password = sturdy.account(Role.MIGRATOR), sturdy.password(Role.MIGRATOR)
+    login = f"X-ClickHouse-User: {name}\r\nX-ClickHouse-Key: {password}\r\n".encode()
+    raw = raw.replace(b"{login}", login).replace(b"{hello}", native.hello(name, password, revision=native.OLD))
+    _, writer = await asyncio.open_connection("127.0.0.1", sturdy.port if port == "http" else sturdy.tcp_port)
+    writer.write(raw)
+    if reset:
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    with contextlib.suppress(OSError):  # it may have been quicker to close
+        if not reset:
+            await writer.drain()
+            writer.write_eof()
+        writer.close()
+        await writer.wait_closed()
+
+    assert await ask(address(sturdy), "SELECT 1") == "1"
+    await until_it_says(address(sturdy), "SELECT count() FROM system.processes WHERE user != ''", "1")
+
+
+async def test_a_form_that_cannot_be_read_is_refused(url: str) -> None:
     form = b'--x\r\nContent-Disposition: form-data; name="query"\r\n\r\nSELECT \xff\r\n--x--\r\n'
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    async with aiohttp.ClientSession() as session, session.post(server.url, data=form, headers=headers) as answer:
-        assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (400, "36")
+    async with aiohttp.ClientSession() as session, session.post(url, data=form, headers=headers) as answer:
+        assert (answer.status, answer.headers["X-ClickHouse-Exception-Code"]) == (400, "62")

@@ -55,6 +55,16 @@ def executable_of(pid: int) -> Path:
     return Path(f"/proc/{pid}/exe").readlink()
 
 
+def listening(pid: int) -> set[str]:
+    """The addresses on which a process takes TCP connections, as `7F000001:2F6B` or in the 32 digits of IPv6."""
+    process = Path(f"/proc/{pid}")
+    own = {str(link.readlink()) for link in (process / "fd").iterdir()}
+    rows = [
+        line.split() for table in ("tcp", "tcp6") for line in (process / "net" / table).read_text().splitlines()[1:]
+    ]
+    return {fields[1] for fields in rows if fields[3] == "0A" and f"socket:[{fields[9]}]" in own}
+
+
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[KafkaServer]:
     async with KafkaServer(tmp_path / "kafka") as server:
@@ -100,6 +110,16 @@ async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_
         assert await consume(server.bootstrap, topic, len(RECORDS)) == list(RECORDS)
     finally:
         await server.stop()
+
+
+async def test_it_listens_on_two_ports_of_loopback_and_on_no_other(tmp_path: Path) -> None:
+    """No JMX: whoever reaches that can make the process do anything."""
+    port, controller_port = free_port(), free_port()
+    async with KafkaServer(tmp_path / "kafka", port=port, controller_port=controller_port) as server:
+        found = listening(server.pid)
+
+    assert {int(address.rpartition(":")[2], 16) for address in found} == {port, controller_port}
+    assert {address.rpartition(":")[0] for address in found} <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
 async def test_a_second_broker_on_the_same_directory_is_refused_and_the_first_goes_on(broker: KafkaServer) -> None:

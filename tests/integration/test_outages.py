@@ -14,7 +14,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.scrape import total
 from deploy.stack import Stack
-from schemas.settings import ClickHouseSettings, IngressSettings, KafkaSettings, SinkSettings
+from schemas.settings import IngressSettings, KafkaSettings, SinkSettings
 from tests.integration import whole_stack as ws
 from tests.integration.pushing import PATHS, Traffic
 
@@ -27,7 +27,7 @@ class Servers:
 
     def __init__(self, place: Path) -> None:
         self.kafka = KafkaServer(place / "kafka", port=free_port(), heap="256m")
-        self.clickhouse = ClickHouseServer(place / "clickhouse", port=free_port())
+        self.clickhouse = ClickHouseServer(place / "clickhouse", port=free_port(), tcp_port=free_port())
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ async def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
     async with ws.whole_stack(
         tmp_path_factory.mktemp("stack"),
         kafka=KafkaSettings(bootstrap=servers.kafka.bootstrap, partitions=ws.PARTITIONS),
-        clickhouse=ClickHouseSettings(url=servers.clickhouse.url),
+        clickhouse=servers.clickhouse.settings(),
         sink=SinkSettings(retry_cap_s=1.0),
         ingress=IngressSettings(port=free_port()),
     ) as stack:

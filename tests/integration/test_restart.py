@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from deploy.ports import free_port
+from deploy.runtime import resolved
 from schemas.settings import Settings
 from tests.integration import whole_stack as ws
 from tests.integration.command import Done, callweave, clean_env
@@ -39,6 +40,7 @@ class Place:
             "embedded__data_dir": embedded.data_dir,
             "embedded__kafka_port": embedded.kafka_port,
             "embedded__clickhouse_port": embedded.clickhouse_port,
+            "embedded__clickhouse_tcp_port": embedded.clickhouse_tcp_port,
             "embedded__metrics_base_port": embedded.metrics_base_port,
         }
 
@@ -47,7 +49,7 @@ class Place:
         return f"http://127.0.0.1:{self.settings.ingress.port}"
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
-        return await ws.query(f"http://127.0.0.1:{self.settings.embedded.clickhouse_port}", sql)
+        return await ws.query(resolved(self.settings).clickhouse, sql)
 
     async def rowless(self, traffic: Traffic) -> list[str]:
         """What was acknowledged and has not exactly one row in each view."""
@@ -212,6 +214,7 @@ async def few(traffic: Traffic) -> bool:
         ("ingress__port", "ingress.port"),
         ("embedded__kafka_port", "embedded.kafka_port"),
         ("embedded__clickhouse_port", "embedded.clickhouse_port"),
+        ("embedded__clickhouse_tcp_port", "embedded.clickhouse_tcp_port"),
         ("embedded__metrics_base_port", "embedded.metrics_base_port"),
     ],
 )

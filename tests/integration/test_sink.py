@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import sys
@@ -19,18 +20,20 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from deploy.clickhouse import passwords
+from deploy.clickhouse.config import RESERVE_BYTES
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.clickhouse.users import User
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
+from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from schemas.codec import DEAD_LETTER, FACT, TIMELINE
 from schemas.deadletter import DeadLetter
-from schemas.errors import Unavailable
+from schemas.errors import SetupError, Unavailable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.settings import ClickHouseSettings, KafkaSettings, Secret, Settings, SinkSettings
+from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from schemas.timeline import Timeline
 from sinks.answers import RowsRefused
 from sinks.batch import Item, Origin
@@ -39,11 +42,18 @@ from sinks.dead import DeadFilter, list_dead, mark_resolved, replay
 from sinks.group import GROUP
 from sinks.insert import land
 from sinks.intake import TOPICS
-from sinks.migrate import migrate
+from sinks.migrate import migrator
 from sinks.rows import CDR
 from sinks.worker import run
+from tests.chaos.disk import Disk
 
 PARTITIONS = 4
+SMALL_DISK_MB = 800
+INSERTING = 8
+ROWS_AN_INSERT = 2
+FILLED_TIMES = 6
+FULL_S = 0.3
+"""Longer than an insert takes: what fills a disk and makes room again within one is seen by nobody."""
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("sink_worker.py")
@@ -60,20 +70,28 @@ async def broker() -> AsyncIterator[KafkaSettings]:
 
 
 @pytest.fixture
-async def settings(broker: KafkaSettings, clickhouse_url: str) -> Settings:
+async def settings(broker: KafkaSettings, clickhouse: ClickHouseSettings) -> Settings:
     """A database of the test's own, and a group that has read everything of the tests before."""
     await forget(broker)
     return Settings(
         kafka=broker,
-        clickhouse=ClickHouseSettings(url=clickhouse_url, database=f"sink_{uuid.uuid4().hex[:12]}", insert_timeout_s=5),
+        clickhouse=msgspec.structs.replace(clickhouse, database=f"sink_{uuid.uuid4().hex[:12]}", insert_timeout_s=5),
         sink=SinkSettings(max_rows=2000, max_age_s=0.1, retry_first_s=0.05, retry_cap_s=0.2, session_timeout_s=6),
     )
 
 
+def at(server: ClickHouseServer, settings: Settings, **more: Any) -> Settings:
+    """The same settings for a server of the test's own."""
+    kept = {"database": settings.clickhouse.database, "insert_timeout_s": settings.clickhouse.insert_timeout_s}
+    where = msgspec.structs.replace(server.settings(), **{**kept, **more})
+    return msgspec.structs.replace(settings, clickhouse=where)
+
+
 @pytest.fixture
 async def db(settings: Settings) -> AsyncIterator[ClickHouse]:
-    async with ClickHouse(settings.clickhouse) as client:
-        await migrate(client, settings)
+    """Of the account that makes and changes tables; the sink itself is another one, which may not."""
+    async with ClickHouse(migrator(settings.clickhouse)) as client:
+        await migrate_tables(settings)
         yield client
         await client.command(f"DROP DATABASE {client.database}")
 
@@ -373,29 +391,126 @@ async def test_what_clickhouse_does_not_take_for_its_own_reasons_waits_and_lands
     assert await count(db, "dead_letters") == 0
 
 
-async def test_while_clickhouse_only_reads_the_sink_waits(settings: Settings, tmp_path: Path) -> None:
-    port = free_port()
-    where = msgspec.structs.replace(
-        settings.clickhouse, url=f"http://127.0.0.1:{port}", user="callweave", password=Secret("p")
-    )
-    here = msgspec.structs.replace(settings, clickhouse=where)
-
-    def server(readonly: int) -> ClickHouseServer:
-        users = {"callweave": User(password="p", readonly=readonly)}
-        return ClickHouseServer(tmp_path / "clickhouse", port=port, users=users)
-
-    async with server(0), ClickHouse(where) as db:
-        await migrate(db, here)
-    async with sinking(here) as metrics, ClickHouse(where) as db:
-        await send_facts(here.kafka, [fact(n) for n in range(100)])
-        async with server(2):
+async def test_while_the_sinks_password_is_not_taken_it_waits(settings: Settings, tmp_path: Path) -> None:
+    """And it goes on by itself when the password is taken again: nothing was started anew."""
+    async with ClickHouseServer(tmp_path / "clickhouse") as server:
+        here = at(server, settings)
+        await migrate_tables(here)
+        name, password = here.clickhouse.user, here.clickhouse.password.value
+        async with sinking(here) as metrics, ClickHouse(migrator(here.clickhouse)) as db:
+            await send_facts(here.kafka, [fact(1)])
+            await until_count(db, "v_cdr", 1)
+            passwords.change(tmp_path / "clickhouse", name, "another one", keep_old=False)
+            await send_facts(here.kafka, [fact(n) for n in range(2, 102)])
             await until(lambda: _waits(metrics, 3), "three attempts")
-            assert await count(db, "v_cdr") == 0
+            assert await count(db, "v_cdr") == 1
+            assert sum((await uncommitted(here.kafka)).values()) == 100
+
+            passwords.change(tmp_path / "clickhouse", name, password, keep_old=False)
+            await until_count(db, "v_cdr", 101)
+            assert await count(db, "dead_letters") == 0
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+
+
+async def test_while_the_sink_has_no_right_to_insert_it_waits(settings: Settings, tmp_path: Path) -> None:
+    """Its account is let in, but its rights are those on another database."""
+    port = free_port()
+
+    def server(databases: str) -> ClickHouseServer:
+        return ClickHouseServer(tmp_path / "clickhouse", port=port, databases=databases)
+
+    async with server("*") as before:
+        here = at(before, settings)
+        await migrate_tables(here)
+    async with sinking(here) as metrics, ClickHouse(migrator(here.clickhouse)) as db:
+        await send_facts(here.kafka, [fact(n) for n in range(100)])
+        async with server("elsewhere"):
+            await until(lambda: _waits(metrics, 3), "three attempts")
+            with pytest.raises(SetupError, match="ACCESS_DENIED"):
+                await count(db, "v_cdr")
         assert sum((await uncommitted(here.kafka)).values()) == 100
-        async with server(0):
+        async with server("*"):
             await until_count(db, "v_cdr", 100)
             assert await count(db, "dead_letters") == 0
             await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+
+
+@pytest.fixture
+async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
+    """A file system that a test can fill, or a skip."""
+    disk = Disk(tmp_path / "disk", SMALL_DISK_MB)
+    await disk.mount()
+    if disk.refusal:
+        pytest.skip(disk.refusal)
+    yield disk
+    await disk.unmount()
+
+
+async def test_an_insert_after_which_the_disk_has_hardly_room_is_repeated(settings: Settings, small_disk: Disk) -> None:
+    """The engine takes the rows each time, and the sink does not believe it: nothing is committed until there is room."""
+    async with ClickHouseServer(small_disk.path / "clickhouse") as server:
+        here = at(server, settings, min_free_mb=100)
+        await migrate_tables(here)
+        async with sinking(here) as metrics, ClickHouse(here.clickhouse) as db:
+            await send_facts(here.kafka, [fact(1)])
+            await until_count(db, "v_cdr", 1)
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+            small_disk.fill(but=RESERVE_BYTES + (50 << 20))
+            await send_facts(here.kafka, [fact(2)])
+            await until(lambda: _waits(metrics, 3), "three attempts")
+            assert await count(db, "v_cdr") == 2
+            assert sum((await uncommitted(here.kafka)).values()) == 1
+            small_disk.free()
+            await until(lambda: _nothing_left(here.kafka), "everything to be committed")
+            assert await count(db, "v_cdr") == 2
+
+
+async def test_what_the_sink_calls_stored_outlives_a_full_disk_and_a_kill(small_disk: Disk) -> None:
+    """Again and again the disk is full from one moment to the next, in the middle of inserts, and then the engine is killed."""
+    stored: set[int] = set()
+    numbers = itertools.count()
+    server = ClickHouseServer(small_disk.path / "clickhouse", port=free_port())
+
+    async def inserting(db: ClickHouse) -> None:
+        while True:
+            some = [next(numbers) for _ in range(ROWS_AN_INSERT)]
+            with contextlib.suppress(Unavailable):
+                await db.insert(CDR, [fact(n) for n in some])
+                stored.update(some)
+
+    async with server:
+        await migrate_tables(at(server, Settings()))
+        await many_files_a_part(server)
+    for _ in range(FILLED_TIMES):
+        async with server, ClickHouse(server.settings()) as db:
+            wanted = len(stored) + 2 * INSERTING * ROWS_AN_INSERT
+            inserts = [asyncio.create_task(inserting(db)) for _ in range(INSERTING)]
+
+            async def going_on(least: int = wanted) -> bool:
+                return len(stored) >= least
+
+            await until(going_on, "inserts that are taken")
+            os.kill(server.pid, signal.SIGSTOP)
+            small_disk.fill()
+            os.kill(server.pid, signal.SIGCONT)
+            await asyncio.sleep(FULL_S)
+            os.kill(server.pid, signal.SIGKILL)
+            for one in inserts:
+                one.cancel()
+            await asyncio.gather(*inserts, return_exceptions=True)
+        small_disk.free()
+
+    async with server, ClickHouse(server.settings()) as db:
+        rows = await db.query(f"SELECT record_id FROM {db.database}.v_cdr")
+    assert {uuid.UUID(int=n) for n in stored} - {found for (found,) in rows} == set()
+
+
+async def many_files_a_part(server: ClickHouseServer) -> None:
+    """An insert then takes longer after the engine looked for room: two files a column instead of one for all of them."""
+    async with ClickHouse(migrator(server.settings())) as db:
+        await db.command(
+            f"ALTER TABLE {db.database}.cdr_versions MODIFY SETTING min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
+        )
 
 
 async def test_one_bad_row_among_two_hundred_thousand_is_found(settings: Settings, db: ClickHouse) -> None:
@@ -490,13 +605,13 @@ async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Setting
     """ClickHouse stands still in the middle of an insert, the sink dies, both go on: the rows are there, each once."""
     errors = tmp_path / "stderr"
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
-        where = msgspec.structs.replace(settings.clickhouse, url=server.url, insert_timeout_s=1)
-        here = msgspec.structs.replace(settings, clickhouse=where)
+        here = at(server, settings, insert_timeout_s=1)
+        await migrate_tables(here)
         async with ClickHouse(here.clickhouse) as db:
-            await migrate(db, here)
             async with process(here, errors) as child:
                 await send_facts(here.kafka, [fact(n) for n in range(10)])
                 await until_count(db, "v_cdr", 10)
+                await until(lambda: _nothing_left(here.kafka), "the first ten to be committed")
                 os.kill(server.pid, signal.SIGSTOP)
                 try:
                     await send_facts(here.kafka, [fact(n) for n in range(10, 1500)])
@@ -519,13 +634,11 @@ async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_no
     with tempfile.TemporaryDirectory(prefix="callweave-sink-") as folder:
         server = ClickHouseServer(Path(folder))
         await server.start()
-        here = msgspec.structs.replace(
-            settings, clickhouse=msgspec.structs.replace(settings.clickhouse, url=server.url)
-        )
+        here = at(server, settings)
         again = ClickHouseServer(Path(folder), port=server.port)
         try:
+            await migrate_tables(here)
             async with ClickHouse(here.clickhouse) as db:
-                await migrate(db, here)
                 async with sinking(here) as metrics:
                     await send_facts(here.kafka, [fact(n) for n in range(100)])
                     await until_count(db, "v_cdr", 100)
@@ -566,10 +679,10 @@ async def test_a_stop_while_clickhouse_is_away_is_bounded_and_commits_nothing(
 
 
 async def test_without_its_tables_the_sink_waits_for_the_migration(settings: Settings) -> None:
-    async with ClickHouse(settings.clickhouse) as db, sinking(settings) as metrics:
+    async with ClickHouse(migrator(settings.clickhouse)) as db, sinking(settings) as metrics:
         await send_facts(settings.kafka, [fact(n) for n in range(10)])
         await until(lambda: _waits(metrics, 2), "two attempts")
-        await migrate(db, settings)
+        await migrate_tables(settings)
         await until_count(db, "v_cdr", 10)
         await db.command(f"DROP DATABASE {db.database}")
 

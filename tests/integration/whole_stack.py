@@ -17,8 +17,9 @@ from deploy.simulator.compare import Difference, compare, compare_counts
 from deploy.simulator.expected import Counts, Expected
 from deploy.stack import Stack, running_stack
 from schemas.codec import FACT, TIMELINE
-from schemas.settings import EmbeddedSettings, IngressSettings, KafkaSettings, PollAccount, Settings
+from schemas.settings import ClickHouseSettings, EmbeddedSettings, IngressSettings, KafkaSettings, PollAccount, Settings
 from schemas.topics import NORMALIZED, TIMELINES
+from tests.clickhouse_at import address_of
 
 PARTITIONS = 6
 VIEWS = {
@@ -39,6 +40,8 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
             data_dir=str(data_dir),
             kafka_port=free_port(),
             clickhouse_port=free_port(),
+            # Told, since what follows from the other port may be somebody's already.
+            clickhouse_tcp_port=free_port(),
             metrics_base_port=free_port(run=4),
         ),
     )
@@ -54,15 +57,15 @@ async def whole_stack(data_dir: Path, *poll: PollAccount, **sections: Any) -> As
 
 async def rows(stack: Stack, sql: str) -> list[dict[str, Any]]:
     """The rows of a query by column name."""
-    return await query(stack.settings.clickhouse.url, sql)
+    return await query(stack.settings.clickhouse, sql)
 
 
-async def query(url: str, sql: str) -> list[dict[str, Any]]:
-    """The same of the ClickHouse at `url`."""
+async def query(clickhouse: ClickHouseSettings, sql: str) -> list[dict[str, Any]]:
+    """The same of this ClickHouse."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(
-            url,
+            address_of(clickhouse),
             params={
                 "database": "calls",
                 "default_format": "JSONEachRow",

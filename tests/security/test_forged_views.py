@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from schemas.facts import Fact
-from schemas.settings import ClickHouseSettings, Settings
+from schemas.settings import Settings
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from sinks.rows import TABLES, TIMELINES, Table, table_of
+from tests.clickhouse_at import settings_at
 from tests.security.forgeries import DOORS, LATER, PAYLOADS, Payload, T, claimed, facts_of, pushed, rows
 from tests.security.test_forged import FORGED, VICTIMS, claims, own_id, without_forgeries
 
 
 @pytest.fixture(scope="module")
 async def db(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
-    settings = Settings(clickhouse=ClickHouseSettings(url=clickhouse_url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+    settings = Settings(clickhouse=settings_at(clickhouse_url, database=f"calls_{uuid.uuid4().hex[:12]}"))
     async with ClickHouse(settings.clickhouse) as client:
         await migrate(client, settings)
         yield client

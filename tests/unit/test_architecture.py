@@ -44,6 +44,7 @@ PURE = (
         )
     ),
     *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),
+    *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
 )
 IMPURE_MODULES = {
     "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",

@@ -1,39 +1,20 @@
-"""When the embedded engine may write, what of it is believed, and what is written anew after a full disk."""
+"""When the embedded engine's merges stop, and what is written anew after a full disk."""
 
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.clickhouse.room import KEEP_BYTES, MEND_EVERY_S, SURE_BYTES, Guard, NoRoom, writing
+from deploy.clickhouse.config import RESERVE_BYTES
+from deploy.clickhouse.room import MEND_EVERY_S, Guard, free_bytes
 
 
 def told(*values: int) -> Callable[[], int]:
     """A disk with so many bytes free, one look after the other."""
     left = list(values)
     return lambda: left.pop(0) if len(left) > 1 else left[0]
-
-
-def test_a_write_with_room_before_and_after_is_believed() -> None:
-    with writing(told(KEEP_BYTES, SURE_BYTES)):
-        pass
-
-
-def test_a_write_without_room_does_not_begin() -> None:
-    with pytest.raises(NoRoom, match="only 127 MiB are free"), writing(told(KEEP_BYTES - 1)):
-        pytest.fail("it began")
-
-
-def test_a_write_that_used_up_the_room_is_not_believed() -> None:
-    began = False
-    with pytest.raises(NoRoom, match="it may not be stored"), writing(told(KEEP_BYTES, SURE_BYTES - 1)):
-        began = True
-    assert began
-
-
-def test_what_a_write_itself_raises_is_what_is_told() -> None:
-    with pytest.raises(ZeroDivisionError), writing(told(KEEP_BYTES, 0)):
-        raise ZeroDivisionError
 
 
 class Engine:
@@ -64,13 +45,13 @@ def part(folder: Path, *, spoilt: bool) -> Path:
 MEND = "OPTIMIZE TABLE `calls`.`cdr` PARTITION ID 'all' FINAL"
 STOP, START = "SYSTEM STOP MERGES", "SYSTEM START MERGES"
 LOOKS = {
-    "room all the time": ([KEEP_BYTES], 0.0, []),
-    "little": ([KEEP_BYTES - 1], 0.0, [STOP]),
-    "little, look after look": ([KEEP_BYTES - 1, 0, 0], 0.0, [STOP]),
-    "hardly more again": ([KEEP_BYTES - 1, KEEP_BYTES], 0.0, [STOP]),
-    "room again": ([KEEP_BYTES - 1, 2 * KEEP_BYTES], 0.0, [STOP, START, MEND]),
-    "room again, and little": ([0, 2 * KEEP_BYTES, 0], 0.0, [STOP, START, MEND, STOP]),
-    "full unseen": ([KEEP_BYTES] * 2, MEND_EVERY_S, [MEND]),
+    "room all the time": ([RESERVE_BYTES], 0.0, []),
+    "little": ([RESERVE_BYTES - 1], 0.0, [STOP]),
+    "little, look after look": ([RESERVE_BYTES - 1, 0, 0], 0.0, [STOP]),
+    "hardly more again": ([RESERVE_BYTES - 1, RESERVE_BYTES], 0.0, [STOP]),
+    "room again": ([RESERVE_BYTES - 1, 2 * RESERVE_BYTES], 0.0, [STOP, START, MEND]),
+    "room again, and little": ([0, 2 * RESERVE_BYTES, 0], 0.0, [STOP, START, MEND, STOP]),
+    "full unseen": ([RESERVE_BYTES] * 2, MEND_EVERY_S, [MEND]),
 }
 
 
@@ -104,3 +85,44 @@ def test_what_the_engine_refused_is_asked_again() -> None:
     engine.refuses = False
     guard.look()
     assert engine.asked == [STOP]
+
+
+def test_what_is_sound_is_left_alone(tmp_path: Path) -> None:
+    engine = Engine(part(tmp_path / "sound", spoilt=False))
+    guard = Guard(engine, told(0, 2 * RESERVE_BYTES))
+    for _ in range(2):
+        guard.look()
+    assert engine.asked == [STOP, START]
+
+
+def test_the_watch_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What the engine says may quote values, so the log has only the kind of the failure."""
+    monkeypatch.setattr("deploy.clickhouse.room.LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr("deploy.clickhouse.room.RETRY_EVERY_S", 0.001)
+    asked = threading.Event()
+    left = [RuntimeError("+8613800001111"), ValueError("+8613800001111")]
+
+    def execute(sql: str) -> bytes:
+        if left:
+            raise left.pop()
+        asked.set()
+        return b""
+
+    guard = Guard(execute, told(0))
+    guard.start()
+    went_on = asked.wait(60)
+    guard.stop()
+
+    assert went_on
+    assert [record.getMessage() for record in caplog.records if "failed" in record.getMessage()] == [
+        "the guard of the disk failed: ValueError",
+        "the guard of the disk failed: RuntimeError",
+    ]
+    assert "8613800001111" not in caplog.text
+
+
+def test_the_room_is_that_of_the_directory_it_runs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    disk = os.statvfs(tmp_path)
+
+    assert 0 < free_bytes(Path()) <= disk.f_blocks * disk.f_frsize

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
+from deploy.clickhouse import engine, sandbox
 from deploy.doctor import examine
 from deploy.finding import Finding
 from deploy.ports import free_port
@@ -46,11 +47,12 @@ async def look(settings: Settings, what: str) -> Finding:
     return next(found for found in await examine(settings) if found.what.startswith(what))
 
 
-async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings) -> None:
+async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "version", lambda: 7)
     found = await examine(settings)
 
     assert [one.what for one in found if one.state != "ok"] == []
-    assert len(found) == 10
+    assert len(found) == 12
 
 
 async def test_a_java_that_does_not_run_is_said_with_the_one_taken_instead(
@@ -106,3 +108,75 @@ async def test_a_clickhouse_that_answers_and_is_none_is_told_from_one(settings: 
         found = await look(replace(settings, clickhouse=ClickHouseSettings(url=url)), "ClickHouse")
 
     assert (found.state, url in found.detail, "clickhouse.url" in found.advice) == ("bad", True, True)
+
+
+ELSEWHERE = ClickHouseSettings(url="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("version", "clickhouse", "state", "said"),
+    [
+        pytest.param(7, ClickHouseSettings(), "ok", "Landlock version 7", id="files and ports"),
+        pytest.param(4, ClickHouseSettings(), "ok", "no port but its own", id="the first with ports"),
+        pytest.param(3, ClickHouseSettings(), "ok", "ports since version 4", id="files only"),
+        pytest.param(0, ClickHouseSettings(), "note", "can read the files that this user can read", id="none"),
+        pytest.param(0, ELSEWHERE, "ok", "not needed", id="none needed"),
+    ],
+)
+async def test_how_far_the_embedded_engine_reaches(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    version: int,
+    clickhouse: ClickHouseSettings,
+    state: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(sandbox, "version", lambda: version)
+    found = await look(replace(settings, clickhouse=clickhouse), "sandbox")
+
+    assert (found.state, said in found.detail, bool(found.advice)) == (state, True, state == "note")
+
+
+async def test_an_engine_that_no_test_has_seen_is_bad(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = await look(settings, "engine")
+    monkeypatch.setattr(engine, "SEEN", ("1.2.3",))
+    bad, elsewhere = await look(settings, "engine"), await look(replace(settings, clickhouse=ELSEWHERE), "engine")
+
+    assert [one.state for one in (good, bad, elsewhere)] == ["ok", "bad", "ok"]
+    assert "chdb-core 1.2.3 is needed" in bad.detail
+    assert "make run" in bad.advice
+
+
+@contextlib.asynccontextmanager
+async def refusing(port: int, code: int) -> AsyncIterator[str]:
+    """A ClickHouse that lets nobody in, with this code of its own."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        text = f"Code: {code}. DB::Exception: nobody: Authentication failed"
+        return web.Response(status=403, text=text, headers={"X-ClickHouse-Exception-Code": str(code)})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("code", [194, 516], ids=["no password", "a wrong password"])
+@pytest.mark.parametrize(
+    ("user", "advice"), [("callweave", "embedded.data_dir"), ("parts", "CALLWEAVE_CLICKHOUSE__PASSWORD")]
+)
+async def test_a_login_that_fails_says_what_to_set(settings: Settings, code: int, user: str, advice: str) -> None:
+    """`parts` is who we are at a ClickHouse elsewhere."""
+    async with refusing(settings.embedded.clickhouse_port, code) as url:
+        clickhouse = ClickHouseSettings(url=url, user=user) if user == "parts" else ClickHouseSettings()
+        found = await look(replace(settings, clickhouse=clickhouse), "ClickHouse")
+
+    assert found.state == "bad"
+    assert f"{url} does not let {user} in" in found.detail
+    assert f"code {code}" in found.detail
+    assert advice in found.advice

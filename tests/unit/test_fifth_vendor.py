@@ -52,7 +52,7 @@ def with_a_fifth(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("golden", "unit"):
         shutil.copytree(ROOT / "tests" / part, copy / "tests" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "tests/conftest.py", "tests/strategies.py"):
+    for name in ("pyproject.toml", "tests/conftest.py", "tests/clickhouse_at.py", "tests/strategies.py"):
         shutil.copy(ROOT / name, copy / name)
     shutil.copy(HERE / "aliyun.py", copy / "schemas" / "vendors" / "aliyun.py")
     shutil.copytree(HERE / "golden", copy / "tests" / "golden" / "aliyun")

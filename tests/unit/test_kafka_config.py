@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.kafka_config import Listener, Node, server_properties
+from deploy.kafka_config import Listener, Node, jvm_options, server_properties
 
 VOTERS = ("1@127.0.0.1:1001", "2@127.0.0.1:1002", "3@127.0.0.1:1003")
 DOOR = Listener(name="SINK", port=3001, advertised_port=4001)
@@ -37,3 +37,8 @@ def test_a_door_listens_at_one_port_and_sends_its_clients_to_another() -> None:
     assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002,SINK://127.0.0.1:4001"
     assert found["listener.security.protocol.map"].endswith(",SINK:PLAINTEXT")
     assert found["inter.broker.listener.name"] == "BROKER"
+
+
+def test_the_jvm_is_told_nothing_of_jmx() -> None:
+    """That property opens a port even where its value is `false`."""
+    assert not [option for option in jvm_options(heap="64m", log4j_file=Path("/x")) if "jmx" in option.lower()]

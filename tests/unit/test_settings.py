@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas import settings as declared
-from schemas.config import load, shown
+from schemas.config import WHOLE, load, shown, whole
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 
@@ -66,11 +66,24 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_ACCOUNTS": "[{"}, "CALLWEAVE_ACCOUNTS is not JSON", id="broken JSON"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__DATABASE": "a;b"}, "$.clickhouse.database", id="database is an identifier"),
         pytest.param("", {"CALLWEAVE_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "$.kafka.min_insync_replicas", id="replicas"),
+        pytest.param(
+            "",
+            {"CALLWEAVE_EMBEDDED__CLICKHOUSE_MEMORY_MB": "255"},
+            "$.embedded.clickhouse_memory_mb",
+            id="too little memory for ClickHouse",
+        ),
         pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "20"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
         pytest.param("", {"CALLWEAVE_PROCESS__SESSION_TIMEOUT_S": "5"}, "$.process.session_timeout_s", id="Kafka takes no such session"),
         pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "a:9092,b:x"}, "'b:x' - at `$.kafka.bootstrap`", id="no port of a broker"),
         pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "kafka://a:9092"}, "$.kafka.bootstrap", id="a URL for a broker"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "a:8123"}, "$.clickhouse.url", id="no URL of ClickHouse"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://[::1"}, "$.clickhouse.url", id="a bracket that does not close"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://a:many"}, "$.clickhouse.url", id="a port that is no number"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://x:y@a:8123"}, "clickhouse.user and clickhouse.password, not in the address - at `$.clickhouse.url`", id="a password in the address"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__USER": "a:b"}, "$.clickhouse.user", id="a colon in a name"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__MIGRATOR": "a\nb"}, "$.clickhouse.migrator", id="two lines in a name"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__PASSWORD": "a\n"}, "$.clickhouse.password", id="the end of a line in a password"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__MIGRATOR_PASSWORD": "\x01"}, "$.clickhouse.migrator_password", id="a control character in a password"),
         pytest.param("", {"CALLWEAVE_SCHEMA_REGISTRY__URL": "a:8081"}, "$.schema_registry.url", id="no URL of a registry"),
         pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
         pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
@@ -254,6 +267,34 @@ def test_secrets_never_show() -> None:
     assert SECRET not in told
     assert "open sesame" not in told
     assert settings.clickhouse.password.value == "open sesame"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        pytest.param("[1]", id="as a list"),
+        pytest.param("{x", id="as a broken object"),
+        pytest.param('{"value":"x"}', id="as an object"),
+        pytest.param("a:b", id="a colon"),
+        pytest.param(" a ", id="spaces around"),
+        pytest.param("0815", id="as a number"),
+        pytest.param("true", id="as a switch"),
+        pytest.param("пароль", id="letters of another script"),
+    ],
+)
+@pytest.mark.parametrize("setting", ["password", "migrator_password"])
+def test_a_password_in_the_environment_is_taken_as_it_is(setting: str, password: str) -> None:
+    settings = read(**{f"CALLWEAVE_CLICKHOUSE__{setting.upper()}": password})
+
+    assert getattr(settings.clickhouse, setting).value == password
+    assert shown(settings)["clickhouse"][setting] == "***"
+    assert load(None, {WHOLE: whole(settings)}, VENDORS) == settings
+
+
+def test_the_password_in_an_address_does_not_show() -> None:
+    settings = read(CALLWEAVE_SCHEMA_REGISTRY__URL="https://me:open%20sesame@registry.example:8081/a@b")
+
+    assert shown(settings)["schema_registry"]["url"] == "https://***@registry.example:8081/a@b"
 
 
 def test_every_setting_says_what_it_is() -> None:

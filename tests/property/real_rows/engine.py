@@ -9,13 +9,14 @@ from typing import Any, Final
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.settings import ClickHouseSettings, Settings
+from schemas.settings import Settings
 from schemas.timeline import Timeline
 from sinks.batch import Item, Origin
 from sinks.clickhouse import ClickHouse
 from sinks.insert import land
 from sinks.migrate import migrate
 from sinks.rows import TIMELINES, Table, table_of
+from tests.clickhouse_at import settings_at
 
 _LARGEST: Final = 20_000
 
@@ -23,7 +24,7 @@ _LARGEST: Final = 20_000
 @contextlib.asynccontextmanager
 async def tables(url: str) -> AsyncIterator[ClickHouse]:
     """A client of a database of its own, with all tables and views; it goes at the end."""
-    settings = Settings(clickhouse=ClickHouseSettings(url=url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+    settings = Settings(clickhouse=settings_at(url, database=f"calls_{uuid.uuid4().hex[:12]}"))
     async with ClickHouse(settings.clickhouse) as db:
         await migrate(db, settings)
         try:

@@ -1,0 +1,204 @@
+"""A whole `callweave up` on a machine with other people: what it writes is its user's alone, and passwords show in one place."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deploy.clickhouse import passwords
+from deploy.ports import free_port
+from tests.integration import whole_stack as ws
+from tests.integration.command import Done, callweave, clean_env
+from tests.integration.pushing import PATHS, body_of, post
+from tests.integration.test_restart import Up, descendants
+
+LIMIT_S = 60.0
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Place:
+    """A folder in which everybody may do everything, with an old data directory in it, and a running `callweave up`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.settings = ws.settings_for(self.data)
+        self.tcp_port = free_port()
+        self.up: Up
+        (self.data / "logs").mkdir(parents=True)
+        self.data.chmod(0o777)
+        old = self.data / "logs" / "of-before.log"
+        old.write_text("of a release before")
+        old.chmod(0o666)
+
+    def env(self) -> dict[str, object]:
+        embedded = self.settings.embedded
+        return {
+            "kafka__partitions": self.settings.kafka.partitions,
+            "ingress__port": self.settings.ingress.port,
+            "ingress__spool_dir": self.folder / "spool of its own",
+            "process__crash_dir": self.folder / "crashes of its own",
+            "embedded__data_dir": self.data,
+            "embedded__kafka_port": embedded.kafka_port,
+            "embedded__clickhouse_port": embedded.clickhouse_port,
+            "embedded__clickhouse_tcp_port": self.tcp_port,
+            "embedded__metrics_base_port": embedded.metrics_base_port,
+        }
+
+    @property
+    def clickhouse(self) -> str:
+        return f"http://127.0.0.1:{self.settings.embedded.clickhouse_port}"
+
+    async def command(self, *arguments: str) -> Done:
+        return await callweave(*arguments, cwd=self.folder, settings=self.env())
+
+    async def push(self, call_id: str) -> int:
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{self.settings.ingress.port}"
+            return await post(session, url, PATHS["nxcloud"], body_of("nxcloud", call_id))
+
+    async def ask(self, name: str, password: str, sql: str = "SELECT 'in'") -> str:
+        """What the engine says to somebody."""
+        login = {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+        async with aiohttp.ClientSession(headers=login) as session, session.post(self.clickhouse, data=sql) as answer:
+            return (await answer.text()).strip() if answer.status == 200 else f"HTTP {answer.status}"
+
+    async def without_row(self, call_id: str) -> bool:
+        """Whether people do not see this call."""
+        password = passwords.read(self.data / "clickhouse")["callweave_reader"][0]
+        found = await self.ask(
+            "callweave_reader", password, f"SELECT count() FROM calls.v_cdr WHERE vendor_call_id = '{call_id}'"
+        )
+        return found != "1"
+
+
+@contextlib.asynccontextmanager
+async def running(place: Place) -> AsyncIterator[Up]:
+    """`callweave up` of somebody whose umask closes nothing."""
+    log = place.folder / "up.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.cli", "up", "--plain", "--no-simulator"),
+            env=clean_env(**place.env()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            umask=0,
+        )
+    up = Up(process, log)
+    try:
+        await up.ready()
+        yield up
+    finally:
+        await up.ended(signal.SIGTERM)
+
+
+def found_in(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Every file and directory with its mode; the engine takes away parts that it has merged while we look."""
+    for below, directories, files in os.walk(folder):
+        for path in (Path(below, name) for name in (*directories, *files)):
+            with contextlib.suppress(FileNotFoundError):
+                yield path, path.lstat().st_mode
+
+
+def holds(path: Path, words: Sequence[str]) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        content = path.read_bytes()
+        return any(word.encode() in content for word in words)
+    return False
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="callweave-closed-test-") as path:
+        Path(path).chmod(0o777)
+        yield Path(path)
+
+
+@pytest.fixture(scope="module")
+async def place(folder: Path) -> AsyncIterator[Place]:
+    """One body came in and is a row."""
+    made = Place(folder)
+    async with running(made) as up:
+        made.up = up
+        assert await made.push("first") == 200
+        assert not await ws.until(lambda: made.without_row("first"), LIMIT_S)
+        yield made
+
+
+async def test_no_file_and_no_directory_is_open_to_others(place: Place) -> None:
+    """Kafka's log, ClickHouse's store, logs, spool, notes of crashes, states of the parts, under a umask of 0."""
+    found = {
+        path.relative_to(place.folder): stat.S_IMODE(mode)
+        for path, mode in found_in(place.folder)
+        if not stat.S_ISLNK(mode) and path.name != "up.log"  # which is the shell's
+    }
+
+    assert {path.parts[0] for path in found} == {"data", "spool of its own", "crashes of its own"}
+    assert len(found) > 200
+    assert {str(path): oct(mode) for path, mode in found.items() if mode & OTHERS} == {}
+
+
+async def test_the_line_that_queries_works_as_it_is_printed(place: Place) -> None:
+    text = place.up.log.read_text()
+    (line,) = re.findall(r"^ +(curl -u [^\n]+\\\n[^\n]+)$", text, re.MULTILINE)
+    shell = await asyncio.create_subprocess_exec("sh", "-c", line, stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(shell.communicate(), LIMIT_S)
+
+    assert "nxcloud" in out.decode()
+    assert "first" in out.decode()
+
+
+def test_passwords_stand_in_their_file_and_the_reader_s_on_the_screen_once_started(place: Place) -> None:
+    kept = passwords.read(place.data / "clickhouse")
+    reader, others = kept["callweave_reader"][0], [kept[name][0] for name in ("callweave", "callweave_migrator")]
+    greeting, _, after = place.up.log.read_text().partition("look and mend:")
+
+    assert reader in greeting
+    assert not [password for password in (reader, *others) if password in after]
+    assert not [password for password in others if password in greeting]
+    for pid, _started in descendants(place.up.process.pid):
+        assert not holds(Path(f"/proc/{pid}/cmdline"), (reader, *others))
+    holding = [
+        path.name for path, mode in found_in(place.folder) if stat.S_ISREG(mode) and holds(path, (reader, *others))
+    ]
+    assert sorted(holding) == ["passwords.json", "up.log"]
+
+
+async def test_the_command_shows_what_the_engine_takes(place: Place) -> None:
+    for role, name in (("reader", "callweave_reader"), ("writer", "callweave"), ("migrator", "callweave_migrator")):
+        done = await place.command("clickhouse", "password", role)
+
+        assert await place.ask(name, done.text.removesuffix("\n")) == "in"
+
+
+@pytest.mark.parametrize("name", ["callweave_reader", "callweave", "callweave_migrator"])
+async def test_a_password_is_changed_under_a_running_stack_which_goes_on(place: Place, name: str) -> None:
+    """Twice: the parts have the one that they were started with, and that is taken through both changes."""
+    old = passwords.read(place.data / "clickhouse")[name][0]
+    changed = [(await place.command("clickhouse", "password", name, "--new")).text.strip() for _ in range(2)]
+
+    taken = [await place.ask(name, password) for password in (old, *changed)]
+    assert taken == (["HTTP 403", "HTTP 403", "in"] if name == "callweave_reader" else ["in", "in", "in"])
+    assert await place.push(f"after-{name}") == 200
+    assert not await ws.until(lambda: place.without_row(f"after-{name}"), LIMIT_S)
+    doctor = await place.command("doctor")
+    assert "all tables and views are there" in doctor.text
+
+
+async def test_an_old_password_ends_at_once_where_that_is_asked_for(place: Place) -> None:
+    old = passwords.read(place.data / "clickhouse")["callweave_migrator"]
+    done = await place.command("clickhouse", "password", "migrator", "--new", "--at-once")
+
+    assert [await place.ask("callweave_migrator", password) for password in old] == ["HTTP 403"] * len(old)
+    assert await place.ask("callweave_migrator", done.text.strip()) == "in"

@@ -1,0 +1,73 @@
+"""One statement over HTTP, for the guard of the disk: an answer, a refusal without its text, or nobody there."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from deploy.clickhouse.http import Asker, Refused
+from deploy.ports import free_port
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Answers by what it is asked."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body == b"fail":
+            self.send_response(500)
+            self.send_header("X-ClickHouse-Exception-Code", "241")
+            answer = b"Code: 241. +8613800001111"
+        elif body == b"fail without a number":
+            self.send_response(502)
+            answer = b"+8613800001111"
+        elif body == b"no HTTP":
+            self.wfile.write(b"nonsense\r\n\r\n")
+            return
+        else:
+            self.send_response(200)
+            answer = body + b"|" + self.headers["Authorization"].encode()
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    server = HTTPServer(("127.0.0.1", 0), Engine)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_answer_comes_whole_and_the_login_goes_along(port: int) -> None:
+    said, _, login = Asker(port, "guard", "a:b ü").ask("SELECT 'ü'").partition(b"|")
+
+    assert said.decode() == "SELECT 'ü'"
+    assert login == b"Basic " + base64.b64encode("guard:a:b ü".encode())
+
+
+@pytest.mark.parametrize(("sql", "said"), [("fail", "241"), ("fail without a number", "502")])
+def test_a_refusal_says_its_number_and_not_its_text(port: int, sql: str, said: str) -> None:
+    with pytest.raises(Refused) as caught:
+        Asker(port, "guard", "x").ask(sql)
+
+    assert str(caught.value) == said
+
+
+def test_what_is_no_http_is_a_fault_of_the_connection(port: int) -> None:
+    with pytest.raises(ConnectionError):
+        Asker(port, "guard", "x").ask("no HTTP")
+
+
+def test_nobody_there_is_a_fault_of_the_system() -> None:
+    with pytest.raises(OSError, match="refused"):
+        Asker(free_port(), "guard", "x").ask("SELECT 1")

@@ -1,0 +1,75 @@
+"""What `callweave up` prints when it is ready: lines that work as they stand, with one password and no other."""
+
+import re
+import shlex
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from deploy.clickhouse_accounts import Login
+from deploy.greeting import greeting
+from deploy.stack import Stack
+from schemas.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
+
+WRITERS = "of-the-parts"
+MIGRATORS = "of-migrate"
+
+
+def stack(reader: Login | None, **clickhouse: Any) -> Stack:
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap="127.0.0.1:9092"),
+        clickhouse=ClickHouseSettings(
+            **{
+                "url": "http://127.0.0.1:18123",
+                "user": "callweave",
+                "password": Secret(WRITERS),
+                "migrator": "callweave_migrator",
+                "migrator_password": Secret(MIGRATORS),
+                **clickhouse,
+            }
+        ),
+        embedded=EmbeddedSettings(clickhouse_port=18123),
+    )
+    return Stack(settings=settings, parts=(), servers=(), metrics={}, reader=reader)
+
+
+def curl_of(text: str) -> list[str]:
+    """The words of the line that queries, as a shell reads them."""
+    (found,) = re.findall(r"^ +(curl -u .*?) \\$", text, re.MULTILINE)
+    return shlex.split(found)
+
+
+@pytest.mark.parametrize("password", ["-kbSoVOz", "it's", 'a"b', "a b", "a:b", "p&q=r%s#t?", "пароль"])
+def test_the_reader_s_password_is_in_every_line_that_logs_in(password: str) -> None:
+    text = greeting(stack(Login(name="callweave_reader", password=Secret(password))), 1.0)
+    words = curl_of(text)
+    (jdbc,) = re.findall(r"jdbc:(\S+)", text)
+    (native,) = re.findall(r"^ +(clickhouse-client .*)$", text, re.MULTILINE)
+
+    assert words[:3] == ["curl", "-u", f"callweave_reader:{password}"]
+    assert words[3].startswith("http://127.0.0.1:18123/?database=calls&")
+    assert parse_qs(urlsplit(jdbc).query) == {"user": ["callweave_reader"], "password": [password]}
+    assert urlsplit(jdbc).netloc == "127.0.0.1:18123"
+    assert {"--user", "callweave_reader", f"--password={password}", "19000"} <= set(shlex.split(native))
+    assert f"as callweave_reader with the password {password}\n" in text
+    assert not [other for other in (WRITERS, MIGRATORS) if other in text]
+
+
+@pytest.mark.parametrize(
+    ("password", "user"),
+    [
+        pytest.param("secret", "parts", id="curl asks for it"),
+        pytest.param("", "parts:", id="there is none, and curl does not ask"),
+    ],
+)
+def test_at_somebody_else_s_clickhouse_no_password_is_printed(password: str, user: str) -> None:
+    text = greeting(stack(None, url="http://db.example:8123", user="parts", password=Secret(password)), 1.0)
+
+    assert curl_of(text)[:3] == ["curl", "-u", user]
+    assert "jdbc:" not in text
+    assert not [one for one in (password, MIGRATORS) if one and one in text]
+
+
+def test_a_stack_s_own_words_hide_the_password() -> None:
+    assert "of-people" not in repr(stack(Login(name="callweave_reader", password=Secret("of-people"))))

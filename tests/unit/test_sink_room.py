@@ -1,0 +1,93 @@
+"""What the sink makes of an insert that was answered while the server's disk ran full."""
+
+import uuid
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from schemas.errors import Unavailable
+from schemas.facts import Fact, FactType, Kind
+from schemas.settings import ClickHouseSettings
+from sinks import clickhouse
+from sinks.clickhouse import ClickHouse
+from sinks.rows import CDR
+
+MIB = 1 << 20
+
+
+class _Context:
+    column_name = ""
+    insert_exception = None
+
+
+class _Client:
+    """A server that takes every insert, and says how much room it has."""
+
+    def __init__(self, free: int) -> None:
+        self.server_settings: dict[str, Any] = {}
+        self._free = free
+        self.inserts = 0
+        self.asked: list[str] = []
+
+    def create_insert_context(self, **_: Any) -> _Context:
+        return _Context()
+
+    def insert(self, *_: Any, **__: Any) -> None:
+        assert not self.asked, "the room was asked for before the insert"
+        self.inserts += 1
+
+    def command(self, sql: str) -> str:
+        self.asked.append(sql)
+        if self._free < 0:
+            raise DatabaseError("refused", code=497)
+        return str(self._free)
+
+
+ENOUGH = [
+    pytest.param(0, 0, id="not asked for: a server of its own looks after its disk"),
+    pytest.param(1, MIB, id="just enough"),
+    pytest.param(100, 1 << 50, id="plenty"),
+]
+TOO_LITTLE = [
+    pytest.param(1, 0, id="full to the last byte"),
+    pytest.param(1, MIB - 1, id="a byte too little"),
+    pytest.param(100, 99 * MIB, id="below what is wanted"),
+    pytest.param(1, -1, id="the server does not tell"),
+]
+
+
+def _sink(monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int) -> tuple[ClickHouse, _Client]:
+    client = _Client(free)
+    monkeypatch.setattr(clickhouse, "_connect", lambda _settings: client)
+    return ClickHouse(ClickHouseSettings(url="http://127.0.0.1:8123", min_free_mb=min_free_mb)), client
+
+
+def _record() -> Fact:
+    return Fact(fact_id=str(uuid.UUID(int=1)), fact_type=FactType.RECORD, vendor="ytx", kind=Kind.CALLBACK_CDR)
+
+
+@pytest.mark.parametrize(("min_free_mb", "free"), ENOUGH)
+async def test_an_insert_that_left_room_is_stored(monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int) -> None:
+    sink, client = _sink(monkeypatch, min_free_mb, free)
+    await sink.insert(CDR, [_record()])
+    assert client.inserts == 1
+    assert len(client.asked) == (1 if min_free_mb else 0)
+
+
+@pytest.mark.parametrize(("min_free_mb", "free"), TOO_LITTLE)
+async def test_an_insert_after_which_the_disk_is_full_counts_as_not_done(
+    monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int
+) -> None:
+    """So the sink waits and repeats it; rows that are there twice are one by their identity and version."""
+    sink, client = _sink(monkeypatch, min_free_mb, free)
+    with pytest.raises(Unavailable):
+        await sink.insert(CDR, [_record()])
+    assert client.inserts == 1
+
+
+async def test_the_ledger_of_migrations_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, client = _sink(monkeypatch, 1, 0)
+    with pytest.raises(Unavailable, match="disk is full"):
+        await sink.insert_rows("calls.schema_migrations", ("name",), [("001_a",)])
+    assert client.inserts == 1
