@@ -19,7 +19,9 @@ _LOGIN: Final = "callweave"
 _LOG_DAYS: Final = 3
 _LOG_TABLES: Final = ("query_log", "session_log", "part_log")
 _READING_SHARE: Final = 0.6
-"""Of the memory, for all readers together: the rest is the inserts' and merges'."""
+"""Of the memory, for all readers together: the rest is the inserts' and merges'. The largest query of those beyond it is ended."""
+_READING_BOUND: Final = 0.8
+"""What a reader never gets: a query that grows in large steps is faster than the scheduler that ends it."""
 _ALL_SHARE: Final = 0.9
 _NICE_READING: Final = 5
 """Threads of readers' queries give way to inserts and to the other processes of the machine."""
@@ -143,8 +145,7 @@ def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: i
         "readonly": 2,
         "workload": "reading",
         "os_threads_nice_value_query": _NICE_READING,
-        # The workload ends the largest query of all; this stops one that grows faster than that is done.
-        "max_memory_usage_for_user": _of_readers(memory_bytes),
+        "max_memory_usage_for_user": int(memory_bytes * _READING_BOUND),
     }
     kept = "".join(f"<{name}><const/></{name}>" for name in (*reading, *_REACHES_BEHIND_VIEWS))
     profiles = (
@@ -173,7 +174,7 @@ def start_statements(memory_bytes: int) -> tuple[str, ...]:
     A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
     the largest of their queries is ended.
     """
-    everybody, reading = int(memory_bytes * _ALL_SHARE), _of_readers(memory_bytes)
+    everybody, reading = int(memory_bytes * _ALL_SHARE), int(memory_bytes * _READING_SHARE)
     return (
         "CREATE RESOURCE IF NOT EXISTS memory (MEMORY RESERVATION)",
         f"CREATE OR REPLACE WORKLOAD all SETTINGS max_memory = {everybody}",
@@ -186,10 +187,6 @@ _OWN_START: Final = (
     "SYSTEM LISTEN, CREATE RESOURCE, DROP RESOURCE, CREATE WORKLOAD, DROP WORKLOAD ON *.*",
     "CREATE DATABASE ON default_local.*",
 )
-
-
-def _of_readers(memory_bytes: int) -> int:
-    return int(memory_bytes * _READING_SHARE)
 
 
 def _logging(directory: Path) -> str:
