@@ -68,8 +68,8 @@ async def test_inserts_go_on_while_many_readers_take_all_they_can(server: ClickH
 
 
 async def test_queries_that_reserve_their_memory_wait_for_their_turn(server: ClickHouseServer) -> None:
-    """Eight that need three times of what there is for readers: each gets it, one after the other."""
-    sql = f"{BIG.format(rows=20_000_000)}, reserve_memory = '{300 * _MIB}'"
+    """Eight that together need four times what there is for readers: each gets it, one after the other."""
+    sql = f"{BIG.format(rows=20_000_000)}, reserve_memory = '{400 * _MIB}'"
     answers = await asyncio.gather(*(ask(address(server, Role.READER), sql) for _ in range(8)))
 
     assert answers == ["20000000"] * 8
