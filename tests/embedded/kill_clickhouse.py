@@ -1,6 +1,6 @@
 """kill -9 of the embedded ClickHouse in the middle of inserts, again and again; what was answered must be there, whole and once.
 
-`python -m tests.integration.kill_clickhouse --kills 100` prints what a long series found.
+`python -m tests.embedded.kill_clickhouse --kills 100` prints what a long series found.
 """
 
 import argparse
@@ -144,7 +144,7 @@ async def kill_series(data_dir: Path, *, kills: int, seed: int = 1) -> Outcome:
 
 def main() -> int:
     """Run a series and say what it found; 1 when a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.integration.kill_clickhouse", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.embedded.kill_clickhouse", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -21,7 +21,7 @@ from schemas.errors import SetupError
 from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native
 from tests.integration.children import alive, ends_with_its_parent
-from tests.integration.kill_clickhouse import kill_series
+from tests.embedded.kill_clickhouse import kill_series
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +44,7 @@ async def until_it_says(url: str, sql: str, wanted: str) -> None:
 
 
 async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> None:
-    """Killed twelve times in the middle of inserts; `python -m tests.integration.kill_clickhouse` does it more often."""
+    """Killed twelve times in the middle of inserts; `python -m tests.embedded.kill_clickhouse` does it more often."""
     found = await kill_series(tmp_path / "clickhouse", kills=12)
 
     assert found.answered > 12
