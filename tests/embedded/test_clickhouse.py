@@ -20,8 +20,8 @@ from deploy.ports import free_port
 from schemas.errors import SetupError
 from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native
-from tests.integration.children import alive, ends_with_its_parent
 from tests.embedded.kill_clickhouse import kill_series
+from tests.integration.children import alive, ends_with_its_parent
 
 ROOT = Path(__file__).parents[2]
 
