@@ -18,6 +18,7 @@ from typing import Final
 from deploy.clickhouse.config import RESERVE_BYTES
 
 LOOK_EVERY_S: Final = 0.1
+_ENDS_WITHIN_S: Final = 1.0
 RETRY_EVERY_S: Final = 5.0
 """After a failure: what is said ten times a second would fill a disk that has just got room."""
 MEND_EVERY_S: Final = 60.0
@@ -61,9 +62,9 @@ class Guard:
         self._thread.start()
 
     def stop(self) -> None:
-        """End before the engine does."""
+        """End before the engine does; a part that is being written anew is not waited for."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(_ENDS_WITHIN_S)
 
     def look(self) -> None:
         """Look once."""
