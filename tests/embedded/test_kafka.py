@@ -1,6 +1,7 @@
 """The embedded broker: it keeps what it acknowledged, and says what to do when it cannot start."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -58,7 +59,10 @@ def executable_of(pid: int) -> Path:
 def listening(pid: int) -> set[str]:
     """The addresses on which a process takes TCP connections, as `7F000001:2F6B` or in the 32 digits of IPv6."""
     process = Path(f"/proc/{pid}")
-    own = {str(link.readlink()) for link in (process / "fd").iterdir()}
+    own = set()
+    for link in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in this moment
+            own.add(str(link.readlink()))
     rows = [
         line.split() for table in ("tcp", "tcp6") for line in (process / "net" / table).read_text().splitlines()[1:]
     ]
