@@ -99,7 +99,7 @@ class ClickHouse:
         client = self._open()
         context = self._context(client, table)
         try:
-            client.insert(context=context, data=block)
+            _require_all(client.insert(context=context, data=block).written_rows, len(records))
             self._require_room(client)
         except Unavailable:
             raise
@@ -180,6 +180,12 @@ class ClickHouse:
             if self._client is None:
                 self._client = _connect(self._settings)
             return self._client
+
+
+def _require_all(written: int, sent: int) -> None:
+    """Raises `Unavailable` for an answer of success that says less than was sent: it must never be committed."""
+    if written < sent:
+        raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {written} of {sent} rows were written")
 
 
 def _connect(settings: ClickHouseSettings) -> Client:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
+from clickhouse_connect.driver.summary import QuerySummary
 
 from schemas.errors import Unavailable
 from schemas.facts import Fact, FactType, Kind
@@ -33,9 +34,10 @@ class _Client:
     def create_insert_context(self, **_: Any) -> _Context:
         return _Context()
 
-    def insert(self, *_: Any, **__: Any) -> None:
+    def insert(self, *_: Any, **__: Any) -> QuerySummary:
         assert not self.asked, "the room was asked for before the insert"
         self.inserts += 1
+        return QuerySummary({"written_rows": "1000000"})
 
     def command(self, sql: str) -> str:
         self.asked.append(sql)
