@@ -61,7 +61,7 @@ def password(options: Options, name: str, asked: bool, by_lot: bool, at_once: bo
 
 
 def is_terminal() -> bool:
-    """Whether somebody types."""
+    """Says whether somebody types at a terminal."""
     return sys.stdin.isatty()
 
 

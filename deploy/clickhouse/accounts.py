@@ -34,11 +34,11 @@ _METADATA: Final = (
     *("system.build_options", "system.clusters", "system.data_skipping_indices", "system.dictionaries"),
     *("system.parts", "information_schema.*", "INFORMATION_SCHEMA.*"),
 )
-"""What BI tools ask beside what everybody may read; of tables and columns they show those that the account sees."""
+"""Tables that BI tools ask beside what everybody may read; they show only the tables and columns that the account sees."""
 
 
 class Role(StrEnum):
-    """What an account is for."""
+    """The purpose of an account."""
 
     WRITER = "writer"
     """Inserts and reads: the sink, the doctor, the commands."""
@@ -68,7 +68,7 @@ def accounts_for(user: str) -> tuple[Account, ...]:
 
 
 def grants(role: Role, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
-    """What an account of this role may do in `databases` (a name, or `*`), as the engine's GRANT statements without the receiver.
+    """Lists what an account of this role may do in `databases` (a name, or `*`), as the engine's GRANT statements without the receiver.
 
     An INSERT can name a file of the host as its source (`FROM INFILE`), which no grant forbids: outside the sandbox only the
     writer may insert.

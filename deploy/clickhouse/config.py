@@ -13,15 +13,15 @@ import msgspec
 from deploy.clickhouse.accounts import BUILT_IN, GUARD, Account, Role, grants
 
 RESERVE_BYTES: Final = 128 << 20
-"""What the engine leaves free on its disk: below it no insert and no merge begins."""
+"""The engine leaves so much free on its disk: below it no insert and no merge begins."""
 LOG: Final = "engine.log"
 _LOGIN: Final = "callweave"
 _LOG_DAYS: Final = 3
 _LOG_TABLES: Final = ("query_log", "session_log", "part_log")
 _READING_SHARE: Final = 0.6
-"""Of the memory, for all readers together: the rest is the inserts' and merges'. The largest query of those beyond it is ended."""
+"""The share of the memory that all readers have together: beyond it the largest of their queries is ended."""
 _READING_BOUND: Final = 0.8
-"""What a reader never gets: a query that grows in large steps is faster than the scheduler that ends it."""
+"""No reader gets more than this share: a query that grows in large steps is faster than the scheduler that ends it."""
 _ALL_SHARE: Final = 0.9
 _NICE_READING: Final = 5
 """Threads of readers' queries give way to inserts and to the other processes of the machine."""
@@ -84,7 +84,7 @@ _REACHES_BEHIND_VIEWS: Final = ("additional_table_filters",)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the engine listens and asks, and what it may use."""
+    """The ports, the login server, the memory and the directory of one engine."""
 
     http_port: int
     tcp_port: int
@@ -93,7 +93,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A secret of this start: nobody else on this machine can ask the login server."""
     memory_bytes: int
     directory: Path = Path()
-    """With the store in it; absolute where the engine starts in another one."""
+    """The directory that holds the store; absolute where the engine starts in another one."""
 
 
 def server_config(place: Place) -> str:
@@ -169,7 +169,7 @@ def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: i
 
 
 def start_statements(memory_bytes: int) -> tuple[str, ...]:
-    """What the engine runs before it listens: readers share a part of the memory, so that they starve nobody else.
+    """Gives the statements that the engine runs before it listens: readers share a part of the memory, so that they starve nobody else.
 
     A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
     the largest of their queries is ended.

@@ -48,7 +48,7 @@ class Engine:
         threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether it ended within `timeout_s`."""
+        """Says whether it ended within `timeout_s`."""
         return self._ended.wait(timeout_s)
 
     @property
@@ -57,7 +57,7 @@ class Engine:
         return self._failure
 
     def listens(self) -> bool:
-        """Whether it has opened its ports and come to its last statement."""
+        """Says whether it has opened its ports and come to its last statement."""
         if self._held is None:
             try:
                 self._held = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -134,7 +134,7 @@ def _new_store() -> None:
 
 
 def _own_uuid() -> uuid.UUID:
-    """That of the database `default`: where chDB's other engine made the store, a link without a statement names it."""
+    """Gives the UUID of the database `default`: where chDB's other engine made the store, a link without a statement names it."""
     try:
         return uuid.UUID((STORE / "metadata" / "default").readlink().name)
     except (OSError, ValueError):

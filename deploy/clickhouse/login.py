@@ -23,7 +23,7 @@ from schemas.errors import SetupError
 log: Final = logging.getLogger("callweave.clickhouse")
 
 READ_ONLY: Final = msgspec.json.encode({"settings": {"workload": "reading", "readonly": "2"}})
-"""What the engine does with a session of `default`: it may read, as the readers do."""
+"""The answer for a session of `default`, which may read as the readers do."""
 _NOTHING: Final = b"{}"
 
 

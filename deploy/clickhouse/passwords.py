@@ -24,7 +24,7 @@ Passwords = dict[str, tuple[str, ...]]
 
 
 def read(data_dir: Path) -> Passwords:
-    """What the file holds; nothing when there is none. Raises SetupError when it cannot be read."""
+    """Reads what the file holds; nothing when there is none. Raises SetupError when it cannot be read."""
     path = data_dir / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Passwords)

@@ -1,4 +1,4 @@
-"""What to do about a disk that is nearly full.
+"""Guards the store while its disk is nearly full.
 
 The engine of chDB 4.4 (ClickHouse 26.9.2) does not look at the result of its writes to a part's small files: where the disk is
 full it answers an INSERT with success, and shows a merged part, whose files are empty; the part is read from memory as long as
@@ -34,7 +34,7 @@ log: Final = logging.getLogger("callweave.clickhouse")
 
 
 def free_bytes(directory: Path) -> int:
-    """What the disk under the engine's directory still takes."""
+    """Gives the bytes that the disk under the engine's directory still takes."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize
 

@@ -29,7 +29,7 @@ _IOCTL: Final = 1 << 15
 _FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
 """All that a version of Landlock can forbid; a version that is not listed knows what the one before it knows."""
 _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
-"""What can be allowed for a path that is no directory."""
+"""The rights that can be allowed for a path that is no directory."""
 _BIND, _CONNECT = 1, 2
 PORTS_SINCE: Final = 4
 

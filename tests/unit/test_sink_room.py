@@ -93,3 +93,20 @@ async def test_the_ledger_of_migrations_is_no_exception(monkeypatch: pytest.Monk
     with pytest.raises(Unavailable, match="disk is full"):
         await sink.insert_rows("calls.schema_migrations", ("name",), [("001_a",)])
     assert client.inserts == 1
+
+
+ANSWERS = [
+    pytest.param(3, 3, True, id="as many rows as were sent"),
+    pytest.param(4, 3, True, id="more, as with a materialized view"),
+    pytest.param(2, 3, False, id="one row less"),
+    pytest.param(0, 1, False, id="none"),
+]
+
+
+@pytest.mark.parametrize(("written", "sent", "whole"), ANSWERS)
+def test_an_answer_of_success_for_less_than_was_sent_is_not_believed(written: int, sent: int, *, whole: bool) -> None:
+    if whole:
+        clickhouse._require_all(written, sent)
+        return
+    with pytest.raises(Unavailable, match=f"{written} of {sent} rows were written"):
+        clickhouse._require_all(written, sent)
