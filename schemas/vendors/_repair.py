@@ -17,6 +17,7 @@ JUNK: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b\0;"
 _STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))', re.DOTALL)
 _TEXT: Final = "\x01"
 """Stands for a text while the rest is worked on: no JSON has it outside of one."""
+_BETWEEN: Final = JUNK + ","
 _MOST_QUOTES: Final = 200_000
 _FEW_LINES: Final = 50
 
@@ -88,20 +89,39 @@ def _commas_mended(text: str, limits: Limits) -> Any:
 
 def _line_by_line(text: str, limits: Limits) -> Any:
     """Lines of which most are documents: one that is none stays the text that it is, and fails alone."""
-    lines = [line for line in (line.strip(JUNK + ",") for line in text.split("\n", limits.elements)) if line]
-    if len(lines) < 2 or any(line[0] not in "{[" for line in lines[:2]):
+    lines = [line for line in (line.strip(JUNK) for line in text.split("\n", limits.elements)) if line.strip(_BETWEEN)]
+    if len(lines) < 2 or any(line.lstrip(_BETWEEN)[:1] not in ("{", "[") for line in lines[:2]):
         raise ValueError("not a document a line")
     if len(lines) > limits.elements:
         raise too_many(limits)
     found, failed = Sequence(), 0
     for line in lines:
-        found.append(_line(line, limits))
-        failed += isinstance(found[-1], str)
+        found.append(_line(line.strip(_BETWEEN), limits))
+        if not isinstance(found[-1], str):
+            continue
+        if _goes_on(line):
+            raise ValueError("one document over several lines")
+        failed += 1
         if failed > _FEW_LINES and failed * 2 > len(found):
             break
     if failed * 2 > len(found):
         raise ValueError("hardly a line is a document")
     return found
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line ends within a list, before its next member: then what follows is of that list, and no document."""
+    if not line.endswith((",", "[")):
+        return False
+    closed = 0
+    for mark in reversed("".join(_STRING.split(line)[::2])):
+        if mark in "]}":
+            closed += 1
+        elif mark in "[{":
+            if not closed:
+                return mark == "["
+            closed -= 1
+    return False
 
 
 def _line(line: str, limits: Limits) -> Any:

@@ -158,7 +158,9 @@ def _binding(fields: Fields, ctx: Context) -> Mapped:
         **columns("from", fields.number("origNum", _REGION)),
         is_final=True,
     )
-    return _finished(fields, fact, ctx, dedupe=(row, revised))
+    # The relay's number of a row alone is not enough: rows of two bindings that share it go to two partitions, where nobody
+    # sees both, and one would replace the other.
+    return _finished(fields, fact, ctx, dedupe=(fact.binding_id, row, revised))
 
 
 def _call(fields: Fields, ctx: Context) -> Mapped:

@@ -328,6 +328,34 @@ def test_a_broken_line_fails_alone() -> None:
     assert [(letter.code, letter.element) for letter in outcome.dead] == [("shape", 1)]
 
 
+def test_a_broken_line_with_a_comma_fails_alone() -> None:
+    outcome = sent("nxcloud", b",\n".join((written(NX), b'{"sessionid":"x","code":', written(TWO[1]))))
+    assert [fact.vendor_call_id for fact in outcome.facts] == [NX["sessionid"], "other"]
+    assert [(letter.code, letter.element) for letter in outcome.dead] == [("shape", 1)]
+
+
+RECORDS = [written({**TWO_WAY, "requestid": f"r{n}"}) for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS), id="at its end"),
+        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS) + b",\n", id="before the next record"),
+        pytest.param(b'{"cdr":[' + b" , \r\n".join(RECORDS)[:-20], id="in a record"),
+        pytest.param(b'{"cdr":[\n' + b",\n".join(RECORDS)[:-20], id="with its head on a line of its own"),
+        pytest.param(b"[" + b",\n".join(RECORDS)[:-20], id="a bare list"),
+        pytest.param(b'{"cdr":[' + RECORDS[0] + b']}\n{"cdr":[' + b",\n".join(RECORDS[1:])[:-20], id="the second of two pages"),
+        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS)[:-20] + b"\x01", id="with a byte that no JSON has"),
+    ],
+)  # fmt: skip
+def test_of_a_page_that_was_cut_no_record_is_taken_for_a_document(body: bytes) -> None:
+    """A record a line is not a document a line: the page stays whole, to be read when it can be."""
+    outcome = sent("ytx", body)
+    assert outcome.facts == ()
+    assert [letter.code for letter in outcome.dead] == ["json"]
+
+
 MEMBERS = (
     '"requestid":"r1","fid":"4","caller":"13810603954","called":"18810207016","calledstime":"2016-02-02 11:19:40",'
 )

@@ -6,7 +6,7 @@ Which of its fields are times, seconds, money or other numbers stands here, so t
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What another record of the same call says that nobody answered."""
     unfinished: Element = {}
     """What an earlier record of the same call says; empty where the vendor sends none."""
-    source: str = "push"
+    source: Literal["push", "poll"] = "push"
 
     @property
     def driven(self) -> tuple[str, ...]:
