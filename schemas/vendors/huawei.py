@@ -144,7 +144,7 @@ def _refuse_call(fields: Fields, element: Element) -> None:
 
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
-    """A row without a call: what the binding is now."""
+    """A row without a call: what the binding is now. Two bindings with one row number are two: each has a Kafka key of its own."""
     fact = _row(fields, ctx)
     row = fields.text("id") or fact.binding_id
     if not row:
@@ -158,8 +158,6 @@ def _binding(fields: Fields, ctx: Context) -> Mapped:
         **columns("from", fields.number("origNum", _REGION)),
         is_final=True,
     )
-    # The relay's number of a row alone is not enough: rows of two bindings that share it go to two partitions, where nobody
-    # sees both, and one would replace the other.
     return _finished(fields, fact, ctx, dedupe=(fact.binding_id, row, revised))
 
 
