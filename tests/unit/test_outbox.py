@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from processors import publish
 from processors.publish import Outbox
 
 
@@ -20,7 +19,7 @@ async def test_a_stop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             cancelled.set()
 
-    monkeypatch.setattr(publish, "STOP_S", 0.01)
+    monkeypatch.setattr("processors.publish.STOP_S", 0.01)
     monkeypatch.setattr(outbox._producer, "stop", hang)
 
     await asyncio.wait_for(outbox.stop(), 60)
