@@ -33,7 +33,7 @@ def ingress(options: Options) -> None:
     A vendor gets its success answer only when Kafka has the body on all in-sync replicas, or this machine's disk has it
     (see `callweave spool`). SIGTERM drains; SIGHUP renews the workers of `ingress.workers`, one after the other.
     """
-    from ingress.workers import run_workers  # noqa: PLC0415 - each command loads only its own part
+    from ingress.workers.pool import run_workers  # noqa: PLC0415 - each command loads only its own part
 
     _run(options, "ingress", partial(run_workers, prepare=log_to_stderr))
 
@@ -48,7 +48,7 @@ def poll(options: Options, resume: tuple[str, ...], calls: tuple[tuple[str, str]
 
     What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
     """
-    from ingress.poll import fetch, run  # noqa: PLC0415
+    from ingress.poll.main import fetch, run  # noqa: PLC0415
 
     part = partial(fetch, calls=calls) if calls else partial(run, resume=frozenset(resume))
     _run(options, "poll", part, metrics_port=lambda settings: settings.poll.metrics_port)

@@ -25,7 +25,7 @@ def spool() -> None:
 def status(options: Options) -> None:
     """Depth, bytes and age of each worker's spool, and whose bodies they are; also while the ingress runs."""
     from deploy.spooled import statuses  # noqa: PLC0415 - each command loads only its own part
-    from ingress.spool_folder import root  # noqa: PLC0415
+    from ingress.spool.folder import root  # noqa: PLC0415
 
     settings = resolved(options.settings())
     found = statuses(settings)

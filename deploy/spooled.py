@@ -8,12 +8,12 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.kafka_publisher import KafkaPublisher
-from ingress.spool import Spool
-from ingress.spool_drain import Drain
-from ingress.spool_folder import FILE, of_worker, root, set_aside, workers
-from ingress.spool_store import Body, Totals, look, salvage
-from ingress.spool_too_large import folder_of
+from ingress.durable.drainer import Drain
+from ingress.kafka.producer import KafkaPublisher
+from ingress.spool.folder import FILE, of_worker, root, set_aside, workers
+from ingress.spool.spool import Spool
+from ingress.spool.store import Body, Totals, look, salvage
+from ingress.spool.too_large import folder_of
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import Settings

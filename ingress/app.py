@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.doors import Doors
-from ingress.handlers import Front, Pages, expected
-from ingress.in_hand import InHand
-from ingress.limits import BodyReader
-from ingress.publisher import Publisher
+from ingress.admission import InHand
+from ingress.http.body_reader import BodyReader
+from ingress.http.handlers import Front, Pages, expected
+from ingress.http.routes import Doors
+from ingress.kafka.publisher import Publisher
 from schemas.metrics import Registry
 from schemas.settings import Settings
 from schemas.vendors._base import Vendor

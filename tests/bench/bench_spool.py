@@ -13,7 +13,7 @@ import uvloop
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from ingress.spool_store import Body, SpoolStore
+from ingress.spool.store import Body, SpoolStore
 from schemas.settings import KafkaSettings
 from tests.bench.bench_ingress import BODY, measured, server
 from tests.bench.lines import Line, show

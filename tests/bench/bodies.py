@@ -10,8 +10,8 @@ from deploy.simulator import render_tencent
 from deploy.simulator.options import SHARES
 from deploy.simulator.sends import Offer, Send
 from deploy.simulator.traffic import Mix, Traffic
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from processors.normalise import Directory, Outcome, normalise
 from processors.records import Record
 from schemas.facts import Fact

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.publisher import Headers
+from ingress.kafka.publisher import Headers
 from schemas.metrics import Registry
 from schemas.settings import Settings
 from schemas.vendors import VENDORS

@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from ingress.kafka_publisher import KafkaPublisher
-from ingress.publisher import MemoryPublisher, Published, Publisher
+from ingress.kafka.producer import KafkaPublisher
+from ingress.kafka.publisher import MemoryPublisher, Published, Publisher
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 

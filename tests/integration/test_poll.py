@@ -18,13 +18,13 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 
 from deploy.topics import create_topics
-from ingress.kafka_publisher import KafkaPublisher
-from ingress.poll import fetch, first_checkpoint, run
-from ingress.poll_checkpoints import read_checkpoints
-from ingress.poll_http import client
-from ingress.poll_plan import Checkpoint, Window, resumed
-from ingress.poller import Poller, checkpoint_key
-from ingress.publisher import Headers, Publisher
+from ingress.kafka.producer import KafkaPublisher
+from ingress.kafka.publisher import Headers, Publisher
+from ingress.poll.checkpoints import read_checkpoints
+from ingress.poll.client import client
+from ingress.poll.main import fetch, first_checkpoint, run
+from ingress.poll.planner import Checkpoint, Window, resumed
+from ingress.poll.poller import Poller, checkpoint_key
 from processors.normalise import directory, normalise
 from schemas.errors import SettingsError, Unavailable
 from schemas.limits import DEFAULT

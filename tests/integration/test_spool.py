@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
-from ingress.spool_store import SpoolStore
+from ingress.spool.store import SpoolStore
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
 from tests.integration.ingress_process import Ingress, environment, in_kafka, ingress, push, readyz
 

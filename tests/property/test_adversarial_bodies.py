@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from processors.normalise import Directory, Outcome, normalise
 from schemas.errors import DEAD_CODES, Rejected
 from schemas.limits import DEFAULT

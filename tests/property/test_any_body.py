@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from processors.normalise import WHOLE_BODY, Directory, normalise
 from schemas.codec import FACT
 from schemas.errors import DEAD_CODES, Undecodable

@@ -18,7 +18,7 @@ from deploy.simulator.poison import POISONS
 from deploy.simulator.sends import Offer, Send
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.world import VENDORS
-from ingress.doors import Head
+from ingress.http.routes import Head
 from schemas.errors import Rejected
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements

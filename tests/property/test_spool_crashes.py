@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import pytest
 
-from ingress.kafka_publisher import Late
-from ingress.publisher import Headers
-from ingress.spool import Spool
-from ingress.spool_drain import Drain
-from ingress.spool_keys import Key
-from ingress.spool_store import Body, Entry, Totals
-from ingress.spooling_publisher import SpoolingPublisher
+from ingress.durable.drainer import Drain
+from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.kafka.producer import Late
+from ingress.kafka.publisher import Headers
+from ingress.spool.queued_keys import Key
+from ingress.spool.spool import Spool
+from ingress.spool.store import Body, Entry, Totals
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings

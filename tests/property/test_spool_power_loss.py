@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingress.spool_folder import open_store
-from ingress.spool_store import Body, SpoolStore
+from ingress.spool.folder import open_store
+from ingress.spool.store import Body, SpoolStore
 
 STEPS = 70
 CUTS = 4

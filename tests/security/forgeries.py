@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from processors.normalise import Outcome, directory
 from processors.partition_state import PartitionState
 from schemas.facts import Fact

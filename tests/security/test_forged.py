@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from schemas.errors import Rejected
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS

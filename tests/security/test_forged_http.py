@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.doors import pushed_paths
-from ingress.publisher import MemoryPublisher
+from ingress.http.routes import pushed_paths
+from ingress.kafka.publisher import MemoryPublisher
 from schemas.metrics import Registry
 from schemas.raw import raw_from_kafka
 from schemas.vendors import VENDORS

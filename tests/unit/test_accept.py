@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.accept import Accepted, accept, takes_long
-from ingress.doors import Doors, Head, pushed_paths
+from ingress.http.accept import Accepted, accept, takes_long
+from ingress.http.routes import Doors, Head, pushed_paths
 from schemas.errors import Rejected
 from schemas.settings import Account, IngressSettings, Secret, Settings
 from schemas.vendors import VENDORS

@@ -11,10 +11,10 @@ PARTS = ("ingress", "processors", "sinks")
 PURE = (
     *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.py"))),
     *(f"schemas/vendors/{path.name}" for path in sorted((ROOT / "schemas" / "vendors").glob("*.py"))),
-    "ingress/accept.py",
-    "ingress/doors.py",
-    "ingress/heads.py",
-    "ingress/poll_plan.py",
+    "ingress/http/accept.py",
+    "ingress/http/routes.py",
+    "ingress/http/heads.py",
+    "ingress/poll/planner.py",
     *(
         f"processors/{name}.py"
         for name in (

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from ingress.admission import InHand
 from ingress.app import SERVER_OPTIONS
-from ingress.connections import BoundedRunner, BoundedServer
-from ingress.in_hand import InHand
-from ingress.turning_away import TurningAway
+from ingress.overload.server import BoundedRunner, BoundedServer
+from ingress.overload.shedding import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 

@@ -19,7 +19,7 @@ import asyncio, json, sys
 from datetime import UTC, datetime
 from aiohttp.test_utils import TestClient, TestServer
 from ingress.app import create_app
-from ingress.publisher import MemoryPublisher
+from ingress.kafka.publisher import MemoryPublisher
 from processors.normalise import Directory, normalise
 from schemas.limits import DEFAULT
 from schemas.metrics import Registry

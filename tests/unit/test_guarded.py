@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from ingress.admission import InHand
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.connections import BoundedRunner
-from ingress.in_hand import InHand
-from ingress.publisher import Headers, MemoryPublisher
-from ingress.turning_away import TurningAway
+from ingress.kafka.publisher import Headers, MemoryPublisher
+from ingress.overload.server import BoundedRunner
+from ingress.overload.shedding import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, Settings
 from schemas.vendors import VENDORS

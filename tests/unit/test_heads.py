@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.heads import mended
+from ingress.http.heads import mended
 from tests.unit.test_ingress_http import POST, Site, raw, site
 
 __all__ = ["site"]

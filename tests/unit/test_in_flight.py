@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from ingress.in_flight import InFlight
+from ingress.kafka.send_window import InFlight
 from schemas.errors import Unavailable
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingress.in_hand import InHand
+from ingress.admission import InHand
 from schemas.errors import Unavailable
 
 QUEUED, BYTES = 20, 1000

@@ -17,11 +17,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingress.admission import InHand
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.connections import BoundedRunner
-from ingress.in_hand import InHand
-from ingress.publisher import Headers, MemoryPublisher, Publisher, WhyNot
-from ingress.turning_away import TurningAway
+from ingress.kafka.publisher import Headers, MemoryPublisher, Publisher, WhyNot
+from ingress.overload.server import BoundedRunner
+from ingress.overload.shedding import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import Account, IngressSettings, Secret, Settings
 from schemas.vendors._base import Callback, Elements, Filtered, Reply, Vendor

@@ -1,6 +1,6 @@
 import pytest
 
-from ingress.kafka_health import KafkaHealth
+from ingress.kafka.health import KafkaHealth
 
 
 def told(*news: str) -> KafkaHealth:

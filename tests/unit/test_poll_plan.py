@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.poll_plan import Checkpoint, Decision, Window, fresh, id_wait_s, next_step, resumed
+from ingress.poll.planner import Checkpoint, Decision, Window, fresh, id_wait_s, next_step, resumed
 from schemas.settings import PollAccount
 from schemas.vendors._base import Page
 from schemas.vendors.tencent import ADVICE

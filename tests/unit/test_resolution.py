@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingress.doors import Doors
+from ingress.http.routes import Doors
 from processors.normalise import Directory, Outcome, normalise
 from schemas.codec import FACT
 from schemas.errors import Rejected

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingress import shared_metrics
-from ingress.shared_metrics import SharedMetrics
+from ingress.workers import shared_metrics
+from ingress.workers.shared_metrics import SharedMetrics
 from schemas.metrics import Registry
 
 

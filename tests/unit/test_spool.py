@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ingress.kafka_publisher import Late
-from ingress.publisher import Headers
-from ingress.spool import Spool
-from ingress.spool_drain import Drain
-from ingress.spool_folder import of_worker
-from ingress.spool_leftovers import _adopt
-from ingress.spool_store import Body, look
-from ingress.spooling_publisher import SpoolingPublisher
+from ingress.durable.drainer import Drain
+from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.leftovers import _adopt
+from ingress.kafka.producer import Late
+from ingress.kafka.publisher import Headers
+from ingress.spool.folder import of_worker
+from ingress.spool.spool import Spool
+from ingress.spool.store import Body, look
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings

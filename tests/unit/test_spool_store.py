@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.spool_folder import claim, give_up, of_worker, open_store, set_aside, start_over, workers
-from ingress.spool_store import VERSION, Body, SpoolStore, look
+from ingress.spool.folder import claim, give_up, of_worker, open_store, set_aside, start_over, workers
+from ingress.spool.store import VERSION, Body, SpoolStore, look
 from schemas.errors import SetupError
 
 FIRST_VERSION = Path(__file__).with_name("spool_version_1.sql")

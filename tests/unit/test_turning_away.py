@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingress.turning_away import TurningAway
+from ingress.overload.shedding import TurningAway
 from schemas.vendors import VENDORS
 
 REFUSALS = TurningAway(VENDORS)

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from ingress.accept import accept
-from ingress.doors import Doors, Head
+from ingress.http.accept import accept
+from ingress.http.routes import Doors, Head
 from processors.join import Step
 from processors.normalise import Directory, normalise
 from processors.partition_state import PartitionState

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from ingress.kafka_publisher import Late
-from ingress.publisher import Headers
+from ingress.kafka.producer import Late
+from ingress.kafka.publisher import Headers
 from processors.commits import Partition
 from processors.partitions import partition_of
 from processors.publish import Message
@@ -176,7 +176,7 @@ class Outbox:
 
 
 class IngressKafka:
-    """`ingress.spool_drain.Kafka` on this network."""
+    """`ingress.durable.drainer.Kafka` on this network."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._broker = broker

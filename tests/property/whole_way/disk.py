@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ingress.spool_keys import Key
-from ingress.spool_store import Body, Entry, SpoolStore, Totals
-from ingress.spool_writer import SpoolWriter
+from ingress.spool.queued_keys import Key
+from ingress.spool.store import Body, Entry, SpoolStore, Totals
+from ingress.spool.writer import SpoolWriter
 from tests.property.whole_way.broker import Weather
 from tests.property.whole_way.loop import Process
 
@@ -35,7 +35,7 @@ class Disk:
 
 
 class Store:
-    """`ingress.spool_store.SpoolStore` on that disk."""
+    """`ingress.spool.store.SpoolStore` on that disk."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

@@ -1,4 +1,4 @@
-"""An ingress as `ingress.serve` makes one: the real front, publisher, spool and drain; and the vendors before it.
+"""An ingress as `ingress.main` makes one: the real front, publisher, spool and drain; and the vendors before it.
 
 Only the socket is replaced: a request is what the front reads of one, and on the way there and back it may get lost.
 """
@@ -14,10 +14,10 @@ import msgspec
 from multidict import CIMultiDict, MultiDict
 
 from deploy.simulator.retries import RETRIES
-from ingress.doors import Doors
-from ingress.handlers import Front
-from ingress.spool import Spool
-from ingress.spooling_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.http.handlers import Front
+from ingress.http.routes import Doors
+from ingress.spool.spool import Spool
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, Settings
 from schemas.vendors import VENDORS
@@ -36,7 +36,7 @@ _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
 
 
 class _Reader:
-    """`ingress.limits.BodyReader` where the body is already there."""
+    """`ingress.http.body_reader.BodyReader` where the body is already there."""
 
     async def read(self, content: bytes, _declared: int | None, *, once_only: bool) -> bytes:
         return content

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
-from ingress.spool_drain import Drain
-from ingress.spool_store import Entry
+from ingress.durable.drainer import Drain
+from ingress.spool.store import Entry
 from processors.join import Step
 from processors.join_stage import JoinStage
 from processors.partition_state import PartitionState

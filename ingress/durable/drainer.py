@@ -9,11 +9,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
-from ingress.kafka_publisher import Late
-from ingress.publisher import Headers
-from ingress.spool import Spool
-from ingress.spool_keys import Key
-from ingress.spool_store import Entry
+from ingress.kafka.producer import Late
+from ingress.kafka.publisher import Headers
+from ingress.spool.queued_keys import Key
+from ingress.spool.spool import Spool
+from ingress.spool.store import Entry
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 

@@ -7,7 +7,7 @@ import asyncio
 
 from aiohttp import StreamReader, web
 
-from ingress.in_hand import InHand
+from ingress.admission import InHand
 from schemas.errors import Rejected
 
 

@@ -17,11 +17,11 @@ from typing import Final
 import msgspec
 from aiohttp import HttpVersion11, web
 
-from ingress.accept import Accepted, plain_of, stamp, takes_long
-from ingress.answers import explanation, options, problem, reply
-from ingress.doors import ALLOW, ASKS, PAGES, Door, Doors, Head
-from ingress.limits import BodyReader
-from ingress.publisher import Publisher
+from ingress.http.accept import Accepted, plain_of, stamp, takes_long
+from ingress.http.body_reader import BodyReader
+from ingress.http.responses import explanation, options, problem, reply
+from ingress.http.routes import ALLOW, ASKS, PAGES, Door, Doors, Head
+from ingress.kafka.publisher import Publisher
 from schemas.errors import Rejected, Unavailable, raised_at
 from schemas.limits import DEFAULT
 from schemas.metrics import Registry

@@ -17,10 +17,10 @@ from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
-from ingress import spool_too_large
-from ingress.spool_folder import FILE, LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
-from ingress.spool_keys import Key, SpooledKeys
-from ingress.spool_store import Body, Damaged, Entry, SpoolStore, Totals, is_damage, is_full
+from ingress.spool import too_large
+from ingress.spool.folder import FILE, LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
+from ingress.spool.queued_keys import Key, SpooledKeys
+from ingress.spool.store import Body, Damaged, Entry, SpoolStore, Totals, is_damage, is_full
 from schemas.errors import CallweaveError, SetupError, Unavailable
 
 GROUP_BODIES: Final = 512
@@ -121,7 +121,7 @@ class SpoolWriter:
         """Keep a body apart, then forget it here; as `delete`."""
 
         def move(store: SpoolStore) -> list[Key]:
-            self.too_large = spool_too_large.keep(self._folder, entry, now_ms=self._now_ms)
+            self.too_large = too_large.keep(self._folder, entry, now_ms=self._now_ms)
             return self._forget(store, [entry.id])
 
         return await self.ask(move)
@@ -130,7 +130,7 @@ class SpoolWriter:
         """Put the bodies that were kept apart behind the others; how many. Raises Unavailable `spool`, `spool_full`."""
 
         def move(store: SpoolStore) -> int:
-            count = spool_too_large.take_back(self._folder, store, now_ms=self._now_ms)
+            count = too_large.take_back(self._folder, store, now_ms=self._now_ms)
             self._count(store)
             return count
 
@@ -160,7 +160,7 @@ class SpoolWriter:
         totals = store.totals()
         self.bodies, self.size_bytes, self.oldest_ms = totals.bodies, totals.size_bytes, totals.oldest_ms
         self.set_aside = len(set_aside(self._folder))
-        self.too_large = spool_too_large.totals(self._folder, now_ms=self._now_ms)
+        self.too_large = too_large.totals(self._folder, now_ms=self._now_ms)
 
     def _live(self, first: asyncio.Future[Any]) -> None:
         try:

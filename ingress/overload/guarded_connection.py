@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ingress.answers import malformed
-from ingress.heads import mended
-from ingress.in_hand import InHand
+from ingress.admission import InHand
+from ingress.http.heads import mended
+from ingress.http.responses import malformed
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 """aiohttp bounds each line and their number, which together are a megabyte: too much for each of many connections."""

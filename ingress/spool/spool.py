@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from ingress.in_hand import HIGH_WATER
-from ingress.spool_folder import LOCK_PATIENCE_S
-from ingress.spool_keys import SpooledKeys
-from ingress.spool_store import Body, Entry, SpoolStore, Totals
-from ingress.spool_writer import SpoolWriter
+from ingress.admission import HIGH_WATER
+from ingress.spool.folder import LOCK_PATIENCE_S
+from ingress.spool.queued_keys import SpooledKeys
+from ingress.spool.store import Body, Entry, SpoolStore, Totals
+from ingress.spool.writer import SpoolWriter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings

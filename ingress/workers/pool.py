@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ingress.serve import BACKLOG, cannot_listen, run
-from ingress.worker import Work, Worker
+from ingress.main import BACKLOG, cannot_listen, run
+from ingress.workers.worker_process import Work, Worker
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, Settings
 

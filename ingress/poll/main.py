@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from ingress import poll_plan
-from ingress.kafka_publisher import KafkaPublisher
-from ingress.poll_checkpoints import read_checkpoints
-from ingress.poll_http import client
-from ingress.poll_plan import Checkpoint
-from ingress.poller import Poller, checkpoint_key, name_of
+from ingress.kafka.producer import KafkaPublisher
+from ingress.poll import planner
+from ingress.poll.checkpoints import read_checkpoints
+from ingress.poll.client import client
+from ingress.poll.planner import Checkpoint
+from ingress.poll.poller import Poller, checkpoint_key, name_of
 from schemas.errors import SettingsError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import PollAccount, Settings
@@ -46,7 +46,7 @@ async def run(
             for account in accounts:
                 checkpoint = known.get(checkpoint_key(account)) or first_checkpoint(account, time.time())
                 if name_of(account) in resume:
-                    checkpoint = poll_plan.resumed(checkpoint)
+                    checkpoint = planner.resumed(checkpoint)
                 poller = make(account, checkpoint)
                 tasks.append(group.create_task(poller.run(), name=f"poll-{account.vendor}-{name_of(account)}"))
             await stop.wait()
@@ -108,12 +108,12 @@ async def _making(settings: Settings, metrics: Registry) -> AsyncIterator[Make]:
 def first_checkpoint(account: PollAccount, now_s: float) -> Checkpoint:
     """Where an account without a checkpoint begins; raises `SettingsError` for a time that cannot be read."""
     if not account.start_at:
-        return poll_plan.fresh(account, now_s)
+        return planner.fresh(account, now_s)
     try:
         at = datetime.fromisoformat(account.start_at)
     except ValueError as exc:
         raise SettingsError(f"{exc} - at `$.poll.accounts[{account.vendor} {name_of(account)}].start_at`") from exc
-    return poll_plan.fresh(account, now_s, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp()))
+    return planner.fresh(account, now_s, int(at.replace(tzinfo=at.tzinfo or UTC).timestamp()))
 
 
 def _poll_of(account: PollAccount) -> Poll:

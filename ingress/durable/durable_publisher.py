@@ -10,11 +10,11 @@ import logging
 from collections.abc import Collection
 from typing import Any, Self
 
-from ingress.kafka_publisher import Late
-from ingress.publisher import Headers
-from ingress.spool import Spool
-from ingress.spool_drain import Drain, Kafka
-from ingress.spool_store import Body
+from ingress.durable.drainer import Drain, Kafka
+from ingress.kafka.producer import Late
+from ingress.kafka.publisher import Headers
+from ingress.spool.spool import Spool
+from ingress.spool.store import Body
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings

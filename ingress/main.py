@@ -18,15 +18,15 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from ingress.admission import InHand
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.connections import BoundedRunner
-from ingress.in_hand import InHand
-from ingress.kafka_publisher import KafkaPublisher
-from ingress.spool import Spool
-from ingress.spool_folder import of_worker, root
-from ingress.spool_leftovers import drain_leftovers
-from ingress.spooling_publisher import SpoolingPublisher
-from ingress.turning_away import TurningAway
+from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.leftovers import drain_leftovers
+from ingress.kafka.producer import KafkaPublisher
+from ingress.overload.server import BoundedRunner
+from ingress.overload.shedding import TurningAway
+from ingress.spool.folder import of_worker, root
+from ingress.spool.spool import Spool
 from schemas.errors import SetupError
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings, KafkaSettings, Settings

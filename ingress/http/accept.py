@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ingress.doors import Door, Doors, Head
+from ingress.http.routes import Door, Doors, Head
 from schemas.errors import Rejected
 from schemas.identity import call_key
 from schemas.inflate import Damaged, PastCap, encoding_of, opened

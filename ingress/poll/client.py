@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from ingress.poll_plan import TRANSPORT
+from ingress.poll.planner import TRANSPORT
 from schemas.errors import Undecodable
 from schemas.vendors._base import Page, Poll, PollRequest
 from schemas.vendors._wire import encoding_of, inflated

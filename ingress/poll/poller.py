@@ -17,10 +17,10 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from ingress import poll_plan
-from ingress.poll_http import Answer, ask
-from ingress.poll_plan import Checkpoint, Decision, Window
-from ingress.publisher import Publisher
+from ingress.kafka.publisher import Publisher
+from ingress.poll import planner
+from ingress.poll.client import Answer, ask
+from ingress.poll.planner import Checkpoint, Decision, Window
 from schemas.errors import Unavailable
 from schemas.identity import call_key
 from schemas.metrics import Registry
@@ -103,7 +103,7 @@ class Poller:
             if answer.page.code != "0" and self._poll.advice.get(answer.page.code) is not not_yet:
                 raise Unavailable("the vendor does not answer for a call", code=answer.page.code)
             tries += 1
-            wait_s = poll_plan.id_wait_s(not_yet, tries)
+            wait_s = planner.id_wait_s(not_yet, tries)
             if wait_s is None:
                 return False
             await self._sleep(wait_s)
@@ -113,7 +113,7 @@ class Poller:
         return self._account.vendor, self._name
 
     def _next(self, page: Page | None) -> Decision:
-        return poll_plan.next_step(
+        return planner.next_step(
             self.checkpoint,
             page,
             self._now(),

@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from ingress.spool import Spool
-from ingress.spool_drain import Drain, Kafka
-from ingress.spool_folder import give_up, of_worker, workers
+from ingress.durable.drainer import Drain, Kafka
+from ingress.spool.folder import give_up, of_worker, workers
+from ingress.spool.spool import Spool
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings

@@ -7,7 +7,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from ingress.poll_plan import Checkpoint
+from ingress.poll.planner import Checkpoint
 from schemas.errors import SetupError, Unavailable
 from schemas.topics import POLLS
 

@@ -12,10 +12,10 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ingress.guarded import GuardedHandler
-from ingress.handlers import UNKNOWN
-from ingress.in_hand import InHand
-from ingress.turning_away import TurningAway
+from ingress.admission import InHand
+from ingress.http.handlers import UNKNOWN
+from ingress.overload.guarded_connection import GuardedHandler
+from ingress.overload.shedding import TurningAway
 from schemas.metrics import Registry
 from schemas.settings import IngressSettings
 

@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.spool_store import Body, Damaged, Newer, SpoolStore, salvage, sync_folder
+from ingress.spool.store import Body, Damaged, Newer, SpoolStore, salvage, sync_folder
 from schemas.errors import SetupError
 from schemas.settings import Settings
 

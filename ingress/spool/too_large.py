@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from ingress.spool_folder import FILE, open_store
-from ingress.spool_store import Damaged, Entry, SpoolStore, Totals, is_full
+from ingress.spool.folder import FILE, open_store
+from ingress.spool.store import Damaged, Entry, SpoolStore, Totals, is_full
 
 _AT_ONCE: Final = 50
 _AT_ONCE_BYTES: Final = 8 * 1024 * 1024

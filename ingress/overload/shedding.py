@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ingress.answers import RETRY_AFTER_S
-from ingress.doors import pushed_paths
+from ingress.http.responses import RETRY_AFTER_S
+from ingress.http.routes import pushed_paths
 from schemas.vendors._base import Reply, Vendor
 
 _FIRST_LINE: Final = re.compile(rb"POST (/v1/[!-~]{1,1000}) HTTP/1\.1\r\n")

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from ingress.serve import run
-from ingress.shared_metrics import SharedMetrics
+from ingress.main import run
+from ingress.workers.shared_metrics import SharedMetrics
 from schemas.errors import SetupError
 from schemas.metrics import Registry
 from schemas.settings import Settings

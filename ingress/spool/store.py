@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from ingress.spool_keys import Key
+from ingress.spool.queued_keys import Key
 
 VERSION: Final = 1
 """`PRAGMA user_version`: raise it with every change of the table, and read the older ones."""

@@ -21,10 +21,10 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from ingress.in_flight import InFlight
-from ingress.kafka_health import KafkaHealth
-from ingress.kafka_link import KafkaLink
-from ingress.publisher import Headers
+from ingress.kafka.connection import KafkaLink
+from ingress.kafka.health import KafkaHealth
+from ingress.kafka.publisher import Headers
+from ingress.kafka.send_window import InFlight
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from schemas.topics import RAW

@@ -12,7 +12,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ingress.kafka_health import KafkaHealth
+from ingress.kafka.health import KafkaHealth
 from schemas.settings import KafkaSettings
 
 PROBE_EVERY_S: Final = 1.0

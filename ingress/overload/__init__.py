@@ -1,0 +1,1 @@
+"""Too many callers: who is heard, who waits, and who is turned away first."""

@@ -1,0 +1,1 @@
+"""Pull APIs: asking vendors for the records that they do not push."""

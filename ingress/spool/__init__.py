@@ -1,0 +1,1 @@
+"""The disk that takes bodies while Kafka is away."""

@@ -1,0 +1,1 @@
+"""Several ingress processes behind one port."""
