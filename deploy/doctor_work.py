@@ -18,8 +18,8 @@ from deploy.movement import Group, Movement, Unmoved, told
 from deploy.outside import Outside, outside
 from deploy.part_states import PartState, read_states
 from deploy.scrape import parse, total
-from processors.crashes import LATELY_MS, OFTEN, crash_dir, read_book
-from processors.suspects import Book
+from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
+from processors.poison.suspects import Book
 from schemas.settings import Settings
 
 LOOK_AGAIN_S: Final = 5.0

@@ -8,7 +8,7 @@ from deploy.movement import Group, Movement, told
 from deploy.outside import STAGES, Outside
 from deploy.scrape import Sample, total
 from deploy.stack import Stack
-from processors.crashes import OFTEN
+from processors.poison.crashes import OFTEN
 from schemas.errors import Unavailable
 
 ASK_EVERY_S: Final = 3.0

@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from deploy.movement import Group, Standing
-from processors.group import GROUP as WORKERS
+from processors.engine.group import GROUP as WORKERS
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from schemas.topics import FACTS, RAW

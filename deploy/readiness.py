@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from processors.crashes import OFTEN
+from processors.poison.crashes import OFTEN
 from schemas.metrics import Registry
 
 BLOCKED_S: Final = 5.0

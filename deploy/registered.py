@@ -3,7 +3,7 @@
 import asyncio
 
 from deploy.registry import codecs_from
-from processors.run import run as run_process
+from processors.main import run as run_process
 from schemas.metrics import Registry
 from schemas.settings import Settings
 from sinks.worker import run as run_sink

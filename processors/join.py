@@ -10,13 +10,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from processors.bounds import bounded
-from processors.call_state import CallState, merge_states, new_item
-from processors.contents import Content, Item, item_of
-from processors.dedupe import Copy, Seen, add, copy_of, knows, passed, raise_marks
-from processors.folding import fold_item, fold_items
-from processors.merge import conflicting, normalized
-from processors.timelines import timelines_of
+from processors.call.contents import Content, Item, item_of
+from processors.call.duplicates import Copy, Seen, add, copy_of, knows, passed, raise_marks
+from processors.call.folding import fold_item, fold_items
+from processors.call.precedence import conflicting, normalized
+from processors.call.state import CallState, merge_states, new_item
+from processors.column_bounds import bounded
+from processors.timeline.build import timelines_of
 from schemas.facts import Fact, FactType
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline

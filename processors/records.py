@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from processors.commits import Partition
+from processors.engine.offsets import Partition
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -14,10 +14,10 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from processors.engine.transport import Slice, cut
+from processors.main import outbox
 from processors.normalise import directory
-from processors.normalise_stage import NormaliseStage
-from processors.run import outbox
-from processors.slices import Slice, cut
+from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codecs
 from schemas.errors import Unavailable
 from schemas.metrics import Registry

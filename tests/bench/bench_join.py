@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from processors.join import CallState, reunite, step
-from processors.partition_state import PartitionState
 from processors.records import Record
-from processors.state_codec import decode_state, encode_state
-from processors.state_log import StateLog, new_writer
+from processors.store.changelog import StateLog, new_writer
+from processors.store.partition import PartitionState
+from processors.store.state_codec import decode_state, encode_state
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 from tests.bench.lines import Line, show

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from processors.normalise import Directory, normalise
-from processors.partition_state import PartitionState
-from processors.state_codec import decode_state, encode_state
-from processors.timelines import timelines_of
+from processors.store.partition import PartitionState
+from processors.store.state_codec import decode_state, encode_state
+from processors.timeline.build import timelines_of
 from schemas.codec import FACT, TIMELINE
 from schemas.facts import Fact
 from schemas.limits import DEFAULT

@@ -9,7 +9,7 @@ import time
 
 from deploy.numbers import resident_mib
 from processors.normalise import Directory, normalise
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.codec import FACT
 from schemas.limits import DEFAULT
 from schemas.raw import Position

@@ -16,11 +16,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka import KafkaServer
-from processors.lanes import attach
-from processors.publish import Message, Outbox
-from processors.restore import ends, restore
-from processors.slices import Slice
-from processors.worker import SliceApp, make_app, run_app
+from processors.engine.dispatcher import attach
+from processors.engine.faust_app import SliceApp, make_app, run_app
+from processors.engine.transport import Slice
+from processors.outbox import Message, Outbox
+from processors.store.restore import ends, restore
 from tests.bench.lines import Line, show
 
 PARTITIONS = 6

@@ -26,7 +26,7 @@ from deploy.simulator.getcdr_server import GetCdrOptions
 from deploy.simulator.options import SimulateOptions
 from deploy.simulator.send import simulate
 from deploy.stack import Stack
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
 from tests.bench.bodies import facts, pushed, sends

@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.numbers import resident_mib
 from deploy.simulator.sends import Send
 from deploy.stack import Stack
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS, costs_us, whole_us

@@ -16,11 +16,11 @@ import urllib3.connection
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import sinks.worker
-from processors.fetching import SliceThread
-from processors.join_stage import JoinStage
-from processors.partition_state import PartitionState
-from processors.publish import Outbox
-from processors.slices import SliceConsumer
+from processors.engine.fetcher import SliceThread
+from processors.engine.transport import SliceConsumer
+from processors.outbox import Outbox
+from processors.stages.join_stage import JoinStage
+from processors.store.partition import PartitionState
 from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
 from sinks.clickhouse import ClickHouse
 from sinks.round import Rounds

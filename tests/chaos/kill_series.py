@@ -14,7 +14,7 @@ import msgspec
 from deploy.simulator.ledger import Ledger
 from deploy.simulator.options import SimulateOptions
 from deploy.simulator.send import simulate
-from processors.fatal import EXIT_FATAL
+from processors.engine.fatal import EXIT_FATAL
 from tests.chaos.failpoints import SINK, WORKER
 from tests.chaos.judge import Finding, by_window
 from tests.chaos.kill_plan import Planned, plan

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from aiokafka import TopicPartition
 
-from processors.lanes import Lanes
+from processors.engine.dispatcher import Lanes
 from sinks.worker import Sink
 
 Naive = Literal["", "sink commits first", "worker commits first"]

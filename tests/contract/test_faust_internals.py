@@ -1,6 +1,6 @@
 """The private parts of Faust that the slice transport stands on: a new release that moves one fails here, not at night.
 
-Where a signature differs, read the new source, mend `processors/slices.py` or `processors/fetching.py`, run the
+Where a signature differs, read the new source, mend `processors/engine/transport.py` or `processors/engine/fetcher.py`, run the
 integration tests, and only then change the table.
 """
 
@@ -21,9 +21,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from mode.threads import MethodQueue, QueueServiceThread
 
-from processors.fetching import SliceThread
-from processors.slices import IdleProducer, SliceConsumer, SliceSchema, SliceTransport
-from processors.worker import SliceApp
+from processors.engine.faust_app import SliceApp
+from processors.engine.fetcher import SliceThread
+from processors.engine.transport import IdleProducer, SliceConsumer, SliceSchema, SliceTransport
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import msgspec
 import processors.normalise
 from deploy.registered import process_part
 from deploy.runtime import run_part
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.settings import Settings
 
 

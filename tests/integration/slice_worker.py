@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from processors.fetching import ReaderSettings
-from processors.lanes import attach
-from processors.slices import Slice
-from processors.worker import make_app, run_app
+from processors.engine.dispatcher import attach
+from processors.engine.faust_app import make_app, run_app
+from processors.engine.fetcher import ReaderSettings
+from processors.engine.transport import Slice
 
 
 async def main(

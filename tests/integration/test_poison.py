@@ -17,9 +17,9 @@ from deploy import doctor_work
 from deploy.backoff import Backoff
 from deploy.doctor_work import parts
 from deploy.kafka import KafkaServer
-from processors.crashes import crash_dir, read_book
-from processors.group import GROUP
-from processors.publish import Message, Outbox
+from processors.engine.group import GROUP
+from processors.outbox import Message, Outbox
+from processors.poison.crashes import crash_dir, read_book
 from schemas.codec import DEAD_LETTER, FACT
 from schemas.deadletter import DeadLetter
 from schemas.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings

@@ -7,9 +7,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from processors import restore as restoring
-from processors.publish import Message, Outbox, Oversize
-from processors.restore import restore
+from processors.outbox import Message, Outbox, Oversize
+from processors.store import restore as restoring
+from processors.store.restore import restore
 from schemas.errors import Unavailable
 
 PARTITIONS = 4

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from processors.fatal import EXIT_FATAL
-from processors.fetching import ReaderSettings
-from processors.lanes import attach
-from processors.publish import Message, Outbox
-from processors.slices import Slice
-from processors.worker import make_app, run_app
+from processors.engine.dispatcher import attach
+from processors.engine.fatal import EXIT_FATAL
+from processors.engine.faust_app import make_app, run_app
+from processors.engine.fetcher import ReaderSettings
+from processors.engine.transport import Slice
+from processors.outbox import Message, Outbox
 
 PARTITIONS = 6
 ROOT = Path(__file__).parents[2]

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.agreement import answered, blank, compatible
-from processors.bounds import bounded
-from processors.call_state import merge_states
+from processors.call.agreement import answered, blank, compatible
+from processors.call.precedence import normalized
+from processors.call.state import merge_states
+from processors.column_bounds import bounded
 from processors.join import CallState, step, timeout
-from processors.merge import normalized
-from processors.state_codec import decode_state, encode_state
-from processors.timelines import timelines_of
+from processors.store.state_codec import decode_state, encode_state
+from processors.timeline.build import timelines_of
 from schemas.errors import Undecodable
 from schemas.facts import Fact, FactType, State
 from schemas.settings import JoinSettings

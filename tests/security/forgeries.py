@@ -10,7 +10,7 @@ import msgspec
 from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import Outcome, directory
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.facts import Fact
 from schemas.settings import Account, JoinSettings, Secret, Settings
 from schemas.timeline import Timeline

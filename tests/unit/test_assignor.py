@@ -6,7 +6,7 @@ import pytest
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.structs import TopicPartition
 
-from processors.assignor import EachTopicAssignor
+from processors.engine.assignor import EachTopicAssignor
 
 PARTITIONS = 24
 TOPICS = ("calls.facts", "calls.raw")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from intervaltree import IntervalTree  # type: ignore[import-untyped]  # comes with faust, without types
 
-from processors.commits import CommitTracker
+from processors.engine.offsets import CommitTracker
 
 TP = ("calls.raw", 3)
 

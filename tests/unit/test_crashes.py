@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from processors.crashes import BOOK, Crashes, read_book
-from processors.crumb import SIZE, Crumb, Said, read
-from processors.suspects import Book, Place
+from processors.poison.breadcrumb import SIZE, Crumb, Said, read
+from processors.poison.crashes import BOOK, Crashes, read_book
+from processors.poison.suspects import Book, Place
 
 ROOT = Path(__file__).parents[2]
 AT = Place(topic="calls.raw", partition=3, first=17, next=18, timestamp_ms=1_700_000_000_017)
 _VICTIM = """
 import os, signal, sys
 from pathlib import Path
-from processors.crashes import Crashes
+from processors.poison.crashes import Crashes
 
 mine = Crashes(Path(sys.argv[1]), "up-1")
 if sys.argv[2] != "waits":

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.call_state import new_item
-from processors.merge import normalized
+from processors.call.precedence import normalized
+from processors.call.state import new_item
 from processors.normalise import Outcome
 from schemas.errors import DEAD_CODES
 from schemas.facts import Flag

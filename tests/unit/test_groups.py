@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from processors.join import step
-from processors.timelines import timelines_of
+from processors.timeline.build import timelines_of
 from schemas.facts import Disposition, Fact, State
 from schemas.settings import JoinSettings
 from schemas.timeline import Timeline

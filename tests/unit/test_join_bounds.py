@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.bounds import LONGEST, MONEY_LIMIT, UINT32_MAX, bounded, total, total_money
+from processors.call.moments import window_of
+from processors.column_bounds import LONGEST, MONEY_LIMIT, UINT32_MAX, bounded, total, total_money
 from processors.join import step
-from processors.moments import window_of
 from schemas.codec import FACT, TIMELINE
 from schemas.facts import Disposition, Fact, Flag, Leg, Role, State
 from schemas.settings import JoinSettings

@@ -6,15 +6,18 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from processors import join, join_outputs, partition_state, timelines
-from processors.join_letters import state_letter
-from processors.join_stage import JoinStage
-from processors.partition_state import PartitionState, Stuck
-from processors.publish import Message
-from processors.raised import raised
+from processors import join
+from processors.outbox import Message
+from processors.poison.raised import raised
 from processors.records import Record, Slice
-from processors.state_codec import STATE_SCHEMA, encode_state
-from processors.state_log import new_writer
+from processors.stages import join_outputs
+from processors.stages.join_dead_letters import state_letter
+from processors.stages.join_stage import JoinStage
+from processors.store import partition
+from processors.store.changelog import new_writer
+from processors.store.partition import PartitionState, Stuck
+from processors.store.state_codec import STATE_SCHEMA, encode_state
+from processors.timeline import build
 from schemas.codec import FACT, Codec, Codecs
 from schemas.deadletter import DeadLetter
 from schemas.errors import Unavailable
@@ -101,10 +104,10 @@ def of_row(_codec: Any, row: Any) -> str:
 BUGS: dict[str, tuple[Any, str, Callable[..., str]]] = {
     "merging": (join, "normalized", of_item),
     "building a timeline": (join_outputs, "timelines_of", of_state),
-    "a part of a timeline": (timelines, "group", lambda items: next(iter(items)).sample.call_key),
+    "a part of a timeline": (build, "group", lambda items: next(iter(items)).sample.call_key),
     "encoding": (Codec, "encode", of_row),
-    "storing a state": (partition_state, "encode_state", of_state),
-    "joining": (partition_state, "step", lambda _state, fact, *_: fact.call_key),
+    "storing a state": (partition, "encode_state", of_state),
+    "joining": (partition, "step", lambda _state, fact, *_: fact.call_key),
 }
 
 
@@ -140,7 +143,7 @@ async def test_what_was_known_of_the_call_stays_known(monkeypatch: pytest.Monkey
     world = World()
     await world.take(POISON[:1])
     with monkeypatch.context() as patch:
-        patch.setattr(join_outputs, "timelines_of", raising_for(KEY, timelines.timelines_of, of_state))
+        patch.setattr(join_outputs, "timelines_of", raising_for(KEY, build.timelines_of, of_state))
         letters = await world.take([POISON[1], *GOOD])
     world.metrics.text()
 
@@ -162,7 +165,7 @@ async def test_kafka_and_memory_end_the_process_all_the_same(monkeypatch: pytest
         raise Unavailable("Kafka is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(partition_state, "step", exhausted)
+        patch.setattr(partition, "step", exhausted)
         with pytest.raises(MemoryError):
             await world.take(POISON)
     monkeypatch.setattr(world.log, "publish", away)
@@ -173,7 +176,7 @@ async def test_kafka_and_memory_end_the_process_all_the_same(monkeypatch: pytest
 STATES = in_a_row([pushed_state(CALLER, State.SETUP, 0)])
 
 
-@pytest.mark.parametrize("module", [partition_state, join_outputs], ids=["deciding it", "telling it"])
+@pytest.mark.parametrize("module", [partition, join_outputs], ids=["deciding it", "telling it"])
 async def test_a_timeout_that_a_bug_prevents_is_told_once_and_forgotten_at_the_horizon(
     monkeypatch: pytest.MonkeyPatch, module: Any
 ) -> None:
@@ -181,7 +184,7 @@ async def test_a_timeout_that_a_bug_prevents_is_told_once_and_forgotten_at_the_h
     world = World()
     await world.take([*STATES, GOOD[0]])
     whole = world.said(STATE.name)[0]
-    name = "timeout" if module is partition_state else "timelines_of"
+    name = "timeout" if module is partition else "timelines_of"
     with monkeypatch.context() as patch:
         patch.setattr(module, name, raising_for(KEY, getattr(module, name), of_state))
         letters = [await world.take([None], now_ms=31 * MINUTE_MS) for _ in range(5)]
@@ -201,7 +204,7 @@ async def test_a_call_whose_timeout_failed_goes_on_with_its_next_fact(monkeypatc
     world = World()
     await world.take(STATES)
     with monkeypatch.context() as patch:
-        patch.setattr(partition_state, "timeout", raising_for(KEY, join.timeout, of_state))
+        patch.setattr(partition, "timeout", raising_for(KEY, join.timeout, of_state))
         await world.take([None], now_ms=31 * MINUTE_MS)
     more = in_a_row([pushed_state(CALLER, State.ALERTING, 3)], first_offset=5)
     await world.take(more, now_ms=32 * MINUTE_MS)
@@ -215,7 +218,7 @@ async def test_a_state_sent_again_after_the_fix_is_carried_on(monkeypatch: pytes
     world = World()
     await world.take(STATES)
     with monkeypatch.context() as patch:
-        patch.setattr(partition_state, "timeout", raising_for(KEY, join.timeout, of_state))
+        patch.setattr(partition, "timeout", raising_for(KEY, join.timeout, of_state))
         (letter,) = await world.take([None], now_ms=31 * MINUTE_MS)
 
     world.log.messages.append(
@@ -295,7 +298,7 @@ def test_of_several_states_those_that_can_be_read_are_put_together(monkeypatch: 
     def broken(*_: Any) -> Any:
         raise ValueError("no way")
 
-    monkeypatch.setattr(partition_state, "reunite", broken)
+    monkeypatch.setattr(partition, "reunite", broken)
     held = PartitionState(JOIN)
     held.load(KEY, states)
     assert [(stuck.code, stuck.state) for stuck in held.take_stuck()] == [("internal", states[0])]

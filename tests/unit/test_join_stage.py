@@ -7,16 +7,16 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from processors import join_stage
-from processors.call_state import new_item
-from processors.contents import Content, Item
+from processors.call.contents import Content, Item
+from processors.call.precedence import normalized
+from processors.call.state import new_item
+from processors.engine.transport import Record, Slice
 from processors.join import reunite
-from processors.join_stage import JoinStage
-from processors.merge import normalized
-from processors.publish import Message, Oversize
-from processors.slices import Record, Slice
-from processors.state_codec import decode_state
-from processors.state_log import new_writer
+from processors.outbox import Message, Oversize
+from processors.stages import join_stage
+from processors.stages.join_stage import JoinStage
+from processors.store.changelog import new_writer
+from processors.store.state_codec import decode_state
 from schemas.codec import FACT, Codecs, codecs_for
 from schemas.errors import Unavailable
 from schemas.facts import Fact

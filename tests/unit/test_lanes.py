@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from processors.commits import CommitTracker
-from processors.lanes import run_slices
-from processors.slices import Slice
+from processors.engine.dispatcher import run_slices
+from processors.engine.offsets import CommitTracker
+from processors.engine.transport import Slice
 
 
 class Offsets:

@@ -9,7 +9,7 @@ from deploy.log_limit import SAID, WINDOW_S, LogLimit
 
 AWAY = ("aiokafka.client", "Unable connect to node with id %s: %s")
 FETCH = ("aiokafka.consumer.fetcher", "Failed fetch messages from %s: %s")
-OURS = ("processors.ticks", "no tick: %s")
+OURS = ("processors.record_clock", "no tick: %s")
 Line = tuple[tuple[str, str], float]
 
 

@@ -16,7 +16,7 @@ from schemas.raw import Position, RawCallback
 
 ROOT = Path(__file__).parents[2]
 _LIMITED = """
-from processors.memory import limit_memory
+from processors.poison.memory_limit import limit_memory
 limit_memory({limit_mb})
 try:
     held = [bytearray(1 << 20) for _ in range(800)]
@@ -27,7 +27,7 @@ else:
 """
 _LAST_WORDS = """
 import logging
-from processors.fatal import end_process
+from processors.engine.fatal import end_process
 
 class Speechless(logging.Handler):
     def handle(self, record):

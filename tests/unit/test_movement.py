@@ -17,7 +17,7 @@ from deploy.part_states import PartState, read_states, remove_states, write_stat
 from deploy.parts import PartSpec, SupervisedPart
 from deploy.scrape import parse
 from deploy.view import line, rendered
-from processors.suspects import Book, End, Place
+from processors.poison.suspects import Book, End, Place
 from schemas.metrics import Registry
 
 NOW_S = 1_700_000_000.0

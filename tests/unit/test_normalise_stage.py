@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from processors.normalise import Directory, Outcome
-from processors.normalise_stage import NormaliseStage
-from processors.publish import Message, Outbox
+from processors.outbox import Message, Outbox
 from processors.records import Record, Slice
+from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import DEAD_LETTER, FACT, Codecs
 from schemas.limits import Limits
 from schemas.metrics import Registry

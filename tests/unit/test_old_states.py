@@ -3,9 +3,9 @@
 from decimal import Decimal
 
 from processors.join import step
-from processors.partition_state import PartitionState
-from processors.state_codec import decode_state, encode_state
-from processors.timelines import timelines_of
+from processors.store.partition import PartitionState
+from processors.store.state_codec import decode_state, encode_state
+from processors.timeline.build import timelines_of
 from schemas.facts import Flag
 from schemas.settings import JoinSettings
 from tests.strategies import BOTH_LEGS, KEY, callback, in_a_row, placed

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from processors.publish import Outbox
+from processors.outbox import Outbox
 
 
 async def test_a_stop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +19,7 @@ async def test_a_stop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             cancelled.set()
 
-    monkeypatch.setattr("processors.publish.STOP_S", 0.01)
+    monkeypatch.setattr("processors.outbox.STOP_S", 0.01)
     monkeypatch.setattr(outbox._producer, "stop", hang)
 
     await asyncio.wait_for(outbox.stop(), 60)

@@ -6,7 +6,7 @@ from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.partitions import murmur2, partition_of
+from processors.partitioning import murmur2, partition_of
 
 
 @pytest.mark.parametrize(

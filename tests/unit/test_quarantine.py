@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import pytest
 
-from processors import trace
-from processors.crashes import Crashes
-from processors.crumb import Said
-from processors.publish import Message, Outbox
-from processors.quarantine import Quarantine
+from processors.engine.assignments import PartitionStates
+from processors.outbox import Message, Outbox
+from processors.poison import trace
+from processors.poison.breadcrumb import Said
+from processors.poison.crashes import Crashes
+from processors.poison.suspects import Book, End, Place
+from processors.poison.trace import PatientOutbox, Turns, aside, waiting
 from processors.records import Record, Slice
-from processors.suspects import Book, End, Place
-from processors.tenures import PartitionStates
-from processors.trace import PatientOutbox, Turns, aside, waiting
+from processors.stages.quarantine import Quarantine
 from schemas.codec import Codecs
 from schemas.deadletter import hash_of
 from schemas.errors import Unavailable

@@ -9,10 +9,10 @@ import pytest
 from faust.exceptions import ImproperlyConfigured
 from faust.types import TP
 
-from processors.fetching import ReaderSettings, SliceThread
+from processors.engine.faust_app import consumer_of, make_app
+from processors.engine.fetcher import ReaderSettings, SliceThread
+from processors.engine.transport import BUSY_FETCH_S, SliceConsumer
 from processors.records import Slice, cut, interleave
-from processors.slices import BUSY_FETCH_S, SliceConsumer
-from processors.worker import consumer_of, make_app
 
 A, B = TP("calls.raw", 0), TP("calls.raw", 1)
 

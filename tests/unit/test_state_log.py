@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.records import Record
-from processors.state_log import StateLog, Writer, new_writer
+from processors.store.changelog import StateLog, Writer, new_writer
 
 FIRST, SECOND, THIRD = Writer(b"first...", 0), Writer(b"second..", 3), Writer(b"third...", 5)
 """Each began where the offset says."""

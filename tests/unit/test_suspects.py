@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from processors.poison.suspects import KEPT_MS, Book, End, Place
 from processors.records import Record, Slice
-from processors.suspects import KEPT_MS, Book, End, Place
 
 RAW = "calls.raw"
 STAMP = 1_700_000_000_000
@@ -182,7 +182,7 @@ def test_what_is_far_away_costs_nothing() -> None:
 
 
 class Life:
-    """Workers one after the other, as `processors.quarantine` goes through a partition, killed from outside by chance.
+    """Workers one after the other, as `processors.stages.quarantine` goes through a partition, killed from outside by chance.
 
     Computing one record takes a unit of time, publishing a portion ten; a kill comes at a random unit of a life of 4,000.
     """

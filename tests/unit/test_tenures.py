@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 import pytest
 
-from processors.slices import Slice
-from processors.tenures import PartitionStates, Tenures
+from processors.engine.assignments import PartitionStates, Tenures
+from processors.engine.transport import Slice
 
 A, B, C = ("facts", 0), ("facts", 1), ("facts", 2)
 

@@ -9,9 +9,9 @@ import pytest
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from processors.fatal import or_end
-from processors.publish import Message
-from processors.ticks import tick
+from processors.engine.fatal import or_end
+from processors.outbox import Message
+from processors.record_clock import tick
 from schemas.errors import Unavailable
 
 MINE = {TP("calls.facts", 3), TP("calls.raw", 7), TP("calls.facts", 1)}

@@ -3,8 +3,8 @@
 import pytest
 from faust.exceptions import ConsumerNotStarted
 
-from processors.commits import CommitTracker, Partition
-from processors.watchdog import Stalls, lagging, watch
+from processors.engine.offsets import CommitTracker, Partition
+from processors.engine.watchdog import Stalls, lagging, watch
 
 A, B = ("facts", 0), ("facts", 1)
 

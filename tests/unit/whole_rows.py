@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from processors.normalise import Directory, normalise
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.facts import Fact, FactType
 from schemas.raw import Position, RawCallback, Source
 from schemas.settings import JoinSettings

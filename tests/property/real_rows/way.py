@@ -14,7 +14,7 @@ from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.join import Step
 from processors.normalise import Directory, normalise
-from processors.partition_state import PartitionState
+from processors.store.partition import PartitionState
 from schemas.codec import FACT, TIMELINE
 from schemas.deadletter import DeadLetter
 from schemas.facts import Fact

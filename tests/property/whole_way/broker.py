@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from ingress.kafka.producer import Late
 from ingress.kafka.publisher import Headers
-from processors.commits import Partition
-from processors.partitions import partition_of
-from processors.publish import Message
+from processors.engine.offsets import Partition
+from processors.outbox import Message
+from processors.partitioning import partition_of
 from processors.records import Record, Slice
 from schemas.errors import Unavailable
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
@@ -114,7 +114,7 @@ class Broker:
         await self.weather.hop()
 
     async def end(self, topic: str, number: int) -> int:
-        """`processors.join_stage.End`."""
+        """`processors.stages.join_stage.End`."""
         await self.weather.hop()
         return len(self.logs[topic, number])
 
@@ -148,7 +148,7 @@ class Broker:
 
 
 class Outbox:
-    """`processors.publish.Outbox` on this network: returns when all is there, or raises with some of it there."""
+    """`processors.outbox.Outbox` on this network: returns when all is there, or raises with some of it there."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._broker = broker
@@ -219,7 +219,7 @@ class LetterProducer:
 
 
 def restorer(broker: Broker, process: Process) -> "partial[Any]":
-    """`processors.join_stage.Restore`."""
+    """`processors.stages.join_stage.Restore`."""
     return partial(_restore, broker, process)
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from processors.merge import normalized
+from processors.call.precedence import normalized
 from processors.normalise import Outcome
-from processors.partition_state import PartitionState
-from processors.partitions import partition_of
+from processors.partitioning import partition_of
 from processors.records import Record
-from processors.state_log import StateLog
-from processors.timelines import timelines_of
+from processors.store.changelog import StateLog
+from processors.store.partition import PartitionState
+from processors.timeline.build import timelines_of
 from schemas.facts import Fact
 from schemas.raw import Position
 from schemas.timeline import Timeline

@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from processors.normalise import Directory, Outcome, normalise
-from processors.normalise_stage import NormaliseStage
 from processors.records import Record, Slice
+from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codec, Codecs
 from schemas.deadletter import DeadLetter
 from schemas.facts import Fact

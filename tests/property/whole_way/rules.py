@@ -14,11 +14,11 @@ from aiokafka import TopicPartition
 from ingress.durable.drainer import Drain
 from ingress.spool.store import Entry
 from processors.join import Step
-from processors.join_stage import JoinStage
-from processors.partition_state import PartitionState
-from processors.publish import Message
+from processors.outbox import Message
 from processors.records import Slice
-from processors.state_log import StateLog
+from processors.stages.join_stage import JoinStage
+from processors.store.changelog import StateLog
+from processors.store.partition import PartitionState
 from schemas.facts import Fact
 from schemas.settings import JoinSettings
 from schemas.topics import STATE

@@ -1,6 +1,6 @@
-"""A worker as `processors.run` makes one, on the world's network: real stages, lanes, commits and tenures.
+"""A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and tenures.
 
-`Reader` does what `processors.slices.SliceConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
+`Reader` does what `processors.engine.transport.SliceConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
 a rebalance.
 """
 
@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from processors.commits import CommitTracker, Partition
-from processors.join_stage import JoinStage
-from processors.lanes import Lanes
+from processors.engine.assignments import Tenures
+from processors.engine.dispatcher import Lanes
+from processors.engine.offsets import CommitTracker, Partition
 from processors.normalise import Directory
 from processors.records import Record, Slice
-from processors.tenures import Tenures
+from processors.stages.join_stage import JoinStage
 from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import FACTS, RAW

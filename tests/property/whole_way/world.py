@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from processors.publish import Message
+from processors.outbox import Message
 from schemas.topics import FACTS, RAW
 from sinks.intake import TOPICS as PUBLIC
 from tests.property.whole_way.bodies import sends

@@ -1,0 +1,160 @@
+"""One item and all that it was ever said to be: its contents in their order of precedence, and what was decided on them.
+
+Precedence: a final content before one that is not. Of final ones a pulled content before a pushed one: a push is a message
+that a vendor makes once and never takes back, a page comes from the archive that the vendor bills from. Then the vendor's own
+update clock. Pulled contents, and those of vendors with such a clock, follow the vendor: the newest counts. Pushed ones do
+not, as nobody can tell a correction from a mistake or a forgery: the first received counts until somebody decides otherwise.
+Of unfinished contents the last received counts. This module knows no calls.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from processors.call.duplicates import NEVER_AGAIN, Seen
+from schemas.facts import EPOCH, PULLED, Fact, FactType
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an item was ever said to be, or one decision on it."""
+
+    fact: Fact
+    """As it was first received."""
+    seen: Seen = NEVER_AGAIN
+    late: bool = False
+    """It came after its call was closed."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known under one fact_id."""
+
+    contents: tuple[Content, ...]
+    """Sorted by digest; none where nothing but a decision came so far."""
+    more: int = 0
+    """Contents and decisions beyond the bound: counted, and not kept."""
+    resolutions: tuple[Content, ...] = ()
+    """Decisions on which content counts, sorted by digest."""
+
+    @property
+    def every(self) -> tuple[Content, ...]:
+        """All that came and is kept, decisions last: what is counted, stored and told from a repetition."""
+        return self.contents + self.resolutions if self.resolutions else self.contents
+
+    @property
+    def sample(self) -> Fact:
+        """Some fact of the item: all contents have its identity, vendor, kind and type."""
+        return self.every[0].fact
+
+    @property
+    def fact_type(self) -> FactType:
+        """What the item is; RESOLUTION as long as nothing but a decision is known."""
+        return self.contents[0].fact.fact_type if self.contents else FactType.RESOLUTION
+
+    @property
+    def height(self) -> int:
+        """How much was merged: grows with everything that can change what is shown."""
+        every = self.every
+        return len(every) + self.more + sum(content.seen.height for content in every)
+
+    @property
+    def extras(self) -> int:
+        """Duplicates."""
+        return sum(content.seen.extras for content in self.every)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's word on which content counts."""
+
+    kept: Content
+    resolution: Fact
+
+
+def item_of(contents: Iterable[Content], more: int = 0) -> Item:
+    """The item of these contents and decisions."""
+    ordered = sorted(contents, key=_digest)
+    decisions = tuple(content for content in ordered if content.fact.fact_type is FactType.RESOLUTION)
+    if not decisions:
+        return Item(contents=tuple(ordered), more=more)
+    said = tuple(content for content in ordered if content.fact.fact_type is not FactType.RESOLUTION)
+    return Item(contents=said, more=more, resolutions=decisions)
+
+
+def decision_of(item: Item) -> Decision | None:
+    """The newest decision that names a content which is known; one that names another is as if it had not come."""
+    for resolution in newest_first(item.resolutions):
+        for content in item.contents:
+            if content.fact.content_digest == resolution.fact.keeps:
+                return Decision(kept=_newest_reading(content, item.contents), resolution=resolution.fact)
+    return None
+
+
+def newest_first(resolutions: Iterable[Content]) -> list[Content]:
+    """Decisions, the one that counts first."""
+    return sorted(
+        resolutions,
+        key=lambda content: (content.fact.received_at, *place_of(content.fact), content.fact.content_digest),
+        reverse=True,
+    )
+
+
+def best_first(contents: Iterable[Content], kept: Iterable[Content] = ()) -> list[Content]:
+    """The contents in order of precedence: what was decided for, the others, readings that a newer mapping replaced."""
+    found, decided = tuple(contents), tuple(kept)
+    if len(found) == 1:
+        return list(found)
+    newest = _newest_mappings(found)
+    return sorted(
+        found,
+        key=lambda content: (_is_replaced(content, newest), content not in decided, *_precedence(content)),
+    )
+
+
+def current(contents: Iterable[Content]) -> list[Content]:
+    """The contents without readings that a newer version of the vendor's mapping replaced."""
+    found = tuple(contents)
+    newest = _newest_mappings(found)
+    return [content for content in found if not _is_replaced(content, newest)]
+
+
+def place_of(fact: Fact) -> tuple[str, int, int, int]:
+    """The raw element that a fact was read from."""
+    return fact.raw_topic, fact.raw_partition, fact.raw_offset, fact.raw_element
+
+
+def _newest_mappings(contents: Iterable[Content]) -> dict[tuple[str, int, int, int], int]:
+    newest: dict[tuple[str, int, int, int], int] = {}
+    for content in contents:
+        at = place_of(content.fact)
+        newest[at] = max(newest.get(at, 0), content.fact.adapter_version)
+    return newest
+
+
+def _is_replaced(content: Content, newest: dict[tuple[str, int, int, int], int]) -> bool:
+    """Whether the same raw element was read again by a newer version of its vendor's mapping."""
+    return content.fact.adapter_version < newest[place_of(content.fact)]
+
+
+def _newest_reading(content: Content, contents: Iterable[Content]) -> Content:
+    """What stands for the content since its raw element was read again: a decision outlives a mended mapping."""
+    readings = [other for other in contents if place_of(other.fact) == place_of(content.fact)]
+    newest = max(other.fact.adapter_version for other in readings)
+    return content if content.fact.adapter_version == newest else best_first(readings)[0]
+
+
+def _digest(content: Content) -> str:
+    return content.fact.content_digest
+
+
+def _precedence(content: Content) -> tuple[bool, bool, float, float, str]:
+    fact = content.fact
+    received = fact.received_at.timestamp()
+    record = fact.fact_type is FactType.RECORD
+    pulled = fact.source in PULLED
+    follows = record and (pulled or fact.revised_at is not None or not fact.is_final)
+    return (
+        not fact.is_final,
+        record and not pulled,
+        -(fact.revised_at or EPOCH).timestamp(),
+        -received if follows else received,
+        fact.content_digest,
+    )

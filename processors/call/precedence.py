@@ -1,0 +1,171 @@
+"""One item, several contents: which one is shown, what the others fill in, and when they contradict each other.
+
+A vendor sends a record again to correct it, to complete it, or by mistake with other values. The answer depends only on the
+set of contents, never on the order of their arrival. The best content (`contents`) is shown whole: others fill what it
+leaves open as long as they agree with it and with each other (`agreement`); of those that contradict it nothing is taken, and
+all of them stay readable beside it. This module knows no calls.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from processors.call.agreement import Disagreement, compatible, conflicting, disagreement
+from processors.call.contents import Content, Decision, Item, best_first, current, decision_of, item_of
+from processors.call.filling import fill
+from processors.versions import completeness, record_version, standing
+from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
+
+__all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
+
+_OF_A_CONTENT: Final = (
+    "is_final", "received_at", "source", "raw_topic", "raw_partition", "raw_offset", "raw_element", "disposition", "setup_at",
+    "answer_at", "end_at", "talk_ms", "vendor_duration_s", "billable_s", "cost", "currency", "from_number", "to_number",
+    "hangup_cause", "q850", "sip_code", "hangup_reason", "hangup_party",
+)  # fmt: skip
+"""Fields that a fact and a record's content name alike."""
+
+
+def shown(item: Item) -> Fact:
+    """The item as it is shown inside a timeline: its version does not count. It has a content."""
+    contents = item.contents
+    first = contents[0]
+    if len(contents) == 1 and not first.late and not item.more:
+        return first.fact
+    return _merged((item,))[0]
+
+
+def normalized(item: Item) -> Fact:
+    """The item as it goes to `calls.normalized`: merged, with its version and with contents that contradict each other."""
+    facts = [content.fact for content in item.contents]
+    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
+    version = record_version(
+        item.height,
+        complete=completeness(facts),
+        final=fact.is_final,
+        stands=standing(facts),
+        mapping=max(each.adapter_version for each in facts),
+    )
+    if fact.version == version and not readable and not fact.contents:
+        return fact
+    return msgspec.structs.replace(fact, version=version, contents=readable)
+
+
+def shown_as_one(items: Iterable[Item]) -> Fact | None:
+    """Several items that describe the same call, as if they were contents of one; None of no items."""
+    found = tuple(items)
+    if not found:
+        return None
+    return shown(found[0]) if len(found) == 1 else _merged(found)[0]
+
+
+def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
+    """What the contents say together, and those that contradict each other."""
+    contents = [content for item in items for content in item.contents]
+    decisions = [decision for item in items if (decision := decision_of(item))]
+    ordered = best_first(current(contents), [decision.kept for decision in decisions])
+    best, *others = facts = [content.fact for content in ordered]
+    used = [best]
+    fact, flags = best, set(best.quality_flags)
+    for other in others:
+        if not compatible(fact, other):
+            continue
+        used.append(other)
+        if filled := fill(fact, other):
+            flags.update(other.quality_flags)
+            fact = msgspec.structs.replace(fact, **filled)
+    found = disagreement(facts)
+    flags |= _flags(found, ordered, decisions)
+    if any(content.late for content in contents):
+        flags.add(Flag.LATE)
+    if any(item.more for item in items):
+        flags.add(Flag.OVERFLOW)
+    fact = msgspec.structs.replace(
+        fact,
+        **_recording(used),
+        custom_ref=best.custom_ref or _first_ref(used),
+        extras=_extras(used),
+        quality_flags=tuple(sorted(flags)),
+    )
+    return fact, _readable(facts) if found.final or found.reason else ()
+
+
+def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[Decision]) -> set[Flag]:
+    flags: set[Flag] = set()
+    if decisions and (found.final or found.reason):
+        flags.add(Flag.CONFLICT_RESOLVED)
+        open_still = disagreement(_undecided(ordered, decisions))
+        found = msgspec.structs.replace(found, final=open_still.final, reason=open_still.reason)
+    if found.final:
+        flags.add(Flag.CONFLICT_FINAL)
+    if found.reason or found.aside:
+        flags.add(Flag.FIELD_CONFLICT)
+    return flags
+
+
+def _undecided(ordered: Sequence[Content], decisions: Sequence[Decision]) -> list[Fact]:
+    """What may still contradict each other after the decisions: what was kept, and news since.
+
+    A decision is on the contents that were there. One that came before there was anything to decide is on all of them.
+    """
+    by_item = {decision.kept.fact.fact_id: decision for decision in decisions}
+    left: list[Fact] = []
+    for content in ordered:
+        decision = by_item.get(content.fact.fact_id)
+        if decision is None or content == decision.kept or _is_news(content.fact, ordered, decision):
+            left.append(content.fact)
+    return left
+
+
+def _is_news(fact: Fact, ordered: Sequence[Content], decision: Decision) -> bool:
+    decided_at = decision.resolution.received_at
+    if fact.received_at <= decided_at:
+        return False
+    there = [
+        content.fact
+        for content in ordered
+        if content.fact.fact_id == fact.fact_id and content.fact.received_at <= decided_at
+    ]
+    return decision.kept.fact in there and len(there) > 1
+
+
+def _readable(facts: Sequence[Fact]) -> tuple[RecordContent, ...]:
+    """Each final content, and each other that contradicts the first, which is the one that is shown."""
+    return tuple(
+        RecordContent(
+            digest=fact.content_digest,
+            is_shown=place == 0,
+            **{name: getattr(fact, name) for name in _OF_A_CONTENT},
+        )
+        for place, fact in enumerate(facts)
+        if fact.is_final or not compatible(facts[0], fact)
+    )
+
+
+def _recording(facts: Sequence[Fact]) -> dict[str, Any]:
+    """The newest address that anybody gave; where nobody did, the first thing known of it."""
+    with_url = [fact for fact in facts if fact.recording_url]
+    known = [fact for fact in facts if fact.recording_state is not RecordingState.UNKNOWN]
+    if with_url:
+        source = max(with_url, key=lambda fact: (fact.revised_at or EPOCH, fact.received_at, fact.content_digest))
+    elif known:
+        source = known[0]
+    else:
+        return {}
+    return {name: getattr(source, name) for name in ("recording_state", "recording_url", "recording_expires_at")}
+
+
+def _first_ref(facts: Sequence[Fact]) -> str:
+    given: list[tuple[datetime, str, str]] = [
+        (fact.received_at, fact.content_digest, fact.custom_ref) for fact in facts if fact.custom_ref
+    ]
+    return min(given)[2] if given else ""
+
+
+def _extras(facts: Sequence[Fact]) -> dict[str, str]:
+    extras: dict[str, str] = {}
+    for fact in reversed(facts):
+        extras.update(fact.extras)
+    return dict(sorted(extras.items()))

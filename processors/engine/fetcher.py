@@ -1,0 +1,139 @@
+"""The consumer thread: one aiokafka consumer with exactly our settings, and fetches that never straddle a seek.
+
+Stock Faust may drop records that were fetched just before a rebalance and not seek back to them, because aiokafka seeks
+only where something was committed before. Here a fetch and a seek take turns, every fetch is stamped with the number of
+seeks before it, and a seek goes to the committed offset or to the beginning, always. A reader that sees an old stamp
+throws the records away: they will come again.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import aiokafka
+import msgspec
+from faust.exceptions import ImproperlyConfigured
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
+from mode.threads import MethodQueue
+
+from processors.engine.assignor import EachTopicAssignor
+
+ASK_S = 5.0
+"""How long a question for the lag may take."""
+CALLS_AT_ONCE = 8
+
+
+class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How slices are read; times in seconds unless the name says otherwise."""
+
+    slice_records: int = 1000
+    """Most records in one slice."""
+    slices_ahead: int = 2
+    """A partition is not read further while this many of its slices are unfinished; then batches grow by themselves."""
+    poll_records: int = 2000
+    """Most records taken over from the fetcher at once."""
+    partition_fetch_bytes: int = 1 << 20
+    """Of one partition at once; a larger record comes all the same, alone."""
+    fetch_bytes: int = 16 << 20
+    """Of all partitions of one broker at once."""
+    fetch_wait_ms: int = 500
+    """How long the broker may hold back an empty answer; records are answered at once."""
+    isolation_level: str = "read_committed"
+    """Of what others write in transactions; we write none."""
+    drain_s: float = 5.0
+    """How long a rebalance or a stop waits for the slices being worked on; must stay well below the session timeout."""
+    client: Mapping[str, Any] = {}
+    """Further options of the aiokafka client: TLS and SASL."""
+
+
+class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no usable types
+    """Faust's consumer thread with our consumer in it."""
+
+    _method_queue: MethodQueue | None = None
+
+    def __init__(self, consumer: Any, *, settings: ReaderSettings, **kwargs: Any) -> None:
+        self.settings = settings
+        self.seeks = 0
+        """How often the positions were set anew; read by the main thread."""
+        self._turn = asyncio.Lock()
+        super().__init__(consumer, **kwargs)
+
+    async def fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
+        """Return `seeks` and the next records of these partitions, waiting at most `timeout_s` for the first."""
+        stamped: tuple[int, Mapping[TP, list[Any]]] = await self.call_thread(self._fetch, partitions, timeout_s)
+        return stamped
+
+    async def _fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
+        async with self._turn:
+            records = await self._fetch_records(
+                self._ensure_consumer(), partitions, timeout=timeout_s, max_records=self.settings.poll_records
+            )
+            return self.seeks, records
+
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Set every assigned partition to its committed offset, or to its beginning, and return what was committed."""
+        committed: Mapping[TP, int | None] = await self.call_thread(self._seek_to_committed)
+        return committed
+
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+        async with self._turn:
+            self.seeks += 1
+            consumer = self._ensure_consumer()
+            partitions = sorted(consumer.assignment())
+            offsets = await asyncio.gather(*(consumer.committed(tp) for tp in partitions))
+            fresh = []
+            for tp, offset in zip(partitions, offsets, strict=True):
+                if offset is None:
+                    fresh.append(tp)
+                else:
+                    consumer.seek(tp, offset)
+            if fresh:
+                await consumer.seek_to_beginning(*fresh)
+            return {TP(tp.topic, tp.partition): offset for tp, offset in zip(partitions, offsets, strict=True)}
+
+    async def lag(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+        """Ask the broker how many offsets lie between the reading position and the end of each partition."""
+        lags: Mapping[TP, int] = await self.call_thread(self._lag, list(partitions))
+        return lags
+
+    async def _lag(self, partitions: list[TP]) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        async with asyncio.timeout(ASK_S):
+            ends = await consumer.end_offsets(consumer.assignment() & set(partitions))
+            return {TP(tp.topic, tp.partition): end - await consumer.position(tp) for tp, end in ends.items()}
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        """The calls into this thread; more workers than Faust's two, so that no question delays a commit."""
+        if self._method_queue is None:
+            self._method_queue = MethodQueue(num_workers=CALLS_AT_ONCE, loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        if self.app.tables.changelog_topics:
+            raise ImproperlyConfigured("Faust tables cannot be recovered through slices: restore state by `restore()`")
+        conf, settings = self.app.conf, self.settings
+        return aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=[f"{url.host}:{url.port}" for url in transport.url],
+            client_id=conf.broker_client_id,
+            group_id=conf.id,
+            group_instance_id=conf.consumer_group_instance_id,
+            # Faust's own assignor is for its tables; this one moves as few partitions as it can, and knows no leader.
+            partition_assignment_strategy=[EachTopicAssignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=settings.poll_records,
+            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+            max_partition_fetch_bytes=settings.partition_fetch_bytes,
+            fetch_max_bytes=settings.fetch_bytes,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            session_timeout_ms=int(conf.broker_session_timeout * 1000),
+            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+            isolation_level=settings.isolation_level,
+            # How late a topic is noticed that nobody led when the group formed: after a broker's restart that is all of them.
+            metadata_max_age_ms=3_000,
+            **settings.client,
+        )

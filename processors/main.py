@@ -1,0 +1,100 @@
+"""The composition root of `callweave process`: one worker that normalises and joins."""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Final
+
+from processors.engine.dispatcher import attach
+from processors.engine.fatal import or_end
+from processors.engine.faust_app import consumer_of, make_app, run_app
+from processors.engine.fetcher import ReaderSettings
+from processors.engine.group import GROUP
+from processors.engine.watchdog import Stalls
+from processors.normalise import directory
+from processors.poison.crashes import Crashes, crash_dir
+from processors.poison.memory_limit import limit_memory
+from processors.poison.trace import PatientOutbox
+from processors.record_clock import tick
+from processors.stages.join_stage import JoinStage
+from processors.stages.normalise_stage import NormaliseStage
+from processors.stages.quarantine import Quarantine
+from processors.store.restore import ends, restore
+from schemas.codec import Codecs
+from schemas.metrics import Registry
+from schemas.settings import KafkaSettings, Settings
+from schemas.topics import FACTS, MAX_MESSAGE_BYTES, RAW
+
+log: Final = logging.getLogger(__name__)
+
+_LAG_EVERY_S: Final = 1.0
+_STALLED_S: Final = 20.0
+"""Longer than a rebalance with its restoring takes."""
+
+
+async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
+    """Work until `stop` is set; a crash ends the process with a non-zero exit code. `settings.kafka.bootstrap` is set."""
+    codecs = codecs or Codecs()
+    kafka, process = settings.kafka, settings.process
+    limit_memory(process.memory_limit_mb)
+    crashes = Crashes(crash_dir(settings), process.instance)
+    async with outbox(kafka, process.publish_timeout_s) as out, ends(kafka.bootstrap) as end:
+        normalising = NormaliseStage(out, codecs, directory(settings.accounts), settings.limits, metrics)
+        joining = JoinStage(out, codecs, settings.join, partial(restore, kafka.bootstrap), metrics, end=end)
+        app = make_app(
+            GROUP,
+            kafka.bootstrap,
+            reader=ReaderSettings(slice_records=process.slice_records),
+            instance_id=process.instance or None,
+            commit_interval_s=process.commit_interval_s,
+            session_timeout_s=process.session_timeout_s,
+        )
+        quarantine = Quarantine(crashes, out, codecs, metrics)
+        attach(app, RAW.name, quarantine.guarding("normalise", normalising.step))
+        attach(app, FACTS.name, quarantine.guarding("join", joining.step))
+        # Partitions come from workers that died, too.
+        consumer_of(app).on_lost += [joining.drop, lambda _lost: crashes.refresh()]
+        beside = [
+            asyncio.create_task(or_end(tick(app, out, process.tick_s), "the record clock's tick")),
+            asyncio.create_task(_measure(app, metrics)),
+        ]
+        try:
+            await run_app(app, stop=stop, stalled_s=process.stall_s, signals=())
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+    crashes.close()
+
+
+def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> PatientOutbox:
+    """The producer of this worker."""
+    return PatientOutbox(
+        kafka.bootstrap,
+        compression=None if kafka.compression == "none" else kafka.compression,
+        deadline_s=publish_timeout_s,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+    )
+
+
+async def _measure(app: object, metrics: Registry) -> None:
+    """Keep the gauges of partitions and lag near the truth; they stay while Kafka does not answer, which shows elsewhere."""
+    stages = {RAW.name: "normalise", FACTS.name: "join"}
+    stalls, loop = Stalls(limit_s=_STALLED_S), asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_LAG_EVERY_S)
+        try:
+            consumer = consumer_of(app)
+            assigned = consumer.assignment()
+            lags = await consumer.lag(assigned)
+            behind = {
+                tp: consumer.tracker.position(tp) for tp in assigned if lags.get(tp) or consumer.tracker.in_flight(tp)
+            }
+        except Exception as error:  # noqa: BLE001  # of no harm whatever it is, and no reason to end a worker
+            log.debug("the lag is not known: %r", error)
+            continue
+        stalled = stalls.observe(loop.time(), lagging=behind)
+        for topic, stage in stages.items():
+            metrics.put("callweave_lag_records", stage, value=sum(lag for tp, lag in lags.items() if tp[0] == topic))
+            metrics.put("callweave_process_partitions", stage, value=sum(tp[0] == topic for tp in assigned))
+            metrics.put("callweave_process_stalled_partitions", stage, value=sum(tp[0] == topic for tp in stalled))

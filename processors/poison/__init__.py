@@ -1,0 +1,1 @@
+"""Records at which workers die: noticed, told to the next worker, and put aside."""

@@ -1,0 +1,1 @@
+"""The steps of the two agents: normalise and join."""

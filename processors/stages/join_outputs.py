@@ -1,0 +1,64 @@
+"""What one slice of facts says to the world: of each record and of each call only the last version.
+
+What our own code cannot put into words is told by its call, and costs the other calls nothing.
+"""
+
+from collections import Counter
+
+from processors.call.state import CallState
+from processors.join import Step
+from processors.outbox import Message
+from processors.poison.raised import raised
+from processors.timeline.build import timelines_of
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter
+from schemas.errors import DeadCode
+from schemas.facts import Fact
+from schemas.topics import NORMALIZED, TIMELINES
+
+
+class Outputs:
+    """What one slice says to the world: of each record and each call only its last version."""
+
+    def __init__(self) -> None:
+        self.dead: list[DeadLetter] = []
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._facts: dict[str, tuple[Fact, bytes | None]] = {}
+        self._calls: dict[str, CallState] = {}
+
+    def take(self, done: Step, key: str, as_sent: bytes | None = None) -> None:
+        """`as_sent`: the bytes of `done.normalized`, where they are known."""
+        if done.normalized is not None:
+            self._facts[done.normalized.fact_id] = done.normalized, as_sent
+        if done.shown is not None:
+            self._calls[key] = done.shown
+        self.outcomes[key.split("|", 1)[0], done.outcome] += 1
+
+    def messages(
+        self, codecs: Codecs, partition: int
+    ) -> tuple[list[tuple[str, Message]], dict[str, tuple[DeadCode, str]]]:
+        """Each with the key of its call; and the calls that our own code cannot put into words, with what it raised."""
+        messages: list[tuple[str, Message]] = []
+        failed: dict[str, tuple[DeadCode, str]] = {}
+        for fact, as_sent in self._facts.values():
+            try:
+                value = as_sent or codecs.fact.encode(fact)
+            except Exception as exc:  # noqa: BLE001 - one call's record must not stop the others
+                failed[fact.call_key] = ("internal", raised(exc))
+                continue
+            messages.append((fact.call_key, message_of(NORMALIZED.name, fact.call_key, value, partition)))
+        for key, shown in self._calls.items():
+            try:
+                told = [(timeline.timeline_id, codecs.timeline.encode(timeline)) for timeline in timelines_of(shown)]
+            except Exception as exc:  # noqa: BLE001 - one call's timeline must not stop the others
+                failed[key] = ("internal", raised(exc))
+                continue
+            messages += [(key, message_of(TIMELINES.name, name, value, partition)) for name, value in told]
+        return messages, failed
+
+
+def message_of(
+    topic: str, key: str, value: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...] = ()
+) -> Message:
+    """A record for the partition that the facts came from."""
+    return Message(topic=topic, key=key.encode(), value=value, headers=headers, partition=partition)

@@ -1,0 +1,121 @@
+"""Takes a record at which workers die out of the way: as a dead letter, so that its partition goes on.
+
+A step that is guarded says at each moment what it computes (`processors.poison.trace`). What a dead worker was at is done one record at a
+time and with nothing else going on; a record at which two died is a dead letter (`poison`), and comes again by `callweave dead replay`.
+"""
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from processors.normalise import WHOLE_BODY, dead_letter
+from processors.outbox import Outbox
+from processors.poison.crashes import Crashes
+from processors.poison.suspects import Suspect, Verdict, after
+from processors.poison.trace import Turns, traced
+from processors.records import Record, Slice
+from processors.stages.normalise_stage import dead_message
+from schemas.codec import Codecs
+from schemas.deadletter import DeadLetter, hash_of
+from schemas.metrics import Registry
+from schemas.raw import Position, raw_from_kafka
+from schemas.topics import RAW
+from schemas.vendors import VENDORS
+
+log: Final = logging.getLogger(__name__)
+
+Step = Callable[[Slice], Awaitable[object]]
+Stage = Literal["normalise", "join"]
+
+
+class Quarantine:
+    """Guards the steps of one worker."""
+
+    def __init__(self, crashes: Crashes, outbox: Outbox, codecs: Codecs, metrics: Registry) -> None:
+        self._crashes = crashes
+        self._outbox = outbox
+        self._codecs = codecs
+        self._metrics = metrics
+        self._turns = Turns()
+        for stage in ("normalise", "join"):
+            metrics.add("callweave_process_quarantined_total", stage, by=0)
+        metrics.before_read(self._gauges)
+
+    def guarding(self, stage: Stage, step: Step) -> Step:
+        """The same step, that dies at no record more than twice."""
+
+        async def guarded(slice_: Slice) -> None:
+            against = self._crashes.book.against(slice_)
+            if not against:
+                async with self._turns.together():
+                    await traced(step, slice_, self._crashes.crumb)
+                return
+            rest: Slice | None = slice_
+            while rest is not None:
+                # Asked anew each time: what was put aside a moment ago may have copies right behind it.
+                portion, verdict, suspect = next(self._crashes.book.portions(rest))
+                if suspect is None:
+                    async with self._turns.together():
+                        await traced(step, portion, self._crashes.crumb)
+                elif verdict == "suspect":
+                    log.warning("alone: %s/%d/%d", portion.topic, portion.partition, portion.first_offset)
+                    async with self._turns.alone():
+                        await traced(step, portion, self._crashes.crumb)
+                else:
+                    await self._put_aside(stage, verdict, portion, suspect)
+                rest = after(rest, portion)
+            if against.suspects:
+                self._crashes.passed(slice_.topic, slice_.partition, slice_.next_offset)
+
+        return guarded
+
+    def _gauges(self) -> None:
+        self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
+        self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
+
+    async def _put_aside(self, stage: Stage, verdict: Verdict, slice_: Slice, suspect: Suspect) -> None:
+        (record,) = slice_.records
+        where = f"{slice_.topic}/{slice_.partition}/{record.offset}"
+        if verdict == "copy" and stage == "join":
+            # A fact says where its body stands: these bytes are this very fact, written again. It has its letter.
+            log.warning("%s: the same as %s, which is put aside", where, suspect.place)
+            return
+        letter = poison_letter(stage, slice_, record, suspect)
+        await self._outbox.publish([dead_message(letter, self._codecs)])
+        if verdict == "poison":
+            self._crashes.put_aside(suspect.place, record.value or b"")
+        log.error("%s: %s", where, letter.detail)
+        self._metrics.add("callweave_process_quarantined_total", stage)
+        if stage == "normalise":
+            vendor = letter.vendor if letter.vendor in VENDORS else "unknown"
+            self._metrics.add("callweave_normalise_elements_total", vendor, "dead")
+            self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
+
+
+def poison_letter(stage: Stage, slice_: Slice, record: Record, suspect: Suspect) -> DeadLetter:
+    """The letter of a record that is not tried again by itself."""
+    cause = suspect.cause or "killed or blocked"
+    detail = f"workers died at this record {suspect.deaths} times ({cause}): replay it after a fix"
+    position = Position(slice_.topic, slice_.partition, record.offset)
+    if slice_.topic == RAW.name:
+        with contextlib.suppress(Exception):  # else it says less: what stands in its headers may be what they died at
+            raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
+            return dead_letter(raw, position, WHOLE_BODY, "poison", detail)
+    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+    headers: Mapping[str, str] = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    vendor = (record.key or b"").split(b"|", 1)[0].decode("utf-8", "replace")
+    return DeadLetter(
+        stage=stage,
+        code="poison",
+        detail=detail,
+        vendor=vendor if vendor in VENDORS else "",
+        topic=position.topic,
+        partition=position.partition,
+        offset=position.offset,
+        original=record.value or b"",
+        headers=dict(headers),
+        occurred_at=at,
+        origin_hash=hash_of(record.value or b"", at),
+    )

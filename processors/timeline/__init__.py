@@ -1,0 +1,1 @@
+"""The timeline of a call: what is shown of its state."""

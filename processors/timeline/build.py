@@ -1,0 +1,81 @@
+"""From what is known of a call to its timelines: a pure function of the merged facts and of what was waited for.
+
+Equal versions mean equal content: no clock is read (`versions`). This module must not know how facts arrive.
+"""
+
+from typing import Final, NamedTuple
+
+from processors.call.moments import started_at
+from processors.call.precedence import shown, shown_as_one
+from processors.call.state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
+from processors.column_bounds import clock
+from processors.timeline.conference import conference_view
+from processors.timeline.grouping import CONFERENCE, VOICE, Group, group
+from processors.timeline.two_party import call_view
+from processors.versions import call_version, completeness, standing
+from schemas.facts import Fact, FactType, Flag
+from schemas.timeline import Timeline
+
+_CALL_TYPES: Final = {CONFERENCE: "conference", VOICE: "voice_code"}
+_CALL: Final = "call"
+
+
+def timelines_of(state: CallState) -> tuple[Timeline, ...]:
+    """The current version of every timeline of the call; none for bindings."""
+    late = state.late
+    timed_out = state.timed_out >= state.contents
+    found = group(state.items.values())
+    if not found:
+        return ()
+    # Of all that is under the key, as the height is: a row may go over to another group of it, and must not fall behind.
+    facts = [content.fact for item in state.items.values() for content in item.contents]
+    weight = _Weight(completeness(facts), standing(facts))
+    return tuple(_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found)
+
+
+class _Weight(NamedTuple):
+    """What makes a version high beside the height."""
+
+    complete: int
+    stands: int
+
+
+def _timeline(state: CallState, found: Group, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
+    contents = [content for item in (*found.records, *found.states) for content in item.contents]
+    states = [shown(item) for item in found.states]
+    closed = late or timed_out
+    if found.family == CONFERENCE and found.records:
+        view = conference_view([shown(item) for item in found.records], states, closed=closed)
+    else:
+        view = call_view(shown_as_one(found.records), states, closed=closed)
+    own_flags = {Flag.LATE} if late else set()
+    if state.overflow:
+        own_flags.add(Flag.OVERFLOW)
+    if own_flags:
+        view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
+    phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
+    received = [content.fact.received_at for content in contents]
+    mapping = max(content.fact.adapter_version for content in contents)
+    first = _first(found)
+    return Timeline(
+        timeline_id=first.call_key + found.suffix,
+        call_key=first.call_key,
+        kind=first.kind,
+        **view,
+        has_record=bool(found.records),
+        has_states=bool(found.states),
+        phase=phase,
+        fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
+        first_received_at=clock(min(received)),
+        last_received_at=clock(max(received)),
+        version=call_version(state.height, phase, weight.stands, mapping, weight.complete),
+        account=found.door,
+        call_type=_CALL_TYPES.get(found.family, _CALL),
+        started_at=started_at(view) or clock(min(received)),
+    )
+
+
+def _first(found: Group) -> Fact:
+    fact = (found.records or found.states)[0].sample
+    assert fact.fact_type in {FactType.RECORD, FactType.STATE}, "bindings and decisions are no calls"
+    return fact

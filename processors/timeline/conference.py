@@ -1,0 +1,152 @@
+"""A conference as its participants' records tell it: one leg each, spans and sums over all of them.
+
+Money, billed seconds and the vendor's seconds are sums, as every participant is billed; the talk is from the first answer to
+the last end, leaving out instants that cannot be of this conference (`moments`), which stay on their leg. A state push belongs to a participant only if exactly one has its number. This module must not know versions.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from processors.call.folding import NEVER
+from processors.call.moments import Window, believed, of_legs, window_of
+from processors.column_bounds import total, total_money
+from processors.timeline.legs import complete, leg_of, rungs
+from processors.timeline.two_party import common, span_ms
+from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
+
+_NO_CONFERENCE: Final = ("conference_id", "0")
+"""Some platforms write it where there is no conference."""
+_NOBODYS: Final = ("from_number", "to_number", "display_number", "privacy_number")
+T = TypeVar("T")
+
+
+def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
+    """Fields of the timeline; `closed`: nothing more is waited for. At least one record must be there."""
+    if len(records) == 1:
+        flags = {Flag.PEER_UNKNOWN, *records[0].quality_flags}
+    else:
+        flags = {flag for fact in records for flag in fact.quality_flags}
+    flags.update(flag for fact in states for flag in fact.quality_flags)
+    ordered = sorted(records, key=lambda fact: (fact.received_at, fact.fact_id))
+    view = common(ordered[0])
+    if len(records) > 1:
+        view.update(dict.fromkeys(_NOBODYS))
+        view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)
+    own = window_of(of_legs(leg for fact in records for leg in _legs_of(fact)))
+    states = believed(states, own or window_of(fact.event_at for fact in states), flags)
+    legs = _legs(records, states, flags)
+    window = window_of(of_legs(legs))
+    answer = min(_held(window, (leg.answer_at for leg in legs), flags), default=None)
+    end = max(_held(window, (leg.end_at for leg in legs), flags), default=None)
+    view.update(
+        direction=Direction.CONFERENCE,
+        legs=legs,
+        setup_at=min(_held(window, (leg.setup_at for leg in legs), flags), default=None),
+        alerting_at=min(_held(window, (leg.alerting_at for leg in legs), flags), default=None),
+        answer_at=answer,
+        end_at=end,
+        talk_ms=span_ms(answer, end, flags),
+        vendor_duration_s=total((fact.vendor_duration_s for fact in records), flags),
+        billable_s=total((fact.billable_s for fact in records), flags),
+        disposition=_disposition(records, answered=any(leg.answer_at for leg in legs), closed=closed),
+        is_final=all(fact.is_final for fact in records),
+        **_money(records, flags),
+        **_texts(ordered, flags),
+    )
+    view["quality_flags"] = tuple(sorted(flags))
+    return view
+
+
+def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> tuple[Leg, ...]:
+    legs = [(leg, fact.is_final) for fact in records for leg in _legs_of(fact)]
+    orphans: list[Leg] = []
+    if states:
+        found = rungs(states)
+        alike = Counter(leg.number or leg.number_raw for leg, _ in legs)
+        legs = [
+            (complete(leg, found.pop(number, None) if alike[number] == 1 else None, final=final, flags=flags), final)
+            for leg, final, number in ((leg, final, leg.number or leg.number_raw) for leg, final in legs)
+        ]
+        orphans = [leg_of(Role.X, rung) for rung in found.values()]
+        if orphans:
+            flags.add(Flag.ORPHAN_STATE)
+    ordered = sorted((leg for leg, _ in legs), key=_leg_order)
+    return (*ordered, *orphans)
+
+
+def _legs_of(fact: Fact) -> tuple[Leg, ...]:
+    return fact.legs or (_participant(fact),)
+
+
+def _participant(fact: Fact) -> Leg:
+    called = bool(fact.to_number or fact.to_raw)
+    return Leg(
+        role=Role.P,
+        number=fact.to_number if called else fact.from_number,
+        number_raw=fact.to_raw if called else fact.from_raw,
+        number_kind=fact.to_kind if called else fact.from_kind,
+        setup_at=fact.setup_at,
+        alerting_at=fact.alerting_at,
+        answer_at=fact.answer_at,
+        end_at=fact.end_at,
+        disposition=fact.disposition,
+        hangup_reason=fact.hangup_reason,
+        q850=fact.q850,
+        sip_code=fact.sip_code,
+    )
+
+
+def _leg_order(leg: Leg) -> tuple[Any, ...]:
+    return leg.answer_at or NEVER, leg.number or "", leg.number_raw, leg.end_at or NEVER, msgspec.json.encode(leg)
+
+
+def _known(values: Iterable[T | None]) -> list[T]:
+    return [value for value in values if value is not None]
+
+
+def _held(window: Window | None, instants: Iterable[datetime | None], flags: set[Flag]) -> list[datetime]:
+    """The instants that can be of this conference."""
+    known = _known(instants)
+    held = [at for at in known if window and window.holds(at)]
+    if len(held) < len(known):
+        flags.add(Flag.TIME_ORDER)
+    return held
+
+
+def _money(records: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
+    currencies = sorted({fact.currency for fact in records if fact.cost is not None})
+    if len(currencies) > 1:
+        flags.add(Flag.FIELD_CONFLICT)
+        return {"cost": None, "currency": ""}
+    cost = total_money((fact.cost for fact in records), flags)
+    return {"cost": cost, "currency": currencies[0] if currencies and cost is not None else ""}
+
+
+def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
+    """What should be the same on every participant: the first said counts, another one is flagged."""
+    texts: dict[str, Any] = {}
+    for name in ("conference_id", "custom_ref"):
+        said = [text for fact in ordered if (text := getattr(fact, name)) and (name, text) != _NO_CONFERENCE]
+        texts[name] = said[0] if said else ""
+        if len(set(said)) > 1:
+            flags.add(Flag.FIELD_CONFLICT)
+    recorded = [fact for fact in ordered if fact.recording_url] or [
+        fact for fact in ordered if fact.recording_state is not RecordingState.UNKNOWN
+    ]
+    if recorded:
+        texts.update(recording_state=recorded[0].recording_state, recording_url=recorded[0].recording_url)
+    return texts
+
+
+def _disposition(records: Sequence[Fact], *, answered: bool, closed: bool) -> Disposition:
+    said = {fact.disposition for fact in records}
+    if answered or Disposition.ANSWERED in said:
+        return Disposition.ANSWERED
+    if len(said) > 1:
+        return Disposition.IN_PROGRESS if Disposition.IN_PROGRESS in said and not closed else Disposition.NO_ANSWER
+    only = said.pop()
+    return Disposition.UNKNOWN if closed and only is Disposition.IN_PROGRESS else only

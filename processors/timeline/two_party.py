@@ -1,0 +1,241 @@
+"""A two-party call as its record and its states tell it together: parties, milestones, amounts, how it ended.
+
+Times: the record's above the states'. Numbers: likewise. Disposition: times, then the record's text, then the states.
+Money and billed seconds: the record's alone. A final record's silence about an answer outweighs a pushed answer, which is
+only flagged. This module must not know versions, phases or conferences.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any, Final
+
+from processors.call.moments import believed, of_record, window_of
+from processors.column_bounds import LONGEST
+from processors.timeline.legs import SKEW, Rung, complete, guess_roles, leg_of, rungs, split_by_time
+from processors.timeline.states_only import Pair, by_states, last_release
+from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
+
+COMMON: Final = (
+    "vendor", "account_id", "vendor_call_id", "conference_id", "binding_id", "direction", "from_number", "from_kind",
+    "to_number", "to_kind", "display_number", "privacy_number", "setup_at", "alerting_at", "answer_at", "end_at", "legs",
+    "pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s", "billable_source", "disposition", "hangup_cause",
+    "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party", "cost", "currency", "recording_state",
+    "recording_url", "custom_ref", "agent_id", "agent_name", "is_final", "quality_flags",
+)  # fmt: skip
+"""Fields that a fact and a timeline name alike."""
+_read_common: Final = attrgetter(*COMMON)
+_OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
+
+
+def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
+    """Fields of the timeline; `closed`: nothing more is waited for. `record` or `states` must be there."""
+    if record is not None and not states:
+        view = common(record)
+        view["disposition"] = _unless_closed(record.disposition, closed=closed)
+        return view
+    flags = {flag for fact in states for flag in fact.quality_flags}
+    pushed = (fact.event_at for fact in states)
+    states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
+    if record is None:
+        pairs = _pairs_of_states(states)
+        view = _from_states(states, pairs)
+    else:
+        flags.update(record.quality_flags)
+        pairs = _pairs_of_record(record, states, flags)
+        view = common(record)
+    final = record is not None and record.is_final
+    over = final or closed or all(rung.released for _, rung in pairs if rung)
+    view.update(_milestones(record, pairs, over=over))
+    view.update(_amounts(record, pairs, view, flags))
+    view["disposition"] = _disposition(record, pairs, view["answer_at"], closed=closed)
+    view["legs"] = tuple(leg for leg, _ in pairs)
+    view["display_number"] = _display(view, states)
+    flags.update(_doubts(record, pairs, over=over, closed=closed))
+    view["quality_flags"] = tuple(sorted(flags))
+    return view
+
+
+def common(fact: Fact) -> dict[str, Any]:
+    """The fields that a timeline takes over from a fact as they are."""
+    return dict(zip(COMMON, _read_common(fact), strict=True))
+
+
+def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:
+    """Milliseconds between two instants; None when one is missing, they are the wrong way round or too far apart."""
+    if earlier is None or later is None:
+        return None
+    if later - earlier > LONGEST:
+        flags.add(Flag.RANGE_ERROR)
+        return None
+    if later < earlier:
+        if earlier - later > SKEW:
+            flags.add(Flag.TIME_ORDER)
+        return None
+    return (later - earlier) // _MILLISECOND
+
+
+def _pairs_of_states(states: Sequence[Fact]) -> list[Pair]:
+    found = rungs(states)
+    guessed = guess_roles(found)
+    if guessed:
+        return [(leg_of(role, rung), rung) for role, rung in guessed.items()]
+    return [(leg_of(Role.X, rung), rung) for rung in found.values()]
+
+
+def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> list[Pair]:
+    """The record's legs with their states, then what no party explains."""
+    legs = record.legs or _parties(record)
+    found = rungs(states)
+    numbers = [leg.number for leg in legs if leg.number]
+    given: dict[int, Rung | None] = {}
+    if len(legs) == 2 and len(numbers) == 2 and numbers[0] == numbers[1] and numbers[0] in found:
+        flags.add(Flag.SAME_NUMBER)
+        number = numbers[0]
+        del found[number]
+        given[0], given[1] = split_by_time([fact for fact in states if (fact.leg_number or fact.leg) == number])
+    else:
+        for index, leg in enumerate(legs):
+            given[index] = found.pop(leg.number or leg.number_raw, None)
+    pairs: list[Pair] = [
+        (complete(leg, given[index], final=record.is_final, flags=flags), given[index])
+        for index, leg in enumerate(legs)
+    ]
+    return pairs + [(leg_of(Role.X, rung), rung) for rung in found.values()]
+
+
+def _parties(record: Fact) -> tuple[Leg, ...]:
+    """Legs of a record that has none: its numbers, and its times on the called party's."""
+    called = Leg(
+        role=Role.B,
+        number=record.to_number,
+        number_raw=record.to_raw,
+        number_kind=record.to_kind,
+        setup_at=record.setup_at,
+        alerting_at=record.alerting_at,
+        answer_at=record.answer_at,
+        end_at=record.end_at,
+        disposition=record.disposition,
+    )
+    caller = Leg(role=Role.A, number=record.from_number, number_raw=record.from_raw, number_kind=record.from_kind)
+    return tuple(leg for leg in (caller, called) if leg.number or leg.number_raw)
+
+
+def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Fields of a call without a record: what every state repeats, the parties, and the last release's reason."""
+    first = min(states, key=lambda fact: (fact.received_at, fact.fact_id))
+    view = common(first)
+    for name in ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url"):
+        view[name] = min((getattr(fact, name) for fact in states if getattr(fact, name)), default="")
+    if view["recording_url"]:
+        view["recording_state"] = RecordingState.AVAILABLE
+    by_role = {leg.role: leg for leg, _ in pairs}
+    for side, role in (("from", Role.A), ("to", Role.B)):
+        leg = by_role.get(role)
+        view[f"{side}_number"] = leg.number if leg else None
+        view[f"{side}_kind"] = leg.number_kind if leg else NumberKind.NONE
+    last = last_release(pairs)
+    if last is not None:
+        view.update({name: getattr(last, name) for name in _OF_A_CAUSE})
+    view["is_final"] = False
+    return view
+
+
+def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> dict[str, datetime | None]:
+    legs = [leg for leg, _ in pairs]
+    rang = _rang_last(legs)
+    final = record is not None and record.is_final
+    answer = record.answer_at if record else None
+    end = record.end_at if record else None
+    if answer is None and not final:
+        answer = _believed_answer(pairs)
+    if end is None and over:
+        end = max((leg.end_at for leg in legs if leg.end_at), default=None)
+    setup = record.setup_at if record else None
+    alerting = record.alerting_at if record else None
+    return {
+        "setup_at": setup or min((leg.setup_at for leg in legs if leg.setup_at), default=None),
+        "alerting_at": alerting or (rang.alerting_at if rang else None),
+        "answer_at": answer,
+        "end_at": end,
+    }
+
+
+def _rang_last(legs: Sequence[Leg]) -> Leg | None:
+    """The leg that delays and ringing are measured on: B once it was rung, else A, else the only one."""
+    for role in (Role.B, Role.A):
+        for leg in legs:
+            if leg.role is role and (leg.setup_at or leg.alerting_at):
+                return leg
+    return legs[0] if len(legs) == 1 else None
+
+
+def _believed_answer(pairs: Iterable[Pair]) -> datetime | None:
+    for leg, rung in pairs:
+        if leg.role is Role.B and rung and rung.answered:
+            return leg.answer_at
+    return None
+
+
+def _amounts(
+    record: Fact | None, pairs: Sequence[Pair], view: dict[str, Any], flags: set[Flag]
+) -> dict[str, int | None]:
+    """Delay, ringing and talk in milliseconds; what the record measured itself fills the gaps."""
+    rang = _rang_last([leg for leg, _ in pairs])
+    pdd = ring = None
+    if rang is not None:
+        pdd = span_ms(rang.setup_at, rang.alerting_at, flags)
+        ring = span_ms(rang.alerting_at, rang.answer_at or rang.end_at or view["end_at"], flags)
+    talk = record.talk_ms if record else None
+    if talk is None and (record is None or Flag.TIME_ORDER not in record.quality_flags):
+        talk = span_ms(view["answer_at"], _cleared(pairs, view["end_at"]), flags)
+    if record is None:
+        return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": talk}
+    return {
+        "pdd_ms": record.pdd_ms if pdd is None else pdd,
+        "ring_ms": record.ring_ms if ring is None else ring,
+        "talk_ms": talk,
+    }
+
+
+def _cleared(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
+    """When the two parties ceased to be connected: at the earlier of their ends, once the call is over."""
+    ends = [leg.end_at for leg, _ in pairs if leg.role in {Role.A, Role.B} and leg.end_at]
+    return min(ends) if end and ends else end
+
+
+def _unless_closed(disposition: Disposition, *, closed: bool) -> Disposition:
+    return Disposition.UNKNOWN if closed and disposition is Disposition.IN_PROGRESS else disposition
+
+
+def _disposition(
+    record: Fact | None, pairs: Sequence[Pair], answer_at: datetime | None, *, closed: bool
+) -> Disposition:
+    if answer_at is not None:
+        return Disposition.ANSWERED
+    said = record.disposition if record else Disposition.UNKNOWN
+    if said not in _UNDECIDED:
+        return said
+    found = by_states([pair for pair in pairs if pair[1]])
+    if record is not None and record.is_final:
+        return said if found in {Disposition.ANSWERED, *_UNDECIDED} else found
+    if record is not None and found in _UNDECIDED:
+        found = Disposition.IN_PROGRESS
+    return _unless_closed(found, closed=closed)
+
+
+def _display(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
+    """The number shown to the called; a party's own number is none."""
+    said = view["display_number"] or min((fact.display_number for fact in states if fact.display_number), default=None)
+    return None if said in {view["from_number"], view["to_number"]} else said
+
+
+def _doubts(record: Fact | None, pairs: Sequence[Pair], *, over: bool, closed: bool) -> Iterable[Flag]:
+    if any(rung and not rung.in_order for _, rung in pairs):
+        yield Flag.TIME_ORDER
+    if over and any(rung and rung.lacks_a_state(leg if record else None) for leg, rung in pairs):
+        yield Flag.MISSING_STATE
+    if (record is None and closed) or (record is not None and any(leg.role is Role.X for leg, _ in pairs)):
+        yield Flag.ORPHAN_STATE
