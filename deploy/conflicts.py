@@ -19,7 +19,7 @@ from schemas.resolution import Resolution, resolution_raw
 from schemas.settings import JoinSettings, KafkaSettings, Settings
 from schemas.topics import RAW
 from sinks.clickhouse import ClickHouse
-from sinks.conflicts import Conflict, ConflictFilter, find_conflicts
+from sinks.queries.conflict_store import Conflict, ConflictFilter, find_conflicts
 
 _SHORTEST: Final = 6
 """Digits that name a content, where no other begins with them."""

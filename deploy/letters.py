@@ -14,7 +14,7 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import CallweaveError
 from schemas.settings import KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
-from sinks.dead import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
+from sinks.queries.dead_letter_store import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 """The numbers that the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""

@@ -20,8 +20,8 @@ from processors.engine.group import GROUP as WORKERS
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings
 from schemas.topics import FACTS, RAW
-from sinks.group import GROUP as SINK
-from sinks.intake import TOPICS as SINK_TOPICS
+from sinks.consumer import GROUP as SINK
+from sinks.typed_records import TOPICS as SINK_TOPICS
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {WORKERS: (RAW.name, FACTS.name), SINK: SINK_TOPICS}
 """Each group with what it reads."""

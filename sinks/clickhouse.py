@@ -22,7 +22,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.errors import SetupError, Unavailable
 from schemas.settings import ClickHouseSettings
-from sinks.answers import Answer, RowsRefused, meaning, unfit
+from sinks.error_classes import Answer, RowsRefused, meaning, unfit
 from sinks.rows import Table, columns_of, narrowest
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Fact, FactType, Kind
 from schemas.timeline import Timeline
-from sinks.answers import unfit
+from sinks.error_classes import unfit
 
 T = TypeVar("T")
 

@@ -20,13 +20,13 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.settings import Settings
 from schemas.topics import DEAD, MAX_MESSAGE_BYTES
-from sinks.backoff import Backoff
-from sinks.batch import Batch, BatchPolicy, Item, Origin
 from sinks.clickhouse import ClickHouse
-from sinks.group import Tenure, member, rewind
-from sinks.intake import read
-from sinks.letters import letter_of
-from sinks.round import Rounds, publisher
+from sinks.consumer import Tenure, member, rewind
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
+from sinks.flush.flusher import Rounds, publisher
+from sinks.flush.sink_dead_letter import letter_of
+from sinks.typed_records import read
 
 T = TypeVar("T")
 

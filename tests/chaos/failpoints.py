@@ -23,7 +23,7 @@ from processors.stages.join_stage import JoinStage
 from processors.store.partition import PartitionState
 from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
 from sinks.clickhouse import ClickHouse
-from sinks.round import Rounds
+from sinks.flush.flusher import Rounds
 
 PartName = Literal["sink", "worker"]
 Moment = Literal["before", "after", "raised", "half sent"]

@@ -33,10 +33,10 @@ from schemas.raw import Position, RawCallback
 from schemas.settings import ClickHouseSettings, Settings
 from schemas.timeline import Timeline
 from sinks import migrate as migrating
-from sinks.answers import RowsRefused
 from sinks.clickhouse import ClickHouse
-from sinks.dead import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
+from sinks.error_classes import RowsRefused
 from sinks.migrate import migrate, migrations, statements
+from sinks.queries.dead_letter_store import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES, Table
 from tests.clickhouse_at import settings_at
 

@@ -24,7 +24,7 @@ from schemas.codec import DEAD_LETTER, FACT
 from schemas.deadletter import DeadLetter
 from schemas.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW
-from sinks.dead import replay
+from sinks.queries.dead_letter_store import replay
 from tests.integration.command import clean_env
 from tests.integration.ingress_process import PARTITIONS
 from tests.integration.poison_worker import Order

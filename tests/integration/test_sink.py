@@ -35,15 +35,15 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from schemas.timeline import Timeline
-from sinks.answers import RowsRefused
-from sinks.batch import Item, Origin
 from sinks.clickhouse import ClickHouse
-from sinks.dead import DeadFilter, list_dead, mark_resolved, replay
-from sinks.group import GROUP
-from sinks.insert import land
-from sinks.intake import TOPICS
+from sinks.consumer import GROUP
+from sinks.error_classes import RowsRefused
+from sinks.flush.batch import Item, Origin
+from sinks.flush.insert import land
 from sinks.migrate import migrator
+from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved, replay
 from sinks.rows import CDR
+from sinks.typed_records import TOPICS
 from sinks.worker import run
 from tests.chaos.disk import Disk
 

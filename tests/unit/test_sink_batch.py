@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.raw import Position
-from sinks.batch import Batch, BatchPolicy, Item, Origin
+from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
 from sinks.rows import TABLES
 
 POLICY = BatchPolicy(max_rows=5, max_bytes=4000, max_age_s=0.5)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from sinks.group import stop_all
+from sinks.consumer import stop_all
 
 
 async def done() -> None:

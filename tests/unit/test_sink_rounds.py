@@ -16,14 +16,14 @@ from schemas.errors import Unavailable, Undecodable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
 from schemas.raw import Position
-from sinks.answers import RowsRefused
-from sinks.backoff import Backoff
-from sinks.batch import Batch, BatchPolicy, Item, Origin
-from sinks.insert import land
-from sinks.intake import TOPICS, read
-from sinks.letters import letter_of
-from sinks.round import Rounds, publisher
+from sinks.error_classes import RowsRefused
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
+from sinks.flush.flusher import Rounds, publisher
+from sinks.flush.insert import land
+from sinks.flush.sink_dead_letter import letter_of
 from sinks.rows import CDR, DEAD_LETTERS, TIMELINES, Table
+from sinks.typed_records import TOPICS, read
 
 
 class Tables:

@@ -11,10 +11,10 @@ from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent, Role
 from schemas.raw import Position
 from schemas.timeline import Timeline
-from sinks.answers import Answer, RowsRefused, meaning
-from sinks.backoff import Backoff
-from sinks.batch import Origin
-from sinks.letters import KEY_HEADER, belongs_on_topic, letter_of
+from sinks.error_classes import Answer, RowsRefused, meaning
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import Origin
+from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, letter_of
 from sinks.rows import (
     BINDINGS,
     CALL_EVENTS,

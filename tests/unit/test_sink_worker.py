@@ -15,10 +15,10 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
-from sinks.backoff import Backoff
-from sinks.batch import BatchPolicy
-from sinks.group import Tenure
-from sinks.round import Rounds
+from sinks.consumer import Tenure
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import BatchPolicy
+from sinks.flush.flusher import Rounds
 from sinks.rows import Table
 from sinks.worker import Sink
 

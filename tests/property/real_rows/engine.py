@@ -11,9 +11,9 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.settings import Settings
 from schemas.timeline import Timeline
-from sinks.batch import Item, Origin
 from sinks.clickhouse import ClickHouse
-from sinks.insert import land
+from sinks.flush.batch import Item, Origin
+from sinks.flush.insert import land
 from sinks.migrate import migrate
 from sinks.rows import TIMELINES, Table, table_of
 from tests.clickhouse_at import settings_at

@@ -60,7 +60,7 @@ class ClickHouse:
         self._said: dict[tuple[Any, ...], Any] = {}
 
     def door(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
-        """`sinks.insert.Insert` for one process."""
+        """`sinks.flush.insert.Insert` for one process."""
 
         async def insert(table: Table[Any], records: Sequence[Any]) -> None:
             answer = self._weather.loop.create_future()

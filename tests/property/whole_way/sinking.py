@@ -12,11 +12,11 @@ from processors.engine.offsets import Partition
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.topics import DEAD
-from sinks.backoff import Backoff
-from sinks.batch import BatchPolicy
-from sinks.group import Tenure
-from sinks.intake import TOPICS
-from sinks.round import Rounds, publisher
+from sinks.consumer import Tenure
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import BatchPolicy
+from sinks.flush.flusher import Rounds, publisher
+from sinks.typed_records import TOPICS
 from sinks.worker import Sink
 from tests.property.whole_way.broker import Broker, LetterProducer, Outbox
 from tests.property.whole_way.clickhouse import ClickHouse

@@ -11,7 +11,7 @@ from typing import Final
 
 from processors.outbox import Message
 from schemas.topics import FACTS, RAW
-from sinks.intake import TOPICS as PUBLIC
+from sinks.typed_records import TOPICS as PUBLIC
 from tests.property.whole_way.bodies import sends
 from tests.property.whole_way.broker import PARTITIONS, Broker, Weather
 from tests.property.whole_way.clickhouse import ClickHouse

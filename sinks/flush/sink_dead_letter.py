@@ -11,7 +11,7 @@ import msgspec
 from schemas.deadletter import DeadLetter, hash_of, without_original
 from schemas.facts import EPOCH
 from schemas.topics import DEAD
-from sinks.batch import Origin
+from sinks.flush.batch import Origin
 
 KEY_HEADER: Final = "kafka_key"
 """Header of a letter of ours: the key of the record, which a compacted topic asks for when it is sent again."""

@@ -17,7 +17,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from schemas.errors import Unavailable
 from schemas.settings import KafkaSettings, SinkSettings
 from schemas.topics import MAX_MESSAGE_BYTES
-from sinks.intake import TOPICS
+from sinks.typed_records import TOPICS
 
 log: Final = logging.getLogger(__name__)
 

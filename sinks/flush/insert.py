@@ -11,8 +11,8 @@ import msgspec
 
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from sinks.answers import RowsRefused
-from sinks.batch import Item
+from sinks.error_classes import RowsRefused
+from sinks.flush.batch import Item
 from sinks.rows import Table
 
 Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]

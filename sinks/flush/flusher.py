@@ -14,11 +14,11 @@ from schemas.codec import Codecs
 from schemas.deadletter import DeadLetter, without_original
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from sinks.answers import RowsRefused
-from sinks.backoff import Backoff
-from sinks.batch import Batch, Item
-from sinks.insert import Insert, Refusal, land
-from sinks.letters import SinkCode, belongs_on_topic, letter_of, without_headers
+from sinks.error_classes import RowsRefused
+from sinks.flush.backoff import Backoff
+from sinks.flush.batch import Batch, Item
+from sinks.flush.insert import Insert, Refusal, land
+from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, letter_of, without_headers
 from sinks.rows import DEAD_LETTERS, Table
 
 log: Final = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from schemas.deadletter import DeadLetter
 from schemas.errors import CallweaveError, Unavailable
 from schemas.raw import Position
 from sinks.clickhouse import ClickHouse
-from sinks.letters import KEY_HEADER
+from sinks.flush.sink_dead_letter import KEY_HEADER
 from sinks.rows import DEAD_LETTERS, RESOLVED_BIT
 
 _REPLAY_OF: Final = "replay_of"

@@ -1,0 +1,1 @@
+"""The statements behind the commands on dead letters and conflicts."""
