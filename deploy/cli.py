@@ -14,7 +14,7 @@ from deploy.cli_parts import ingress, poll, process, sink
 from deploy.cli_spool import spool
 from deploy.cli_up import doctor, simulate, up
 from deploy.command import Options, plainly
-from schemas.config import shown
+from schemas.config.loader import shown
 
 _EPILOG: Final = "Exit codes: 0 done, 1 failed (the sentence says why), 2 wrong usage, 70 crashed, 78 wrong settings, 130 stopped twice."
 

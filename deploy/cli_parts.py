@@ -8,7 +8,7 @@ import click
 
 from deploy.command import Options, pass_options, plainly
 from deploy.runtime import BLOCKED_S, Part, log_to_stderr, resolved, run_part
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 
 def _run(

@@ -14,8 +14,8 @@ from deploy.clickhouse.accounts import BUILT_IN, Account, Role, accounts_for
 from deploy.clickhouse.launch import given_passwords
 from deploy.ports import native_port
 from deploy.runtime import clickhouse_dir
+from schemas.config.settings import Secret, Settings
 from schemas.errors import SetupError
-from schemas.settings import Secret, Settings
 
 LONGEST: Final = 200
 """Characters of a password: more than anybody types, and less than any client's or server's bound of a header."""

@@ -10,8 +10,8 @@ import click
 
 from deploy.printable import printable
 from deploy.runtime import EXIT_FAILED, EXIT_SETTINGS, read_settings
+from schemas.config.settings import Settings
 from schemas.errors import CallweaveError, SettingsError
-from schemas.settings import Settings
 
 
 class Options:

@@ -12,11 +12,11 @@ from aiokafka.errors import KafkaError
 
 from deploy.printable import printable
 from deploy.producing import producing
+from schemas.config.settings import JoinSettings, KafkaSettings, Settings
 from schemas.errors import CallweaveError, Unavailable
 from schemas.facts import Kind, RecordContent
 from schemas.raw import RawCallback
 from schemas.resolution import Resolution, resolution_raw
-from schemas.settings import JoinSettings, KafkaSettings, Settings
 from schemas.topics import RAW
 from sinks.clickhouse import ClickHouse
 from sinks.queries.conflict_store import Conflict, ConflictFilter, find_conflicts

@@ -21,8 +21,8 @@ from deploy.ports import http_url, require_free, taken
 from deploy.registry import reached
 from deploy.runtime import resolved
 from deploy.topics import differences
+from schemas.config.settings import Settings
 from schemas.errors import CallweaveError, SetupError
-from schemas.settings import Settings
 from sinks.clickhouse import NO_LOGIN, ClickHouse
 from sinks.migrate import missing
 

@@ -20,7 +20,7 @@ from deploy.part_states import PartState, read_states
 from deploy.scrape import parse, total
 from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
 from processors.poison.suspects import Book
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 LOOK_AGAIN_S: Final = 5.0
 """Between the two looks; commits come every second."""

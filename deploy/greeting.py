@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from deploy.clickhouse_accounts import Login
 from deploy.ports import native_port
 from deploy.stack import Stack
-from schemas.settings import ClickHouseSettings
+from schemas.config.settings import ClickHouseSettings
 from schemas.vendors import VENDORS
 
 

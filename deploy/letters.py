@@ -10,9 +10,9 @@ import msgspec
 
 from deploy.printable import printable
 from deploy.producing import producing
-from schemas.deadletter import DeadLetter
+from schemas.config.settings import KafkaSettings, Settings
+from schemas.dead_letter import DeadLetter
 from schemas.errors import CallweaveError
-from schemas.settings import KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
 from sinks.queries.dead_letter_store import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
 

@@ -17,8 +17,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from deploy.movement import Group, Standing
 from processors.engine.group import GROUP as WORKERS
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
-from schemas.settings import KafkaSettings
 from schemas.topics import FACTS, RAW
 from sinks.consumer import GROUP as SINK
 from sinks.typed_records import TOPICS as SINK_TOPICS

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import Final
 
+from schemas.config.settings import EmbeddedSettings
 from schemas.errors import SetupError
-from schemas.settings import EmbeddedSettings
 
 # Below the range from which systems take ports for connections (32768 on Linux): nobody gets one of these by chance
 # while its server is started again.

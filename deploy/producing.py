@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
-from schemas.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 from deploy.registry import codecs_from
 from processors.main import run as run_process
+from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from schemas.settings import Settings
 from sinks.worker import run as run_sink
 
 

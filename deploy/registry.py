@@ -5,8 +5,8 @@ from typing import Any, Final
 import aiohttp
 
 from schemas.codec import PUBLISHED, Codecs, Published, codecs_for, schema_text
+from schemas.config.settings import SchemaRegistrySettings
 from schemas.errors import SetupError, Unavailable
-from schemas.settings import SchemaRegistrySettings
 
 _TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)

@@ -25,10 +25,10 @@ from deploy.log_limit import LogLimit
 from deploy.loop_guard import guarded_loop
 from deploy.ports import cannot_listen
 from deploy.readiness import not_ready
-from schemas.config import load
+from schemas.config.loader import load
+from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, Settings
 from schemas.errors import CallweaveError, SettingsError
 from schemas.metrics import Registry
-from schemas.settings import ClickHouseSettings, EmbeddedSettings, Settings
 from schemas.vendors import VENDORS
 
 Part = Callable[[Settings, asyncio.Event, Registry], Awaitable[None]]

@@ -17,8 +17,8 @@ from deploy.simulator.options import Progress, SimulateOptions
 from deploy.simulator.send import simulate
 from deploy.simulator.traffic import Mix
 from deploy.simulator.world import VENDORS
+from schemas.config.settings import PollAccount
 from schemas.errors import CallweaveError, Unavailable
-from schemas.settings import PollAccount
 from schemas.vendors import VENDORS as PAGES
 
 _STOP_S: Final = 5.0

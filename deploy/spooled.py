@@ -14,9 +14,9 @@ from ingress.spool.folder import FILE, of_worker, root, set_aside, workers
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body, Totals, look, salvage
 from ingress.spool.too_large import folder_of
+from schemas.config.settings import Settings
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
-from schemas.settings import Settings
 
 _PER_S: Final = 100_000
 """Nobody else needs Kafka's latency while the ingress is stopped."""

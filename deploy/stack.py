@@ -26,9 +26,9 @@ from deploy.servers import Server, SupervisedServer
 from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
-from schemas.config import WHOLE, whole
+from schemas.config.loader import WHOLE, whole
+from schemas.config.settings import PollAccount, Settings
 from schemas.errors import SetupError
-from schemas.settings import PollAccount, Settings
 
 log: Final = logging.getLogger(__name__)
 

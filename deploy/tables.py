@@ -1,6 +1,6 @@
 """Bring ClickHouse's tables and views up to date, for `callweave migrate` and `callweave up`."""
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrator
 

@@ -10,8 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from schemas.config.settings import KafkaSettings
 from schemas.errors import SetupError, Unavailable
-from schemas.settings import KafkaSettings
 from schemas.topics import TOPICS, Topic
 
 _VISIBLE_S: Final = 20.0

@@ -20,7 +20,7 @@ from deploy.runtime import keep_private, log_to_stderr, stop_on_signals
 from deploy.simulating import Simulation
 from deploy.stack import Stack, running_stack
 from deploy.view import line, rendered
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 _LOOK_EVERY_S: Final = 1.0
 _LINE_EVERY_S: Final = 5.0

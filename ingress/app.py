@@ -12,9 +12,9 @@ from ingress.http.body_reader import BodyReader
 from ingress.http.handlers import Front, Pages, expected
 from ingress.http.routes import Doors
 from ingress.kafka.publisher import Publisher
+from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from schemas.settings import Settings
-from schemas.vendors._base import Vendor
+from schemas.vendor_kit.contract import Vendor
 
 PUBLISHER: Final = web.AppKey("publisher", Publisher)
 METRICS: Final = web.AppKey("metrics", Registry)

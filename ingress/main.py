@@ -27,9 +27,9 @@ from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import TurningAway
 from ingress.spool.folder import of_worker, root
 from ingress.spool.spool import Spool
+from schemas.config.settings import IngressSettings, KafkaSettings, Settings
 from schemas.errors import SetupError
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings, KafkaSettings, Settings
 from schemas.vendors import VENDORS
 
 BACKLOG: Final = 1024

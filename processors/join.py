@@ -17,8 +17,8 @@ from processors.call.precedence import conflicting, normalized
 from processors.call.state import CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, FactType
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 
 Outcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired"]

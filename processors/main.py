@@ -21,8 +21,8 @@ from processors.stages.normalise_stage import NormaliseStage
 from processors.stages.quarantine import Quarantine
 from processors.store.restore import ends, restore
 from schemas.codec import Codecs
+from schemas.config.settings import KafkaSettings, Settings
 from schemas.metrics import Registry
-from schemas.settings import KafkaSettings, Settings
 from schemas.topics import FACTS, MAX_MESSAGE_BYTES, RAW
 
 log: Final = logging.getLogger(__name__)

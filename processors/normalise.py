@@ -12,18 +12,18 @@ from typing import Any, Final
 import msgspec
 
 from processors.versions import completeness, record_version, standing
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.body.document import Decoded, decode, flags_of
+from schemas.config.limits import Limits
+from schemas.config.settings import Account
+from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable, raised_at
 from schemas.facts import Fact
 from schemas.identity import seal
-from schemas.limits import Limits
 from schemas.raw import Position, RawCallback
 from schemas.resolution import CALLBACK as RESOLUTION
 from schemas.resolution import resolution_fact
-from schemas.settings import Account
+from schemas.vendor_kit.contract import Callback, Context, Filtered, Vendor
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Callback, Context, Filtered, Vendor
-from schemas.vendors._decode import Decoded, decode, flags_of
 
 _log: Final = logging.getLogger(__name__)
 

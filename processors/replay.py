@@ -19,9 +19,9 @@ from processors.main import outbox
 from processors.normalise import directory
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codecs
+from schemas.config.settings import Settings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from schemas.settings import Settings
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
 
 _SLICE_RECORDS: Final = 500

@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import fastavro
 import msgspec
 
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
 from schemas.timeline import Timeline

@@ -30,7 +30,7 @@ DeadCode = Literal[
     "schema",  # bytes on a topic that are not in the schema they claim
     "row",  # ClickHouse refuses exactly this record
     "oversize",  # the record is larger than Kafka takes
-    "limit",  # beyond a bound of schemas/limits.py: elements, nesting, length
+    "limit",  # beyond a bound of schemas/config/limits.py: elements, nesting, length
     "wrong_account",  # it names an account of the vendor's that another address is for
     "poison",  # a worker died at it twice: by memory, a signal or a hang
     "internal",  # our own code could not join, build or store it: replay after the fix

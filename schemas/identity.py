@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.facts import Fact
 from schemas.raw import Position, RawCallback
-from schemas.vendors._base import Mapped
+from schemas.vendor_kit.contract import Mapped
 
 _NAMESPACE: Final = uuid.UUID("6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11")
 _SEPARATOR: Final = "\x1f"

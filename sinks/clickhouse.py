@@ -20,8 +20,8 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError, OperationalError
 from clickhouse_connect.driver.insert import InsertContext
 
+from schemas.config.settings import ClickHouseSettings
 from schemas.errors import SetupError, Unavailable
-from schemas.settings import ClickHouseSettings
 from sinks.error_classes import Answer, RowsRefused, meaning, unfit
 from sinks.rows import Table, columns_of, narrowest
 

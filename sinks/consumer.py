@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from schemas.config.settings import KafkaSettings, SinkSettings
 from schemas.errors import Unavailable
-from schemas.settings import KafkaSettings, SinkSettings
 from schemas.topics import MAX_MESSAGE_BYTES
 from sinks.typed_records import TOPICS
 

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from schemas.config.settings import ClickHouseSettings, Settings
 from schemas.errors import SettingsError, SetupError
-from schemas.settings import ClickHouseSettings, Settings
 from sinks.clickhouse import ClickHouse
 
 _FILE: Final = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Fact, FactType, Kind
 from schemas.timeline import Timeline

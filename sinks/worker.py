@@ -14,11 +14,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.config.settings import Settings
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.settings import Settings
 from schemas.topics import DEAD, MAX_MESSAGE_BYTES
 from sinks.clickhouse import ClickHouse
 from sinks.consumer import Tenure, member, rewind

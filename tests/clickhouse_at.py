@@ -7,7 +7,7 @@ import aiohttp
 
 from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from schemas.settings import ClickHouseSettings, Secret
+from schemas.config.settings import ClickHouseSettings, Secret
 
 
 def address(server: ClickHouseServer, role: Role = Role.MIGRATOR) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
-from schemas.settings import ClickHouseSettings
+from schemas.config.settings import ClickHouseSettings
 from sinks.migrate import migrator
 from tests.clickhouse_at import address_of, settings_at
 

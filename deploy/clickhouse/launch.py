@@ -13,8 +13,8 @@ from deploy.child import Child, spawn
 from deploy.clickhouse import passwords
 from deploy.clickhouse.accounts import EVERY_DATABASE, Role, accounts_for
 from deploy.ports import free_port, require_free
+from schemas.config.settings import ClickHouseSettings, Secret
 from schemas.errors import SetupError
-from schemas.settings import ClickHouseSettings, Secret
 
 START_LIMIT_S: Final = 60.0
 """Loading many parts takes long; a healthy start takes about a second."""

@@ -15,9 +15,9 @@ from ingress.kafka.producer import Late
 from ingress.kafka.publisher import Headers
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body
+from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 _log = logging.getLogger("callweave.spool")
 

@@ -11,9 +11,9 @@ from typing import Final
 from ingress.durable.drainer import Drain, Kafka
 from ingress.spool.folder import give_up, of_worker, workers
 from ingress.spool.spool import Spool
+from schemas.config.settings import IngressSettings
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 LOOK_EVERY_S: Final = 10.0
 

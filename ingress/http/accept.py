@@ -11,12 +11,12 @@ from typing import Final
 import msgspec
 
 from ingress.http.routes import Door, Doors, Head
+from schemas.body.inflate import Damaged, PastCap, encoding_of, opened
+from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Rejected
 from schemas.identity import call_key
-from schemas.inflate import Damaged, PastCap, encoding_of, opened
-from schemas.limits import DEFAULT, Limits
 from schemas.raw import RawCallback
-from schemas.vendors._base import Callback, Vendor
+from schemas.vendor_kit.contract import Callback, Vendor
 
 _LONG_BYTES: Final = 2048
 """At the worst two megabytes inflated, some milliseconds."""

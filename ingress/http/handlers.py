@@ -22,11 +22,11 @@ from ingress.http.body_reader import BodyReader
 from ingress.http.responses import explanation, options, problem, reply
 from ingress.http.routes import ALLOW, ASKS, PAGES, Door, Doors, Head
 from ingress.kafka.publisher import Publisher
+from schemas.config.limits import DEFAULT
 from schemas.errors import Rejected, Unavailable, raised_at
-from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import RAW
-from schemas.vendors._base import Reply
+from schemas.vendor_kit.contract import Reply
 
 UNKNOWN: Final = "-"
 """Stands for vendor, callback and route where the request named none of ours."""

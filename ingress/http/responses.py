@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from schemas.errors import Rejected
-from schemas.vendors._base import Reply, Vendor
+from schemas.vendor_kit.contract import Reply, Vendor
 
 RETRY_AFTER_S: Final = "5"
 

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from schemas.config.settings import Account, Settings
 from schemas.errors import Rejected
-from schemas.settings import Account, Settings
-from schemas.vendors._base import Callback, Vendor
+from schemas.vendor_kit.contract import Callback, Vendor
 
 METHOD: Final = "POST"
 ASKS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

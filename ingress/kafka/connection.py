@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ingress.kafka.health import KafkaHealth
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 
 PROBE_EVERY_S: Final = 1.0
 RETRY_EVERY_S: Final = 0.25

@@ -25,8 +25,8 @@ from ingress.kafka.connection import KafkaLink
 from ingress.kafka.health import KafkaHealth
 from ingress.kafka.publisher import Headers
 from ingress.kafka.send_window import InFlight
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
-from schemas.settings import KafkaSettings
 from schemas.topics import RAW
 
 WINDOW_BYTES: Final = 32 * 1024 * 1024

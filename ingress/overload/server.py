@@ -16,8 +16,8 @@ from ingress.admission import InHand
 from ingress.http.handlers import UNKNOWN
 from ingress.overload.guarded_connection import GuardedHandler
 from ingress.overload.shedding import TurningAway
+from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 SPARE_FILES: Final = 200
 """Descriptors for Kafka, the spool and the rest."""

@@ -13,7 +13,7 @@ import msgspec
 
 from ingress.http.responses import RETRY_AFTER_S
 from ingress.http.routes import pushed_paths
-from schemas.vendors._base import Reply, Vendor
+from schemas.vendor_kit.contract import Reply, Vendor
 
 _FIRST_LINE: Final = re.compile(rb"POST (/v1/[!-~]{1,1000}) HTTP/1\.1\r\n")
 _LENGTH: Final = re.compile(rb"\ncontent-length: *(\d{1,9})\r")

@@ -10,9 +10,9 @@ import aiohttp
 import msgspec
 
 from ingress.poll.planner import TRANSPORT
+from schemas.body.wire import encoding_of, inflated
 from schemas.errors import Undecodable
-from schemas.vendors._base import Page, Poll, PollRequest
-from schemas.vendors._wire import encoding_of, inflated
+from schemas.vendor_kit.contract import Page, Poll, PollRequest
 
 _CHUNK_BYTES: Final = 64 * 1024
 

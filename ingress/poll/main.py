@@ -14,12 +14,12 @@ from ingress.poll.checkpoints import read_checkpoints
 from ingress.poll.client import client
 from ingress.poll.planner import Checkpoint
 from ingress.poll.poller import Poller, checkpoint_key, name_of
+from schemas.config.settings import PollAccount, Settings
 from schemas.errors import SettingsError, Unavailable
 from schemas.metrics import Registry
-from schemas.settings import PollAccount, Settings
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
+from schemas.vendor_kit.contract import Poll
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Poll
 
 _log: Final = logging.getLogger("callweave.ingress.poll")
 _KAFKA_RETRY_S: Final = 1.0

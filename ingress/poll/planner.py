@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from schemas.settings import PollAccount
-from schemas.vendors._base import Advice, Page
+from schemas.config.settings import PollAccount
+from schemas.vendor_kit.contract import Advice, Page
 
 TRANSPORT: Final = "transport"
 """The code of an answer that is no page, and of no answer."""

@@ -21,13 +21,13 @@ from ingress.kafka.publisher import Publisher
 from ingress.poll import planner
 from ingress.poll.client import Answer, ask
 from ingress.poll.planner import Checkpoint, Decision, Window
+from schemas.config.settings import PollAccount, PollSettings
 from schemas.errors import Unavailable
 from schemas.identity import call_key
 from schemas.metrics import Registry
 from schemas.raw import RawCallback
-from schemas.settings import PollAccount, PollSettings
 from schemas.topics import POLLS, RAW
-from schemas.vendors._base import Page, Poll
+from schemas.vendor_kit.contract import Page, Poll
 
 _log: Final = logging.getLogger("callweave.ingress.poll")
 _LEVELS: Final = {"": logging.INFO, "log": logging.WARNING, "page": logging.ERROR, "security": logging.CRITICAL}

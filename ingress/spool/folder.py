@@ -17,8 +17,8 @@ from typing import IO, Final
 import msgspec
 
 from ingress.spool.store import Body, Damaged, Newer, SpoolStore, salvage, sync_folder
+from schemas.config.settings import Settings
 from schemas.errors import SetupError
-from schemas.settings import Settings
 
 FILE: Final = "spool.db"
 LOCK_PATIENCE_S: Final = 3.0

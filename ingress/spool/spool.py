@@ -18,9 +18,9 @@ from ingress.spool.folder import LOCK_PATIENCE_S
 from ingress.spool.queued_keys import SpooledKeys
 from ingress.spool.store import Body, Entry, SpoolStore, Totals
 from ingress.spool.writer import SpoolWriter
+from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 FLOOR_SHARE: Final = 0.25
 """Of the bytes to be left free on the disk this share is left free by bodies that come only once as well."""

@@ -18,8 +18,8 @@ from typing import Final
 
 from ingress.main import BACKLOG, cannot_listen, run
 from ingress.workers.worker_process import Work, Worker
+from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings, Settings
 
 _log: Final = logging.getLogger("callweave.ingress.workers")
 

@@ -17,9 +17,9 @@ import uvloop
 
 from ingress.main import run
 from ingress.workers.shared_metrics import SharedMetrics
+from schemas.config.settings import Settings
 from schemas.errors import SetupError
 from schemas.metrics import Registry
-from schemas.settings import Settings
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0

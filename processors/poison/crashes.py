@@ -17,7 +17,7 @@ import msgspec
 
 from processors.poison.breadcrumb import Crumb, read
 from processors.poison.suspects import Book, End, Place
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 log: Final = logging.getLogger(__name__)
 

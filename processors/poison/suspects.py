@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from processors.records import Record, Slice
-from schemas.deadletter import hash_of
+from schemas.dead_letter import hash_of
 
 Verdict = Literal["clear", "suspect", "poison", "copy"]
 """A copy has the bytes of a record that is put aside: a vendor sends it again, or a worker wrote it again before it died."""

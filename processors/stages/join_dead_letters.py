@@ -10,7 +10,7 @@ from typing import Final
 
 from processors.records import Record, Slice
 from processors.store.partition import Stuck
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import DeadCode
 from schemas.topics import STATE
 

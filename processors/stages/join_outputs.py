@@ -11,7 +11,7 @@ from processors.outbox import Message
 from processors.poison.raised import raised
 from processors.timeline.build import timelines_of
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import DeadCode
 from schemas.facts import Fact
 from schemas.topics import NORMALIZED, TIMELINES

@@ -23,10 +23,10 @@ from processors.stages.normalise_stage import dead_message
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.config.settings import JoinSettings
+from schemas.dead_letter import DeadLetter
 from schemas.errors import DeadCode, Unavailable, Undecodable
 from schemas.metrics import Registry
-from schemas.settings import JoinSettings
 from schemas.topics import MAX_MESSAGE_BYTES, STATE
 
 _log: Final = logging.getLogger(__name__)

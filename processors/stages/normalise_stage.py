@@ -13,10 +13,10 @@ from processors.engine.transport import Record, Slice
 from processors.normalise import Directory, Outcome, dead_letter, normalise
 from processors.outbox import Message, Outbox
 from processors.poison.trace import aside
+from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter, without_original
-from schemas.inflate import encoding_of
-from schemas.limits import Limits
+from schemas.config.limits import Limits
+from schemas.dead_letter import DeadLetter, without_original
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES

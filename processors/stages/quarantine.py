@@ -18,7 +18,7 @@ from processors.poison.trace import Turns, traced
 from processors.records import Record, Slice
 from processors.stages.normalise_stage import dead_message
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.dead_letter import DeadLetter, hash_of
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.topics import RAW

@@ -16,9 +16,9 @@ import msgspec
 from processors.join import CallState, Step, reunite, step, timeout
 from processors.poison.raised import raised
 from processors.store.state_codec import Head, decode_state, encode_state, peek_state
+from schemas.config.settings import JoinSettings
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
-from schemas.settings import JoinSettings
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
 """Names of a call's phases 0 to 3."""

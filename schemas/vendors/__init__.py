@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from schemas.vendors._base import Vendor
+from schemas.vendor_kit.contract import Vendor
 
 
 def discover() -> Mapping[str, Vendor]:

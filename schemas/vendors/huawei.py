@@ -19,18 +19,18 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from schemas.body.peek import peek_text
+from schemas.body.scalars import compact, names_call
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.vendors import _causes, _numbers
-from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
-from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, beijing_readings, check_order, shown
-from schemas.vendors._columns import computed, ended, leg
-from schemas.vendors._fields import Fields
-from schemas.vendors._nested import decoded, listed
-from schemas.vendors._numbers import columns
-from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import compact, names_call
+from schemas.vendor_kit import causes, phone_numbers
+from schemas.vendor_kit.causes import Cause
+from schemas.vendor_kit.checks import account_of, beijing_readings, check_order, shown
+from schemas.vendor_kit.columns import computed, ended, leg
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.nested import decoded, listed
+from schemas.vendor_kit.phone_numbers import columns
 
 _NAME: Final = "huawei"
 _REGION: Final = "CN"
@@ -286,7 +286,7 @@ def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
     said = Fields(answer, fact.received_at).extras()
     if fact.binding_state == _DONE[which] and said.get("resultcode", "0") != "0":
         fields.flag(Flag.STATE_VS_TIME)
-    other_x = "privateNum" in said and _numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
+    other_x = "privateNum" in said and phone_numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
     if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
         fields.flag(Flag.FIELD_CONFLICT)
     return {f"{which}.{key}": value for key, value in said.items()}
@@ -358,11 +358,11 @@ def _native_cause(fields: Fields) -> tuple[Cause, str]:
         point if point in _SIP_FAILURES and point not in _RELEASE_POINTS else None
     )
     if q850:
-        found, confidence = _causes.cause(str(q850)) or _SILENT, "exact"
+        found, confidence = causes.cause(str(q850)) or _SILENT, "exact"
     elif point in _RELEASE_POINTS:
         found, confidence = _RELEASE_POINTS[point], "exact"
     elif sip is not None and sip in _SIP_FAILURES:
-        found, confidence = _causes.cause_of_sip(sip), "derived"
+        found, confidence = causes.cause_of_sip(sip), "derived"
     else:
         found, confidence = (Cause("", None, None, Disposition.FAILED, "platform") if point else _SILENT), "exact"
     if not found.known or (point and point not in _RELEASE_POINTS and point not in _SIP_FAILURES):

@@ -16,17 +16,17 @@ Known lies and gaps:
 
 from typing import Any, Final
 
+from schemas.body.peek import peek_text
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
-from schemas.vendors._causes import Cause, cause, denies_answer, disposition_of, reason_of, sip_of
-from schemas.vendors._checks import account_of, check_order
-from schemas.vendors._columns import leg
-from schemas.vendors._fields import Fields
-from schemas.vendors._nested import listed
-from schemas.vendors._numbers import NOBODY, Number, columns
-from schemas.vendors._parts import billed, check_billed, check_duration
-from schemas.vendors._peek import peek_text
+from schemas.vendor_kit.amounts import billed, check_billed, check_duration
+from schemas.vendor_kit.causes import Cause, cause, denies_answer, disposition_of, reason_of, sip_of
+from schemas.vendor_kit.checks import account_of, check_order
+from schemas.vendor_kit.columns import leg
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.nested import listed
+from schemas.vendor_kit.phone_numbers import NOBODY, Number, columns
 
 _NAME: Final = "nxcloud"
 _ZONE: Final = "UTC?"  # of text times, which the document does not have

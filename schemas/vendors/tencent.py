@@ -20,13 +20,20 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 from urllib.parse import quote
 
+from schemas.body.document import decode
+from schemas.body.peek import peek_text
+from schemas.body.scalars import blank
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import PollAccount
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.limits import DEFAULT
 from schemas.raw import RawCallback
-from schemas.settings import PollAccount
-from schemas.vendors import _times
-from schemas.vendors._base import (
+from schemas.vendor_kit import instants
+from schemas.vendor_kit.amounts import billed, check_billed
+from schemas.vendor_kit.causes import Cause
+from schemas.vendor_kit.checks import account_of, check_order
+from schemas.vendor_kit.columns import ended, leg
+from schemas.vendor_kit.contract import (
     Advice,
     Callback,
     Context,
@@ -39,16 +46,9 @@ from schemas.vendors._base import (
     Reply,
     Vendor,
 )
-from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
-from schemas.vendors._columns import ended, leg
-from schemas.vendors._decode import decode
-from schemas.vendors._fields import Fields
-from schemas.vendors._nested import listed
-from schemas.vendors._numbers import columns
-from schemas.vendors._parts import billed, check_billed
-from schemas.vendors._peek import peek_text
-from schemas.vendors._scalars import blank
+from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.nested import listed
+from schemas.vendor_kit.phone_numbers import columns
 
 _NAME: Final = "tencent"
 _CALLBACK: Final = "getCdr"
@@ -300,8 +300,8 @@ def _read_page(body: bytes, encoding: str) -> Page:
 
 
 def _started_s(record: Mapping[str, Any]) -> int:
-    at = _times.parse(
-        record.get("startSrcCallTime"), _ZONE, datetime.max.replace(tzinfo=EPOCH.tzinfo) - _times.AHEAD
+    at = instants.parse(
+        record.get("startSrcCallTime"), _ZONE, datetime.max.replace(tzinfo=EPOCH.tzinfo) - instants.AHEAD
     ).at
     return int(at.timestamp()) if at else 0
 

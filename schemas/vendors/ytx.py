@@ -24,18 +24,18 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.body.peek import peek_text
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
-from schemas.vendors._base import Callback, Context, Element, Elements, Mapped, Reply, Vendor
-from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_ahead, check_order
-from schemas.vendors._columns import ended, leg
-from schemas.vendors._fields import Fields
-from schemas.vendors._nested import listed
-from schemas.vendors._numbers import Number, columns
-from schemas.vendors._parts import billed, charged, check_billed, check_duration, fee_field, recorded
-from schemas.vendors._peek import peek_text
-from schemas.vendors._secrets import holds_code
+from schemas.vendor_kit.amounts import billed, charged, check_billed, check_duration, fee_field, recorded
+from schemas.vendor_kit.causes import Cause
+from schemas.vendor_kit.checks import account_of, check_ahead, check_order
+from schemas.vendor_kit.columns import ended, leg
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.nested import listed
+from schemas.vendor_kit.phone_numbers import Number, columns
+from schemas.vendor_kit.secret_fields import holds_code
 
 _NAME: Final = "ytx"
 _ZONE: Final = "Asia/Shanghai"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter, without_original
+from schemas.dead_letter import DeadLetter, without_original
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.error_classes import RowsRefused

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from schemas.deadletter import DeadLetter, hash_of, without_original
+from schemas.dead_letter import DeadLetter, hash_of, without_original
 from schemas.facts import EPOCH
 from schemas.topics import DEAD
 from sinks.flush.batch import Origin

@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import CallweaveError, Unavailable
 from schemas.raw import Position
 from sinks.clickhouse import ClickHouse

@@ -20,7 +20,7 @@ from aiohttp import web
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 from tests.bench.callers import call, checked, request
 from tests.bench.lines import Line, show
 

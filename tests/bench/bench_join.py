@@ -13,8 +13,8 @@ from processors.records import Record
 from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
-from schemas.settings import JoinSettings
 from tests.bench.lines import Line, show
 from tests.strategies import A_STATES, BOTH_LEGS, callback, in_a_row, participant, placed
 

@@ -27,7 +27,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.scrape import scrape, total
 from deploy.stack import Stack
-from schemas.settings import IngressSettings, KafkaSettings
+from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.topics import RAW
 from tests.bench.bodies import Keyed
 from tests.bench.lines import Line, show

@@ -19,7 +19,7 @@ import uvloop
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.settings import IngressSettings, KafkaSettings
+from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.vendors import VENDORS
 from tests.bench.bench_ingress import server
 from tests.bench.bodies import sends

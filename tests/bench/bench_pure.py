@@ -11,10 +11,10 @@ from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state
 from processors.timeline.build import timelines_of
 from schemas.codec import FACT, TIMELINE
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
-from schemas.limits import DEFAULT
 from schemas.raw import Position
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from sinks.rows import TIMELINES, columns_of, table_of
 from tests.bench.bodies import AT, Keyed, facts, pulled, pushed, sends

@@ -11,9 +11,9 @@ from deploy.numbers import resident_mib
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
 from schemas.codec import FACT
-from schemas.limits import DEFAULT
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import JoinSettings
 from schemas.raw import Position
-from schemas.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS
 from tests.bench.bodies import Keyed, pulled

@@ -21,9 +21,9 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka import KafkaServer
 from deploy.topics import create_topics
 from schemas.codec import FACT
+from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
-from schemas.settings import KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, columns_of

@@ -27,7 +27,7 @@ from deploy.simulator.options import SimulateOptions
 from deploy.simulator.send import simulate
 from deploy.stack import Stack
 from processors.store.partition import PartitionState
-from schemas.settings import JoinSettings, PollAccount
+from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
 from tests.bench.bodies import facts, pushed, sends
 from tests.bench.lines import Line, show

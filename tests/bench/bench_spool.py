@@ -14,7 +14,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
 from ingress.spool.store import Body, SpoolStore
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 from tests.bench.bench_ingress import BODY, measured, server
 from tests.bench.lines import Line, show
 

@@ -26,7 +26,7 @@ from deploy.numbers import resident_mib
 from deploy.simulator.sends import Send
 from deploy.stack import Stack
 from processors.store.partition import PartitionState
-from schemas.settings import JoinSettings
+from schemas.config.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
 from tests.bench.bodies import Keyed, facts, pushed, sends

@@ -14,11 +14,11 @@ from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import Directory, Outcome, normalise
 from processors.records import Record
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import Settings
 from schemas.facts import Fact
 from schemas.identity import call_key
-from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback
-from schemas.settings import Settings
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
 

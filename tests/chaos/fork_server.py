@@ -18,8 +18,8 @@ import msgspec
 from deploy.registered import process_part, sink_part
 from deploy.runtime import run_part
 from deploy.tables import migrate_tables
+from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from schemas.settings import Settings
 from tests.chaos.failpoints import AT_WORK, POINTS, PartName, after, arm
 from tests.chaos.naive import NAIVE, Naive
 

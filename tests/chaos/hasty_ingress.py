@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.kafka.publisher import Headers
+from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from schemas.settings import Settings
 from schemas.vendors import VENDORS
 
 _LINGER_MS: Final = 300

@@ -20,9 +20,7 @@ from deploy.stack import Stack, part_specs
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
 from schemas.codec import FACT
-from schemas.errors import CallweaveError
-from schemas.facts import Fact, FactType, Kind
-from schemas.settings import (
+from schemas.config.settings import (
     EmbeddedSettings,
     IngressSettings,
     KafkaSettings,
@@ -30,6 +28,8 @@ from schemas.settings import (
     Settings,
     SinkSettings,
 )
+from schemas.errors import CallweaveError
+from schemas.facts import Fact, FactType, Kind
 from schemas.topics import NORMALIZED
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrator

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import msgspec
 
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from tests.chaos.failpoints import PartName
 from tests.chaos.fork_server import Event, Order
 from tests.chaos.naive import Naive

@@ -24,7 +24,7 @@ from deploy.simulator.ledger import Entry, digest_of
 from deploy.stack import Stack
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
-from schemas.settings import KafkaSettings, Settings
+from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge import stored
 from tests.chaos.verdict import bodies_on_raw
 

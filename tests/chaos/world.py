@@ -16,7 +16,7 @@ from deploy.stack import Stack, part_specs
 from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from deploy.waiting import until_answers
-from schemas.settings import (
+from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
     IngressSettings,

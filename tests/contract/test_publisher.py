@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ingress.kafka.producer import KafkaPublisher
 from ingress.kafka.publisher import MemoryPublisher, Published, Publisher
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
-from schemas.settings import KafkaSettings
 
 MAX_BYTES = 12 * 1024 * 1024
 Reader = Callable[[int], Awaitable[Sequence[Published]]]

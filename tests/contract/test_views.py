@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from processors.normalise import dead_letter
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.config.settings import ClickHouseSettings, Settings
+from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import SetupError
 from schemas.facts import (
     Direction,
@@ -30,7 +31,6 @@ from schemas.facts import (
     State,
 )
 from schemas.raw import Position, RawCallback
-from schemas.settings import ClickHouseSettings, Settings
 from schemas.timeline import Timeline
 from sinks import migrate as migrating
 from sinks.clickhouse import ClickHouse

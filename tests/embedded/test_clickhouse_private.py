@@ -12,7 +12,7 @@ from deploy.clickhouse import passwords
 from deploy.clickhouse.accounts import BUILT_IN, MIGRATOR, OWNER, READER, Role
 from deploy.clickhouse.config import LOG
 from deploy.clickhouse.launch import ClickHouseServer
-from schemas.settings import ClickHouseSettings, Secret
+from schemas.config.settings import ClickHouseSettings, Secret
 from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native
 from tests.integration.children import until

@@ -15,16 +15,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from schemas.body.peek import peek_text
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
-from schemas.vendors import _causes
-from schemas.vendors._base import Callback, Context, Element, Elements, Filtered, Mapped, Reply, Vendor
-from schemas.vendors._causes import Cause
-from schemas.vendors._checks import account_of, check_order
-from schemas.vendors._columns import computed, ended, leg
-from schemas.vendors._fields import Fields
-from schemas.vendors._numbers import columns
-from schemas.vendors._peek import peek_text
+from schemas.vendor_kit import causes
+from schemas.vendor_kit.causes import Cause
+from schemas.vendor_kit.checks import account_of, check_order
+from schemas.vendor_kit.columns import computed, ended, leg
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Filtered, Mapped, Reply, Vendor
+from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.phone_numbers import columns
 
 _NAME: Final = "aliyun"
 _REGION: Final = "CN"
@@ -130,7 +130,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped | Filtered:
 def _cause(fields: Fields) -> Cause:
     """Why it was not answered."""
     refused = _REFUSED.get(fields.text("unconnected_cause"))
-    found = refused or _causes.cause(fields.text("release_cause")) or _UNKNOWN
+    found = refused or causes.cause(fields.text("release_cause")) or _UNKNOWN
     if not found.known:
         fields.flag(Flag.UNKNOWN_ENUM)
     return found

@@ -17,10 +17,10 @@ from typing import Any, Final
 import msgspec
 
 from processors.normalise import Directory, Outcome, directory, normalise
+from schemas.config.limits import Limits
+from schemas.config.settings import Account
 from schemas.facts import Fact, Leg
-from schemas.limits import Limits
 from schemas.raw import Position, RawCallback
-from schemas.settings import Account
 
 HERE: Final = Path(__file__).parent
 LIMITS: Final = Limits(inflate_bytes=1024 * 1024)

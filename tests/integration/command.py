@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.stack import Stack
-from schemas.settings import ClickHouseSettings
+from schemas.config.settings import ClickHouseSettings
 
 _LIMIT_S = 60.0
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 from tests.integration.ingress_process import PARTITIONS
 
 

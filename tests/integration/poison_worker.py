@@ -17,7 +17,7 @@ import processors.normalise
 from deploy.registered import process_part
 from deploy.runtime import run_part
 from processors.store.partition import PartitionState
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 
 def _by_signal() -> None:

@@ -7,8 +7,8 @@ import sys
 
 import msgspec
 
+from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from schemas.settings import Settings
 from sinks.worker import run
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from deploy.ports import free_port
 from deploy.stack import Stack
-from schemas.settings import Account, PollAccount, Secret
+from schemas.config.settings import Account, PollAccount, Secret
 from tests.integration import whole_stack as ws
 from tests.integration.cases import amounts, conflicts, figures, parties, poison, spellings
 from tests.integration.cases.parts import Case, Push, call, record

@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.deadletter import DeadLetter, hash_of
+from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings
+from schemas.dead_letter import DeadLetter, hash_of
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, RecordContent
-from schemas.settings import ClickHouseSettings, KafkaSettings, Settings
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, DEAD_LETTERS

@@ -23,7 +23,7 @@ from deploy.ports import free_port
 from deploy.scrape import total
 from deploy.stack import Stack
 from schemas.codec import PUBLISHED
-from schemas.settings import SchemaRegistrySettings
+from schemas.config.settings import SchemaRegistrySettings
 from tests.golden.cases import HERE, load
 from tests.integration import whole_stack as ws
 from tests.integration.command import addresses, callweave

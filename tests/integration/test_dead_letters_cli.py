@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from deploy.ports import free_port
 from deploy.stack import Stack
-from schemas.config import WHOLE, whole
-from schemas.limits import DEFAULT, Limits
+from schemas.config.limits import DEFAULT, Limits
+from schemas.config.loader import WHOLE, whole
 from tests.integration import whole_stack as ws
 from tests.integration.command import Done, addresses, callweave
 from tests.integration.pushing import JSON, PATHS, body_of

@@ -20,7 +20,7 @@ from aiohttp import web
 from deploy.ports import free_port
 from deploy.scrape import total
 from deploy.stack import Stack
-from schemas.settings import Account, PollAccount
+from schemas.config.settings import Account, PollAccount
 from tests.golden.cases import HERE, load
 from tests.integration import whole_stack as ws
 from tests.integration.pushing import JSON

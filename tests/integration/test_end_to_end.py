@@ -15,7 +15,7 @@ from deploy.simulator.options import SimulateOptions
 from deploy.simulator.send import simulate
 from deploy.stack import Stack
 from deploy.waiting import until_answers
-from schemas.settings import PollAccount
+from schemas.config.settings import PollAccount
 from tests.integration import whole_stack as ws
 
 CALLS = 600

@@ -17,7 +17,7 @@ import pytest
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 from tests.integration.ingress_process import PARTITIONS, in_kafka
 
 BODY = b'{"sessionid":"%s%06d","caller":"447700900123","callee":"447700900456","dur":"3"}'

@@ -14,7 +14,7 @@ from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.scrape import total
 from deploy.stack import Stack
-from schemas.settings import IngressSettings, KafkaSettings, SinkSettings
+from schemas.config.settings import IngressSettings, KafkaSettings, SinkSettings
 from tests.integration import whole_stack as ws
 from tests.integration.pushing import PATHS, Traffic
 

@@ -17,7 +17,7 @@ import pytest
 from deploy.kafka import KafkaServer
 from deploy.ports import free_port
 from deploy.topics import create_topics
-from schemas.settings import KafkaSettings
+from schemas.config.settings import KafkaSettings
 from tests.bench.bench_overload import crowds, peak_mib
 from tests.bench.flood import Told, flood
 from tests.integration.ingress_process import Ingress, ingress, push

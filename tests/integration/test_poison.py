@@ -21,8 +21,8 @@ from processors.engine.group import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book
 from schemas.codec import DEAD_LETTER, FACT
-from schemas.deadletter import DeadLetter
-from schemas.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings
+from schemas.config.settings import EmbeddedSettings, KafkaSettings, ProcessSettings, Settings
+from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW
 from sinks.queries.dead_letter_store import replay
 from tests.integration.command import clean_env

@@ -26,14 +26,14 @@ from ingress.poll.main import fetch, first_checkpoint, run
 from ingress.poll.planner import Checkpoint, Window, resumed
 from ingress.poll.poller import Poller, checkpoint_key
 from processors.normalise import directory, normalise
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
 from schemas.errors import SettingsError, Unavailable
-from schemas.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback, raw_from_kafka
-from schemas.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
+from schemas.vendor_kit.contract import Poll
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Poll
 
 NOW = 1_700_000_040
 DEADLINE_S = 60

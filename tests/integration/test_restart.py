@@ -15,7 +15,7 @@ import pytest
 
 from deploy.ports import free_port
 from deploy.runtime import resolved
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from tests.integration import whole_stack as ws
 from tests.integration.command import Done, callweave, clean_env
 from tests.integration.pushing import PATHS, Traffic, body_of, post

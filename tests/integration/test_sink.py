@@ -28,12 +28,12 @@ from deploy.ports import free_port
 from deploy.tables import migrate_tables
 from deploy.topics import create_topics
 from schemas.codec import DEAD_LETTER, FACT, TIMELINE
-from schemas.deadletter import DeadLetter
+from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
+from schemas.dead_letter import DeadLetter
 from schemas.errors import SetupError, Unavailable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.consumer import GROUP

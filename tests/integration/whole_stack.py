@@ -17,7 +17,14 @@ from deploy.simulator.compare import Difference, compare, compare_counts
 from deploy.simulator.expected import Counts, Expected
 from deploy.stack import Stack, running_stack
 from schemas.codec import FACT, TIMELINE
-from schemas.settings import ClickHouseSettings, EmbeddedSettings, IngressSettings, KafkaSettings, PollAccount, Settings
+from schemas.config.settings import (
+    ClickHouseSettings,
+    EmbeddedSettings,
+    IngressSettings,
+    KafkaSettings,
+    PollAccount,
+    Settings,
+)
 from schemas.topics import NORMALIZED, TIMELINES
 from tests.clickhouse_at import address_of
 

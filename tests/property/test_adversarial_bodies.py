@@ -18,10 +18,10 @@ import pytest
 from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import Directory, Outcome, normalise
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import IngressSettings, Settings
 from schemas.errors import DEAD_CODES, Rejected
-from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback
-from schemas.settings import IngressSettings, Settings
 from schemas.vendors import VENDORS
 from tests.property.adversarial import HOSTILE, Hostile
 

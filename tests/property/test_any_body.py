@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import WHOLE_BODY, Directory, normalise
+from schemas.body.document import decode
 from schemas.codec import FACT
+from schemas.config.limits import Limits
+from schemas.config.settings import Settings
 from schemas.errors import DEAD_CODES, Undecodable
-from schemas.limits import Limits
 from schemas.raw import Position, RawCallback
-from schemas.settings import Settings
+from schemas.vendor_kit.contract import Vendor
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Vendor
-from schemas.vendors._decode import decode
 from tests.golden.cases import all_cases
 
 GOLDEN = [case.raw for case in all_cases()]

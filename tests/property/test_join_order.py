@@ -16,9 +16,9 @@ from processors.column_bounds import bounded
 from processors.join import CallState, step, timeout
 from processors.store.state_codec import decode_state, encode_state
 from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
 from schemas.errors import Undecodable
 from schemas.facts import Fact, FactType, State
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import CALLED, CALLER, callback, fact_logs, in_a_row, placed, pushed_state, raw_arrivals
 

@@ -21,9 +21,9 @@ from ingress.kafka.publisher import Headers
 from ingress.spool.queued_keys import Key
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body, Entry, Totals
+from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 SEEDS: Final = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "400"))
 LIVES: Final = 3

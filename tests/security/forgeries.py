@@ -11,8 +11,8 @@ from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import Outcome, directory
 from processors.store.partition import PartitionState
+from schemas.config.settings import Account, JoinSettings, Secret, Settings
 from schemas.facts import Fact
-from schemas.settings import Account, JoinSettings, Secret, Settings
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
 from tests.golden.cases import run

@@ -22,7 +22,7 @@ from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import BUILT_IN, ENGINES, Role
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.tables import migrate_tables
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
 from tests.clickhouse_at import ask
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from schemas.config.settings import Settings
 from schemas.facts import Fact
-from schemas.settings import Settings
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ingress.http.accept import Accepted, accept, takes_long
 from ingress.http.routes import Doors, Head, pushed_paths
+from schemas.config.settings import Account, IngressSettings, Secret, Settings
 from schemas.errors import Rejected
-from schemas.settings import Account, IngressSettings, Secret, Settings
+from schemas.vendor_kit.contract import Callback, Elements, Filtered, Poll, PollRequest, Reply, Vendor
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Callback, Elements, Filtered, Poll, PollRequest, Reply, Vendor
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123000, tzinfo=UTC)
 SECRET = "abcdefghijklmnop0123"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from processors.normalise import Outcome, directory
+from schemas.config.settings import Account, Secret
 from schemas.facts import Flag
 from schemas.raw import RawCallback
-from schemas.settings import Account, Secret
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
 from tests.unit.huawei_elements import CALL, FEE, ROW

@@ -15,8 +15,8 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 
 from processors.normalise import Outcome
+from schemas.config.limits import DEFAULT
 from schemas.facts import Disposition, Fact, Flag
-from schemas.limits import DEFAULT
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.golden.cases import HERE, load, run

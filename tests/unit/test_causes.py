@@ -3,7 +3,7 @@
 import pytest
 
 from schemas.facts import Disposition
-from schemas.vendors._causes import CAUSES, cause, denies_answer, disposition_of, reason_of, sip_of
+from schemas.vendor_kit.causes import CAUSES, cause, denies_answer, disposition_of, reason_of, sip_of
 
 # name, Q.850, SIP, disposition of an unanswered call, reason; written from switch_types.h and mod_sofia by hand
 ROWS = """

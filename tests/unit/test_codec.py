@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import DEAD_LETTER, FACT, PUBLISHED, TIMELINE, Codec, codecs_for, parsed_schema, schema_text
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, RecordContent, Role
 from schemas.timeline import Timeline

@@ -11,8 +11,8 @@ from ingress.admission import InHand
 from ingress.app import SERVER_OPTIONS
 from ingress.overload.server import BoundedRunner, BoundedServer
 from ingress.overload.shedding import TurningAway
+from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE_BYTES = 8 * 1024 * 1024

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.body.document import decode, flags_of
+from schemas.body.repair import with_commas
+from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.limits import Limits
 from schemas.raw import RawCallback
-from schemas.vendors._decode import decode, flags_of
-from schemas.vendors._repair import with_commas
 
 CAP_BYTES = 64 * 1024
 

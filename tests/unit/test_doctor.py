@@ -12,7 +12,13 @@ from deploy.clickhouse import engine, sandbox
 from deploy.doctor import examine
 from deploy.finding import Finding
 from deploy.ports import free_port
-from schemas.settings import ClickHouseSettings, EmbeddedSettings, IngressSettings, SchemaRegistrySettings, Settings
+from schemas.config.settings import (
+    ClickHouseSettings,
+    EmbeddedSettings,
+    IngressSettings,
+    SchemaRegistrySettings,
+    Settings,
+)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from schemas.codec import FACT
 from schemas.errors import Undecodable
 from schemas.facts import Fact, Leg
+from schemas.vendor_kit.contract import Callback, Context, Mapped, Vendor
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Callback, Context, Mapped, Vendor
 from tests.unit.test_vendor_contract import innermost, whole_element, with_field
 
 NUMBERS: tuple[Any, ...] = (

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.body.mojibake import mended
 from schemas.errors import Undecodable
 from schemas.facts import Flag, NumberKind
-from schemas.vendors._fields import Fields
-from schemas.vendors._mojibake import mended
+from schemas.vendor_kit.fields import Fields
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

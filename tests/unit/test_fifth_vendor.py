@@ -21,10 +21,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from ingress.app import create_app
 from ingress.kafka.publisher import MemoryPublisher
 from processors.normalise import Directory, normalise
-from schemas.limits import DEFAULT
+from schemas.config.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 from schemas.vendors import VENDORS
 
 async def main():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from schemas.vendors import _numbers
+from schemas.vendor_kit import phone_numbers
 from tests.golden.cases import Case, all_cases, run
 
 CASES = all_cases()
@@ -39,7 +39,7 @@ def earlier_tests() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def searched() -> Iterator[None]:
     """No search of its own runs within a test."""
-    _numbers._parse.cache_clear()
+    phone_numbers._parse.cache_clear()
     gc.collect()
     gc.disable()
     yield
@@ -63,5 +63,5 @@ def test_a_broken_body(how: str) -> None:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_phone_number(number: str) -> None:
-    _numbers.parse(*NUMBERS[number])
+    phone_numbers.parse(*NUMBERS[number])
     assert gc.collect() == 0

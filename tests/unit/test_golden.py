@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from schemas.body.document import decode
 from schemas.facts import Kind
 from schemas.identity import call_key
 from schemas.vendors import VENDORS
-from schemas.vendors._decode import decode
 from tests.golden.cases import LIMITS, Case, all_cases, requests_in, run, shown, vendor_folders
 
 CASES = all_cases()

@@ -10,7 +10,7 @@ import pytest
 from deploy.clickhouse_accounts import Login
 from deploy.greeting import greeting
 from deploy.stack import Stack
-from schemas.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
+from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
 
 WRITERS = "of-the-parts"
 MIGRATORS = "of-migrate"

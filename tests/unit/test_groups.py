@@ -8,8 +8,8 @@ import pytest
 
 from processors.join import step
 from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, State
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import (
     ACCOUNT,

@@ -13,8 +13,8 @@ from ingress.app import SERVER_OPTIONS, create_app
 from ingress.kafka.publisher import Headers, MemoryPublisher
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import TurningAway
+from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings, Settings
 from schemas.vendors import VENDORS
 from tests.unit.test_ingress_http import NOW
 

@@ -22,9 +22,9 @@ from ingress.app import SERVER_OPTIONS, create_app
 from ingress.kafka.publisher import Headers, MemoryPublisher, Publisher, WhyNot
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import TurningAway
+from schemas.config.settings import Account, IngressSettings, Secret, Settings
 from schemas.metrics import Registry
-from schemas.settings import Account, IngressSettings, Secret, Settings
-from schemas.vendors._base import Callback, Elements, Filtered, Reply, Vendor
+from schemas.vendor_kit.contract import Callback, Elements, Filtered, Reply, Vendor
 
 SECRET = "abcdefghijklmnop0123"
 METHODS = "GET, HEAD, OPTIONS, POST"

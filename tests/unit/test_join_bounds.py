@@ -14,8 +14,8 @@ from processors.call.moments import window_of
 from processors.column_bounds import LONGEST, MONEY_LIMIT, UINT32_MAX, bounded, total, total_money
 from processors.join import step
 from schemas.codec import FACT, TIMELINE
+from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, Flag, Leg, Role, State
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from sinks.rows import TIMELINES, row_of, table_of
 from tests.strategies import (

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from processors.join import CallState, Step, merge_states, reunite, step, timeout
+from schemas.config.settings import JoinSettings
 from schemas.facts import Direction, Disposition, Fact, Flag, Kind, RecordingState, Role, State
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import (
     A_STATES,

@@ -19,11 +19,11 @@ from processors.store.partition import PartitionState, Stuck
 from processors.store.state_codec import STATE_SCHEMA, encode_state
 from processors.timeline import build
 from schemas.codec import FACT, Codec, Codecs
-from schemas.deadletter import DeadLetter
+from schemas.config.settings import JoinSettings
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.facts import Fact, State
 from schemas.metrics import Registry
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from schemas.topics import DEAD, FACTS, NORMALIZED, STATE, TIMELINES
 from tests.strategies import CALLER, KEY, callback, in_a_row, privacy, pushed_state

@@ -18,10 +18,10 @@ from processors.stages.join_stage import JoinStage
 from processors.store.changelog import new_writer
 from processors.store.state_codec import decode_state
 from schemas.codec import FACT, Codecs, codecs_for
+from schemas.config.settings import JoinSettings
 from schemas.errors import Unavailable
 from schemas.facts import Fact
 from schemas.metrics import Registry
-from schemas.settings import JoinSettings
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED, STATE
 from tests.strategies import BOTH_LEGS, callback, in_a_row, privacy
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 _HELD = """
 import asyncio, ctypes, sys, time
 from deploy.runtime import run_part
-from schemas.settings import Settings
+from schemas.config.settings import Settings
 
 async def part(settings, stop, metrics):
     await asyncio.sleep(0.5)

@@ -11,7 +11,7 @@ import pytest
 
 from processors import normalise as normalising
 from processors.normalise import Directory, normalise
-from schemas.limits import DEFAULT
+from schemas.config.limits import DEFAULT
 from schemas.raw import Position, RawCallback
 
 ROOT = Path(__file__).parents[2]

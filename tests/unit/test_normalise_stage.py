@@ -14,7 +14,7 @@ from processors.outbox import Message, Outbox
 from processors.records import Record, Slice
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import DEAD_LETTER, FACT, Codecs
-from schemas.limits import Limits
+from schemas.config.limits import Limits
 from schemas.metrics import Registry
 from schemas.raw import RawCallback
 from schemas.topics import DEAD, FACTS

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.facts import Flag, NumberKind
-from schemas.vendors._numbers import _parse, parse
+from schemas.vendor_kit.phone_numbers import _parse, parse
 
 E164 = NumberKind.E164
 

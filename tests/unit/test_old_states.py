@@ -6,8 +6,8 @@ from processors.join import step
 from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state
 from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
 from schemas.facts import Flag
-from schemas.settings import JoinSettings
 from tests.strategies import BOTH_LEGS, KEY, callback, in_a_row, placed
 
 # Three states, a record, another cost and a copy of the record: before doors, contents and decisions were known.

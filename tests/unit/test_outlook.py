@@ -10,8 +10,8 @@ from deploy import outlook
 from deploy.movement import Group, Standing
 from deploy.outlook import Outlook
 from deploy.outside import Outside
+from schemas.config.settings import Settings
 from schemas.errors import Unavailable
-from schemas.settings import Settings
 
 
 class Kafka:

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from processors.join import step
 from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state, peek_state
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, State
-from schemas.settings import JoinSettings
 from tests.strategies import CALLED, STRANGER, callback, fact_logs, placed, pushed_state
 
 JOIN = JoinSettings()

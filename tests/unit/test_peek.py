@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from schemas.vendors._peek import peek_text
+from schemas.body.peek import peek_text
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingress.poll.planner import Checkpoint, Decision, Window, fresh, id_wait_s, next_step, resumed
-from schemas.settings import PollAccount
-from schemas.vendors._base import Page
+from schemas.config.settings import PollAccount
+from schemas.vendor_kit.contract import Page
 from schemas.vendors.tencent import ADVICE
 
 NOW = 1_700_000_040.0

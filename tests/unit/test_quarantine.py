@@ -17,7 +17,7 @@ from processors.poison.trace import PatientOutbox, Turns, aside, waiting
 from processors.records import Record, Slice
 from processors.stages.quarantine import Quarantine
 from schemas.codec import Codecs
-from schemas.deadletter import hash_of
+from schemas.dead_letter import hash_of
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.topics import FACTS, RAW

@@ -10,7 +10,7 @@ import pytest
 from deploy.cli import main
 from deploy.clickhouse.accounts import MIGRATOR, OWNER, READER, Role, grants
 from deploy.ports import native_port
-from schemas.settings import EmbeddedSettings, Settings
+from schemas.config.settings import EmbeddedSettings, Settings
 from sinks.migrate import migrations
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")

@@ -10,12 +10,12 @@ import pytest
 from ingress.http.routes import Doors
 from processors.normalise import Directory, Outcome, normalise
 from schemas.codec import FACT
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import Settings
 from schemas.errors import Rejected
 from schemas.facts import FactType, Kind
-from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.resolution import CALLBACK, Resolution, resolution_body, resolution_raw
-from schemas.settings import Settings
 from schemas.vendors import VENDORS
 
 AT = datetime(2026, 3, 5, 9, 30, tzinfo=UTC)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas import settings as declared
-from schemas.config import WHOLE, load, shown, whole
+from schemas.config import settings as declared
+from schemas.config.loader import WHOLE, load, shown, whole
+from schemas.config.settings import Settings
 from schemas.errors import SettingsError
-from schemas.settings import Settings
 
 VENDORS = frozenset({"acme"})
 SECRET = "k3vq9xw2mz7rt5hb"

@@ -7,9 +7,9 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.summary import QuerySummary
 
+from schemas.config.settings import ClickHouseSettings
 from schemas.errors import Unavailable
 from schemas.facts import Fact, FactType, Kind
-from schemas.settings import ClickHouseSettings
 from sinks import clickhouse
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent, Role
 from schemas.raw import Position

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from schemas.codec import Codecs
-from schemas.deadletter import DeadLetter
+from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.timeline import Timeline

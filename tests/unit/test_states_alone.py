@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from processors.join import step, timeout
+from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, Flag, Role, State
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import (
     A_STATES,

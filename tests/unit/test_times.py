@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.facts import EPOCH, Flag
-from schemas.vendors._times import AHEAD, OLDEST, parse
+from schemas.vendor_kit.instants import AHEAD, OLDEST, parse
 
 RECEIVED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CST = timezone(timedelta(hours=8))

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.body.document import decode
 from schemas.errors import Undecodable
 from schemas.facts import Fact
 from schemas.identity import call_key
+from schemas.vendor_kit.contract import Callback, Context, Mapped, Vendor
 from schemas.vendors import VENDORS
-from schemas.vendors._base import Callback, Context, Mapped, Vendor
-from schemas.vendors._decode import decode
 from tests.golden.cases import LIMITS, Case, all_cases, run
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from processors.normalise import directory
+from schemas.config.settings import Account
 from schemas.facts import Direction, Disposition, FactType, Flag, Kind, NumberKind, RecordingState, Role
 from schemas.identity import call_key
 from schemas.raw import RawCallback
-from schemas.settings import Account
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
 from tests.unit.huawei_elements import CALL, FEE, GONE, RECEIVED, ROW, T_MS, at, fact, outcome

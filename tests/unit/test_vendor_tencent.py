@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from processors.normalise import Outcome, directory
+from schemas.config.settings import Account, PollAccount
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, RecordingState
 from schemas.identity import call_key
 from schemas.raw import RawCallback
-from schemas.settings import Account, PollAccount
 from schemas.vendors import VENDORS
 from tests.golden.cases import HERE, load, run
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from processors.normalise import directory
+from schemas.config.settings import Account
 from schemas.facts import Disposition, Flag, Kind, NumberKind, Role, State
-from schemas.settings import Account
 from schemas.vendors import VENDORS
 from tests.unit.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, outcome, same, told
 

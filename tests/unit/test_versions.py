@@ -10,8 +10,8 @@ import pytest
 
 from processors.join import CallState, step, timeout
 from processors.versions import FINAL, MOST_RANK, PRICED, RECORD, STATES, completeness, standing, version_of
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, Flag
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.strategies import BOTH_LEGS, KEY, at, binding, callback, in_a_row, participant, placed, privacy
 

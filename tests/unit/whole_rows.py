@@ -9,9 +9,9 @@ import msgspec
 
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, FactType
 from schemas.raw import Position, RawCallback, Source
-from schemas.settings import JoinSettings
 from schemas.timeline import Timeline
 from tests.golden.cases import HERE, LIMITS, load
 

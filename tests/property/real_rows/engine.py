@@ -6,10 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from schemas.config.settings import Settings
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.settings import Settings
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.flush.batch import Item, Origin

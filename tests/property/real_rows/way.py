@@ -16,12 +16,12 @@ from processors.join import Step
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
 from schemas.codec import FACT, TIMELINE
-from schemas.deadletter import DeadLetter
+from schemas.config.limits import DEFAULT
+from schemas.config.settings import JoinSettings, Settings
+from schemas.dead_letter import DeadLetter
 from schemas.facts import Fact
-from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.resolution import Resolution, resolution_raw
-from schemas.settings import JoinSettings, Settings
 from schemas.timeline import Timeline
 from schemas.topics import RAW
 from schemas.vendors import VENDORS

@@ -18,8 +18,8 @@ from ingress.durable.durable_publisher import SpoolingPublisher
 from ingress.http.handlers import Front
 from ingress.http.routes import Doors
 from ingress.spool.spool import Spool
+from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
-from schemas.settings import IngressSettings, Settings
 from schemas.vendors import VENDORS
 from tests.property.whole_way.bodies import Send
 from tests.property.whole_way.broker import Broker, IngressKafka, settle

@@ -9,9 +9,9 @@ from processors.normalise import Directory, Outcome, normalise
 from processors.records import Record, Slice
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codec, Codecs
-from schemas.deadletter import DeadLetter
+from schemas.config.limits import DEFAULT
+from schemas.dead_letter import DeadLetter
 from schemas.facts import Fact
-from schemas.limits import DEFAULT
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.timeline import Timeline
 

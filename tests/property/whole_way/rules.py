@@ -19,8 +19,8 @@ from processors.records import Slice
 from processors.stages.join_stage import JoinStage
 from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
+from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
-from schemas.settings import JoinSettings
 from schemas.topics import STATE
 from sinks.worker import Sink
 from tests.property.whole_way.broker import Outbox

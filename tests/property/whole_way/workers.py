@@ -14,7 +14,7 @@ from processors.engine.offsets import CommitTracker, Partition
 from processors.normalise import Directory
 from processors.records import Record, Slice
 from processors.stages.join_stage import JoinStage
-from schemas.limits import DEFAULT
+from schemas.config.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.topics import FACTS, RAW
 from tests.property.whole_way.broker import Broker, Outbox, restorer

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from schemas.body.mojibake import mended
+from schemas.body.scalars import CONTAINERS, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
-from schemas.settings import COST_LIMIT
-from schemas.vendors import _money, _numbers, _times
-from schemas.vendors._mojibake import mended
-from schemas.vendors._numbers import Number
-from schemas.vendors._scalars import CONTAINERS, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.vendor_kit import instants, money, phone_numbers
+from schemas.vendor_kit.phone_numbers import Number
 
 UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
@@ -116,13 +116,13 @@ class Fields:
         """An amount of money to six places; None when absent, unreadable, in another currency, negative or above `limit`."""
         if not self._take((name,)):
             return None
-        read = _money.parse(self._element[name], currency, limit)
+        read = money.parse(self._element[name], currency, limit)
         if (
             read.value is not None
             and "currency" in self._element
-            and _money.names_other(self.glance("currency"), currency)
+            and money.names_other(self.glance("currency"), currency)
         ):
-            read = _money.FOREIGN
+            read = money.FOREIGN
         self.flags |= read.flags
         if read.value is None:
             self._read.discard(name)
@@ -142,7 +142,7 @@ class Fields:
         """A time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
         if not self._take((name,)):
             return None
-        read = _times.parse(self._element[name], zone, self._received_at)
+        read = instants.parse(self._element[name], zone, self._received_at)
         self.flags |= read.flags
         if read.at is None and read.flags:
             self._read.discard(name)
@@ -162,7 +162,7 @@ class Fields:
             value = plain(value)
         elif isinstance(value, str) and value and blank(value):
             value = None  # the word null
-        read = _numbers.parse(value, region, country_code)
+        read = phone_numbers.parse(value, region, country_code)
         self.flags |= read.flags
         return read
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from typing import Final
 
-from schemas.guessing import why_guessable
-from schemas.settings import Account, Settings
+from schemas.config.guessing import why_guessable
+from schemas.config.settings import Account, Settings
 
 SECRET_CHARS: Final = 16
 _MAKE_ONE: Final = "make one with `openssl rand -hex 16`"

@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.body.arrange import Arranger
+from schemas.body.charset import Text, is_charset, label_of, text_of
+from schemas.body.json_text import Marked, with_repeats
+from schemas.body.member_keys import NO_WORDS, Words
+from schemas.body.repair import JUNK, Sequence, document_of
+from schemas.body.wire import Form, form_of, unwrapped
+from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.limits import DEFAULT, Limits
 from schemas.raw import RawCallback
-from schemas.vendors._arrange import Arranger
-from schemas.vendors._charset import Text, is_charset, label_of, text_of
-from schemas.vendors._json import Marked, with_repeats
-from schemas.vendors._keys import NO_WORDS, Words
-from schemas.vendors._repair import JUNK, Sequence, document_of
-from schemas.vendors._wire import Form, form_of, unwrapped
 
 _PIECE_CHARS: Final = 64 * 1024
 _BETWEEN: Final = b"\x1e"

@@ -8,10 +8,10 @@ import json
 import re
 from typing import Any, Final
 
+from schemas.body.json_text import read, read_all, too_many
+from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.limits import Limits
-from schemas.vendors._json import read, read_all, too_many
 
 JUNK: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b\0;"
 _STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))', re.DOTALL)

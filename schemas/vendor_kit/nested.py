@@ -8,8 +8,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.body.scalars import blank
 from schemas.errors import Undecodable
-from schemas.vendors._scalars import blank
 
 
 def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from schemas.facts import Leg, Role
-from schemas.vendors._causes import Cause
-from schemas.vendors._numbers import Number
-from schemas.vendors._parts import spoken
+from schemas.vendor_kit.amounts import spoken
+from schemas.vendor_kit.causes import Cause
+from schemas.vendor_kit.phone_numbers import Number
 
 
 def ended(found: Cause) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.body.scalars import CONTAINERS, plain
+from schemas.config.settings import COST_LIMIT
 from schemas.facts import Flag
-from schemas.settings import COST_LIMIT
-from schemas.vendors._scalars import CONTAINERS, plain
 
 _LONGEST: Final = 64
 """Characters: an amount with more is none."""

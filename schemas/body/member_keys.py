@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.body.json_text import keep
+from schemas.config.limits import Limits
 from schemas.facts import Flag
-from schemas.limits import Limits
-from schemas.vendors._json import keep
 
 _TRIM: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + "\0\u180e\ufeff" + "".join(
     map(chr, (*range(0x200B, 0x2010), *range(0x2060, 0x2065)))

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from schemas.facts import Disposition, Flag, RecordingState
-from schemas.vendors import _money
-from schemas.vendors._fields import LONGEST_S, Fields
+from schemas.vendor_kit import money
+from schemas.vendor_kit.fields import LONGEST_S, Fields
 
 _TOLERANCE_MS: Final = 1000  # whole seconds, cut off or rounded on either side
 _MAY_BE_BILLED: Final = frozenset({Disposition.ANSWERED, Disposition.IN_PROGRESS, Disposition.UNKNOWN})
@@ -62,7 +62,7 @@ def fee_field(fields: Fields, own: str, other: str, currency: str) -> str:
         if fields.has(other):
             fields.flag(Flag.SCHEMA_DRIFT)
         return other
-    ours, others = (_money.parse(fields.glance(name), currency).value for name in (own, other))
+    ours, others = (money.parse(fields.glance(name), currency).value for name in (own, other))
     if fields.has(other) and ours != others:
         fields.flag(Flag.FIELD_CONFLICT)
     return own

@@ -1,6 +1,6 @@
 """Every setting, typed and documented: one section a part, each with a safe default.
 
-Read by `schemas.config.load` from `callweave.toml`, then from `CALLWEAVE_*` (nested by `__`, as in
+Read by `schemas.config.loader.load` from `callweave.toml`, then from `CALLWEAVE_*` (nested by `__`, as in
 `CALLWEAVE_KAFKA__BOOTSTRAP`). Units are in the names. Nothing here reads a file or the environment.
 """
 
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from schemas.config.limits import Limits
 from schemas.errors import SettingsError
-from schemas.limits import Limits
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]

@@ -11,9 +11,9 @@ from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any, Final
 
+from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.limits import DEFAULT, Limits
 
 _PIECE_CHARS: Final = 64 * 1024
 _SPACE: Final = re.compile(r"[ \t\r\n]*")

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
+from schemas.body.charset import Text, replaced
+from schemas.body.json_text import Marked, keep, too_deep, too_many
+from schemas.body.member_keys import Names, Words, spelt, spelt_as
+from schemas.body.repair import document_of
+from schemas.body.scalars import compact
+from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.limits import Limits
-from schemas.vendors._charset import Text, replaced
-from schemas.vendors._json import Marked, keep, too_deep, too_many
-from schemas.vendors._keys import Names, Words, spelt, spelt_as
-from schemas.vendors._repair import document_of
-from schemas.vendors._scalars import compact
 
 # Half a character, or a backslash that makes one of what follows when the text is read as JSON itself.
 _HALF_ESCAPED: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|005[cC])")

@@ -7,9 +7,9 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from schemas.body.inflate import Damaged, PastCap, encoding_of, opened
+from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
-from schemas.inflate import Damaged, PastCap, encoding_of, opened
-from schemas.limits import DEFAULT, Limits
 
 __all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
 

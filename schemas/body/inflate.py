@@ -10,7 +10,7 @@ import re
 import zlib
 from typing import Final, NamedTuple
 
-from schemas.limits import Limits
+from schemas.config.limits import Limits
 
 _GZIP: Final = b"\x1f\x8b"
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")

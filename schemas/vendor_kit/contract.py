@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from schemas.body.member_keys import NO_WORDS, Words, words_of
+from schemas.config.settings import COST_LIMIT
 from schemas.facts import Fact
 from schemas.raw import Source
-from schemas.settings import COST_LIMIT
-from schemas.vendors._keys import NO_WORDS, Words, words_of
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ from typing import Final
 
 from schemas.errors import Undecodable
 from schemas.facts import Flag
-from schemas.vendors import _times
-from schemas.vendors._base import Context
-from schemas.vendors._fields import Fields
+from schemas.vendor_kit import instants
+from schemas.vendor_kit.contract import Context
+from schemas.vendor_kit.fields import Fields
 
 _SHOWN_CHARS: Final = 64
 _ON_THE_WAY: Final = timedelta(minutes=30)
@@ -54,7 +54,7 @@ def beijing_readings(fields: Fields, bound: str, names: tuple[str, ...], receive
     if Flag.TZ_ASSUMED not in fields.flags:
         return {}
     ours, theirs = (
-        {name: _times.parse(fields.glance(name), zone, received_at).at for name in (bound, *names)}
+        {name: instants.parse(fields.glance(name), zone, received_at).at for name in (bound, *names)}
         for zone in ("UTC", "Asia/Shanghai")
     )
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.config.safety import unsafe
+from schemas.config.settings import Secret, Settings, check
 from schemas.errors import SettingsError
-from schemas.safety import unsafe
-from schemas.settings import Secret, Settings, check
 
 PREFIX: Final = "CALLWEAVE_"
 WHOLE: Final = "CALLWEAVE_SETTINGS"

@@ -14,8 +14,8 @@ import msgspec
 import phonenumbers
 from phonenumbers import shortnumberinfo
 
+from schemas.config.limits import DEFAULT
 from schemas.facts import Flag, NumberKind
-from schemas.limits import DEFAULT
 
 _MASKS: Final = "*＊"
 _NOBODY: Final = frozenset(
