@@ -21,10 +21,10 @@ from aiohttp import web
 
 from deploy.clickhouse import passwords
 from deploy.clickhouse.launch import given_passwords, reached
-from deploy.log_limit import LogLimit
-from deploy.loop_guard import guarded_loop
-from deploy.ports import cannot_listen
-from deploy.readiness import not_ready
+from deploy.process.log_limit import LogLimit
+from deploy.process.loop_guard import guarded_loop
+from deploy.process.ports import cannot_listen
+from deploy.process.readiness import not_ready
 from schemas.config.loader import load
 from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, Settings
 from schemas.errors import CallweaveError, SettingsError

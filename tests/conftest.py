@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.kafka import KafkaServer
+from deploy.kafka.broker import KafkaServer
 from schemas.config.settings import ClickHouseSettings
 from sinks.migrate import migrator
 from tests.clickhouse_at import address_of, settings_at

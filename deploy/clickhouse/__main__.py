@@ -16,11 +16,11 @@ from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, Role, accounts_for
 from deploy.clickhouse.config import Place, server_config, start_statements, users_config
 from deploy.clickhouse.engine import STORE, Engine
-from deploy.clickhouse.http import Asker, Refused
 from deploy.clickhouse.login import Logins, LoginServer
 from deploy.clickhouse.room import Guard, free_bytes
-from deploy.data_dir import claim
-from deploy.ports import require_free
+from deploy.clickhouse.statement import Asker, Refused
+from deploy.process.data_dir import claim
+from deploy.process.ports import require_free
 from schemas.errors import SetupError
 
 _MINIMUM_FREE_BYTES: Final = 256 << 20

@@ -9,10 +9,10 @@ from typing import Final, Self
 import aiohttp
 from msgspec.structs import replace
 
-from deploy.child import Child, spawn
 from deploy.clickhouse import passwords
 from deploy.clickhouse.accounts import EVERY_DATABASE, Role, accounts_for
-from deploy.ports import free_port, require_free
+from deploy.process.child import Child, spawn
+from deploy.process.ports import free_port, require_free
 from schemas.config.settings import ClickHouseSettings, Secret
 from schemas.errors import SetupError
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator import people
-from deploy.simulator.sends import Send
-from deploy.simulator.told import Told, dead
+from deploy.simulator.calls import people
+from deploy.simulator.expectation import Told, dead
+from deploy.simulator.requests import Send
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
 _STRANGERS: Final = {

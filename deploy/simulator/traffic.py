@@ -12,12 +12,14 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator import broken, people, render_huawei, render_nxcloud, render_ytx, sends, told
-from deploy.simulator.poison import Deck
-from deploy.simulator.sends import Offer, Send, pushed
-from deploy.simulator.told import Told
-from deploy.simulator.truth import Scenario, TrueBinding, TrueCall
-from deploy.simulator.world import World
+from deploy.simulator import broken, expectation, requests
+from deploy.simulator.calls import people
+from deploy.simulator.calls.truth import Scenario, TrueBinding, TrueCall
+from deploy.simulator.calls.world import World
+from deploy.simulator.expectation import Told
+from deploy.simulator.poison.deck import Deck
+from deploy.simulator.requests import Offer, Send, pushed
+from deploy.simulator.vendors import huawei, nxcloud, ytx
 from schemas.facts import Disposition, Kind
 
 _LARGEST_BATCH: Final = 10
@@ -102,8 +104,8 @@ class Traffic:
         scenario = made.scenario if isinstance(made, TrueBinding) else made[0].scenario
         self.scenarios[scenario] = self.scenarios.get(scenario, 0) + 1
         if isinstance(made, TrueBinding):
-            body = render_huawei.body(render_huawei.binding(made))
-            self._push(0, pushed("huawei", "binding", render_huawei.PATH, body, told.binding(made)))
+            body = huawei.body(huawei.binding(made))
+            self._push(0, pushed("huawei", "binding", huawei.PATH, body, expectation.binding(made)))
             return
         for call in made:
             self._plan(call)
@@ -134,24 +136,24 @@ class Traffic:
 
     def _plan_states(self, call: TrueCall) -> int:
         """Schedule the state pushes; the record's place after them, or among them."""
-        pushes = sorted(render_ytx.states(call, self._rng), key=lambda push: push[2])
+        pushes = sorted(ytx.states(call, self._rng), key=lambda push: push[2])
         disordered = self._rng.random() < self._mix.disorder
         for index, (leg, state, at, body) in enumerate(pushes):
             place = self._rng.randint(0, 12) if disordered else index
-            self._push(place, pushed("ytx", "state", render_ytx.PATH, body, told.state(call, leg, state, at)))
+            self._push(place, pushed("ytx", "state", ytx.PATH, body, expectation.state(call, leg, state, at)))
         return self._rng.randint(0, 12) if disordered else len(pushes)
 
     def _piece(self, call: TrueCall, label: str) -> Piece:
         if call.vendor == "ytx":
-            text = render_ytx.record(call, self._rng)
+            text = ytx.record(call, self._rng)
             spoilt = bool(call.custom_ref) and self._rng.random() < self._mix.spoilt
-            return Element(text=render_ytx.spoil(text) if spoilt else text, told=told.record(call))
+            return Element(text=ytx.spoil(text) if spoilt else text, told=expectation.record(call))
         if call.vendor == "huawei":
-            body = render_huawei.body(render_huawei.record(call))
-            return pushed("huawei", label, render_huawei.PATH, body, told.record(call))
+            body = huawei.body(huawei.record(call))
+            return pushed("huawei", label, huawei.PATH, body, expectation.record(call))
         encoding = "gb18030" if self._rng.random() < _GB_SHARE else "utf-8"
-        body = render_nxcloud.body(render_nxcloud.record(call, self._rng), encoding)
-        return pushed("nxcloud", label, render_nxcloud.PATH, body, told.record(call))
+        body = nxcloud.body(nxcloud.record(call, self._rng), encoding)
+        return pushed("nxcloud", label, nxcloud.PATH, body, expectation.record(call))
 
     def _push(self, delay: int, piece: Piece) -> None:
         self._made += 1
@@ -171,7 +173,7 @@ class Traffic:
     def _collect(self, element: Element) -> Iterator[Send]:
         if not element.repeat and self._rng.random() < self._mix.rebatch:
             # The same record in its other spelling is the same record.
-            other = self._rng.choice((element.text, render_ytx.mend(element.text)))
+            other = self._rng.choice((element.text, ytx.mend(element.text)))
             self._push(self._rng.randint(3, 30), Element(text=other, told=element.told, repeat=True))
         self._batch.append(element)
         if len(self._batch) >= self._batch_size:
@@ -187,7 +189,7 @@ class Traffic:
             tellings.insert(at, fate)
         self._batch.clear()
         self._batch_size = 1 if rng.random() < _SMALL_BATCH else rng.randint(2, _LARGEST_BATCH)
-        yield from self._dress(pushed("ytx", "batch", render_ytx.PATH, render_ytx.batch(texts), *tellings))
+        yield from self._dress(pushed("ytx", "batch", ytx.PATH, ytx.batch(texts), *tellings))
 
     def _dress(self, send: Send) -> Iterator[Send]:
         """The request as it goes out, now and then with a repetition later and a broken companion."""
@@ -197,16 +199,16 @@ class Traffic:
             return
         if send.label.startswith("poison"):
             if rng.random() < self._mix.repeat:
-                again = sends.labelled(send, f"repeat of {send.label}")
+                again = requests.labelled(send, f"repeat of {send.label}")
                 self._push(rng.randint(1, 40), msgspec.structs.replace(again, mark=""))
             yield send
             return
         if rng.random() < self._mix.broken:
             yield broken.body(rng, send)
         if rng.random() < self._mix.compressed:
-            send = sends.compressed(send, rng.choice(("gzip", "deflate")))
+            send = requests.compressed(send, rng.choice(("gzip", "deflate")))
         elif rng.random() < _TEXT_SHARE:
-            send = sends.as_text(send)
+            send = requests.as_text(send)
         if rng.random() < self._mix.repeat:
-            self._push(rng.randint(1, 40), sends.labelled(send, f"repeat of {send.label}"))
+            self._push(rng.randint(1, 40), requests.labelled(send, f"repeat of {send.label}"))
         yield send

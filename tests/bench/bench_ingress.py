@@ -17,9 +17,9 @@ from pathlib import Path
 import uvloop
 from aiohttp import web
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.bench.callers import call, checked, request
 from tests.bench.lines import Line, show
@@ -114,7 +114,7 @@ async def bench() -> list[Line]:
                 for workers in (1, 2):
                     port = free_port()
                     env = {**address, "CALLWEAVE_INGRESS__WORKERS": str(workers)}
-                    async with server(port, "-m", "deploy.cli", "ingress", **env):
+                    async with server(port, "-m", "deploy.cli.main", "ingress", **env):
                         name = f"Kafka's ack, {workers} process{'es' * (workers > 1)}"
                         lines += await measured(name, port, "/v1/nxcloud/cdr", connections, alone[0].value)
     return lines

@@ -23,10 +23,10 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.scrape import scrape, total
-from deploy.stack import Stack
+from deploy.kafka.broker import KafkaServer
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import scrape, total
 from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.topics import RAW
 from tests.bench.bodies import Keyed

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 import uvloop
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.vendors import VENDORS
 from tests.bench.bench_ingress import server
@@ -120,7 +120,7 @@ async def bench() -> list[Line]:
                 "CALLWEAVE_KAFKA__BOOTSTRAP": kafka.bootstrap,
                 "CALLWEAVE_INGRESS__SPOOL_DIR": str(Path(folder) / "spool"),
             }
-            async with server(port, "-m", "deploy.cli", "ingress", **env) as pid:
+            async with server(port, "-m", "deploy.cli.main", "ingress", **env) as pid:
                 calm = await apart(flood, port, crowds(1e6, CALM), 4.0)
                 capacity = accepted(calm)
                 idle = IngressSettings().max_connections - CROWDED - 10

@@ -7,7 +7,7 @@ import gc
 import os
 import time
 
-from deploy.numbers import resident_mib
+from deploy.local.stats import resident_mib
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
 from schemas.codec import FACT

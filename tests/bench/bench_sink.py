@@ -17,9 +17,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.kafka import KafkaServer
-from deploy.topics import create_topics
+from deploy.kafka.broker import KafkaServer
 from schemas.codec import FACT
 from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role

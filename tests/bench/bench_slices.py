@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.kafka import KafkaServer
+from deploy.kafka.broker import KafkaServer
 from processors.engine.dispatcher import attach
 from processors.engine.faust_app import SliceApp, make_app, run_app
 from processors.engine.transport import Slice

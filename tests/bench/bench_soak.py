@@ -19,13 +19,13 @@ from typing import Final
 import msgspec
 import uvloop
 
-from deploy.numbers import resident_mib
-from deploy.ports import free_port
-from deploy.scrape import total
-from deploy.simulator.getcdr_server import GetCdrOptions
-from deploy.simulator.options import SimulateOptions
-from deploy.simulator.send import simulate
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.local.stats import resident_mib
+from deploy.process.ports import free_port
+from deploy.process.scrape import total
+from deploy.simulator.sending.getcdr_server import GetCdrOptions
+from deploy.simulator.sending.options import SimulateOptions
+from deploy.simulator.sending.sender import simulate
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import uvloop
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from ingress.spool.store import Body, SpoolStore
 from schemas.config.settings import KafkaSettings
 from tests.bench.bench_ingress import BODY, measured, server
@@ -32,7 +32,7 @@ async def _answers(folder: Path, what: str, bootstrap: str, connections: int, li
         "CALLWEAVE_INGRESS__SPOOL_DIR": str(folder / f"spool-{port}"),
         "CALLWEAVE_INGRESS__SPOOL_MIN_FREE_BYTES": "0",
     }
-    async with server(port, "-m", "deploy.cli", "ingress", **env):
+    async with server(port, "-m", "deploy.cli.main", "ingress", **env):
         return await measured(what, port, "/v1/nxcloud/cdr", connections, limit)
 
 

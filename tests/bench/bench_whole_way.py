@@ -22,9 +22,9 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaProducer
 
-from deploy.numbers import resident_mib
-from deploy.simulator.sends import Send
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.local.stats import resident_mib
+from deploy.simulator.requests import Send
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.topics import RAW

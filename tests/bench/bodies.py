@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator import render_tencent
-from deploy.simulator.options import SHARES
-from deploy.simulator.sends import Offer, Send
+from deploy.simulator.requests import Offer, Send
+from deploy.simulator.sending.options import SHARES
 from deploy.simulator.traffic import Mix, Traffic
+from deploy.simulator.vendors import tencent
 from ingress.http.accept import accept
 from ingress.http.routes import Doors, Head
 from processors.normalise import Directory, Outcome, normalise
@@ -61,10 +61,9 @@ def pushed(requests: Iterable[Send]) -> list[Keyed]:
 def pulled(calls: int) -> list[Keyed]:
     """Pages of the pulling vendor, compressed and full."""
     stream = Traffic(seed=1, vendors={"tencent": 1}, mix=Mix(), clock=lambda: AT).stream(calls)
-    records = [render_tencent.record(item.call) for item in stream if isinstance(item, Offer)]
+    records = [tencent.record(item.call) for item in stream if isinstance(item, Offer)]
     bodies = [
-        render_tencent.page(records[start : start + _PAGE], "0", compressed=True)
-        for start in range(0, len(records), _PAGE)
+        tencent.page(records[start : start + _PAGE], "0", compressed=True) for start in range(0, len(records), _PAGE)
     ]
     (callback,) = VENDORS["tencent"].callbacks
     return [

@@ -13,7 +13,7 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-from deploy.simulator.sends import Send
+from deploy.simulator.requests import Send
 from deploy.simulator.traffic import Mix, Traffic
 from schemas.vendors import VENDORS
 from tests.bench.bodies import AT, Keyed, pushed

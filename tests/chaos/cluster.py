@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from deploy.kafka import KafkaServer
-from deploy.kafka_config import Listener
+from deploy.kafka.broker import KafkaServer
+from deploy.kafka.broker_config import Listener
 from tests.chaos.ports import steady_ports
 
 BROKERS: Final = 3

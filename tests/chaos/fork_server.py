@@ -15,9 +15,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from deploy.registered import process_part, sink_part
+from deploy.admin.tables import migrate_tables
+from deploy.cli.registered_parts import process_part, sink_part
 from deploy.runtime import run_part
-from deploy.tables import migrate_tables
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from tests.chaos.failpoints import AT_WORK, POINTS, PartName, after, arm

@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from deploy.simulator.compare import Difference
-from deploy.simulator.expected import Counts, Expected, expect
-from deploy.simulator.ledger import Entry
-from deploy.simulator.told import Told
+from deploy.simulator.expectation import Told
+from deploy.simulator.sending.ledger import Entry
+from tests.oracle.compare import Difference
+from tests.oracle.expected import Counts, Expected, expect
 
 Body = tuple[str, str]
 """Vendor and digest."""

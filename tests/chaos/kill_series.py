@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.ledger import Ledger
-from deploy.simulator.options import SimulateOptions
-from deploy.simulator.send import simulate
+from deploy.simulator.sending.ledger import Ledger
+from deploy.simulator.sending.options import SimulateOptions
+from deploy.simulator.sending.sender import simulate
 from processors.engine.fatal import EXIT_FATAL
 from tests.chaos.failpoints import SINK, WORKER
 from tests.chaos.judge import Finding, by_window

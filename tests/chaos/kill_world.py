@@ -13,12 +13,12 @@ import aiokafka
 import msgspec
 from msgspec.structs import replace
 
+from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.kafka import KafkaServer
-from deploy.parts import SupervisedPart
-from deploy.stack import Stack, part_specs
-from deploy.topics import create_topics
-from deploy.waiting import until_answers
+from deploy.kafka.broker import KafkaServer
+from deploy.local.stack import Stack, part_specs
+from deploy.process.supervisor import SupervisedPart
+from deploy.process.waiting import until_answers
 from schemas.codec import FACT
 from schemas.config.settings import (
     EmbeddedSettings,

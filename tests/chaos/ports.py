@@ -1,6 +1,6 @@
 """Ports that stay ours while nobody listens on them: below the range from which the system picks ports for connections."""
 
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 
 
 def steady_ports(count: int) -> list[int]:

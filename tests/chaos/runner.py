@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.ledger import Ledger
-from deploy.simulator.options import Progress, SimulateOptions
-from deploy.simulator.send import simulate
+from deploy.simulator.sending.ledger import Ledger
+from deploy.simulator.sending.options import Progress, SimulateOptions
+from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
 from tests.chaos.faults import Step
 from tests.chaos.inject import happen, impossible

@@ -18,12 +18,12 @@ import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.simulator.ledger import Entry, digest_of
-from deploy.stack import Stack
-from deploy.topics import create_topics
-from deploy.waiting import until_answers
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.waiting import until_answers
+from deploy.simulator.sending.ledger import Entry, digest_of
 from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge import stored
 from tests.chaos.verdict import bodies_on_raw

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from deploy.simulator.compare import Difference, compare
-from deploy.simulator.expected import Counts
-from deploy.simulator.ledger import Entry
-from deploy.simulator.told import Told
+from deploy.simulator.expectation import Told
+from deploy.simulator.sending.ledger import Entry
 from tests.chaos.judge import Body, by_window, ended_in_peace, expectation, findings, identity_broken, stored, unlike
+from tests.oracle.compare import Difference, compare
+from tests.oracle.expected import Counts
 
 
 def told(call: str, content: str = "1", vendor: str = "huawei") -> Told:

@@ -8,13 +8,13 @@ from typing import Final
 import aiokafka
 import msgspec
 
-from deploy.simulator.compare import compare, compare_counts
-from deploy.simulator.ledger import Entry, digest_of
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.simulator.sending.ledger import Entry, digest_of
 from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
 from tests.chaos.judge import Body, Finding, Stored, expectation, findings, identity_broken, stored, unlike
 from tests.integration import whole_stack as ws
+from tests.oracle.compare import compare, compare_counts
 
 _RECORDS: Final = (
     "SELECT record_id, version FROM v_cdr UNION ALL SELECT record_id, version FROM call_events"

@@ -6,7 +6,7 @@ from typing import Final
 
 import aiohttp
 
-from deploy.scrape import scrape, total
+from deploy.process.scrape import scrape, total
 from tests.chaos.world import World
 
 _COUNTERS: Final[Mapping[str, tuple[tuple[str, Mapping[str, str]], ...]]] = {

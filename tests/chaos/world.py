@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from deploy.admin.tables import migrate_tables
+from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.parts import PartSpec, SupervisedPart
-from deploy.simulator.getcdr_server import GetCdrOptions
-from deploy.stack import Stack, part_specs
-from deploy.tables import migrate_tables
-from deploy.topics import create_topics
-from deploy.waiting import until_answers
+from deploy.local.stack import Stack, part_specs
+from deploy.process.supervisor import PartSpec, SupervisedPart
+from deploy.process.waiting import until_answers
+from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,

@@ -20,7 +20,7 @@ import msgspec
 
 from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.ports import require_free
+from deploy.process.ports import require_free
 from schemas.errors import SetupError
 from tests.clickhouse_at import address, ask
 from tests.clients.results import SUITE, Done, Result, known_failures, last_words, read, read_suite, table

@@ -13,10 +13,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.child import Child, spawn
 from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.ports import free_port
+from deploy.process.child import Child, spawn
+from deploy.process.ports import free_port
 from schemas.errors import SetupError
 from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native

@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from deploy.clickhouse import passwords
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 from tests.integration import whole_stack as ws
 from tests.integration.command import Done, callweave, clean_env
 from tests.integration.pushing import PATHS, body_of, post
@@ -88,7 +88,7 @@ async def running(place: Place) -> AsyncIterator[Up]:
     log = place.folder / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli", "up", "--plain", "--no-simulator"),
+            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
             env=clean_env(**place.env()),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,

@@ -16,10 +16,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from deploy import kafka_jars
-from deploy.kafka import KafkaServer
-from deploy.kafka_jars import Jar, default_cache_dir, kafka_class_path, read_manifest
-from deploy.ports import free_port, holder
+from deploy.kafka import jars
+from deploy.kafka.broker import KafkaServer
+from deploy.kafka.jars import Jar, default_cache_dir, kafka_class_path, read_manifest
+from deploy.process.ports import free_port, holder
 from schemas.errors import SetupError
 from tests.integration.children import ends_with_its_parent, until
 
@@ -287,7 +287,7 @@ async def test_a_start_that_is_given_up_downloads_no_further(tmp_path: Path, mon
         fetched.append(jar)
         time.sleep(0.2)
 
-    monkeypatch.setattr(kafka_jars, "_jgo_fetch", lambda: slowly)
+    monkeypatch.setattr(jars, "_jgo_fetch", lambda: slowly)
     starting = asyncio.create_task(KafkaServer(tmp_path / "kafka", cache_dir=tmp_path / "cache").start())
     await until(lambda: bool(fetched))
     starting.cancel()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.stack import Stack
+from deploy.local.stack import Stack
 from schemas.config.settings import ClickHouseSettings
 
 _LIMIT_S = 60.0
@@ -62,7 +62,7 @@ def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
 async def callweave(*arguments: str, cwd: Path, settings: dict[str, object] | None = None) -> Done:
     """Run the command to its end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.cli", *arguments),
+        *(sys.executable, "-m", "deploy.cli.main", *arguments),
         cwd=cwd,
         env={**clean_env(**(settings or {})), "PYTHONPATH": str(Path(__file__).parents[2])},
         stdin=asyncio.subprocess.DEVNULL,

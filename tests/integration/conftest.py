@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.integration.ingress_process import PARTITIONS
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 from schemas.topics import RAW
 
 PARTITIONS = 4
@@ -50,7 +50,7 @@ async def ingress(place: Path, bootstrap: str, http: aiohttp.ClientSession, **mo
     env = environment(place, bootstrap, port=str(port), **more)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", "ingress", env=env, stdout=output, stderr=output
+            sys.executable, "-m", "deploy.cli.main", "ingress", env=env, stdout=output, stderr=output
         )
     running = Ingress(process, f"http://127.0.0.1:{port}", log)
     try:

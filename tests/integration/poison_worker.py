@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 import processors.normalise
-from deploy.registered import process_part
+from deploy.cli.registered_parts import process_part
 from deploy.runtime import run_part
 from processors.store.partition import PartitionState
 from schemas.config.settings import Settings

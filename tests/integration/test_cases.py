@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from deploy.ports import free_port
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
 from schemas.config.settings import Account, PollAccount, Secret
 from tests.integration import whole_stack as ws
 from tests.integration.cases import amounts, conflicts, figures, parties, poison, spellings

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from deploy.stack import Stack
+from deploy.local.stack import Stack
 from tests.integration import whole_stack as ws
 from tests.integration.command import addresses, callweave
 from tests.integration.pushing import JSON, PATHS, body_of

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, RecordContent

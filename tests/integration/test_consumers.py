@@ -19,9 +19,9 @@ import fastavro
 import pytest
 from aiohttp import web
 
-from deploy.ports import free_port
-from deploy.scrape import total
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import total
 from schemas.codec import PUBLISHED
 from schemas.config.settings import SchemaRegistrySettings
 from tests.golden.cases import HERE, load

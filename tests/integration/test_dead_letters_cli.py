@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from deploy.ports import free_port
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
 from schemas.config.limits import DEFAULT, Limits
 from schemas.config.loader import WHOLE, whole
 from tests.integration import whole_stack as ws

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from deploy.ports import free_port
-from deploy.scrape import total
-from deploy.stack import Stack
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import total
 from schemas.config.settings import Account, PollAccount
 from tests.golden.cases import HERE, load
 from tests.integration import whole_stack as ws

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ports import free_port
-from deploy.simulator.expected import expect
-from deploy.simulator.getcdr_server import GetCdrOptions
-from deploy.simulator.ledger import Ledger
-from deploy.simulator.options import SimulateOptions
-from deploy.simulator.send import simulate
-from deploy.stack import Stack
-from deploy.waiting import until_answers
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.waiting import until_answers
+from deploy.simulator.sending.getcdr_server import GetCdrOptions
+from deploy.simulator.sending.ledger import Ledger
+from deploy.simulator.sending.options import SimulateOptions
+from deploy.simulator.sending.sender import simulate
 from schemas.config.settings import PollAccount
 from tests.integration import whole_stack as ws
+from tests.oracle.expected import expect
 
 CALLS = 600
 QUIET_S = 60.0

@@ -14,9 +14,9 @@ from typing import Self
 import aiohttp
 import pytest
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.integration.ingress_process import PARTITIONS, in_kafka
 
@@ -56,7 +56,7 @@ async def ingress(place: Path, bootstrap: str, **more: str) -> AsyncIterator[Ing
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", "ingress", env=env, stdout=output, stderr=output
+            sys.executable, "-m", "deploy.cli.main", "ingress", env=env, stdout=output, stderr=output
         )
     running = Ingress(process, f"http://127.0.0.1:{port}", log)
     try:

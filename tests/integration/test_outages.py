@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.scrape import total
-from deploy.stack import Stack
+from deploy.kafka.broker import KafkaServer
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import total
 from schemas.config.settings import IngressSettings, KafkaSettings, SinkSettings
 from tests.integration import whole_stack as ws
 from tests.integration.pushing import PATHS, Traffic

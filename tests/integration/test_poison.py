@@ -13,10 +13,10 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from deploy import doctor_work
-from deploy.backoff import Backoff
-from deploy.doctor_work import parts
-from deploy.kafka import KafkaServer
+from deploy.doctor import work
+from deploy.doctor.work import parts
+from deploy.kafka.broker import KafkaServer
+from deploy.process.backoff import Backoff
 from processors.engine.group import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book
@@ -160,13 +160,13 @@ async def test_the_doctor_sees_who_works_and_what_stands(
     broker: KafkaServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member of the group that does nothing says nothing either: Kafka knows how far it is."""
-    monkeypatch.setattr(doctor_work, "LOOK_AGAIN_S", 1.0)
+    monkeypatch.setattr(work, "LOOK_AGAIN_S", 1.0)
     settings = order(broker.bootstrap, place).settings
     reader = AIOKafkaConsumer(
         RAW.name, FACTS.name, bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False
     )
     await publish(broker.bootstrap, 0, "nobody-takes-it")
-    idle = await doctor_work.work(settings)
+    idle = await work.work(settings)
     assert (idle.state, "nobody works for callweave-process" in idle.detail) == ("bad", True), idle.detail
 
     await reader.start()
@@ -174,13 +174,13 @@ async def test_the_doctor_sees_who_works_and_what_stands(
         for topic in (RAW.name, FACTS.name):
             places = [TopicPartition(topic, n) for n in range(PARTITIONS)]
             await reader.commit(await reader.end_offsets(places))
-        caught_up = await doctor_work.work(settings)
+        caught_up = await work.work(settings)
         assert (caught_up.state, "callweave-sink" in caught_up.detail) == ("note", True), caught_up.detail
 
         old_ms = int(1000 * (time.time() - 300))
         async with Outbox(broker.bootstrap) as outbox:
             await outbox.publish([message_of(one, 3, timestamp_ms=old_ms) for one in ("old-1", "old-2")])
-        stands = await doctor_work.work(settings)
+        stands = await work.work(settings)
     finally:
         await reader.stop()
 

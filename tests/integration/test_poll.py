@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 
-from deploy.topics import create_topics
+from deploy.admin.topic_setup import create_topics
 from ingress.kafka.producer import KafkaPublisher
 from ingress.kafka.publisher import Headers, Publisher
 from ingress.poll.checkpoints import read_checkpoints
@@ -465,7 +465,7 @@ async def test_three_kills_of_the_real_process_lose_no_call(
     for turn in range(4):
         before, asked = set(await call_ids(kafka, account)), len(vendor.asked)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli", "--config", str(config), "poll", stderr=asyncio.subprocess.DEVNULL
+            sys.executable, "-m", "deploy.cli.main", "--config", str(config), "poll", stderr=asyncio.subprocess.DEVNULL
         )
         try:
             async with asyncio.timeout(DEADLINE_S):

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 from deploy.runtime import resolved
 from schemas.config.settings import Settings
 from tests.integration import whole_stack as ws
@@ -123,7 +123,7 @@ async def up(place: Place) -> AsyncIterator[Up]:
     log = place.directory / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli", "up", "--plain", "--no-simulator"),
+            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
             env=clean_env(**place.env()),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,

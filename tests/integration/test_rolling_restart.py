@@ -9,7 +9,7 @@ from typing import Self
 
 import aiohttp
 
-from deploy.kafka import KafkaServer
+from deploy.kafka.broker import KafkaServer
 from tests.integration.ingress_process import Ingress, in_kafka, ingress, push
 
 CALLERS = 16

@@ -20,13 +20,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from deploy.admin.tables import migrate_tables
+from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse import passwords
 from deploy.clickhouse.config import RESERVE_BYTES
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
-from deploy.tables import migrate_tables
-from deploy.topics import create_topics
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from schemas.codec import DEAD_LETTER, FACT, TIMELINE
 from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from schemas.dead_letter import DeadLetter

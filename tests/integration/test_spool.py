@@ -18,8 +18,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from deploy.kafka import KafkaServer
-from deploy.ports import free_port
+from deploy.kafka.broker import KafkaServer
+from deploy.process.ports import free_port
 from ingress.spool.store import SpoolStore
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
 from tests.integration.ingress_process import Ingress, environment, in_kafka, ingress, push, readyz
@@ -119,7 +119,7 @@ def ordered(found: list[tuple[bytes, bytes]], bodies: list[bytes]) -> bool:
 def spool(place: Path, bootstrap: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `callweave spool`."""
     return subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "spool", *arguments],
+        [sys.executable, "-m", "deploy.cli.main", "spool", *arguments],
         env=environment(place, bootstrap), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -348,7 +348,7 @@ def test_a_spool_of_a_later_release_is_refused(place: Path, broker: KafkaServer)
         db.execute("PRAGMA user_version=99")
     before = database.read_bytes()
     refused = subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "ingress"],
+        [sys.executable, "-m", "deploy.cli.main", "ingress"],
         env=environment(place, broker.bootstrap, port=str(free_port())), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert refused.returncode != 0

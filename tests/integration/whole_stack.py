@@ -11,11 +11,9 @@ import aiohttp
 import aiokafka
 import msgspec
 
-from deploy.ports import free_port
-from deploy.scrape import Sample, scrape, total
-from deploy.simulator.compare import Difference, compare, compare_counts
-from deploy.simulator.expected import Counts, Expected
-from deploy.stack import Stack, running_stack
+from deploy.local.stack import Stack, running_stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import Sample, scrape, total
 from schemas.codec import FACT, TIMELINE
 from schemas.config.settings import (
     ClickHouseSettings,
@@ -27,6 +25,8 @@ from schemas.config.settings import (
 )
 from schemas.topics import NORMALIZED, TIMELINES
 from tests.clickhouse_at import address_of
+from tests.oracle.compare import Difference, compare, compare_counts
+from tests.oracle.expected import Counts, Expected
 
 PARTITIONS = 6
 VIEWS = {

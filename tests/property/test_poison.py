@@ -10,17 +10,18 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from deploy.simulator import render_tencent, told
-from deploy.simulator.compare import Difference, compare
-from deploy.simulator.expected import Expected, expect
-from deploy.simulator.ledger import Entry
-from deploy.simulator.poison import POISONS
-from deploy.simulator.sends import Offer, Send
+from deploy.simulator import expectation
+from deploy.simulator.calls.world import VENDORS
+from deploy.simulator.poison.deck import POISONS
+from deploy.simulator.requests import Offer, Send
+from deploy.simulator.sending.ledger import Entry
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.world import VENDORS
+from deploy.simulator.vendors import tencent
 from ingress.http.routes import Head
 from schemas.errors import Rejected
 from sinks.clickhouse import ClickHouse
+from tests.oracle.compare import Difference, compare
+from tests.oracle.expected import Expected, expect
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import put, tables
 from tests.property.real_rows.extremes import told as lines
@@ -78,10 +79,10 @@ def _pushed(way: Way, send: Send, received_at: datetime) -> Entry:
 
 
 def _pulled(way: Way, offer: Offer, received_at: datetime) -> Entry:
-    said = [told.record(call) for call in (offer.call, offer.later) if call]
+    said = [expectation.record(call) for call in (offer.call, offer.later) if call]
     for place, call in enumerate((offer.call, offer.later)):
         if call:
-            page = render_tencent.page([render_tencent.record(call)], "0", compressed=False)
+            page = tencent.page([tencent.record(call)], "0", compressed=False)
             way.pull("page", "tencent", "getCdr", page, received_at + timedelta(seconds=place))
     if offer.contradicts:
         said = [msgspec.structs.replace(each, rank=1 + place) for place, each in enumerate(said)]

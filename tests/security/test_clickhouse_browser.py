@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 from tests.clickhouse_at import address, ask
 
 NUMBER: Final = "+8613800001111"

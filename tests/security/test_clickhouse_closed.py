@@ -16,12 +16,12 @@ from urllib.parse import quote
 
 import pytest
 
-import deploy.child
 import deploy.clickhouse.launch
+import deploy.process.child
+from deploy.admin.tables import migrate_tables
 from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import BUILT_IN, ENGINES, Role
 from deploy.clickhouse.launch import ClickHouseServer
-from deploy.tables import migrate_tables
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
 from tests.clickhouse_at import ask
@@ -147,10 +147,10 @@ async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
             yield House(server=server, heard=heard, outside=outside, sandboxed=sandboxed)
 
 
-async def spawned_without_a_sandbox(command: tuple[str, ...], *, output: Path) -> deploy.child.Child:
+async def spawned_without_a_sandbox(command: tuple[str, ...], *, output: Path) -> deploy.process.child.Child:
     """Starts what was asked for, on a kernel that says it has no Landlock."""
     python, _, _, *arguments = command
-    return await deploy.child.spawn((python, "-c", WITHOUT_A_SANDBOX, *arguments), output=output)
+    return await deploy.process.child.spawn((python, "-c", WITHOUT_A_SANDBOX, *arguments), output=output)
 
 
 def code(answer: str) -> int | None:

@@ -113,9 +113,9 @@ def test_only_the_runtime_reads_the_environment() -> None:
     may = {
         "deploy/runtime.py",
         "deploy/clickhouse/engine.py",  # sets TZ, which the engine reads
-        "deploy/java.py",  # JAVA_HOME
-        "deploy/kafka_jars.py",  # XDG_CACHE_HOME
-        "deploy/parts.py",  # hands it on to the parts
+        "deploy/kafka/java.py",  # JAVA_HOME
+        "deploy/kafka/jars.py",  # XDG_CACHE_HOME
+        "deploy/process/supervisor.py",  # hands it on to the parts
     }
     wrong = {
         str(path.relative_to(ROOT))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from deploy.cli import main
-from deploy.ports import free_port
-from deploy.simulating import chosen_vendors
+from deploy.cli.main import main
+from deploy.process.ports import free_port
+from deploy.simulator.main import chosen_vendors
 
 
 @pytest.fixture(autouse=True)

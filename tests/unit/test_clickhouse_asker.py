@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from deploy.clickhouse.http import Asker, Refused
-from deploy.ports import free_port
+from deploy.clickhouse.statement import Asker, Refused
+from deploy.process.ports import free_port
 
 
 class Engine(BaseHTTPRequestHandler):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from deploy.cli import main
+from deploy.cli.main import main
 from deploy.clickhouse import passwords
 
 NAMES = {"callweave": "of-the-parts", "callweave_migrator": "of-migrate", "callweave_reader": "of-people"}
@@ -189,7 +189,7 @@ def test_a_file_that_is_no_list_of_passwords_is_named(started: Path) -> None:
 
 
 def test_at_a_terminal_it_is_asked_twice_and_not_shown(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.cli_clickhouse.is_terminal", lambda: True)
+    monkeypatch.setattr("deploy.cli.clickhouse_commands.is_terminal", lambda: True)
 
     done = run("password", "--set", stdin="w8zk\nq3vx\nm5tj\nm5tj\n")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.clickhouse import sandbox
-from deploy.ports import free_port
+from deploy.process.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 # One thread restricts itself and tries; the process's own thread tries the same afterwards.

@@ -9,9 +9,9 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from deploy.clickhouse import engine, sandbox
-from deploy.doctor import examine
-from deploy.finding import Finding
-from deploy.ports import free_port
+from deploy.doctor.doctor import examine
+from deploy.doctor.finding import Finding
+from deploy.process.ports import free_port
 from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,

@@ -1,11 +1,11 @@
 import pytest
 
-from deploy.flag_list import FILE, document, sentences
+from deploy.admin.flag_list import FILE, document, sentences
 from schemas.facts import Flag
 
 
 def test_the_list_is_the_enum() -> None:
-    """After a new flag: `python -m deploy.flag_list`."""
+    """After a new flag: `python -m deploy.admin.flag_list`."""
     assert FILE.read_text(encoding="utf-8") == document()
 
 

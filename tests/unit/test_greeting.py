@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from deploy.clickhouse_accounts import Login
-from deploy.greeting import greeting
-from deploy.stack import Stack
+from deploy.admin.clickhouse_accounts import Login
+from deploy.local.greeting import greeting
+from deploy.local.stack import Stack
 from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
 
 WRITERS = "of-the-parts"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.java import candidates, chosen, find_java
+from deploy.kafka.java import candidates, chosen, find_java
 from schemas.errors import SetupError
 
 NEW = "echo 'openjdk version \"21.0.1\" 2023-10-17' >&2"

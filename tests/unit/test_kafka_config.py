@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deploy.kafka_config import Listener, Node, jvm_options, server_properties
+from deploy.kafka.broker_config import Listener, Node, jvm_options, server_properties
 
 VOTERS = ("1@127.0.0.1:1001", "2@127.0.0.1:1002", "3@127.0.0.1:1003")
 DOOR = Listener(name="SINK", port=3001, advertised_port=4001)

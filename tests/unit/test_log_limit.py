@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from deploy.log_limit import SAID, WINDOW_S, LogLimit
+from deploy.process.log_limit import SAID, WINDOW_S, LogLimit
 
 AWAY = ("aiokafka.client", "Unable connect to node with id %s: %s")
 FETCH = ("aiokafka.consumer.fetcher", "Failed fetch messages from %s: %s")

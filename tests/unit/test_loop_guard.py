@@ -10,9 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.loop_guard import WINDOW_S, Pauses, guarded_loop
-from deploy.ports import free_port
-from deploy.readiness import not_ready
+from deploy.process.loop_guard import WINDOW_S, Pauses, guarded_loop
+from deploy.process.ports import free_port
+from deploy.process.readiness import not_ready
 from deploy.runtime import metrics_page
 from schemas.metrics import Name, Registry
 

@@ -1,6 +1,6 @@
 """Metrics: Prometheus's text, and a reader for it."""
 
-from deploy.scrape import parse, total
+from deploy.process.scrape import parse, total
 from schemas.metrics import METRICS, Registry
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy import part_states
-from deploy.doctor_work import verdict_on_parts, verdict_on_work
-from deploy.movement import Group, Movement, Standing, Unmoved, told
-from deploy.numbers import Numbers
-from deploy.outlook import lag_of, warnings_on_parts
-from deploy.part_states import PartState, read_states, remove_states, write_states
-from deploy.parts import PartSpec, SupervisedPart
-from deploy.scrape import parse
-from deploy.view import line, rendered
+from deploy.doctor.movement import Group, Movement, Standing, Unmoved, told
+from deploy.doctor.work import verdict_on_parts, verdict_on_work
+from deploy.local.dashboard import line, rendered
+from deploy.local.outlook import lag_of, warnings_on_parts
+from deploy.local.stats import Numbers
+from deploy.process import part_states
+from deploy.process.part_states import PartState, read_states, remove_states, write_states
+from deploy.process.scrape import parse
+from deploy.process.supervisor import PartSpec, SupervisedPart
 from processors.poison.suspects import Book, End, Place
 from schemas.metrics import Registry
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deploy import outlook
-from deploy.movement import Group, Standing
-from deploy.outlook import Outlook
-from deploy.outside import Outside
+from deploy.doctor.group_offsets import Outside
+from deploy.doctor.movement import Group, Standing
+from deploy.local import outlook
+from deploy.local.outlook import Outlook
 from schemas.config.settings import Settings
 from schemas.errors import Unavailable
 

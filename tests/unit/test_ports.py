@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ports import free_port, holder, http_url, require_free
+from deploy.process.ports import free_port, holder, http_url, require_free
 from schemas.errors import SetupError
 
 LISTENS = "sl local rem st\n0: 0100007F:{port:04X} 00000000:0000 0A 0 0 0 0 0 {inode} 1\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.printable import printable
+from deploy.admin.printable import printable
 
 CASES = {
     "plain text": ("not JSON", "not JSON"),

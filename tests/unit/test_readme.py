@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import pytest
 
-from deploy.cli import main
+from deploy.cli.main import main
 from deploy.clickhouse.accounts import MIGRATOR, OWNER, READER, Role, grants
-from deploy.ports import native_port
+from deploy.process.ports import native_port
 from schemas.config.settings import EmbeddedSettings, Settings
 from sinks.migrate import migrations
 

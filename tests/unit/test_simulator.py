@@ -12,11 +12,12 @@ import msgspec
 import phonenumbers
 import pytest
 
-from deploy.simulator import people, render_ytx
-from deploy.simulator.sends import Offer, Send
+from deploy.simulator.calls import people
+from deploy.simulator.calls.truth import Scenario
+from deploy.simulator.calls.world import VENDORS, WEIGHTS, World
+from deploy.simulator.requests import Offer, Send
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.truth import Scenario
-from deploy.simulator.world import VENDORS, WEIGHTS, World
+from deploy.simulator.vendors import ytx
 from schemas.facts import Role
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
@@ -268,7 +269,7 @@ def test_the_broken_form_is_the_documents_own() -> None:
     for body in broken:
         with pytest.raises(json.JSONDecodeError):
             json.loads(body)
-        assert json.loads(render_ytx.mend(body))["cdr"]
+        assert json.loads(ytx.mend(body))["cdr"]
 
 
 def test_privacy_rows_read_as_their_document_says() -> None:

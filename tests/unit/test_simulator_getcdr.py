@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from deploy.simulator.expected import expect
-from deploy.simulator.getcdr_server import GetCdr, GetCdrOptions
-from deploy.simulator.ledger import Ledger
-from deploy.simulator.sends import Offer
+from deploy.simulator.calls.truth import TrueCall
+from deploy.simulator.requests import Offer
+from deploy.simulator.sending.getcdr_server import GetCdr, GetCdrOptions
+from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.truth import TrueCall
+from tests.oracle.expected import expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 LONG_AGO_S = int(NOW.timestamp()) - 7200

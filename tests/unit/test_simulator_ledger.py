@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.simulator.compare import compare, compare_counts
-from deploy.simulator.expected import Counts, Expected, Row, expect
-from deploy.simulator.ledger import Entry, Ledger, read
-from deploy.simulator.sends import Offer, Send
-from deploy.simulator.told import Columns, Told
+from deploy.simulator.calls.world import VENDORS
+from deploy.simulator.expectation import Columns, Told
+from deploy.simulator.requests import Offer, Send
+from deploy.simulator.sending.ledger import Entry, Ledger, read
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.world import VENDORS
+from tests.oracle.compare import compare, compare_counts
+from tests.oracle.expected import Counts, Expected, Row, expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 ALL = dict.fromkeys(VENDORS, 1.0)

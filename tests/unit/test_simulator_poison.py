@@ -11,16 +11,16 @@ import msgspec
 import pytest
 from aiohttp import test_utils, web
 
-from deploy.simulator import people
-from deploy.simulator.compare import compare
-from deploy.simulator.expected import Expected, expect
-from deploy.simulator.ledger import Entry, Ledger
-from deploy.simulator.options import SimulateOptions
-from deploy.simulator.poison import POISONS, Deck
-from deploy.simulator.send import simulate
-from deploy.simulator.sends import Offer, Send
+from deploy.simulator.calls import people
+from deploy.simulator.calls.world import VENDORS, World
+from deploy.simulator.poison.deck import POISONS, Deck
+from deploy.simulator.requests import Offer, Send
+from deploy.simulator.sending.ledger import Entry, Ledger
+from deploy.simulator.sending.options import SimulateOptions
+from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.world import VENDORS, World
+from tests.oracle.compare import compare
+from tests.oracle.expected import Expected, expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 ALL = dict.fromkeys(VENDORS, 1.0)

@@ -13,15 +13,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from deploy.simulator.expected import expect
-from deploy.simulator.getcdr_server import GetCdrOptions
-from deploy.simulator.ledger import Ledger, read
-from deploy.simulator.options import Progress, SimulateOptions
-from deploy.simulator.retries import RETRIES
-from deploy.simulator.send import simulate
-from deploy.simulator.sends import Offer
+from deploy.simulator.requests import Offer
+from deploy.simulator.sending.getcdr_server import GetCdrOptions
+from deploy.simulator.sending.ledger import Ledger, read
+from deploy.simulator.sending.options import Progress, SimulateOptions
+from deploy.simulator.sending.retries import RETRIES
+from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
 from schemas.errors import SetupError
+from tests.oracle.expected import expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 PUSHED = ("nxcloud", "ytx", "huawei")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from deploy import backoff, parts, servers
-from deploy.backoff import Backoff
-from deploy.child import Child, spawn
-from deploy.parts import PartSpec, SupervisedPart
-from deploy.servers import SupervisedServer
+from deploy.process import backoff, server_supervisor, supervisor
+from deploy.process.backoff import Backoff
+from deploy.process.child import Child, spawn
+from deploy.process.server_supervisor import SupervisedServer
+from deploy.process.supervisor import PartSpec, SupervisedPart
 from schemas.errors import CallweaveError, SetupError
 
 LIMIT_S = 30.0
@@ -60,7 +60,7 @@ async def part(
         command = await next(coming)(made)
         return await spawn(command, output=output)
 
-    monkeypatch.setattr(parts, "spawn", spawned)
+    monkeypatch.setattr(supervisor, "spawn", spawned)
     await made.start()
     try:
         yield made
@@ -167,4 +167,6 @@ async def test_a_server_that_cannot_be_started_for_now_is_tried_again(
         await kept.stop()
 
     assert told in str(kept.last_error)
-    assert sum(told in record.getMessage() for record in caplog.records if record.name == servers.__name__) == 2
+    assert (
+        sum(told in record.getMessage() for record in caplog.records if record.name == server_supervisor.__name__) == 2
+    )

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from multidict import CIMultiDict, MultiDict
 
-from deploy.simulator.retries import RETRIES
+from deploy.simulator.sending.retries import RETRIES
 from ingress.durable.durable_publisher import SpoolingPublisher
 from ingress.http.handlers import Front
 from ingress.http.routes import Doors

@@ -1,0 +1,146 @@
+"""Contradicting contents for people at a terminal: list them, and decide which one counts.
+
+A decision is a record of `calls.raw` like what vendors send, so that a replay comes to the same.
+"""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from aiokafka.errors import KafkaError
+
+from deploy.admin.printable import printable
+from deploy.admin.producing import producing
+from schemas.config.settings import JoinSettings, KafkaSettings, Settings
+from schemas.errors import CallweaveError, Unavailable
+from schemas.facts import Kind, RecordContent
+from schemas.raw import RawCallback
+from schemas.resolution import Resolution, resolution_raw
+from schemas.topics import RAW
+from sinks.clickhouse import ClickHouse
+from sinks.queries.conflict_store import Conflict, ConflictFilter, find_conflicts
+
+_SHORTEST: Final = 6
+"""Digits that name a content, where no other begins with them."""
+_NOTE_CHARS: Final = 500
+
+
+async def listed(settings: Settings, **filters: Any) -> list[Conflict]:
+    """The records that the options choose, the last received first."""
+    asked = {name: value for name, value in filters.items() if value is not None}
+    if since := asked.get("since"):
+        asked["since"] = since.replace(tzinfo=UTC)
+    async with ClickHouse(settings.clickhouse) as client:
+        return await find_conflicts(client, ConflictFilter(**asked))
+
+
+def lines(conflict: Conflict) -> list[str]:
+    """A record and its contents, the shown one marked with a star."""
+    door = f"  account {conflict.account}" if conflict.account else ""
+    done = "  (resolved)" if conflict.is_resolved else ""
+    head = f"{conflict.record_id}  {conflict.vendor} {conflict.kind}  call {conflict.vendor_call_id}{door}{done}"
+    return [printable(head), *(f"  {_line(content)}" for content in conflict.contents)]
+
+
+async def resolved(
+    settings: Settings, record_id: str, keep: str, note: str, now: datetime, *, forgotten_too: bool
+) -> str:
+    """Decide which content of a record counts; returns what will happen, raises `CallweaveError` when it cannot be."""
+    async with ClickHouse(settings.clickhouse) as client:
+        wanted = ConflictFilter(record_id=_record_id(record_id), resolved_too=True, limit=1)
+        found = await find_conflicts(client, wanted)
+    if not found:
+        raise CallweaveError(
+            f"no record {record_id} has contents that contradict each other: `callweave conflicts list` shows those there are",
+            code="usage",
+        )
+    conflict = found[0]
+    content = _chosen(conflict, keep)
+    if not forgotten_too:
+        _check_known(conflict, settings.join, now)
+    place = await _send(settings.kafka, conflict.call_key, _resolution(conflict, content, note, now))
+    return (
+        f"sent to {place}: of record {conflict.record_id} this content counts\n  {_line(content)}\n"
+        "v_cdr, v_timelines and the sums show it within seconds. The decision stands in the raw log like what vendors send, so a"
+        " replay comes to the same; another one takes its place."
+    )
+
+
+def _record_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError as exc:
+        raise CallweaveError(
+            f"{text!r} is no record's id: `callweave conflicts list` prints them", code="usage"
+        ) from exc
+
+
+def _chosen(conflict: Conflict, keep: str) -> RecordContent:
+    """The content with this digest, or the only one that begins so."""
+    long_enough = len(keep) >= _SHORTEST
+    found = [one for one in conflict.contents if one.digest == keep or (long_enough and one.digest.startswith(keep))]
+    if len(found) == 1:
+        return found[0]
+    choices = "".join(f"\n  {_line(content)}" for content in conflict.contents)
+    said = "names more than one content" if found else "is no content"
+    raise CallweaveError(f"{keep!r} {said} of record {conflict.record_id}, which has:{choices}", code="usage")
+
+
+def _check_known(conflict: Conflict, join: JoinSettings, now: datetime) -> None:
+    """The joiner forgets a call after its horizon: a decision would find nothing to decide on."""
+    if now - conflict.newest <= timedelta(seconds=join.horizon_s):
+        return
+    first = min(content.received_at for content in conflict.contents)
+    raise CallweaveError(
+        f"record {conflict.record_id} was last heard of at {_utc(conflict.newest)}, and a call is forgotten after "
+        f"{join.horizon_s / 86400:g} days (join.horizon_s), so nothing would come of it.\n"
+        f"  While calls.raw still has its bodies ({RAW.retention_days} days), have them read again and then say this with --forgotten-too:\n"
+        f"  callweave replay --since {_utc(first, seconds=-1)} --until {_utc(conflict.newest, seconds=2)} --vendor {conflict.vendor}\n"
+        "  Later than that the row stays as it is, and its amounts stand in the columns of what is in conflict.",
+        code="usage",
+    )
+
+
+def _resolution(conflict: Conflict, content: RecordContent, note: str, now: datetime) -> RawCallback:
+    """The record for the raw log: it names the record and the content that counts."""
+    said = Resolution(
+        record_id=str(conflict.record_id),
+        call_key=conflict.call_key,
+        kind=Kind(conflict.kind),
+        keep=content.digest,
+        resolved_at=now,
+        note=note[:_NOTE_CHARS],
+    )
+    return resolution_raw(said, vendor=conflict.vendor, account=conflict.account, request_id=str(uuid.uuid4()))
+
+
+async def _send(kafka: KafkaSettings, call_key: str, raw: RawCallback) -> str:
+    async with producing(kafka) as producer:
+        try:
+            sent = await producer.send_and_wait(RAW.name, raw.body, key=call_key.encode(), headers=raw.headers())
+        except KafkaError as exc:
+            raise Unavailable(f"Kafka did not take the decision: {type(exc).__name__}") from exc
+    return f"{sent.topic}/{sent.partition}/{sent.offset}"
+
+
+def _line(content: RecordContent) -> str:
+    mark = "*" if content.is_shown else " "
+    place = f"{content.raw_topic}/{content.raw_partition}/{content.raw_offset}/{content.raw_element}"
+    said: Mapping[str, object] = {
+        "cause": content.hangup_cause or content.hangup_reason,
+        "setup": _utc(content.setup_at),
+        "answer": _utc(content.answer_at),
+        "end": _utc(content.end_at),
+        "talk": None if content.talk_ms is None else f"{content.talk_ms / 1000:g}s",
+        "billable": None if content.billable_s is None else f"{content.billable_s}s",
+        "cost": None if content.cost is None else f"{content.cost.normalize():f} {content.currency}",
+    }
+    told = "  ".join(f"{name} {value}" for name, value in said.items() if value not in (None, ""))
+    return printable(
+        f"{mark} {content.digest}  {content.disposition}  {told}  received {_utc(content.received_at)} by {content.source}, {place}"
+    )
+
+
+def _utc(at: datetime | None, seconds: int = 0) -> str:
+    return "" if at is None else f"{at + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"

@@ -1,0 +1,126 @@
+"""Dead letters for people at a terminal: find them, show them, send them again."""
+
+import base64
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any, Final
+
+import msgspec
+
+from deploy.admin.printable import printable
+from deploy.admin.producing import producing
+from schemas.config.settings import KafkaSettings, Settings
+from schemas.dead_letter import DeadLetter
+from schemas.errors import CallweaveError
+from sinks.clickhouse import ClickHouse
+from sinks.queries.dead_letter_store import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+"""The numbers that the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored letter, as the command line shows it."""
+
+    stored: StoredLetter
+
+    @property
+    def id(self) -> str:
+        """The argument of `dead show`: the letter's place, and its origin's hash where another letter has the same place."""
+        place = letter_id(self.stored.letter)
+        return f"{place}@{self.stored.letter.origin_hash}" if self.stored.has_namesake else place
+
+    @property
+    def original(self) -> bytes:
+        """The bytes as they were received."""
+        return self.stored.letter.original
+
+    def line(self) -> str:
+        """One line: id, when, stage, code, vendor, what is wrong."""
+        letter = self.stored.letter
+        done = "  (resolved)" if self.stored.resolved else ""
+        when = letter.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
+        return printable(
+            f"{self.id:28} {when}  {letter.stage:9} {letter.code:12} {letter.vendor:10} {letter.detail}{done}"
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Everything, the original as text where it is UTF-8 and as base64 else."""
+        letter = self.stored.letter
+        shown = msgspec.structs.asdict(letter) | {"id": self.id, "resolved": self.stored.resolved}
+        try:
+            shown["original"] = letter.original.decode("utf-8")
+        except UnicodeDecodeError:
+            del shown["original"]
+            shown["original_base64"] = base64.b64encode(letter.original).decode()
+        return shown
+
+
+def letter_id(letter: DeadLetter) -> str:
+    """`topic/partition/offset`, with `/element` for one of a batch."""
+    whole = f"{letter.topic}/{letter.partition}/{letter.offset}"
+    return whole if letter.element < 0 else f"{whole}/{letter.element}"
+
+
+def parse_id(text: str) -> tuple[tuple[str, int, int, int], str | None]:
+    """The place that a letter's id names, and the hash if it has one; raises `CallweaveError` on anything else."""
+    place, at, origin_hash = text.partition("@")
+    topic, *numbers = place.split("/")
+    if len(numbers) not in (2, 3) or not all(_NUMBER.fullmatch(number) for number in numbers):
+        raise CallweaveError(
+            f"{text!r} is no letter's id: it looks like calls.raw/3/1234 or calls.raw/3/1234/0", code="usage"
+        )
+    partition, offset, *element = map(int, numbers)
+    return (topic, partition, offset, element[0] if element else -1), origin_hash if at else None
+
+
+async def listed(settings: Settings, **filters: Any) -> list[Found]:
+    """The letters that the options choose, newest first."""
+    async with ClickHouse(settings.clickhouse) as client:
+        return [Found(stored=stored) for stored in await list_dead(client, _filter(filters))]
+
+
+async def named(settings: Settings, text: str) -> list[Found]:
+    """The letters of this id, of one record; raises `CallweaveError` when there is none, or when it could be of several."""
+    async with ClickHouse(settings.clickhouse) as client:
+        return [Found(stored=stored) for stored in await _named(client, text)]
+
+
+async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any) -> tuple[int, int]:
+    """Send the named letters' bodies again, or those that the options choose: bodies sent, letters resolved."""
+    async with ClickHouse(settings.clickhouse) as client:
+        found = [one for text in letter_ids for one in await _named(client, text)]
+        stored = found or await list_dead(client, _filter(filters))
+        letters = [one.letter for one in stored]
+        if not letters:
+            return 0, 0
+        sent = await _send(settings.kafka, letters)
+        await mark_resolved(client, letters)
+    return sent, len(letters)
+
+
+async def _named(client: ClickHouse, text: str) -> list[StoredLetter]:
+    place, origin_hash = parse_id(text)
+    found = await find_dead(client, *place, origin_hash=origin_hash)
+    if not found:
+        raise CallweaveError(f"there is no dead letter {printable(text)}", code="usage")
+    records = {one.letter.origin_hash: Found(stored=one).line() for one in found}
+    if len(records) > 1:
+        lines = "".join(f"\n  {line}" for line in records.values())
+        raise CallweaveError(
+            f"letters of {len(records)} records are called {printable(text)}, say which:{lines}", code="usage"
+        )
+    return found
+
+
+async def _send(kafka: KafkaSettings, letters: list[DeadLetter]) -> int:
+    async with producing(kafka) as producer:
+        return await replay(letters, producer)
+
+
+def _filter(options: dict[str, Any]) -> DeadFilter:
+    asked = {name: value for name, value in options.items() if value is not None}
+    if since := asked.get("since"):
+        asked["since"] = since.replace(tzinfo=UTC)
+    return DeadFilter(**asked)

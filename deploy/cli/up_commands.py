@@ -1,0 +1,147 @@
+"""The commands around the running system: up, simulate, doctor."""
+
+import asyncio
+import sys
+
+import click
+
+from deploy.admin.printable import printable
+from deploy.cli.options import Options, pass_options, plainly
+from deploy.runtime import EXIT_FAILED
+
+
+@click.command()
+@click.option(
+    "--simulator/--no-simulator",
+    default=True,
+    show_default=True,
+    help="Send traffic of all vendors, or wait for real ones.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Requests a second that the simulator sends.",
+)
+@click.option("--seed", type=int, help="Of the simulator's chances; else another one each time.")
+@click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
+@click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
+@pass_options
+@plainly
+def up(
+    options: Options,
+    simulator: bool,  # noqa: FBT001 - click passes it so
+    rate: float,
+    seed: int | None,
+    poison: float,
+    plain: bool,  # noqa: FBT001 - click passes it so
+) -> None:
+    """Run everything on this machine: Kafka, ClickHouse, ingress, processors, sink, poller.
+
+    What has an address in the settings is used, not started. Data stays in embedded.data_dir (.callweave): starting again
+    goes on from there. Ctrl-C stops all of it in order.
+    """
+    from deploy.local.up import UpOptions, run_up  # noqa: PLC0415 - each command loads only its own part
+
+    wanted = UpOptions(
+        simulator=simulator,
+        rate=rate,
+        seed=seed,
+        poison=poison,
+        plain=plain or not sys.stdout.isatty(),
+    )
+    run_up(options.settings(), wanted)
+
+
+@click.command()
+@click.option("--url", default="", help="Where to send to; else the ingress of the settings (http://127.0.0.1:8080).")
+@click.option("--vendors", default="", help="Comma separated; all by default.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Requests a second; 0: as fast as they are answered.",
+)
+@click.option(
+    "--calls", type=click.IntRange(min=0), default=1000, show_default=True, help="How many calls; 0: until Ctrl-C."
+)
+@click.option("--seed", default=1, show_default=True, help="Of the chances; ids and times are those of the start.")
+@click.option(
+    "--getcdr-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Serve the pull API here and wait for a poller; 0: no calls of vendors that are pulled.",
+)
+@click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
+@click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Append what was sent and what must come of it to this file, as JSON lines.",
+)
+@pass_options
+@plainly
+def simulate(
+    options: Options,
+    url: str,
+    vendors: str,
+    rate: float,
+    calls: int,
+    seed: int,
+    getcdr_port: int,
+    poison: float,
+    ledger: str | None,
+) -> None:
+    """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies.
+
+    Each vendor sends again what was not taken, as patiently as it does (minutes); exit code 1 when one gave up.
+    """
+    from deploy.process.ports import http_url  # noqa: PLC0415
+    from deploy.simulator.main import run_simulator  # noqa: PLC0415
+
+    ingress = options.settings().ingress
+
+    sys.exit(
+        run_simulator(
+            url=url or http_url(ingress.host, ingress.port),
+            vendors=vendors,
+            rate=rate,
+            calls=calls,
+            seed=seed,
+            getcdr_port=getcdr_port,
+            poison=poison,
+            ledger=ledger,
+        )
+    )
+
+
+@click.command()
+@pass_options
+@plainly
+def doctor(options: Options) -> None:
+    """Check what is needed (Python, Java, ports, disk, Kafka, ClickHouse, registry, clock) and whether the work goes on; say what to do.
+
+    How far the workers are is asked of Kafka, in two looks some seconds apart. Exit code 1 when something is bad.
+    """
+    from deploy.doctor.doctor import examine  # noqa: PLC0415
+
+    marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+    found = asyncio.run(examine(options.settings()))
+    for finding in found:
+        click.echo(printable(f"{marks[finding.state]}  {finding.what}: {finding.detail}", keep="\n"))
+        if finding.advice:
+            click.echo(printable(f"      {finding.advice}", keep="\n"))
+    sys.exit(EXIT_FAILED if any(finding.state == "bad" for finding in found) else 0)

@@ -1,0 +1,130 @@
+"""Ask Kafka itself how far the groups are: what a worker says of itself it cannot say while it is stuck or away."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+)
+from aiokafka.structs import OffsetAndMetadata
+
+from deploy.doctor.movement import Group, Standing
+from processors.engine.group import GROUP as WORKERS
+from schemas.config.settings import KafkaSettings
+from schemas.errors import Unavailable
+from schemas.topics import FACTS, RAW
+from sinks.consumer import GROUP as SINK
+from sinks.typed_records import TOPICS as SINK_TOPICS
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {WORKERS: (RAW.name, FACTS.name), SINK: SINK_TOPICS}
+"""Each group with what it reads."""
+STAGES: Final[Mapping[str, str]] = {RAW.name: "normalise", FACTS.name: "join", **dict.fromkeys(SINK_TOPICS, "sink")}
+_ASK_S: Final = 5.0
+_READ_S: Final = 2.0
+_AGAIN_S: Final = 0.2
+
+
+class Outside:
+    """Two clients that read and change nothing; made by `outside`."""
+
+    def __init__(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer) -> None:
+        self._admin = admin
+        self._reader = reader
+
+    async def look(self) -> tuple[Group, ...]:
+        """All groups, as they stand now; raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                names = set(await self._admin.list_topics())
+                return tuple([await self._group(group, topics, names) for group, topics in GROUPS.items()])
+        except (KafkaError, TimeoutError) as exc:
+            raise Unavailable(f"Kafka does not tell how far the workers are: {type(exc).__name__}") from exc
+
+    async def _group(self, group: str, topics: Sequence[str], names: set[str]) -> Group:
+        described = await self._admin.describe_topics([topic for topic in topics if topic in names])
+        places = [TopicPartition(one["topic"], p["partition"]) for one in described for p in one["partitions"]]
+        if not places:
+            return Group(name=group, members=0, committed=False, standings=())
+        ends = await self._reader.end_offsets(places)
+        begins = await self._reader.beginning_offsets(places)
+        found = await self._offsets(group)
+        committed = {TopicPartition(*place): at.offset for place, at in found.items() if at.offset >= 0}
+        answer = await self._admin.describe_consumer_groups([group])
+        members = sum(len(one[5]) for response in answer for one in response.groups)
+        standings = tuple(
+            Standing(
+                group=group,
+                topic=place.topic,
+                partition=place.partition,
+                committed=max(committed.get(place, 0), begins[place]),
+                end=ends[place],
+            )
+            for place in sorted(places)
+        )
+        return Group(name=group, members=members, committed=bool(committed), standings=standings)
+
+    async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
+        """What the group has committed. Kafka makes the place of all groups when it is first asked for one: until then it has none."""
+        while True:
+            try:
+                found: Mapping[TopicPartition, OffsetAndMetadata] = await self._admin.list_consumer_group_offsets(group)
+            except (GroupCoordinatorNotAvailableError, NotCoordinatorForGroupError, GroupLoadInProgressError):
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            return found
+
+    async def waits_since_ms(self, topic: str, partition: int, offset: int) -> int | None:
+        """When the record at this offset was appended, as its timestamp says; None when it is not to be had."""
+        place = TopicPartition(topic, partition)
+        try:
+            async with asyncio.timeout(_READ_S):
+                self._reader.assign([place])
+                self._reader.seek(place, offset)
+                for records in (
+                    await self._reader.getmany(place, timeout_ms=int(_READ_S * 500), max_records=1)
+                ).values():
+                    return int(records[0].timestamp)
+        except (KafkaError, TimeoutError):
+            return None
+        return None
+
+    async def close(self) -> None:
+        """Disconnect."""
+        with contextlib.suppress(KafkaError, TimeoutError):
+            await self._admin.close()
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_ASK_S):
+                await self._reader.stop()
+
+    @classmethod
+    async def connect(cls, kafka: KafkaSettings) -> Self:
+        """Connect; raises `Unavailable`."""
+        address = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
+        admin = AIOKafkaAdminClient(**address)
+        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-outside")
+        made = cls(admin, reader)
+        try:
+            async with asyncio.timeout(_ASK_S):
+                await admin.start()
+                await reader.start()
+        except (KafkaError, TimeoutError) as exc:
+            await made.close()
+            raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+        return made
+
+
+@contextlib.asynccontextmanager
+async def outside(kafka: KafkaSettings) -> AsyncIterator[Outside]:
+    """The clients, connected; raises `Unavailable`."""
+    looking = await Outside.connect(kafka)
+    try:
+        yield looking
+    finally:
+        await looking.close()

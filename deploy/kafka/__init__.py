@@ -1,0 +1,1 @@
+"""The embedded Apache Kafka, and how it is configured, fetched and started."""

@@ -1,0 +1,1 @@
+"""Everything on one machine: the stack of `callweave up`, its numbers and its terminal view."""

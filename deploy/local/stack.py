@@ -1,0 +1,237 @@
+"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up in order and down in reverse.
+
+What has an address in the settings is used as it is; only what has none is embedded.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from deploy.admin.clickhouse_accounts import Login, reader
+from deploy.admin.tables import migrate_tables
+from deploy.admin.topic_setup import create_topics
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.kafka.broker import KafkaServer
+from deploy.process.data_dir import claim
+from deploy.process.part_states import remove_states, write_states
+from deploy.process.ports import http_url, native_port, require_free
+from deploy.process.server_supervisor import Server, SupervisedServer
+from deploy.process.supervisor import PartSpec, SupervisedPart
+from deploy.process.waiting import until_answers
+from deploy.runtime import resolved
+from schemas.config.loader import WHOLE, whole
+from schemas.config.settings import PollAccount, Settings
+from schemas.errors import SetupError
+
+log: Final = logging.getLogger(__name__)
+
+Progress = Callable[[str, float | None], None]
+"""A sentence on what is being done, and how far it is (0 to 1) where that is known."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+_FIXED_METRICS_PORTS: Final = 2
+"""The sink's and the poller's; the workers' come after them."""
+_READY_S: Final = 60.0
+_HOPELESS: Final = 3
+"""Starts that failed one after the other: another one would fail alike."""
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """A running stack."""
+
+    settings: Settings
+    """With every address known."""
+    parts: tuple[SupervisedPart, ...]
+    servers: tuple[SupervisedServer, ...]
+    """The embedded ones, kept running as the parts are."""
+    metrics: Mapping[str, str]
+    """Part name to the address of its metrics."""
+    reader: Login | None = None
+    """Who people log in to the embedded ClickHouse as."""
+
+    @property
+    def ingress_url(self) -> str:
+        """Where vendors push to."""
+        return http_url(self.settings.ingress.host, self.settings.ingress.port)
+
+    def pids(self) -> dict[str, int]:
+        """Every running process of the stack."""
+        return {
+            **{server.name: server.pid for server in self.servers if server.pid},
+            **{part.spec.name: part.pid for part in self.parts if part.pid},
+        }
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process of the stack was started again."""
+        return {
+            **{server.name: server.restarts for server in self.servers},
+            **{part.spec.name: part.restarts for part in self.parts},
+        }
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    settings: Settings,
+    progress: Progress,
+    *,
+    poll_also: tuple[PollAccount, ...] = (),
+) -> AsyncIterator[Stack]:
+    """Bring all of it up, and down again at the end; raises `SetupError` or `Unavailable` with what to do."""
+    polled = (*settings.poll.accounts, *poll_also)
+    settings = replace(settings, poll=replace(settings.poll, accounts=polled))
+    async with contextlib.AsyncExitStack() as down:
+        # First of all: who starts it twice is told so, and not that some port is taken.
+        data_dir = _data_dir(down, settings)
+        _require_ports(settings)
+        # Each server with what it alone needs, side by side: a start takes as long as the slower one.
+        embedded = await gather_or_cancel(
+            _kafka_with_topics(down, settings, data_dir, progress),
+            _clickhouse_with_tables(down, settings, data_dir, progress),
+        )
+        people = reader(settings)
+        settings = resolved(settings)
+        specs, metrics = part_specs(settings)
+        parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
+        down.callback(remove_states, data_dir)
+        for part in parts:
+            part.on_change = partial(write_states, data_dir, parts, metrics)
+        # Down in the order of the flow: no more input first, then what is in hand drains through.
+        for part in reversed(parts):
+            down.push_async_callback(part.stop)
+        for part in parts:
+            progress(f"{part.spec.name}: starting", None)
+            await part.start()
+        servers = tuple(server for server in embedded if server)
+        stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics, reader=people)
+        await _until_ready(stack, progress)
+        yield stack
+        progress("stopping", None)
+
+
+def _data_dir(down: contextlib.AsyncExitStack, settings: Settings) -> Path:
+    data_dir = Path(settings.embedded.data_dir).absolute()
+    down.enter_context(claim(data_dir, what="callweave up", minimum_free_bytes=0))
+    (data_dir / "logs").mkdir(exist_ok=True)
+    return data_dir
+
+
+def _require_ports(settings: Settings) -> None:
+    embedded = settings.embedded
+    require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
+    if not settings.kafka.bootstrap:
+        require_free(embedded.kafka_port, what="Kafka", setting="embedded.kafka_port")
+    if not settings.clickhouse.url:
+        require_free(embedded.clickhouse_port, what="ClickHouse", setting="embedded.clickhouse_port")
+        native = native_port(embedded)
+        require_free(native, what="ClickHouse's native protocol", setting="embedded.clickhouse_tcp_port")
+    for port in range(embedded.metrics_base_port, embedded.metrics_base_port + _FIXED_METRICS_PORTS + embedded.workers):
+        require_free(port, what="The metrics page of a part", setting="embedded.metrics_base_port")
+
+
+async def _kafka_with_topics(
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+) -> SupervisedServer | None:
+    embedded = settings.embedded
+    server = None
+    if not settings.kafka.bootstrap:
+        kafka = KafkaServer(
+            data_dir / "kafka",
+            port=embedded.kafka_port,
+            heap=f"{embedded.kafka_heap_mb}m",
+            cache_dir=Path(embedded.cache_dir) if embedded.cache_dir else None,
+            progress=lambda stage, fraction: progress(f"Kafka: {stage}", fraction),
+        )
+        server = await _started(down, "kafka", kafka)
+    progress("Kafka: topics", None)
+    await create_topics(resolved(settings).kafka)
+    return server
+
+
+async def _clickhouse_with_tables(
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+) -> SupervisedServer | None:
+    server = None
+    if not settings.clickhouse.url:
+        progress("ClickHouse: starting", None)
+        clickhouse = ClickHouseServer(
+            data_dir / "clickhouse",
+            port=settings.embedded.clickhouse_port,
+            tcp_port=native_port(settings.embedded),
+            given=settings.clickhouse,
+            databases=settings.clickhouse.database,
+            memory_mib=settings.embedded.clickhouse_memory_mb,
+        )
+        server = await _started(down, "clickhouse", clickhouse)
+    progress("ClickHouse: tables", None)
+    await migrate_tables(resolved(settings))
+    return server
+
+
+async def _started(down: contextlib.AsyncExitStack, name: str, server: Server) -> SupervisedServer:
+    kept = SupervisedServer(name, server)
+    # Registered first: a start that is cancelled half way is stopped too.
+    down.push_async_callback(kept.stop)
+    await kept.start()
+    return kept
+
+
+async def gather_or_cancel(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Both results; when one fails, the other is cancelled and the failure is raised as it is."""
+    tasks = (asyncio.ensure_future(one), asyncio.ensure_future(other))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return tasks[0].result(), tasks[1].result()
+
+
+def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
+    """The parts to run in the order of the flow, and where each publishes its metrics."""
+    base = settings.embedded.metrics_base_port
+    specs: list[PartSpec] = []
+    metrics: dict[str, str] = {}
+
+    def add(name: str, command: str, own: Settings, url: str) -> None:
+        specs.append(PartSpec(name=name, arguments=(command,), env={WHOLE: whole(own)}))
+        metrics[name] = f"{url}/metrics"
+
+    def beside(section: str, port: int, **changes: object) -> tuple[Settings, str]:
+        changed = replace(getattr(settings, section), metrics_port=port, **changes)
+        return replace(settings, **{section: changed}), f"http://127.0.0.1:{port}"
+
+    add("ingress", "ingress", settings, http_url(settings.ingress.host, settings.ingress.port))
+    if settings.poll.accounts:
+        add("poll", "poll", *beside("poll", base + 1))
+    for number in range(settings.embedded.workers):
+        own = beside("process", base + _FIXED_METRICS_PORTS + number, instance=f"up-{number + 1}")
+        add(f"process-{number + 1}", "process", *own)
+    add("sink", "sink", *beside("sink", base, instance="up"))
+    return tuple(specs), metrics
+
+
+def _given_up(part: SupervisedPart) -> bool:
+    return part.given_up or part.restarts >= _HOPELESS
+
+
+async def _until_ready(stack: Stack, progress: Progress) -> None:
+    addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
+    for part in stack.parts:
+        progress(f"{part.spec.name}: getting ready", None)
+        if not await until_answers(addresses[part.spec.name], _READY_S, partial(_given_up, part)):
+            raise SetupError(
+                f"{part.spec.name} does not get ready (restarts: {part.restarts}, last exit: {part.last_exit}); it said last:\n"
+                f"{part.last_words()}",
+                code="part",
+                advice=f"Its log is {part.log_file}.",
+            )

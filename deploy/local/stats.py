@@ -1,0 +1,156 @@
+"""One look at the running stack, as numbers: what came in, what came of it, what waits, how fresh the rows are."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from deploy.local.outlook import Outlook
+from deploy.local.stack import Stack
+from deploy.process.scrape import Sample, scraped, total
+
+_TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
+_QUERY_EVERY_S: Final = 3.0
+_QUERY_TIMEOUT_S: Final = 5.0
+
+
+class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the view shows; counts are since the parts started, rows are all there are."""
+
+    received: int = 0
+    refused: int = 0
+    facts: int = 0
+    duplicates: int = 0
+    dead: int = 0
+    filtered: int = 0
+    by_vendor: Mapping[str, tuple[int, int, int, int]] = {}
+    """Vendor to requests, facts, duplicates, dead."""
+    phases: Mapping[str, int] = {}
+    rows: Mapping[str, int] = {}
+    dispositions: Mapping[str, int] = {}
+    lag: Mapping[str, int] = {}
+    freshness_s: float = 0.0
+    accept_ms: float = 0.0
+    polled_pages: int = 0
+    poll_errors: int = 0
+    waiting: bool = False
+    """The sink waits for ClickHouse."""
+    parts: tuple[tuple[str, int, int, int], ...] = ()
+    """Name, process id (0: between two starts), restarts, resident MiB."""
+    warnings: tuple[str, ...] = ()
+    """What is not as it should be, in sentences."""
+
+
+class Gauge:
+    """Looks at a stack again and again; the database only every few seconds."""
+
+    def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
+        self._stack = stack
+        self._session = session
+        self._queried_at = 0.0
+        self._outlook = Outlook(stack)
+        self._rows: dict[str, int] = {}
+        self._dispositions: dict[str, int] = {}
+
+    async def look(self) -> Numbers:
+        """The numbers of this moment; what does not answer keeps its last value or is zero."""
+        pages = await self._pages()
+        samples = [sample for page in pages.values() for sample in page or ()]
+        await self._outlook.look(pages)
+        if time.monotonic() - self._queried_at > _QUERY_EVERY_S:
+            self._queried_at = time.monotonic()
+            await self._query()
+        vendors = sorted({labels["vendor"] for _, labels, _ in samples if "vendor" in labels})
+        tables = [value for name, _, value in samples if name == "callweave_sink_freshness_seconds"]
+        accepted = total(samples, "callweave_ingress_accept_seconds_count")
+        return Numbers(
+            received=int(total(samples, "callweave_ingress_requests_total", outcome="accepted")),
+            refused=int(
+                total(samples, "callweave_ingress_requests_total")
+                - total(samples, "callweave_ingress_requests_total", outcome="accepted")
+                - total(samples, "callweave_ingress_requests_total", outcome="console")
+            ),
+            facts=int(total(samples, "callweave_join_items", outcome="fact")),
+            duplicates=int(total(samples, "callweave_join_items", outcome="duplicate")),
+            dead=int(total(samples, "callweave_normalise_elements_total", outcome="dead")),
+            filtered=int(total(samples, "callweave_normalise_elements_total", outcome="filtered")),
+            by_vendor={vendor: _of_vendor(samples, vendor) for vendor in vendors},
+            phases={labels["phase"]: int(value) for name, labels, value in samples if name == "callweave_join_calls"},
+            rows=dict(self._rows),
+            dispositions=dict(self._dispositions),
+            lag=self._outlook.lag,
+            freshness_s=max(tables, default=0.0),
+            accept_ms=1000 * total(samples, "callweave_ingress_accept_seconds_sum") / accepted if accepted else 0.0,
+            polled_pages=int(total(samples, "callweave_poll_pages_total")),
+            poll_errors=int(total(samples, "callweave_poll_errors_total")),
+            waiting=total(samples, "callweave_sink_waiting") > 0,
+            parts=self._parts(),
+            warnings=self._outlook.warnings(samples),
+        )
+
+    async def close(self) -> None:
+        """Let go of Kafka."""
+        await self._outlook.close()
+
+    async def _pages(self) -> dict[str, list[Sample] | None]:
+        addresses = self._stack.metrics
+        pages = await asyncio.gather(*(scraped(self._session, url) for url in addresses.values()))
+        return dict(zip(addresses, pages, strict=True))
+
+    def _parts(self) -> tuple[tuple[str, int, int, int], ...]:
+        restarts = self._stack.restarts()
+        pids = self._stack.pids()
+        return tuple((name, pids.get(name, 0), restarts[name], resident_mib(pids.get(name, 0))) for name in restarts)
+
+    async def _query(self) -> None:
+        database = self._stack.settings.clickhouse.database
+        # S608: the names are those of our own views, the database's comes from the settings.
+        counts = " UNION ALL ".join(f"SELECT '{name}', count() FROM {database}.{name}" for name in _TABLES)  # noqa: S608
+        found = await self._pairs(counts)
+        self._rows = {name: found[name] for name in _TABLES if name in found} or self._rows
+        ends = f"SELECT disposition, count() FROM {database}.v_timelines GROUP BY 1 ORDER BY 2 DESC"  # noqa: S608 - as above
+        self._dispositions = await self._pairs(ends) or self._dispositions
+
+    async def _pairs(self, query: str) -> dict[str, int]:
+        clickhouse = self._stack.settings.clickhouse
+        # Not as ClickHouse's own headers, at whose ends a space is lost.
+        login = base64.b64encode(f"{clickhouse.user}:{clickhouse.password.value}".encode()).decode()
+        try:
+            async with self._session.post(
+                clickhouse.url,
+                params={"default_format": "TSV"},
+                data=query.encode(),
+                headers={"Authorization": f"Basic {login}"},
+                timeout=aiohttp.ClientTimeout(total=_QUERY_TIMEOUT_S),
+            ) as answer:
+                if answer.status != 200:
+                    return {}
+                lines = (await answer.text()).splitlines()
+        except (aiohttp.ClientError, TimeoutError):
+            return {}
+        return {name: int(count) for name, _, count in (line.partition("\t") for line in lines)}
+
+
+def _of_vendor(samples: list[Sample], vendor: str) -> tuple[int, int, int, int]:
+    requests = total(samples, "callweave_ingress_requests_total", vendor=vendor, outcome="accepted")
+    pages = total(samples, "callweave_poll_pages_total", vendor=vendor)
+    facts = total(samples, "callweave_join_items", vendor=vendor, outcome="fact")
+    duplicates = total(samples, "callweave_join_items", vendor=vendor, outcome="duplicate")
+    dead = total(samples, "callweave_normalise_elements_total", vendor=vendor, outcome="dead")
+    return int(requests + pages), int(facts), int(duplicates), int(dead)
+
+
+def resident_mib(pid: int) -> int:
+    """Resident memory of a process in MiB; 0 where the system does not tell."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) // 1024
+    except OSError:
+        pass
+    return 0

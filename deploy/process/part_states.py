@@ -1,0 +1,71 @@
+"""What `callweave up` writes down of its parts, so that `callweave doctor`, another process, knows of them."""
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from deploy.process.supervisor import SupervisedPart
+
+FILE: Final = "parts.json"
+
+
+class PartState(msgspec.Struct, frozen=True, kw_only=True):
+    """One supervised part."""
+
+    name: str
+    pid: int
+    """0 between two starts."""
+    restarts: tuple[float, ...]
+    """When it was started again (epoch seconds), the latest last."""
+    last_exit: int | None
+    metrics: str
+    """The address of its metrics."""
+
+
+class States(msgspec.Struct, frozen=True, kw_only=True):
+    """All parts of one `callweave up`."""
+
+    supervisor: int
+    parts: tuple[PartState, ...]
+
+
+def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mapping[str, str]) -> None:
+    """Write the parts as they are now; on a disk without room the old state stays."""
+    states = States(
+        supervisor=os.getpid(),
+        parts=tuple(
+            PartState(
+                name=part.spec.name,
+                pid=part.pid or 0,
+                restarts=tuple(part.started_again),
+                last_exit=part.last_exit,
+                metrics=metrics.get(part.spec.name, ""),
+            )
+            for part in parts
+        ),
+    )
+    new = data_dir / f"{FILE}.new"
+    with contextlib.suppress(OSError):
+        new.write_bytes(msgspec.json.encode(states))
+        new.replace(data_dir / FILE)
+
+
+def remove_states(data_dir: Path) -> None:
+    """Nothing runs any more."""
+    (data_dir / FILE).unlink(missing_ok=True)
+
+
+def read_states(data_dir: Path) -> States | None:
+    """The parts of the `callweave up` that runs on this directory; None when none does."""
+    try:
+        states = msgspec.json.decode((data_dir / FILE).read_bytes(), type=States)
+        os.kill(states.supervisor, 0)
+    except PermissionError:
+        return states  # it lives, and is somebody else's
+    except (OSError, msgspec.DecodeError):
+        return None
+    return states

@@ -1,0 +1,1 @@
+"""The invented world: people, calls and bindings, out of a seed."""

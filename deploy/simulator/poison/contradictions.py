@@ -1,0 +1,171 @@
+"""Final contents that contradict each other: the row shows one of them whole.
+
+Of pushed records the first that was received, so that the second one leaves when the first was acknowledged; of the relay's rows the
+newest by its own clock, and of pulled ones the newest.
+"""
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from deploy.simulator.calls import endings
+from deploy.simulator.calls.truth import Scenario, TrueCall
+from deploy.simulator.calls.world import World
+from deploy.simulator.expectation import Told, Value
+from deploy.simulator.poison.ingredients import (
+    Fields,
+    Table,
+    batch,
+    in_turn,
+    softphone,
+    text_of,
+    to_huawei,
+    to_nxcloud,
+    to_ytx,
+    told_of,
+    two_way,
+)
+from deploy.simulator.requests import Offer, Send
+from deploy.simulator.vendors import huawei
+
+_STANDS: Final = 2
+_YIELDS: Final = 1
+_CENTS: Final = 100
+
+
+def _stands(call: TrueCall, **claimed: Value) -> Told:
+    return msgspec.structs.replace(told_of(call, **claimed), rank=_STANDS)
+
+
+def _yields(call: TrueCall, *, disputes: bool = True) -> Told:
+    return msgspec.structs.replace(told_of(call), rank=_YIELDS, disputes=disputes)
+
+
+def unanswered(call: TrueCall, cause: endings.Cause) -> TrueCall:
+    """The same call as another record tells it: nobody answered."""
+    replace = msgspec.structs.replace
+    *others, called = call.legs
+    return replace(
+        call,
+        legs=(*others, replace(called, answer_at=None)),
+        cause=cause.text,
+        disposition=cause.disposition,
+        q850=cause.q850,
+        sip_code=cause.sip_code,
+        recorded=False,
+        recording_url="",
+    )
+
+
+def _softphone_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]:
+    """Nobody answered, says the first; somebody talked, says the second."""
+    call, fields = softphone(world, rng)
+    call = msgspec.structs.replace(call, recorded=False, recording_url="")
+    answered: Fields = fields | {"record": 0, "record_url": ""}
+    missed = msgspec.structs.replace(unanswered(call, endings.NXCLOUD[Scenario.NO_ANSWER][0]), duration_s=0)
+    first: Fields = answered | {"answer_time": "", "duration": 0, "hangup_cause": missed.cause}
+    return in_turn(
+        (
+            to_nxcloud(text_of(first).encode(), _stands(missed, billable_s=0, talk_ms=None)),
+            to_nxcloud(text_of(answered).encode(), _yields(call)),
+        ),
+        call.call_id,
+    )
+
+
+def _softphone_then_longer(world: World, rng: random.Random) -> tuple[Send, ...]:
+    """The second hung up a minute later."""
+    call, fields = softphone(world, rng)
+    leg = call.legs[0]
+    assert leg.end_at is not None
+    longer = msgspec.structs.replace(
+        call,
+        legs=(msgspec.structs.replace(leg, end_at=leg.end_at + timedelta(minutes=1)),),
+        duration_s=call.duration_s + 60,
+    )
+    second = fields | {"end_time": str(int(str(fields["end_time"])) + 60), "duration": longer.duration_s}
+    return in_turn(
+        (
+            to_nxcloud(text_of(fields).encode(), _stands(call)),
+            to_nxcloud(text_of(second).encode(), _yields(longer)),
+        ),
+        call.call_id,
+    )
+
+
+def _other_reason(world: World, rng: random.Random) -> tuple[Send, ...]:
+    """Nobody answered, or the line was busy: billed alike, and one of them all the same."""
+    call, fields = softphone(world, rng, Scenario.NO_ANSWER)
+    silent, busy = endings.NXCLOUD[Scenario.NO_ANSWER][0], endings.NXCLOUD[Scenario.BUSY][0]
+    first, second = unanswered(call, silent), unanswered(call, busy)
+    return in_turn(
+        (
+            to_nxcloud(text_of(fields | {"hangup_cause": silent.text}).encode(), _stands(first)),
+            to_nxcloud(text_of(fields | {"hangup_cause": busy.text}).encode(), _yields(second, disputes=False)),
+        ),
+        call.call_id,
+    )
+
+
+def _two_way_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]:
+    """B never answered, says the first; B talked, says the second."""
+    call, fields = two_way(world, rng)
+    call = msgspec.structs.replace(call, recording_url="")
+    answered: Fields = fields | {"tapesurl": "NoTapes"}
+    missed = unanswered(call, endings.YTX[Scenario.NO_ANSWER][0])
+    first: Fields = answered | {"calledstime": "", "stateDesc": missed.cause}
+    return in_turn(
+        (
+            to_ytx(batch(first), _stands(missed, talk_ms=None)),
+            to_ytx(batch(answered), _yields(call)),
+        ),
+        call.call_id,
+    )
+
+
+def _two_way_then_dearer(world: World, rng: random.Random) -> tuple[Send, ...]:
+    """The second costs more."""
+    call, fields = two_way(world, rng)
+    assert call.cost is not None
+    dearer = msgspec.structs.replace(call, cost=call.cost + Decimal(rng.randint(1, 900)) / _CENTS)
+    second = fields | {"oriamount": str(dearer.cost)}
+    return in_turn(
+        (to_ytx(batch(fields), _stands(call)), to_ytx(batch(second), _yields(dearer))),
+        call.call_id,
+    )
+
+
+def _relay_takes_it_back(world: World, _rng: random.Random) -> tuple[Send, ...]:
+    """The relay's row first has an answer; a later one by its clock has none. They come in any order."""
+    call = msgspec.structs.replace(world.call("huawei", Scenario.PRIVACY), recording_url="")
+    missed = unanswered(call, endings.HUAWEI[Scenario.PRIVACY_NO_ANSWER][0])
+    newer = huawei.record(missed)
+    newer_at = int(str(newer["updatedAt"])) + 1000
+    told_newer = _stands(missed, billable_s=0, talk_ms=None)
+    told_newer = msgspec.structs.replace(told_newer, binding=told_newer.binding | {"revised_at": newer_at})
+    return (
+        to_huawei(newer | {"updatedAt": newer_at}, told_newer),
+        to_huawei(huawei.record(call), _yields(call, disputes=False)),
+    )
+
+
+def _pulled_then_answered(world: World, _rng: random.Random) -> tuple[Offer, ...]:
+    """The archive's record first has no answer; when it is pulled again it has one."""
+    call = msgspec.structs.replace(world.call("tencent", Scenario.ANSWERED), recording_url="")
+    missed = msgspec.structs.replace(unanswered(call, endings.TENCENT[Scenario.NO_ANSWER][0]), duration_s=0)
+    return (Offer(vendor="tencent", call=missed, later=call, contradicts=True),)
+
+
+TABLE: Final[Table] = {
+    "nxcloud": {
+        "answered after all": _softphone_then_answered,
+        "longer after all": _softphone_then_longer,
+        "another reason": _other_reason,
+    },
+    "ytx": {"B answered after all": _two_way_then_answered, "dearer after all": _two_way_then_dearer},
+    "huawei": {"not answered after all": _relay_takes_it_back},
+    "tencent": {"the archive corrects itself": _pulled_then_answered},
+}

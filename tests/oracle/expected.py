@@ -1,0 +1,185 @@
+"""From the ledger to what must stand in the views: counts by law 7, rows of records, events, bindings and calls.
+
+A row is optional when some of what makes it was never acknowledged; then only its absence or presence is open, and its
+columns are not compared.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from deploy.simulator.expectation import Columns, Told
+from deploy.simulator.sending.ledger import Entry, tellings
+from schemas.facts import FactType
+from tests.oracle.timelines import timeline
+
+_RECORDING: Final = ("none", "pending", "available")
+_COUNTED: Final = frozenset({"vendor_duration_s", "billable_s", "cost", "answer_at", "end_at"})
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row that a view must show; several rows may share a key."""
+
+    key: tuple[str, ...]
+    columns: Columns
+    legs: tuple[Columns, ...] = ()
+    optional: bool = False
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """A vendor's elements by fate."""
+
+    elements: int = 0
+    facts: int = 0
+    duplicates: int = 0
+    dead: int = 0
+    filtered: int = 0
+    unsure: int = 0
+    """Elements sent without a success answer: each count may be higher by as many."""
+    pulled: bool = False
+    """Elements and duplicates depend on how often the puller asks: only the facts are certain."""
+
+    @property
+    def balanced(self) -> bool:
+        """Law 7: identity in, identity out."""
+        return self.elements == self.facts + self.duplicates + self.dead + self.filtered
+
+
+class Expected(msgspec.Struct, kw_only=True):
+    """Everything that must have come out."""
+
+    counts: dict[str, Counts]
+    dead: dict[str, dict[str, int]]
+    """Per vendor and code."""
+    unsure_dead: dict[str, dict[str, int]]
+    cdr: tuple[Row, ...]
+    """`v_cdr`, keyed by vendor, kind and call id."""
+    events: tuple[Row, ...]
+    """`call_events`, keyed by vendor and call id."""
+    bindings: tuple[Row, ...]
+    """`v_bindings`, keyed by vendor and binding id."""
+    timelines: tuple[Row, ...]
+    """`v_timelines`, keyed by vendor and call id."""
+
+
+class _Item:
+    """All that was told under one identity."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, Told] = {}
+        self.maybe: set[str] = set()
+
+    def add(self, told: Told, *, certain: bool) -> bool:
+        """Note one telling, the acknowledged ones first; whether its content is new."""
+        new = told.content not in self.contents
+        self.contents.setdefault(told.content, told)
+        if new and not certain:
+            self.maybe.add(told.content)
+        return new
+
+    @property
+    def optional(self) -> bool:
+        return bool(self.maybe)
+
+
+def expect(entries: Iterable[Entry]) -> Expected:
+    """Fold a ledger; the order of its entries does not matter."""
+    counts: dict[str, Counts] = defaultdict(Counts)
+    dead: dict[str, Counter[str]] = defaultdict(Counter)
+    unsure_dead: dict[str, Counter[str]] = defaultdict(Counter)
+    items: dict[tuple[str, str], _Item] = defaultdict(_Item)
+    for entry, told in tellings(sorted(entries, key=lambda entry: not entry.acked)):
+        count = counts[told.vendor]
+        count.pulled |= entry.pulled
+        count.unsure += entry.lost_answers
+        if told.dead:
+            unsure_dead[told.vendor][told.dead] += entry.lost_answers
+        new = bool(told.identity) and items[told.vendor, told.identity].add(told, certain=entry.acked)
+        if entry.acked:
+            count.elements += 1
+            count.dead += bool(told.dead)
+            count.facts += new
+            count.duplicates += not told.dead and not new
+            dead[told.vendor][told.dead] += bool(told.dead)
+    known = list(items.values())
+    return Expected(
+        counts=dict(counts),
+        dead={vendor: dict(+codes) for vendor, codes in dead.items()},
+        unsure_dead={vendor: dict(+codes) for vendor, codes in unsure_dead.items()},
+        cdr=tuple(_row(item, "vendor", "kind", "call") for item in known if _type(item) == FactType.RECORD),
+        events=tuple(_row(item, "vendor", "call") for item in known if _type(item) == FactType.STATE),
+        bindings=_newest_bindings(known),
+        timelines=_timelines(known),
+    )
+
+
+def _type(item: _Item) -> str:
+    return next(iter(item.contents.values())).fact_type
+
+
+def merged(contents: Mapping[str, Told]) -> Told:
+    """One telling out of several contents of a fact: the one that stands, else what they do not dispute."""
+    versions = list(contents.values())
+    whole = max(versions, key=lambda version: version.rank)
+    if whole.rank:
+        return msgspec.structs.replace(whole, columns=whole.columns | _dispute(versions))
+    columns: Columns = {}
+    for name in sorted({name for version in versions for name in version.columns}):
+        # What only one version claims, as a recording that came to be, the others do not dispute.
+        values = [version.columns[name] for version in versions if name in version.columns]
+        if name == "recording_state":
+            columns[name] = max((str(value) for value in values), key=_RECORDING.index)
+        elif all(value == values[0] for value in values):
+            columns[name] = values[0]
+    disputed = any(len({version.columns.get(name) for version in versions}) > 1 for name in _COUNTED)
+    columns["conflict_final"] = disputed
+    return msgspec.structs.replace(versions[0], columns=columns)
+
+
+def _dispute(versions: list[Told]) -> Columns:
+    """What a row must say of a contradiction; where the newest counts, nothing is claimed."""
+    if any(version.disputes for version in versions):
+        return {"conflict_final": True}
+    return {}
+
+
+def _row(item: _Item, *key: str) -> Row:
+    told = merged(item.contents)
+    columns = dict(told.columns)
+    if told.fact_type != FactType.RECORD:
+        columns.pop("conflict_final", None)
+    return Row(key=tuple(getattr(told, part) for part in key), columns=columns, optional=item.optional)
+
+
+def _newest_bindings(items: list[_Item]) -> tuple[Row, ...]:
+    """What the newest row of each binding says of it: a row of its own, or that of a call over it."""
+    rows: dict[tuple[str, str], list[tuple[int, Row]]] = defaultdict(list)
+    for item in items:
+        for told in item.contents.values():
+            if not told.binding:
+                continue
+            said = dict(told.binding)
+            key, revised = (told.vendor, str(said.pop("binding_id"))), said.pop("revised_at")
+            assert isinstance(revised, int)
+            rows[key].append((revised, Row(key=key, columns=said, optional=item.optional)))
+    newest = []
+    for versions in rows.values():
+        _, row = max(versions, key=lambda version: version[0])
+        sure = not any(version.optional for _, version in versions)
+        newest.append(row if sure else msgspec.structs.replace(row, optional=True))
+    return tuple(newest)
+
+
+def _timelines(items: list[_Item]) -> tuple[Row, ...]:
+    calls: dict[tuple[str, str], list[_Item]] = defaultdict(list)
+    for item in items:
+        first = next(iter(item.contents.values()))
+        if first.fact_type != FactType.BINDING:
+            calls[first.vendor, first.call].append(item)
+    rows = []
+    for key, parts in calls.items():
+        columns, legs = timeline([merged(part.contents) for part in parts])
+        rows.append(Row(key=key, columns=columns, legs=legs, optional=any(part.optional for part in parts)))
+    return tuple(rows)
