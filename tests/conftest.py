@@ -12,7 +12,7 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
 from schemas.config.settings import ClickHouseSettings
 from sinks.migrate import migrator
-from tests.clickhouse_at import address_of, settings_at
+from tests.support.clickhouse_at import address_of, settings_at
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.bench.lines import head, lines_of
+from tests.bench.support.lines import head, lines_of
 
 NAMES = ("pure", "join", "repolls", "ingress", "spool", "overload", "outage", "slices", "sink", "clickhouse", "soak", "whole_way")  # fmt: skip
 

@@ -20,7 +20,7 @@ import msgspec
 
 from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from tests.bench.lines import Line, show
+from tests.bench.support.lines import Line, show
 
 QUERIES = 2_000
 SINGLE_INSERTS = 300

@@ -21,8 +21,8 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
-from tests.bench.callers import call, checked, request
-from tests.bench.lines import Line, show
+from tests.bench.support.callers import call, checked, request
+from tests.bench.support.lines import Line, show
 
 SECONDS = 3.0
 WARM_S = 1.0

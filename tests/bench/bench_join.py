@@ -15,8 +15,8 @@ from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state
 from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
-from tests.bench.lines import Line, show
-from tests.strategies import A_STATES, BOTH_LEGS, callback, in_a_row, participant, placed
+from tests.bench.support.lines import Line, show
+from tests.support.strategies import A_STATES, BOTH_LEGS, callback, in_a_row, participant, placed
 
 SETTINGS = JoinSettings()
 RUNS = 7

@@ -29,10 +29,10 @@ from deploy.process.ports import free_port
 from deploy.process.scrape import scrape, total
 from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.topics import RAW
-from tests.bench.bodies import Keyed
-from tests.bench.lines import Line, show
-from tests.bench.pusher import Answer, Load, keyed, push
-from tests.integration.whole_stack import PARTITIONS, rows, whole_stack
+from tests.bench.support.bodies import Keyed
+from tests.bench.support.lines import Line, show
+from tests.bench.support.pusher import Answer, Load, keyed, push
+from tests.support.whole_stack import PARTITIONS, rows, whole_stack
 
 OUTAGE_S: Final = float(os.environ.get("OUTAGE_S", "20"))
 RATE: Final = int(os.environ.get("RATE", "500"))

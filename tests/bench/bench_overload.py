@@ -22,10 +22,10 @@ from deploy.process.ports import free_port
 from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.vendors import VENDORS
 from tests.bench.bench_ingress import server
-from tests.bench.bodies import sends
-from tests.bench.callers import request
-from tests.bench.flood import Crowd, Told, flood
-from tests.bench.lines import Line, show
+from tests.bench.support.bodies import sends
+from tests.bench.support.callers import request
+from tests.bench.support.flood import Crowd, Told, flood
+from tests.bench.support.lines import Line, show
 
 TIMES: Final = float(os.environ.get("TIMES", "10"))
 SECONDS: Final = float(os.environ.get("OVERLOAD_S", "10"))

@@ -17,8 +17,8 @@ from schemas.facts import Fact
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.rows import TIMELINES, columns_of, table_of
-from tests.bench.bodies import AT, Keyed, facts, pulled, pushed, sends
-from tests.bench.lines import Line, show
+from tests.bench.support.bodies import AT, Keyed, facts, pulled, pushed, sends
+from tests.bench.support.lines import Line, show
 
 RUNS = 5
 SLICE = 100

@@ -16,8 +16,8 @@ from schemas.config.settings import JoinSettings
 from schemas.raw import Position
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS
-from tests.bench.bodies import Keyed, pulled
-from tests.bench.lines import Line, show
+from tests.bench.support.bodies import Keyed, pulled
+from tests.bench.support.lines import Line, show
 
 CALLS = 500
 POLLS = (1, 2, 20, 120, 240)

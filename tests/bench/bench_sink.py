@@ -28,7 +28,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, columns_of
 from sinks.worker import run
-from tests.bench.lines import Line, show
+from tests.bench.support.lines import Line, show
 
 RECORDS = 100_000
 BLOCK = 50_000

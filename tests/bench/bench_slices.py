@@ -21,7 +21,7 @@ from processors.engine.faust_app import SliceApp, make_app, run_app
 from processors.engine.transport import Slice
 from processors.outbox import Message, Outbox
 from processors.store.restore import ends, restore
-from tests.bench.lines import Line, show
+from tests.bench.support.lines import Line, show
 
 PARTITIONS = 6
 RECORDS = 200_000

@@ -29,9 +29,9 @@ from deploy.simulator.sending.sender import simulate
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
-from tests.bench.bodies import facts, pushed, sends
-from tests.bench.lines import Line, show
-from tests.integration.whole_stack import samples, whole_stack
+from tests.bench.support.bodies import facts, pushed, sends
+from tests.bench.support.lines import Line, show
+from tests.support.whole_stack import samples, whole_stack
 
 SOAK_S: Final = float(os.environ.get("SOAK_S", "60"))
 RATE: Final = float(os.environ.get("RATE", "60"))

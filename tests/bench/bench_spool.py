@@ -16,7 +16,7 @@ from deploy.process.ports import free_port
 from ingress.spool.store import Body, SpoolStore
 from schemas.config.settings import KafkaSettings
 from tests.bench.bench_ingress import BODY, measured, server
-from tests.bench.lines import Line, show
+from tests.bench.support.lines import Line, show
 
 ROUNDS = 2
 CONNECTIONS = (16, 64, 256)

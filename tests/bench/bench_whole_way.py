@@ -29,10 +29,10 @@ from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
-from tests.bench.bodies import Keyed, facts, pushed, sends
-from tests.bench.callers import call, checked, requests
-from tests.bench.lines import Line, show
-from tests.integration.whole_stack import rows, settings_for, whole_stack
+from tests.bench.support.bodies import Keyed, facts, pushed, sends
+from tests.bench.support.callers import call, checked, requests
+from tests.bench.support.lines import Line, show
+from tests.support.whole_stack import rows, settings_for, whole_stack
 
 CALLS: Final = 8000
 CONNECTIONS: Final = 48

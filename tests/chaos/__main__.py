@@ -6,10 +6,10 @@ import logging
 import sys
 from pathlib import Path
 
-from tests.chaos.faults import TABLE, schedule
-from tests.chaos.report import table
+from tests.chaos.faults.faults import TABLE, schedule
+from tests.chaos.judge.known import Say, told
+from tests.chaos.judge.report import table
 from tests.chaos.runner import Options, chaos
-from tests.chaos.told import Say, told
 
 
 def main() -> int:

@@ -14,12 +14,12 @@ from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.sending.options import Progress, SimulateOptions
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
-from tests.chaos.faults import Step
-from tests.chaos.inject import happen, impossible
-from tests.chaos.judge import Finding, by_window, ended_in_peace
-from tests.chaos.report import Line, Report
-from tests.chaos.verdict import Verdict, verdict
-from tests.chaos.vital import back_at_work
+from tests.chaos.faults.faults import Step
+from tests.chaos.faults.inject import happen, impossible
+from tests.chaos.judge.judge import Finding, by_window, ended_in_peace
+from tests.chaos.judge.report import Line, Report
+from tests.chaos.judge.verdict import Verdict, verdict
+from tests.chaos.judge.vital import back_at_work
 from tests.chaos.world import GETCDR, World, running_world
 
 Say = Callable[[str], None]

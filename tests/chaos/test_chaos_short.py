@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.chaos.faults import TABLE, Step, schedule
-from tests.chaos.report import table
+from tests.chaos.faults.faults import TABLE, Step, schedule
+from tests.chaos.judge.report import table
 from tests.chaos.runner import Options, chaos
 
 SEED = 20

@@ -25,8 +25,8 @@ from deploy.process.ports import free_port
 from deploy.process.waiting import until_answers
 from deploy.simulator.sending.ledger import Entry, digest_of
 from schemas.config.settings import KafkaSettings, Settings
-from tests.chaos.judge import stored
-from tests.chaos.verdict import bodies_on_raw
+from tests.chaos.judge.judge import stored
+from tests.chaos.judge.verdict import bodies_on_raw
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -26,12 +26,12 @@ from schemas.config.settings import (
     ProcessSettings,
     Settings,
 )
-from tests.chaos.cluster import Cluster
-from tests.chaos.disk import Disk
-from tests.chaos.faults import WORKERS
-from tests.chaos.ports import steady_ports, steady_run
-from tests.chaos.proxy import Link
-from tests.chaos.wall import WallClocks
+from tests.chaos.faults.cluster import Cluster
+from tests.chaos.faults.disk import Disk
+from tests.chaos.faults.faults import WORKERS
+from tests.chaos.faults.ports import steady_ports, steady_run
+from tests.chaos.faults.proxy import Link
+from tests.chaos.faults.wall import WallClocks
 
 PARTITIONS: Final = 6
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {

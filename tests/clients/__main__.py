@@ -22,8 +22,8 @@ from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.process.ports import require_free
 from schemas.errors import SetupError
-from tests.clickhouse_at import address, ask
 from tests.clients.results import SUITE, Done, Result, known_failures, last_words, read, read_suite, table
+from tests.support.clickhouse_at import address, ask
 
 HERE: Final = Path(__file__).parent
 WORK: Final = HERE.parents[1] / "build" / "clients"

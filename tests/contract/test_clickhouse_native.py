@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.clickhouse_at import ask
 from tests.contract import native_protocol as native
+from tests.support.clickhouse_at import ask
 
 ROWS = "SELECT number AS id, concat('name ', toString(number)) AS name FROM numbers(200000)"
 

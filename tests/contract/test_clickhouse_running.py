@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.clickhouse_at import ask
+from tests.support.clickhouse_at import ask
 
 LIMIT_S = 60.0
 ENDLESS = "SELECT count() FROM system.numbers WHERE sipHash64(number) = 0"

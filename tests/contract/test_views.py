@@ -38,7 +38,7 @@ from sinks.error_classes import RowsRefused
 from sinks.migrate import migrate, migrations, statements
 from sinks.queries.dead_letter_store import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES, Table
-from tests.clickhouse_at import settings_at
+from tests.support.clickhouse_at import settings_at
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 PROMISED = {

@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 
 from deploy.clickhouse.launch import ClickHouseServer
-from tests.clickhouse_at import address, ask
+from tests.support.clickhouse_at import address, ask
 
 _WRITERS: Final = 4
 _SIZES: Final = (1, 1, 10, 1_000, 50_000)

@@ -18,10 +18,10 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.process.child import Child, spawn
 from deploy.process.ports import free_port
 from schemas.errors import SetupError
-from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native
 from tests.embedded.kill_clickhouse import kill_series
-from tests.integration.children import alive, ends_with_its_parent
+from tests.support.children import alive, ends_with_its_parent
+from tests.support.clickhouse_at import address, ask
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ import pytest
 from deploy.clickhouse.config import RESERVE_BYTES
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.errors import SetupError
-from tests.chaos.disk import Disk
-from tests.clickhouse_at import address, ask
+from tests.chaos.faults.disk import Disk
+from tests.support.clickhouse_at import address, ask
 
 _MORE_THAN_A_PART: Final = 8 << 20
 PARTS = "SELECT path FROM system.parts WHERE table = 't' AND active"

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.clickhouse.accounts import Role
 from deploy.clickhouse.launch import ClickHouseServer
-from tests.clickhouse_at import address, ask
+from tests.support.clickhouse_at import address, ask
 
 _MIB = 1 << 20
 ALL = 1200

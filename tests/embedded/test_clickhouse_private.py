@@ -13,9 +13,9 @@ from deploy.clickhouse.accounts import BUILT_IN, MIGRATOR, OWNER, READER, Role
 from deploy.clickhouse.config import LOG
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import ClickHouseSettings, Secret
-from tests.clickhouse_at import address, ask
 from tests.contract import native_protocol as native
-from tests.integration.children import until
+from tests.support.children import until
+from tests.support.clickhouse_at import address, ask
 
 NUMBER = "+8613800001111"
 DIGITS = NUMBER.removeprefix("+")

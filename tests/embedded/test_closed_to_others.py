@@ -17,10 +17,10 @@ import pytest
 
 from deploy.clickhouse import passwords
 from deploy.process.ports import free_port
-from tests.integration import whole_stack as ws
-from tests.integration.command import Done, callweave, clean_env
-from tests.integration.pushing import PATHS, body_of, post
-from tests.integration.test_restart import Up, descendants
+from tests.integration.stack.test_restart import Up, descendants
+from tests.support import whole_stack as ws
+from tests.support.command import Done, callweave, clean_env
+from tests.support.pushing import PATHS, body_of, post
 
 LIMIT_S = 60.0
 OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -21,7 +21,7 @@ from deploy.kafka.broker import KafkaServer
 from deploy.kafka.jars import Jar, default_cache_dir, kafka_class_path, read_manifest
 from deploy.process.ports import free_port, holder
 from schemas.errors import SetupError
-from tests.integration.children import ends_with_its_parent, until
+from tests.support.children import ends_with_its_parent, until
 
 RECORDS = tuple(b"record %d" % number for number in range(50))
 

@@ -11,7 +11,7 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
-from tests.integration.ingress_process import PARTITIONS
+from tests.support.ingress_process import PARTITIONS
 
 
 @pytest.fixture

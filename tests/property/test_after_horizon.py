@@ -2,7 +2,7 @@
 
 Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier call.
 So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week apart, are as good
-as each other (`tests/unit/test_versions.py` has those of different hours).
+as each other (`tests/unit/processors/test_versions.py` has those of different hours).
 """
 
 import os

@@ -20,7 +20,7 @@ from schemas.config.settings import JoinSettings
 from schemas.errors import Undecodable
 from schemas.facts import Fact, FactType, State
 from schemas.timeline import Timeline
-from tests.strategies import CALLED, CALLER, callback, fact_logs, in_a_row, placed, pushed_state, raw_arrivals
+from tests.support.strategies import CALLED, CALLER, callback, fact_logs, in_a_row, placed, pushed_state, raw_arrivals
 
 SETTINGS = JoinSettings()
 FIVE = in_a_row(

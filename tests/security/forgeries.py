@@ -16,8 +16,8 @@ from schemas.facts import Fact
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.unit import huawei_elements as huawei
-from tests.unit import ytx_elements as ytx
+from tests.support import huawei_elements as huawei
+from tests.support import ytx_elements as ytx
 
 VENDOR_NAMES: Final = ("nxcloud", "ytx", "huawei")
 """Those that push."""

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.process.ports import free_port
-from tests.clickhouse_at import address, ask
+from tests.support.clickhouse_at import address, ask
 
 NUMBER: Final = "+8613800001111"
 FOREIGN: Final = "evil.example"

@@ -24,7 +24,7 @@ from deploy.clickhouse.accounts import BUILT_IN, ENGINES, Role
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
-from tests.clickhouse_at import ask
+from tests.support.clickhouse_at import ask
 
 DATABASE: Final = "calls"
 ACCOUNTS: Final = ("writer", "migrator", "reader", "default")

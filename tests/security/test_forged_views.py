@@ -13,9 +13,9 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from sinks.rows import TABLES, TIMELINES, Table, table_of
-from tests.clickhouse_at import settings_at
 from tests.security.forgeries import DOORS, LATER, PAYLOADS, Payload, T, claimed, facts_of, pushed, rows
 from tests.security.test_forged import FORGED, VICTIMS, claims, own_id, without_forgeries
+from tests.support.clickhouse_at import settings_at
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from sinks.flush.batch import Item, Origin
 from sinks.flush.insert import land
 from sinks.migrate import migrate
 from sinks.rows import TIMELINES, Table, table_of
-from tests.clickhouse_at import settings_at
+from tests.support.clickhouse_at import settings_at
 
 _LARGEST: Final = 20_000
 

@@ -34,7 +34,7 @@ class Normalising(NormaliseStage):
 
 
 class _Quick(Codec[T]):
-    """msgpack where Avro would be, an eighth of the time: that Avro gives back what it got, `tests/unit/test_codec.py` shows."""
+    """msgpack where Avro would be, an eighth of the time: that Avro gives back what it got, `tests/unit/schemas/test_codec.py` shows."""
 
     def __init__(self, name: str, record: type[T]) -> None:
         super().__init__(name, record)

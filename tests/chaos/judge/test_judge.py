@@ -1,0 +1,138 @@
+"""The judgement itself: a loss, a doubling and a wrong value are each seen, and what is no harm is not."""
+
+from collections import Counter
+
+import pytest
+
+from deploy.simulator.expectation import Told
+from deploy.simulator.sending.ledger import Entry
+from tests.chaos.judge.judge import (
+    Body,
+    by_window,
+    ended_in_peace,
+    expectation,
+    findings,
+    identity_broken,
+    stored,
+    unlike,
+)
+from tests.oracle.compare import Difference, compare
+from tests.oracle.expected import Counts
+
+
+def told(call: str, content: str = "1", vendor: str = "huawei") -> Told:
+    return Told(
+        vendor=vendor,
+        kind="privacy_ax",
+        fact_type="record",
+        call=call,
+        identity=call,
+        content=content,
+        columns={"disposition": "answered", "end_at": 1000},
+    )
+
+
+def pushed(call: str, *, acked: bool = True, lost_answers: int = 0) -> Entry:
+    return Entry(
+        vendor="huawei",
+        label="record",
+        told=(told(call),),
+        acked=acked,
+        lost_answers=lost_answers,
+        digest=f"body {call}",
+    )
+
+
+def on_raw(*calls: str) -> Counter[Body]:
+    return Counter(("huawei", f"body {call}") for call in calls)
+
+
+CASES = [
+    pytest.param([pushed("a")], on_raw("a"), [], id="acknowledged and there"),
+    pytest.param([pushed("a")], on_raw(), ["lost"], id="acknowledged and not there"),
+    pytest.param([pushed("a"), pushed("a")], on_raw("a"), ["lost"], id="acknowledged twice and there once"),
+    pytest.param([pushed("a", lost_answers=1)], on_raw("a", "a"), [], id="there twice because an answer was lost"),
+    pytest.param([pushed("a", acked=False, lost_answers=1)], on_raw(), [], id="never acknowledged, not there"),
+    pytest.param([pushed("a", acked=False, lost_answers=1)], on_raw("a"), [], id="never acknowledged, there"),
+    pytest.param([], on_raw("b"), ["wrong"], id="there and never sent"),
+]
+
+
+@pytest.mark.parametrize(("entries", "raw", "harms"), CASES)
+def test_the_raw_topic_is_held_against_the_acknowledgements(
+    entries: list[Entry], raw: Counter[Body], harms: list[str]
+) -> None:
+    assert [one.harm for one in stored(entries, raw).findings] == harms
+
+
+def test_what_is_stored_must_show_whether_it_was_acknowledged_or_not() -> None:
+    what = stored([pushed("a", acked=False, lost_answers=1), pushed("b")], on_raw("a", "b", "b"))
+    counts = expectation(what).counts["huawei"]
+
+    assert (counts.elements, counts.facts, counts.duplicates, counts.unsure) == (3, 2, 1, 0)
+    assert what.repeated == 2
+    assert [row.optional for row in expectation(what).cdr] == [False, False]
+
+
+def test_an_older_version_of_a_pulled_record_need_not_have_arrived() -> None:
+    pages = [
+        Entry(vendor="tencent", label="page", told=(told("a", content, "tencent"),), pulled=True) for content in "12"
+    ]
+    counts = expectation(stored(pages, {})).counts["tencent"]
+
+    assert (counts.facts, counts.unsure) == (1, 1)
+
+
+ROW = {"vendor": "huawei", "kind": "privacy_ax", "vendor_call_id": "a", "disposition": "answered", "end_at": 1000, "quality_flags": []}  # fmt: skip
+SHOWN = [
+    pytest.param([ROW], [], id="as it must be"),
+    pytest.param([], ["lost"], id="no row"),
+    pytest.param([ROW, ROW], ["doubled"], id="two rows"),
+    pytest.param([ROW | {"disposition": "busy"}], ["wrong"], id="another value"),
+    pytest.param([ROW, ROW | {"vendor_call_id": "z"}], ["doubled"], id="a row of nobody"),
+]
+
+
+@pytest.mark.parametrize(("rows", "harms"), SHOWN)
+def test_a_view_is_held_against_what_is_stored(rows: list[dict[str, object]], harms: list[str]) -> None:
+    expected = expectation(stored([pushed("a")], on_raw("a")))
+
+    assert [one.harm for one in findings(compare(expected, cdr=rows))] == harms
+
+
+def test_dead_letters_too_few_are_lost_and_too_many_doubled() -> None:
+    few = Difference(view="dead_letters", key=("ytx", "json"), expected="2 rows", actual="1 rows")
+    many = Difference(view="dead_letters", key=("ytx", "json"), expected="0 rows", actual="1 rows")
+
+    assert [one.harm for one in findings([few, many])] == ["lost", "doubled"]
+
+
+def test_a_broken_identity_is_found() -> None:
+    whole = Counts(elements=3, facts=2, duplicates=1)
+    short = Counts(elements=3, facts=2)
+
+    assert identity_broken({"ytx": whole}) == []
+    assert [one.where for one in identity_broken({"ytx": whole, "huawei": short})] == [("huawei", "")]
+
+
+def test_views_and_topics_must_have_the_same_newest_versions() -> None:
+    found = unlike("v_cdr", {"same": 1, "old": 1, "extra": 1}, {"same": 1, "old": 2, "missing": 1})
+
+    assert {one.where[1]: one.harm for one in found} == {"old": "wrong", "extra": "doubled", "missing": "lost"}
+
+
+def test_a_finding_is_told_under_the_fault_in_whose_time_it_was_acknowledged() -> None:
+    entries = [pushed("a"), pushed("b"), pushed("c", acked=False, lost_answers=1)]
+    found = stored(entries, on_raw("a")).findings
+    harms, acked = by_window(found, entries, {"ingress killed": [(1, 3)], "sink killed": [(0, 1)]})
+
+    assert harms == {"ingress killed": Counter(lost=1)}
+    assert acked == {"ingress killed": 1, "sink killed": 1}
+
+
+def test_a_part_that_ends_although_nothing_is_broken_is_wrong() -> None:
+    """Whatever it was that it was sent; what ended while a fault was about is the fault's."""
+    (found,) = ended_in_peace({"process-1": 3, "sink": 0}, {"process-1": 5, "sink": 0})
+
+    assert (found.harm, found.where) == ("wrong", ("", "process-1"))
+    assert "2 times" in found.text

@@ -1,0 +1,106 @@
+"""Reads topics and views of a world that has come to rest, and judges them with the vendors' ledger."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+from typing import Final
+
+import aiokafka
+import msgspec
+
+from deploy.local.stack import Stack
+from deploy.simulator.sending.ledger import Entry, digest_of
+from schemas.raw import raw_from_kafka
+from schemas.topics import RAW
+from tests.chaos.judge.judge import Body, Finding, Stored, expectation, findings, identity_broken, stored, unlike
+from tests.oracle.compare import compare, compare_counts
+from tests.support import whole_stack as ws
+
+_RECORDS: Final = (
+    "SELECT record_id, version FROM v_cdr UNION ALL SELECT record_id, version FROM call_events"
+    " UNION ALL SELECT record_id, version FROM bindings"
+)
+_LOOKS: Final = 4
+"""At the raw topic, before and after the views are read."""
+_SETTLED_S: Final = 3.0
+REFUSED_VENDOR: Final = "refused"
+"""The vendor of records whose rows ClickHouse cannot take; the simulator knows nothing of them."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison found."""
+
+    findings: tuple[Finding, ...]
+    repeated: int
+    """Bodies that were stored more often than acknowledged; the views must not show it."""
+
+
+async def verdict(stack: Stack, entries: list[Entry], *, refused: Collection[str] = ()) -> Verdict:
+    """Raw topic against the ledger; views, public topics and law 7 against the raw topic.
+
+    `refused` are the ids of facts that were put on the public topic past the parts: a dead letter each, and no row.
+    """
+    raw = await bodies_on_raw(stack)
+    for _ in range(_LOOKS):
+        found = await _of_all(stack, stored(entries, raw), refused)
+        before, raw = raw, await bodies_on_raw(stack)
+        if raw == before:
+            break
+        # A body that went to the spool may come by Kafka as well, long after: then there was one more than was read.
+        await asyncio.sleep(_SETTLED_S)
+    return found
+
+
+async def _of_all(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
+    try:
+        return await _of_views(stack, what, refused)
+    except AssertionError as exc:
+        # A view that cannot be read shows nothing of what is in it.
+        unread = Finding(harm="lost", where=("", ""), text=f"a view cannot be read: {exc}")
+        return Verdict(findings=(*what.findings, unread), repeated=what.repeated)
+
+
+async def _of_views(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
+    expected = expectation(what)
+    if refused:
+        expected.dead[REFUSED_VENDOR] = {"row": len(refused)}
+    shown = {name: await ws.rows(stack, f"SELECT * FROM {view}") for name, view in ws.VIEWS.items()}
+    counts = await ws.counted(stack, sorted(expected.counts), restarted=True)
+    facts, calls = await ws.newest_on_topics(stack)
+    records = {str(row["record_id"]): int(row["version"]) for row in await ws.rows(stack, _RECORDS)}
+    query = "SELECT timeline_id, version FROM v_timelines"
+    timelines = {str(row["timeline_id"]): int(row["version"]) for row in await ws.rows(stack, query)}
+    return Verdict(
+        findings=(
+            *what.findings,
+            *findings(compare(expected, **shown)),
+            *findings(compare_counts(expected, counts)),
+            *identity_broken(counts),
+            *unlike("records", records, {name: version for name, version in facts.items() if name not in refused}),
+            *unlike("v_timelines", timelines, calls),
+        ),
+        repeated=what.repeated,
+    )
+
+
+async def bodies_on_raw(stack: Stack) -> Counter[Body]:
+    """How often each pushed body lies on the raw topic."""
+    found: Counter[Body] = Counter()
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=stack.settings.kafka.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    places = [aiokafka.TopicPartition(RAW.name, n) for n in range(stack.settings.kafka.partitions)]
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    raw = raw_from_kafka(record.value, record.headers, record.timestamp)
+                    if raw.source == "push":
+                        found[raw.vendor, digest_of(raw.body)] += 1
+    finally:
+        await consumer.stop()
+    return found

@@ -1,0 +1,137 @@
+"""A broker, ClickHouse and an ingress, and fork servers for a sink, two workers and a guest among them.
+
+The pull API is left out: how often a page is asked for is the poller's affair, and the poller is killed in `make chaos`.
+"""
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import aiokafka
+import msgspec
+from msgspec.structs import replace
+
+from deploy.admin.topic_setup import create_topics
+from deploy.clickhouse.launch import ClickHouseServer
+from deploy.kafka.broker import KafkaServer
+from deploy.local.stack import Stack, part_specs
+from deploy.process.supervisor import SupervisedPart
+from deploy.process.waiting import until_answers
+from schemas.codec import FACT
+from schemas.config.settings import (
+    EmbeddedSettings,
+    IngressSettings,
+    KafkaSettings,
+    ProcessSettings,
+    Settings,
+    SinkSettings,
+)
+from schemas.errors import CallweaveError
+from schemas.facts import Fact, FactType, Kind
+from schemas.topics import NORMALIZED
+from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrator
+from tests.chaos.faults.ports import steady_ports, steady_run
+from tests.chaos.judge.verdict import REFUSED_VENDOR
+from tests.chaos.kills.lives import Cradle
+
+PARTITIONS: Final = 6
+WORKERS: Final = ("process-1", "process-2")
+VENDORS: Final = ("nxcloud", "ytx", "huawei")
+_TOO_LARGE_Q850: Final = 70_000
+_READY_S: Final = 60.0
+_HEAP: Final = "256m"
+
+
+class KillWorld(msgspec.Struct, kw_only=True):
+    """What a series of kills takes place in."""
+
+    stack: Stack
+    cradles: Mapping[str, Cradle]
+    """By part; `guest` is a worker that comes and goes."""
+    producer: aiokafka.AIOKafkaProducer
+    refused: set[str]
+    """Facts that were put on the public topic for ClickHouse to refuse."""
+
+    async def put_refused_rows(self, number: int) -> None:
+        """Records that are readable and whose rows cannot go in: each must become one dead letter, and no row."""
+        for _ in range(number):
+            fact = Fact(
+                fact_id=str(uuid.uuid4()),
+                fact_type=FactType.RECORD,
+                vendor=REFUSED_VENDOR,
+                kind=Kind.SOFTPHONE_CDR,
+                version=1,
+                q850=_TOO_LARGE_Q850,
+            )
+            self.refused.add(fact.fact_id)
+            await self.producer.send_and_wait(NORMALIZED.name, FACT.encode(fact), key=f"{REFUSED_VENDOR}|a|c".encode())
+
+    async def forget_migrations(self) -> None:
+        """The next migration runs whole, over tables that are there and filled."""
+        async with ClickHouse(migrator(self.stack.settings.clickhouse)) as client:
+            # Before the first migration there is nothing to forget.
+            with contextlib.suppress(CallweaveError):
+                await client.command(f"TRUNCATE TABLE {client.database}.schema_migrations")
+
+
+@contextlib.asynccontextmanager
+async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
+    """All of it up, nothing migrated, no sink and no worker yet; down again at the end."""
+    async with contextlib.AsyncExitStack() as up:
+        logs = data_dir / "logs"
+        logs.mkdir(parents=True)
+        broker = await up.enter_async_context(KafkaServer(data_dir / "kafka", heap=_HEAP))
+        clickhouse = await up.enter_async_context(ClickHouseServer(data_dir / "clickhouse"))
+        settings = Settings(
+            kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS),
+            clickhouse=clickhouse.settings(),
+            ingress=IngressSettings(port=steady_ports(1)[0]),
+            embedded=EmbeddedSettings(data_dir=str(data_dir), metrics_base_port=steady_run(1 + len(WORKERS))),
+        )
+        await create_topics(settings.kafka)
+        specs, pages = part_specs(settings)
+        ingress = SupervisedPart(next(spec for spec in specs if spec.name == "ingress"), logs)
+        up.push_async_callback(ingress.stop)
+        await ingress.start()
+        made = [
+            _sink(settings, logs),
+            *(_worker(settings, logs, n) for n in range(len(WORKERS))),
+            _guest(settings, logs),
+        ]
+        cradles = {cradle.name: await up.enter_async_context(cradle) for cradle in made}
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all")
+        await up.enter_async_context(producer)
+        stack = Stack(
+            settings=settings,
+            parts=(ingress,),
+            servers=(),
+            metrics={"ingress": pages["ingress"]}
+            | {name: _page(cradle) for name, cradle in cradles.items() if name != "guest"},
+        )
+        assert await until_answers(f"{stack.ingress_url}/readyz", _READY_S), ingress.last_words()
+        yield KillWorld(stack=stack, cradles=cradles, producer=producer, refused=set())
+
+
+def _sink(settings: Settings, logs: Path) -> Cradle:
+    own = SinkSettings(instance="up", metrics_port=settings.embedded.metrics_base_port)
+    return Cradle("sink", "sink", replace(settings, sink=own), logs / "sink.log")
+
+
+def _worker(settings: Settings, logs: Path, number: int) -> Cradle:
+    port = settings.embedded.metrics_base_port + 1 + number
+    own = ProcessSettings(instance=f"up-{number + 1}", metrics_port=port)
+    return Cradle(WORKERS[number], "worker", replace(settings, process=own), logs / f"{WORKERS[number]}.log")
+
+
+def _guest(settings: Settings, logs: Path) -> Cradle:
+    """Without an instance of its own its coming and its going are rebalances."""
+    return Cradle("guest", "worker", settings, logs / "guest.log")
+
+
+def _page(cradle: Cradle) -> str:
+    settings = cradle.settings
+    port = settings.sink.metrics_port if cradle.part == "sink" else settings.process.metrics_port
+    return f"http://127.0.0.1:{port}/metrics"

@@ -1,0 +1,48 @@
+"""The short form of `make kills`: every failpoint of sink and workers once, and the naive ways that it must catch."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.judge.naive import Naive
+from tests.chaos.kills.failpoints import SINK, WORKER
+from tests.chaos.kills.kill_report import kill_table
+from tests.chaos.kills.kill_series import KillOptions, kill_series
+
+SEED = 5
+
+
+@pytest.mark.timeout(600)
+async def test_killed_at_every_failpoint_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    """Ledger, raw topic, public topics, every view, dead letters and law 7 agree afterwards."""
+    options = KillOptions(data_dir=tmp_path / "data", seed=SEED, sink=len(SINK), workers=len(WORKER))
+
+    report = await kill_series(options, lambda _said: None)
+
+    assert report.clean, kill_table(report)
+    assert {name: line.kills for name, line in report.lines.items()} == {
+        f"{point.part}: {point.name}": 1 for point in (*SINK, *WORKER)
+    }
+    assert report.acked > 0
+
+
+NAIVE: list[tuple[Naive, int, int, tuple[str, ...]]] = [
+    ("sink commits first", 3, 0, ("before the inserts",)),
+    ("worker commits first", 0, 4, ("normalised, no fact published", "joined, nothing published")),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("naive", "sink", "workers", "only"), NAIVE, ids=[row[0] for row in NAIVE])
+async def test_an_offset_before_its_work_is_caught_as_a_loss(
+    naive: Naive, sink: int, workers: int, only: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The same eyes that find nothing above see it."""
+    options = KillOptions(
+        data_dir=tmp_path / "data", seed=SEED, sink=sink, workers=workers, naive=naive, only=only, quiet_s=15
+    )
+
+    report = await kill_series(options, lambda _said: None)
+
+    assert report.harms["lost"] > 0
+    assert (report.kills("sink"), report.kills("worker")) == (sink, workers)

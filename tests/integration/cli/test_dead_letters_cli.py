@@ -1,0 +1,384 @@
+"""The commands of a person who looks after a running system: dead letters, replays, topics, tables, doctor, simulator."""
+
+import asyncio
+import base64
+import gzip
+import json
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from deploy.local.stack import Stack
+from deploy.process.ports import free_port
+from schemas.config.limits import DEFAULT, Limits
+from schemas.config.loader import WHOLE, whole
+from tests.support import whole_stack as ws
+from tests.support.command import Done, addresses, callweave
+from tests.support.pushing import JSON, PATHS, body_of
+
+LIMIT_S = 45.0
+CAP_BYTES = 2000
+"""What a compressed body may inflate to here, at first."""
+NOT_TEXT = b'\x00{"requestid":"\xff\xfe'
+CALLS = "{} WHERE NOT startsWith(vendor_call_id, 'quiet-')"
+VIEWS = {
+    # A record's place is that of the earliest body that says it, and one was unreadable when it came.
+    "v_cdr": ("* EXCEPT (ingested_at, raw_offset)", CALLS.format("v_cdr")),
+    "call_events": ("* EXCEPT (ingested_at)", CALLS.format("call_events")),
+    "v_timelines": ("* EXCEPT (ingested_at)", CALLS.format("v_timelines")),
+    "dead_letters": ("* EXCEPT (ingested_at, original), base64Encode(original) AS body", "dead_letters"),
+}
+"""All that there is but for the calls that `quiet` sends, and when a row was written."""
+
+
+class Desk:
+    """A person's terminal beside a running stack."""
+
+    def __init__(self, stack: Stack, cwd: Path) -> None:
+        self.stack = stack
+        self.cwd = cwd
+
+    async def run(self, *arguments: str, **settings: object) -> Done:
+        return await callweave(*arguments, cwd=self.cwd, settings={**addresses(self.stack), **settings})
+
+    async def push(self, vendor: str, body: bytes, **headers: str) -> str:
+        """The request id of a push that was taken."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.stack.ingress_url + PATHS[vendor], data=body, headers={**JSON, **headers}) as answer,
+        ):
+            assert answer.status == 200
+            return answer.headers["X-Request-Id"]
+
+    async def rows(self, query: str) -> list[dict[str, Any]]:
+        return await ws.rows(self.stack, query)
+
+    async def letters(self, request_id: str) -> list[dict[str, Any]]:
+        """The letters of a body, wherever it stood; the newest first."""
+        return await self.rows(
+            "SELECT concat(topic, '/', toString(partition), '/', toString(offset), if(element < 0, '', concat('/', toString(element)))) AS id,"
+            " code, element, resolved, base64Encode(original) AS body, headers['replay_of'] AS replay_of, occurred_at"
+            f" FROM dead_letters WHERE headers['request_id'] = '{request_id}' ORDER BY offset DESC, element"
+        )
+
+    async def letter(self, request_id: str, count: int = 1) -> dict[str, Any]:
+        """The newest letter, once there are `count`."""
+        await until_true("the letter is stored", lambda: self._enough(request_id, count))
+        return (await self.letters(request_id))[0]
+
+    async def _enough(self, request_id: str, count: int) -> bool:
+        return len(await self.letters(request_id)) >= count
+
+    async def shown(self) -> dict[str, list[dict[str, Any]]]:
+        """All that the views show, but for when a row was written."""
+        return {
+            view: await self.rows(f"SELECT {columns} FROM {source} ORDER BY ALL")
+            for view, (columns, source) in VIEWS.items()
+        }
+
+
+async def until_true(what: str, true: Callable[[], Awaitable[bool]]) -> None:
+    async def untrue() -> bool:
+        return not await true()
+
+    assert not await ws.until(untrue, LIMIT_S, every_s=0.2), f"in vain: {what}"
+
+
+@pytest.fixture(scope="module")
+async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    limits = Limits(inflate_bytes=CAP_BYTES)
+    async with ws.whole_stack(tmp_path_factory.mktemp("desk"), limits=limits) as stack:
+        yield Desk(stack, tmp_path_factory.mktemp("cwd"))
+
+
+async def test_list_names_each_letter_with_what_is_wrong(desk: Desk) -> None:
+    """Newest first, one line each; the options choose."""
+    html = await desk.letter(await desk.push("nxcloud", b"<html>"))
+    empty = await desk.letter(await desk.push("ytx", b""))
+
+    listed = await desk.run("dead", "list")
+    chosen = await desk.run("dead", "list", "--vendor", "ytx", "--code", "empty")
+    none = await desk.run("dead", "list", "--code", "adapter_bug")
+
+    ids = [line.split()[0] for line in listed.lines]
+    assert {html["id"], empty["id"]} <= set(ids)
+    assert ids.index(empty["id"]) < ids.index(html["id"])
+    (line,) = [line for line in listed.lines if line.startswith(f"{html['id']} ")]
+    assert {"normalise", "json", "nxcloud"} <= set(line.split())
+    assert [line.split()[0] for line in chosen.lines] == [empty["id"]]
+    assert (listed.code, none.code, none.text) == (0, 0, "")
+
+
+async def test_show_prints_a_letter_and_its_bytes(desk: Desk) -> None:
+    request_id = await desk.push("ytx", NOT_TEXT)
+    letter = await desk.letter(request_id)
+
+    whole_letter = await desk.run("dead", "show", letter["id"])
+    raw = await desk.run("dead", "show", letter["id"], "--raw")
+
+    told = json.loads(whole_letter.text)
+    assert raw.out == NOT_TEXT
+    assert base64.b64decode(told["original_base64"]) == NOT_TEXT
+    assert (told["id"], told["code"], told["headers"]["request_id"]) == (letter["id"], "charset", request_id)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("show", "calls.raw/0/999999"), "no dead letter"), (("show", "nonsense"), "no letter's id")],
+    ids=["a letter that is not there", "no id at all"],
+)
+async def test_a_wrong_id_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...], said: str) -> None:
+    done = await desk.run("dead", *arguments)
+
+    assert (done.code, done.out) == (1, b"")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_a_body_that_is_still_unreadable_becomes_a_new_letter(desk: Desk) -> None:
+    """The old one is resolved and gone from the list; the new one has the same bytes and headers, and says where it stood."""
+    request_id = await desk.push("nxcloud", b'{"sessionid":')
+    old = await desk.letter(request_id)
+
+    done = await desk.run("dead", "replay", old["id"])
+    new = await desk.letter(request_id, 2)
+    listed = {line.split()[0] for line in (await desk.run("dead", "list")).lines}
+    all_of_them = [line for line in (await desk.run("dead", "list", "--all")).lines if line.startswith(f"{old['id']} ")]
+
+    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert {**new, "id": old["id"], "replay_of": ""} == old
+    assert new["replay_of"] == old["id"]
+    assert (old["id"] in listed, new["id"] in listed) == (False, True)
+    assert [line.endswith("(resolved)") for line in all_of_them] == [True]
+
+
+async def test_a_replay_of_one_bad_element_doubles_none_of_the_good_ones(desk: Desk) -> None:
+    good, bad = json.loads(body_of("ytx", "half-good")), {"fid": "2", "tel": "13600007556"}
+    request_id = await desk.push("ytx", msgspec.json.encode({"cdr": [*good["cdr"], bad]}))
+    letter = await desk.letter(request_id)
+    query = "SELECT * EXCEPT (ingested_at) FROM {} WHERE vendor_call_id = 'half-good'"
+    views = ("v_cdr", "v_timelines")
+    await until_true("the good one has its rows", lambda: has_rows(desk, "half-good"))
+    before = [await desk.rows(query.format(view)) for view in views]
+
+    done = await desk.run("dead", "replay", letter["id"])
+    again = await desk.letter(request_id, 2)
+
+    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert (letter["element"], again["element"]) == (1, 1)
+    assert [await desk.rows(query.format(view)) for view in views] == before
+    assert [len(rows) for rows in before] == [1, 1]
+
+
+async def test_after_a_fix_a_replay_makes_the_row_that_was_missing(desk: Desk) -> None:
+    """With the identity that the body had: its request and the time at which it was received."""
+    record = json.loads(body_of("nxcloud", "mended")) | {"mobile_name": "x" * CAP_BYTES}
+    request_id = await desk.push("nxcloud", gzip.compress(msgspec.json.encode(record)), **{"Content-Encoding": "gzip"})
+    letter = await desk.letter(request_id)
+    assert letter["code"] == "inflate"
+    await mend(desk.stack)
+
+    done = await desk.run("dead", "replay", "--code", "inflate")
+    await until_true("the record has its rows", lambda: has_rows(desk, "mended"))
+
+    rows = await desk.rows("SELECT request_id, received_at FROM v_cdr WHERE vendor_call_id = 'mended'")
+    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert rows == [{"request_id": request_id, "received_at": letter["occurred_at"]}]
+    assert [one["resolved"] for one in await desk.letters(request_id)] == [True]
+    assert (await desk.run("dead", "replay", "--code", "inflate")).text == "0 bodies sent again for 0 letters\n"
+
+
+async def has_rows(desk: Desk, call_id: str) -> bool:
+    return all(
+        [
+            await desk.rows(f"SELECT 1 FROM {view} WHERE vendor_call_id = '{call_id}'")
+            for view in ("v_cdr", "v_timelines")
+        ]
+    )
+
+
+async def mend(stack: Stack) -> None:
+    """Start the worker again with the settings it should have had."""
+    (part,) = [part for part in stack.parts if part.spec.name == "process-1"]
+    own = msgspec.json.decode(part.spec.env[WHOLE], type=type(stack.settings))
+    own = replace(own, limits=DEFAULT)
+    part.spec = replace(part.spec, env={WHOLE: whole(own)})
+    before = part.restarts
+    assert part.pid
+    os.kill(part.pid, signal.SIGTERM)
+
+    async def again() -> bool:
+        return part.restarts > before
+
+    await until_true("the worker runs again", again)
+
+
+async def test_simulate_sends_traffic_that_ends_in_rows(desk: Desk) -> None:
+    done = await desk.run("simulate", "--url", desk.stack.ingress_url, "--calls", "20", "--rate", "50", "--seed", "3")
+
+    assert done.code == 0, done.err
+    assert done.text.startswith("20 calls, ")
+    assert ", 0 given up, " in done.text
+    await until_true("the calls are in the view", lambda: counted(desk, 10))
+
+
+async def counted(desk: Desk, at_least: int) -> bool:
+    return int((await desk.rows("SELECT count() AS n FROM v_timelines"))[0]["n"]) >= at_least
+
+
+async def test_a_replay_of_everything_changes_no_view(desk: Desk) -> None:
+    """Every raw body is normalised again while the parts run: same rows, same letters.
+
+    A version may rise: one more copy of a record, by another partition and later, is counted and not told before a replay asks.
+    """
+    await quiet(desk)
+    before = await desk.shown()
+
+    done = await desk.run("replay", "--since", "2020-01-01")
+    await quiet(desk)
+
+    (bodies, facts, dead) = (int(part.split()[0]) for part in done.text.split(","))
+    assert done.code == 0, done.err
+    assert bodies > 20
+    assert facts >= len(before["v_cdr"]) + len(before["call_events"])
+    # The bodies that were too large for the first settings are readable now, and stand for the same facts.
+    assert dead == sum(letter["code"] != "inflate" for letter in before["dead_letters"])
+    after = await desk.shown()
+    (now, then) = (
+        {view: [unversioned(row) for row in rows] for view, rows in seen.items()} for seen in (after, before)
+    )
+    assert {view: [row for row in rows if row not in then[view]] for view, rows in now.items()} == {
+        v: [] for v in VIEWS
+    }
+    assert {view: len(rows) for view, rows in now.items()} == {view: len(rows) for view, rows in then.items()}
+    for view, name in (("v_cdr", "record_id"), ("v_timelines", "timeline_id")):
+        newest = {row[name]: row["version"] for row in after[view]}
+        assert [row[name] for row in before[view] if newest[row[name]] < row["version"]] == []
+
+
+def unversioned(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "version"}
+
+
+async def test_a_replay_of_one_vendor_reads_no_other(desk: Desk) -> None:
+    done = await desk.run("replay", "--since", "2020-01-01", "--vendor", "tencent")
+
+    assert done.text == "0 bodies, 0 facts, 0 dead letters\n"
+
+
+async def quiet(desk: Desk) -> None:
+    """Wait until no part has anything left to read, and what it read has been written."""
+    prefix, count = f"quiet-{uuid.uuid4().hex}", 16 * ws.PARTITIONS  # so many that each partition gets some
+    await asyncio.gather(*(desk.push("nxcloud", body_of("nxcloud", f"{prefix}-{number}")) for number in range(count)))
+
+    async def written() -> bool:
+        sources = [
+            f"SELECT 1 FROM {view} WHERE startsWith(vendor_call_id, '{prefix}')" for view in ("v_cdr", "v_timelines")
+        ]
+        return [len(await desk.rows(source)) for source in sources] == [count, count]
+
+    await until_true("what came last has its rows", written)
+
+
+async def test_topics_shows_the_contract_and_finds_no_difference(desk: Desk) -> None:
+    done = await desk.run("topics")
+
+    assert (done.code, done.err) == (0, "")
+    assert {"calls.raw", "calls.facts", "calls.normalized", "calls.timelines", "calls.dead"} <= {
+        line.split()[0] for line in done.lines
+    }
+    assert (await desk.run("topics", "--create")).lines[0] == "nothing to create"
+
+
+async def test_migrate_finds_nothing_to_do(desk: Desk) -> None:
+    done = await desk.run("migrate")
+
+    assert (done.code, done.text) == (0, "nothing to do: all migrations are applied\n")
+
+
+async def test_doctor_finds_a_running_stack_well(desk: Desk) -> None:
+    done = await desk.run("doctor")
+
+    assert done.code == 0, done.text
+    assert "BAD" not in done.text
+    for what in ("Python", "Java", "disk", "ingress", "Kafka", "ClickHouse", "clock"):
+        assert any(line.startswith("ok") and what in line for line in done.lines), what
+
+
+@pytest.mark.parametrize("setting", ["kafka__bootstrap", "clickhouse__url"])
+async def test_doctor_says_who_does_not_answer(desk: Desk, setting: str) -> None:
+    """Exit code 1, the address, and what to do; no traceback."""
+    port = free_port()
+    address = f"127.0.0.1:{port}" if setting == "kafka__bootstrap" else f"http://127.0.0.1:{port}"
+
+    done = await desk.run("doctor", **{setting: address})
+
+    (bad,) = [line for line in done.lines if line.startswith("BAD")]
+    assert done.code == 1
+    assert str(port) in bad
+    assert done.err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("topics",), ("topics", "--create"), ("replay", "--since", "2020-01-01")],
+    ids=["topics", "topics --create", "replay"],
+)
+async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+    port = free_port()
+
+    done = await desk.run(*arguments, kafka__bootstrap=f"127.0.0.1:{port}")
+
+    assert done.code == 1
+    assert f"callweave: Kafka at 127.0.0.1:{port} does not answer" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [("migrate",), ("dead", "list")], ids=["migrate", "dead list"])
+async def test_a_clickhouse_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+    done = await desk.run(*arguments, clickhouse__url=f"http://127.0.0.1:{free_port()}")
+
+    assert done.code == 1
+    assert done.err.startswith("callweave: ")
+    assert "Traceback" not in done.err
+
+
+async def test_check_config_shows_what_is_in_effect_and_hides_secrets(tmp_path: Path) -> None:
+    (tmp_path / "callweave.toml").write_text('[clickhouse]\nuser = "writer"\npassword = "not-for-eyes"\n')
+
+    done = await callweave("--check-config", cwd=tmp_path, settings={"kafka__partitions": 12})
+
+    shown = json.loads(done.text)
+    assert (done.code, done.err) == (0, "")
+    assert (shown["clickhouse"]["user"], shown["kafka"]["partitions"]) == ("writer", 12)
+    assert "not-for-eyes" not in done.text
+
+
+WRONG: dict[str, tuple[str, dict[str, object], str]] = {
+    "a number that is none": ("", {"kafka__partitions": "many"}, "$.kafka.partitions"),
+    "a setting that there is not": ("[ingress]\nprot = 80\n", {}, "prot"),
+    "an unknown vendor": ('[[accounts]]\nvendor = "acme"\nname = "x"\n', {}, "$.accounts[0].vendor"),
+    "not TOML": ("[kafka\n", {}, "callweave.toml"),
+}
+
+
+@pytest.mark.parametrize(("toml", "settings", "place"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("arguments", [("--check-config",), ("up", "--plain")], ids=["--check-config", "up"])
+async def test_wrong_settings_end_with_78_and_their_place(
+    tmp_path: Path, toml: str, settings: dict[str, object], place: str, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "callweave.toml").write_text(toml)
+
+    done = await callweave(*arguments, cwd=tmp_path, settings=settings)
+
+    assert (done.code, done.out) == (78, b"")
+    assert done.err.startswith("callweave: settings: ")
+    assert place in done.err

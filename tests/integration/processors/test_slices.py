@@ -1,0 +1,382 @@
+"""Slices against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from processors.engine.dispatcher import attach
+from processors.engine.fatal import EXIT_FATAL
+from processors.engine.faust_app import make_app, run_app
+from processors.engine.fetcher import ReaderSettings
+from processors.engine.transport import Slice
+from processors.outbox import Message, Outbox
+
+PARTITIONS = 6
+ROOT = Path(__file__).parents[3]
+WORKER = Path(__file__).with_name("slice_worker.py")
+
+
+@asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def filled_topic(bootstrap: str, per_partition: int) -> str:
+    """Return a new topic with records that carry their own place."""
+    topic = f"t-{uuid.uuid4().hex}"
+    async with admin(bootstrap) as client:
+        await client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])
+    await fill(bootstrap, topic, range(per_partition))
+    return topic
+
+
+async def fill(bootstrap: str, topic: str, offsets: Iterable[int]) -> None:
+    async with Outbox(bootstrap) as outbox:
+        await outbox.publish(
+            [
+                Message(topic=topic, key=b"%d" % n, value=b"%d/%d" % (p, n), headers=(("n", b"%d" % n),), partition=p)
+                for n in offsets
+                for p in range(PARTITIONS)
+            ]
+        )
+
+
+async def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    async with admin(bootstrap) as client:
+        offsets = await client.list_consumer_group_offsets(group)
+    return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == topic and found.offset >= 0}
+
+
+async def until(true: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(60):
+            while not true():  # noqa: ASYNC110  # another process's file has no event to wait for
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"waited 60 s for: {what}")
+
+
+class Workers:
+    """Worker processes of one group over one topic, and what they noted."""
+
+    def __init__(self, bootstrap: str, topic: str, folder: Path) -> None:
+        self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
+        self._notes, self._log = folder / f"{self.group}.jsonl", folder / f"{self.group}.log"
+        self._hurry = folder / f"{self.group}.hurry"
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(
+        self, *, pause_ms: float = 5, slice_records: int = 50, drain_s: float = 5, fail_at: int = -1
+    ) -> asyncio.subprocess.Process:
+        arguments: dict[str, object] = {
+            "bootstrap": self.bootstrap,
+            "topic": self.topic,
+            "group": self.group,
+            "notes": str(self._notes),
+            "hurry": str(self._hurry),
+        }
+        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "drain_s": drain_s, "fail_at": fail_at}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(WORKER),
+            json.dumps(arguments),
+            str(self._log),
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        self._processes.append(process)
+        return process
+
+    def hurry(self) -> None:
+        """What had to be slow, so that something else happens in the middle of it, may be done."""
+        self._hurry.touch()
+
+    async def close(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def notes(self, key: str) -> list[dict[str, Any]]:
+        if not self._notes.exists():
+            return []
+        return [note for line in self._notes.read_text().splitlines() if key in (note := json.loads(line))]
+
+    def seen(self) -> dict[int, list[int]]:
+        """Offsets in the order in which they were finished, per partition."""
+        offsets: dict[int, list[int]] = defaultdict(list)
+        for note in self.notes("first"):
+            offsets[note["partition"]] += range(note["first"], note["next"])
+        return offsets
+
+    def count(self) -> int:
+        return sum(len(offsets) for offsets in self.seen().values())
+
+    def distinct(self) -> int:
+        return sum(len(set(offsets)) for offsets in self.seen().values())
+
+
+@pytest.fixture
+async def make_workers(kafka: str, tmp_path: Path) -> AsyncIterator[Callable[[str], Workers]]:
+    made: list[Workers] = []
+
+    def make(topic: str) -> Workers:
+        made.append(Workers(kafka, topic, tmp_path))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        await workers.close()
+
+
+async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
+    """20,000 records over six partitions, then a stop: each offset once, ascending, and all of them committed."""
+    total = 20_004
+    topic, group = await filled_topic(kafka, total // PARTITIONS), f"g-{uuid.uuid4().hex}"
+    got: dict[int, list[Slice]] = defaultdict(list)
+    stop = asyncio.Event()
+
+    async def step(slice_: Slice) -> None:
+        got[slice_.partition].append(slice_)
+        if sum(len(s.records) for slices in got.values() for s in slices) == total:
+            stop.set()
+
+    failures: list[str] = []
+    app = make_app(group, kafka, reader=ReaderSettings(slice_records=500))
+    attach(app, topic, step)
+    async with asyncio.timeout(60):
+        await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
+
+    assert failures == []
+    assert sorted(got) == list(range(PARTITIONS))
+    for partition, slices in got.items():
+        records = [record for slice_ in slices for record in slice_.records]
+        assert [record.offset for record in records] == list(range(total // PARTITIONS))
+        assert records[17].value == b"%d/17" % partition
+        assert records[17].key == b"17"
+        assert records[17].headers == (("n", b"17"),)
+        assert max(len(slice_.records) for slice_ in slices) <= 500
+        for before, after in pairwise(slices):
+            assert before.next_offset == after.first_offset
+    assert await committed(kafka, group, topic) == dict.fromkeys(range(PARTITIONS), total // PARTITIONS)
+
+
+async def test_two_agents_share_a_worker(kafka: str) -> None:
+    """One process reads two topics, each through a step of its own."""
+    topics = [await filled_topic(kafka, 100), await filled_topic(kafka, 100)]
+    got: dict[str, int] = defaultdict(int)
+    stop = asyncio.Event()
+    app = make_app(f"g-{uuid.uuid4().hex}", kafka)
+
+    def step_for(topic: str) -> Callable[[Slice], Any]:
+        async def step(slice_: Slice) -> None:
+            assert slice_.topic == topic
+            got[topic] += len(slice_.records)
+            if len(got) == 2 and min(got.values()) == 100 * PARTITIONS:
+                stop.set()
+
+        return step
+
+    for topic in topics:
+        attach(app, topic, step_for(topic))
+    failures: list[str] = []
+    async with asyncio.timeout(60):
+        await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
+
+    assert failures == []
+    assert dict(got) == dict.fromkeys(topics, 100 * PARTITIONS)
+
+
+async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
+    """`kill -9` in the middle of the work, twice: each successor starts exactly where the last commit stands."""
+    each = 3000
+    workers = make_workers(await filled_topic(kafka, each))
+    for share in (1, 2):
+        worker = await workers.start(pause_ms=100)
+        await until(lambda share=share: workers.distinct() > share * each * PARTITIONS // 3, "a third of the records")  # type: ignore[misc]  # a default in a lambda
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+    killed = workers.seen()
+    offsets = await committed(kafka, workers.group, workers.topic)
+    for partition, offset in offsets.items():
+        assert set(range(offset)) <= set(killed[partition])
+
+    last = await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+
+    repeated = workers.count() - workers.distinct()
+    print(f"killed twice: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    for partition in range(PARTITIONS):
+        of_last = [n["first"] for n in workers.notes("first") if (n["pid"], n["partition"]) == (last.pid, partition)]
+        assert min(of_last) == offsets.get(partition, 0)
+
+
+async def test_a_failing_step_ends_the_process_and_is_not_passed(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """Exit status 70, no offset at or past the failing record, and the successor gets to work on it."""
+    each = 2000
+    workers = make_workers(await filled_topic(kafka, each))
+
+    worker = await workers.start(fail_at=1234)
+    async with asyncio.timeout(60):
+        status = await worker.wait()
+
+    assert status == EXIT_FATAL
+    offsets = await committed(kafka, workers.group, workers.topic)
+    assert offsets, "work before the failure was committed"
+    assert max(offsets.values()) <= 1234
+
+    await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records, with the failing one")
+
+
+async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_nothing(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
+    each = 8000
+    workers = make_workers(await filled_topic(kafka, each))
+    first = await workers.start(pause_ms=400)  # slow enough to be still at work when the others have joined
+    await progress(workers, first)
+    second, third = await workers.start(pause_ms=400), await workers.start(pause_ms=400)
+    await until(lambda: 3 in shares(workers), "a share for each of three")
+    await progress(workers, first, second, third)
+    await leave(second)
+    await until(lambda: 2 in shares(workers), "a share for each of two")
+    await progress(workers, first, third)
+    await asyncio.gather(leave(first), leave(third))
+    none = await committed(kafka, workers.group, workers.topic)
+    assert none == {p: len(seen) for p, seen in workers.seen().items()}
+    assert sum(none.values()) < each * PARTITIONS, "there is something left for the last one"
+    workers.hurry()
+    last = await workers.start()
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+    await leave(last)
+
+    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert workers.count() == workers.distinct(), "nothing was repeated"
+    assert await committed(kafka, workers.group, workers.topic) == dict.fromkeys(range(PARTITIONS), each)
+
+    for count, generations in shares(workers).items():
+        for share in generations:
+            assert sorted(p for partitions in share.values() for p in partitions) == list(range(PARTITIONS))
+            assert {len(partitions) for partitions in share.values()} == {PARTITIONS // count}
+    of_first = [set(share[first.pid]) for some in shares(workers).values() for share in some if first.pid in share]
+    kept = set.intersection(*of_first)
+    tenures = {
+        p: {n["tenure"] for n in workers.notes("tenure") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
+    }
+    assert kept
+    assert all(len(numbers) == 1 for numbers in tenures.values()), "a partition that was never away keeps its tenure"
+
+
+def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:
+    """By the number of members: who had which partitions in each generation that shared out all of them."""
+    found: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    for note in workers.notes("generation"):
+        found[note["generation"]][note["pid"]] = note["assigned"]
+    whole: dict[int, list[dict[int, list[int]]]] = defaultdict(list)
+    for share in found.values():
+        if sum(map(len, share.values())) == PARTITIONS:
+            whole[len(share)].append(share)
+    return whole
+
+
+async def progress(workers: Workers, *these: asyncio.subprocess.Process) -> None:
+    """Wait until each has finished something from now on."""
+    mark = len(workers.notes("first"))
+    await until(
+        lambda: {one.pid for one in these} <= {note["pid"] for note in workers.notes("first")[mark:]},
+        f"progress of {len(these)}",
+    )
+
+
+async def leave(worker: asyncio.subprocess.Process) -> None:
+    worker.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await worker.wait() == 0
+
+
+async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
+    each = 1000
+    workers = make_workers(await filled_topic(kafka, each))
+    # 1.7 s ends on no multiple of the heartbeat's 2 s, at which a worker hears of a rebalance, for a long while.
+    first = await workers.start(pause_ms=1700, drain_s=0.05)
+    await until(lambda: workers.count() > 0, "the first worker's progress")
+    second = await workers.start(pause_ms=1700, drain_s=0.05)
+    await until(lambda: any(note["pid"] == second.pid for note in workers.notes("first")), "the second's progress")
+    for worker in (first, second):
+        worker.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await worker.wait() == 0
+    offsets = await committed(kafka, workers.group, workers.topic)
+    for partition, offset in offsets.items():
+        assert set(range(offset)) <= set(workers.seen()[partition])
+    await workers.start(pause_ms=0)
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+
+    repeated = workers.count() - workers.distinct()
+    print(f"slow slices in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    assert 0 < repeated <= 4 * 50
+
+
+async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
+    """Stopped like a dead one until its partitions went to another, then woken: its late commits are refused."""
+    each = 6000
+    workers = make_workers(await filled_topic(kafka, each))
+    frozen = await workers.start(pause_ms=200)
+    await until(lambda: workers.count() > 3000, "the first worker's progress")
+    frozen.send_signal(signal.SIGSTOP)
+    other = await workers.start(pause_ms=20)
+    await until(lambda: any(note["pid"] == other.pid for note in workers.notes("first")), "the other's progress")
+    frozen.send_signal(signal.SIGCONT)
+    workers.hurry()
+    await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
+    for worker in (frozen, other):
+        if worker.returncode is None:
+            worker.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await worker.wait() in {0, EXIT_FATAL}
+
+    print(f"frozen and woken: {workers.count() - workers.distinct()} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    for partition, offset in (await committed(kafka, workers.group, workers.topic)).items():
+        assert offset == each
+        assert set(range(each)) == set(workers.seen()[partition])
+
+
+async def test_a_graceful_stop_commits_all_that_was_finished(
+    kafka: str, make_workers: Callable[[str], Workers]
+) -> None:
+    """SIGTERM in the middle: the slice in hand is finished, and what is committed is exactly what was finished."""
+    workers = make_workers(await filled_topic(kafka, 3000))
+    worker = await workers.start(pause_ms=200)
+    await until(lambda: workers.count() > 2000, "some progress")
+    worker.send_signal(signal.SIGTERM)
+    async with asyncio.timeout(30):
+        assert await worker.wait() == 0
+
+    assert workers.distinct() < 3000 * PARTITIONS
+    finished = {partition: max(offsets) + 1 for partition, offsets in workers.seen().items()}
+    assert await committed(kafka, workers.group, workers.topic) == finished

@@ -1,0 +1,233 @@
+"""`callweave up` as a process: stopped, killed or started wrongly, it leaves nothing running and loses nothing acknowledged."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from deploy.process.ports import free_port
+from deploy.runtime import resolved
+from schemas.config.settings import Settings
+from tests.support import whole_stack as ws
+from tests.support.command import Done, callweave, clean_env
+from tests.support.pushing import PATHS, Traffic, body_of, post
+
+LIMIT_S = 90.0
+STOP_S = 60.0
+
+
+class Place:
+    """A data directory and the ports of the `callweave up` that runs on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.settings: Settings = ws.settings_for(directory / "data")
+
+    def env(self) -> dict[str, object]:
+        embedded = self.settings.embedded
+        return {
+            "kafka__partitions": self.settings.kafka.partitions,
+            "ingress__port": self.settings.ingress.port,
+            "ingress__workers": 2,
+            "embedded__data_dir": embedded.data_dir,
+            "embedded__kafka_port": embedded.kafka_port,
+            "embedded__clickhouse_port": embedded.clickhouse_port,
+            "embedded__clickhouse_tcp_port": embedded.clickhouse_tcp_port,
+            "embedded__metrics_base_port": embedded.metrics_base_port,
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.ingress.port}"
+
+    async def query(self, sql: str) -> list[dict[str, Any]]:
+        return await ws.query(resolved(self.settings).clickhouse, sql)
+
+    async def rowless(self, traffic: Traffic) -> list[str]:
+        """What was acknowledged and has not exactly one row in each view."""
+        wrong = []
+        for view in ("v_cdr", "v_timelines"):
+            counted = await self.query(
+                f"SELECT vendor, vendor_call_id, count() AS n FROM {view} WHERE startsWith(vendor_call_id, '{traffic.prefix}') GROUP BY ALL"
+            )
+            rows = {(row["vendor"], row["vendor_call_id"]): row["n"] for row in counted}
+            wanted = {(vendor, call_id) for vendor in PATHS for call_id in traffic.acknowledged(vendor)}
+            wrong += [f"{view}: {key} {rows.get(key, 0)} times" for key in wanted | rows.keys() if rows.get(key) != 1]
+        return wrong
+
+
+class Up:
+    """A running `callweave up`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.family: frozenset[tuple[int, str]] = frozenset()
+        """Every process below it, by id and start time, so that an id used again is not taken for it."""
+
+    async def ready(self) -> None:
+        """Return when it says so."""
+        deadline = asyncio.get_running_loop().time() + LIMIT_S
+        while "ready after" not in self.log.read_text():
+            assert self.process.returncode is None, self.log.read_text()
+            assert asyncio.get_running_loop().time() < deadline, self.log.read_text()
+            await asyncio.sleep(0.1)
+        self.family = frozenset(descendants(self.process.pid))
+
+    async def ended(self, number: signal.Signals | None = None) -> int:
+        """Its exit code after this signal, when all below it have ended too."""
+        if number and self.process.returncode is None:
+            self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), STOP_S)
+        deadline = asyncio.get_running_loop().time() + STOP_S
+        while left := [one for one in self.family if started_at(one[0]) == one[1]]:
+            assert asyncio.get_running_loop().time() < deadline, f"still running: {left}"
+            await asyncio.sleep(0.05)
+        return code
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """All processes below `pid`."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    level = {pid}
+    while level:
+        level = {child for child, parent in parents.items() if parent in level}
+        found |= level
+    return {(one, started_at(one)) for one in found}
+
+
+def started_at(pid: int) -> str:
+    """When a living process started, in ticks; "" when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+@contextlib.asynccontextmanager
+async def up(place: Place) -> AsyncIterator[Up]:
+    """`callweave up`, ready."""
+    log = place.directory / "up.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
+            env=clean_env(**place.env()),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    running = Up(process, log)
+    try:
+        await running.ready()
+        yield running
+    finally:
+        await running.ended(signal.SIGTERM)
+
+
+async def refused(place: Place, **changes: object) -> Done:
+    """What `callweave up` says where it cannot start."""
+    settings = {**place.env(), **changes}
+    return await callweave("up", "--plain", "--no-simulator", cwd=place.directory, settings=settings)
+
+
+async def send(place: Place, traffic: Traffic, name: str, count: int = 20) -> None:
+    async with aiohttp.ClientSession() as session:
+        for number in range(count):
+            for vendor in PATHS:
+                assert await traffic.push(session, vendor, f"{traffic.prefix}-{name}-{number}") == 200
+
+
+async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and takes a repetition for one."""
+    place = Place(tmp_path)
+    traffic = Traffic(place.url, "kept")
+    async with up(place) as first:
+        await send(place, traffic, "before")
+        # Stopped at once: what is in hand drains, or is done at the next start.
+        assert await first.ended(signal.SIGINT) == 0
+        assert "the data stays in" in first.log.read_text()
+
+    async with up(place) as second:
+        assert await ws.until(lambda: place.rowless(traffic), LIMIT_S) == []
+        before = await place.query("SELECT record_id, version, request_id FROM v_cdr ORDER BY ALL")
+
+        # A vendor repeats after our restart, and new calls come.
+        async with aiohttp.ClientSession() as session:
+            for vendor, path in PATHS.items():
+                assert await post(session, place.url, path, body_of(vendor, "kept-before-0")) == 200
+        await send(place, traffic, "after")
+
+        assert await ws.until(lambda: place.rowless(traffic), LIMIT_S) == []
+        after = await place.query(
+            "SELECT record_id, version, request_id FROM v_cdr WHERE startsWith(vendor_call_id, 'kept-before') ORDER BY ALL"
+        )
+        assert after == before
+        assert await second.ended(signal.SIGTERM) == 0
+
+
+async def test_a_kill_takes_all_children_along_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """`kill -9` of the parent alone, under traffic: nothing goes on without it, and the next start has every acknowledged call."""
+    place = Place(tmp_path)
+    traffic = Traffic(place.url, "killed")
+    async with up(place) as first:
+        async with traffic.going_on(every_s=0.02):
+            await ws.until(lambda: few(traffic), LIMIT_S, every_s=0.02)
+            os.kill(first.process.pid, signal.SIGKILL)
+            assert await first.ended() == -signal.SIGKILL
+        names = len(first.family)
+
+    async with up(place) as second:
+        await traffic.push_again()
+
+        assert names >= 6  # Kafka, ClickHouse, the ingress and its two workers, a worker, the sink
+        assert set(traffic.answers.values()) == {200}
+        assert await ws.until(lambda: place.rowless(traffic), LIMIT_S) == []
+
+        other = await refused(place, ingress__port=free_port())
+        assert other.code == 1
+        assert "another callweave up already runs on" in other.err
+        assert place.settings.embedded.data_dir in other.err
+        assert "Traceback" not in other.text + other.err
+        assert second.process.returncode is None
+
+
+async def few(traffic: Traffic) -> bool:
+    return sum(traffic.seen.values()) < 200
+
+
+@pytest.mark.parametrize(
+    ("port", "setting"),
+    [
+        ("ingress__port", "ingress.port"),
+        ("embedded__kafka_port", "embedded.kafka_port"),
+        ("embedded__clickhouse_port", "embedded.clickhouse_port"),
+        ("embedded__clickhouse_tcp_port", "embedded.clickhouse_tcp_port"),
+        ("embedded__metrics_base_port", "embedded.metrics_base_port"),
+    ],
+)
+async def test_a_port_in_use_is_told_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
+    """Exit code 1, the port, and which setting moves it; nothing is left running."""
+    place = Place(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        done = await refused(place, **{port: number})
+
+    assert done.code == 1
+    assert str(number) in done.err
+    assert setting in done.err
+    assert "Traceback" not in done.text + done.err

@@ -1,0 +1,173 @@
+"""The product itself under test: the stack of `callweave up` on free ports, the simulator's traffic, and what all views show."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import aiokafka
+import msgspec
+
+from deploy.local.stack import Stack, running_stack
+from deploy.process.ports import free_port
+from deploy.process.scrape import Sample, scrape, total
+from schemas.codec import FACT, TIMELINE
+from schemas.config.settings import (
+    ClickHouseSettings,
+    EmbeddedSettings,
+    IngressSettings,
+    KafkaSettings,
+    PollAccount,
+    Settings,
+)
+from schemas.topics import NORMALIZED, TIMELINES
+from tests.oracle.compare import Difference, compare, compare_counts
+from tests.oracle.expected import Counts, Expected
+from tests.support.clickhouse_at import address_of
+
+PARTITIONS = 6
+VIEWS = {
+    "cdr": "v_cdr",
+    "events": "call_events",
+    "bindings": "v_bindings",
+    "timelines": "v_timelines",
+    "dead": "v_dead_letters",
+}
+
+
+def settings_for(data_dir: Path, **sections: Any) -> Settings:
+    """Everything embedded, on ports that were free a moment ago."""
+    base = Settings(
+        kafka=KafkaSettings(partitions=PARTITIONS),
+        ingress=IngressSettings(port=free_port()),
+        embedded=EmbeddedSettings(
+            data_dir=str(data_dir),
+            kafka_port=free_port(),
+            clickhouse_port=free_port(),
+            # Told, since what follows from the other port may be somebody's already.
+            clickhouse_tcp_port=free_port(),
+            metrics_base_port=free_port(run=4),
+        ),
+    )
+    return msgspec.structs.replace(base, **sections)
+
+
+@contextlib.asynccontextmanager
+async def whole_stack(data_dir: Path, *poll: PollAccount, **sections: Any) -> AsyncIterator[Stack]:
+    """A running stack in `data_dir`."""
+    async with running_stack(settings_for(data_dir, **sections), lambda _step, _share: None, poll_also=poll) as stack:
+        yield stack
+
+
+async def rows(stack: Stack, sql: str) -> list[dict[str, Any]]:
+    """The rows of a query by column name."""
+    return await query(stack.settings.clickhouse, sql)
+
+
+async def query(clickhouse: ClickHouseSettings, sql: str) -> list[dict[str, Any]]:
+    """The same of this ClickHouse."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            address_of(clickhouse),
+            params={
+                "database": "calls",
+                "default_format": "JSONEachRow",
+                "output_format_json_quote_64bit_integers": "0",
+            },
+            data=sql.encode(),
+        ) as answer,
+    ):
+        text = await answer.text()
+        assert answer.status == 200, text
+        return [msgspec.json.decode(line) for line in text.splitlines()]
+
+
+async def samples(stack: Stack) -> list[Sample]:
+    """Every metric of every part."""
+    async with aiohttp.ClientSession() as session:
+        return [sample for url in stack.metrics.values() for sample in await scrape(session, url)]
+
+
+async def counted(stack: Stack, vendors: list[str], *, restarted: bool) -> dict[str, Counts]:
+    """Law 7 as the system tells it; a restarted normaliser has lost its own counters, the joiner's are exact all the same."""
+    metrics = await samples(stack)
+    dead = Counter(
+        {
+            row["vendor"]: int(row["n"])
+            for row in await rows(stack, "SELECT vendor, count() AS n FROM dead_letters GROUP BY vendor")
+        }
+    )
+    found = {}
+    for vendor in vendors:
+        facts = int(total(metrics, "callweave_join_items", vendor=vendor, outcome="fact"))
+        duplicates = int(total(metrics, "callweave_join_items", vendor=vendor, outcome="duplicate"))
+        filtered = int(total(metrics, "callweave_normalise_elements_total", vendor=vendor, outcome="filtered"))
+        elements = int(total(metrics, "callweave_normalise_elements_total", vendor=vendor))
+        found[vendor] = Counts(
+            elements=facts + duplicates + dead[vendor] + filtered if restarted else elements,
+            facts=facts,
+            duplicates=duplicates,
+            dead=dead[vendor],
+            filtered=filtered,
+        )
+    return found
+
+
+async def differences(stack: Stack, expected: Expected, *, restarted: bool = False) -> list[Difference]:
+    """Everything that any view or count shows otherwise than the ledger."""
+    shown = {name: await rows(stack, f"SELECT * FROM {view}") for name, view in VIEWS.items()}
+    return compare(expected, **shown) + compare_counts(
+        expected, await counted(stack, sorted(expected.counts), restarted=restarted)
+    )
+
+
+async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.5) -> Any:
+    """The first answer of `probe` that is empty or the last one before the limit."""
+    deadline = asyncio.get_running_loop().time() + limit_s
+    while True:
+        answer = await probe()
+        if not answer or asyncio.get_running_loop().time() > deadline:
+            return answer
+        await asyncio.sleep(every_s)
+
+
+async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:
+    """The highest version of each record and of each call, as another service reads them from the public topics."""
+    facts: dict[str, int] = {}
+    calls: dict[str, int] = {}
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=stack.settings.kafka.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    places = [aiokafka.TopicPartition(topic.name, n) for topic in (NORMALIZED, TIMELINES) for n in range(PARTITIONS)]
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for place, records in (await consumer.getmany(timeout_ms=500)).items():
+                for record in records:
+                    if place.topic == NORMALIZED.name:
+                        fact = FACT.decode(record.value)
+                        facts[fact.fact_id] = max(facts.get(fact.fact_id, 0), fact.version)
+                    else:
+                        call = TIMELINE.decode(record.value)
+                        calls[call.timeline_id] = max(calls.get(call.timeline_id, 0), call.version)
+    finally:
+        await consumer.stop()
+    return facts, calls
+
+
+def told(found: list[Difference], examples: int = 2) -> list[str]:
+    """The differences by kind, each with how many there are and some of them."""
+    kinds: dict[tuple[str, str, str], list[Difference]] = {}
+    for difference in found:
+        kinds.setdefault((difference.view, difference.key[0], difference.column), []).append(difference)
+    return [
+        f"{len(alike)} x {view} {vendor} {column}: " + " | ".join(str(one) for one in alike[:examples])
+        for (view, vendor, column), alike in sorted(kinds.items())
+    ]

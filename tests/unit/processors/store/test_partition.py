@@ -1,0 +1,193 @@
+"""A partition's calls: what is kept, what is due, what is written, and what a restore gives back."""
+
+from hypothesis import given, settings
+
+from processors.join import step
+from processors.store.partition import PartitionState
+from processors.store.state_codec import decode_state, encode_state, peek_state
+from schemas.config.settings import JoinSettings
+from schemas.facts import Fact, State
+from tests.support.strategies import CALLED, STRANGER, callback, fact_logs, placed, pushed_state
+
+JOIN = JoinSettings()
+MINUTE_MS = 60_000
+
+
+def played(facts: list[Fact], held: PartitionState | None = None) -> PartitionState:
+    held = held or PartitionState(JOIN)
+    for fact in facts:
+        held.apply(fact)
+    return held
+
+
+def restored(written: dict[str, bytes | None]) -> PartitionState:
+    held = PartitionState(JOIN)
+    for key, value in written.items():
+        if value is not None:
+            held.load(key, [value])
+    return held
+
+
+@given(fact_logs())
+@settings(max_examples=60)
+def test_a_restore_goes_on_as_if_nothing_had_happened(facts: list[Fact]) -> None:
+    """Cut anywhere: the states written so far, read back, and the rest of the log give the same states and counts."""
+    whole = played(facts)
+    half = len(facts) // 2
+    first = played(facts[:half])
+    again = played(facts[half:], restored(first.take_changed()))
+
+    everything = first.take_changed() | again.take_changed()
+    expected = {key: decode_state(value) for key, value in whole.take_changed().items() if value}
+    assert {key: decode_state(value) for key, value in everything.items() if value}.items() <= expected.items()
+    assert (+again.items, +again.phases) == (+whole.items, +whole.phases)
+
+
+def test_only_what_changed_is_written() -> None:
+    """A repetition of Kafka's changes nothing, so it writes nothing."""
+    fact = placed(callback(), 7)
+    held = played([fact])
+    held.take_changed()
+
+    held.apply(fact)
+
+    assert held.take_changed() == {}
+
+
+def test_a_call_is_written_once_however_many_facts_it_got() -> None:
+    facts = [
+        placed(pushed_state(CALLED, State.SETUP, 0), 1),
+        placed(pushed_state(CALLED, State.ALERTING, 2), 2),
+        placed(callback(), 3),
+    ]
+    held = played(facts)
+
+    written = held.take_changed()
+
+    assert list(written) == [facts[0].call_key]
+
+
+def test_a_call_times_out_once_by_the_record_clock() -> None:
+    """Half an hour after its last state, however often the clock is told the time."""
+    held = PartitionState(JOIN)
+    assert list(held.advance(1)) == []
+    state = placed(pushed_state(CALLED, State.SETUP, 0), 1)
+    held.apply(state)
+
+    before = list(held.advance(29 * MINUTE_MS))
+    due = list(held.advance(31 * MINUTE_MS))
+    after = list(held.advance(32 * MINUTE_MS))
+
+    assert (before, after) == ([], [])
+    assert [(key, done.outcome) for key, done in due] == [(state.call_key, "timeout")]
+
+
+def test_a_call_is_forgotten_after_the_horizon() -> None:
+    """And its state is deleted from the log."""
+    held = PartitionState(JOIN)
+    fact = placed(callback(), 1)
+    held.apply(fact)
+    held.take_changed()
+
+    done = [each.outcome for _, each in held.advance((JOIN.horizon_s + 1) * 1000)]
+
+    assert done == ["expired"]
+    assert held.take_changed() == {fact.call_key: None}
+    assert (len(held), +held.items, +held.phases) == (0, {}, {})
+
+
+def growing(*facts: Fact) -> list[bytes]:
+    """The states of a call as one owner writes them, a fact more each."""
+    written: list[bytes] = []
+    state = None
+    for fact in facts:
+        state = step(state, fact, 0, JOIN).state
+        assert state
+        written.append(encode_state(state))
+    return written
+
+
+def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
+    """Its record says less than the one before: both are reunited, and the whole is written again."""
+    facts = [placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)]
+    less, more = growing(*facts)
+    held = PartitionState(JOIN)
+
+    held.load(facts[0].call_key, [more, less])
+
+    assert held.take_changed() == {facts[0].call_key: more}
+
+
+def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
+    """The owner went on without having read the zombie's record: its own last one says all, and nothing is written."""
+    facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
+    _, less, most = growing(*facts)
+    held = PartitionState(JOIN)
+
+    held.load(facts[0].call_key, [less, most])
+
+    assert held.apply(facts[2]).outcome == "replayed"
+    assert held.take_changed() == {}
+
+
+def test_what_each_of_two_writers_alone_knows_is_put_together() -> None:
+    first, ours, theirs = (placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3))
+    held = PartitionState(JOIN)
+
+    held.load(first.call_key, [growing(first, ours)[-1], growing(first, theirs)[-1]])
+
+    assert [held.apply(fact).outcome for fact in (first, ours, theirs)] == ["replayed"] * 3
+    (written,) = held.take_changed().values()
+    assert written
+    assert decode_state(written).contents == 3
+
+
+@given(fact_logs())
+@settings(max_examples=60)
+def test_the_head_of_a_state_is_the_state_s_own(facts: list[Fact]) -> None:
+    held = played(facts)
+    for state in held._touched.values():
+        assert state
+        head = peek_state(encode_state(state))
+        assert (head.counts(), head.phase, head.deadline_ms) == (state.counts(), state.phase, state.deadline_ms)
+
+
+def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
+    """A source without end moves the deadline with every fact: what waits must not grow with it."""
+    held = PartitionState(JOIN)
+    for second in range(200):
+        assert list(held.advance(second * 1000)) == []
+        held.apply(placed(pushed_state(CALLED, State.SETUP, second), second))
+
+    waiting = len(held._deadlines)
+    early = list(held.advance(199_000 + 30 * MINUTE_MS - 1))
+    due = list(held.advance(199_000 + 30 * MINUTE_MS))
+
+    assert waiting == 1
+    assert early == []
+    assert [done.outcome for _, done in due] == ["timeout"]
+
+
+def test_a_deadline_that_comes_nearer_is_kept() -> None:
+    """A final record waits for nothing; a correction that is not final does."""
+    held = PartitionState(JOIN)
+    list(held.advance(1))
+    held.apply(placed(callback(), 1))
+    held.apply(placed(pushed_state(STRANGER, State.SETUP, 0, account_id="app-2"), 2))
+    held.apply(placed(callback(account_id="app-2", is_final=False), 3))
+
+    day = [done.outcome for _, done in held.advance(JOIN.close_after_s * 1000 + 1)]
+    week = [done.outcome for _, done in held.advance(JOIN.horizon_s * 1000 + 1)]
+
+    assert (day, week) == (["timeout"], ["expired"])
+
+
+def test_a_deadline_is_kept_over_a_restore() -> None:
+    held = PartitionState(JOIN)
+    list(held.advance(1))
+    held.apply(placed(pushed_state(CALLED, State.SETUP, 0), 1))
+    again = restored(held.take_changed())
+
+    assert list(again.advance(29 * MINUTE_MS)) == []
+    assert again.take_changed() == {}
+    assert [done.outcome for _, done in again.advance(31 * MINUTE_MS)] == ["timeout"]

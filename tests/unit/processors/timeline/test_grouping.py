@@ -1,0 +1,81 @@
+"""Which items of one key make one call; and that what came by one account's address never joins what came by another."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+
+from processors.join import step
+from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
+from schemas.facts import Disposition, Fact, State
+from schemas.timeline import Timeline
+from tests.support.strategies import (
+    ACCOUNT,
+    BOTH_LEGS,
+    CALLER,
+    KEY,
+    callback,
+    decision,
+    in_a_row,
+    participant,
+    pushed_state,
+    voice,
+)
+
+SETTINGS = JoinSettings()
+
+
+def shown(facts: Sequence[Fact]) -> tuple[Timeline, ...]:
+    state = None
+    for fact in facts:
+        state = step(state, fact, 0, SETTINGS).state
+    assert state is not None
+    return timelines_of(state)
+
+
+OURS = callback(account="main")
+FORGED: dict[str, Fact] = {
+    "no door": callback(cost=Decimal(0)),
+    "another account's": callback(account="second", cost=Decimal(0)),
+    "no door, unanswered": callback(b_answer=None, b_end=None, cost=None),
+    "no door, as a voice code": voice(cost=Decimal(9)),
+    "no door, as a participant": participant(CALLER, 0, 9),
+    "no door, a state": pushed_state(CALLER, State.RELEASE, 5, disposition=Disposition.BUSY, hangup_reason="busy"),
+    "another account's state": pushed_state(CALLER, State.RELEASE, 5, account="second"),
+    "no door, a decision": decision(callback(), callback()),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+def test_what_comes_by_another_door_changes_no_row(forged: Fact) -> None:
+    """Before or after the real one: its row stands under its id as if nothing else had come."""
+    (alone,) = shown(in_a_row([OURS]))
+    for order in permutations(in_a_row([OURS, forged, forged])):
+        first, *others = shown(order)
+
+        assert (first.timeline_id, first.account, first.cost, first.disposition, first.legs, first.quality_flags) == (
+            alone.timeline_id, "main", alone.cost, alone.disposition, alone.legs, alone.quality_flags,
+        )  # fmt: skip
+        assert first.fact_count == 1
+        assert all(other.account != "main" and other.timeline_id != KEY for other in others)
+
+
+def test_states_join_the_record_of_their_own_door() -> None:
+    ours = [pushed_state(CALLER, State.SETUP, second, account="main") for second in (0, 1)]
+    theirs = [pushed_state(CALLER, State.SETUP, second) for second in (2, 3, 4)]
+    sent = in_a_row([OURS, *ours, callback(), *theirs])
+
+    for order in (sent, sent[::-1]):
+        assert [(row.timeline_id, row.account, row.fact_count) for row in shown(order)] == [
+            (KEY, "main", 3),
+            (f"{KEY}#callback|{ACCOUNT}|", "", 4),
+        ]
+
+
+def test_ids_are_as_they_were_where_there_is_one_door() -> None:
+    rows = shown(in_a_row([callback(account="main"), voice(account="main"), *BOTH_LEGS[:0]]))
+
+    assert [row.timeline_id for row in rows] == [KEY, f"{KEY}#voice|{ACCOUNT}"]
+    assert {row.account for row in rows} == {"main"}
