@@ -21,6 +21,7 @@ from aiohttp import web
 
 from deploy.clickhouse import passwords
 from deploy.clickhouse.launch import given_passwords, reached
+from deploy.process.exits import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
 from deploy.process.log_limit import LogLimit
 from deploy.process.loop_guard import guarded_loop
 from deploy.process.ports import cannot_listen
@@ -34,11 +35,6 @@ from schemas.vendors import VENDORS
 Part = Callable[[Settings, asyncio.Event, Registry], Awaitable[None]]
 
 DEFAULT_FILE: Final = Path("callweave.toml")
-EXIT_SETTINGS: Final = 78
-"""sysexits.h EX_CONFIG: a supervisor need not try again."""
-EXIT_FAILED: Final = 1
-RESTARTS: Final = "PART_RESTARTS"
-"""In the environment of a supervised part: how often it was started again."""
 BLOCKED_S: Final = 60.0
 """A part whose event loop is held this long serves nobody; the workers' own bound is `process.blocked_s`."""
 EXIT_HARD_STOP: Final = 130

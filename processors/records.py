@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from processors.engine.offsets import Partition
+Partition = tuple[str, int]
+"""A topic's name and the number of one of its partitions."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):

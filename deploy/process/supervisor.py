@@ -18,7 +18,7 @@ import msgspec
 
 from deploy.process.backoff import Backoff
 from deploy.process.child import Child, spawn
-from deploy.runtime import EXIT_SETTINGS, RESTARTS
+from deploy.process.exits import EXIT_SETTINGS, RESTARTS
 
 log: Final = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ short. Pure bookkeeping; what the state is and where it is restored from is the 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from processors.engine.offsets import Partition
 from processors.poison.trace import waiting
+from processors.records import Partition
 
 State = TypeVar("State")
 

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 import faust
 
 from processors.engine.fatal import Fatal, end_process
-from processors.engine.offsets import Partition
 from processors.engine.transport import SliceSchema
-from processors.records import Slice
+from processors.records import Partition, Slice
 
 Step = Callable[[Slice], Awaitable[object]]
 """Works on one slice and returns when all it caused is durable."""

@@ -8,7 +8,7 @@ Once poisoned, no offset is ever offered again: the process is about to end and 
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-Partition = tuple[str, int]
+from processors.records import Partition
 
 
 class _InFlight:

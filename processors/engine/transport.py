@@ -21,8 +21,8 @@ from faust.types.tuples import ConsumerMessage
 
 from processors.engine.assignments import Tenures
 from processors.engine.fetcher import ReaderSettings, SliceThread
-from processors.engine.offsets import CommitTracker, Partition
-from processors.records import Record, Slice, cut, interleave
+from processors.engine.offsets import CommitTracker
+from processors.records import Partition, Record, Slice, cut, interleave
 
 __all__ = ["Record", "Slice", "SliceConsumer", "SliceSchema", "SliceTransport", "cut"]
 

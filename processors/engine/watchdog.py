@@ -13,7 +13,7 @@ from typing import Any
 from faust.exceptions import ConsumerNotStarted
 
 from processors.engine.fatal import Fatal, end_process
-from processors.engine.offsets import Partition
+from processors.records import Partition
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from typing import Final
 
 from processors.engine.assignments import PartitionStates
-from processors.engine.offsets import Partition
 from processors.engine.transport import Record, Slice
 from processors.outbox import Message, Outbox
 from processors.poison.raised import raised
+from processors.records import Partition
 from processors.stages.join_dead_letters import fact_letter, state_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
 from processors.stages.normalise_stage import dead_message

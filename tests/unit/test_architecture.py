@@ -3,53 +3,61 @@
 import ast
 import importlib.metadata
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("ingress", "processors", "sinks")
+# Rooms and files of each part, lowest first: each knows only those before it.
+ORDER: Final = {
+    "schemas": "errors facts metrics raw topics config dead_letter timeline body codec vendor_kit identity vendors resolution",
+    "ingress": "admission kafka http poll spool app durable overload main workers",
+    "processors": """
+        column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
+        main replay
+    """,
+    "sinks": "error_classes rows clickhouse flush typed_records consumer migrate queries worker",
+    "deploy": "process kafka clickhouse runtime admin doctor simulator local cli",
+    "deploy/simulator": "calls expectation requests vendors broken poison traffic sending main",
+}
+MOST_FILES: Final = 14
 PURE = (
     *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.py"))),
-    *(f"schemas/vendors/{path.name}" for path in sorted((ROOT / "schemas" / "vendors").glob("*.py"))),
+    *(
+        f"schemas/{room}/{path.name}"
+        for room in ("body", "config", "vendor_kit", "vendors")
+        for path in sorted((ROOT / "schemas" / room).glob("*.py"))
+    ),
     "ingress/http/accept.py",
     "ingress/http/routes.py",
     "ingress/http/heads.py",
     "ingress/poll/planner.py",
+    *(f"processors/{name}.py" for name in ("column_bounds", "join", "normalise", "partitioning", "records", "versions")),
+    *(
+        f"processors/{room}/{path.name}"
+        for room in ("call", "timeline")
+        for path in sorted((ROOT / "processors" / room).glob("*.py"))
+    ),
     *(
         f"processors/{name}.py"
         for name in (
-            *(
-                "agreement",
-                "bounds",
-                "call_state",
-                "call_view",
-                "commits",
-                "conference_view",
-                "contents",
-                "dedupe",
-                "filling",
-            ),
-            *(
-                "folding",
-                "groups",
-                "join",
-                "join_letters",
-                "legs",
-                "merge",
-                "moments",
-                "normalise",
-                "partition_state",
-            ),
-            *("partitions", "raised", "records", "state_codec", "states_view", "suspects", "timelines", "versions"),
+            "engine/offsets", "poison/raised", "poison/suspects", "stages/join_dead_letters", "store/partition", "store/state_codec",
         )
     ),
-    *(f"sinks/{name}.py" for name in ("answers", "backoff", "batch", "intake", "letters", "rows")),
+    *(f"sinks/{name}.py" for name in ("error_classes", "rows", "typed_records")),
+    *(f"sinks/flush/{name}.py" for name in ("backoff", "batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
-)
+)  # fmt: skip
 IMPURE_MODULES = {
     "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",
 }  # fmt: skip
 CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a file of ours."""
+    return (ROOT / f"{name.replace('.', '/')}.py").is_file()
 
 
 def imported(path: Path) -> set[str]:
@@ -59,7 +67,11 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "" if not node.level else f"{path.parent.name}.{node.module or ''}")
+            module = node.module or "" if not node.level else f"{path.parent.name}.{node.module or ''}"
+            names |= {
+                module,
+                *(f"{module}.{alias.name}" for alias in node.names if is_module(f"{module}.{alias.name}")),
+            }
     return names
 
 
@@ -76,6 +88,46 @@ def test_the_parts_meet_only_on_kafka(part: str) -> None:
     }
 
     assert wrong == set()
+
+
+def nodes(part: str) -> dict[str, set[str]]:
+    """Of each room or file of a part the rooms and files of it that it imports."""
+    base = ROOT / part
+    prefix = part.replace("/", ".") + "."
+    found: dict[str, set[str]] = {}
+    for path in base.rglob("*.py"):
+        own = path.relative_to(base).parts[0].removesuffix(".py")
+        of = found.setdefault(own, set())
+        of |= {module.removeprefix(prefix).split(".")[0] for module in imported(path) if module.startswith(prefix)} - {
+            own
+        }
+    return found
+
+
+@pytest.mark.parametrize("part", ORDER)
+def test_imports_run_one_way_inside_a_part(part: str) -> None:
+    order = ORDER[part].split()
+    found = nodes(part)
+
+    assert set(order) == set(found) - {"__init__"}
+    wrong = {
+        f"{one} imports {other}"
+        for one, others in found.items()
+        for other in others
+        if order.index(other) > order.index(one)
+    }
+    assert wrong == set()
+
+
+def test_no_folder_is_crowded() -> None:
+    crowded = {
+        f"{folder.relative_to(ROOT)}: {count}"
+        for part in (*PARTS, "schemas", "deploy", "tests")
+        for folder in (ROOT / part, *(path for path in (ROOT / part).rglob("*") if path.is_dir()))
+        if (count := len(list(folder.glob("*.py")))) > MOST_FILES
+    }
+
+    assert crowded == set()
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from ingress.kafka.producer import Late
 from ingress.kafka.publisher import Headers
-from processors.engine.offsets import Partition
 from processors.outbox import Message
 from processors.partitioning import partition_of
-from processors.records import Record, Slice
+from processors.records import Partition, Record, Slice
 from schemas.errors import Unavailable
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop

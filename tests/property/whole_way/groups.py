@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from processors.engine.offsets import Partition
+from processors.records import Partition
 from tests.property.whole_way.broker import PARTITIONS, Broker
 from tests.property.whole_way.loop import Process
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, UnknownMemberIdError
 
-from processors.engine.offsets import Partition
+from processors.records import Partition
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.topics import DEAD

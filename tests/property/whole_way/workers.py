@@ -10,9 +10,9 @@ from typing import Final
 
 from processors.engine.assignments import Tenures
 from processors.engine.dispatcher import Lanes
-from processors.engine.offsets import CommitTracker, Partition
+from processors.engine.offsets import CommitTracker
 from processors.normalise import Directory
-from processors.records import Record, Slice
+from processors.records import Partition, Record, Slice
 from processors.stages.join_stage import JoinStage
 from schemas.config.limits import DEFAULT
 from schemas.metrics import Registry

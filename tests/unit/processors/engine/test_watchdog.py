@@ -3,8 +3,9 @@
 import pytest
 from faust.exceptions import ConsumerNotStarted
 
-from processors.engine.offsets import CommitTracker, Partition
+from processors.engine.offsets import CommitTracker
 from processors.engine.watchdog import Stalls, lagging, watch
+from processors.records import Partition
 
 A, B = ("facts", 0), ("facts", 1)
 
