@@ -23,7 +23,7 @@ def _nothing() -> int:
     return 0
 
 
-class InHand:
+class AdmissionControl:
     """The counts of one process."""
 
     def __init__(self, *, max_queued: int, max_bytes: int, outliving_bytes: Callable[[], int] = _nothing) -> None:
@@ -41,20 +41,20 @@ class InHand:
         """All bytes that are held."""
         return self.received_bytes + self._outliving_bytes()
 
-    def full(self, *, once_only: bool, more: int = 0) -> WhyFull | None:
+    def full(self, *, no_retry: bool, more: int = 0) -> WhyFull | None:
         """Why there is no room for so many more requests; None when there is."""
-        if not once_only and self.queued + more > self._max_queued:
+        if not no_retry and self.queued + more > self._max_queued:
             return "overload"
-        return "buffer_full" if self._holds_too_much(once_only=once_only) else None
+        return "buffer_full" if self._holds_too_much(no_retry=no_retry) else None
 
-    def require_turn(self, *, once_only: bool) -> None:
+    def require_turn(self, *, no_retry: bool) -> None:
         """Raise Unavailable `overload` or `buffer_full` when a request must not be taken up."""
-        if why := self.full(once_only=once_only):
+        if why := self.full(no_retry=no_retry):
             raise Unavailable(f"{self.queued} requests wait, {self.size_bytes} bytes are held", code=why)
 
-    def require_bytes(self, *, once_only: bool) -> None:
+    def require_bytes(self, *, no_retry: bool) -> None:
         """Raise Unavailable `buffer_full` when a body must not be read on."""
-        if self._holds_too_much(once_only=once_only):
+        if self._holds_too_much(no_retry=no_retry):
             raise Unavailable(f"{self.size_bytes} bytes are held", code="buffer_full")
 
     @property
@@ -62,5 +62,5 @@ class InHand:
         """Whether only cutting connections keeps memory within its bound."""
         return self.size_bytes > self._max_bytes * BURST
 
-    def _holds_too_much(self, *, once_only: bool) -> bool:
-        return self.size_bytes > self._max_bytes * (1.0 if once_only else HIGH_WATER)
+    def _holds_too_much(self, *, no_retry: bool) -> bool:
+        return self.size_bytes > self._max_bytes * (1.0 if no_retry else HIGH_WATER)

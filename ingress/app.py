@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.http.body_reader import BodyReader
-from ingress.http.handlers import Front, Pages, expected
-from ingress.http.routes import Doors
+from ingress.http.handlers import PushHandler, StatusHandler, expected
+from ingress.http.routes import Router
 from ingress.kafka.publisher import Publisher
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
@@ -38,7 +38,7 @@ def create_app(
     metrics: Registry,
     clock: Callable[[], datetime],
     *,
-    in_hand: InHand | None = None,
+    in_hand: AdmissionControl | None = None,
     leaving: asyncio.Event | None = None,
     render_metrics: Callable[[], str] | None = None,
 ) -> web.Application:
@@ -47,12 +47,12 @@ def create_app(
     `in_hand` is what the server counts in; without it only single bodies have a bound. From `leaving` on it is not ready.
     """
     limits = settings.ingress
-    front = Front(
-        doors=Doors(settings, vendors),
+    front = PushHandler(
+        doors=Router(settings, vendors),
         reader=BodyReader(
             cap_bytes=limits.max_body_bytes,
             within_s=limits.body_timeout_s,
-            in_hand=in_hand or InHand(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
+            in_hand=in_hand or AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
         ),
         publisher=publisher,
         metrics=metrics,
@@ -60,7 +60,7 @@ def create_app(
         cap_bytes=limits.max_body_bytes,
         header_chars=settings.limits.header_chars,
     )
-    pages = Pages(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
+    pages = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
     app[PUBLISHER] = publisher
     app[METRICS] = metrics

@@ -18,13 +18,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.durable.durable_publisher import SpoolingPublisher
 from ingress.durable.leftovers import drain_leftovers
 from ingress.kafka.producer import KafkaPublisher
 from ingress.overload.server import BoundedRunner
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from ingress.spool.folder import of_worker, root
 from ingress.spool.spool import Spool
 from schemas.config.settings import IngressSettings, KafkaSettings, Settings
@@ -58,7 +58,7 @@ async def run(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     limits = settings.ingress
     async with _durable(settings, metrics, worker) as publisher:
-        in_hand = InHand(
+        in_hand = AdmissionControl(
             max_queued=limits.max_queued,
             max_bytes=limits.max_buffer_bytes,
             outliving_bytes=lambda: publisher.outliving_bytes,
@@ -74,7 +74,7 @@ async def run(
             limits,
             metrics,
             in_hand=in_hand,
-            turning_away=TurningAway(VENDORS),
+            turning_away=LoadShedder(VENDORS),
             leaving=leaving,
             shutdown_timeout=limits.drain_s,
             **SERVER_OPTIONS,
@@ -130,7 +130,7 @@ def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -
     metrics.put("callweave_spool_too_large", worker, value=spool.too_large.bodies)
 
 
-def _show_in_hand(metrics: Registry, in_hand: InHand) -> None:
+def _show_in_hand(metrics: Registry, in_hand: AdmissionControl) -> None:
     metrics.put("callweave_ingress_queued_requests", value=in_hand.queued)
     metrics.put("callweave_ingress_held_bytes", value=in_hand.size_bytes)
 

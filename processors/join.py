@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import Copy, Seen, add, copy_of, knows, passed, raise_marks
+from processors.call.duplicates import Arrival, Arrivals, add, copy_of, knows, passed, raise_marks
 from processors.call.folding import fold_item, fold_items
 from processors.call.precedence import conflicting, normalized
 from processors.call.state import CallState, merge_states, new_item
@@ -21,16 +21,16 @@ from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, FactType
 from schemas.timeline import Timeline
 
-Outcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired"]
+JoinOutcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired"]
 _MS: Final = 1000
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class JoinResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one fact or one deadline does."""
 
     state: CallState | None
     """None: forget the call."""
-    outcome: Outcome
+    outcome: JoinOutcome
     normalized: Fact | None = None
     """The item's current version, when it is to be published."""
     shown: CallState | None = None
@@ -42,7 +42,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return timelines_of(self.shown) if self.shown else ()
 
 
-def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     """Join one fact of the call that `state` knows."""
     fact = bounded(fact)
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
@@ -60,17 +60,17 @@ def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSetting
     return _learn(state, item, fact, now_ms, settings)
 
 
-def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> Step:
+def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> JoinResult:
     """Carry out what is due at `now_ms`; called when `now_ms >= state.deadline_ms`."""
     open_until = _open_until(state, settings)
     if now_ms >= state.touched_ms + settings.horizon_s * _MS:
         unsaid = open_until is not None
         last = msgspec.structs.replace(state, timed_out=state.contents)
-        return Step(state=None, outcome="expired", shown=last if unsaid else None)
+        return JoinResult(state=None, outcome="expired", shown=last if unsaid else None)
     if open_until is None or now_ms < open_until:
-        return Step(state=_with_deadline(state, settings), outcome="timeout")
+        return JoinResult(state=_with_deadline(state, settings), outcome="timeout")
     closed = _with_deadline(msgspec.structs.replace(state, timed_out=state.contents), settings)
-    return Step(state=closed, outcome="timeout", shown=closed)
+    return JoinResult(state=closed, outcome="timeout", shown=closed)
 
 
 def reunite(left: CallState, right: CallState, settings: JoinSettings) -> CallState:
@@ -78,17 +78,17 @@ def reunite(left: CallState, right: CallState, settings: JoinSettings) -> CallSt
     return _with_deadline(merge_states(left, right), settings)
 
 
-def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     item = new_item(fact)
-    state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, height=1, touched_ms=now_ms)
+    state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms)
     return _publish(_with_deadline(state, settings), "fact", item)
 
 
-def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> Step:
+def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     """A content never seen: a new item, or another version of one."""
     late = _is_late(state, fact, now_ms, settings)
     if item is None:
-        grown, gone = new_item(fact, late=late), list[Copy]()
+        grown, gone = new_item(fact, late=late), list[Arrival]()
     else:
         contents = (*item.every, Content(fact=fact, late=late))
         grown, gone = fold_item(item_of(contents, item.more), settings.max_contents)
@@ -97,7 +97,7 @@ def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, setting
         state,
         items=items,
         contents=state.contents + 1,
-        height=state.height + 1,
+        merge_count=state.merge_count + 1,
         touched_ms=max(state.touched_ms, now_ms),
         marks=raise_marks(state.marks, *gone, *gone_too) if gone or gone_too else state.marks,
         overflow=state.overflow or bool(gone or gone_too),
@@ -116,15 +116,15 @@ def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) 
     )
 
 
-def _outcome(item: Item | None, fact: Fact) -> Outcome:
+def _outcome(item: Item | None, fact: Fact) -> JoinOutcome:
     if item is None or not item.contents or fact.fact_type is FactType.RESOLUTION:
         return "fact"
     return "conflict" if any(conflicting(content.fact, fact) for content in item.contents) else "update"
 
 
 def _duplicate(
-    state: CallState, item: Item, known: Content, fact: Fact, added: tuple[Copy, Seen, tuple[Copy, ...]]
-) -> Step:
+    state: CallState, item: Item, known: Content, fact: Fact, added: tuple[Arrival, Arrivals, tuple[Arrival, ...]]
+) -> JoinResult:
     """Record one more copy; nothing goes out unless it was received before all others."""
     first, seen, gone = added
     earlier = first == copy_of(fact)
@@ -134,10 +134,10 @@ def _duplicate(
         state,
         items={**state.items, fact.fact_id: grown},
         duplicates=state.duplicates + 1,
-        height=state.height + seen.height - known.seen.height,
+        merge_count=state.merge_count + seen.merge_count - known.seen.merge_count,
         marks=raise_marks(state.marks, *gone) if gone else state.marks,
     )
-    return _publish(learned, "duplicate", grown) if earlier else Step(state=learned, outcome="duplicate")
+    return _publish(learned, "duplicate", grown) if earlier else JoinResult(state=learned, outcome="duplicate")
 
 
 def _content(item: Item | None, digest: str) -> Content | None:
@@ -146,8 +146,8 @@ def _content(item: Item | None, digest: str) -> Content | None:
     return next((content for content in item.every if content.fact.content_digest == digest), None)
 
 
-def _publish(state: CallState, outcome: Outcome, item: Item) -> Step:
-    return Step(state=state, outcome=outcome, normalized=normalized(item) if item.contents else None, shown=state)
+def _publish(state: CallState, outcome: JoinOutcome, item: Item) -> JoinResult:
+    return JoinResult(state=state, outcome=outcome, normalized=normalized(item) if item.contents else None, shown=state)
 
 
 def _open_until(state: CallState, settings: JoinSettings) -> int | None:
@@ -165,4 +165,4 @@ def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
     return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
 
 
-__all__ = ["CallState", "Outcome", "Step", "merge_states", "reunite", "step", "timeout"]
+__all__ = ["CallState", "JoinOutcome", "JoinResult", "merge_states", "reunite", "step", "timeout"]

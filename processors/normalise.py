@@ -79,7 +79,7 @@ def _ids(*accounts: Account) -> frozenset[str]:
     return frozenset(external_id for account in accounts for external_id in account.external_ids)
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Normalised(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one body; elements = facts + dead + filtered."""
 
     facts: tuple[Fact, ...] = ()
@@ -94,7 +94,7 @@ def normalise(
     accounts: Directory,
     limits: Limits,
     vendors: Mapping[str, Vendor] = VENDORS,
-) -> Outcome:
+) -> Normalised:
     """Map one record of `calls.raw`; never raises for what a body contains."""
     letters = _Letters(raw, position)
     vendor = vendors.get(raw.vendor)
@@ -104,7 +104,7 @@ def normalise(
     if vendor is None or callback is None:
         # Names are data here: they came from a header that some producer wrote.
         letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
-        return Outcome(dead=letters.written())
+        return Normalised(dead=letters.written())
     if raw.source != "push":
         limits = limits.for_pages()
     try:
@@ -112,14 +112,14 @@ def normalise(
         items, errors = _taken_apart(callback, decoded, limits)
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-        return Outcome(dead=letters.written())
+        return Normalised(dead=letters.written())
     except MemoryError:
         raise  # the process's, not this body's alone: it ends, and the quarantine finds out whether it is the body
     except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
         letters.bug(WHOLE_BODY, exc)
-        return Outcome(dead=letters.written())
+        return Normalised(dead=letters.written())
     if errors and not items:
-        return Outcome(filtered=errors)
+        return Normalised(filtered=errors)
     address = accounts.address(raw.vendor, raw.account)
     context = Context(
         received_at=raw.received_at,
@@ -143,15 +143,15 @@ def _taken_apart(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[
     return items, tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
 
 
-def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Outcome:
+def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Normalised:
     """A decision of ours: one element, and one fact of the record's call."""
     try:
         fact = resolution_fact(raw, position)
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-        return Outcome(dead=letters.written())
+        return Normalised(dead=letters.written())
     version = record_version(1, complete=0, final=False, stands=standing((fact,)), mapping=fact.adapter_version)
-    return Outcome(facts=(msgspec.structs.replace(fact, version=version),))
+    return Normalised(facts=(msgspec.structs.replace(fact, version=version),))
 
 
 def _elements(
@@ -161,7 +161,7 @@ def _elements(
     context: Context,
     decoded: Decoded,
     letters: "_Letters",
-) -> Outcome:
+) -> Normalised:
     facts: list[Fact] = []
     filtered: list[str] = []
     raw = letters.raw
@@ -191,7 +191,7 @@ def _elements(
             1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
         )
         facts.append(msgspec.structs.replace(fact, version=version))
-    return Outcome(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
+    return Normalised(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
 
 
 class _Letters:

@@ -20,7 +20,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
+class RecordBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Consecutive records of one partition, the unit of work and of acknowledgement."""
 
     topic: str
@@ -29,17 +29,17 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     first_offset: int
     next_offset: int
     """Where the partition goes on: the offset that is committed when this slice and all before it are done."""
-    tenure: int = 0
+    epoch: int = 0
     """Changes when another process may have worked on this partition: state in memory is then to be restored."""
     ticket: int = 0
     """Ties the acknowledgement to this very delivery."""
 
 
-def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[Slice]:
+def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[RecordBatch]:
     """Cut aiokafka's records of one partition into slices of at most `size` records."""
     for at in range(0, len(records), size):
         part = records[at : at + size]
-        yield Slice(
+        yield RecordBatch(
             topic=topic,
             partition=partition,
             records=tuple(
@@ -51,7 +51,7 @@ def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[S
         )
 
 
-def interleave(fetched: Mapping[Partition, list[Any]], size: int) -> Iterator[Slice]:
+def interleave(fetched: Mapping[Partition, list[Any]], size: int) -> Iterator[RecordBatch]:
     """Cut a fetch into slices, one of each partition in turn, so that no partition waits for another's backlog."""
     cuts = [cut(topic, partition, records, size) for (topic, partition), records in fetched.items()]
     for turn in zip_longest(*cuts):

@@ -14,9 +14,10 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from processors.engine.transport import Slice, cut
+from processors.engine.transport import cut
 from processors.main import outbox
 from processors.normalise import directory
+from processors.records import RecordBatch
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codecs
 from schemas.config.settings import Settings
@@ -91,7 +92,7 @@ async def _stretch(consumer: Any, place: TopicPartition, since: datetime, until:
     return bounds[0], bounds[1]
 
 
-async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncGenerator[Slice, None]:
+async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncGenerator[RecordBatch, None]:
     consumer.seek(place, first)
     while first < end and await consumer.position(place) < end:
         for records in (await consumer.getmany(place, timeout_ms=_IDLE_MS, max_records=_SLICE_RECORDS)).values():
@@ -100,7 +101,7 @@ async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) ->
                 yield slice_
 
 
-def _of_vendor(slice_: Slice, vendor: str) -> Slice:
+def _of_vendor(slice_: RecordBatch, vendor: str) -> RecordBatch:
     if not vendor:
         return slice_
     wanted = ("vendor", vendor.encode())

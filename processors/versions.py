@@ -71,11 +71,11 @@ def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> 
     return version << _MAPPING_BITS | min(mapping, (1 << _MAPPING_BITS) - 1)
 
 
-def record_version(height: int, *, complete: int, final: bool, stands: int, mapping: int) -> int:
-    """Of a record, a state event or a binding of which `height` contents were merged; a final one ranks before one that is not."""
-    return version_of(height * 2 + final, stands, mapping, complete)
+def record_version(merge_count: int, *, complete: int, final: bool, stands: int, mapping: int) -> int:
+    """Of a record, a state event or a binding of which `merge_count` contents were merged; a final one ranks before one that is not."""
+    return version_of(merge_count * 2 + final, stands, mapping, complete)
 
 
-def call_version(height: int, phase: int, stands: int, mapping: int, complete: int) -> int:
-    """Of a call in one of its four phases, `height` and `complete` counting all that was merged under its key."""
-    return version_of(height * 4 + phase, stands, mapping, complete)
+def call_version(merge_count: int, phase: int, stands: int, mapping: int, complete: int) -> int:
+    """Of a call in one of its four phases, `merge_count` and `complete` counting all that was merged under its key."""
+    return version_of(merge_count * 4 + phase, stands, mapping, complete)

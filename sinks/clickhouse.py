@@ -22,7 +22,7 @@ from clickhouse_connect.driver.insert import InsertContext
 
 from schemas.config.settings import ClickHouseSettings
 from schemas.errors import SetupError, Unavailable
-from sinks.error_classes import Answer, RowsRefused, meaning, unfit
+from sinks.error_classes import ErrorClass, RowsRefused, classify, unfit
 from sinks.rows import Table, columns_of, narrowest
 
 T = TypeVar("T")
@@ -31,8 +31,8 @@ _CONNECT_S: Final = 5.0
 NO_LOGIN: Final = (194, 516)
 """ClickHouse's codes for a name without its password: REQUIRED_PASSWORD of a name that needs one, AUTHENTICATION_FAILED."""
 _ADVICE: Final = {
-    Answer.AWAY: "ClickHouse does not take rows",
-    Answer.MIGRATION: "a table or a column is missing: run `callweave migrate`",
+    ErrorClass.AWAY: "ClickHouse does not take rows",
+    ErrorClass.MIGRATION: "a table or a column is missing: run `callweave migrate`",
 }
 
 
@@ -104,7 +104,7 @@ class ClickHouse:
         except Unavailable:
             raise
         except OSError as exc:
-            raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {type(exc).__name__}") from exc
+            raise Unavailable(f"{_ADVICE[ErrorClass.AWAY]}: {type(exc).__name__}") from exc
         except ClickHouseError as exc:
             raise _failed_insert(exc, context.column_name or "") from exc
         except Exception as exc:
@@ -122,7 +122,7 @@ class ClickHouse:
             return
         free_mb = int(str(client.command("SELECT min(free_space) FROM system.disks"))) >> 20
         if free_mb < self._settings.min_free_mb:
-            raise Unavailable(f"{_ADVICE[Answer.AWAY]}: its disk is full, and the last insert may not be stored")
+            raise Unavailable(f"{_ADVICE[ErrorClass.AWAY]}: its disk is full, and the last insert may not be stored")
 
     def _context(self, client: Client, table: Table[Any]) -> InsertContext:
         """What the library has to know of a table; one that nobody uses now.
@@ -173,7 +173,7 @@ class ClickHouse:
         except DatabaseError as exc:
             if exc.code is None:
                 raise Unavailable("what answers for ClickHouse is not ClickHouse") from exc
-            raise SetupError(f"ClickHouse: {exc}", code=str(meaning(exc.code))) from exc
+            raise SetupError(f"ClickHouse: {exc}", code=str(classify(exc.code))) from exc
 
     def _open(self) -> Client:
         with self._opening:
@@ -185,7 +185,7 @@ class ClickHouse:
 def _require_all(written: int, sent: int) -> None:
     """Raises `Unavailable` for an answer of success that says less than was sent: it must never be committed."""
     if written < sent:
-        raise Unavailable(f"{_ADVICE[Answer.AWAY]}: {written} of {sent} rows were written")
+        raise Unavailable(f"{_ADVICE[ErrorClass.AWAY]}: {written} of {sent} rows were written")
 
 
 def _connect(settings: ClickHouseSettings) -> Client:
@@ -224,8 +224,8 @@ def _failed_insert(exc: ClickHouseError, column: str) -> Exception:
     if isinstance(exc, DataError):  # the library cannot write a value; nothing was inserted
         return unfit(column, exc, of_values=(DataError,))
     code = getattr(exc, "code", None)
-    answer = meaning(code)
-    if answer is Answer.REFUSED:
+    answer = classify(code)
+    if answer is ErrorClass.REFUSED:
         where = _WHERE.search(str(exc))
         return RowsRefused(
             f"ClickHouse code {code} {getattr(exc, 'name', None) or ''}{f', {where[0]}' if where else ''}"

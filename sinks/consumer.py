@@ -26,7 +26,7 @@ STOP_S: Final = 10.0
 _PAUSE_S: Final = 0.05
 
 
-class Tenure(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+class RebalanceCounter(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """Counts rebalances."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Tenure(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has n
         self.count += 1
 
 
-async def rewind(consumer: AIOKafkaConsumer, tenure: Tenure) -> int:
+async def rewind(consumer: AIOKafkaConsumer, tenure: RebalanceCounter) -> int:
     """Put every partition of ours to its committed offset, or to its beginning; returns the tenure that this holds for."""
     while True:
         count = tenure.count
@@ -68,7 +68,7 @@ async def rewind(consumer: AIOKafkaConsumer, tenure: Tenure) -> int:
 @contextlib.asynccontextmanager
 async def member(
     kafka: KafkaSettings, sink: SinkSettings
-) -> AsyncIterator[tuple[AIOKafkaConsumer, Tenure, AIOKafkaProducer]]:
+) -> AsyncIterator[tuple[AIOKafkaConsumer, RebalanceCounter, AIOKafkaProducer]]:
     """The sink's consumer, in its group, and a producer for its dead letters; raises `Unavailable`."""
     session_ms = int(sink.session_timeout_s * 1000)
     common: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
@@ -91,7 +91,7 @@ async def member(
         compression_type=None if kafka.compression == "none" else kafka.compression,
         max_request_size=MAX_MESSAGE_BYTES,
     )
-    tenure = Tenure()
+    tenure = RebalanceCounter()
     consumer.subscribe(TOPICS, listener=tenure)
     try:
         await producer.start()

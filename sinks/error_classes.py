@@ -11,7 +11,7 @@ from typing import Final
 from schemas.errors import CallweaveError
 
 
-class Answer(StrEnum):
+class ErrorClass(StrEnum):
     """What to do with the rows of a failed insert."""
 
     AWAY = "away"
@@ -61,13 +61,13 @@ _REFUSED: Final = frozenset(
 )
 
 
-def meaning(code: int | None) -> Answer:
+def classify(code: int | None) -> ErrorClass:
     """What ClickHouse's error code says about an insert; None is an answer without one, as a proxy gives."""
     if code in _MIGRATION:
-        return Answer.MIGRATION
+        return ErrorClass.MIGRATION
     if code in _REFUSED:
-        return Answer.REFUSED
-    return Answer.AWAY
+        return ErrorClass.REFUSED
+    return ErrorClass.AWAY
 
 
 _OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, struct.error)

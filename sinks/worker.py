@@ -21,10 +21,10 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.topics import DEAD, MAX_MESSAGE_BYTES
 from sinks.clickhouse import ClickHouse
-from sinks.consumer import Tenure, member, rewind
+from sinks.consumer import RebalanceCounter, member, rewind
 from sinks.flush.backoff import Backoff
-from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
-from sinks.flush.flusher import Rounds, publisher
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
+from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.sink_dead_letter import letter_of
 from sinks.typed_records import read
 
@@ -51,8 +51,8 @@ class Sink:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        tenure: Tenure,
-        rounds: Rounds,
+        tenure: RebalanceCounter,
+        rounds: Flusher,
         codecs: Codecs,
         policy: BatchPolicy,
         metrics: Registry,
@@ -95,7 +95,7 @@ class Sink:
         self._metrics.put("callweave_lag_records", "sink", value=lag)
 
     def _begin(self) -> None:
-        self._batch = Batch(self._policy)
+        self._batch = SinkBatch(self._policy)
         self._letters: list[DeadLetter] = []
 
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -129,7 +129,7 @@ class Sink:
         if found is None:
             self._batch.passed(origin, now_s)
         else:
-            self._batch.add(found[0], Item(found[1], origin), now_s)
+            self._batch.add(found[0], SinkRow(found[1], origin), now_s)
 
     async def _round(self, stop: asyncio.Event) -> None:
         """Finish the batch and commit it, unless the partitions change hands or the stop does not wait longer."""
@@ -187,7 +187,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     ):
         publish = publisher(producer, codecs, DEAD.name, MAX_MESSAGE_BYTES - _LETTER_ROOM)
         backoff = Backoff(first_s=sink.retry_first_s, cap_s=sink.retry_cap_s)
-        rounds = Rounds(clickhouse.insert, publish, backoff, metrics)
+        rounds = Flusher(clickhouse.insert, publish, backoff, metrics)
         policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
         worker = Sink(consumer, tenure, rounds, codecs, policy, metrics)
         metrics.before_read(worker.measure)

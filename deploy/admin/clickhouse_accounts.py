@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.accounts import BUILT_IN, Account, Role, accounts_for
+from deploy.clickhouse.accounts import BUILT_IN, EngineAccount, EngineRole, accounts_for
 from deploy.clickhouse.launch import given_passwords
 from deploy.process.ports import native_port
 from deploy.runtime import clickhouse_dir
@@ -21,7 +21,7 @@ LONGEST: Final = 200
 """Characters of a password: more than anybody types, and less than any client's or server's bound of a header."""
 _LOST: Final = ("Cc", "Cs")
 """Categories of characters that no password can have: controls, and halves of characters."""
-_SETTING: Final = {Role.WRITER: "clickhouse.password", Role.MIGRATOR: "clickhouse.migrator_password"}
+_SETTING: Final = {EngineRole.WRITER: "clickhouse.password", EngineRole.MIGRATOR: "clickhouse.migrator_password"}
 _FIRST_START: Final = (
     "`callweave up` makes them at its first start here; embedded.data_dir says where it ran, if it was elsewhere."
 )
@@ -37,7 +37,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a change."""
 
-    account: Account
+    account: EngineAccount
     old: Literal["has ended", "is taken until the next start"]
 
 
@@ -45,7 +45,7 @@ def reader(settings: Settings) -> Login | None:
     """Who people and BI tools log in as; None where ClickHouse is somebody else's. Raises SetupError when it cannot be read."""
     if settings.clickhouse.url:
         return None
-    name = next(one.name for one in accounts_for(settings.clickhouse.user) if one.role is Role.READER)
+    name = next(one.name for one in accounts_for(settings.clickhouse.user) if one.role is EngineRole.READER)
     kept = passwords.read(clickhouse_dir(settings.embedded)).get(name, ())
     return Login(name=name, password=Secret(kept[0])) if kept else None
 
@@ -64,7 +64,7 @@ def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Ch
     """
     account = changeable(settings, name)
     _check(password)
-    keep_old = account.role is not Role.READER and not at_once
+    keep_old = account.role is not EngineRole.READER and not at_once
     directory = clickhouse_dir(settings.embedded)
     try:
         passwords.change(directory, account.name, password, keep_old=keep_old)
@@ -77,7 +77,7 @@ def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Ch
     return Changed(account=account, old="is taken until the next start" if keep_old else "has ended")
 
 
-def changeable(settings: Settings, name: str) -> Account:
+def changeable(settings: Settings, name: str) -> EngineAccount:
     """The account whose password can be changed here; raises SetupError with what to do where it cannot."""
     account = _account(settings, name)
     if given_passwords(settings.clickhouse)[account.name]:
@@ -97,10 +97,10 @@ def told(settings: Settings) -> tuple[str, ...]:
     accounts = {account.role: account.name for account in _accounts(settings)}
     database, embedded = settings.clickhouse.database, settings.embedded
     uses = {
-        accounts[Role.READER]: f"people and BI tools: reads the views v_* of {database}",
-        accounts[Role.WRITER]: f"the parts: reads and inserts in {database}",
-        accounts[Role.MIGRATOR]: f"`callweave migrate`: makes and changes the tables and views of {database}",
-        BUILT_IN: f"with the password of {accounts[Role.WRITER]}: reads the views v_* of {database}",
+        accounts[EngineRole.READER]: f"people and BI tools: reads the views v_* of {database}",
+        accounts[EngineRole.WRITER]: f"the parts: reads and inserts in {database}",
+        accounts[EngineRole.MIGRATOR]: f"`callweave migrate`: makes and changes the tables and views of {database}",
+        BUILT_IN: f"with the password of {accounts[EngineRole.WRITER]}: reads the views v_* of {database}",
     }
     width = max(map(len, uses))
     return (
@@ -113,7 +113,7 @@ def told(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def _accounts(settings: Settings) -> tuple[Account, ...]:
+def _accounts(settings: Settings) -> tuple[EngineAccount, ...]:
     if settings.clickhouse.url:
         where = urlsplit(settings.clickhouse.url)
         raise SetupError(
@@ -124,7 +124,7 @@ def _accounts(settings: Settings) -> tuple[Account, ...]:
     return accounts_for(settings.clickhouse.user)
 
 
-def _account(settings: Settings, name: str) -> Account:
+def _account(settings: Settings, name: str) -> EngineAccount:
     """By its name or, where nobody is called so, by its role."""
     accounts = _accounts(settings)
     found = [one for one in accounts if one.name == name] or [one for one in accounts if one.role == name]
@@ -134,7 +134,7 @@ def _account(settings: Settings, name: str) -> Account:
     return found[0]
 
 
-def _kept(settings: Settings, account: Account) -> passwords.Passwords:
+def _kept(settings: Settings, account: EngineAccount) -> passwords.Passwords:
     """What the data directory holds, this account's among them."""
     directory = clickhouse_dir(settings.embedded)
     kept = passwords.read(directory)

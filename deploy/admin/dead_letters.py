@@ -14,7 +14,7 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import CallweaveError
 from sinks.clickhouse import ClickHouse
-from sinks.queries.dead_letter_store import DeadFilter, StoredLetter, find_dead, list_dead, mark_resolved, replay
+from sinks.queries.dead_letter_store import DeadFilter, StoredDeadLetter, find_dead, list_dead, mark_resolved, replay
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 """The numbers that the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """One stored letter, as the command line shows it."""
 
-    stored: StoredLetter
+    stored: StoredDeadLetter
 
     @property
     def id(self) -> str:
@@ -100,7 +100,7 @@ async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any
     return sent, len(letters)
 
 
-async def _named(client: ClickHouse, text: str) -> list[StoredLetter]:
+async def _named(client: ClickHouse, text: str) -> list[StoredDeadLetter]:
     place, origin_hash = parse_id(text)
     found = await find_dead(client, *place, origin_hash=origin_hash)
     if not found:

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.durable.drainer import Drain
+from ingress.durable.drainer import Drainer
 from ingress.kafka.producer import KafkaPublisher
 from ingress.spool.folder import FILE, of_worker, root, set_aside, workers
 from ingress.spool.spool import Spool
@@ -75,7 +75,7 @@ async def drained(settings: Settings) -> int:
                 if spool.trouble() and not spool.bodies:
                     raise SetupError(spool.trouble(), code="spool")
                 await spool.take_too_large_back()
-                sent += await _emptied(spool, Drain(spool, kafka, metrics, per_s=_PER_S))
+                sent += await _emptied(spool, Drainer(spool, kafka, metrics, per_s=_PER_S))
     return sent
 
 
@@ -92,7 +92,7 @@ def exported(settings: Settings, target: IO[bytes], *, aside: bool) -> int:
     return count
 
 
-async def _emptied(spool: Spool, drain: Drain) -> int:
+async def _emptied(spool: Spool, drain: Drainer) -> int:
     sent, idle = 0, 0
     while spool.bodies and idle < _ROUNDS_WITHOUT_ANY:
         went = await drain.once()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.clickhouse import passwords, sandbox
-from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, Role, accounts_for
-from deploy.clickhouse.config import Place, server_config, start_statements, users_config
+from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, EngineRole, accounts_for
+from deploy.clickhouse.config import EnginePlace, server_config, start_statements, users_config
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.login import Logins, LoginServer
 from deploy.clickhouse.room import Guard, free_bytes
@@ -61,10 +61,10 @@ def _serve(options: argparse.Namespace) -> None:
         signal.signal(number, lambda *_: stop.set())
     own_password = passwords.generated()
     accounts = accounts_for(options.user)
-    owner = next(account.name for account in accounts if account.role is Role.WRITER)
+    owner = next(account.name for account in accounts if account.role is EngineRole.WRITER)
     logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
     memory_bytes = options.memory_mib << 20
-    place = Place(
+    place = EnginePlace(
         http_port=options.port,
         tcp_port=options.tcp_port,
         login_port=logins.port,
@@ -97,7 +97,7 @@ def _serve(options: argparse.Namespace) -> None:
     _finish(asker)
 
 
-def _close(place: Place) -> None:
+def _close(place: EnginePlace) -> None:
     """Restricts the engine's thread, which is the one that calls this."""
     own = Path("/proc") / str(os.getpid())
     sandbox.restrict(

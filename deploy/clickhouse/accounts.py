@@ -37,7 +37,7 @@ _METADATA: Final = (
 """Tables that BI tools ask beside what everybody may read; they show only the tables and columns that the account sees."""
 
 
-class Role(StrEnum):
+class EngineRole(StrEnum):
     """The purpose of an account."""
 
     WRITER = "writer"
@@ -48,26 +48,30 @@ class Role(StrEnum):
     """Reads the `v_` views, which have no restricted column: BI tools."""
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class EngineAccount(msgspec.Struct, frozen=True, kw_only=True):
     """One name that people or parts log in with."""
 
     name: str
-    role: Role
+    role: EngineRole
 
 
-def accounts_for(user: str) -> tuple[Account, ...]:
+def accounts_for(user: str) -> tuple[EngineAccount, ...]:
     """The accounts of an engine whose parts are called `user` in the settings; raises SetupError."""
-    names = {Role.WRITER: OWNER if user in ("", BUILT_IN) else user, Role.MIGRATOR: MIGRATOR, Role.READER: READER}
-    if names[Role.WRITER] in (MIGRATOR, READER, GUARD) or not _NAME.fullmatch(names[Role.WRITER]):
+    names = {
+        EngineRole.WRITER: OWNER if user in ("", BUILT_IN) else user,
+        EngineRole.MIGRATOR: MIGRATOR,
+        EngineRole.READER: READER,
+    }
+    if names[EngineRole.WRITER] in (MIGRATOR, READER, GUARD) or not _NAME.fullmatch(names[EngineRole.WRITER]):
         raise SetupError(
             f"{user!r} cannot be the name of the parts at the embedded ClickHouse",
             code="user",
             advice=f"Set clickhouse.user to letters, digits, - and _, other than {MIGRATOR}, {READER} and {GUARD}.",
         )
-    return tuple(Account(name=name, role=role) for role, name in names.items())
+    return tuple(EngineAccount(name=name, role=role) for role, name in names.items())
 
 
-def grants(role: Role, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
+def grants(role: EngineRole, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
     """Lists what an account of this role may do in `databases` (a name, or `*`), as the engine's GRANT statements without the receiver.
 
     An INSERT can name a file of the host as its source (`FROM INFILE`), which no grant forbids: outside the sandbox only the
@@ -75,14 +79,14 @@ def grants(role: Role, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
     """
     everything = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.*"
     views = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.v_*"
-    if role is Role.READER:
+    if role is EngineRole.READER:
         return (
             f"SHOW DATABASES ON {everything}",
             f"SHOW TABLES, SHOW COLUMNS, SELECT ON {views}",
             *(f"SELECT ON {name}" for name in _METADATA),
         )
     temporary = ("CREATE TEMPORARY TABLE ON *.*", "TABLE ENGINE ON Memory")
-    if role is Role.WRITER:
+    if role is EngineRole.WRITER:
         return (
             f"SHOW DATABASES, SHOW TABLES, SHOW COLUMNS, SELECT, INSERT ON {everything}",
             "SELECT ON system.disks",

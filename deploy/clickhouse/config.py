@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from deploy.clickhouse.accounts import BUILT_IN, GUARD, Account, Role, grants
+from deploy.clickhouse.accounts import BUILT_IN, GUARD, EngineAccount, EngineRole, grants
 
 RESERVE_BYTES: Final = 128 << 20
 """The engine leaves so much free on its disk: below it no insert and no merge begins."""
@@ -83,7 +83,7 @@ _REACHES_BEHIND_VIEWS: Final = ("additional_table_filters",)
 """A filter on the table behind a view could ask for restricted columns, one letter after the other."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
     """The ports, the login server, the memory and the directory of one engine."""
 
     http_port: int
@@ -96,7 +96,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that holds the store; absolute where the engine starts in another one."""
 
 
-def server_config(place: Place) -> str:
+def server_config(place: EnginePlace) -> str:
     """`config.xml`."""
     rows = [
         _tag("http_port", place.http_port),
@@ -138,7 +138,7 @@ def server_config(place: Place) -> str:
     return _document(rows)
 
 
-def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: int, sandboxed: bool) -> str:
+def users_config(accounts: Iterable[EngineAccount], databases: str, *, memory_bytes: int, sandboxed: bool) -> str:
     """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
     fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
     reading: Mapping[str, int | str] = {
@@ -154,12 +154,12 @@ def users_config(accounts: Iterable[Account], databases: str, *, memory_bytes: i
         f"<owner>{_tag('workload', 'pipeline')}</owner>"
     )
     users = [
-        _user(BUILT_IN, "default", (*_OWN_START, *grants(Role.READER, databases, sandboxed=sandboxed))),
+        _user(BUILT_IN, "default", (*_OWN_START, *grants(EngineRole.READER, databases, sandboxed=sandboxed))),
         _user(GUARD, "owner", ("SYSTEM MERGES, SYSTEM FLUSH LOGS, OPTIMIZE, KILL QUERY ON *.*", "SELECT ON system.*")),
         *(
             _user(
                 account.name,
-                "reader" if account.role is Role.READER else "owner",
+                "reader" if account.role is EngineRole.READER else "owner",
                 grants(account.role, databases, sandboxed=sandboxed),
             )
             for account in accounts

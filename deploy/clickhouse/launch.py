@@ -10,7 +10,7 @@ import aiohttp
 from msgspec.structs import replace
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.accounts import EVERY_DATABASE, Role, accounts_for
+from deploy.clickhouse.accounts import EVERY_DATABASE, EngineRole, accounts_for
 from deploy.process.child import Child, spawn
 from deploy.process.ports import free_port, require_free
 from schemas.config.settings import ClickHouseSettings, Secret
@@ -127,11 +127,11 @@ class ClickHouseServer:
             raise RuntimeError("the server was not started")
         return self._child.pid
 
-    def password(self, role: Role) -> str:
+    def password(self, role: EngineRole) -> str:
         """The password of an account; known after `start`."""
         return self._passwords[self.account(role)]
 
-    def account(self, role: Role) -> str:
+    def account(self, role: EngineRole) -> str:
         """The name of an account."""
         return next(account.name for account in accounts_for(self._given.user) if account.role is role)
 
@@ -149,7 +149,7 @@ class ClickHouseServer:
         self._tcp_port = self._asked_tcp_port or self._tcp_port or free_port()
         arguments = [
             *(f"--data-dir={self._data_dir}", f"--port={self._port}", f"--tcp-port={self._tcp_port}"),
-            *(f"--user={self.account(Role.WRITER)}", f"--databases={self._databases}"),
+            *(f"--user={self.account(EngineRole.WRITER)}", f"--databases={self._databases}"),
         ]
         if self._memory_mib:
             arguments.append(f"--memory-mib={self._memory_mib}")
@@ -244,7 +244,11 @@ class ClickHouseServer:
 
 def given_passwords(given: ClickHouseSettings) -> dict[str, str]:
     """The password that the settings say for each account's name, "" where they say none."""
-    said = {Role.WRITER: given.password.value, Role.MIGRATOR: given.migrator_password.value, Role.READER: ""}
+    said = {
+        EngineRole.WRITER: given.password.value,
+        EngineRole.MIGRATOR: given.migrator_password.value,
+        EngineRole.READER: "",
+    }
     return {account.name: said[account.role] for account in accounts_for(given.user)}
 
 
@@ -254,9 +258,9 @@ def reached(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> Cl
     return replace(
         given,
         url=url,
-        user=names[Role.WRITER],
-        password=Secret(known.get(names[Role.WRITER], "")),
-        migrator=names[Role.MIGRATOR],
-        migrator_password=Secret(known.get(names[Role.MIGRATOR], "")),
+        user=names[EngineRole.WRITER],
+        password=Secret(known.get(names[EngineRole.WRITER], "")),
+        migrator=names[EngineRole.MIGRATOR],
+        migrator_password=Secret(known.get(names[EngineRole.MIGRATOR], "")),
         min_free_mb=given.min_free_mb or MIN_FREE_MB,
     )

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from deploy.doctor.movement import Group, Standing
+from deploy.doctor.movement import GroupOffsets, Standing
 from processors.engine.group import GROUP as WORKERS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
@@ -31,14 +31,14 @@ _READ_S: Final = 2.0
 _AGAIN_S: Final = 0.2
 
 
-class Outside:
+class KafkaOffsets:
     """Two clients that read and change nothing; made by `outside`."""
 
     def __init__(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer) -> None:
         self._admin = admin
         self._reader = reader
 
-    async def look(self) -> tuple[Group, ...]:
+    async def look(self) -> tuple[GroupOffsets, ...]:
         """All groups, as they stand now; raises `Unavailable`."""
         try:
             async with asyncio.timeout(_ASK_S):
@@ -47,11 +47,11 @@ class Outside:
         except (KafkaError, TimeoutError) as exc:
             raise Unavailable(f"Kafka does not tell how far the workers are: {type(exc).__name__}") from exc
 
-    async def _group(self, group: str, topics: Sequence[str], names: set[str]) -> Group:
+    async def _group(self, group: str, topics: Sequence[str], names: set[str]) -> GroupOffsets:
         described = await self._admin.describe_topics([topic for topic in topics if topic in names])
         places = [TopicPartition(one["topic"], p["partition"]) for one in described for p in one["partitions"]]
         if not places:
-            return Group(name=group, members=0, committed=False, standings=())
+            return GroupOffsets(name=group, members=0, committed=False, standings=())
         ends = await self._reader.end_offsets(places)
         begins = await self._reader.beginning_offsets(places)
         found = await self._offsets(group)
@@ -68,7 +68,7 @@ class Outside:
             )
             for place in sorted(places)
         )
-        return Group(name=group, members=members, committed=bool(committed), standings=standings)
+        return GroupOffsets(name=group, members=members, committed=bool(committed), standings=standings)
 
     async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """What the group has committed. Kafka makes the place of all groups when it is first asked for one: until then it has none."""
@@ -121,9 +121,9 @@ class Outside:
 
 
 @contextlib.asynccontextmanager
-async def outside(kafka: KafkaSettings) -> AsyncIterator[Outside]:
+async def outside(kafka: KafkaSettings) -> AsyncIterator[KafkaOffsets]:
     """The clients, connected; raises `Unavailable`."""
-    looking = await Outside.connect(kafka)
+    looking = await KafkaOffsets.connect(kafka)
     try:
         yield looking
     finally:

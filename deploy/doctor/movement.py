@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-Key = tuple[str, str, int]
+PartitionKey = tuple[str, str, int]
 """Group, topic and partition."""
 
 _SHOWN: Final = 3
@@ -22,7 +22,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     end: int
 
     @property
-    def key(self) -> Key:
+    def key(self) -> PartitionKey:
         """Which it is."""
         return self.group, self.topic, self.partition
 
@@ -32,7 +32,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.end - self.committed)
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class GroupOffsets(msgspec.Struct, frozen=True, kw_only=True):
     """One consumer group."""
 
     name: str
@@ -65,18 +65,18 @@ class Movement:
     """Since when each partition stands where it stands; times in seconds of any steady clock."""
 
     def __init__(self) -> None:
-        self._since: dict[Key, tuple[int, float]] = {}
+        self._since: dict[PartitionKey, tuple[int, float]] = {}
 
-    def observe(self, groups: Iterable[Group], now_s: float) -> None:
+    def observe(self, groups: Iterable[GroupOffsets], now_s: float) -> None:
         """Take in one look."""
-        since: dict[Key, tuple[int, float]] = {}
+        since: dict[PartitionKey, tuple[int, float]] = {}
         for standing in (one for group in groups for one in group.standings if one.waiting):
             known = self._since.get(standing.key)
             stands = known is not None and known[0] == standing.committed
             since[standing.key] = known if known is not None and stands else (standing.committed, now_s)
         self._since = since
 
-    def unmoved(self, groups: Iterable[Group], now_s: float, *, longer_than_s: float) -> list[Unmoved]:
+    def unmoved(self, groups: Iterable[GroupOffsets], now_s: float, *, longer_than_s: float) -> list[Unmoved]:
         """The partitions of the last look that have stood for longer, the longest first."""
         found = [
             Unmoved(

@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from deploy.doctor.finding import Finding
-from deploy.doctor.group_offsets import Outside, outside
-from deploy.doctor.movement import Group, Movement, Unmoved, told
+from deploy.doctor.group_offsets import KafkaOffsets, outside
+from deploy.doctor.movement import GroupOffsets, Movement, Unmoved, told
 from deploy.process.part_states import PartState, read_states
 from deploy.process.scrape import parse, total
 from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
@@ -46,7 +46,7 @@ async def work(settings: Settings) -> Finding:
         return verdict_on_work(groups, await _with_ages(kafka, groups, unmoved))
 
 
-async def _with_ages(kafka: Outside, groups: Sequence[Group], unmoved: list[Unmoved]) -> list[Unmoved]:
+async def _with_ages(kafka: KafkaOffsets, groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> list[Unmoved]:
     """Since when the oldest record waits, which says more than our two looks."""
     committed = {(one.topic, one.partition): one.committed for group in groups for one in group.standings}
     aged = []
@@ -57,7 +57,7 @@ async def _with_ages(kafka: Outside, groups: Sequence[Group], unmoved: list[Unmo
     return sorted((*aged, *unmoved[_AGED:]), key=lambda one: -one.for_s)
 
 
-def verdict_on_work(groups: Sequence[Group], unmoved: list[Unmoved]) -> Finding:
+def verdict_on_work(groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> Finding:
     """Bad: a group that nobody is in, or a partition that stands still for longer than any restart takes."""
     alone = [group for group in groups if not group.members]
     if left := [group for group in alone if group.committed or group.waiting]:

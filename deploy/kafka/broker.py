@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.kafka.broker_config import Listener, Node, jvm_options, log4j_properties, server_properties
 from deploy.kafka.crash_report import explain_crash
-from deploy.kafka.jars import Progress, default_cache_dir, kafka_class_path
+from deploy.kafka.jars import FetchProgress, default_cache_dir, kafka_class_path
 from deploy.kafka.java import find_java
 from deploy.process.child import Child, spawn
 from deploy.process.data_dir import claim
@@ -48,7 +48,7 @@ class KafkaServer:
         port: int = 0,
         heap: str = "384m",
         cache_dir: Path | None = None,
-        progress: Progress = _quiet,
+        progress: FetchProgress = _quiet,
         node_id: int = 1,
         controller_port: int = 0,
         voters: tuple[str, ...] = (),

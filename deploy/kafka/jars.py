@@ -21,7 +21,7 @@ from schemas.errors import SetupError
 KAFKA_VERSION: Final = "4.3.1"
 MANIFEST: Final = Path(__file__).with_name(f"kafka-{KAFKA_VERSION}.sha256")
 
-Progress = Callable[[str, float | None], None]
+FetchProgress = Callable[[str, float | None], None]
 """Called with the name of the step and how much of it is done (0 to 1; None where that is not known)."""
 
 _PARALLEL: Final = 8
@@ -62,7 +62,7 @@ def read_manifest(path: Path = MANIFEST) -> tuple[Jar, ...]:
     return tuple(_parse(line) for line in path.read_text("ascii").splitlines())
 
 
-def kafka_class_path(cache_dir: Path, progress: Progress, *, fetch: Fetch | None = None) -> tuple[Path, ...]:
+def kafka_class_path(cache_dir: Path, progress: FetchProgress, *, fetch: Fetch | None = None) -> tuple[Path, ...]:
     """All jars, verified; the missing and the damaged ones are fetched once more.
 
     Raises SetupError `no_network`, `no_disk` or `corrupt_jar`.
@@ -80,7 +80,7 @@ def kafka_class_path(cache_dir: Path, progress: Progress, *, fetch: Fetch | None
     return tuple(root / jar.path for jar in jars)
 
 
-def _complete(root: Path, jars: tuple[Jar, ...], progress: Progress, fetch: Fetch) -> None:
+def _complete(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch: Fetch) -> None:
     for _ in range(_ATTEMPTS):
         # Looked at again under the lock: another process may have done the work meanwhile.
         wanted = tuple(_damaged(root, jars))
@@ -94,7 +94,7 @@ def _complete(root: Path, jars: tuple[Jar, ...], progress: Progress, fetch: Fetc
         )
 
 
-def _download(root: Path, jars: tuple[Jar, ...], progress: Progress, fetch: Fetch) -> None:
+def _download(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch: Fetch) -> None:
     for jar in jars:
         (root / jar.path).unlink(missing_ok=True)
     with ThreadPoolExecutor(_PARALLEL) as pool:

@@ -7,10 +7,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from deploy.local.stats import Numbers
+from deploy.local.stats import StackStats
 
 
-def rendered(now: Numbers, before: Numbers, seconds: float, note: str = "") -> RenderableType:
+def rendered(now: StackStats, before: StackStats, seconds: float, note: str = "") -> RenderableType:
     """The whole view; rates are against `before`, `seconds` ago."""
     return Group(
         *_warnings(now),
@@ -22,7 +22,7 @@ def rendered(now: Numbers, before: Numbers, seconds: float, note: str = "") -> R
     )
 
 
-def line(now: Numbers) -> str:
+def line(now: StackStats) -> str:
     """The same in one line, for a terminal that is none."""
     rows = " ".join(f"{table}={count}" for table, count in now.rows.items())
     lag = " ".join(f"{stage}={count}" for stage, count in now.lag.items())
@@ -35,13 +35,13 @@ def line(now: Numbers) -> str:
     )
 
 
-def _warnings(now: Numbers) -> list[RenderableType]:
+def _warnings(now: StackStats) -> list[RenderableType]:
     if not now.warnings:
         return []
     return [Panel(Text("\n".join(now.warnings)), title="look here", title_align="left", border_style="red")]
 
 
-def _flow(now: Numbers, before: Numbers, seconds: float) -> RenderableType:
+def _flow(now: StackStats, before: StackStats, seconds: float) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
     cells = {
         "received": (now.received + now.polled_pages, before.received + before.polled_pages),
@@ -58,7 +58,7 @@ def _flow(now: Numbers, before: Numbers, seconds: float) -> RenderableType:
     return Panel(table, title="flow", title_align="left")
 
 
-def _vendors(now: Numbers) -> RenderableType:
+def _vendors(now: StackStats) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
     table.add_column("vendor")
     for name in ("requests", "facts", "duplicates", "dead"):
@@ -68,7 +68,7 @@ def _vendors(now: Numbers) -> RenderableType:
     return Panel(table, title="vendors", title_align="left")
 
 
-def _below(now: Numbers) -> RenderableType:
+def _below(now: StackStats) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", width=14)
     table.add_column()
@@ -83,7 +83,7 @@ def _below(now: Numbers) -> RenderableType:
     return Panel(table, title="calls", title_align="left")
 
 
-def _parts(now: Numbers) -> RenderableType:
+def _parts(now: StackStats) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
     for name in ("part", "pid", "restarts", "MiB"):
         table.add_column(name, justify="left" if name == "part" else "right")

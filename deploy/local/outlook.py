@@ -4,8 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deploy.doctor.group_offsets import STAGES, Outside
-from deploy.doctor.movement import Group, Movement, told
+from deploy.doctor.group_offsets import STAGES, KafkaOffsets
+from deploy.doctor.movement import GroupOffsets, Movement, told
 from deploy.local.stack import Stack
 from deploy.process.scrape import Sample, total
 from processors.poison.crashes import OFTEN
@@ -25,10 +25,10 @@ class Outlook:
         self.lag: dict[str, int] = {}
         """Stage to records that wait, as Kafka tells."""
         self._stack = stack
-        self._kafka: Outside | None = None
+        self._kafka: KafkaOffsets | None = None
         self._asked_at = 0.0
         self._movement = Movement()
-        self._groups: tuple[Group, ...] = ()
+        self._groups: tuple[GroupOffsets, ...] = ()
         self._unknown = ""
         """Why Kafka tells nothing."""
         self._silent_since: dict[str, float] = {}
@@ -43,7 +43,7 @@ class Outlook:
             return
         self._asked_at = now_s
         try:
-            self._kafka = self._kafka or await Outside.connect(self._stack.settings.kafka)
+            self._kafka = self._kafka or await KafkaOffsets.connect(self._stack.settings.kafka)
             self._groups = await self._kafka.look()
         except Unavailable as exc:
             self._unknown = str(exc)
@@ -73,7 +73,7 @@ class Outlook:
         )
 
 
-def lag_of(groups: Sequence[Group]) -> dict[str, int]:
+def lag_of(groups: Sequence[GroupOffsets]) -> dict[str, int]:
     """Stage to records that wait."""
     lag = dict.fromkeys(("normalise", "join", "sink"), 0)
     for standing in (one for group in groups for one in group.standings):

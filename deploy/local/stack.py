@@ -32,7 +32,7 @@ from schemas.errors import SetupError
 
 log: Final = logging.getLogger(__name__)
 
-Progress = Callable[[str, float | None], None]
+StartProgress = Callable[[str, float | None], None]
 """A sentence on what is being done, and how far it is (0 to 1) where that is known."""
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 @contextlib.asynccontextmanager
 async def running_stack(
     settings: Settings,
-    progress: Progress,
+    progress: StartProgress,
     *,
     poll_also: tuple[PollAccount, ...] = (),
 ) -> AsyncIterator[Stack]:
@@ -138,7 +138,7 @@ def _require_ports(settings: Settings) -> None:
 
 
 async def _kafka_with_topics(
-    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: StartProgress
 ) -> SupervisedServer | None:
     embedded = settings.embedded
     server = None
@@ -157,7 +157,7 @@ async def _kafka_with_topics(
 
 
 async def _clickhouse_with_tables(
-    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: Progress
+    down: contextlib.AsyncExitStack, settings: Settings, data_dir: Path, progress: StartProgress
 ) -> SupervisedServer | None:
     server = None
     if not settings.clickhouse.url:
@@ -224,7 +224,7 @@ def _given_up(part: SupervisedPart) -> bool:
     return part.given_up or part.restarts >= _HOPELESS
 
 
-async def _until_ready(stack: Stack, progress: Progress) -> None:
+async def _until_ready(stack: Stack, progress: StartProgress) -> None:
     addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
     for part in stack.parts:
         progress(f"{part.spec.name}: getting ready", None)

@@ -19,7 +19,7 @@ _QUERY_EVERY_S: Final = 3.0
 _QUERY_TIMEOUT_S: Final = 5.0
 
 
-class Numbers(msgspec.Struct, frozen=True, kw_only=True):
+class StackStats(msgspec.Struct, frozen=True, kw_only=True):
     """What the view shows; counts are since the parts started, rows are all there are."""
 
     received: int = 0
@@ -57,7 +57,7 @@ class Gauge:
         self._rows: dict[str, int] = {}
         self._dispositions: dict[str, int] = {}
 
-    async def look(self) -> Numbers:
+    async def look(self) -> StackStats:
         """The numbers of this moment; what does not answer keeps its last value or is zero."""
         pages = await self._pages()
         samples = [sample for page in pages.values() for sample in page or ()]
@@ -68,7 +68,7 @@ class Gauge:
         vendors = sorted({labels["vendor"] for _, labels, _ in samples if "vendor" in labels})
         tables = [value for name, _, value in samples if name == "callweave_sink_freshness_seconds"]
         accepted = total(samples, "callweave_ingress_accept_seconds_count")
-        return Numbers(
+        return StackStats(
             received=int(total(samples, "callweave_ingress_requests_total", outcome="accepted")),
             refused=int(
                 total(samples, "callweave_ingress_requests_total")

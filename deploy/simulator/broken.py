@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.calls import people
-from deploy.simulator.expectation import Told, dead
+from deploy.simulator.expectation import Expectation, dead
 from deploy.simulator.requests import Send
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
@@ -30,7 +30,7 @@ def body(rng: random.Random, like: Send) -> Send:
     return msgspec.structs.replace(like, label=f"broken: {name}", body=content, told=(dead(like.vendor, code),))
 
 
-def element(rng: random.Random) -> tuple[str, Told]:
+def element(rng: random.Random) -> tuple[str, Expectation]:
     """One bad element of a two-way platform's batch: it must fail alone."""
     text, code = rng.choice(
         (

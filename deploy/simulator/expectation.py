@@ -21,7 +21,7 @@ FLAG: Final = "flag_"
 _BINDING_STATES: Final = {1: "bound", 0: "unbound", -1: "failed"}
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Expectation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One element and its fate."""
 
     vendor: str
@@ -58,12 +58,12 @@ def between_ms(start: datetime | None, end: datetime | None) -> int | None:
     return round((end - start).total_seconds() * 1000) if start and end else None
 
 
-def dead(vendor: str, code: str) -> Told:
+def dead(vendor: str, code: str) -> Expectation:
     """An element, or a whole body, that nobody can use."""
-    return Told(vendor=vendor, dead=code)
+    return Expectation(vendor=vendor, dead=code)
 
 
-def record(call: TrueCall) -> Told:
+def record(call: TrueCall) -> Expectation:
     """A call's record, whichever vendor wrote it."""
     columns, legs = _RECORDS[call.kind if call.vendor != "tencent" else "pulled"](call)
     columns |= {"disposition": str(call.disposition), "is_final": True}
@@ -72,7 +72,7 @@ def record(call: TrueCall) -> Told:
     columns |= {"custom_ref": call.custom_ref} if call.kind is not Kind.VOICE_OTP else {}
     columns |= {name: value for name, value in (("q850", call.q850), ("sip_code", call.sip_code)) if value is not None}
     columns |= {"cost": None} if call.cost is None else {"cost": str(call.cost), "currency": "CNY"}
-    return Told(
+    return Expectation(
         vendor=call.vendor,
         kind=call.kind,
         fact_type=FactType.RECORD,
@@ -85,9 +85,9 @@ def record(call: TrueCall) -> Told:
     )
 
 
-def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
+def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Expectation:
     """One state push of a two-way call; it knows the phone that rings, not its part in the call."""
-    return Told(
+    return Expectation(
         vendor=call.vendor,
         kind=Kind.CALLBACK_STATE,
         fact_type=FactType.STATE,
@@ -98,10 +98,10 @@ def state(call: TrueCall, leg: TrueLeg, what: State, at: datetime) -> Told:
     )
 
 
-def binding(change: TrueBinding) -> Told:
+def binding(change: TrueBinding) -> Expectation:
     """A binding made or dissolved."""
     said = _binding(change, change.revised_at)
-    return Told(
+    return Expectation(
         vendor=change.vendor,
         kind=Kind.BINDING,
         fact_type=FactType.BINDING,

@@ -11,10 +11,11 @@ import aiohttp
 import click
 import uvloop
 
+from deploy.process.exits import EXIT_FAILED
 from deploy.process.ports import free_port
-from deploy.runtime import EXIT_FAILED, stop_on_signals
+from deploy.runtime import stop_on_signals
 from deploy.simulator.calls.world import VENDORS
-from deploy.simulator.sending.options import Progress, SimulateOptions
+from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
 from schemas.config.settings import PollAccount
@@ -33,7 +34,7 @@ class Simulation:
         self._poison = poison
         self._seed = int(time.time()) if seed is None else seed
         self._getcdr_port = free_port()
-        self._progress = Progress()
+        self._progress = SimulationProgress()
         self._failure: BaseException | None = None
 
     def poll_accounts(self) -> tuple[PollAccount, ...]:
@@ -86,10 +87,10 @@ class Simulation:
         now = self._progress
         return f"simulator: {now.calls:,} calls, {now.sent:,} requests sent, {now.acked:,} acknowledged, {now.retries:,} retries, {now.lost:,} given up"
 
-    def _reported(self, progress: Progress) -> None:
+    def _reported(self, progress: SimulationProgress) -> None:
         self._progress = progress
 
-    def _ended(self, task: "asyncio.Task[Progress]") -> None:
+    def _ended(self, task: "asyncio.Task[SimulationProgress]") -> None:
         self._failure = None if task.cancelled() else task.exception()
 
 
@@ -140,7 +141,7 @@ def chosen_vendors(names: str, *, pulled: bool) -> tuple[str, ...]:
     return named or tuple(name for name in VENDORS if pulled or name not in _PULLED)
 
 
-async def _simulate(options: SimulateOptions) -> Progress:
+async def _simulate(options: SimulateOptions) -> SimulationProgress:
     await _require_answer(options.url)
     return await simulate(options, stop_on_signals())
 

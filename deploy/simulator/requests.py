@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.calls.truth import TrueCall
-from deploy.simulator.expectation import Told
+from deploy.simulator.expectation import Expectation
 
 _JSON: Final = "application/json;charset=utf-8"
 
@@ -22,14 +22,14 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     headers: tuple[tuple[str, str], ...] = (("Content-Type", _JSON),)
     body: bytes
-    told: tuple[Told, ...]
+    told: tuple[Expectation, ...]
     mark: str = ""
     """A name by which a later request can wait for this one's acknowledgement."""
     waits_for: str = ""
     """The mark of the request that must be acknowledged before this one leaves; if that is given up, this one never does."""
 
 
-def pushed(vendor: str, label: str, path: str, body: bytes, *tellings: Told) -> Send:
+def pushed(vendor: str, label: str, path: str, body: bytes, *tellings: Expectation) -> Send:
     """A plain request."""
     return Send(vendor=vendor, label=label, path=path, body=body, told=tellings)
 

@@ -16,7 +16,7 @@ from deploy.simulator import broken, expectation, requests
 from deploy.simulator.calls import people
 from deploy.simulator.calls.truth import Scenario, TrueBinding, TrueCall
 from deploy.simulator.calls.world import World
-from deploy.simulator.expectation import Told
+from deploy.simulator.expectation import Expectation
 from deploy.simulator.poison.deck import Deck
 from deploy.simulator.requests import Offer, Send, pushed
 from deploy.simulator.vendors import huawei, nxcloud, ytx
@@ -53,15 +53,15 @@ class Mix(msgspec.Struct, frozen=True, kw_only=True):
     """Happenings beside which traffic is sent that once stopped, hid or falsified a call."""
 
 
-class Element(msgspec.Struct, frozen=True, kw_only=True):
+class BatchElement(msgspec.Struct, frozen=True, kw_only=True):
     """A batch's element that waits for its batch."""
 
     text: str
-    told: Told
+    told: Expectation
     repeat: bool = False
 
 
-Piece = Send | Offer | Element
+Piece = Send | Offer | BatchElement
 
 
 class Traffic:
@@ -75,7 +75,7 @@ class Traffic:
         self._heap: list[tuple[int, int, Piece]] = []
         self._place = 0
         self._made = 0
-        self._batch: list[Element] = []
+        self._batch: list[BatchElement] = []
         self._batch_size = 1
         self.calls = 0
         self.scenarios: dict[Scenario, int] = {}
@@ -147,7 +147,7 @@ class Traffic:
         if call.vendor == "ytx":
             text = ytx.record(call, self._rng)
             spoilt = bool(call.custom_ref) and self._rng.random() < self._mix.spoilt
-            return Element(text=ytx.spoil(text) if spoilt else text, told=expectation.record(call))
+            return BatchElement(text=ytx.spoil(text) if spoilt else text, told=expectation.record(call))
         if call.vendor == "huawei":
             body = huawei.body(huawei.record(call))
             return pushed("huawei", label, huawei.PATH, body, expectation.record(call))
@@ -163,18 +163,18 @@ class Traffic:
         while self._heap and (until is None or self._heap[0][0] <= until):
             place, _, piece = heapq.heappop(self._heap)
             self._place = max(self._place, place)
-            if isinstance(piece, Element):
+            if isinstance(piece, BatchElement):
                 yield from self._collect(piece)
             elif isinstance(piece, Send):
                 yield from self._dress(piece)
             else:
                 yield piece
 
-    def _collect(self, element: Element) -> Iterator[Send]:
+    def _collect(self, element: BatchElement) -> Iterator[Send]:
         if not element.repeat and self._rng.random() < self._mix.rebatch:
             # The same record in its other spelling is the same record.
             other = self._rng.choice((element.text, ytx.mend(element.text)))
-            self._push(self._rng.randint(3, 30), Element(text=other, told=element.told, repeat=True))
+            self._push(self._rng.randint(3, 30), BatchElement(text=other, told=element.told, repeat=True))
         self._batch.append(element)
         if len(self._batch) >= self._batch_size:
             yield from self._finish_batch()

@@ -9,11 +9,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
-from ingress.kafka.producer import Late
+from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
-from ingress.spool.queued_keys import Key
+from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
-from ingress.spool.store import Entry
+from ingress.spool.store import SpooledEntry
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 
@@ -29,13 +29,13 @@ _log = logging.getLogger("callweave.spool")
 _Outcome = Literal["sent", "apart", "stuck"]
 
 
-class Kafka(Protocol):
+class KafkaSide(Protocol):
     """As much of a `KafkaPublisher` as the spool needs."""
 
     async def publish(
         self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
     ) -> None:
-        """Return after Kafka's acknowledgement; else raise Unavailable, after `within_s` seconds `Late`."""
+        """Return after Kafka's acknowledgement; else raise Unavailable, after `within_s` seconds `AckTimeout`."""
 
     def why_not(self) -> str:
         """Why Kafka takes nothing now, "" when it does."""
@@ -45,10 +45,10 @@ class Kafka(Protocol):
         """What its client still holds of records that were given up."""
 
 
-class Drain:
+class Drainer:
     """Empties one spool."""
 
-    def __init__(self, spool: Spool, kafka: Kafka, metrics: Registry, *, per_s: int) -> None:
+    def __init__(self, spool: Spool, kafka: KafkaSide, metrics: Registry, *, per_s: int) -> None:
         self._spool = spool
         self._kafka = kafka
         self._metrics = metrics
@@ -73,7 +73,7 @@ class Drain:
         """One round from the oldest to the newest body; how many went. Raises Unavailable `spool`."""
         loop = asyncio.get_running_loop()
         after, sent = 0, 0
-        blocked: set[Key] = set()
+        blocked: set[SpoolKey] = set()
         limit = max(1, self._per_s // SLICES_PER_S)
         while not self._kafka.why_not() and len(blocked) < MOST_BLOCKED_KEYS:
             begun, taken = loop.time(), self._spool.taken
@@ -90,9 +90,9 @@ class Drain:
             await self._spool.delete(())
         return sent
 
-    async def _slice(self, entries: Sequence[Entry], blocked: set[Key]) -> int:
+    async def _slice(self, entries: Sequence[SpooledEntry], blocked: set[SpoolKey]) -> int:
         """Send some: the keys side by side, the bodies of a key one after the other; keys that stop are `blocked` from then."""
-        keys: dict[Key, list[Entry]] = {}
+        keys: dict[SpoolKey, list[SpooledEntry]] = {}
         for entry in entries:
             keys.setdefault((entry.body.topic, entry.body.key), []).append(entry)
         wanted = [key for key in keys if key not in blocked]
@@ -109,7 +109,7 @@ class Drain:
             self._metrics.add("callweave_spool_drained_total", by=len(ids))
         return len(ids)
 
-    async def _sequence(self, entries: Sequence[Entry]) -> list[_Outcome]:
+    async def _sequence(self, entries: Sequence[SpooledEntry]) -> list[_Outcome]:
         """What became of a key's bodies, from the first to the one that did not go."""
         outcomes: list[_Outcome] = []
         for entry in entries:
@@ -118,7 +118,7 @@ class Drain:
                 break
         return outcomes
 
-    async def _send(self, entry: Entry) -> _Outcome:
+    async def _send(self, entry: SpooledEntry) -> _Outcome:
         later = self._spool.on_its_way.get(entry.id)
         if later is not None:
             await asyncio.wait({later}, timeout=PATIENCE_S)
@@ -128,7 +128,7 @@ class Drain:
         body = entry.body
         try:
             await self._kafka.publish(body.topic, body.key, body.value, list(body.headers), within_s=PATIENCE_S)
-        except Late as exc:
+        except AckTimeout as exc:
             if exc.later is not None:
                 self._spool.on_its_way[entry.id] = exc.later
             return "stuck"
@@ -136,7 +136,7 @@ class Drain:
             return await self._apart(entry, exc) if exc.code == "oversize" else "stuck"
         return "sent"
 
-    async def _apart(self, entry: Entry, error: Unavailable) -> _Outcome:
+    async def _apart(self, entry: SpooledEntry, error: Unavailable) -> _Outcome:
         """Nothing but another limit on the topic would ever let it through, and what follows must not wait for that."""
         _log.error(
             "a body is kept apart: %s; raise max.message.bytes of %s and run `callweave spool drain` with the ingress stopped",

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Collection
 from typing import Any, Self
 
-from ingress.durable.drainer import Drain, Kafka
-from ingress.kafka.producer import Late
+from ingress.durable.drainer import Drainer, KafkaSide
+from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body
@@ -25,12 +25,12 @@ _log = logging.getLogger("callweave.spool")
 class SpoolingPublisher:
     """A `Publisher` over a started Kafka and a started spool; as an async context manager it drains the spool meanwhile."""
 
-    def __init__(self, kafka: Kafka, spool: Spool, limits: IngressSettings, metrics: Registry) -> None:
+    def __init__(self, kafka: KafkaSide, spool: Spool, limits: IngressSettings, metrics: Registry) -> None:
         self._kafka = kafka
         self._spool = spool
         self._spool_after_s = limits.spool_after_ms / 1000
         self._give_up_s = limits.publish_timeout_s
-        self._drain = Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
+        self._drain = Drainer(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
         self._draining: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
         self._arrived_ids: list[int] = []
@@ -71,40 +71,38 @@ class SpoolingPublisher:
         held = f"{depth} bodies, {self._spool.size_bytes} bytes, the oldest {self._spool.oldest_s:.0f} s old"
         return f"spooling: {held}; {away}" if away else f"draining the spool: {held}"
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Return when the body is in Kafka or on our disk; see `Publisher.publish`."""
         begun = asyncio.get_running_loop().time()
         later: asyncio.Future[object] | None = None
         body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
         if not self._kafka.why_not():
-            if self._spool.holds(topic, key) and await self._follows(body, once_only=once_only):
+            if self._spool.holds(topic, key) and await self._follows(body, no_retry=no_retry):
                 return
             try:
                 await self._kafka.publish(topic, key, value, headers, within_s=self._spool_after_s)
-            except Late as exc:
+            except AckTimeout as exc:
                 later = exc.later
             except Unavailable as exc:
                 _log.debug("to the spool: %s", exc)
             else:
                 return
         rest_s = max(0.0, begun + self._give_up_s - asyncio.get_running_loop().time())
-        await self._keep(body, later, once_only=once_only, within_s=rest_s)
+        await self._keep(body, later, no_retry=no_retry, within_s=rest_s)
 
-    async def _follows(self, body: Body, *, once_only: bool) -> bool:
+    async def _follows(self, body: Body, *, no_retry: bool) -> bool:
         """Whether the disk takes it, behind the bodies of its key, however slowly; where it does not, passing them is better than losing it."""
         try:
-            await self._keep(body, None, once_only=once_only, within_s=self._give_up_s)
+            await self._keep(body, None, no_retry=no_retry, within_s=self._give_up_s)
         except Unavailable as exc:
             _log.warning("a body passes those of its key: %s", exc)
             return False
         return True
 
-    async def _keep(
-        self, body: Body, later: asyncio.Future[object] | None, *, once_only: bool, within_s: float
-    ) -> None:
+    async def _keep(self, body: Body, later: asyncio.Future[object] | None, *, no_retry: bool, within_s: float) -> None:
         """Store a body; done as well when Kafka's late acknowledgement comes first."""
         try:
-            stored = self._spool.put(body, once_only=once_only)
+            stored = self._spool.put(body, no_retry=no_retry)
         except Unavailable:
             if later is None or not await _one_of({later}, within_s):
                 raise

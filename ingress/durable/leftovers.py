@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from ingress.durable.drainer import Drain, Kafka
+from ingress.durable.drainer import Drainer, KafkaSide
 from ingress.spool.folder import give_up, of_worker, workers
 from ingress.spool.spool import Spool
 from schemas.config.settings import IngressSettings
@@ -20,7 +20,7 @@ LOOK_EVERY_S: Final = 10.0
 _log = logging.getLogger("callweave.spool")
 
 
-async def drain_leftovers(base: Path, kafka: Kafka, limits: IngressSettings, metrics: Registry) -> None:
+async def drain_leftovers(base: Path, kafka: KafkaSide, limits: IngressSettings, metrics: Registry) -> None:
     """Look for spools above the number of workers, and empty them; until cancelled."""
     while True:
         if not kafka.why_not():
@@ -30,13 +30,13 @@ async def drain_leftovers(base: Path, kafka: Kafka, limits: IngressSettings, met
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _adopt(folder: Path, kafka: Kafka, limits: IngressSettings, metrics: Registry) -> None:
+async def _adopt(folder: Path, kafka: KafkaSide, limits: IngressSettings, metrics: Registry) -> None:
     try:
         async with Spool(folder, limits, metrics, patience_s=0.0) as spool:
             if spool.trouble():
                 return
             found = spool.bodies
-            sent = await Drain(spool, kafka, metrics, per_s=limits.spool_drain_per_s).once()
+            sent = await Drainer(spool, kafka, metrics, per_s=limits.spool_drain_per_s).once()
             if spool.bodies or spool.set_aside or spool.too_large.bodies:
                 return
             # While it is locked: a worker of this number that comes back waits for the lock and makes the folder anew.

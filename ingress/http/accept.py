@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from ingress.http.routes import Door, Doors, Head
-from schemas.body.inflate import Damaged, PastCap, encoding_of, opened
+from ingress.http.routes import RequestHead, Route, Router
+from schemas.body.inflate import DamagedStream, PastCap, encoding_of, opened
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Rejected
 from schemas.identity import call_key
@@ -33,20 +33,22 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     vendor: Vendor
 
 
-def accept(doors: Doors, head: Head, body: bytes, *, now: datetime, request_id: str, cap_bytes: int) -> Accepted:
-    """A whole request to its record; raises Rejected (see `Doors`; 413 when the body inflates past `cap_bytes`)."""
+def accept(
+    doors: Router, head: RequestHead, body: bytes, *, now: datetime, request_id: str, cap_bytes: int
+) -> Accepted:
+    """A whole request to its record; raises Rejected (see `Router`; 413 when the body inflates past `cap_bytes`)."""
     door = doors.find(head.path)
     account = doors.admit(door, head)
     plain = plain_of(head, body, cap_bytes)
     return stamp(door, account, head, body, plain, now=now, request_id=request_id)
 
 
-def takes_long(head: Head, body: bytes) -> bool:
+def takes_long(head: RequestHead, body: bytes) -> bool:
     """Whether opening a body may take so long that others should not wait for it: deflate makes a thousand bytes of one."""
     return len(body) > _LONG_BYTES and bool(head.content_encoding or encoding_of(body))
 
 
-def plain_of(head: Head, body: bytes, cap_bytes: int, limits: Limits = DEFAULT) -> bytes | None:
+def plain_of(head: RequestHead, body: bytes, cap_bytes: int, limits: Limits = DEFAULT) -> bytes | None:
     """The body without its content encoding, None when that cannot be undone; raises Rejected 413 past `cap_bytes`.
 
     Only one declared layer counts as a size: what is wrapped more strangely is taken, and the normaliser says what is wrong.
@@ -60,14 +62,14 @@ def plain_of(head: Head, body: bytes, cap_bytes: int, limits: Limits = DEFAULT) 
         if not encoding or "," in encoding:
             return None
         raise _too_large(cap_bytes) from None
-    except Damaged:
+    except DamagedStream:
         return None
 
 
 def stamp(
-    door: Door,
+    door: Route,
     account: str,
-    head: Head,
+    head: RequestHead,
     body: bytes,
     plain: bytes | None,
     *,
@@ -93,7 +95,7 @@ def stamp(
     )
 
 
-def _key(door: Door, account: str, plain: bytes) -> str:
+def _key(door: Route, account: str, plain: bytes) -> str:
     """`vendor|account|call id`.
 
     A body that shows no call id gets `~` and a hash of itself in the id's place: one key for all of them would put every

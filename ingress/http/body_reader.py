@@ -7,23 +7,23 @@ import asyncio
 
 from aiohttp import StreamReader, web
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from schemas.errors import Rejected
 
 
 class BodyReader:
     """Reads bodies; one for all requests of a process."""
 
-    def __init__(self, *, cap_bytes: int, within_s: float, in_hand: InHand) -> None:
+    def __init__(self, *, cap_bytes: int, within_s: float, in_hand: AdmissionControl) -> None:
         self._cap_bytes = cap_bytes
         self._within_s = within_s
         self._in_hand = in_hand
 
-    async def read(self, content: StreamReader, declared_bytes: int | None, *, once_only: bool = False) -> bytes:
-        """The whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`, for `once_only` ones last."""
+    async def read(self, content: StreamReader, declared_bytes: int | None, *, no_retry: bool = False) -> bytes:
+        """The whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`, for `no_retry` ones last."""
         if declared_bytes is not None and declared_bytes > self._cap_bytes:
             raise self._too_large()
-        self._in_hand.require_turn(once_only=once_only)
+        self._in_hand.require_turn(no_retry=no_retry)
         chunks: list[bytes] = []
         size_bytes = 0
         try:
@@ -33,7 +33,7 @@ class BodyReader:
                     size_bytes += len(chunk)
                     if size_bytes > self._cap_bytes:
                         raise self._too_large()
-                    self._in_hand.require_bytes(once_only=once_only)
+                    self._in_hand.require_bytes(no_retry=no_retry)
         except TimeoutError as exc:
             raise Rejected(
                 f"the body did not end within {self._within_s:g} s", code="timeout", http_status=408

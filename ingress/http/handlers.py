@@ -20,7 +20,7 @@ from aiohttp import HttpVersion11, web
 from ingress.http.accept import Accepted, plain_of, stamp, takes_long
 from ingress.http.body_reader import BodyReader
 from ingress.http.responses import explanation, options, problem, reply
-from ingress.http.routes import ALLOW, ASKS, PAGES, Door, Doors, Head
+from ingress.http.routes import ALLOW, ASKS, PAGES, RequestHead, Route, Router
 from ingress.kafka.publisher import Publisher
 from schemas.config.limits import DEFAULT
 from schemas.errors import Rejected, Unavailable, raised_at
@@ -37,13 +37,13 @@ _access: Final = logging.getLogger("callweave.ingress.access")
 _log: Final = logging.getLogger("callweave.ingress")
 
 
-class Front:
+class PushHandler:
     """Handles every push; holds nothing of a request once it is answered."""
 
     def __init__(
         self,
         *,
-        doors: Doors,
+        doors: Router,
         reader: BodyReader,
         publisher: Publisher,
         metrics: Registry,
@@ -65,7 +65,7 @@ class Front:
         """Answer one push."""
         begun = time.perf_counter()
         request_id = uuid.uuid4().hex
-        door: Door | None = None
+        door: Route | None = None
         size_bytes = 0
         try:
             head = _head(request)
@@ -100,26 +100,26 @@ class Front:
         )
         return response
 
-    def _shown(self, door: Door, head: Head, request_id: str) -> web.Response:
+    def _shown(self, door: Route, head: RequestHead, request_id: str) -> web.Response:
         """Tell who only looks at an address; a secret that is not known is refused here as it is for a push."""
         needs_account = self._doors.lacks_account(door, head)
         if head.method == "OPTIONS":
             return options(allow=ALLOW, request_id=request_id)
         return explanation(door.vendor, needs_account=needs_account, request_id=request_id)
 
-    async def _take(self, door: Door, head: Head, request: web.Request, request_id: str) -> int:
+    async def _take(self, door: Route, head: RequestHead, request: web.Request, request_id: str) -> int:
         """Let in, read and publish; the body's size in bytes."""
         account = self._doors.admit(door, head)
-        once_only = door.vendor.sends_at_most == 1
-        body = await self._reader.read(request.content, request.content_length, once_only=once_only)
+        no_retry = door.vendor.sends_at_most == 1
+        body = await self._reader.read(request.content, request.content_length, no_retry=no_retry)
         read = time.perf_counter()
         stamped = partial(self._stamped, door, account, head, body, request_id)
         accepted = await self._aside(stamped) if takes_long(head, body) else stamped()
-        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), once_only=once_only)
+        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), no_retry=no_retry)
         self._metrics.observe("callweave_ingress_accept_seconds", door.vendor.name, value=time.perf_counter() - read)
         return len(body)
 
-    def _stamped(self, door: Door, account: str, head: Head, body: bytes, request_id: str) -> Accepted:
+    def _stamped(self, door: Route, account: str, head: RequestHead, body: bytes, request_id: str) -> Accepted:
         plain = plain_of(
             head, body, self._cap_bytes
         )  # of a thousand times the size: nobody may hold it longer than here
@@ -136,7 +136,7 @@ class Front:
         except TimeoutError as exc:
             raise Unavailable("too many compressed bodies wait", code="overload") from exc
 
-    def _count(self, door: Door | None, outcome: str, size_bytes: int) -> None:
+    def _count(self, door: Route | None, outcome: str, size_bytes: int) -> None:
         vendor = door.vendor.name if door else UNKNOWN
         callback = (door.callback.name if door else "") or UNKNOWN
         self._metrics.add("callweave_ingress_requests_total", vendor, callback, outcome)
@@ -144,7 +144,7 @@ class Front:
             self._metrics.add("callweave_ingress_body_bytes_total", vendor, by=size_bytes)
 
 
-class Pages:
+class StatusHandler:
     """The pages for people and their tools."""
 
     def __init__(self, publisher: Publisher, render: Callable[[], str], leaving: asyncio.Event) -> None:
@@ -182,9 +182,9 @@ async def expected(request: web.Request) -> None:
         request.writer.output_size = 0  # of the answer itself nothing is out
 
 
-def _head(request: web.Request) -> Head:
+def _head(request: web.Request) -> RequestHead:
     headers = request.headers
-    return Head(
+    return RequestHead(
         method=request.method,
         path=request.rel_url.raw_path,
         accounts=tuple(request.rel_url.query.getall("account", ())),

@@ -26,7 +26,7 @@ PAGES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _MASK: Final = "***"
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """A request without its body."""
 
     method: str
@@ -40,7 +40,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str = ""
 
 
-class Door(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request wants to go, before anybody asked whether it may."""
 
     vendor: Vendor
@@ -54,7 +54,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
         return f"/v1{account}/{self.vendor.name}{self.callback.path}"
 
 
-class Doors:
+class Router:
     """All addresses that we answer to."""
 
     def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
@@ -65,7 +65,7 @@ class Doors:
         self._proxies = settings.ingress.trust_forwarded_for
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
-    def find(self, path: str) -> Door:
+    def find(self, path: str) -> Route:
         """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
         if path in PAGES:
             raise Rejected("this page is for reading", code="method", http_status=405)
@@ -80,19 +80,19 @@ class Doors:
         found = self._pushed.get(tuple(rest))
         if found is not None:
             vendor, callback = found
-            return Door(vendor=vendor, callback=callback, secret=secret)
+            return Route(vendor=vendor, callback=callback, secret=secret)
         if not rest or rest[0] not in self._vendors:
             raise Rejected("no such vendor", code="unknown_route", http_status=404)
         raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
 
-    def lacks_account(self, door: Door, head: Head) -> bool:
+    def lacks_account(self, door: Route, head: RequestHead) -> bool:
         """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `admit` does.
 
         Anybody may ask, from any network: a console looks from elsewhere than its platform pushes from.
         """
         return self._account(door, head) is None and self._require_account
 
-    def admit(self, door: Door, head: Head) -> str:
+    def admit(self, door: Route, head: RequestHead) -> str:
         """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
         if head.method != METHOD:
             raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
@@ -105,7 +105,7 @@ class Doors:
             raise _forbidden("this network may not push here")
         return account.name
 
-    def _account(self, door: Door, head: Head) -> Account | None:
+    def _account(self, door: Route, head: RequestHead) -> Account | None:
         if len(set(head.accounts)) > 1:
             raise Rejected("more than one account is named", code="bad_request", http_status=400)
         named = head.accounts[0] if head.accounts else None
@@ -133,7 +133,7 @@ class Doors:
                 found = account
         return found
 
-    def _client(self, head: Head) -> str:
+    def _client(self, head: RequestHead) -> str:
         """The sender's address; each trusted proxy before us has appended one entry, the first of those is it."""
         entries = [part.strip() for part in head.forwarded_for.split(",") if part.strip()]
         if not self._proxies or len(entries) < self._proxies:

@@ -40,7 +40,7 @@ _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, Un
 _log = logging.getLogger("callweave.ingress.kafka")
 
 
-class Late(Unavailable):
+class AckTimeout(Unavailable):
     """Not acknowledged in time (code `timeout`); `later` tells what becomes of it, None when it will never be sent."""
 
     def __init__(self, message: str, later: "asyncio.Future[object] | None") -> None:
@@ -124,10 +124,10 @@ class KafkaPublisher:
         value: bytes,
         headers: Headers,
         *,
-        once_only: bool = False,  # noqa: ARG002  # one bound for all: who is turned away here goes to the spool
+        no_retry: bool = False,  # noqa: ARG002  # one bound for all: who is turned away here goes to the spool
         within_s: float | None = None,
     ) -> None:
-        """Return after Kafka's acknowledgement; see `Publisher.publish`. After `within_s` (else its deadline) raises `Late`."""
+        """Return after Kafka's acknowledgement; see `Publisher.publish`. After `within_s` (else its deadline) raises `AckTimeout`."""
         deadline_s = self._deadline_s if within_s is None else within_s
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
@@ -140,7 +140,7 @@ class KafkaPublisher:
             async with asyncio.timeout(deadline_s):
                 await self._publish(record, tries)
         except TimeoutError as exc:
-            raise Late(f"Kafka did not acknowledge within {deadline_s:g} s", _undecided(tries)) from exc
+            raise AckTimeout(f"Kafka did not acknowledge within {deadline_s:g} s", _undecided(tries)) from exc
         finally:
             if tries and not tries[-1].done():
                 self._outlive(tries[-1], record.size)

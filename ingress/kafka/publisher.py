@@ -18,10 +18,10 @@ WhyNot = Literal["timeout", "buffer_full", "kafka", "oversize", "spool", "spool_
 class Publisher(Protocol):
     """Makes bodies durable."""
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Return when the record is durable; else raise `Unavailable` with a code of `WhyNot`.
 
-        `once_only` says that nobody will bring it again: where room is short, others are turned away for it.
+        `no_retry` says that nobody will bring it again: where room is short, others are turned away for it.
         A record given up as `timeout` may still arrive later: whoever sends it again makes a duplicate, never a loss.
         """
 
@@ -35,7 +35,7 @@ class Publisher(Protocol):
         """What people should know although it is ready; "" when all is well."""
 
 
-class Published(msgspec.Struct, frozen=True, kw_only=True):
+class PublishedBody(msgspec.Struct, frozen=True, kw_only=True):
     """One record that a `MemoryPublisher` took."""
 
     topic: str
@@ -48,20 +48,20 @@ class MemoryPublisher:
     """Keeps records in a list, for tests; `fail_with` makes it refuse as a publisher without Kafka does."""
 
     def __init__(self, *, max_value_bytes: int = 64 * 1024 * 1024) -> None:
-        self.records: list[Published] = []
-        self.once_only: list[bool] = []
+        self.records: list[PublishedBody] = []
+        self.no_retry: list[bool] = []
         """What each of them was said to be."""
         self.fail_with: WhyNot | None = None
         self._max_value_bytes = max_value_bytes
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Keep the record, or raise `Unavailable`."""
         if self.fail_with:
             raise Unavailable("told to refuse", code=self.fail_with)
         if len(value) > self._max_value_bytes:
             raise Unavailable(f"a record of {len(value)} bytes is larger than Kafka takes", code="oversize")
-        self.once_only.append(once_only)
-        self.records.append(Published(topic=topic, key=key, value=value, headers=tuple(headers)))
+        self.no_retry.append(no_retry)
+        self.records.append(PublishedBody(topic=topic, key=key, value=value, headers=tuple(headers)))
 
     def ready(self) -> bool:
         """False while it is told to refuse."""

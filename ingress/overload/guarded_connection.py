@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.http.heads import mended
 from ingress.http.responses import malformed
 
@@ -26,7 +26,7 @@ _log: Final = logging.getLogger("callweave.ingress")
 class Gate(Protocol):
     """What a connection asks before it reads on."""
 
-    in_hand: InHand
+    in_hand: AdmissionControl
 
     def refuse(self, data: bytes) -> bytes | None:
         """The answer for a request that there is no room for, counted; None when it goes on."""

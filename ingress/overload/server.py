@@ -12,10 +12,10 @@ from typing import Any, Final, cast
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.http.handlers import UNKNOWN
 from ingress.overload.guarded_connection import GuardedHandler
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
 
@@ -35,8 +35,8 @@ class BoundedServer(web.Server):
         *,
         limits: IngressSettings,
         metrics: Registry,
-        in_hand: InHand,
-        turning_away: TurningAway,
+        in_hand: AdmissionControl,
+        turning_away: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:
@@ -62,10 +62,10 @@ class BoundedServer(web.Server):
 
     def refuse(self, data: bytes) -> bytes | None:
         """The answer for a request that there is no room for, counted; None when it goes on."""
-        if not self.in_hand.full(once_only=False, more=1):
+        if not self.in_hand.full(no_retry=False, more=1):
             return None
         refusal = self._turning_away.refusal(data)
-        why = self.in_hand.full(once_only=refusal.once_only, more=1) if refusal else None
+        why = self.in_hand.full(no_retry=refusal.no_retry, more=1) if refusal else None
         if refusal is None or why is None:
             return None
         self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
@@ -141,8 +141,8 @@ class BoundedRunner(web.AppRunner):
         limits: IngressSettings,
         metrics: Registry,
         *,
-        in_hand: InHand,
-        turning_away: TurningAway,
+        in_hand: AdmissionControl,
+        turning_away: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:

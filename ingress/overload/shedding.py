@@ -20,30 +20,30 @@ _LENGTH: Final = re.compile(rb"\ncontent-length: *(\d{1,9})\r")
 _LONG_WAY: Final = (b"\ntransfer-encoding", b"\nexpect", b"\nupgrade", b"\nconnection: close")
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class ShedResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What one callback's push is told when there is no room."""
 
     vendor: str
     callback: str
-    once_only: bool
+    no_retry: bool
     answer: bytes
 
 
-class TurningAway:
+class LoadShedder:
     """The refusals of all callbacks."""
 
     def __init__(self, vendors: Mapping[str, Vendor]) -> None:
         self._by_path = {
-            f"/v1{path}".encode(): Refusal(
+            f"/v1{path}".encode(): ShedResponse(
                 vendor=vendor.name,
                 callback=callback.name,
-                once_only=vendor.sends_at_most == 1,
+                no_retry=vendor.sends_at_most == 1,
                 answer=_answer(vendor.retry),
             )
             for path, (vendor, callback) in pushed_paths(vendors).items()
         }
 
-    def refusal(self, data: bytes) -> Refusal | None:
+    def refusal(self, data: bytes) -> ShedResponse | None:
         """For whom `data` is, when it is one whole request that can be answered in this way."""
         first = _FIRST_LINE.match(data)
         if first is None:

@@ -23,7 +23,7 @@ ROUND_MAX: Final = 300
 """Windows of one round, so that a checkpoint stays small while years are caught up."""
 
 
-class Window(msgspec.Struct, frozen=True, array_like=True, order=True):
+class PollWindow(msgspec.Struct, frozen=True, array_like=True, order=True):
     """Start times from `start_s` up to, not including, `end_s`; epoch seconds."""
 
     start_s: int
@@ -46,23 +46,23 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     settled_s: int
     """Every start time before this was answered for, or is parked."""
-    todo: tuple[Window, ...] = ()
+    todo: tuple[PollWindow, ...] = ()
     rounds: int = 0
     next_round_s: float = 0.0
     swept_day: int = 0
     """The last UTC day (since 1970) whose sweep was planned."""
-    parked: tuple[Window, ...] = ()
+    parked: tuple[PollWindow, ...] = ()
     """Windows that the vendor refused for good: a person must look."""
     trouble: Trouble | None = None
     stopped: str = ""
     """The code that stopped the poller until a person starts it again; "" while it runs."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class PollDecision(msgspec.Struct, frozen=True, kw_only=True):
     """What to do now: ask for `ask`, or wait `wait_s` (for ever when stopped)."""
 
     checkpoint: Checkpoint
-    ask: Window | None = None
+    ask: PollWindow | None = None
     plain: bool = False
     wait_s: float = 0.0
     note: str = ""
@@ -98,7 +98,7 @@ def next_step(
     account: PollAccount,
     advice: Mapping[str, Advice],
     jitter: float = 0.0,
-) -> Decision:
+) -> PollDecision:
     """Take in the answer to the window asked last (`checkpoint.todo[0]`), and say what is next.
 
     `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter.
@@ -108,16 +108,16 @@ def next_step(
         step = _taken(checkpoint, answer) if answer.code == "0" else _refused(checkpoint, answer, now_s, advice, jitter)
     after = step.checkpoint
     if after.stopped:
-        return Decision(checkpoint=after, wait_s=float("inf"), note=step.note or "stopped", alert=step.alert)
+        return PollDecision(checkpoint=after, wait_s=float("inf"), note=step.note or "stopped", alert=step.alert)
     if after.trouble and after.trouble.until_s > now_s:
-        return Decision(checkpoint=after, wait_s=after.trouble.until_s - now_s, note=step.note, alert=step.alert)
+        return PollDecision(checkpoint=after, wait_s=after.trouble.until_s - now_s, note=step.note, alert=step.alert)
     if not after.todo and after.next_round_s <= now_s:
         after = _planned(after, now_s, account)
     if not after.todo:
         wait_s = max(after.next_round_s - now_s, account.min_gap_s)
-        return Decision(checkpoint=after, wait_s=wait_s, note=step.note, alert=step.alert)
+        return PollDecision(checkpoint=after, wait_s=wait_s, note=step.note, alert=step.alert)
     plain = after.trouble is not None and after.trouble.plain
-    return Decision(checkpoint=after, ask=after.todo[0], plain=plain, note=step.note, alert=step.alert)
+    return PollDecision(checkpoint=after, ask=after.todo[0], plain=plain, note=step.note, alert=step.alert)
 
 
 def id_wait_s(advice: Advice, tries: int) -> float | None:
@@ -134,7 +134,7 @@ def _taken(checkpoint: Checkpoint, page: Page) -> _Step:
     if not page.cursor:
         return _Step(_done(well, asked.end_s), "page")
     if len(page.cursor) == 10 and page.cursor.isdecimal() and asked.start_s < int(page.cursor) < asked.end_s:
-        return _Step(_done(well, int(page.cursor), Window(int(page.cursor), asked.end_s)), "more")
+        return _Step(_done(well, int(page.cursor), PollWindow(int(page.cursor), asked.end_s)), "more")
     halves = _halves(asked)
     if not halves:
         return _Step(_parked(well), "parked", "page")
@@ -176,7 +176,7 @@ def _refused(checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[s
     return _Step(troubled(min(said.cap_s, said.first_s * 2.0 ** min(tries - 1, 30))), "retry", alert)
 
 
-def _done(checkpoint: Checkpoint, end_s: int, *rest: Window) -> Checkpoint:
+def _done(checkpoint: Checkpoint, end_s: int, *rest: PollWindow) -> Checkpoint:
     """The first window is answered for up to `end_s`."""
     asked = checkpoint.todo[0]
     settled_s = max(checkpoint.settled_s, end_s) if asked.start_s <= checkpoint.settled_s else checkpoint.settled_s
@@ -188,19 +188,19 @@ def _parked(checkpoint: Checkpoint) -> Checkpoint:
     asked = checkpoint.todo[0]
     parked = [window for window in checkpoint.parked if window.end_s < asked.start_s or window.start_s > asked.end_s]
     touching = [window for window in checkpoint.parked if window not in parked]
-    whole = Window(
+    whole = PollWindow(
         min(asked.start_s, *(w.start_s for w in touching), asked.start_s),
         max(asked.end_s, *(w.end_s for w in touching), asked.end_s),
     )
     return msgspec.structs.replace(_done(checkpoint, asked.end_s), parked=tuple(sorted([*parked, whole])))
 
 
-def _halves(window: Window) -> tuple[Window, ...]:
+def _halves(window: PollWindow) -> tuple[PollWindow, ...]:
     """Both halves; nothing for a single second."""
     middle = (window.start_s + window.end_s) // 2
     if middle == window.start_s:
         return ()
-    return Window(window.start_s, middle), Window(middle, window.end_s)
+    return PollWindow(window.start_s, middle), PollWindow(middle, window.end_s)
 
 
 def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Checkpoint:
@@ -209,7 +209,7 @@ def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Chec
     settled = checkpoint.settled_s
     new = _grid(settled, horizon, account.window_s)[:ROUND_MAX]
     caught_up = not new or new[-1].end_s >= horizon
-    again: list[Window] = []
+    again: list[PollWindow] = []
     if caught_up:
         old = _grid(_floor(settled - account.overlap_s, account.window_s), settled, account.window_s)
         # The window before the newest is asked every second round, those before it every fourth, and so on.
@@ -228,10 +228,10 @@ def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Chec
     )
 
 
-def _grid(start_s: int, end_s: int, step_s: int) -> list[Window]:
+def _grid(start_s: int, end_s: int, step_s: int) -> list[PollWindow]:
     """[start_s, end_s) cut at the multiples of `step_s`."""
     cuts = [start_s, *range(_floor(start_s, step_s) + step_s, end_s, step_s), end_s]
-    return [Window(a, b) for a, b in pairwise(cuts)] if start_s < end_s else []
+    return [PollWindow(a, b) for a, b in pairwise(cuts)] if start_s < end_s else []
 
 
 def _floor(at_s: int, step_s: int) -> int:

@@ -19,8 +19,8 @@ import msgspec
 
 from ingress.kafka.publisher import Publisher
 from ingress.poll import planner
-from ingress.poll.client import Answer, ask
-from ingress.poll.planner import Checkpoint, Decision, Window
+from ingress.poll.client import PageAnswer, ask
+from ingress.poll.planner import Checkpoint, PollDecision, PollWindow
 from schemas.config.settings import PollAccount, PollSettings
 from schemas.errors import Unavailable
 from schemas.identity import call_key
@@ -68,7 +68,7 @@ class Poller:
         self._now = now
         self._sleep = sleep
         self._jitter = jitter
-        self._published: dict[Window, bytes] = {}
+        self._published: dict[PollWindow, bytes] = {}
         self._lagging = False
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class Poller:
     def _labels(self) -> tuple[str, str]:
         return self._account.vendor, self._name
 
-    def _next(self, page: Page | None) -> Decision:
+    def _next(self, page: Page | None) -> PollDecision:
         return planner.next_step(
             self.checkpoint,
             page,
@@ -122,11 +122,11 @@ class Poller:
             jitter=self._jitter(),
         )
 
-    async def _ask(self, window: Window, *, plain: bool) -> Answer:
+    async def _ask(self, window: PollWindow, *, plain: bool) -> PageAnswer:
         request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain)
         return await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
 
-    async def _kept(self, answer: Answer, window: Window) -> Page:
+    async def _kept(self, answer: PageAnswer, window: PollWindow) -> Page:
         """Publish a page; one that is larger than Kafka takes counts as one with more behind it, and is asked in halves."""
         page = answer.page
         if page.code != "0":
@@ -139,7 +139,7 @@ class Poller:
             return msgspec.structs.replace(page, cursor="oversize")
         return page
 
-    async def _publish(self, answer: Answer, window: Window | None) -> None:
+    async def _publish(self, answer: PageAnswer, window: PollWindow | None) -> None:
         """Make a page durable; one that is empty, or that was published just so, adds nothing."""
         digest = hashlib.sha256(answer.body).digest()
         if not answer.page.records or (window and self._published.get(window) == digest):
@@ -183,7 +183,7 @@ class Poller:
             else:
                 return
 
-    def _tell(self, decision: Decision) -> None:
+    def _tell(self, decision: PollDecision) -> None:
         """Logs and metrics of one decision; never a number or an id of a call."""
         stopped, lag_s = decision.checkpoint.stopped, max(0.0, self._now() - decision.checkpoint.settled_s)
         self._metrics.put("callweave_poll_lag_seconds", *self._labels, value=lag_s)

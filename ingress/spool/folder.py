@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.spool.store import Body, Damaged, Newer, SpoolStore, salvage, sync_folder
+from ingress.spool.store import Body, Newer, SpoolDamaged, SpoolStore, salvage, sync_folder
 from schemas.config.settings import Settings
 from schemas.errors import SetupError
 
@@ -39,7 +39,7 @@ _MOST_ZEROS_BYTES: Final = 1 << 40
 _log = logging.getLogger("callweave.spool")
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class OpenedFolder(msgspec.Struct, frozen=True, kw_only=True):
     """A store, and what had to be put aside to get it."""
 
     store: SpoolStore
@@ -115,7 +115,7 @@ def give_up(folder: Path) -> None:
         folder.rmdir()
 
 
-def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> Opened:
+def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> OpenedFolder:
     """Open a claimed folder's store; what cannot be read is kept beside it, and what of it can be, is stored anew.
 
     `damage` says that the store was found damaged while it was open; ids start at `first_id` at least. Raises SetupError `spool_newer`, and OSError or
@@ -129,14 +129,14 @@ def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", fir
             _move(mended, path)
     try:
         if not damage:
-            return Opened(store=SpoolStore.open(path, first_id=first_id))
+            return OpenedFolder(store=SpoolStore.open(path, first_id=first_id))
     except Newer as exc:
         raise SetupError(
             f"a later release of Callweave wrote the spool {path}: {exc}",
             code="spool_newer",
             advice="Start that release until the spool is drained, or run its `callweave spool drain`. Nothing was changed.",
         ) from exc
-    except Damaged as exc:
+    except SpoolDamaged as exc:
         damage = str(exc)
     salvaged = _mend(path, mended, now_ms, first_id)
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ms() / 1000)) + f".{now_ms() % 1000:03d}Z"
@@ -144,7 +144,7 @@ def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", fir
     _move(path, aside)
     _move(mended, path)
     _log.error("the spool cannot be read (%s): kept as %s, %d bodies of it are drained", damage, aside, salvaged)
-    return Opened(store=SpoolStore.open(path, first_id=first_id), aside=aside, salvaged=salvaged)
+    return OpenedFolder(store=SpoolStore.open(path, first_id=first_id), aside=aside, salvaged=salvaged)
 
 
 def start_over(folder: Path) -> None:

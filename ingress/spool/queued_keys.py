@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from mmap import mmap
 from typing import Final
 
-Key = tuple[str, bytes]
+SpoolKey = tuple[str, bytes]
 """Topic and key."""
 COUNTS: Final = 1 << 20
 """4 MiB of them: with 100,000 keys in the spool one live key in ten goes behind them without need."""
@@ -23,7 +23,7 @@ class SpooledKeys:
         self._counts = _NONE
         self._total = 0
 
-    def add(self, keys: Iterable[Key]) -> None:
+    def add(self, keys: Iterable[SpoolKey]) -> None:
         """A body of each came into the spool."""
         for key in keys:
             if not self._total and self._counts is _NONE:
@@ -31,7 +31,7 @@ class SpooledKeys:
             self._counts[hash(key) % COUNTS] += 1
             self._total += 1
 
-    def remove(self, keys: Iterable[Key]) -> None:
+    def remove(self, keys: Iterable[SpoolKey]) -> None:
         """A body of each left it."""
         for key in keys:
             place = hash(key) % COUNTS
@@ -44,5 +44,5 @@ class SpooledKeys:
         if self._total:
             self._counts, self._total = _NONE, 0
 
-    def __contains__(self, key: Key) -> bool:
+    def __contains__(self, key: SpoolKey) -> bool:
         return self._total > 0 and self._counts[hash(key) % COUNTS] > 0

@@ -16,7 +16,7 @@ from typing import Final, Self
 from ingress.admission import HIGH_WATER
 from ingress.spool.folder import LOCK_PATIENCE_S
 from ingress.spool.queued_keys import SpooledKeys
-from ingress.spool.store import Body, Entry, SpoolStore, Totals
+from ingress.spool.store import Body, SpooledEntry, SpoolStore, Totals
 from ingress.spool.writer import SpoolWriter
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
@@ -107,27 +107,27 @@ class Spool:
 
     def trouble(self) -> str:
         """Why it would take no body at all, "" when it would take one."""
-        return self._writer.trouble or self._no_room(0, once_only=True)
+        return self._writer.trouble or self._no_room(0, no_retry=True)
 
-    def put(self, body: Body, *, once_only: bool) -> asyncio.Future[int]:
+    def put(self, body: Body, *, no_retry: bool) -> asyncio.Future[int]:
         """Store a body: the result comes after the commit's fsync; do not cancel it.
 
         Raises, or fails with, Unavailable `spool`, `spool_full`, `buffer_full`.
         """
         size = body.size_bytes
-        room = self._limits.max_buffer_bytes * (1.0 if once_only else HIGH_WATER)
+        room = self._limits.max_buffer_bytes * (1.0 if no_retry else HIGH_WATER)
         if self._waiting_bytes + size > room:
             raise self._refused(f"{self._waiting_bytes} bytes already wait for the disk", "buffer_full")
-        if full := self._no_room(size, once_only=once_only):
+        if full := self._no_room(size, no_retry=no_retry):
             raise self._refused(full, "spool_full")
         self._waiting_bytes += size
         self.taken += 1
         self._keys.add([(body.topic, body.key)])
-        done = self._writer.put(body, once_only=once_only)
+        done = self._writer.put(body, no_retry=no_retry)
         done.add_done_callback(lambda done: self._settle(done, body))
         return done
 
-    async def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
+    async def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
         """The oldest bodies above an id that are still to be delivered, in order; raises Unavailable `spool`."""
         while entries := await self._writer.ask(partial(_read, after=after, limit=limit, limit_bytes=limit_bytes)):
             wanted = [entry for entry in entries if entry.id not in self._drained]
@@ -151,7 +151,7 @@ class Spool:
         if not self.bodies and not self._waiting_bytes:
             self._keys.clear()
 
-    async def set_too_large_aside(self, entry: Entry) -> None:
+    async def set_too_large_aside(self, entry: SpooledEntry) -> None:
         """Keep a body that the broker does not take apart from the others; raises Unavailable `spool`, `spool_full`."""
         self._keys.remove(await self._writer.set_too_large_aside(entry))
 
@@ -170,13 +170,13 @@ class Spool:
             while await self._writer.ask(lambda store: store.shrink()) and not self.bodies:
                 pass  # what came meanwhile has its turn between two steps
 
-    def _no_room(self, size: int, *, once_only: bool) -> str:
-        most = self._limits.spool_max_bytes * (1.0 if once_only else HIGH_WATER)
+    def _no_room(self, size: int, *, no_retry: bool) -> str:
+        most = self._limits.spool_max_bytes * (1.0 if no_retry else HIGH_WATER)
         # What is committed and not yet settled stands in the writer's size and still among what waits.
         twice = self._writer.committed_bytes - self._settled_bytes
         if self._writer.size_bytes + self.too_large.size_bytes + self._waiting_bytes - twice + size > most:
             return f"the spool is full: {self._writer.bodies} bodies, {self._writer.size_bytes} bytes"
-        floor = self._limits.spool_min_free_bytes * (FLOOR_SHARE if once_only else 1.0)
+        floor = self._limits.spool_min_free_bytes * (FLOOR_SHARE if no_retry else 1.0)
         if self._writer.free_bytes - self._waiting_bytes - size < floor and not self._writer.trouble:
             return f"the spool's disk is full: {self._writer.free_bytes} bytes are free"
         return ""
@@ -205,5 +205,5 @@ class Spool:
             await asyncio.sleep(ALARM_EVERY_S)
 
 
-def _read(store: SpoolStore, *, after: int, limit: int, limit_bytes: int) -> list[Entry]:
+def _read(store: SpoolStore, *, after: int, limit: int, limit_bytes: int) -> list[SpooledEntry]:
     return store.read(after, limit=limit, limit_bytes=limit_bytes)

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from ingress.spool.queued_keys import Key
+from ingress.spool.queued_keys import SpoolKey
 
 VERSION: Final = 1
 """`PRAGMA user_version`: raise it with every change of the table, and read the older ones."""
@@ -61,7 +61,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         return _OVERHEAD_BYTES + len(self.key) + len(self.value) + sum(len(n) + len(v) for n, v in self.headers)
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class SpooledEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A stored body."""
 
     id: int
@@ -79,7 +79,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch milliseconds; 0 when it is empty."""
 
 
-class Damaged(Exception):
+class SpoolDamaged(Exception):
     """The file is no spool, or parts of it cannot be read; it has to be set aside."""
 
 
@@ -107,8 +107,8 @@ class SpoolStore:
             (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
         except BaseException as exc:
             db.close()
-            if not isinstance(exc, Damaged) and is_damage(exc):
-                raise Damaged(str(exc)) from exc
+            if not isinstance(exc, SpoolDamaged) and is_damage(exc):
+                raise SpoolDamaged(str(exc)) from exc
             raise
         return cls(path, db, next_id=max(last + 1, first_id))
 
@@ -132,21 +132,21 @@ class SpoolStore:
         self._next_id += len(bodies)
         return ids
 
-    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
+    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
         """The oldest bodies with an id above `after`, in order; at least one if there is any. Raises Damaged."""
-        found: list[Entry] = []
+        found: list[SpooledEntry] = []
         held_bytes = 0
         for row in self._db.execute(_OLDEST, (after, limit)):
             entry = entry_of(row)
             if entry is None:
-                raise Damaged(f"body {row[0]} does not match its checksum")
+                raise SpoolDamaged(f"body {row[0]} does not match its checksum")
             held_bytes += entry.body.size_bytes
             if found and held_bytes > limit_bytes:
                 break
             found.append(entry)
         return found
 
-    def delete(self, ids: Sequence[int]) -> tuple[list[Key], int]:
+    def delete(self, ids: Sequence[int]) -> tuple[list[SpoolKey], int]:
         """Forget bodies; topic and key of those there were, and their bytes: an id that is not there is no error."""
         with self._commit():
             found = [row for number in ids for row in self._db.execute(_DELETE, (number,))]
@@ -167,11 +167,11 @@ class SpoolStore:
         for (number,) in self._db.execute("SELECT id FROM body ORDER BY id"):
             yield number
 
-    def keys(self) -> Iterator[Key]:
+    def keys(self) -> Iterator[SpoolKey]:
         """Topic and key of all bodies in order."""
         yield from self._db.execute("SELECT topic, key FROM body ORDER BY id")
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[SpooledEntry]:
         """All readable bodies in order; one that does not match its checksum is left out."""
         for row in self._db.execute(_OLDEST, (0, _ALL)):
             entry = entry_of(row)
@@ -215,7 +215,7 @@ def look(path: Path) -> tuple[Totals, dict[str, int]]:
                 vendors[vendor] = vendors.get(vendor, 0) + 1
         except sqlite3.DatabaseError as exc:
             if is_damage(exc) or "no such table" in str(exc):
-                raise Damaged(str(exc)) from exc
+                raise SpoolDamaged(str(exc)) from exc
             raise
     return totals, vendors
 
@@ -244,7 +244,7 @@ def _from_the_end(db: sqlite3.Connection, last: int) -> list[int]:
     return found
 
 
-def entry_of(row: _Row) -> Entry | None:
+def entry_of(row: _Row) -> SpooledEntry | None:
     """A row as it was stored, None when it does not match its checksum."""
     number, spooled_ms, topic, key, headers, value, checksum = row
     try:
@@ -253,13 +253,13 @@ def entry_of(row: _Row) -> Entry | None:
         pairs = msgspec.msgpack.decode(headers, type=tuple[tuple[str, bytes], ...])
     except (msgspec.MsgspecError, TypeError, AttributeError, UnicodeError):
         return None  # a damaged page can give any column any type
-    return Entry(id=number, spooled_ms=spooled_ms, body=Body(topic=topic, key=key, value=value, headers=pairs))
+    return SpooledEntry(id=number, spooled_ms=spooled_ms, body=Body(topic=topic, key=key, value=value, headers=pairs))
 
 
 def is_damage(error: BaseException) -> bool:
     """Whether an error of SQLite says that the file itself is broken, and not the disk below it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return isinstance(error, Damaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(error, SpoolDamaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_full(error: BaseException) -> bool:
@@ -280,7 +280,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     if ours == APPLICATION_ID and version > VERSION:
         raise Newer(f"its version is {version}, this release reads up to {VERSION}")
     if tables and (ours != APPLICATION_ID or version != VERSION):
-        raise Damaged(f"application id {ours:#x}, version {version}: not a spool of ours")
+        raise SpoolDamaged(f"application id {ours:#x}, version {version}: not a spool of ours")
     if not tables:
         db.execute("PRAGMA auto_vacuum=INCREMENTAL")
     (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -296,7 +296,7 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.execute("COMMIT")
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise Damaged(str(verdict))
+        raise SpoolDamaged(str(verdict))
     # After a failed fsync the kernel may call pages clean that never reached the disk, and the log would go on behind them. Copied
     # into the file, everything that can be seen is written again, and the log starts anew.
     busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

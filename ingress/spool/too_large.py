@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from ingress.spool.folder import FILE, open_store
-from ingress.spool.store import Damaged, Entry, SpoolStore, Totals, is_full
+from ingress.spool.store import SpoolDamaged, SpooledEntry, SpoolStore, Totals, is_full
 
 _AT_ONCE: Final = 50
 _AT_ONCE_BYTES: Final = 8 * 1024 * 1024
@@ -32,7 +32,7 @@ def totals(spool: Path, *, now_ms: Callable[[], int]) -> Totals:
         return store.totals()
 
 
-def keep(spool: Path, entry: Entry, *, now_ms: Callable[[], int]) -> Totals:
+def keep(spool: Path, entry: SpooledEntry, *, now_ms: Callable[[], int]) -> Totals:
     """Store one; how many there are then. Raises OSError and sqlite3.Error (the disk)."""
     folder_of(spool).mkdir(exist_ok=True)
     with _opened(spool, now_ms) as store:
@@ -58,7 +58,7 @@ def _opened(spool: Path, now_ms: Callable[[], int]) -> Iterator[SpoolStore]:
     store = open_store(folder_of(spool), now_ms=now_ms).store
     try:
         yield store
-    except (sqlite3.Error, Damaged) as exc:
+    except (sqlite3.Error, SpoolDamaged) as exc:
         if is_full(exc):
             raise
         # Not as what it is: whoever caught "damaged" would set the spool itself aside.

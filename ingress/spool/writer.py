@@ -19,15 +19,15 @@ import msgspec
 
 from ingress.spool import too_large
 from ingress.spool.folder import FILE, LOCK_PATIENCE_S, claim, free_bytes, open_store, set_aside, start_over
-from ingress.spool.queued_keys import Key, SpooledKeys
-from ingress.spool.store import Body, Damaged, Entry, SpoolStore, Totals, is_damage, is_full
+from ingress.spool.queued_keys import SpooledKeys, SpoolKey
+from ingress.spool.store import Body, SpoolDamaged, SpooledEntry, SpoolStore, Totals, is_damage, is_full
 from schemas.errors import CallweaveError, SetupError, Unavailable
 
 GROUP_BODIES: Final = 512
 GROUP_BYTES: Final = 8 * 1024 * 1024
 LOOK_EVERY_S: Final = 1.0
 _T = TypeVar("_T")
-_BROKEN: Final = (sqlite3.Error, OSError, Damaged)
+_BROKEN: Final = (sqlite3.Error, OSError, SpoolDamaged)
 
 _log = logging.getLogger("callweave.spool")
 
@@ -36,7 +36,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     """A body to store, and who waits for its id."""
 
     body: Body
-    once_only: bool
+    no_retry: bool
     done: asyncio.Future[int]
 
 
@@ -97,10 +97,10 @@ class SpoolWriter:
         if self._thread.is_alive():
             _log.error("the spool's disk did not finish within %g s", within_s)
 
-    def put(self, body: Body, *, once_only: bool) -> asyncio.Future[int]:
+    def put(self, body: Body, *, no_retry: bool) -> asyncio.Future[int]:
         """Queue a body; the result is its id, after its commit. Fails with Unavailable `spool`, `spool_full`."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._jobs.put(Put(body=body, once_only=once_only, done=done))
+        self._jobs.put(Put(body=body, no_retry=no_retry, done=done))
         return done
 
     def ask(self, work: Callable[[SpoolStore], _T]) -> asyncio.Future[_T]:
@@ -109,7 +109,7 @@ class SpoolWriter:
         self._jobs.put(Ask(work=work, done=done))
         return done
 
-    async def delete(self, ids: Sequence[int]) -> list[Key]:
+    async def delete(self, ids: Sequence[int]) -> list[SpoolKey]:
         """Forget bodies; topic and key of those there were. Raises Unavailable `spool`, `spool_full`."""
         return await self.ask(lambda store: self._forget(store, ids))
 
@@ -117,10 +117,10 @@ class SpoolWriter:
         """Add what the file holds, while nobody else uses `into`; raises Unavailable `spool`."""
         await self.ask(lambda store: into.add(store.keys()))
 
-    async def set_too_large_aside(self, entry: Entry) -> list[Key]:
+    async def set_too_large_aside(self, entry: SpooledEntry) -> list[SpoolKey]:
         """Keep a body apart, then forget it here; as `delete`."""
 
-        def move(store: SpoolStore) -> list[Key]:
+        def move(store: SpoolStore) -> list[SpoolKey]:
             self.too_large = too_large.keep(self._folder, entry, now_ms=self._now_ms)
             return self._forget(store, [entry.id])
 
@@ -149,7 +149,7 @@ class SpoolWriter:
 
         return await self.ask(again)
 
-    def _forget(self, store: SpoolStore, ids: Sequence[int]) -> list[Key]:
+    def _forget(self, store: SpoolStore, ids: Sequence[int]) -> list[SpoolKey]:
         keys, size_bytes = store.delete(ids)
         self.bodies -= len(keys)
         self.size_bytes -= size_bytes
@@ -244,7 +244,7 @@ class SpoolWriter:
             ids = self._ensure_open().append([put.body for put in puts], now_ms=self._now_ms())
         except (SetupError, *_BROKEN) as exc:
             if is_full(exc) and len(puts) > 1:
-                for put in sorted(puts, key=lambda put: not put.once_only):
+                for put in sorted(puts, key=lambda put: not put.no_retry):
                     self._store_all([put])
                 return
             self._fail(exc)

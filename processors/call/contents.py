@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from processors.call.duplicates import NEVER_AGAIN, Seen
+from processors.call.duplicates import NEVER_AGAIN, Arrivals
 from schemas.facts import EPOCH, PULLED, Fact, FactType
 
 
@@ -20,7 +20,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
     fact: Fact
     """As it was first received."""
-    seen: Seen = NEVER_AGAIN
+    seen: Arrivals = NEVER_AGAIN
     late: bool = False
     """It came after its call was closed."""
 
@@ -51,10 +51,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return self.contents[0].fact.fact_type if self.contents else FactType.RESOLUTION
 
     @property
-    def height(self) -> int:
+    def merge_count(self) -> int:
         """How much was merged: grows with everything that can change what is shown."""
         every = self.every
-        return len(every) + self.more + sum(content.seen.height for content in every)
+        return len(every) + self.more + sum(content.seen.merge_count for content in every)
 
     @property
     def extras(self) -> int:
@@ -62,7 +62,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         return sum(content.seen.extras for content in self.every)
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class ContentDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody's word on which content counts."""
 
     kept: Content
@@ -79,12 +79,12 @@ def item_of(contents: Iterable[Content], more: int = 0) -> Item:
     return Item(contents=said, more=more, resolutions=decisions)
 
 
-def decision_of(item: Item) -> Decision | None:
+def decision_of(item: Item) -> ContentDecision | None:
     """The newest decision that names a content which is known; one that names another is as if it had not come."""
     for resolution in newest_first(item.resolutions):
         for content in item.contents:
             if content.fact.content_digest == resolution.fact.keeps:
-                return Decision(kept=_newest_reading(content, item.contents), resolution=resolution.fact)
+                return ContentDecision(kept=_newest_reading(content, item.contents), resolution=resolution.fact)
     return None
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from processors.call.contents import Content, Item, best_first, decision_of, item_of, newest_first
-from processors.call.duplicates import Copy, copy_of
+from processors.call.duplicates import Arrival, copy_of
 from schemas.facts import EPOCH, Fact, FactType, State
 
 ITEMS_PER_CONTENT: Final = 32
@@ -18,7 +18,7 @@ NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 """Stands for an instant that is not known where the earliest counts."""
 
 
-def fold_item(item: Item, limit: int) -> tuple[Item, list[Copy]]:
+def fold_item(item: Item, limit: int) -> tuple[Item, list[Arrival]]:
     """The item with its best `limit` contents and newest decisions, and the arrivals of the others."""
     if max(len(item.contents), len(item.resolutions)) <= limit:
         return item, []
@@ -29,7 +29,7 @@ def fold_item(item: Item, limit: int) -> tuple[Item, list[Copy]]:
     return item_of((*ranked[:limit], *decisions[:limit]), item.more + len(dropped)), _arrivals(dropped)
 
 
-def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[str, Item], list[Copy]]:
+def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[str, Item], list[Arrival]]:
     """The items without the one that must go now that `added` is among them, and that one's arrivals."""
     if len(items) <= limit:
         return items, []
@@ -71,5 +71,5 @@ def _least_telling(same_leg: list[tuple[str, Fact]]) -> str:
     return max(events)[1]
 
 
-def _arrivals(contents: list[Content] | tuple[Content, ...]) -> list[Copy]:
+def _arrivals(contents: list[Content] | tuple[Content, ...]) -> list[Arrival]:
     return [copy for content in contents for copy in (copy_of(content.fact), *content.seen.others)]

@@ -17,7 +17,7 @@ from schemas.facts import Fact, Flag, Leg
 _MARGIN: Final = timedelta(days=1)
 
 
-class Window(msgspec.Struct, frozen=True):
+class CallWindow(msgspec.Struct, frozen=True):
     """The time in which a call can have been."""
 
     first: datetime
@@ -28,14 +28,14 @@ class Window(msgspec.Struct, frozen=True):
         return at is None or self.first <= at <= self.last
 
 
-def window_of(instants: Iterable[datetime | None]) -> Window | None:
+def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
     """The window around a call's instants; None when none is known."""
     known = sorted(at for at in instants if at is not None)
     if not known:
         return None
     middle = known[len(known) // 2]
     near = [at for at in known if abs(at - middle) <= LONGEST]
-    return Window(near[0] - _MARGIN, near[-1] + _MARGIN)
+    return CallWindow(near[0] - _MARGIN, near[-1] + _MARGIN)
 
 
 def of_legs(legs: Iterable[Leg]) -> list[datetime | None]:
@@ -48,7 +48,7 @@ def of_record(record: Fact) -> list[datetime | None]:
     return [record.setup_at, record.alerting_at, record.answer_at, record.end_at, *of_legs(record.legs)]
 
 
-def believed(states: Sequence[Fact], window: Window | None, flags: set[Flag]) -> Sequence[Fact]:
+def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]) -> Sequence[Fact]:
     """The states, those from another time without their instant: they happened, and when is not known."""
     if window is None or all(window.holds(fact.event_at) for fact in states):
         return states

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from processors.call.agreement import Disagreement, compatible, conflicting, disagreement
-from processors.call.contents import Content, Decision, Item, best_first, current, decision_of, item_of
+from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of, item_of
 from processors.call.filling import fill
 from processors.versions import completeness, record_version, standing
 from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
@@ -42,7 +42,7 @@ def normalized(item: Item) -> Fact:
     facts = [content.fact for content in item.contents]
     fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
     version = record_version(
-        item.height,
+        item.merge_count,
         complete=completeness(facts),
         final=fact.is_final,
         stands=standing(facts),
@@ -92,7 +92,7 @@ def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
     return fact, _readable(facts) if found.final or found.reason else ()
 
 
-def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[Decision]) -> set[Flag]:
+def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[ContentDecision]) -> set[Flag]:
     flags: set[Flag] = set()
     if decisions and (found.final or found.reason):
         flags.add(Flag.CONFLICT_RESOLVED)
@@ -105,7 +105,7 @@ def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[
     return flags
 
 
-def _undecided(ordered: Sequence[Content], decisions: Sequence[Decision]) -> list[Fact]:
+def _undecided(ordered: Sequence[Content], decisions: Sequence[ContentDecision]) -> list[Fact]:
     """What may still contradict each other after the decisions: what was kept, and news since.
 
     A decision is on the contents that were there. One that came before there was anything to decide is on all of them.
@@ -119,7 +119,7 @@ def _undecided(ordered: Sequence[Content], decisions: Sequence[Decision]) -> lis
     return left
 
 
-def _is_news(fact: Fact, ordered: Sequence[Content], decision: Decision) -> bool:
+def _is_news(fact: Fact, ordered: Sequence[Content], decision: ContentDecision) -> bool:
     decided_at = decision.resolution.received_at
     if fact.received_at <= decided_at:
         return False

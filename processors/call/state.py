@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import Copy, Marks, copy_of, join_marks, knows, passed, raise_marks, union
+from processors.call.duplicates import Arrival, FoldedUpTo, copy_of, join_marks, knows, passed, raise_marks, union
 from schemas.facts import Fact, FactType
 
 OPEN: Final = 0
@@ -30,7 +30,7 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     """Distinct facts ever merged, those folded away too."""
     duplicates: int
     """Arrivals beyond those."""
-    height: int
+    merge_count: int
     """The versions' n: distinct facts, and the copies that could change what is shown."""
     timed_out: int = 0
     """`contents` when the call last timed out: a later fact opens it again."""
@@ -38,7 +38,7 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     """Record clock of the last distinct fact."""
     deadline_ms: int = 0
     """Record clock at which `processors.join.timeout` is due."""
-    marks: Marks = ()
+    marks: FoldedUpTo = ()
     """Up to where arrivals were folded away; empty for nearly all calls."""
     overflow: bool = False
     """Facts were folded away: what is shown is not all that came."""
@@ -88,7 +88,7 @@ def new_item(fact: Fact, *, late: bool = False) -> Item:
 def merge_states(left: CallState, right: CallState) -> CallState:
     """All that two owners of a call know together."""
     items: dict[str, Item] = {}
-    gone: list[Copy] = []
+    gone: list[Arrival] = []
     for name in sorted({**left.items, **right.items}):
         found = [(state, other) for state, other in ((left, right), (right, left)) if name in state.items]
         contents = [content for state, other in found for content in _not_folded(state.items[name], other)]
@@ -101,7 +101,7 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         items=items,
         contents=kept[0] + beyond[0],
         duplicates=kept[1] + beyond[1],
-        height=kept[2] + beyond[2],
+        merge_count=kept[2] + beyond[2],
         timed_out=max(left.timed_out, right.timed_out),
         touched_ms=max(left.touched_ms, right.touched_ms),
         deadline_ms=min(left.deadline_ms, right.deadline_ms),  # a timeout that is early sets itself right
@@ -131,7 +131,7 @@ def _contents(state: CallState, name: str) -> tuple[Content, ...]:
     return state.items[name].every if name in state.items else ()
 
 
-def _distinct(contents: list[Content], gone: list[Copy]) -> Iterable[Content]:
+def _distinct(contents: list[Content], gone: list[Arrival]) -> Iterable[Content]:
     by_digest: dict[str, Content] = {}
     for content in contents:
         known = by_digest.get(content.fact.content_digest)
@@ -139,7 +139,7 @@ def _distinct(contents: list[Content], gone: list[Copy]) -> Iterable[Content]:
     return by_digest.values()
 
 
-def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:
+def _merge_contents(one: Content, other: Content, gone: list[Arrival]) -> Content:
     ours, theirs = copy_of(one.fact), copy_of(other.fact)
     first, seen, folded = union(ours, one.seen, theirs, other.seen)
     gone.extend(folded)
@@ -148,14 +148,14 @@ def _merge_contents(one: Content, other: Content, gone: list[Copy]) -> Content:
 
 
 def _sums(items: Iterable[Item]) -> tuple[int, int, int]:
-    contents = duplicates = height = 0
+    contents = duplicates = merge_count = 0
     for item in items:
         contents += len(item.every) + item.more
         duplicates += item.extras
-        height += item.height
-    return contents, duplicates, height
+        merge_count += item.merge_count
+    return contents, duplicates, merge_count
 
 
 def _folded(state: CallState) -> tuple[int, int, int]:
-    contents, duplicates, height = _sums(state.items.values())
-    return state.contents - contents, state.duplicates - duplicates, state.height - height
+    contents, duplicates, merge_count = _sums(state.items.values())
+    return state.contents - contents, state.duplicates - duplicates, state.merge_count - merge_count

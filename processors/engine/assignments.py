@@ -2,7 +2,7 @@
 
 Every rebalance takes all partitions away and hands some back. A partition that comes back in the very next generation
 was nobody else's meanwhile: its state still holds. One that comes back later, or whose last slice was abandoned half
-way, gets a new tenure number, and its state is restored anew when its first slice arrives; the rebalance itself stays
+way, gets a new epoch number, and its state is restored anew when its first slice arrives; the rebalance itself stays
 short. Pure bookkeeping; what the state is and where it is restored from is the caller's.
 """
 
@@ -12,10 +12,10 @@ from typing import Generic, Protocol, TypeVar
 from processors.poison.trace import waiting
 from processors.records import Partition
 
-State = TypeVar("State")
+PerPartition = TypeVar("PerPartition")
 
 
-class Tenures:
+class AssignmentEpochs:
     """The number under which each assigned partition is held; it changes whenever someone else may have held it."""
 
     def __init__(self) -> None:
@@ -47,11 +47,11 @@ class Tenures:
                 self._held[partition] = self._serial
 
     def of(self, partition: Partition) -> int:
-        """Return the tenure of a partition, 0 for one that is not held."""
+        """Return the epoch of a partition, 0 for one that is not held."""
         return self._held.get(partition, 0)
 
 
-class HasTenure(Protocol):
+class HasEpoch(Protocol):
     """What a slice tells about the partition it comes from."""
 
     @property
@@ -65,24 +65,24 @@ class HasTenure(Protocol):
         ...
 
     @property
-    def tenure(self) -> int:
+    def epoch(self) -> int:
         """The number under which the partition was held when the slice was read."""
         ...
 
 
-class PartitionStates(Generic[State]):
-    """One state per partition in hand, restored by `restore(topic, partition)` before the first slice of each tenure."""
+class PartitionStates(Generic[PerPartition]):
+    """One state per partition in hand, restored by `restore(topic, partition)` before the first slice of each epoch."""
 
-    def __init__(self, restore: Callable[[str, int], Awaitable[State]]) -> None:
+    def __init__(self, restore: Callable[[str, int], Awaitable[PerPartition]]) -> None:
         self._restore = restore
-        self._states: dict[Partition, tuple[int, State]] = {}
+        self._states: dict[Partition, tuple[int, PerPartition]] = {}
         self._restoring: set[Partition] = set()
 
-    async def of(self, slice_: HasTenure) -> State:
+    async def of(self, slice_: HasEpoch) -> PerPartition:
         """Return the state that this slice works on; slices of one partition must ask one after the other."""
         partition = (slice_.topic, slice_.partition)
-        tenure, state = self._states.get(partition, (0, None))
-        if state is not None and tenure == slice_.tenure:
+        epoch, state = self._states.get(partition, (0, None))
+        if state is not None and epoch == slice_.epoch:
             return state
         self._states.pop(partition, None)
         self._restoring.add(partition)
@@ -90,7 +90,7 @@ class PartitionStates(Generic[State]):
             restored = await self._restore(*partition)
         if partition in self._restoring:
             self._restoring.remove(partition)
-            self._states[partition] = (slice_.tenure, restored)
+            self._states[partition] = (slice_.epoch, restored)
         # Else it was dropped while it was read back: the slice comes to nothing, and nobody would drop it again.
         return restored
 
@@ -103,6 +103,6 @@ class PartitionStates(Generic[State]):
     def __len__(self) -> int:
         return len(self._states)
 
-    def items(self) -> list[tuple[Partition, State]]:
+    def items(self) -> list[tuple[Partition, PerPartition]]:
         """Return the states in hand, for gauges and checks."""
         return [(partition, state) for partition, (_, state) in self._states.items()]

@@ -12,21 +12,21 @@ from typing import Any, Protocol
 import faust
 
 from processors.engine.fatal import Fatal, end_process
-from processors.engine.transport import SliceSchema
-from processors.records import Partition, Slice
+from processors.engine.transport import BatchSchema
+from processors.records import Partition, RecordBatch
 
-Step = Callable[[Slice], Awaitable[object]]
+StageStep = Callable[[RecordBatch], Awaitable[object]]
 """Works on one slice and returns when all it caused is durable."""
 
 
 class Acknowledger(Protocol):
     """Who keeps the offsets; `SliceConsumer` does."""
 
-    def begin(self, slice_: Slice) -> bool:
+    def begin(self, slice_: RecordBatch) -> bool:
         """Begin work on a slice; False when it must be left alone."""
         ...
 
-    def finish(self, slice_: Slice) -> None:
+    def finish(self, slice_: RecordBatch) -> None:
         """Acknowledge a slice."""
         ...
 
@@ -35,10 +35,10 @@ class Acknowledger(Protocol):
         ...
 
 
-class Lanes:
+class PartitionDispatcher:
     """A queue of tasks per partition; `room` bounds how many of them work at once."""
 
-    def __init__(self, step: Step, *, consumer: Acknowledger, side_by_side: int, fatal: Fatal) -> None:
+    def __init__(self, step: StageStep, *, consumer: Acknowledger, side_by_side: int, fatal: Fatal) -> None:
         self._step = step
         self._consumer = consumer
         self._fatal = fatal
@@ -47,7 +47,7 @@ class Lanes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    def put(self, slice_: Slice) -> None:
+    def put(self, slice_: RecordBatch) -> None:
         """Queue a slice behind the others of its partition; the consumer bounds how many there are."""
         partition = (slice_.topic, slice_.partition)
         task = asyncio.create_task(self._work(slice_, self._last.get(partition)))
@@ -55,7 +55,7 @@ class Lanes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, slice_: Slice, ahead: asyncio.Task[None] | None) -> None:
+    async def _work(self, slice_: RecordBatch, ahead: asyncio.Task[None] | None) -> None:
         if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])
         async with self._room:
@@ -70,7 +70,7 @@ class Lanes:
             except BaseException as error:  # noqa: BLE001  # whatever it was, nothing may be committed past it
                 self._fail(slice_, error)
 
-    def _fail(self, slice_: Slice, error: BaseException) -> None:
+    def _fail(self, slice_: RecordBatch, error: BaseException) -> None:
         where = f"{slice_.topic}[{slice_.partition}] offsets {slice_.first_offset} to {slice_.next_offset - 1}"
         self.fail(f"the step failed on {where}", error)
 
@@ -92,15 +92,15 @@ class Lanes:
 
 
 async def run_slices(
-    stream: AsyncIterable[Slice],
-    step: Step,
+    stream: AsyncIterable[RecordBatch],
+    step: StageStep,
     *,
     consumer: Acknowledger,
     side_by_side: int = 4,
     fatal: Fatal = end_process,
 ) -> None:
     """Await `step` for every slice of the stream, at most `side_by_side` partitions at once, and acknowledge each."""
-    lanes = Lanes(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
+    lanes = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
     try:
         async for slice_ in stream:
             lanes.put(slice_)
@@ -111,12 +111,12 @@ async def run_slices(
         lanes.close()
 
 
-def attach(app: faust.App, topic: str, step: Step, *, side_by_side: int = 4, fatal: Fatal = end_process) -> Any:
+def attach(app: faust.App, topic: str, step: StageStep, *, side_by_side: int = 4, fatal: Fatal = end_process) -> Any:
     """Declare the agent that runs `step` over the slices of `topic`; one agent per topic."""
     # Without Faust's acknowledgements: they would count slices whose step failed.
-    source = app.topic(topic, schema=SliceSchema(), acks=False, internal=False)
+    source = app.topic(topic, schema=BatchSchema(), acks=False, internal=False)
 
-    async def read(stream: AsyncIterable[Slice]) -> None:
+    async def read(stream: AsyncIterable[RecordBatch]) -> None:
         await run_slices(stream, step, consumer=app.consumer, side_by_side=side_by_side, fatal=fatal)
 
     return app.agent(source, name=f"{topic}.slices")(read)

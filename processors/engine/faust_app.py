@@ -16,13 +16,13 @@ from mode import CrashingSupervisor
 
 from processors.engine.fatal import Fatal, end_process, or_end
 from processors.engine.fetcher import ReaderSettings
-from processors.engine.transport import SliceConsumer, SliceTransport
+from processors.engine.transport import BatchConsumer, BatchTransport
 from processors.engine.watchdog import watch
 
 log = logging.getLogger(__name__)
 
 
-class SliceApp(faust.App):  # type: ignore[misc]  # faust has no usable types
+class BatchApp(faust.App):  # type: ignore[misc]  # faust has no usable types
     """A Faust app that leaves the working directory alone: without tables it has nothing to keep there."""
 
     def _create_directories(self) -> None:
@@ -47,7 +47,7 @@ def make_app(
     reader = reader or ReaderSettings()
     if reader.drain_s >= session_timeout_s:
         raise ValueError(f"drain_s ({reader.drain_s:g}) must be below session_timeout_s ({session_timeout_s:g})")
-    app = SliceApp(
+    app = BatchApp(
         group_id,
         version=1,  # keeps the group id as it is
         broker=[f"kafka://{address.strip()}" for address in bootstrap.split(",")],
@@ -71,13 +71,13 @@ def make_app(
         worker_redirect_stdouts=False,
         autodiscover=False,
     )
-    app.transport = SliceTransport(app.conf.broker_consumer, app, settings=reader)
+    app.transport = BatchTransport(app.conf.broker_consumer, app, settings=reader)
     return app
 
 
-def consumer_of(app: faust.App) -> SliceConsumer:
+def consumer_of(app: faust.App) -> BatchConsumer:
     """Return the app's consumer: for gauges, and to append to its `on_lost`."""
-    consumer: SliceConsumer = app.consumer
+    consumer: BatchConsumer = app.consumer
     return consumer
 
 

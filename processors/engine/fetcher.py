@@ -47,7 +47,7 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Further options of the aiokafka client: TLS and SASL."""
 
 
-class SliceThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no usable types
+class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no usable types
     """Faust's consumer thread with our consumer in it."""
 
     _method_queue: MethodQueue | None = None

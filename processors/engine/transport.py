@@ -19,12 +19,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from processors.engine.assignments import Tenures
-from processors.engine.fetcher import ReaderSettings, SliceThread
+from processors.engine.assignments import AssignmentEpochs
+from processors.engine.fetcher import FetcherThread, ReaderSettings
 from processors.engine.offsets import CommitTracker
-from processors.records import Partition, Record, Slice, cut, interleave
+from processors.records import Partition, Record, RecordBatch, cut, interleave
 
-__all__ = ["Record", "Slice", "SliceConsumer", "SliceSchema", "SliceTransport", "cut"]
+__all__ = ["BatchConsumer", "BatchSchema", "BatchTransport", "Record", "RecordBatch", "cut"]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ BUSY_FETCH_S = 0.02
 """The same while some partition is left out because its slices are unfinished: it must not wait for the idle ones."""
 
 
-class SliceSchema(faust.Schema):  # type: ignore[misc]  # faust has no usable types
+class BatchSchema(faust.Schema):  # type: ignore[misc]  # faust has no usable types
     """Hands the slice to the stream as it is: what is in the records is the step's business."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> None:
@@ -45,15 +45,15 @@ class SliceSchema(faust.Schema):  # type: ignore[misc]  # faust has no usable ty
         return message.value
 
 
-class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usable types
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usable types
     """Faust's consumer, with slices for messages and a tracker for offsets."""
 
-    _thread: SliceThread
+    _thread: FetcherThread
 
-    def __init__(self, transport: "SliceTransport", *args: Any, **kwargs: Any) -> None:
+    def __init__(self, transport: "BatchTransport", *args: Any, **kwargs: Any) -> None:
         self.settings = transport.settings
         self.tracker = CommitTracker()
-        self.tenures = Tenures()
+        self.epochs = AssignmentEpochs()
         self.on_lost: list[Callable[[Collection[Partition]], None]] = []
         """Called with partitions whose state in memory is worth nothing any more."""
         self._abandoned: set[Partition] = set()
@@ -63,16 +63,16 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         self._committing = asyncio.Lock()
         super().__init__(transport, *args, **kwargs)
 
-    def _new_consumer_thread(self) -> SliceThread:
-        return SliceThread(self, settings=self.settings, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> FetcherThread:
+        return FetcherThread(self, settings=self.settings, loop=self.loop, beacon=self.beacon)
 
     # What the lanes call.
 
-    def begin(self, slice_: Slice) -> bool:
+    def begin(self, slice_: RecordBatch) -> bool:
         """Begin work on a slice; False when it is not ours any more and must be left alone."""
         return self.flow_active and self.tracker.start(slice_.ticket)
 
-    def finish(self, slice_: Slice) -> None:
+    def finish(self, slice_: RecordBatch) -> None:
         """Acknowledge a slice: its outputs are durable, its offset may be committed."""
         if not self.tracker.finish(slice_.ticket):
             log.info("%s[%d]: finished up to %d too late", slice_.topic, slice_.partition, slice_.next_offset)
@@ -100,10 +100,10 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
                 return
             yield self._to_slice_message(slice_)
 
-    def _to_slice_message(self, slice_: Slice) -> tuple[TP, ConsumerMessage]:
+    def _to_slice_message(self, slice_: RecordBatch) -> tuple[TP, ConsumerMessage]:
         tp = TP(slice_.topic, slice_.partition)
         ticket = self.tracker.hand_out(tp, slice_.first_offset, slice_.next_offset)
-        value = msgspec.structs.replace(slice_, ticket=ticket, tenure=self.tenures.of(tp))
+        value = msgspec.structs.replace(slice_, ticket=ticket, epoch=self.epochs.of(tp))
         first = slice_.records[0]
         return tp, ConsumerMessage(
             tp.topic,
@@ -135,7 +135,7 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         """Go back to the committed offsets; what was in flight is read again."""
         committed = await self._thread.seek_to_committed()
         # An assignment can reach a process that was frozen over it: no generation is missed, and yet others went on meanwhile.
-        self.tenures.renew(tp for tp, offset in committed.items() if self._left_at.pop(tp, offset) != offset)
+        self.epochs.renew(tp for tp, offset in committed.items() if self._left_at.pop(tp, offset) != offset)
         self.tracker.seek(committed)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -153,7 +153,7 @@ class SliceConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         if self.app.should_stop:
             return
         self.stop_flow()
-        lost = self.tenures.assign(assigned, generation=generation_id, abandoned=self._abandoned)
+        lost = self.epochs.assign(assigned, generation=generation_id, abandoned=self._abandoned)
         self._abandoned.clear()
         log.info("generation %d: %d partitions, %d states to drop", generation_id, len(assigned), len(lost))
         for drop in self.on_lost:
@@ -201,10 +201,10 @@ class IdleProducer(base.Producer):  # type: ignore[misc]  # faust has no usable 
         raise NotImplementedError(f"{topic}: publish through processors.publish")
 
 
-class SliceTransport(driver.Transport):  # type: ignore[misc]  # faust has no usable types
+class BatchTransport(driver.Transport):  # type: ignore[misc]  # faust has no usable types
     """Faust's aiokafka transport with slices; assign it before agents are declared."""
 
-    Consumer = SliceConsumer
+    Consumer = BatchConsumer
     Producer = IdleProducer
 
     def __init__(self, url: Any, app: faust.App, *, settings: ReaderSettings | None = None, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from processors.poison.suspects import Place
+from processors.poison.suspects import RecordPlace
 
 _FLAG: Final = 0
 _PLACE: Final = struct.Struct("<qqqqH249s")
@@ -92,7 +92,7 @@ class Crumb:
             self.path = None
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> RecordPlace | None:
         """What it says of the loop."""
         return self.said.place
 
@@ -105,9 +105,9 @@ class Crumb:
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What a crumb says."""
 
-    place: Place | None = None
+    place: RecordPlace | None = None
     """What the loop was computing; None when it was computing nothing."""
-    aside: Place | None = None
+    aside: RecordPlace | None = None
     """What a thread was computing."""
     cause: str = ""
     """The last words of a worker that ended by an exception: then it is about what the loop was computing."""
@@ -122,9 +122,9 @@ def read(page: bytes) -> Said:
     return Said(place=place, aside=None if place and cause else aside, cause=cause if place else "")
 
 
-def _place(page: bytes, at: int) -> Place | None:
+def _place(page: bytes, at: int) -> RecordPlace | None:
     if page[at + _FLAG] != 1:
         return None
     partition, first, after, timestamp_ms, length, topic = _PLACE.unpack_from(page, at + _PLACE_AT)
     name = topic[:length].decode("ascii", "replace")
-    return Place(topic=name, partition=partition, first=first, next=after, timestamp_ms=timestamp_ms)
+    return RecordPlace(topic=name, partition=partition, first=first, next=after, timestamp_ms=timestamp_ms)

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from processors.poison.breadcrumb import Crumb, read
-from processors.poison.suspects import Book, End, Place
+from processors.poison.suspects import Book, RecordPlace, WorkerEnd
 from schemas.config.settings import Settings
 
 log: Final = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Crashes:
         """Drop the suspicion against what is done."""
         self._change(lambda book: book.passed(topic, partition, below))
 
-    def put_aside(self, place: Place, value: bytes) -> None:
+    def put_aside(self, place: RecordPlace, value: bytes) -> None:
         """Note that a record's dead letter is durable."""
         self._change(lambda book: book.put_aside(place, value))
 
@@ -114,9 +114,9 @@ class Crashes:
             where = f"while computing {computed}" if computed else "while it computed nothing"
             log.warning("worker %s ended %s %s", end.worker, where, f"({end.cause})" if end.cause else "")
 
-    def _left_behind(self) -> list[tuple[Path, End]]:
+    def _left_behind(self) -> list[tuple[Path, WorkerEnd]]:
         assert self._folder is not None
-        found: list[tuple[Path, End]] = []
+        found: list[tuple[Path, WorkerEnd]] = []
         for path in sorted(self._folder.glob(f"*{_CRUMB}"), key=_changed_at):
             if path == self.crumb.path:
                 continue
@@ -128,7 +128,9 @@ class Crashes:
                 found.append(
                     (
                         path,
-                        End(worker=worker, at_ms=self._now_ms(), place=said.place, aside=said.aside, cause=said.cause),
+                        WorkerEnd(
+                            worker=worker, at_ms=self._now_ms(), place=said.place, aside=said.aside, cause=said.cause
+                        ),
                     )
                 )
         return found

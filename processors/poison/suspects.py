@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from processors.records import Record, Slice
+from processors.records import Record, RecordBatch
 from schemas.dead_letter import hash_of
 
 Verdict = Literal["clear", "suspect", "poison", "copy"]
@@ -25,7 +25,7 @@ KEPT_MS: Final = 86_400_000
 _MOST_ENDS: Final = 100
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class RecordPlace(msgspec.Struct, frozen=True, kw_only=True):
     """Records of one partition, from offset `first` to before `next`."""
 
     topic: str
@@ -40,7 +40,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is one record."""
         return self.next == self.first + 1
 
-    def holds(self, slice_: Slice, record: Record) -> bool:
+    def holds(self, slice_: RecordBatch, record: Record) -> bool:
         """Whether the record of this slice is one of these."""
         if (self.topic, self.partition) != (slice_.topic, slice_.partition):
             return False
@@ -53,14 +53,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.topic}/{self.partition}/{self.first}{last}"
 
 
-class End(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerEnd(msgspec.Struct, frozen=True, kw_only=True):
     """A worker that did not stop by itself."""
 
     worker: str
     at_ms: int
-    place: Place | None = None
+    place: RecordPlace | None = None
     """What it was computing; None when it only waited, as for Kafka: then no record is accused."""
-    aside: Place | None = None
+    aside: RecordPlace | None = None
     """What a thread of it was computing: which of both it was, shows when each is done alone."""
     cause: str = ""
     """The exception that ended it, where it was one."""
@@ -69,7 +69,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 class Suspect(msgspec.Struct, frozen=True, kw_only=True):
     """What stood in hand when workers died."""
 
-    place: Place
+    place: RecordPlace
     deaths: int
     at_ms: int
     """Of the last of them."""
@@ -86,13 +86,13 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     suspects: tuple[Suspect, ...] = ()
     poison: tuple[Suspect, ...] = ()
     """Single records; kept for as long as they may come up again."""
-    ends: tuple[End, ...] = ()
+    ends: tuple[WorkerEnd, ...] = ()
     """The latest, oldest first."""
 
     def __bool__(self) -> bool:
         return bool(self.suspects or self.poison)
 
-    def died(self, end: End) -> "Book":
+    def died(self, end: WorkerEnd) -> "Book":
         """Add a death."""
         book = msgspec.structs.replace(self, ends=(*self.ends, end)[-_MOST_ENDS:])
         for place in (end.place, end.aside):
@@ -120,11 +120,11 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             ends=tuple(one for one in self.ends if now_ms - one.at_ms < KEPT_MS),
         )
 
-    def ends_since(self, at_ms: int) -> tuple[End, ...]:
+    def ends_since(self, at_ms: int) -> tuple[WorkerEnd, ...]:
         """The deaths from then on."""
         return tuple(end for end in self.ends if end.at_ms >= at_ms)
 
-    def put_aside(self, place: Place, value: bytes) -> "Book":
+    def put_aside(self, place: RecordPlace, value: bytes) -> "Book":
         """Know poison by its bytes, too."""
         known = msgspec.structs.replace
         poison = tuple(
@@ -132,7 +132,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         )
         return known(self, poison=poison)
 
-    def against(self, slice_: Slice) -> "Book":
+    def against(self, slice_: RecordBatch) -> "Book":
         """What there is against records of this slice; nothing, nearly always."""
         poison = _within(self.poison, slice_)
         if named := [
@@ -142,7 +142,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             poison += tuple(one for one in named if one.size in sizes)
         return Book(suspects=_within(self.suspects, slice_), poison=poison)
 
-    def portions(self, slice_: Slice) -> Iterator[tuple[Slice, Verdict, Suspect | None]]:
+    def portions(self, slice_: RecordBatch) -> Iterator[tuple[RecordBatch, Verdict, Suspect | None]]:
         """The slice in order, cut so that each portion is all clear, or one suspect, or one record that is poison."""
         against, clear = self.against(slice_), list[Record]()
         for record in slice_.records:
@@ -158,13 +158,13 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
             yield _portion(slice_, clear), "clear", None
 
 
-def after(slice_: Slice, portion: Slice) -> Slice | None:
+def after(slice_: RecordBatch, portion: RecordBatch) -> RecordBatch | None:
     """What comes behind its first portion; None when that was the last."""
     records = slice_.records[len(portion.records) :]
     return _portion(slice_, list(records)) if records else None
 
 
-def _accused(book: Book, place: Place, end: End) -> Book:
+def _accused(book: Book, place: RecordPlace, end: WorkerEnd) -> Book:
     before = sum(one.deaths for one in book.suspects if _counts(one.place, place))
     suspect = Suspect(place=place, deaths=before + 1, at_ms=end.at_ms, cause=end.cause)
     others = tuple(one for one in book.suspects if not _same(one.place, place))
@@ -173,7 +173,7 @@ def _accused(book: Book, place: Place, end: End) -> Book:
     return msgspec.structs.replace(book, suspects=(*others, suspect))
 
 
-def _verdict(against: Book, slice_: Slice, record: Record) -> tuple[Verdict, Suspect | None]:
+def _verdict(against: Book, slice_: RecordBatch, record: Record) -> tuple[Verdict, Suspect | None]:
     for one in against.poison:
         if one.place.holds(slice_, record):
             return "poison", one
@@ -188,7 +188,7 @@ def _verdict(against: Book, slice_: Slice, record: Record) -> tuple[Verdict, Sus
     return "clear", None
 
 
-def _within(those: tuple[Suspect, ...], slice_: Slice) -> tuple[Suspect, ...]:
+def _within(those: tuple[Suspect, ...], slice_: RecordBatch) -> tuple[Suspect, ...]:
     return tuple(
         one
         for one in those
@@ -198,11 +198,11 @@ def _within(those: tuple[Suspect, ...], slice_: Slice) -> tuple[Suspect, ...]:
     )
 
 
-def _same(one: Place, other: Place) -> bool:
+def _same(one: RecordPlace, other: RecordPlace) -> bool:
     return (one.topic, one.partition, one.first, one.next) == (other.topic, other.partition, other.first, other.next)
 
 
-def _counts(earlier: Place, now: Place) -> bool:
+def _counts(earlier: RecordPlace, now: RecordPlace) -> bool:
     """Whether a death at `earlier` counts against `now`: it is the same, or was in it."""
     if (earlier.topic, earlier.partition) != (now.topic, now.partition):
         return False
@@ -211,6 +211,6 @@ def _counts(earlier: Place, now: Place) -> bool:
     return earlier.first <= now.first and now.next <= earlier.next
 
 
-def _portion(slice_: Slice, records: list[Record]) -> Slice:
+def _portion(slice_: RecordBatch, records: list[Record]) -> RecordBatch:
     first, after = records[0].offset, records[-1].offset + 1
     return msgspec.structs.replace(slice_, records=tuple(records), first_offset=first, next_offset=after)

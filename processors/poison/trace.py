@@ -14,7 +14,7 @@ import msgspec
 
 from processors.outbox import Message, Outbox, Oversize
 from processors.poison.breadcrumb import Crumb
-from processors.records import Record, Slice
+from processors.records import Record, RecordBatch
 from schemas.errors import Unavailable
 
 _NONE_AT: Final = 0
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Trace:
     """One step's place."""
 
-    def __init__(self, crumb: Crumb, slice_: Slice) -> None:
+    def __init__(self, crumb: Crumb, slice_: RecordBatch) -> None:
         self._crumb = crumb
         self._topic = slice_.topic.encode()
         self._partition = slice_.partition
@@ -175,7 +175,7 @@ class _Driven:
                 thrown = error
 
 
-async def traced(step: Any, slice_: Slice, crumb: Crumb) -> None:
+async def traced(step: Any, slice_: RecordBatch, crumb: Crumb) -> None:
     """Await `step(slice_)`, with the crumb saying what is computed for it, and when nothing is."""
     trace = Trace(crumb, slice_)
     records = _Records(slice_.records)
@@ -187,7 +187,7 @@ async def traced(step: Any, slice_: Slice, crumb: Crumb) -> None:
         _trace.reset(token)
 
 
-class Turns:
+class ThreadTurns:
     """Steps side by side, or one alone."""
 
     def __init__(self) -> None:

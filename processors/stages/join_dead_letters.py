@@ -8,7 +8,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Final
 
-from processors.records import Record, Slice
+from processors.records import Record, RecordBatch
 from processors.store.partition import Stuck
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import DeadCode
@@ -19,7 +19,7 @@ _KEY_HEADER: Final = "kafka_key"
 _PLACE_BYTES: Final = 7
 
 
-def fact_letter(slice_: Slice, record: Record, code: DeadCode, detail: str, call_key: str = "") -> DeadLetter:
+def fact_letter(slice_: RecordBatch, record: Record, code: DeadCode, detail: str, call_key: str = "") -> DeadLetter:
     """The letter of one record of `calls.facts`; its time is the record's own, so that it is the same whenever it is made."""
     at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
     return DeadLetter(

@@ -6,7 +6,7 @@ What our own code cannot put into words is told by its call, and costs the other
 from collections import Counter
 
 from processors.call.state import CallState
-from processors.join import Step
+from processors.join import JoinResult
 from processors.outbox import Message
 from processors.poison.raised import raised
 from processors.timeline.build import timelines_of
@@ -26,7 +26,7 @@ class Outputs:
         self._facts: dict[str, tuple[Fact, bytes | None]] = {}
         self._calls: dict[str, CallState] = {}
 
-    def take(self, done: Step, key: str, as_sent: bytes | None = None) -> None:
+    def take(self, done: JoinResult, key: str, as_sent: bytes | None = None) -> None:
         """`as_sent`: the bytes of `done.normalized`, where they are known."""
         if done.normalized is not None:
             self._facts[done.normalized.fact_id] = done.normalized, as_sent

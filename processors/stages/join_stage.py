@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from typing import Final
 
 from processors.engine.assignments import PartitionStates
-from processors.engine.transport import Record, Slice
+from processors.engine.transport import Record
 from processors.outbox import Message, Outbox
 from processors.poison.raised import raised
-from processors.records import Partition
+from processors.records import Partition, RecordBatch
 from processors.stages.join_dead_letters import fact_letter, state_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
 from processors.stages.normalise_stage import dead_message
@@ -36,9 +36,9 @@ RESTORE_WITHIN_S: Final = 30.0
 """As long as publishing waits for Kafka."""
 RESTORE_EVERY_S: Final = 0.5
 
-Restore = Callable[[str, int, int], AsyncGenerator[Slice, None]]
+RestoreStates = Callable[[str, int, int], AsyncGenerator[RecordBatch, None]]
 """`restore(topic, partition, end)`: every record of a compacted partition below the offset `end`."""
-End = Callable[[str, int], Awaitable[int]]
+EndOffset = Callable[[str, int], Awaitable[int]]
 """`end(topic, partition)`: the offset that the partition's next record gets; raises `Unavailable`."""
 
 
@@ -50,10 +50,10 @@ class JoinStage:
         outbox: Outbox,
         codecs: Codecs,
         settings: JoinSettings,
-        restore: Restore,
+        restore: RestoreStates,
         metrics: Registry,
         *,
-        end: End,
+        end: EndOffset,
     ) -> None:
         self._outbox = outbox
         self._codecs = codecs
@@ -69,7 +69,7 @@ class JoinStage:
         self._shown_phases: set[str] = set()
         metrics.before_read(self._gauges)
 
-    async def step(self, slice_: Slice) -> None:
+    async def step(self, slice_: RecordBatch) -> None:
         """Join every fact of the slice; returns when outputs and then states are durable."""
         held = await self._partitions.of(slice_)
         if _ticks(slice_) and await self._others_wrote(slice_.partition):
@@ -112,7 +112,7 @@ class JoinStage:
         ]
 
     def _take_back(
-        self, slice_: Slice, held: PartitionState, failed: Mapping[str, tuple[DeadCode, str]], out: Outputs
+        self, slice_: RecordBatch, held: PartitionState, failed: Mapping[str, tuple[DeadCode, str]], out: Outputs
     ) -> None:
         """Know of these calls what was known before the slice, and tell what it said of them in letters.
 
@@ -161,7 +161,7 @@ class JoinStage:
         """Forget partitions that are another worker's now."""
         self._partitions.drop(partitions)
 
-    def _join(self, slice_: Slice, record: Record, held: PartitionState, out: Outputs) -> None:
+    def _join(self, slice_: RecordBatch, record: Record, held: PartitionState, out: Outputs) -> None:
         try:
             fact = self._codecs.fact.decode(record.value)
         except Undecodable as exc:
@@ -224,9 +224,9 @@ class JoinStage:
             self._metrics.put("callweave_join_calls", phase, value=phases[phase])
 
 
-def _ticks(slice_: Slice) -> bool:
+def _ticks(slice_: RecordBatch) -> bool:
     return any(record.value is None for record in slice_.records)
 
 
-def _began_ms(slice_: Slice) -> int:
+def _began_ms(slice_: RecordBatch) -> int:
     return slice_.records[0].timestamp_ms if slice_.records else 0

@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
-from processors.engine.transport import Record, Slice
-from processors.normalise import Directory, Outcome, dead_letter, normalise
+from processors.engine.transport import Record
+from processors.normalise import Directory, Normalised, dead_letter, normalise
 from processors.outbox import Message, Outbox
 from processors.poison.trace import aside
+from processors.records import RecordBatch
 from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
 from schemas.config.limits import Limits
@@ -41,7 +42,7 @@ class NormaliseStage:
         self.facts = 0
         self.dead = 0
 
-    async def step(self, slice_: Slice) -> None:
+    async def step(self, slice_: RecordBatch) -> None:
         """Map every body of the slice; returns when all that came of it is durable."""
         messages: list[Message] = []
         clock = asyncio.get_running_loop().time
@@ -61,17 +62,19 @@ class NormaliseStage:
         if messages:
             await self._outbox.publish(messages)
 
-    def _read(self, slice_: Slice, record: Record, raw: RawCallback) -> tuple[Outcome, list[Message]]:
+    def _read(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> tuple[Normalised, list[Message]]:
         """One body, and all that comes of it written out. Changes nothing: it may run in a thread."""
         outcome = self._normalise(slice_, record, raw)
         dead = [dead_message(letter, self._codecs) for letter in outcome.dead]
         return outcome, dead + self._fact_messages(slice_, record, raw, outcome)
 
-    def _normalise(self, slice_: Slice, record: Record, raw: RawCallback) -> Outcome:
+    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
         position = Position(slice_.topic, slice_.partition, record.offset)
         return normalise(raw, position, self._accounts, self._limits)
 
-    def _fact_messages(self, slice_: Slice, record: Record, raw: RawCallback, outcome: Outcome) -> list[Message]:
+    def _fact_messages(
+        self, slice_: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
+    ) -> list[Message]:
         messages = []
         for fact in outcome.facts:
             message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.fact.encode(fact))
@@ -82,7 +85,7 @@ class NormaliseStage:
             messages.append(message)
         return messages
 
-    def _count(self, raw: RawCallback, outcome: Outcome) -> None:
+    def _count(self, raw: RawCallback, outcome: Normalised) -> None:
         # A vendor's name that no file declares came from a header: it must not become a label.
         vendor = "unknown" if any(letter.code == "unknown_vendor" for letter in outcome.dead) else raw.vendor
         for name, number in (

@@ -14,8 +14,8 @@ from processors.normalise import WHOLE_BODY, dead_letter
 from processors.outbox import Outbox
 from processors.poison.crashes import Crashes
 from processors.poison.suspects import Suspect, Verdict, after
-from processors.poison.trace import Turns, traced
-from processors.records import Record, Slice
+from processors.poison.trace import ThreadTurns, traced
+from processors.records import Record, RecordBatch
 from processors.stages.normalise_stage import dead_message
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
@@ -26,8 +26,8 @@ from schemas.vendors import VENDORS
 
 log: Final = logging.getLogger(__name__)
 
-Step = Callable[[Slice], Awaitable[object]]
-Stage = Literal["normalise", "join"]
+GuardedStep = Callable[[RecordBatch], Awaitable[object]]
+StageName = Literal["normalise", "join"]
 
 
 class Quarantine:
@@ -38,21 +38,21 @@ class Quarantine:
         self._outbox = outbox
         self._codecs = codecs
         self._metrics = metrics
-        self._turns = Turns()
+        self._turns = ThreadTurns()
         for stage in ("normalise", "join"):
             metrics.add("callweave_process_quarantined_total", stage, by=0)
         metrics.before_read(self._gauges)
 
-    def guarding(self, stage: Stage, step: Step) -> Step:
+    def guarding(self, stage: StageName, step: GuardedStep) -> GuardedStep:
         """The same step, that dies at no record more than twice."""
 
-        async def guarded(slice_: Slice) -> None:
+        async def guarded(slice_: RecordBatch) -> None:
             against = self._crashes.book.against(slice_)
             if not against:
                 async with self._turns.together():
                     await traced(step, slice_, self._crashes.crumb)
                 return
-            rest: Slice | None = slice_
+            rest: RecordBatch | None = slice_
             while rest is not None:
                 # Asked anew each time: what was put aside a moment ago may have copies right behind it.
                 portion, verdict, suspect = next(self._crashes.book.portions(rest))
@@ -75,7 +75,7 @@ class Quarantine:
         self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
         self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
 
-    async def _put_aside(self, stage: Stage, verdict: Verdict, slice_: Slice, suspect: Suspect) -> None:
+    async def _put_aside(self, stage: StageName, verdict: Verdict, slice_: RecordBatch, suspect: Suspect) -> None:
         (record,) = slice_.records
         where = f"{slice_.topic}/{slice_.partition}/{record.offset}"
         if verdict == "copy" and stage == "join":
@@ -94,7 +94,7 @@ class Quarantine:
             self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
 
 
-def poison_letter(stage: Stage, slice_: Slice, record: Record, suspect: Suspect) -> DeadLetter:
+def poison_letter(stage: StageName, slice_: RecordBatch, record: Record, suspect: Suspect) -> DeadLetter:
     """The letter of a record that is not tried again by itself."""
     cause = suspect.cause or "killed or blocked"
     detail = f"workers died at this record {suspect.deaths} times ({cause}): replay it after a fix"

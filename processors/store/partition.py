@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from processors.join import CallState, Step, reunite, step, timeout
+from processors.join import CallState, JoinResult, reunite, step, timeout
 from processors.poison.raised import raised
 from processors.store.state_codec import Head, decode_state, encode_state, peek_state
 from schemas.config.settings import JoinSettings
@@ -87,7 +87,7 @@ class PartitionState:
         self._calls[key] = stored
         self._index(key, head)
 
-    def advance(self, now_ms: int) -> Iterator[tuple[str, Step]]:
+    def advance(self, now_ms: int) -> Iterator[tuple[str, JoinResult]]:
         """Move the record clock on and yield what is due by then with its key, in the order of the deadlines."""
         self._clock_ms = max(self._clock_ms, now_ms)
         while self._deadlines and self._deadlines[0][0] <= self._clock_ms:
@@ -107,7 +107,7 @@ class PartitionState:
             self._keep(key, done.state)
             yield key, done
 
-    def apply(self, fact: Fact) -> Step:
+    def apply(self, fact: Fact) -> JoinResult:
         """Join one fact at the present record clock."""
         known = self._state(fact.call_key)
         done = step(known, fact, self._clock_ms, self._settings)

@@ -11,7 +11,7 @@ import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from processors.records import Slice, cut
+from processors.records import RecordBatch, cut
 from schemas.errors import Unavailable
 
 _ASK_MS: Final = 5000
@@ -55,7 +55,7 @@ async def restore(
     slice_records: int = 2000,
     fetch_bytes: int = 8 << 20,
     client: Mapping[str, Any] | None = None,
-) -> AsyncGenerator[Slice, None]:
+) -> AsyncGenerator[RecordBatch, None]:
     """Yield what lies on the partition below the offset `end`, oldest first; a value of None is a deletion. Raises `Unavailable`."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import NEVER_AGAIN, Copy, Seen
+from processors.call.duplicates import NEVER_AGAIN, Arrival, Arrivals
 from processors.call.state import CallState
 from schemas.errors import Undecodable
 from schemas.facts import (
@@ -162,7 +162,7 @@ def encode_state(state: CallState) -> bytes:
     head = [
         state.contents,
         state.duplicates,
-        state.height,
+        state.merge_count,
         state.timed_out,
         state.touched_ms,
         state.deadline_ms,
@@ -177,7 +177,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     contents: int
     duplicates: int
-    height: int
+    merge_count: int
     timed_out: int
     touched_ms: int
     deadline_ms: int
@@ -212,12 +212,14 @@ def decode_state(data: bytes) -> CallState:
     """The state that `encode_state` stored; raises `Undecodable` (`schema`)."""
     packed = _opened(data)
     try:
-        contents, duplicates, height, timed_out, touched, deadline, overflow, marks, items, _ = _decoder.decode(packed)
+        contents, duplicates, merge_count, timed_out, touched, deadline, overflow, marks, items, _ = _decoder.decode(
+            packed
+        )
         return CallState(
             items=_items(items),
             contents=contents,
             duplicates=duplicates,
-            height=height,
+            merge_count=merge_count,
             timed_out=timed_out,
             touched_ms=touched,
             deadline_ms=deadline,
@@ -267,5 +269,5 @@ def _content(fact: Fact, rest: list[Any]) -> Content:
     if not rest:
         return Content(fact=fact)
     late, more, shuffled, others = rest
-    seen = Seen(tuple(Copy(*other) for other in others), more, shuffled)
+    seen = Arrivals(tuple(Arrival(*other) for other in others), more, shuffled)
     return Content(fact=fact, late=late, seen=seen if seen != NEVER_AGAIN else NEVER_AGAIN)

@@ -10,7 +10,7 @@ from processors.call.precedence import shown, shown_as_one
 from processors.call.state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
 from processors.column_bounds import clock
 from processors.timeline.conference import conference_view
-from processors.timeline.grouping import CONFERENCE, VOICE, Group, group
+from processors.timeline.grouping import CONFERENCE, VOICE, CallGroup, group
 from processors.timeline.two_party import call_view
 from processors.versions import call_version, completeness, standing
 from schemas.facts import Fact, FactType, Flag
@@ -27,20 +27,20 @@ def timelines_of(state: CallState) -> tuple[Timeline, ...]:
     found = group(state.items.values())
     if not found:
         return ()
-    # Of all that is under the key, as the height is: a row may go over to another group of it, and must not fall behind.
+    # Of all that is under the key, as the merge_count is: a row may go over to another group of it, and must not fall behind.
     facts = [content.fact for item in state.items.values() for content in item.contents]
     weight = _Weight(completeness(facts), standing(facts))
     return tuple(_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found)
 
 
 class _Weight(NamedTuple):
-    """What makes a version high beside the height."""
+    """What makes a version high beside the merge_count."""
 
     complete: int
     stands: int
 
 
-def _timeline(state: CallState, found: Group, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
+def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
     contents = [content for item in (*found.records, *found.states) for content in item.contents]
     states = [shown(item) for item in found.states]
     closed = late or timed_out
@@ -68,14 +68,14 @@ def _timeline(state: CallState, found: Group, weight: _Weight, *, late: bool, ti
         fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
         first_received_at=clock(min(received)),
         last_received_at=clock(max(received)),
-        version=call_version(state.height, phase, weight.stands, mapping, weight.complete),
+        version=call_version(state.merge_count, phase, weight.stands, mapping, weight.complete),
         account=found.door,
         call_type=_CALL_TYPES.get(found.family, _CALL),
         started_at=started_at(view) or clock(min(received)),
     )
 
 
-def _first(found: Group) -> Fact:
+def _first(found: CallGroup) -> Fact:
     fact = (found.records or found.states)[0].sample
     assert fact.fact_type in {FactType.RECORD, FactType.STATE}, "bindings and decisions are no calls"
     return fact

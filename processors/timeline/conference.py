@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from processors.call.folding import NEVER
-from processors.call.moments import Window, believed, of_legs, window_of
+from processors.call.moments import CallWindow, believed, of_legs, window_of
 from processors.column_bounds import total, total_money
 from processors.timeline.legs import complete, leg_of, rungs
 from processors.timeline.two_party import common, span_ms
@@ -108,7 +108,7 @@ def _known(values: Iterable[T | None]) -> list[T]:
     return [value for value in values if value is not None]
 
 
-def _held(window: Window | None, instants: Iterable[datetime | None], flags: set[Flag]) -> list[datetime]:
+def _held(window: CallWindow | None, instants: Iterable[datetime | None], flags: set[Flag]) -> list[datetime]:
     """The instants that can be of this conference."""
     known = _known(instants)
     held = [at for at in known if window and window.holds(at)]

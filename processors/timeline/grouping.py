@@ -31,7 +31,7 @@ _Calls = dict[tuple[str, str], list[Item]]
 """By (family, account)."""
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class CallGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The items of one call."""
 
     family: str
@@ -43,7 +43,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[Item, ...]
 
 
-def group(items: Iterable[Item]) -> tuple[Group, ...]:
+def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
     """The calls among a key's items, in their fixed order; bindings and decisions are no calls."""
     doors: dict[str, tuple[_Calls, list[Item]]] = {}
     for item in items:
@@ -63,7 +63,7 @@ def group(items: Iterable[Item]) -> tuple[Group, ...]:
         for name in sorted({*records, *joined})
     ]
     return tuple(
-        Group(
+        CallGroup(
             family=family,
             account=account,
             door=door,

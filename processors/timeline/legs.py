@@ -23,7 +23,7 @@ _RANG: Final = frozenset({State.SETUP, State.ALERTING})
 _RANK: Final = {state: rank for rank, state in enumerate(_STATES)}
 
 
-class Rung(msgspec.Struct, frozen=True, kw_only=True):
+class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
     """What the states say of one leg."""
 
     number: str
@@ -71,7 +71,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
         return State.SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
 
 
-def rungs(states: Iterable[Fact]) -> dict[str, Rung]:
+def rungs(states: Iterable[Fact]) -> dict[str, ObservedLeg]:
     """One leg per number that was rung, in the order of the numbers."""
     by_leg: dict[str, list[Fact]] = {}
     for fact in states:
@@ -79,7 +79,7 @@ def rungs(states: Iterable[Fact]) -> dict[str, Rung]:
     return {number: _rung(number, by_leg[number]) for number in sorted(by_leg)}
 
 
-def _rung(number: str, facts: Sequence[Fact]) -> Rung:
+def _rung(number: str, facts: Sequence[Fact]) -> ObservedLeg:
     first: dict[State, datetime] = {}
     end: datetime | None = None
     last: Fact | None = None
@@ -91,7 +91,7 @@ def _rung(number: str, facts: Sequence[Fact]) -> Rung:
             end = max(end, at) if end and at else at or end
         elif at is not None and (fact.state not in first or at < first[fact.state]):
             first[fact.state] = at
-    return Rung(
+    return ObservedLeg(
         number=number,
         raw=min(fact.leg for fact in facts),
         setup_at=first.get(State.SETUP),
@@ -107,7 +107,7 @@ def _release_order(fact: Fact) -> tuple[bool, float, str]:
     return fact.event_at is not None, fact.event_at.timestamp() if fact.event_at else 0.0, fact.fact_id
 
 
-def split_by_time(states: Sequence[Fact]) -> tuple[Rung, Rung | None]:
+def split_by_time(states: Sequence[Fact]) -> tuple[ObservedLeg, ObservedLeg | None]:
     """Two legs on one number (a caller who calls herself): of each state the first is A's, the others are B's."""
     timed = sorted(states, key=_event_order)
     seen: set[State] = set()
@@ -125,7 +125,7 @@ def _event_order(fact: Fact) -> tuple[bool, float, int, str]:
     return at is None, at.timestamp() if at else 0.0, _RANK.get(fact.state, len(_STATES)), fact.fact_id
 
 
-def guess_roles(found: dict[str, Rung]) -> dict[Role, Rung]:
+def guess_roles(found: dict[str, ObservedLeg]) -> dict[Role, ObservedLeg]:
     """Roles while no record names the parties: of exactly two A is the one that was rung first, where that can be told."""
     if len(found) != 2:
         return {}
@@ -133,13 +133,13 @@ def guess_roles(found: dict[str, Rung]) -> dict[Role, Rung]:
     return {Role.A: first, Role.B: second} if _rung_before(first, second) else {}
 
 
-def _first_active(rung: Rung) -> tuple[tuple[datetime, ...], str]:
+def _first_active(rung: ObservedLeg) -> tuple[tuple[datetime, ...], str]:
     """B is called after A has answered: whatever is known of both tells; a release tells nothing."""
     known = tuple(at or NEVER for at in rung.instants[:-1])
     return (min(known), *known), rung.number
 
 
-def _rung_before(first: Rung, second: Rung) -> bool:
+def _rung_before(first: ObservedLeg, second: ObservedLeg) -> bool:
     """Whether both were set up, both answered, or the one was heard of before the other's setup."""
     if first.setup_at and second.setup_at:
         return True
@@ -149,7 +149,7 @@ def _rung_before(first: Rung, second: Rung) -> bool:
     return heard is not None and second.setup_at is not None and heard < second.setup_at
 
 
-def leg_of(role: Role, rung: Rung) -> Leg:
+def leg_of(role: Role, rung: ObservedLeg) -> Leg:
     """A leg that only states know."""
     reason = rung.last
     return Leg(
@@ -168,7 +168,7 @@ def leg_of(role: Role, rung: Rung) -> Leg:
     )
 
 
-def rung_disposition(rung: Rung) -> Disposition:
+def rung_disposition(rung: ObservedLeg) -> Disposition:
     """How a leg ended by its states alone: who was not seen ringing was not seen not to answer."""
     if rung.answered:
         return Disposition.ANSWERED
@@ -186,7 +186,7 @@ def _kind(number: str) -> NumberKind:
     return NumberKind.MASKED if "*" in number else NumberKind.UNVERIFIED
 
 
-def complete(leg: Leg, rung: Rung | None, *, final: bool, flags: set[Flag]) -> Leg:
+def complete(leg: Leg, rung: ObservedLeg | None, *, final: bool, flags: set[Flag]) -> Leg:
     """The record's leg with what only the states know; a final record's silence about an answer stands."""
     if rung is None:
         return leg
@@ -204,7 +204,7 @@ def complete(leg: Leg, rung: Rung | None, *, final: bool, flags: set[Flag]) -> L
     )
 
 
-def _leg_disposition(leg: Leg, rung: Rung, *, final: bool) -> Disposition:
+def _leg_disposition(leg: Leg, rung: ObservedLeg, *, final: bool) -> Disposition:
     if leg.disposition is not Disposition.UNKNOWN:
         return leg.disposition
     if leg.answer_at is not None:

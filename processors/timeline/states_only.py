@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from processors.timeline.legs import Rung, rung_disposition
+from processors.timeline.legs import ObservedLeg, rung_disposition
 from schemas.facts import Disposition, Fact, Leg, Role
 
-Pair = tuple[Leg, Rung | None]
+Pair = tuple[Leg, ObservedLeg | None]
 """A leg, and what states say of it."""
 _TELLING: Final = {Disposition.NO_ANSWER: 1, Disposition.UNKNOWN: 2}
 """Of several legs the one that tells most, the lowest first: a release that names its reason (0) tells more than silence."""

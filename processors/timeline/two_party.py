@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from processors.call.moments import believed, of_record, window_of
 from processors.column_bounds import LONGEST
-from processors.timeline.legs import SKEW, Rung, complete, guess_roles, leg_of, rungs, split_by_time
+from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, leg_of, rungs, split_by_time
 from processors.timeline.states_only import Pair, by_states, last_release
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
@@ -90,7 +90,7 @@ def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> 
     legs = record.legs or _parties(record)
     found = rungs(states)
     numbers = [leg.number for leg in legs if leg.number]
-    given: dict[int, Rung | None] = {}
+    given: dict[int, ObservedLeg | None] = {}
     if len(legs) == 2 and len(numbers) == 2 and numbers[0] == numbers[1] and numbers[0] in found:
         flags.add(Flag.SAME_NUMBER)
         number = numbers[0]

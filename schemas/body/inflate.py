@@ -27,11 +27,11 @@ _PIECE_BYTES: Final = 4096
 """Compressed bytes at a time: at the worst four megabytes come of them."""
 
 
-class Damaged(Exception):
+class DamagedStream(Exception):
     """Compressed data that cannot be undone, or of more layers or members than is allowed."""
 
 
-class _CutOff(Damaged):
+class _CutOff(DamagedStream):
     """Compressed data whose end is missing."""
 
 
@@ -39,7 +39,7 @@ class PastCap(Exception):
     """A body that inflates to more than the cap."""
 
 
-class Opened(NamedTuple):
+class Inflated(NamedTuple):
     """A body without its compression."""
 
     body: bytes
@@ -47,7 +47,7 @@ class Opened(NamedTuple):
     """Encodings that were declared and are not there, or are not known: a charset, `br`, a lie."""
 
 
-def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undeclared: bool = True) -> Opened:
+def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undeclared: bool = True) -> Inflated:
     """Undo what is declared, and then (`undeclared`) what shows; raises Damaged or PastCap."""
     untrue: list[str] = []
     layers = 0
@@ -58,7 +58,7 @@ def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undecl
             try:
                 body = _unbased(body)
             except binascii.Error as exc:
-                raise Damaged("the body is not Base64") from exc
+                raise DamagedStream("the body is not Base64") from exc
         elif name in _COMPRESSED and (inner := _undone(body, name, limits, cap_bytes)) is not None:
             layers = _one_more(layers, limits)
             body = inner
@@ -69,11 +69,11 @@ def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undecl
             inner = _inflated(_unbased(body) if "base64" in shown else body, _BY_HEADER, limits, cap_bytes)
         except (zlib.error, binascii.Error, _CutOff):
             if shown == "gzip":
-                raise Damaged("the compressed body does not inflate") from None
+                raise DamagedStream("the compressed body does not inflate") from None
             break  # text that begins so by chance
         layers = _one_more(layers, limits)
         body = inner
-    return Opened(body, tuple(untrue))
+    return Inflated(body, tuple(untrue))
 
 
 def encoding_of(body: bytes) -> str:
@@ -90,20 +90,20 @@ def _undone(body: bytes, name: str, limits: Limits, cap_bytes: int) -> bytes | N
         try:
             return _inflated(body, _BY_HEADER, limits, cap_bytes)
         except zlib.error as exc:
-            raise Damaged("the compressed body does not inflate") from exc
+            raise DamagedStream("the compressed body does not inflate") from exc
     if "gzip" in name or _LIKE_TEXT.match(body):
         return None
     for bits in (_BY_HEADER, _BARE):
         try:
             return _inflated(body, bits, limits, cap_bytes)
-        except (zlib.error, Damaged):
+        except (zlib.error, DamagedStream):
             continue
     return None
 
 
 def _one_more(layers: int, limits: Limits) -> int:
     if layers >= limits.inflate_layers:
-        raise Damaged("more layers of compression than are taken")
+        raise DamagedStream("more layers of compression than are taken")
     return layers + 1
 
 
@@ -114,7 +114,7 @@ def _inflated(body: bytes, bits: int, limits: Limits, cap_bytes: int) -> bytes:
     while at < len(body):
         members += 1
         if members > limits.inflate_members:
-            raise Damaged("more compressed members than are taken")
+            raise DamagedStream("more compressed members than are taken")
         stream = zlib.decompressobj(bits)
         while not stream.eof and at < len(body):
             piece = whole[at : at + _PIECE_BYTES]

@@ -7,7 +7,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from schemas.body.inflate import Damaged, PastCap, encoding_of, opened
+from schemas.body.inflate import DamagedStream, PastCap, encoding_of, opened
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 
@@ -25,7 +25,7 @@ def unwrapped(body: bytes, encoding: str, limits: Limits) -> tuple[bytes, tuple[
         return opened(body, encoding, limits, limits.inflate_bytes)
     except PastCap as exc:
         raise Undecodable(f"inflates to more than {limits.inflate_bytes} bytes", code="inflate") from exc
-    except Damaged as exc:
+    except DamagedStream as exc:
         raise Undecodable(str(exc), code="inflate") from exc
 
 
@@ -35,7 +35,7 @@ def inflated(body: bytes, encoding: str, cap_bytes: int) -> bytes:
         return opened(body, encoding, DEFAULT, cap_bytes, undeclared=False).body
     except PastCap as exc:
         raise Undecodable(f"inflates to more than {cap_bytes} bytes", code="inflate") from exc
-    except Damaged as exc:
+    except DamagedStream as exc:
         raise Undecodable(str(exc), code="inflate") from exc
 
 

@@ -26,7 +26,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_ms: int = 0
 
 
-class Item(msgspec.Struct, frozen=True):
+class SinkRow(msgspec.Struct, frozen=True):
     """One row to be."""
 
     record: Any
@@ -42,18 +42,18 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float
 
 
-class Batch:
+class SinkBatch:
     """Rows by table and the offsets that they allow to commit."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
-        self._rows: dict[str, tuple[Table[Any], list[Item]]] = {}
+        self._rows: dict[str, tuple[Table[Any], list[SinkRow]]] = {}
         self._next: dict[tuple[str, int], int] = {}
         self._began_s: float | None = None
         self.rows = 0
         self.size_bytes = 0
 
-    def add(self, table: Table[Any], item: Item, now_s: float) -> None:
+    def add(self, table: Table[Any], item: SinkRow, now_s: float) -> None:
         """Take one row in; `now_s` is a monotonic clock."""
         self._rows.setdefault(table.name, (table, []))[1].append(item)
         self.rows += 1
@@ -89,6 +89,6 @@ class Batch:
         """By (topic, partition) the offset to commit once every row is in."""
         return dict(self._next)
 
-    def tables(self) -> Iterator[tuple[Table[Any], list[Item]]]:
+    def tables(self) -> Iterator[tuple[Table[Any], list[SinkRow]]]:
         """The rows to insert."""
         return iter(list(self._rows.values()))

@@ -16,8 +16,8 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.error_classes import RowsRefused
 from sinks.flush.backoff import Backoff
-from sinks.flush.batch import Batch, Item
-from sinks.flush.insert import Insert, Refusal, land
+from sinks.flush.batch import SinkBatch, SinkRow
+from sinks.flush.insert import Insert, RefusedRow, insert_or_bisect
 from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, letter_of, without_headers
 from sinks.rows import DEAD_LETTERS, Table
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Publish = Callable[[list[DeadLetter]], Awaitable[None]]
 
 
-class Rounds:
+class Flusher:
     """Finishes batches."""
 
     def __init__(self, insert: Insert, publish: Publish, backoff: Backoff, metrics: Registry) -> None:
@@ -37,7 +37,7 @@ class Rounds:
         self._metrics = metrics
         self._waiting = 0
 
-    async def finish(self, batch: Batch, letters: Sequence[DeadLetter]) -> None:
+    async def finish(self, batch: SinkBatch, letters: Sequence[DeadLetter]) -> None:
         """Return when every row of `batch` is in its table or a dead letter, and `letters` too are on `calls.dead`."""
         tables = list(batch.tables())
         refused = await asyncio.gather(*(self._land(table, items) for table, items in tables))
@@ -54,8 +54,8 @@ class Rounds:
             newest_s = max(item.origin.timestamp_ms for item in items) / 1000
             self._metrics.put("callweave_sink_freshness_seconds", table.label, value=max(0.0, now_s - newest_s))
 
-    async def _land(self, table: Table[Any], items: Sequence[Item]) -> list[Refusal]:
-        return await self._patiently(lambda: land(table, items, self._insert, self._metrics))
+    async def _land(self, table: Table[Any], items: Sequence[SinkRow]) -> list[RefusedRow]:
+        return await self._patiently(lambda: insert_or_bisect(table, items, self._insert, self._metrics))
 
     async def _keep(self, letter: DeadLetter) -> None:
         async def once() -> None:
@@ -98,7 +98,7 @@ class Rounds:
             log.warning("no longer waiting for ClickHouse")
 
 
-def _code(refusal: Refusal) -> SinkCode:
+def _code(refusal: RefusedRow) -> SinkCode:
     return "internal" if refusal.code == "internal" else "row"
 
 

@@ -12,27 +12,29 @@ import msgspec
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.error_classes import RowsRefused
-from sinks.flush.batch import Item
+from sinks.flush.batch import SinkRow
 from sinks.rows import Table
 
 Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedRow(msgspec.Struct, frozen=True):
     """One row that cannot go in, and why."""
 
-    item: Item
+    item: SinkRow
     detail: str
     code: str = "row"
     """The dead letter's."""
 
 
-async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics: Registry) -> list[Refusal]:
+async def insert_or_bisect(
+    table: Table[Any], items: Sequence[SinkRow], insert: Insert, metrics: Registry
+) -> list[RefusedRow]:
     """Insert all rows that can be; returns the others. Raises `Unavailable`.
 
     One bad row in n costs about 2 log2(n) inserts.
     """
-    refused: list[Refusal] = []
+    refused: list[RefusedRow] = []
     parts = [items]
     while parts:
         part = parts.pop()
@@ -45,7 +47,7 @@ async def land(table: Table[Any], items: Sequence[Item], insert: Insert, metrics
         except RowsRefused as exc:
             metrics.add("callweave_sink_inserts_total", table.label, "refused")
             if len(part) == 1:
-                refused.append(Refusal(part[0], str(exc), exc.code))
+                refused.append(RefusedRow(part[0], str(exc), exc.code))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]

@@ -51,7 +51,7 @@ class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
-class StoredLetter(msgspec.Struct, frozen=True, kw_only=True):
+class StoredDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A letter as it stands in `dead_letters`."""
 
     letter: DeadLetter
@@ -66,7 +66,7 @@ class NoBytes(CallweaveError):
     code = "no_bytes"
 
 
-async def list_dead(client: ClickHouse, filters: DeadFilter) -> list[StoredLetter]:
+async def list_dead(client: ClickHouse, filters: DeadFilter) -> list[StoredDeadLetter]:
     """The newest letters first. Raises `Unavailable`, `SetupError`."""
     wanted = {name: getattr(filters, name) for name in ("stage", "code", "vendor", "topic") if getattr(filters, name)}
     conditions = [f"{name} = {{{name}:String}}" for name in wanted]
@@ -82,7 +82,7 @@ async def list_dead(client: ClickHouse, filters: DeadFilter) -> list[StoredLette
 
 async def find_dead(
     client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1, *, origin_hash: str | None = None
-) -> list[StoredLetter]:
+) -> list[StoredDeadLetter]:
     """The letters of a place, resolved or not, the newest first; with a hash only its record's. Raises `Unavailable`, `SetupError`."""
     where = (
         "topic = {topic:String} AND partition = {partition:Int64} "
@@ -97,7 +97,7 @@ async def find_dead(
 
 async def get_dead(
     client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1, *, origin_hash: str | None = None
-) -> StoredLetter | None:
+) -> StoredDeadLetter | None:
     """The newest letter of a place, or the one with this hash; resolved or not. Raises `Unavailable`, `SetupError`."""
     found = await find_dead(client, topic, partition, offset, element, origin_hash=origin_hash)
     return found[0] if found else None
@@ -152,11 +152,11 @@ async def _send(producer: AIOKafkaProducer, position: Position, letter: DeadLett
     )
 
 
-async def _letters(client: ClickHouse, where: str, values: dict[str, Any], limit: int) -> list[StoredLetter]:
+async def _letters(client: ClickHouse, where: str, values: dict[str, Any], limit: int) -> list[StoredDeadLetter]:
     sql = _SELECT.format(database=client.database, where=where, limit=int(limit), columns=_COLUMNS, identity=_IDENTITY)
     names = [*_COLUMNS.split(", "), "original"]
     found = []
     for *fields, resolved, has_namesake in await client.query(sql, values, as_bytes=("body",)):
         letter = DeadLetter(**dict(zip(names, fields, strict=True)))
-        found.append(StoredLetter(letter=letter, resolved=bool(resolved), has_namesake=bool(has_namesake)))
+        found.append(StoredDeadLetter(letter=letter, resolved=bool(resolved), has_namesake=bool(has_namesake)))
     return found

@@ -18,7 +18,7 @@ from typing import Any
 import clickhouse_connect
 import msgspec
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from tests.bench.support.lines import Line, show
 
@@ -41,7 +41,9 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 def login_of(server: ClickHouseServer) -> Login:
     """The account that may make a table."""
-    return Login(port=server.port, user=server.account(Role.MIGRATOR), password=server.password(Role.MIGRATOR))
+    return Login(
+        port=server.port, user=server.account(EngineRole.MIGRATOR), password=server.password(EngineRole.MIGRATOR)
+    )
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -17,9 +17,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka.broker import KafkaServer
 from processors.engine.dispatcher import attach
-from processors.engine.faust_app import SliceApp, make_app, run_app
-from processors.engine.transport import Slice
+from processors.engine.faust_app import BatchApp, make_app, run_app
 from processors.outbox import Message, Outbox
+from processors.records import RecordBatch
 from processors.store.restore import ends, restore
 from tests.bench.support.lines import Line, show
 
@@ -50,11 +50,13 @@ async def filled(bootstrap: str, count: int) -> str:
     return topic
 
 
-async def read_slices(bootstrap: str, topic: str, total: int, work: Callable[[Slice], Awaitable[None]] | None) -> float:
+async def read_slices(
+    bootstrap: str, topic: str, total: int, work: Callable[[RecordBatch], Awaitable[None]] | None
+) -> float:
     """Return the seconds from the first slice to the last record."""
     stop, seen, times = asyncio.Event(), 0, list[float]()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         nonlocal seen
         times.append(time.perf_counter())
         if work is not None:
@@ -73,7 +75,7 @@ async def read_slices(bootstrap: str, topic: str, total: int, work: Callable[[Sl
 async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[bytes], Awaitable[Any]] | None) -> float:
     """The same through Faust's own transport, one record per event."""
     stop, seen, times = asyncio.Event(), 0, list[float]()
-    app = SliceApp(
+    app = BatchApp(
         f"g-{uuid.uuid4().hex}",
         broker=f"kafka://{bootstrap}",
         broker_max_poll_records=5000,
@@ -118,7 +120,7 @@ async def bench(bootstrap: str) -> list[Line]:
 
     async with Outbox(bootstrap) as outbox:
 
-        async def forward(slice_: Slice) -> None:
+        async def forward(slice_: RecordBatch) -> None:
             await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in slice_.records])
 
         say("slices, read and drop", RECORDS, await read_slices(bootstrap, topic, RECORDS, None))

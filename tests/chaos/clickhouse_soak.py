@@ -20,7 +20,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 
 ROWS: Final = 500
@@ -72,14 +72,16 @@ class Soak:
         self._chance = random.Random(seed)
         self._batch = 0
 
-    async def ask(self, http: aiohttp.ClientSession, sql: str | bytes, role: Role = Role.READER, **params: str) -> str:
+    async def ask(
+        self, http: aiohttp.ClientSession, sql: str | bytes, role: EngineRole = EngineRole.READER, **params: str
+    ) -> str:
         """The whole answer; counts it by its error code."""
         async with http.post(self.server.url, data=sql, params=params, headers=self._as(role)) as response:
             text = await response.text()
             self.outcomes[response.headers.get("X-ClickHouse-Exception-Code", "ok")] += 1
             return text if response.status == 200 else f"!{text}"
 
-    def _as(self, role: Role) -> dict[str, str]:
+    def _as(self, role: EngineRole) -> dict[str, str]:
         return {"Authorization": aiohttp.encode_basic_auth(self.server.account(role), self.server.password(role))}
 
     async def write(self, http: aiohttp.ClientSession) -> None:
@@ -91,7 +93,7 @@ class Soak:
             rows = "".join(f"{batch}\t{n}\t{self._chance.getrandbits(160):x}\n" for n in range(ROWS))
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                 said = await self.ask(
-                    http, f"INSERT INTO soak.t FORMAT TabSeparated\n{rows}", Role.WRITER, wait_end_of_query="1"
+                    http, f"INSERT INTO soak.t FORMAT TabSeparated\n{rows}", EngineRole.WRITER, wait_end_of_query="1"
                 )
                 if said == "":
                     self.answered.add(batch)
@@ -110,7 +112,7 @@ class Soak:
         if kind < 0.70:
             await self.ask(http, self._chance.choice(_READS))
         elif kind < 0.80:  # a client that goes away in mid-stream
-            async with http.post(self.server.url, data=_STREAM, headers=self._as(Role.READER)) as response:
+            async with http.post(self.server.url, data=_STREAM, headers=self._as(EngineRole.READER)) as response:
                 await response.content.readany()
                 response.close()
             self.outcomes["broken off"] += 1
@@ -119,7 +121,7 @@ class Soak:
             long = asyncio.create_task(self.ask(http, _LONG, query_id=query_id))
             await asyncio.sleep(0.5)
             with contextlib.suppress(aiohttp.ClientError):
-                await self.ask(http, f"KILL QUERY WHERE query_id = '{query_id}' ASYNC", Role.MIGRATOR)
+                await self.ask(http, f"KILL QUERY WHERE query_id = '{query_id}' ASYNC", EngineRole.MIGRATOR)
             await asyncio.gather(long, return_exceptions=True)
         elif kind < 0.95:  # one whose connection is closed
             with contextlib.suppress(TimeoutError):
@@ -140,7 +142,7 @@ class Soak:
             await asyncio.sleep(30)
             await self.up.wait()
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                await self.ask(http, "OPTIMIZE TABLE soak.t FINAL", Role.MIGRATOR)
+                await self.ask(http, "OPTIMIZE TABLE soak.t FINAL", EngineRole.MIGRATOR)
 
     async def sample(self) -> None:
         """Look at the process."""
@@ -154,7 +156,9 @@ class Soak:
         """Every answered batch is there, whole and once."""
         answered = set(self.answered)
         text = await self.ask(
-            http, "SELECT batch, count(), uniqExact(n) FROM soak.t GROUP BY batch FORMAT TabSeparated", Role.MIGRATOR
+            http,
+            "SELECT batch, count(), uniqExact(n) FROM soak.t GROUP BY batch FORMAT TabSeparated",
+            EngineRole.MIGRATOR,
         )
         if text.startswith("!"):
             self.wrong.append(f"cannot be checked: {text[:200]}")
@@ -206,12 +210,14 @@ async def soak(seconds: float, seed: int, data_dir: Path) -> int:
     run = Soak(server, seed)
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
-        await run.ask(http, "CREATE DATABASE soak", Role.MIGRATOR)
+        await run.ask(http, "CREATE DATABASE soak", EngineRole.MIGRATOR)
         table = (
             "CREATE TABLE soak.t (batch UInt64, n UInt32, text String) ENGINE = ReplacingMergeTree ORDER BY (batch, n)"
         )
-        _say(await run.ask(http, table, Role.MIGRATOR))
-        await run.ask(http, "CREATE VIEW soak.v SQL SECURITY DEFINER AS SELECT * FROM soak.t FINAL", Role.MIGRATOR)
+        _say(await run.ask(http, table, EngineRole.MIGRATOR))
+        await run.ask(
+            http, "CREATE VIEW soak.v SQL SECURITY DEFINER AS SELECT * FROM soak.t FINAL", EngineRole.MIGRATOR
+        )
         run.up.set()
         tasks = [
             *(asyncio.create_task(run.write(http)) for _ in range(WRITERS)),

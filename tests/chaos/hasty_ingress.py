@@ -23,7 +23,7 @@ class HastyPublisher:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Hand it over and do not wait."""
         await self._producer.send(topic, value, key=key, headers=headers)
 

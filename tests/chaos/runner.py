@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.sending.ledger import Ledger
-from deploy.simulator.sending.options import Progress, SimulateOptions
+from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
 from tests.chaos.faults.faults import Step
@@ -92,7 +92,7 @@ class Run:
     def _restarts(self) -> dict[str, int]:
         return {name: part.restarts for name, part in self._world.parts.items()}
 
-    async def _trouble(self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[Progress]") -> None:
+    async def _trouble(self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[SimulationProgress]") -> None:
         await asyncio.sleep(_WARM_UP_S)
         for step in steps:
             longest = max(injection.duration_s for injection in step.injections)
@@ -146,7 +146,7 @@ class Run:
                 return found
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _report(self, sent: Progress, found: Verdict) -> Report:
+    def _report(self, sent: SimulationProgress, found: Verdict) -> Report:
         harms, acked = by_window(found.findings, self._ledger.entries, self._windows)
         for name, count in harms.items():
             self._lines[name].harms = count

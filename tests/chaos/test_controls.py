@@ -23,7 +23,7 @@ from deploy.kafka.broker import KafkaServer
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
 from deploy.process.waiting import until_answers
-from deploy.simulator.sending.ledger import Entry, digest_of
+from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge.judge import stored
 from tests.chaos.judge.verdict import bodies_on_raw
@@ -70,7 +70,7 @@ async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path
     async with KafkaServer(tmp_path / "kafka", heap="256m") as broker:
         settings = Settings(kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=2))
         await create_topics(settings.kafka)
-        entries: list[Entry] = []
+        entries: list[LedgerEntry] = []
         async with process("hasty_ingress.py", broker.bootstrap, str(port)) as ingress:
             assert await until_answers(f"http://127.0.0.1:{port}/healthz", 60)
             async with aiohttp.ClientSession() as session:
@@ -78,7 +78,7 @@ async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path
                     body = msgspec.json.encode({"sessionid": f"control-{number}"})
                     async with session.post(f"http://127.0.0.1:{port}/v1/nxcloud/cdr", data=body) as answer:
                         assert answer.status == 200
-                    entries.append(Entry(vendor="nxcloud", label="record", digest=digest_of(body)))
+                    entries.append(LedgerEntry(vendor="nxcloud", label="record", digest=digest_of(body)))
                 ingress.send_signal(signal.SIGKILL)
         raw = await bodies_on_raw(Stack(settings=settings, parts=(), servers=(), metrics={}))
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.process.ports import require_free
 from schemas.errors import SetupError
@@ -205,8 +205,8 @@ async def served(names: list[str]) -> list[Result]:
                 if said := await ask(address(narrow), statement):
                     raise RuntimeError(said)
             environment = {
-                **_environment("CLICKHOUSE_", wide, Role.MIGRATOR),
-                **_environment("CLICKHOUSE_BI_", narrow, Role.READER),
+                **_environment("CLICKHOUSE_", wide, EngineRole.MIGRATOR),
+                **_environment("CLICKHOUSE_BI_", narrow, EngineRole.READER),
             }
             results = []
             for name, trial in _trials(environment):
@@ -230,7 +230,7 @@ def _trials(environment: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], 
     yield "suite", lambda: suite(environment)
 
 
-def _environment(prefix: str, server: ClickHouseServer, role: Role) -> dict[str, str]:
+def _environment(prefix: str, server: ClickHouseServer, role: EngineRole) -> dict[str, str]:
     return {
         f"{prefix}HOST": "127.0.0.1",
         f"{prefix}PORT": str(server.port),

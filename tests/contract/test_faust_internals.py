@@ -21,9 +21,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from mode.threads import MethodQueue, QueueServiceThread
 
-from processors.engine.faust_app import SliceApp
-from processors.engine.fetcher import SliceThread
-from processors.engine.transport import IdleProducer, SliceConsumer, SliceSchema, SliceTransport
+from processors.engine.faust_app import BatchApp
+from processors.engine.fetcher import FetcherThread
+from processors.engine.transport import BatchConsumer, BatchSchema, BatchTransport, IdleProducer
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,9 @@ def parameters(function: Callable[..., object]) -> list[str]:
 )
 def test_what_is_overridden(stock: type, name: str, expected: list[str]) -> None:
     assert parameters(getattr(stock, name)) == expected
-    ours = [cls for cls in (SliceConsumer, SliceThread, IdleProducer, SliceSchema, SliceApp) if issubclass(cls, stock)]
+    ours = [
+        cls for cls in (BatchConsumer, FetcherThread, IdleProducer, BatchSchema, BatchApp) if issubclass(cls, stock)
+    ]
     assert any(name in vars(cls) for cls in ours), f"{name} is not overridden any more: take it off the table"
 
 
@@ -151,6 +153,6 @@ def test_the_queue_of_calls_into_the_thread_is_ours() -> None:
 
 
 def test_the_transport_brings_its_own_parts() -> None:
-    assert SliceTransport.Consumer is SliceConsumer
-    assert SliceTransport.Producer is IdleProducer
-    assert issubclass(SliceTransport, driver.Transport)
+    assert BatchTransport.Consumer is BatchConsumer
+    assert BatchTransport.Producer is IdleProducer
+    assert issubclass(BatchTransport, driver.Transport)

@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ingress.kafka.producer import KafkaPublisher
-from ingress.kafka.publisher import MemoryPublisher, Published, Publisher
+from ingress.kafka.publisher import MemoryPublisher, PublishedBody, Publisher
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 
 MAX_BYTES = 12 * 1024 * 1024
-Reader = Callable[[int], Awaitable[Sequence[Published]]]
+Reader = Callable[[int], Awaitable[Sequence[PublishedBody]]]
 
 
 async def make_topic(bootstrap: str, *, partitions: int = 3, **config: str) -> str:
@@ -31,7 +31,7 @@ async def make_topic(bootstrap: str, *, partitions: int = 3, **config: str) -> s
     return name
 
 
-async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> list[Published]:
+async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> list[PublishedBody]:
     """The first `count` records of a topic; fails after half a minute."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_BYTES
@@ -39,11 +39,13 @@ async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> l
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
-        found: list[Published] = []
+        found: list[PublishedBody] = []
         async with asyncio.timeout(30):
             while len(found) < count:
                 record = await consumer.getone()
-                found.append(Published(topic=topic, key=record.key, value=record.value, headers=tuple(record.headers)))
+                found.append(
+                    PublishedBody(topic=topic, key=record.key, value=record.value, headers=tuple(record.headers))
+                )
         return found
     finally:
         await consumer.stop()
@@ -66,7 +68,7 @@ async def subject(request: pytest.FixtureRequest, kafka: str) -> AsyncIterator[t
     if request.param == "memory":
         memory = MemoryPublisher(max_value_bytes=MAX_BYTES)
 
-        async def kept(count: int) -> Sequence[Published]:
+        async def kept(count: int) -> Sequence[PublishedBody]:
             return memory.records[:count]
 
         yield memory, "memory", kept
@@ -97,7 +99,7 @@ async def test_a_record_is_there_when_publish_returns(subject: Subject, value: b
     publisher, topic, reader = subject
     headers = [("vendor", b"nxcloud"), ("account", "名".encode()), ("empty", b"")]
     await publisher.publish(topic, b"nxcloud||1", value, headers)
-    assert await reader(1) == [Published(topic=topic, key=b"nxcloud||1", value=value, headers=tuple(headers))]
+    assert await reader(1) == [PublishedBody(topic=topic, key=b"nxcloud||1", value=value, headers=tuple(headers))]
 
 
 async def test_one_key_keeps_its_order(subject: Subject) -> None:

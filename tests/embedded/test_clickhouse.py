@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.process.child import Child, spawn
 from deploy.process.ports import free_port
@@ -363,7 +363,7 @@ async def sturdy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clic
 async def test_a_malformed_request_leaves_it_alive(
     sturdy: ClickHouseServer, port: str, raw: bytes, *, reset: bool
 ) -> None:
-    name, password = sturdy.account(Role.MIGRATOR), sturdy.password(Role.MIGRATOR)
+    name, password = sturdy.account(EngineRole.MIGRATOR), sturdy.password(EngineRole.MIGRATOR)
     login = f"X-ClickHouse-User: {name}\r\nX-ClickHouse-Key: {password}\r\n".encode()
     raw = raw.replace(b"{login}", login).replace(b"{hello}", native.hello(name, password, revision=native.OLD))
     _, writer = await asyncio.open_connection("127.0.0.1", sturdy.port if port == "http" else sturdy.tcp_port)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from tests.support.clickhouse_at import address, ask
 
@@ -23,8 +23,10 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clic
         yield server
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_a_query_beyond_the_memory_limit_fails_and_the_server_lives(server: ClickHouseServer, role: Role) -> None:
+@pytest.mark.parametrize("role", EngineRole)
+async def test_a_query_beyond_the_memory_limit_fails_and_the_server_lives(
+    server: ClickHouseServer, role: EngineRole
+) -> None:
     failed = await ask(address(server, role), BIG.format(rows=400_000_000))
     after = await ask(address(server, role), "SELECT 1")
 
@@ -41,11 +43,11 @@ async def test_readers_beyond_their_part_are_ended_while_inserts_go_on(server: C
         nonlocal inserted
         said = []
         while not reader.done():
-            said.append(await ask(address(server, Role.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
+            said.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
             inserted += 1
         return said
 
-    reader = asyncio.create_task(ask(address(server, Role.READER), grows))
+    reader = asyncio.create_task(ask(address(server, EngineRole.READER), grows))
     said = await insert_beside(reader)
     ended = await reader
 
@@ -56,10 +58,10 @@ async def test_readers_beyond_their_part_are_ended_while_inserts_go_on(server: C
 
 async def test_inserts_go_on_while_many_readers_take_all_they_can(server: ClickHouseServer) -> None:
     await ask(address(server), "TRUNCATE TABLE t")
-    readers = asyncio.gather(*(ask(address(server, Role.READER), BIG.format(rows=40_000_000)) for _ in range(12)))
+    readers = asyncio.gather(*(ask(address(server, EngineRole.READER), BIG.format(rows=40_000_000)) for _ in range(12)))
     said = []
     while not readers.done():
-        said.append(await ask(address(server, Role.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
+        said.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
     answers = await readers
 
     assert any("Code: " in answer for answer in answers), "they had room: nothing was shown"
@@ -70,13 +72,13 @@ async def test_inserts_go_on_while_many_readers_take_all_they_can(server: ClickH
 async def test_queries_that_reserve_their_memory_wait_for_their_turn(server: ClickHouseServer) -> None:
     """Eight that together need four times what there is for readers: each gets it, one after the other."""
     sql = f"{BIG.format(rows=20_000_000)}, reserve_memory = '{400 * _MIB}'"
-    answers = await asyncio.gather(*(ask(address(server, Role.READER), sql) for _ in range(8)))
+    answers = await asyncio.gather(*(ask(address(server, EngineRole.READER), sql) for _ in range(8)))
 
     assert answers == ["20000000"] * 8
 
 
 async def test_a_light_query_does_not_wait_for_a_hundred_that_sleep(server: ClickHouseServer) -> None:
-    url = address(server, Role.READER)
+    url = address(server, EngineRole.READER)
     sleeps = "SELECT sleepEachRow(3) FROM numbers(1000) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0"
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 

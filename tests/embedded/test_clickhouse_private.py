@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.accounts import BUILT_IN, MIGRATOR, OWNER, READER, Role
+from deploy.clickhouse.accounts import BUILT_IN, MIGRATOR, OWNER, READER, EngineRole
 from deploy.clickhouse.config import LOG
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import ClickHouseSettings, Secret
@@ -68,14 +68,14 @@ async def test_passwords_are_made_once_and_kept(tmp_path: Path) -> None:
     made = []
     for _ in range(2):
         async with ClickHouseServer(tmp_path / "clickhouse") as server:
-            made.append({role: server.password(role) for role in Role})
-            assert await ask(address(server, Role.WRITER), "SELECT currentUser()") == OWNER
+            made.append({role: server.password(role) for role in EngineRole})
+            assert await ask(address(server, EngineRole.WRITER), "SELECT currentUser()") == OWNER
     other = ClickHouseServer(tmp_path / "other")
     async with other:
-        elsewhere = {other.password(role) for role in Role}
+        elsewhere = {other.password(role) for role in EngineRole}
 
     assert made[0] == made[1]
-    assert len({*made[0].values(), *elsewhere}) == 2 * len(Role)
+    assert len({*made[0].values(), *elsewhere}) == 2 * len(EngineRole)
 
 
 GIVEN = ["simple", "with:colons:", "quote'\"<&>% \\", "пароль-密码", "x" * 500]
@@ -118,12 +118,12 @@ async def test_a_changed_password_holds_from_the_next_login_on(tmp_path: Path, *
     folder = tmp_path / "clickhouse"
     server = ClickHouseServer(folder)
     async with server:
-        old = server.password(Role.WRITER)
+        old = server.password(EngineRole.WRITER)
         assert await login(server, OWNER, old) == OWNER
         passwords.change(folder, OWNER, "another one", keep_old=keep_old)
         changed = [await login(server, name, "another one") for name in (OWNER, BUILT_IN)]
         before = await login(server, OWNER, old)
-        others = await login(server, MIGRATOR, server.password(Role.MIGRATOR))
+        others = await login(server, MIGRATOR, server.password(EngineRole.MIGRATOR))
     async with ClickHouseServer(folder) as server:
         after = [await login(server, OWNER, "another one"), await login(server, OWNER, old)]
 
@@ -200,7 +200,7 @@ def found_in_files(server: ClickHouseServer) -> list[str]:
 async def native_query(server: ClickHouseServer, sql: str) -> None:
     """Ask over the native protocol and read on until it ends; answers are not looked at."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.tcp_port)
-    name, password = server.account(Role.MIGRATOR), server.password(Role.MIGRATOR)
+    name, password = server.account(EngineRole.MIGRATOR), server.password(EngineRole.MIGRATOR)
     writer.write(native.hello(name, password, revision=native.OLD) + native.query(sql))
     async with asyncio.timeout(60):
         answer = native.Answer(reader)

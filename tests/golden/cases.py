@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.normalise import Directory, Outcome, directory, normalise
+from processors.normalise import Directory, Normalised, directory, normalise
 from schemas.config.limits import Limits
 from schemas.config.settings import Account
 from schemas.facts import Fact, Leg
@@ -94,12 +94,12 @@ def load(path: Path) -> Case:
     )
 
 
-def run(raw: RawCallback, accounts: Directory | None = None) -> Outcome:
+def run(raw: RawCallback, accounts: Directory | None = None) -> Normalised:
     """Normalise one body."""
     return normalise(raw, _POSITION, accounts or Directory(), LIMITS)
 
 
-def shown(outcome: Outcome) -> dict[str, Any]:
+def shown(outcome: Normalised) -> dict[str, Any]:
     """An outcome in the form that `.expected.json` has."""
     parts = {
         "facts": [shown_fact(fact) for fact in outcome.facts],

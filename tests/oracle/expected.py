@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.expectation import Columns, Told
-from deploy.simulator.sending.ledger import Entry, tellings
+from deploy.simulator.expectation import Columns, Expectation
+from deploy.simulator.sending.ledger import LedgerEntry, tellings
 from schemas.facts import FactType
 from tests.oracle.timelines import timeline
 
@@ -68,10 +68,10 @@ class _Item:
     """All that was told under one identity."""
 
     def __init__(self) -> None:
-        self.contents: dict[str, Told] = {}
+        self.contents: dict[str, Expectation] = {}
         self.maybe: set[str] = set()
 
-    def add(self, told: Told, *, certain: bool) -> bool:
+    def add(self, told: Expectation, *, certain: bool) -> bool:
         """Note one telling, the acknowledged ones first; whether its content is new."""
         new = told.content not in self.contents
         self.contents.setdefault(told.content, told)
@@ -84,7 +84,7 @@ class _Item:
         return bool(self.maybe)
 
 
-def expect(entries: Iterable[Entry]) -> Expected:
+def expect(entries: Iterable[LedgerEntry]) -> Expected:
     """Fold a ledger; the order of its entries does not matter."""
     counts: dict[str, Counts] = defaultdict(Counts)
     dead: dict[str, Counter[str]] = defaultdict(Counter)
@@ -119,7 +119,7 @@ def _type(item: _Item) -> str:
     return next(iter(item.contents.values())).fact_type
 
 
-def merged(contents: Mapping[str, Told]) -> Told:
+def merged(contents: Mapping[str, Expectation]) -> Expectation:
     """One telling out of several contents of a fact: the one that stands, else what they do not dispute."""
     versions = list(contents.values())
     whole = max(versions, key=lambda version: version.rank)
@@ -138,7 +138,7 @@ def merged(contents: Mapping[str, Told]) -> Told:
     return msgspec.structs.replace(versions[0], columns=columns)
 
 
-def _dispute(versions: list[Told]) -> Columns:
+def _dispute(versions: list[Expectation]) -> Columns:
     """What a row must say of a contradiction; where the newest counts, nothing is claimed."""
     if any(version.disputes for version in versions):
         return {"conflict_final": True}

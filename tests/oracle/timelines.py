@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from deploy.simulator.expectation import FLAG, Columns, Told
+from deploy.simulator.expectation import FLAG, Columns, Expectation
 from schemas.facts import FactType, Kind, Role, State
 
 _COPIED: Final = (
@@ -37,7 +37,7 @@ _MILESTONE: Final = {
 }
 
 
-def timeline(facts: Sequence[Told]) -> tuple[Columns, tuple[Columns, ...]]:
+def timeline(facts: Sequence[Expectation]) -> tuple[Columns, tuple[Columns, ...]]:
     """The row's columns and its legs; facts are of one call, each identity once."""
     records = [fact for fact in facts if fact.fact_type == FactType.RECORD]
     states = [fact for fact in facts if fact.fact_type == FactType.STATE]
@@ -79,7 +79,7 @@ def _misled(columns: Columns, _legs: tuple[Columns, ...]) -> tuple[Columns, tupl
     return claimed | {"pdd_ms": None, "ring_ms": None, f"{FLAG}range_error": True}, ()
 
 
-def _two_way(columns: Columns, record: Told, phones: dict[str, Columns]) -> tuple[Columns, tuple[Columns, ...]]:
+def _two_way(columns: Columns, record: Expectation, phones: dict[str, Columns]) -> tuple[Columns, tuple[Columns, ...]]:
     legs: list[Columns] = []
     for told in record.legs:
         rung = phones.get(str(told["number"]), {})
@@ -101,7 +101,7 @@ def _two_way(columns: Columns, record: Told, phones: dict[str, Columns]) -> tupl
     return columns, tuple(legs)
 
 
-def _phones(states: Iterable[Told]) -> dict[str, Columns]:
+def _phones(states: Iterable[Expectation]) -> dict[str, Columns]:
     phones: dict[str, Columns] = {}
     for state in states:
         phone = phones.setdefault(str(state.columns["leg"]), dict.fromkeys(_MILESTONE.values()))

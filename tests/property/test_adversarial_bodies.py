@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
-from processors.normalise import Directory, Outcome, normalise
+from ingress.http.routes import RequestHead, Router
+from processors.normalise import Directory, Normalised, normalise
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import IngressSettings, Settings
 from schemas.errors import DEAD_CODES, Rejected
@@ -30,7 +30,7 @@ MEMORY_BYTES = 64 * 1024 * 1024
 RUNS = 3
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings()
-DOORS = Doors(SETTINGS, VENDORS)
+DOORS = Router(SETTINGS, VENDORS)
 each_body = pytest.mark.parametrize("name", HOSTILE)
 _bodies: dict[str, bytes] = {}
 
@@ -50,7 +50,7 @@ def bodies() -> None:
 
 def take(hostile: Hostile, body: bytes) -> None:
     vendor = VENDORS[hostile.vendor]
-    head = Head(
+    head = RequestHead(
         method="POST",
         path=f"/v1/{vendor.name}{vendor.callbacks[0].path}",
         content_type=hostile.content_type,
@@ -60,7 +60,7 @@ def take(hostile: Hostile, body: bytes) -> None:
         accept(DOORS, head, body, now=NOW, request_id="r", cap_bytes=IngressSettings().max_body_bytes)
 
 
-def run(hostile: Hostile, body: bytes) -> Outcome:
+def run(hostile: Hostile, body: bytes) -> Normalised:
     raw = RawCallback(
         vendor=hostile.vendor,
         callback=VENDORS[hostile.vendor].callbacks[0].name,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
+from ingress.http.routes import RequestHead, Router
 from processors.normalise import WHOLE_BODY, Directory, normalise
 from schemas.body.document import decode
 from schemas.codec import FACT
@@ -24,7 +24,7 @@ from schemas.vendors import VENDORS
 from tests.golden.cases import all_cases
 
 GOLDEN = [case.raw for case in all_cases()]
-DOORS = Doors(Settings(), VENDORS)
+DOORS = Router(Settings(), VENDORS)
 # Bounds that small bodies reach, too.
 LIMITS = Limits(number_digits=20, text_chars=200, key_chars=20, nesting=6, elements=8, values=200, keys=60, inflate_members=3, inflate_bytes=20_000)  # fmt: skip
 PUSHED = {vendor.name: vendor for vendor in VENDORS.values() if vendor.poll is None}
@@ -120,7 +120,7 @@ def check(vendor: Vendor, body: bytes, content_type: str, encoding: str) -> None
     for fact in outcome.facts:
         FACT.encode(fact)
     if vendor.name in PUSHED:
-        head = Head(
+        head = RequestHead(
             method="POST",
             path=f"/v1/{vendor.name}{vendor.callbacks[0].path}",
             content_type=content_type,

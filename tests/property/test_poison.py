@@ -14,10 +14,10 @@ from deploy.simulator import expectation
 from deploy.simulator.calls.world import VENDORS
 from deploy.simulator.poison.deck import POISONS
 from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.ledger import Entry
+from deploy.simulator.sending.ledger import LedgerEntry
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import tencent
-from ingress.http.routes import Head
+from ingress.http.routes import RequestHead
 from schemas.errors import Rejected
 from sinks.clickhouse import ClickHouse
 from tests.oracle.compare import Difference, compare
@@ -62,9 +62,9 @@ async def poisoned(clickhouse_url: str) -> AsyncIterator[Poisoned]:
         yield Poisoned(way=way, refused=refused, expected=expected, labels=labels, cases=cases, db=db)
 
 
-def _pushed(way: Way, send: Send, received_at: datetime) -> Entry:
+def _pushed(way: Way, send: Send, received_at: datetime) -> LedgerEntry:
     headers = {name.lower(): value for name, value in send.headers}
-    head = Head(
+    head = RequestHead(
         method="POST",
         path=send.path,
         content_type=headers.get("content-type", ""),
@@ -74,11 +74,11 @@ def _pushed(way: Way, send: Send, received_at: datetime) -> Entry:
         way.send(send.label, head, send.body, received_at)
     except Rejected as exc:
         way.broken.append(Broken(send.label, "accept", str(exc)))
-        return Entry(vendor=send.vendor, label=send.label, told=send.told, acked=False)
-    return Entry(vendor=send.vendor, label=send.label, told=send.told)
+        return LedgerEntry(vendor=send.vendor, label=send.label, told=send.told, acked=False)
+    return LedgerEntry(vendor=send.vendor, label=send.label, told=send.told)
 
 
-def _pulled(way: Way, offer: Offer, received_at: datetime) -> Entry:
+def _pulled(way: Way, offer: Offer, received_at: datetime) -> LedgerEntry:
     said = [expectation.record(call) for call in (offer.call, offer.later) if call]
     for place, call in enumerate((offer.call, offer.later)):
         if call:
@@ -86,7 +86,9 @@ def _pulled(way: Way, offer: Offer, received_at: datetime) -> Entry:
             way.pull("page", "tencent", "getCdr", page, received_at + timedelta(seconds=place))
     if offer.contradicts:
         said = [msgspec.structs.replace(each, rank=1 + place) for place, each in enumerate(said)]
-    return Entry(vendor="tencent", label="poison: page" if offer.contradicts else "page", told=tuple(said), pulled=True)
+    return LedgerEntry(
+        vendor="tencent", label="poison: page" if offer.contradicts else "page", told=tuple(said), pulled=True
+    )
 
 
 def test_no_stage_raises(poisoned: Poisoned) -> None:

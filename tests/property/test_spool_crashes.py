@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import pytest
 
-from ingress.durable.drainer import Drain
+from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import SpoolingPublisher
-from ingress.kafka.producer import Late
+from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
-from ingress.spool.queued_keys import Key
+from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
-from ingress.spool.store import Body, Entry, Totals
+from ingress.spool.store import Body, SpooledEntry, Totals
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
@@ -41,9 +41,9 @@ class Disk:
         self.stored: list[bytes] = []
         """All that it ever stored, in order."""
 
-    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
+    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
         ids = [number for number in sorted(self.entries) if number > after][:limit]
-        return [Entry(id=number, spooled_ms=1, body=self.entries[number]) for number in ids]
+        return [SpooledEntry(id=number, spooled_ms=1, body=self.entries[number]) for number in ids]
 
     def shrink(self) -> None:
         return
@@ -86,7 +86,7 @@ class Writer:
             if self.queue:
                 self.queue.pop(0)()
 
-    def put(self, body: Body, *, once_only: bool) -> asyncio.Future[int]:
+    def put(self, body: Body, *, no_retry: bool) -> asyncio.Future[int]:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         number, self.disk.next_id = self.disk.next_id, self.disk.next_id + 1
         if self.hasty:
@@ -111,15 +111,15 @@ class Writer:
         self.queue.append(lambda: done.set_result(work(self.disk)))
         return await done
 
-    async def delete(self, ids: Sequence[int]) -> list[Key]:
+    async def delete(self, ids: Sequence[int]) -> list[SpoolKey]:
         if self.rng.random() < 0.1:
             raise Unavailable("the disk is too full to delete", code="spool_full")
 
-        def forget(_: Any) -> list[Key]:
+        def forget(_: Any) -> list[SpoolKey]:
             bodies = [self.disk.entries.pop(number) for number in ids if number in self.disk.entries]
             return [(body.topic, body.key) for body in bodies]
 
-        keys: list[Key] = await self.ask(forget)
+        keys: list[SpoolKey] = await self.ask(forget)
         return keys
 
     async def start_over(self, delivered: frozenset[int]) -> bool:
@@ -154,12 +154,12 @@ class Log:
         if self.away or choice < 0.1:
             raise Unavailable("away", code="kafka")
         if choice < 0.2:
-            raise Late("withdrawn", None)
+            raise AckTimeout("withdrawn", None)
         if choice < 0.4 and not draining:
             later: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             self.held.append((key, value, later))
             self.live.add(value)
-            raise Late("late", later)
+            raise AckTimeout("late", later)
         self.records.append((key, value))
         if not draining:
             self.live.add(value)
@@ -209,14 +209,14 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     else:
         spool.holds = lambda topic, key: False  # type: ignore[method-assign]  # the negative control
     publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
-    drain = Drain(spool, kafka, metrics, per_s=1_000_000_000)
+    drain = Drainer(spool, kafka, metrics, per_s=1_000_000_000)
 
     async def push(number: int) -> None:
         for _ in range(rng.randrange(30)):
             await asyncio.sleep(0)
         key, value = b"key %d" % (number % KEYS), b"%04d" % number
         try:
-            await publisher.publish("t", key, value, [], once_only=bool(number % 2))
+            await publisher.publish("t", key, value, [], no_retry=bool(number % 2))
         except Unavailable:
             return
         told[value] = key

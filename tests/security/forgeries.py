@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
-from processors.normalise import Outcome, directory
+from ingress.http.routes import RequestHead, Router
+from processors.normalise import Normalised, directory
 from processors.store.partition import PartitionState
 from schemas.config.settings import Account, JoinSettings, Secret, Settings
 from schemas.facts import Fact
@@ -172,15 +172,17 @@ def address(payload: Payload, door: str) -> tuple[str, dict[str, Any]]:
     return f"/v1{payload.path}", {**named, "peer": INSIDE}
 
 
-def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetime, offset: int) -> list[Outcome]:
+def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetime, offset: int) -> list[Normalised]:
     """What becomes of pushes at a door, each at its own place of the raw log."""
     path, more = address(payload, door)
     outcomes = []
     for number, document in enumerate(documents):
-        head = msgspec.convert({"method": "POST", "path": path, "content_type": "application/json", **more}, Head)
+        head = msgspec.convert(
+            {"method": "POST", "path": path, "content_type": "application/json", **more}, RequestHead
+        )
         body = json.dumps(document, ensure_ascii=False).encode()
         taken = accept(
-            Doors(SETTINGS, VENDORS), head, body,
+            Router(SETTINGS, VENDORS), head, body,
             now=at + timedelta(seconds=number), request_id=f"r{offset + number}", cap_bytes=1 << 20,
         )  # fmt: skip
         outcome = run(taken.raw, DIRECTORY)
@@ -189,7 +191,7 @@ def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetim
     return outcomes
 
 
-def facts_of(outcomes: Iterable[Outcome]) -> list[Fact]:
+def facts_of(outcomes: Iterable[Normalised]) -> list[Fact]:
     """All facts, in order."""
     return [fact for outcome in outcomes for fact in outcome.facts]
 

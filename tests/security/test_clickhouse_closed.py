@@ -20,7 +20,7 @@ import deploy.clickhouse.launch
 import deploy.process.child
 from deploy.admin.tables import migrate_tables
 from deploy.clickhouse import passwords, sandbox
-from deploy.clickhouse.accounts import BUILT_IN, ENGINES, Role
+from deploy.clickhouse.accounts import BUILT_IN, ENGINES, EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
@@ -71,8 +71,8 @@ class House(NamedTuple):
     def url(self, account: str) -> str:
         """The address with name and password of an account."""
         if account == "default":
-            return f"http://{BUILT_IN}:{self.server.password(Role.WRITER)}@127.0.0.1:{self.server.port}"
-        role = Role(account)
+            return f"http://{BUILT_IN}:{self.server.password(EngineRole.WRITER)}@127.0.0.1:{self.server.port}"
+        role = EngineRole(account)
         return f"http://{self.server.account(role)}:{self.server.password(role)}@127.0.0.1:{self.server.port}"
 
     async def says(self, account: str, sql: str, session: str = "") -> str:
@@ -794,13 +794,16 @@ async def test_nobody_logs_in_without_the_password(house: House, account: str, p
 async def test_the_native_protocol_lets_in_with_the_password(house: House) -> None:
     """Else the refusals above could be our own mistakes."""
     assert (
-        await hello(house.server.tcp_port, house.server.account(Role.READER), house.server.password(Role.READER)) == 0
+        await hello(
+            house.server.tcp_port, house.server.account(EngineRole.READER), house.server.password(EngineRole.READER)
+        )
+        == 0
     )
 
 
 async def test_the_guards_password_stands_in_no_file(house: House) -> None:
     kept = passwords.read(house.outside.parent / "clickhouse")
-    assert set(kept) == {house.server.account(role) for role in Role}
+    assert set(kept) == {house.server.account(role) for role in EngineRole}
 
 
 async def hello(port: int, user: str, password: str) -> int:
@@ -848,7 +851,7 @@ HOSTS: Final = {
 async def test_a_foreign_host_finds_nothing(
     house: House, header: str, status: tuple[int, ...], path: str, version: str
 ) -> None:
-    who = f"user={house.server.account(Role.READER)}&password={quote(house.server.password(Role.READER))}"
+    who = f"user={house.server.account(EngineRole.READER)}&password={quote(house.server.password(EngineRole.READER))}"
     target = f"{path}&{who}" if "?" in path else path
     got, body = await raw(house.server.port, f"GET {target} {version}\r\n{header}\r\nConnection: close\r\n\r\n")
     assert got in status, body

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
+from ingress.http.routes import RequestHead, Router
 from schemas.errors import Rejected
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
@@ -127,5 +127,5 @@ def test_who_is_not_let_in(payload: Payload, path: str, more: dict[str, Any], co
 
 
 def raw_of(path: str, more: dict[str, Any]) -> RawCallback:
-    head = Head(method="POST", path=path, **more)
-    return accept(Doors(SETTINGS, VENDORS), head, b"{}", now=T, request_id="r", cap_bytes=100).raw
+    head = RequestHead(method="POST", path=path, **more)
+    return accept(Router(SETTINGS, VENDORS), head, b"{}", now=T, request_id="r", cap_bytes=100).raw

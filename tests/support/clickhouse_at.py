@@ -5,12 +5,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 
-from deploy.clickhouse.accounts import Role
+from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import ClickHouseSettings, Secret
 
 
-def address(server: ClickHouseServer, role: Role = Role.MIGRATOR) -> str:
+def address(server: ClickHouseServer, role: EngineRole = EngineRole.MIGRATOR) -> str:
     """`http://name:password@host:port` of a running server, for one of its accounts."""
     return f"http://{server.account(role)}:{server.password(role)}@127.0.0.1:{server.port}"
 

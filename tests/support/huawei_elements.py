@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from processors.normalise import Outcome
+from processors.normalise import Normalised
 from schemas.facts import Fact
 from schemas.raw import RawCallback
 from tests.golden.cases import HERE, load, run
@@ -23,7 +23,7 @@ def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(T_MS / 1000, UTC) + timedelta(seconds=seconds)
 
 
-def outcome(element: Any, received_at: datetime = RECEIVED, **raw: Any) -> Outcome:
+def outcome(element: Any, received_at: datetime = RECEIVED, **raw: Any) -> Normalised:
     body = element if isinstance(element, bytes) else json.dumps(element, ensure_ascii=False).encode()
     return run(RawCallback(vendor="huawei", callback="ax", received_at=received_at, request_id="r", body=body, **raw))
 

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from processors.normalise import Directory, Outcome
+from processors.normalise import Directory, Normalised
 from schemas.facts import Fact
 from schemas.raw import RawCallback
 from tests.golden.cases import HERE, load, run
@@ -28,7 +28,7 @@ GONE = object()
 
 def outcome(
     document: Any, *, account: str = "", accounts: Directory | None = None, at: datetime | None = None
-) -> Outcome:
+) -> Normalised:
     body = document if isinstance(document, bytes) else json.dumps(document, ensure_ascii=False).encode()
     raw = RawCallback(
         vendor="ytx",

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from deploy.cli.main import main
-from deploy.clickhouse.accounts import MIGRATOR, OWNER, READER, Role, grants
+from deploy.clickhouse.accounts import MIGRATOR, OWNER, READER, EngineRole, grants
 from deploy.process.ports import native_port
 from schemas.config.settings import EmbeddedSettings, Settings
 from sinks.migrate import migrations
@@ -98,10 +98,12 @@ def rights(granted: str, target: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     ("user", "role"),
-    [(OWNER, Role.WRITER), (MIGRATOR, Role.MIGRATOR), (READER, Role.READER)],
+    [(OWNER, EngineRole.WRITER), (MIGRATOR, EngineRole.MIGRATOR), (READER, EngineRole.READER)],
     ids=["writer", "migrator", "reader"],
 )
-def test_a_server_of_one_s_own_is_asked_for_no_right_that_the_embedded_one_does_not_give(user: str, role: Role) -> None:
+def test_a_server_of_one_s_own_is_asked_for_no_right_that_the_embedded_one_does_not_give(
+    user: str, role: EngineRole
+) -> None:
     """The suite runs with the embedded one's, so they are enough; `CLUSTER` is for what that one has not."""
     wanted = {
         one

@@ -108,7 +108,7 @@ def _two_way(rng: random.Random, scenario: Scenario, ended_at: datetime) -> True
     call_id = _request_id(rng)
     answered = legs[1].answer_at is not None
     length = courses.seconds(legs[0].answer_at, legs[0].end_at)
-    told = cause if not answered or rng.random() < _MIXED_CAUSES else endings.Cause("", cause.disposition)
+    told = cause if not answered or rng.random() < _MIXED_CAUSES else endings.Ending("", cause.disposition)
     return TrueCall(
         vendor="ytx",
         kind=Kind.CALLBACK_CDR,

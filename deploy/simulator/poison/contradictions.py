@@ -14,10 +14,10 @@ import msgspec
 from deploy.simulator.calls import endings
 from deploy.simulator.calls.truth import Scenario, TrueCall
 from deploy.simulator.calls.world import World
-from deploy.simulator.expectation import Told, Value
+from deploy.simulator.expectation import Expectation, Value
 from deploy.simulator.poison.ingredients import (
-    Fields,
-    Table,
+    PoisonTable,
+    VendorFields,
     batch,
     in_turn,
     softphone,
@@ -36,15 +36,15 @@ _YIELDS: Final = 1
 _CENTS: Final = 100
 
 
-def _stands(call: TrueCall, **claimed: Value) -> Told:
+def _stands(call: TrueCall, **claimed: Value) -> Expectation:
     return msgspec.structs.replace(told_of(call, **claimed), rank=_STANDS)
 
 
-def _yields(call: TrueCall, *, disputes: bool = True) -> Told:
+def _yields(call: TrueCall, *, disputes: bool = True) -> Expectation:
     return msgspec.structs.replace(told_of(call), rank=_YIELDS, disputes=disputes)
 
 
-def unanswered(call: TrueCall, cause: endings.Cause) -> TrueCall:
+def unanswered(call: TrueCall, cause: endings.Ending) -> TrueCall:
     """The same call as another record tells it: nobody answered."""
     replace = msgspec.structs.replace
     *others, called = call.legs
@@ -64,9 +64,9 @@ def _softphone_then_answered(world: World, rng: random.Random) -> tuple[Send, ..
     """Nobody answered, says the first; somebody talked, says the second."""
     call, fields = softphone(world, rng)
     call = msgspec.structs.replace(call, recorded=False, recording_url="")
-    answered: Fields = fields | {"record": 0, "record_url": ""}
+    answered: VendorFields = fields | {"record": 0, "record_url": ""}
     missed = msgspec.structs.replace(unanswered(call, endings.NXCLOUD[Scenario.NO_ANSWER][0]), duration_s=0)
-    first: Fields = answered | {"answer_time": "", "duration": 0, "hangup_cause": missed.cause}
+    first: VendorFields = answered | {"answer_time": "", "duration": 0, "hangup_cause": missed.cause}
     return in_turn(
         (
             to_nxcloud(text_of(first).encode(), _stands(missed, billable_s=0, talk_ms=None)),
@@ -114,9 +114,9 @@ def _two_way_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]
     """B never answered, says the first; B talked, says the second."""
     call, fields = two_way(world, rng)
     call = msgspec.structs.replace(call, recording_url="")
-    answered: Fields = fields | {"tapesurl": "NoTapes"}
+    answered: VendorFields = fields | {"tapesurl": "NoTapes"}
     missed = unanswered(call, endings.YTX[Scenario.NO_ANSWER][0])
-    first: Fields = answered | {"calledstime": "", "stateDesc": missed.cause}
+    first: VendorFields = answered | {"calledstime": "", "stateDesc": missed.cause}
     return in_turn(
         (
             to_ytx(batch(first), _stands(missed, talk_ms=None)),
@@ -159,7 +159,7 @@ def _pulled_then_answered(world: World, _rng: random.Random) -> tuple[Offer, ...
     return (Offer(vendor="tencent", call=missed, later=call, contradicts=True),)
 
 
-TABLE: Final[Table] = {
+TABLE: Final[PoisonTable] = {
     "nxcloud": {
         "answered after all": _softphone_then_answered,
         "longer after all": _softphone_then_longer,

@@ -7,16 +7,16 @@ import msgspec
 
 from deploy.simulator.calls.world import VENDORS, World
 from deploy.simulator.poison import contradictions, encodings, extreme_values, spellings
-from deploy.simulator.poison.ingredients import Poison, Table
+from deploy.simulator.poison.ingredients import Poison, PoisonTable
 from deploy.simulator.requests import Offer, Send
 
-_TABLES: Final[tuple[Table, ...]] = (
+_TABLES: Final[tuple[PoisonTable, ...]] = (
     extreme_values.TABLE,
     contradictions.TABLE,
     spellings.TABLE,
     encodings.TABLE,
 )
-POISONS: Final[Table] = {
+POISONS: Final[PoisonTable] = {
     vendor: {name: poison for table in _TABLES for name, poison in table.get(vendor, {}).items()} for vendor in VENDORS
 }
 

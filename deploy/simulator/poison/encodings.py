@@ -8,11 +8,11 @@ import msgspec
 from deploy.simulator.calls import endings
 from deploy.simulator.calls.truth import Scenario
 from deploy.simulator.calls.world import World
-from deploy.simulator.expectation import Told
+from deploy.simulator.expectation import Expectation
 from deploy.simulator.poison.ingredients import (
-    Fields,
     Poison,
-    Table,
+    PoisonTable,
+    VendorFields,
     batch,
     softphone,
     text_of,
@@ -29,7 +29,7 @@ _SPOILT: Final = b"order-\xf9abc"
 _SHOWN: Final = "order-\ufffdabc"
 
 
-def _unreachable(world: World, rng: random.Random, ref: str, shown: str) -> tuple[Fields, Told]:
+def _unreachable(world: World, rng: random.Random, ref: str, shown: str) -> tuple[VendorFields, Expectation]:
     """A record that says in Chinese how it ended."""
     call, fields = two_way(world, rng, Scenario.SWITCHED_OFF)
     cause = endings.YTX[Scenario.SWITCHED_OFF][0]
@@ -44,7 +44,7 @@ def _unreachable(world: World, rng: random.Random, ref: str, shown: str) -> tupl
     return fields | {"stateDesc": cause.text, "customParm": ref}, told_of(call)
 
 
-def _spoilt(*fields: Fields) -> bytes:
+def _spoilt(*fields: VendorFields) -> bytes:
     return batch(*fields).replace(_REF.encode(), _SPOILT, 1)
 
 
@@ -74,7 +74,7 @@ def _in(declared: str, name: str, encoding: str) -> Poison:
     return made
 
 
-TABLE: Final[Table] = {
+TABLE: Final[PoisonTable] = {
     "nxcloud": {
         # Its bytes are valid UTF-8 as well, and mean something else there.
         "GBK, as declared": _in("; charset=GBK", "医院", "gbk"),

@@ -13,10 +13,10 @@ from deploy.simulator import expectation
 from deploy.simulator.calls import people
 from deploy.simulator.calls.truth import Scenario, TrueCall
 from deploy.simulator.calls.world import World
-from deploy.simulator.expectation import Told, dead
+from deploy.simulator.expectation import Expectation, dead
 from deploy.simulator.poison.ingredients import (
-    Fields,
-    Table,
+    PoisonTable,
+    VendorFields,
     batch,
     fields_of,
     softphone,
@@ -117,7 +117,7 @@ def _exponent(_world: World, rng: random.Random) -> tuple[Send, ...]:
 def _digits(_world: World, rng: random.Random) -> tuple[Send, ...]:
     """A country code and a time zone that cannot be, and a start of very many digits."""
     session = people.call_uuid(rng)
-    fields: Fields = {
+    fields: VendorFields = {
         "sessionid": session,
         "show_phone": "1",
         "code": "8" * 4400,
@@ -127,9 +127,9 @@ def _digits(_world: World, rng: random.Random) -> tuple[Send, ...]:
     return (to_nxcloud(body, _row(session)),)
 
 
-def _row(session: str) -> Told:
+def _row(session: str) -> Expectation:
     """A softphone's row of which only the id is known."""
-    return Told(
+    return Expectation(
         vendor="nxcloud",
         kind=Kind.SOFTPHONE_CDR,
         fact_type=FactType.RECORD,
@@ -184,7 +184,7 @@ def _no_session(world: World, rng: random.Random) -> tuple[Send, ...]:
     return (to_huawei(fields, dead("huawei", "no_id")),)
 
 
-TABLE: Final[Table] = {
+TABLE: Final[PoisonTable] = {
     "nxcloud": {
         "a talk of 68 years": _talked_for_68_years,
         "an exponent": _exponent,

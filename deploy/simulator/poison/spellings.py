@@ -13,8 +13,8 @@ from deploy.simulator.calls import endings
 from deploy.simulator.calls.truth import Scenario
 from deploy.simulator.calls.world import World
 from deploy.simulator.poison.ingredients import (
-    Fields,
-    Table,
+    PoisonTable,
+    VendorFields,
     batch,
     softphone,
     text_of,
@@ -32,7 +32,7 @@ _FORM: Final = ("Content-Type", "application/x-www-form-urlencoded")
 _JSON: Final = ("Content-Type", "application/json")
 
 
-def _renamed(fields: Fields, **names: str) -> Fields:
+def _renamed(fields: VendorFields, **names: str) -> VendorFields:
     """The same fields under other keys."""
     return {names.get(name, name): value for name, value in fields.items()}
 
@@ -122,7 +122,7 @@ def _slashes(world: World, rng: random.Random) -> tuple[Send, ...]:
     return (msgspec.structs.replace(send, path=rng.choice(("//v1//ytx/", "/v1/ytx/", "/v1//ytx"))),)
 
 
-TABLE: Final[Table] = {
+TABLE: Final[PoisonTable] = {
     "nxcloud": {
         "keys with spaces": _spaced_keys,
         "JSON in a string": _json_in_a_string,

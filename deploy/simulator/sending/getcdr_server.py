@@ -20,7 +20,7 @@ from deploy.simulator.calls import people
 from deploy.simulator.calls.scenes import TENCENT_APP
 from deploy.simulator.calls.truth import TrueCall
 from deploy.simulator.requests import Offer
-from deploy.simulator.sending.ledger import Entry, Ledger
+from deploy.simulator.sending.ledger import Ledger, LedgerEntry
 from deploy.simulator.vendors import tencent
 
 _VERSION: Final = "201511v3"
@@ -59,7 +59,7 @@ class GetCdrOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ApiAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a request gets."""
 
     body: bytes
@@ -113,7 +113,7 @@ class GetCdr:
         app.router.add_post("/{version}/getCdr", self._handle)
         return app
 
-    def answer(self, version: str, key_id: str, body: bytes) -> Answer:
+    def answer(self, version: str, key_id: str, body: bytes) -> ApiAnswer:
         """The answer of a vendor in good health."""
         try:
             asked = json.loads(body)
@@ -129,7 +129,7 @@ class GetCdr:
             return _failure("-201")
         records = [tencent.record(call) for call in calls]
         page = tencent.page(records, offset, compressed=asked.get("compress") == "1")
-        return Answer(body=page, calls=tuple(calls))
+        return ApiAnswer(body=page, calls=tuple(calls))
 
     def _refusal(self, version: str, key_id: str, asked: Mapping[str, str]) -> str:
         """The first code that applies, "" for none."""
@@ -181,7 +181,7 @@ class GetCdr:
             return web.Response(status=500)
         answer = _accidental(accident) or self.answer(request.match_info["version"], request.query.get("id", ""), body)
         if accident == "cut":
-            answer = Answer(error=accident, body=answer.body[: len(answer.body) // 2])
+            answer = ApiAnswer(error=accident, body=answer.body[: len(answer.body) // 2])
         response = web.Response(status=answer.status, body=answer.body, content_type="application/json")
         await response.prepare(request)
         await response.write_eof()
@@ -194,7 +194,7 @@ class GetCdr:
             return self._forced.popleft()
         return self._rng.choice(_ACCIDENTS) if self._rng.random() < self._options.accident_share else ""
 
-    def _served(self, answer: Answer) -> None:
+    def _served(self, answer: ApiAnswer) -> None:
         self.pages += not answer.error
         self.errors += bool(answer.error)
         self.records += len(answer.calls)
@@ -209,7 +209,7 @@ class GetCdr:
                 fresh.append(msgspec.structs.replace(said, rank=1 + mark[1]) if newest else said)
             self._unserved.discard(mark)
         if fresh:
-            self._ledger.add(Entry(vendor="tencent", label="page", told=tuple(fresh), pulled=True))
+            self._ledger.add(LedgerEntry(vendor="tencent", label="page", told=tuple(fresh), pulled=True))
 
 
 def _is_window(asked: Mapping[str, str], longest_span_s: int) -> bool:
@@ -217,13 +217,13 @@ def _is_window(asked: Mapping[str, str], longest_span_s: int) -> bool:
     return start.isdecimal() and end.isdecimal() and 0 < int(end) - int(start) <= longest_span_s
 
 
-def _failure(code: str) -> Answer:
-    return Answer(error=code, body=tencent.failure(code, _MESSAGES[code]))
+def _failure(code: str) -> ApiAnswer:
+    return ApiAnswer(error=code, body=tencent.failure(code, _MESSAGES[code]))
 
 
-def _accidental(what: str) -> Answer | None:
+def _accidental(what: str) -> ApiAnswer | None:
     if what == "http 502":
-        return Answer(error=what, status=502, body=b"<html><body>502 Bad Gateway</body></html>")
+        return ApiAnswer(error=what, status=502, body=b"<html><body>502 Bad Gateway</body></html>")
     return _failure(what) if what in _MESSAGES else None
 
 

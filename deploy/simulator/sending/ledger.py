@@ -11,17 +11,17 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from deploy.simulator.expectation import Told
+from deploy.simulator.expectation import Expectation
 
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request or pulled page and its fate."""
 
     vendor: str
     label: str
-    told: tuple[Told, ...] = ()
+    told: tuple[Expectation, ...] = ()
     acked: bool = True
     lost_answers: int = 0
     """How often it was sent without a success answer: each time it may have been stored."""
@@ -36,7 +36,7 @@ def digest_of(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
-_DECODER: Final = msgspec.json.Decoder(Entry)
+_DECODER: Final = msgspec.json.Decoder(LedgerEntry)
 
 
 class Ledger:
@@ -44,11 +44,11 @@ class Ledger:
 
     def __init__(self, path: Path | None = None, *, keep: bool = True) -> None:
         """`keep=False` is for runs without an end: entries go to the file alone, if there is one."""
-        self.entries: list[Entry] = []
+        self.entries: list[LedgerEntry] = []
         self._keep = keep
         self._file: BinaryIO | None = path.open("ab") if path else None
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LedgerEntry) -> None:
         """Note one fate."""
         if self._keep:
             self.entries.append(entry)
@@ -67,7 +67,7 @@ class Ledger:
             self._file = None
 
 
-def read(path: Path) -> Iterator[Entry]:
+def read(path: Path) -> Iterator[LedgerEntry]:
     """The entries of a file; a last line that is still being written is left out."""
     with path.open("rb") as lines:
         for line in lines:
@@ -75,7 +75,7 @@ def read(path: Path) -> Iterator[Entry]:
                 yield _DECODER.decode(line)
 
 
-def tellings(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Told]]:
+def tellings(entries: Iterable[LedgerEntry]) -> Iterator[tuple[LedgerEntry, Expectation]]:
     """All elements of all entries."""
     for entry in entries:
         for telling in entry.told:

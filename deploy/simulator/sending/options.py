@@ -40,7 +40,7 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How long the pull API waits at the end for its last records to be pulled."""
 
 
-class Progress(msgspec.Struct, kw_only=True):
+class SimulationProgress(msgspec.Struct, kw_only=True):
     """Where a run is; it changes while the run goes on."""
 
     calls: int = 0

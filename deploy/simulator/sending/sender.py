@@ -13,17 +13,17 @@ from aiohttp import web
 from deploy.process.ports import require_free
 from deploy.simulator.requests import Offer, Send
 from deploy.simulator.sending.getcdr_server import GetCdr
-from deploy.simulator.sending.ledger import Entry, Ledger, digest_of
-from deploy.simulator.sending.options import SHARES, Progress, SimulateOptions
+from deploy.simulator.sending.ledger import Ledger, LedgerEntry, digest_of
+from deploy.simulator.sending.options import SHARES, SimulateOptions, SimulationProgress
 from deploy.simulator.sending.retries import RETRIES
-from deploy.simulator.sending.turns import Turns
+from deploy.simulator.sending.turns import InTurn
 from deploy.simulator.traffic import Traffic
 
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
 """A sender that fell behind catches up with this much, not with all."""
 
-Report = Callable[[Progress], None]
+Report = Callable[[SimulationProgress], None]
 
 
 def utc_now() -> datetime:
@@ -39,7 +39,7 @@ async def simulate(
     ledger: Ledger | None = None,
     clock: Callable[[], datetime] = utc_now,
     enough: asyncio.Event | None = None,
-) -> Progress:
+) -> SimulationProgress:
     """Run until the calls are made, the time is over, or `enough` or `stop` is set; returns the last progress.
 
     A set `stop` ends it at once: what is in flight is finished, what waits for a retry is given up. Otherwise everything
@@ -79,10 +79,10 @@ class _Run:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._turns = Turns(stop)
+        self._turns = InTurn(stop)
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
-        self.progress = Progress()
+        self.progress = SimulationProgress()
 
     async def __aenter__(self) -> Self:
         if self._getcdr:
@@ -236,7 +236,9 @@ class _Run:
     def _note(self, send: Send, *, acked: bool, lost: int) -> None:
         digest = digest_of(send.body)
         self._ledger.add(
-            Entry(vendor=send.vendor, label=send.label, told=send.told, acked=acked, lost_answers=lost, digest=digest)
+            LedgerEntry(
+                vendor=send.vendor, label=send.label, told=send.told, acked=acked, lost_answers=lost, digest=digest
+            )
         )
 
     async def _finish(self) -> None:

@@ -9,7 +9,7 @@ _APART_S: Final = 0.02
 """Between an acknowledgement and what waits for it: as much as the clocks of two processes may differ."""
 
 
-class Turns:
+class InTurn:
     """The marks of requests, and what became of them."""
 
     def __init__(self, stop: asyncio.Event) -> None:

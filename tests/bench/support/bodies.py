@@ -11,8 +11,8 @@ from deploy.simulator.sending.options import SHARES
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import tencent
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
-from processors.normalise import Directory, Outcome, normalise
+from ingress.http.routes import RequestHead, Router
+from processors.normalise import Directory, Normalised, normalise
 from processors.records import Record
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import Settings
@@ -50,9 +50,9 @@ def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[S
 
 def pushed(requests: Iterable[Send]) -> list[Keyed]:
     """What the ingress makes of requests."""
-    doors, keyed = Doors(Settings(), VENDORS), []
+    doors, keyed = Router(Settings(), VENDORS), []
     for number, send in enumerate(requests):
-        head = Head(method=send.method, path=send.path, content_type=dict(send.headers)["Content-Type"])
+        head = RequestHead(method=send.method, path=send.path, content_type=dict(send.headers)["Content-Type"])
         taken = accept(doors, head, send.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
         keyed.append(Keyed(taken.key, taken.raw))
     return keyed
@@ -83,7 +83,7 @@ def pulled(calls: int) -> list[Keyed]:
     ]
 
 
-def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Outcome]:
+def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Normalised]:
     """Normalised, in order."""
     accounts = Directory()
     return [

@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from deploy.simulator.expectation import Told
-from deploy.simulator.sending.ledger import Entry
+from deploy.simulator.expectation import Expectation
+from deploy.simulator.sending.ledger import LedgerEntry
 from tests.oracle.compare import Difference
 from tests.oracle.expected import Counts, Expected, expect
 
@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """What the raw topic says about the ledger."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[LedgerEntry, ...]
     """The ledger as the raw topic has it: one certain entry for each body that lies there."""
     superseded: int
     """Pulled records of which a newer version was served: the older one may never have arrived, and need not."""
@@ -44,17 +44,17 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
-def stored(entries: Iterable[Entry], raw: Mapping[Body, int]) -> Stored:
+def stored(entries: Iterable[LedgerEntry], raw: Mapping[Body, int]) -> Stored:
     """Every acknowledged body must be there; what is there must have been sent."""
-    sent: dict[Body, list[Entry]] = defaultdict(list)
-    pulled: list[Entry] = []
+    sent: dict[Body, list[LedgerEntry]] = defaultdict(list)
+    pulled: list[LedgerEntry] = []
     for entry in entries:
         if entry.pulled:
             pulled.append(entry)
         else:
             sent[entry.vendor, entry.digest].append(entry)
     found: list[Finding] = []
-    certain: list[Entry] = []
+    certain: list[LedgerEntry] = []
     repeated = 0
     for body, alike in sent.items():
         acked, there = sum(entry.acked for entry in alike), raw.get(body, 0)
@@ -73,14 +73,14 @@ def stored(entries: Iterable[Entry], raw: Mapping[Body, int]) -> Stored:
     return Stored(entries=(*certain, *newest), superseded=superseded, repeated=repeated, findings=tuple(found))
 
 
-def _newest(pulled: list[Entry]) -> tuple[list[Entry], int]:
+def _newest(pulled: list[LedgerEntry]) -> tuple[list[LedgerEntry], int]:
     """The pulled entries without the versions that a later one replaced: a cut connection may have eaten the page."""
-    last: dict[tuple[str, str], Told] = {}
+    last: dict[tuple[str, str], Expectation] = {}
     for entry in pulled:
         last |= {(told.vendor, told.identity): told for told in entry.told}
     total = sum(len(entry.told) for entry in pulled)
     return [
-        Entry(vendor=vendor, label="page", told=(told,), pulled=True) for (vendor, _), told in last.items()
+        LedgerEntry(vendor=vendor, label="page", told=(told,), pulled=True) for (vendor, _), told in last.items()
     ], total - len(last)
 
 
@@ -142,7 +142,7 @@ def ended_in_peace(before: Mapping[str, int], after: Mapping[str, int]) -> list[
 
 
 def by_window(
-    found: Iterable[Finding], entries: list[Entry], windows: Mapping[str, list[tuple[int, int]]]
+    found: Iterable[Finding], entries: list[LedgerEntry], windows: Mapping[str, list[tuple[int, int]]]
 ) -> tuple[dict[str, Counter[Harm]], dict[str, int]]:
     """Findings and acknowledgements by the fault in whose time the body was acknowledged; "" for none.
 

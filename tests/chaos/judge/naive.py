@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from aiokafka import TopicPartition
 
-from processors.engine.dispatcher import Lanes
+from processors.engine.dispatcher import PartitionDispatcher
 from sinks.worker import Sink
 
 Naive = Literal["", "sink commits first", "worker commits first"]
@@ -34,7 +34,7 @@ def _worker_commits_first() -> None:
             await self._consumer.commit()
             await self._step(slice_)
 
-    Lanes._work = hastily  # type: ignore[method-assign]  # likewise
+    PartitionDispatcher._work = hastily  # type: ignore[method-assign]  # likewise
 
 
 NAIVE: Final[Mapping[Naive, Callable[[], None]]] = {

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from deploy.simulator.expectation import Told
-from deploy.simulator.sending.ledger import Entry
+from deploy.simulator.expectation import Expectation
+from deploy.simulator.sending.ledger import LedgerEntry
 from tests.chaos.judge.judge import (
     Body,
     by_window,
@@ -20,8 +20,8 @@ from tests.oracle.compare import Difference, compare
 from tests.oracle.expected import Counts
 
 
-def told(call: str, content: str = "1", vendor: str = "huawei") -> Told:
-    return Told(
+def told(call: str, content: str = "1", vendor: str = "huawei") -> Expectation:
+    return Expectation(
         vendor=vendor,
         kind="privacy_ax",
         fact_type="record",
@@ -32,8 +32,8 @@ def told(call: str, content: str = "1", vendor: str = "huawei") -> Told:
     )
 
 
-def pushed(call: str, *, acked: bool = True, lost_answers: int = 0) -> Entry:
-    return Entry(
+def pushed(call: str, *, acked: bool = True, lost_answers: int = 0) -> LedgerEntry:
+    return LedgerEntry(
         vendor="huawei",
         label="record",
         told=(told(call),),
@@ -60,7 +60,7 @@ CASES = [
 
 @pytest.mark.parametrize(("entries", "raw", "harms"), CASES)
 def test_the_raw_topic_is_held_against_the_acknowledgements(
-    entries: list[Entry], raw: Counter[Body], harms: list[str]
+    entries: list[LedgerEntry], raw: Counter[Body], harms: list[str]
 ) -> None:
     assert [one.harm for one in stored(entries, raw).findings] == harms
 
@@ -76,7 +76,8 @@ def test_what_is_stored_must_show_whether_it_was_acknowledged_or_not() -> None:
 
 def test_an_older_version_of_a_pulled_record_need_not_have_arrived() -> None:
     pages = [
-        Entry(vendor="tencent", label="page", told=(told("a", content, "tencent"),), pulled=True) for content in "12"
+        LedgerEntry(vendor="tencent", label="page", told=(told("a", content, "tencent"),), pulled=True)
+        for content in "12"
     ]
     counts = expectation(stored(pages, {})).counts["tencent"]
 

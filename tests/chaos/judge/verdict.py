@@ -9,7 +9,7 @@ import aiokafka
 import msgspec
 
 from deploy.local.stack import Stack
-from deploy.simulator.sending.ledger import Entry, digest_of
+from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
 from tests.chaos.judge.judge import Body, Finding, Stored, expectation, findings, identity_broken, stored, unlike
@@ -35,7 +35,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Bodies that were stored more often than acknowledged; the views must not show it."""
 
 
-async def verdict(stack: Stack, entries: list[Entry], *, refused: Collection[str] = ()) -> Verdict:
+async def verdict(stack: Stack, entries: list[LedgerEntry], *, refused: Collection[str] = ()) -> Verdict:
     """Raw topic against the ledger; views, public topics and law 7 against the raw topic.
 
     `refused` are the ids of facts that were put on the public topic past the parts: a dead letter each, and no row.

@@ -16,14 +16,14 @@ import urllib3.connection
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import sinks.worker
-from processors.engine.fetcher import SliceThread
-from processors.engine.transport import SliceConsumer
+from processors.engine.fetcher import FetcherThread
+from processors.engine.transport import BatchConsumer
 from processors.outbox import Outbox
 from processors.stages.join_stage import JoinStage
 from processors.store.partition import PartitionState
 from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
 from sinks.clickhouse import ClickHouse
-from sinks.flush.flusher import Rounds
+from sinks.flush.flusher import Flusher
 
 PartName = Literal["sink", "worker"]
 Moment = Literal["before", "after", "raised", "half sent"]
@@ -93,14 +93,14 @@ SINK: Final = (
     Failpoint(name="at the committed offsets", part="sink", owner=sinks.worker, function="rewind", moment="after", passages=1, once=True),
     Failpoint(name="records fetched", part="sink", owner=sinks.worker.Sink, function="_poll", moment="after", when=_something),
     Failpoint(name="in the middle of a fetch", part="sink", owner=sinks.worker.Sink, function="_take", moment="after", passages=20),
-    Failpoint(name="before the inserts", part="sink", owner=Rounds, function="finish", moment="before"),
+    Failpoint(name="before the inserts", part="sink", owner=Flusher, function="finish", moment="before"),
     Failpoint(name="half of an insert sent", part="sink", owner=_HTTP, function="request", moment="half sent", when=_insert),
     Failpoint(name="insert sent, no answer yet", part="sink", owner=_HTTP, function="request", moment="after", when=_insert),
     Failpoint(name="insert answered", part="sink", owner=ClickHouse, function="insert", moment="after"),
     Failpoint(name="insert refused", part="sink", owner=ClickHouse, function="insert", moment="raised", needs="refused row"),
     Failpoint(name="dead letter handed over", part="sink", owner=AIOKafkaProducer, function="send", moment="after", needs="refused row"),
     Failpoint(name="dead letter sent, no acknowledgement yet", part="sink", owner=_WIRE, function="send", moment="after", when=_request("Produce"), needs="refused row", passages=1),
-    Failpoint(name="rows and letters in", part="sink", owner=Rounds, function="finish", moment="after"),
+    Failpoint(name="rows and letters in", part="sink", owner=Flusher, function="finish", moment="after"),
     Failpoint(name="before the commit", part="sink", owner=sinks.worker.Sink, function="_commit", moment="before"),
     Failpoint(name="commit sent, no answer yet", part="sink", owner=_WIRE, function="send", moment="after", when=_request("OffsetCommit")),
     Failpoint(name="after the commit", part="sink", owner=sinks.worker.Sink, function="_commit", moment="after"),
@@ -108,8 +108,8 @@ SINK: Final = (
 )
 WORKER: Final = (
     Failpoint(name="group joined, no answer yet", part="worker", owner=_WIRE, function="send", moment="after", when=_request("JoinGroup"), passages=1, once=True),
-    Failpoint(name="partitions assigned", part="worker", owner=SliceConsumer, function="on_partitions_assigned", moment="after", passages=1, once=True),
-    Failpoint(name="records fetched", part="worker", owner=SliceThread, function="_fetch", moment="after", when=_something_fetched),
+    Failpoint(name="partitions assigned", part="worker", owner=BatchConsumer, function="on_partitions_assigned", moment="after", passages=1, once=True),
+    Failpoint(name="records fetched", part="worker", owner=FetcherThread, function="_fetch", moment="after", when=_something_fetched),
     Failpoint(name="normalised, no fact published", part="worker", owner=Outbox, function="publish", moment="before", when=_carries(FACTS.name)),
     Failpoint(name="facts handed over", part="worker", owner=Outbox, function="_send", moment="after", when=_to(FACTS.name)),
     Failpoint(name="facts acknowledged", part="worker", owner=Outbox, function="publish", moment="after", when=_carries(FACTS.name)),
@@ -121,11 +121,11 @@ WORKER: Final = (
     Failpoint(name="records and timelines acknowledged, states not published", part="worker", owner=Outbox, function="publish", moment="before", when=_carries(STATE.name)),
     Failpoint(name="states handed over", part="worker", owner=Outbox, function="_send", moment="after", when=_to(STATE.name)),
     Failpoint(name="states acknowledged", part="worker", owner=Outbox, function="publish", moment="after", when=_carries(STATE.name)),
-    Failpoint(name="before the commit", part="worker", owner=SliceConsumer, function="_commit", moment="before"),
+    Failpoint(name="before the commit", part="worker", owner=BatchConsumer, function="_commit", moment="before"),
     Failpoint(name="commit sent, no answer yet", part="worker", owner=_WIRE, function="send", moment="after", when=_request("OffsetCommit")),
-    Failpoint(name="after the commit", part="worker", owner=SliceConsumer, function="_commit", moment="after"),
-    Failpoint(name="partitions revoked", part="worker", owner=SliceConsumer, function="on_partitions_revoked", moment="before", needs="rebalance", passages=1),
-    Failpoint(name="partitions let go", part="worker", owner=SliceConsumer, function="on_partitions_revoked", moment="after", needs="rebalance", passages=1),
+    Failpoint(name="after the commit", part="worker", owner=BatchConsumer, function="_commit", moment="after"),
+    Failpoint(name="partitions revoked", part="worker", owner=BatchConsumer, function="on_partitions_revoked", moment="before", needs="rebalance", passages=1),
+    Failpoint(name="partitions let go", part="worker", owner=BatchConsumer, function="on_partitions_revoked", moment="after", needs="rebalance", passages=1),
     Failpoint(name="stopping", part="worker", owner=Outbox, function="stop", moment="before", needs="stop", passages=1),
 )
 # fmt: on
@@ -135,7 +135,7 @@ POINTS: Final[Mapping[str, Mapping[str, Failpoint]]] = {
 }
 AT_WORK: Final[Mapping[str, tuple[Any, str]]] = {
     "sink": (sinks.worker.Sink, "_commit"),
-    "worker": (SliceConsumer, "_commit"),
+    "worker": (BatchConsumer, "_commit"),
 }
 """What returns when a part has done a piece of work for good."""
 

@@ -23,7 +23,7 @@ from ingress.kafka.publisher import Headers, Publisher
 from ingress.poll.checkpoints import read_checkpoints
 from ingress.poll.client import client
 from ingress.poll.main import fetch, first_checkpoint, run
-from ingress.poll.planner import Checkpoint, Window, resumed
+from ingress.poll.planner import Checkpoint, PollWindow, resumed
 from ingress.poll.poller import Poller, checkpoint_key
 from processors.normalise import directory, normalise
 from schemas.config.limits import DEFAULT
@@ -112,10 +112,10 @@ class Dies:
         self._under = under
         self._pages = pages
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         if topic == POLLS.name and self._pages == 0:
             raise KilledError
-        await self._under.publish(topic, key, value, headers, once_only=once_only)
+        await self._under.publish(topic, key, value, headers, no_retry=no_retry)
         self._pages -= topic == RAW.name
 
     def ready(self) -> bool:
@@ -378,7 +378,7 @@ async def test_a_bad_parameter_is_asked_plainly_then_parked(
     async with polling(account, publisher) as (poller, task, _):
         await until(settled(poller), task)
         start = NOW - 7200
-        assert poller.checkpoint.parked == (Window(start, start // 600 * 600 + 600),)
+        assert poller.checkpoint.parked == (PollWindow(start, start // 600 * 600 + 600),)
     assert set(vendor.asked[0]) == {"appId", "src", "compress", "startTimeStamp", "endTimeStamp"}
     assert set(vendor.asked[1]) == {"appId", "startTimeStamp", "endTimeStamp"}
     assert all(isinstance(value, str) for asked in vendor.asked for value in asked.values())

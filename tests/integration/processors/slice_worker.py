@@ -11,7 +11,7 @@ from typing import Any
 from processors.engine.dispatcher import attach
 from processors.engine.faust_app import make_app, run_app
 from processors.engine.fetcher import ReaderSettings
-from processors.engine.transport import Slice
+from processors.records import RecordBatch
 
 
 async def main(
@@ -38,11 +38,11 @@ async def main(
     def pause_s() -> float:
         return 0 if Path(hurry).exists() else pause_ms / 1000
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         if slice_.first_offset <= fail_at < slice_.next_offset:
             raise RuntimeError("the record nobody can work on")
         await asyncio.sleep(pause_s())
-        note(partition=slice_.partition, first=slice_.first_offset, next=slice_.next_offset, tenure=slice_.tenure)
+        note(partition=slice_.partition, first=slice_.first_offset, next=slice_.next_offset, epoch=slice_.epoch)
 
     app = make_app(
         group, bootstrap, reader=ReaderSettings(slice_records=slice_records, drain_s=drain_s), commit_interval_s=0.3

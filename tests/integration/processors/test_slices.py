@@ -20,8 +20,8 @@ from processors.engine.dispatcher import attach
 from processors.engine.fatal import EXIT_FATAL
 from processors.engine.faust_app import make_app, run_app
 from processors.engine.fetcher import ReaderSettings
-from processors.engine.transport import Slice
 from processors.outbox import Message, Outbox
+from processors.records import RecordBatch
 
 PARTITIONS = 6
 ROOT = Path(__file__).parents[3]
@@ -150,10 +150,10 @@ async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
     """20,000 records over six partitions, then a stop: each offset once, ascending, and all of them committed."""
     total = 20_004
     topic, group = await filled_topic(kafka, total // PARTITIONS), f"g-{uuid.uuid4().hex}"
-    got: dict[int, list[Slice]] = defaultdict(list)
+    got: dict[int, list[RecordBatch]] = defaultdict(list)
     stop = asyncio.Event()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         got[slice_.partition].append(slice_)
         if sum(len(s.records) for slices in got.values() for s in slices) == total:
             stop.set()
@@ -185,8 +185,8 @@ async def test_two_agents_share_a_worker(kafka: str) -> None:
     stop = asyncio.Event()
     app = make_app(f"g-{uuid.uuid4().hex}", kafka)
 
-    def step_for(topic: str) -> Callable[[Slice], Any]:
-        async def step(slice_: Slice) -> None:
+    def step_for(topic: str) -> Callable[[RecordBatch], Any]:
+        async def step(slice_: RecordBatch) -> None:
             assert slice_.topic == topic
             got[topic] += len(slice_.records)
             if len(got) == 2 and min(got.values()) == 100 * PARTITIONS:
@@ -282,11 +282,11 @@ async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_not
             assert {len(partitions) for partitions in share.values()} == {PARTITIONS // count}
     of_first = [set(share[first.pid]) for some in shares(workers).values() for share in some if first.pid in share]
     kept = set.intersection(*of_first)
-    tenures = {
-        p: {n["tenure"] for n in workers.notes("tenure") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
+    epochs = {
+        p: {n["epoch"] for n in workers.notes("epoch") if (n["pid"], n["partition"]) == (first.pid, p)} for p in kept
     }
     assert kept
-    assert all(len(numbers) == 1 for numbers in tenures.values()), "a partition that was never away keeps its tenure"
+    assert all(len(numbers) == 1 for numbers in epochs.values()), "a partition that was never away keeps its epoch"
 
 
 def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:

@@ -38,8 +38,8 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.consumer import GROUP
 from sinks.error_classes import RowsRefused
-from sinks.flush.batch import Item, Origin
-from sinks.flush.insert import land
+from sinks.flush.batch import Origin, SinkRow
+from sinks.flush.insert import insert_or_bisect
 from sinks.migrate import migrator
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved, replay
 from sinks.rows import CDR
@@ -516,7 +516,7 @@ async def many_files_a_part(server: ClickHouseServer) -> None:
 async def test_one_bad_row_among_two_hundred_thousand_is_found(settings: Settings, db: ClickHouse) -> None:
     facts = [fact(n, q850=70_000 if n == 123_456 else None) for n in range(200_000)]
     origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
-    refused = await land(CDR, [Item(one, origin) for one in facts], db.insert, Registry())
+    refused = await insert_or_bisect(CDR, [SinkRow(one, origin) for one in facts], db.insert, Registry())
     assert [one.item.record for one in refused] == [facts[123_456]]
     assert await count(db, "v_cdr") == 199_999
 

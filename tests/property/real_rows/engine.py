@@ -12,8 +12,8 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
-from sinks.flush.batch import Item, Origin
-from sinks.flush.insert import land
+from sinks.flush.batch import Origin, SinkRow
+from sinks.flush.insert import insert_or_bisect
 from sinks.migrate import migrate
 from sinks.rows import TIMELINES, Table, table_of
 from tests.support.clickhouse_at import settings_at
@@ -49,8 +49,8 @@ async def put(
             rng.shuffle(sent)
         size = rng.randint(len(sent) // 5 + 1, len(sent) + 1) if rng else _LARGEST
         for at in range(0, len(sent), size):
-            items = [Item(record, _ORIGIN) for record in sent[at : at + size]]
-            found = await land(table, items, db.insert, Registry())
+            items = [SinkRow(record, _ORIGIN) for record in sent[at : at + size]]
+            found = await insert_or_bisect(table, items, db.insert, Registry())
             refused += [f"{table.name} {_name(one.item.record)}: {one.detail}" for one in found]
     return refused
 

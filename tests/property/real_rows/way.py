@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from ingress.http.accept import accept
-from ingress.http.routes import Doors, Head
-from processors.join import Step
+from ingress.http.routes import RequestHead, Router
+from processors.join import JoinResult
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
 from schemas.codec import FACT, TIMELINE
@@ -51,7 +51,7 @@ class Way:
     """One raw partition and one facts partition."""
 
     def __init__(self) -> None:
-        self._doors = Doors(Settings(), VENDORS)
+        self._doors = Router(Settings(), VENDORS)
         self._offset = 0
         self.facts: dict[str, list[bytes]] = {}
         """By case the messages of `calls.facts`, in the order in which they were written."""
@@ -68,10 +68,10 @@ class Way:
         """Take a body up to the messages of `calls.facts`; returns its facts."""
         if kind.source == "poll":
             return self.pull(case, kind.vendor, kind.callback, body, received_at)
-        head = Head(method="POST", path=_PATHS[kind.vendor, kind.callback], content_type="application/json")
+        head = RequestHead(method="POST", path=_PATHS[kind.vendor, kind.callback], content_type="application/json")
         return self.send(case, head, body, received_at)
 
-    def send(self, case: str, head: Head, body: bytes, received_at: datetime) -> list[Fact]:
+    def send(self, case: str, head: RequestHead, body: bytes, received_at: datetime) -> list[Fact]:
         """The same of a request with a head of its own."""
         taken = accept(self._doors, head, body, now=received_at, request_id="r", cap_bytes=CAP_BYTES)
         return self._take(case, taken.raw)
@@ -141,7 +141,7 @@ class Way:
             if state is not None:
                 self.held.load(key, [state])
 
-    def _publish(self, case: str, done: Step) -> None:
+    def _publish(self, case: str, done: JoinResult) -> None:
         try:
             if done.normalized is not None:
                 self.normalized.append(FACT.decode(FACT.encode(done.normalized)))

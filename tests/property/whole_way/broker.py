@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from ingress.kafka.producer import Late
+from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
 from processors.outbox import Message
 from processors.partitioning import partition_of
-from processors.records import Partition, Record, Slice
+from processors.records import Partition, Record, RecordBatch
 from schemas.errors import Unavailable
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop
@@ -113,7 +113,7 @@ class Broker:
         await self.weather.hop()
 
     async def end(self, topic: str, number: int) -> int:
-        """`processors.stages.join_stage.End`."""
+        """`processors.stages.join_stage.EndOffset`."""
         await self.weather.hop()
         return len(self.logs[topic, number])
 
@@ -175,7 +175,7 @@ class Outbox:
 
 
 class IngressKafka:
-    """`ingress.durable.drainer.Kafka` on this network."""
+    """`ingress.durable.drainer.KafkaSide` on this network."""
 
     def __init__(self, broker: Broker, process: Process) -> None:
         self._broker = broker
@@ -193,17 +193,17 @@ class IngressKafka:
     async def publish(
         self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
     ) -> None:
-        """Wait for the acknowledgement; `Late` when it does not come in time: then the record may still arrive."""
+        """Wait for the acknowledgement; `AckTimeout` when it does not come in time: then the record may still arrive."""
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
         if self._broker.weather.chance(0.03):
-            raise Late("never sent", None)
+            raise AckTimeout("never sent", None)
         (answer,) = self._outbox.hand_over([Message(topic=topic, key=key, value=value, headers=tuple(headers))])
         try:
             async with asyncio.timeout(within_s):
                 await asyncio.shield(answer)
         except TimeoutError as exc:
-            raise Late("not in time", answer) from exc
+            raise AckTimeout("not in time", answer) from exc
 
 
 class LetterProducer:
@@ -218,7 +218,7 @@ class LetterProducer:
 
 
 def restorer(broker: Broker, process: Process) -> "partial[Any]":
-    """`processors.stages.join_stage.Restore`."""
+    """`processors.stages.join_stage.RestoreStates`."""
     return partial(_restore, broker, process)
 
 
@@ -226,6 +226,6 @@ async def _restore(broker: Broker, process: Process, topic: str, number: int, en
     for record in broker.logs[topic, number][:end]:
         if broker.weather.chance(0.1):
             await broker.weather.hop()
-        yield Slice(
+        yield RecordBatch(
             topic=topic, partition=number, records=(record,), first_offset=record.offset, next_offset=record.offset + 1
         )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ingress.spool.queued_keys import Key
-from ingress.spool.store import Body, Entry, SpoolStore, Totals
+from ingress.spool.queued_keys import SpoolKey
+from ingress.spool.store import Body, SpooledEntry, SpoolStore, Totals
 from ingress.spool.writer import SpoolWriter
 from tests.property.whole_way.broker import Weather
 from tests.property.whole_way.loop import Process
@@ -28,7 +28,7 @@ class Disk:
 
     def __init__(self, weather: Weather) -> None:
         self.weather = weather
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, SpooledEntry] = {}
         self.next_id = 1
         self.stored: list[bytes] = []
         """Every value that was ever stored, in order."""
@@ -54,18 +54,18 @@ class Store:
         disk.next_id += len(bodies)
         if not fails or disk.weather.dice.random() < 0.5:
             for number, body in zip(ids, bodies, strict=True):
-                disk.entries[number] = Entry(id=number, spooled_ms=now_ms, body=body)
+                disk.entries[number] = SpooledEntry(id=number, spooled_ms=now_ms, body=body)
                 disk.stored.append(body.value)
         if fails:
             raise PowerFailed
         return ids
 
-    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[Entry]:
+    def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
         """The oldest above an id."""
         self._work()
         return [self._disk.entries[number] for number in sorted(self._disk.entries) if number > after][:limit]
 
-    def delete(self, ids: Sequence[int]) -> tuple[list[Key], int]:
+    def delete(self, ids: Sequence[int]) -> tuple[list[SpoolKey], int]:
         """Topic and key of those there were, and their bytes."""
         self._work()
         gone = [entry.body for number in ids if (entry := self._disk.entries.pop(number, None)) is not None]
@@ -86,7 +86,7 @@ class Store:
         """In order."""
         return iter(sorted(self._disk.entries))
 
-    def keys(self) -> Iterator[Key]:
+    def keys(self) -> Iterator[SpoolKey]:
         """Topic and key of all, in order."""
         bodies = [self._disk.entries[number].body for number in self.ids()]
         return iter([(body.topic, body.key) for body in bodies])
@@ -120,10 +120,10 @@ class Writer(SpoolWriter):
     async def stop(self, *, within_s: float) -> None:
         """Nobody stops in order here."""
 
-    def put(self, body: Body, *, once_only: bool) -> "asyncio.Future[int]":
+    def put(self, body: Body, *, no_retry: bool) -> "asyncio.Future[int]":
         """Queue a body."""
         self._queued.set()
-        return super().put(body, once_only=once_only)
+        return super().put(body, no_retry=no_retry)
 
     def ask(self, work: Callable[[SpoolStore], Any]) -> "asyncio.Future[Any]":
         """Queue work."""
@@ -155,9 +155,9 @@ class Writer(SpoolWriter):
 class HastyWriter(Writer):
     """Says yes when a body is queued: a naive way."""
 
-    def put(self, body: Body, *, once_only: bool) -> "asyncio.Future[int]":
+    def put(self, body: Body, *, no_retry: bool) -> "asyncio.Future[int]":
         """Queue a body, and call it stored."""
-        super().put(body, once_only=once_only)
+        super().put(body, no_retry=no_retry)
         told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         told.set_result(-1)
         return told

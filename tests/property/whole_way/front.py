@@ -15,8 +15,8 @@ from multidict import CIMultiDict, MultiDict
 
 from deploy.simulator.sending.retries import RETRIES
 from ingress.durable.durable_publisher import SpoolingPublisher
-from ingress.http.handlers import Front
-from ingress.http.routes import Doors
+from ingress.http.handlers import PushHandler
+from ingress.http.routes import Router
 from ingress.spool.spool import Spool
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
@@ -28,7 +28,7 @@ from tests.property.whole_way.loop import Process
 from tests.property.whole_way.rules import Rules
 
 _LIMITS: Final = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=2.0)
-_DOORS: Final = Doors(Settings(), VENDORS)
+_DOORS: Final = Router(Settings(), VENDORS)
 _CAP_BYTES: Final = 1 << 20
 _HANG_UP_S: Final = 0.7
 _AGAIN_S: Final = 0.4
@@ -38,7 +38,7 @@ _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
 class _Reader:
     """`ingress.http.body_reader.BodyReader` where the body is already there."""
 
-    async def read(self, content: bytes, _declared: int | None, *, once_only: bool) -> bytes:
+    async def read(self, content: bytes, _declared: int | None, *, no_retry: bool) -> bytes:
         return content
 
 
@@ -53,7 +53,7 @@ class Ingress:
         self._spool._writer = rules.writer(disk, process, broker.clock_ms)
         self._publisher = SpoolingPublisher(kafka, self._spool, _LIMITS, metrics)
         self._publisher._drain = rules.drain(self._spool, kafka, metrics, per_s=_LIMITS.spool_drain_per_s)
-        self._front = Front(
+        self._front = PushHandler(
             doors=_DOORS,
             reader=_Reader(),  # type: ignore[arg-type]  # as much of one as the front uses
             publisher=self._publisher,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from processors.call.precedence import normalized
-from processors.normalise import Outcome
+from processors.normalise import Normalised
 from processors.partitioning import partition_of
 from processors.records import Record
 from processors.store.changelog import StateLog
@@ -59,7 +59,7 @@ def judge(world: "World") -> Iterator[str]:
         yield f"{world.clickhouse.contradictions} rows say something else at the same version"
 
 
-def _at_once(outcomes: list[Outcome]) -> list[PartitionState]:
+def _at_once(outcomes: list[Normalised]) -> list[PartitionState]:
     """An undisturbed world in which all facts come at one moment, and then no more."""
     held = PartitionState(SETTINGS)
     for outcome in outcomes:
@@ -70,7 +70,7 @@ def _at_once(outcomes: list[Outcome]) -> list[PartitionState]:
     return [held]
 
 
-def _stamped(broker: Broker, outcomes: list[Outcome]) -> list[PartitionState]:
+def _stamped(broker: Broker, outcomes: list[Normalised]) -> list[PartitionState]:
     """An undisturbed world in which each fact comes when it first came to the facts topic; what never came there comes last."""
     facts = {_place(fact): fact for outcome in outcomes for fact in outcome.facts}
     partitions = []
@@ -116,7 +116,7 @@ def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:
     return (record for record in log if record.offset >= last.get(record.key, 0))
 
 
-def _expected(outcomes: list[Outcome], truth: list[PartitionState]) -> Shown:
+def _expected(outcomes: list[Normalised], truth: list[PartitionState]) -> Shown:
     shown: Shown = {table.name: {} for table in TABLES}
     for letter in (letter for outcome in outcomes for letter in outcome.dead):
         shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, letter)] = letter

@@ -5,8 +5,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from processors.normalise import Directory, Outcome, normalise
-from processors.records import Record, Slice
+from processors.normalise import Directory, Normalised, normalise
+from processors.records import Record, RecordBatch
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codec, Codecs
 from schemas.config.limits import DEFAULT
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 @lru_cache(_MOST)
-def outcome_of(place: Position, record: Record) -> Outcome:
+def outcome_of(place: Position, record: Record) -> Normalised:
     """What the normaliser makes of a record of the raw topic; the same record stays the same object."""
     raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
     return normalise(raw, place, Directory(), DEFAULT)
@@ -29,7 +29,7 @@ def outcome_of(place: Position, record: Record) -> Outcome:
 class Normalising(NormaliseStage):
     """The stage, which remembers what a record came to."""
 
-    def _normalise(self, slice_: Slice, record: Record, raw: RawCallback) -> Outcome:
+    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
         return outcome_of(Position(slice_.topic, slice_.partition, record.offset), record)
 
 

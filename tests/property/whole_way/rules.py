@@ -11,11 +11,11 @@ from typing import Any, Final
 import msgspec
 from aiokafka import TopicPartition
 
-from ingress.durable.drainer import Drain
-from ingress.spool.store import Entry
-from processors.join import Step
+from ingress.durable.drainer import Drainer
+from ingress.spool.store import SpooledEntry
+from processors.join import JoinResult
 from processors.outbox import Message
-from processors.records import Slice
+from processors.records import RecordBatch
 from processors.stages.join_stage import JoinStage
 from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
@@ -33,7 +33,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How the parts of a world work."""
 
     writer: type[Writer] = Writer
-    drain: type[Drain] = Drain
+    drain: type[Drainer] = Drainer
     outbox: type[Outbox] = Outbox
     """Of the joining stage."""
     join: type[JoinStage] = JoinStage
@@ -45,10 +45,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 RIGHT: Final = Rules()
 
 
-class HastyDrain(Drain):
+class HastyDrain(Drainer):
     """Deletes bodies before Kafka has acknowledged them."""
 
-    async def _slice(self, entries: Sequence[Entry], blocked: set[tuple[str, bytes]]) -> int:
+    async def _slice(self, entries: Sequence[SpooledEntry], blocked: set[tuple[str, bytes]]) -> int:
         await self._spool.delete([entry.id for entry in entries])
         return await super()._slice(entries, blocked)
 
@@ -111,7 +111,7 @@ class Mixed(_Held):
 class HoldingJoin(JoinStage):
     """For outboxes that hold something back: a slice without new states must not leave it there."""
 
-    async def step(self, slice_: Slice) -> None:
+    async def step(self, slice_: RecordBatch) -> None:
         await super().step(slice_)
         await self._outbox.publish([])
 
@@ -119,9 +119,9 @@ class HoldingJoin(JoinStage):
 class _SeenDropped(PartitionState):
     """The naive rule: a known content is counted and says nothing, wherever it comes from."""
 
-    def apply(self, fact: Fact) -> Step:
+    def apply(self, fact: Fact) -> JoinResult:
         done = super().apply(fact)
-        return Step(state=done.state, outcome=done.outcome) if done.outcome in ("replayed", "duplicate") else done
+        return JoinResult(state=done.state, outcome=done.outcome) if done.outcome in ("replayed", "duplicate") else done
 
 
 class _LastRecordWins(PartitionState):

@@ -12,10 +12,10 @@ from processors.records import Partition
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.topics import DEAD
-from sinks.consumer import Tenure
+from sinks.consumer import RebalanceCounter
 from sinks.flush.backoff import Backoff
 from sinks.flush.batch import BatchPolicy
-from sinks.flush.flusher import Rounds, publisher
+from sinks.flush.flusher import Flusher, publisher
 from sinks.typed_records import TOPICS
 from sinks.worker import Sink
 from tests.property.whole_way.broker import Broker, LetterProducer, Outbox
@@ -34,7 +34,7 @@ _LETTER_BYTES: Final = 1 << 20
 class Consumer:
     """As much of an aiokafka consumer as the sink uses, in a group of the world."""
 
-    def __init__(self, name: str, process: Process, broker: Broker, group: Group, tenure: Tenure) -> None:
+    def __init__(self, name: str, process: Process, broker: Broker, group: Group, tenure: RebalanceCounter) -> None:
         self.name = name
         self.process = process
         self._broker = broker
@@ -137,10 +137,10 @@ class Consumer:
 
 def start_sink(name: str, process: Process, broker: Broker, group: Group, clickhouse: ClickHouse, rules: Rules) -> None:
     """Start one sink."""
-    metrics, tenure = Registry(), Tenure()
+    metrics, tenure = Registry(), RebalanceCounter()
     consumer = Consumer(name, process, broker, group, tenure)
     publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
-    rounds = Rounds(clickhouse.door(process), publish, _BACKOFF, metrics)
+    rounds = Flusher(clickhouse.door(process), publish, _BACKOFF, metrics)
     sink = rules.sink(consumer, tenure, rounds, CODECS, _POLICY, metrics)
     group.join(consumer)
     process.spawn(_live(sink, process))

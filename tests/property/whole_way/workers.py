@@ -1,6 +1,6 @@
-"""A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and tenures.
+"""A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and epochs.
 
-`Reader` does what `processors.engine.transport.SliceConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
+`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
 a rebalance.
 """
 
@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from processors.engine.assignments import Tenures
-from processors.engine.dispatcher import Lanes
+from processors.engine.assignments import AssignmentEpochs
+from processors.engine.dispatcher import PartitionDispatcher
 from processors.engine.offsets import CommitTracker
 from processors.normalise import Directory
-from processors.records import Partition, Record, Slice
+from processors.records import Partition, Record, RecordBatch
 from processors.stages.join_stage import JoinStage
 from schemas.config.limits import DEFAULT
 from schemas.metrics import Registry
@@ -38,8 +38,8 @@ class Reader:
         self.name = name
         self.process = process
         self.tracker = CommitTracker()
-        self.tenures = Tenures()
-        self.lanes: dict[str, Lanes] = {}
+        self.epochs = AssignmentEpochs()
+        self.lanes: dict[str, PartitionDispatcher] = {}
         self.joining: JoinStage | None = None
         self._broker = broker
         self._group = group
@@ -54,11 +54,11 @@ class Reader:
 
     # What the lanes call.
 
-    def begin(self, slice_: Slice) -> bool:
+    def begin(self, slice_: RecordBatch) -> bool:
         """Whether to work on it."""
         return self._flow.is_set() and self.tracker.start(slice_.ticket)
 
-    def finish(self, slice_: Slice) -> None:
+    def finish(self, slice_: RecordBatch) -> None:
         """Its outputs are durable."""
         self.tracker.finish(slice_.ticket)
         self._progress.set()
@@ -98,11 +98,11 @@ class Reader:
             if self._positions:
                 self._forget()
             self._generation = generation
-            lost = self.tenures.assign(partitions, generation=generation, abandoned=self._abandoned)
+            lost = self.epochs.assign(partitions, generation=generation, abandoned=self._abandoned)
             self._abandoned.clear()
             self._drop(lost)
             committed = await self._group.fetch(partitions)
-            self.tenures.renew(place for place, at in committed.items() if self._left_at.pop(place, at) != at)
+            self.epochs.renew(place for place, at in committed.items() if self._left_at.pop(place, at) != at)
             self.tracker.seek(committed)
             self._positions = {partition: offset or 0 for partition, offset in committed.items()}
             self._flow.set()
@@ -144,15 +144,15 @@ class Reader:
             else:
                 await self._broker.news(_TOPICS, _IDLE_S)
 
-    def _slice(self, partition: Partition, records: tuple[Record, ...]) -> Slice:
+    def _slice(self, partition: Partition, records: tuple[Record, ...]) -> RecordBatch:
         first, following = records[0].offset, records[-1].offset + 1
-        return Slice(
+        return RecordBatch(
             topic=partition[0],
             partition=partition[1],
             records=records,
             first_offset=first,
             next_offset=following,
-            tenure=self.tenures.of(partition),
+            epoch=self.epochs.of(partition),
             ticket=self.tracker.hand_out(partition, first, following),
         )
 
@@ -191,7 +191,7 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
     )
     reader.joining = joining
     for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):
-        reader.lanes[topic] = Lanes(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
+        reader.lanes[topic] = PartitionDispatcher(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
     process.spawn(reader.read())
     process.spawn(reader.commit_often())
     group.join(reader)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.join import CallState, Step, merge_states, reunite, step, timeout
+from processors.join import CallState, JoinResult, merge_states, reunite, step, timeout
 from schemas.config.settings import JoinSettings
 from schemas.facts import Direction, Disposition, Fact, Flag, Kind, RecordingState, Role, State
 from schemas.timeline import Timeline
@@ -37,9 +37,9 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 
-def after(facts: Iterable[Fact], state: CallState | None = None, now_ms: int = 0) -> Step:
+def after(facts: Iterable[Fact], state: CallState | None = None, now_ms: int = 0) -> JoinResult:
     """The last step when all facts arrive at one moment."""
-    done: Step | None = None
+    done: JoinResult | None = None
     for fact in facts:
         done = step(state, fact, now_ms, SETTINGS)
         state = done.state
@@ -47,12 +47,12 @@ def after(facts: Iterable[Fact], state: CallState | None = None, now_ms: int = 0
     return done
 
 
-def only(done: Step) -> Timeline:
+def only(done: JoinResult) -> Timeline:
     assert len(done.timelines) == 1
     return done.timelines[0]
 
 
-def state_of(done: Step) -> CallState:
+def state_of(done: JoinResult) -> CallState:
     assert done.state is not None
     return done.state
 
@@ -539,7 +539,7 @@ def test_merged_states_wake_early_rather_than_never() -> None:
     merged = merge_states(waiting, provisional)
 
     assert merged.deadline_ms == waiting.deadline_ms
-    assert timeout(merged, 30 * MINUTE, SETTINGS) == Step(state=provisional, outcome="timeout")
+    assert timeout(merged, 30 * MINUTE, SETTINGS) == JoinResult(state=provisional, outcome="timeout")
 
 
 def test_w37_one_request_id_in_two_kinds_makes_two_timelines() -> None:

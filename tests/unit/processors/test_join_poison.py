@@ -9,7 +9,7 @@ import pytest
 from processors import join
 from processors.outbox import Message
 from processors.poison.raised import raised
-from processors.records import Record, Slice
+from processors.records import Record, RecordBatch
 from processors.stages import join_outputs
 from processors.stages.join_dead_letters import state_letter
 from processors.stages.join_stage import JoinStage
@@ -60,7 +60,7 @@ class World:
             for number, fact in enumerate(facts)
         )
         await self.stage.step(
-            Slice(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
+            RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
         )
         return [CODECS.dead_letter.decode(each.value) for each in self.log.messages[before:] if each.topic == DEAD.name]
 

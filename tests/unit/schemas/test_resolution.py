@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingress.http.routes import Doors
-from processors.normalise import Directory, Outcome, normalise
+from ingress.http.routes import Router
+from processors.normalise import Directory, Normalised, normalise
 from schemas.codec import FACT
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import Settings
@@ -25,7 +25,7 @@ SAID = Resolution(
 )  # fmt: skip
 
 
-def read(body: bytes, *, vendor: str = "ytx", callback: str = CALLBACK, account: str = "main") -> Outcome:
+def read(body: bytes, *, vendor: str = "ytx", callback: str = CALLBACK, account: str = "main") -> Normalised:
     raw = RawCallback(vendor=vendor, callback=callback, account=account, received_at=AT, request_id="r", body=body)
     return normalise(raw, Position("calls.raw", 3, 9), Directory(), DEFAULT)
 
@@ -113,7 +113,7 @@ def test_no_vendor_has_a_callback_of_this_name() -> None:
 def test_no_address_leads_to_it(vendor: str) -> None:
     """What names the callback is ingress's own table: a push is one of the vendor's, whatever it says of itself."""
     with pytest.raises(Rejected):
-        Doors(Settings(), VENDORS).find(f"/v1/{vendor}/{CALLBACK}")
+        Router(Settings(), VENDORS).find(f"/v1/{vendor}/{CALLBACK}")
 
 
 @pytest.mark.parametrize(

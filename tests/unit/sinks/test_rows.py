@@ -11,7 +11,7 @@ from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent, Role
 from schemas.raw import Position
 from schemas.timeline import Timeline
-from sinks.error_classes import Answer, RowsRefused, meaning
+from sinks.error_classes import ErrorClass, RowsRefused, classify
 from sinks.flush.backoff import Backoff
 from sinks.flush.batch import Origin
 from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, letter_of
@@ -195,19 +195,19 @@ def test_a_resolution_belongs_in_no_table() -> None:
 @pytest.mark.parametrize(
     ("code", "answer"),
     [
-        pytest.param(None, Answer.AWAY, id="a proxy's page instead of an answer"),
-        pytest.param(252, Answer.AWAY, id="too many parts"),
-        pytest.param(241, Answer.AWAY, id="memory limit"),
-        pytest.param(242, Answer.AWAY, id="table is read only"),
-        pytest.param(999_999, Answer.AWAY, id="a code of a later release"),
-        pytest.param(60, Answer.MIGRATION, id="no such table"),
-        pytest.param(16, Answer.MIGRATION, id="no such column"),
-        pytest.param(469, Answer.REFUSED, id="a violated constraint"),
-        pytest.param(53, Answer.REFUSED, id="a type mismatch"),
+        pytest.param(None, ErrorClass.AWAY, id="a proxy's page instead of an answer"),
+        pytest.param(252, ErrorClass.AWAY, id="too many parts"),
+        pytest.param(241, ErrorClass.AWAY, id="memory limit"),
+        pytest.param(242, ErrorClass.AWAY, id="table is read only"),
+        pytest.param(999_999, ErrorClass.AWAY, id="a code of a later release"),
+        pytest.param(60, ErrorClass.MIGRATION, id="no such table"),
+        pytest.param(16, ErrorClass.MIGRATION, id="no such column"),
+        pytest.param(469, ErrorClass.REFUSED, id="a violated constraint"),
+        pytest.param(53, ErrorClass.REFUSED, id="a type mismatch"),
     ],
 )
-def test_an_error_code_decides_between_waiting_and_looking_for_the_row(code: int | None, answer: Answer) -> None:
-    assert meaning(code) is answer
+def test_an_error_code_decides_between_waiting_and_looking_for_the_row(code: int | None, answer: ErrorClass) -> None:
+    assert classify(code) is answer
 
 
 def test_waits_double_up_to_the_cap_and_are_shortened_by_half_at_most() -> None:

@@ -15,10 +15,10 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
-from sinks.consumer import Tenure
+from sinks.consumer import RebalanceCounter
 from sinks.flush.backoff import Backoff
 from sinks.flush.batch import BatchPolicy
-from sinks.flush.flusher import Rounds
+from sinks.flush.flusher import Flusher
 from sinks.rows import Table
 from sinks.worker import Sink
 
@@ -29,7 +29,9 @@ RECORDS = 40
 class Consumer:
     """Three partitions of a log; at random a rebalance comes in the middle of a call and resets positions to commits."""
 
-    def __init__(self, rng: random.Random, tenure: Tenure, rows: set[tuple[int, int]], stop: asyncio.Event) -> None:
+    def __init__(
+        self, rng: random.Random, tenure: RebalanceCounter, rows: set[tuple[int, int]], stop: asyncio.Event
+    ) -> None:
         self._rng, self._tenure, self._rows, self._stop = rng, tenure, rows, stop
         self.commits: dict[TopicPartition, int] = {}
         self._positions = dict.fromkeys(PLACES, 0)
@@ -105,7 +107,7 @@ def _record(place: TopicPartition, offset: int) -> Any:
 async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(seed: int) -> None:
     rng = random.Random(seed)
     rows: set[tuple[int, int]] = set()
-    tenure, stop, metrics = Tenure(), asyncio.Event(), Registry()
+    tenure, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
     consumer = Consumer(rng, tenure, rows, stop)
 
     async def insert(table: Table[Any], records: Sequence[Timeline]) -> None:
@@ -121,7 +123,7 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
     sink = Sink(
         consumer,
         tenure,
-        Rounds(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics),
+        Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics),
         Codecs(),
         BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3),
         metrics,
@@ -190,9 +192,9 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
     async def publish(found: list[DeadLetter]) -> None:
         letters.extend(found)
 
-    tenure, metrics = Tenure(), Registry()
+    tenure, metrics = RebalanceCounter(), Registry()
     codecs: Any = SimpleNamespace(timeline=Raising(error), fact=None, dead_letter=None)
-    rounds = Rounds(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
+    rounds = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3)
     consumer: Any = Three()
     await asyncio.wait_for(Sink(consumer, tenure, rounds, codecs, policy, metrics).work(stop), 60)
@@ -207,7 +209,7 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
 class Silent(Consumer):
     """A broker that does not answer: what a question for the committed offsets does while Kafka is away."""
 
-    def __init__(self, tenure: Tenure) -> None:
+    def __init__(self, tenure: RebalanceCounter) -> None:
         super().__init__(random.Random(0), tenure, set(), asyncio.Event())
         self.asked = asyncio.Event()
 
@@ -221,10 +223,10 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
     async def nobody(*_: Any) -> None:
         raise AssertionError("there is nothing to insert or to publish")
 
-    tenure, stop, metrics = Tenure(), asyncio.Event(), Registry()
+    tenure, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
     tenure.count = 1
     consumer = Silent(tenure)
-    rounds = Rounds(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
+    rounds = Flusher(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1)
     working = asyncio.create_task(Sink(consumer, tenure, rounds, Codecs(), policy, metrics).work(stop))
     await consumer.asked.wait()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, Role, accounts_for, grants
+from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, EngineRole, accounts_for, grants
 from schemas.errors import SetupError
 
 NAMES = [
@@ -17,9 +17,9 @@ NAMES = [
 @pytest.mark.parametrize(("said", "writer"), NAMES)
 def test_the_parts_are_called_as_the_settings_say(said: str, writer: str) -> None:
     assert {account.role: account.name for account in accounts_for(said)} == {
-        Role.WRITER: writer,
-        Role.MIGRATOR: MIGRATOR,
-        Role.READER: READER,
+        EngineRole.WRITER: writer,
+        EngineRole.MIGRATOR: MIGRATOR,
+        EngineRole.READER: READER,
     }
 
 
@@ -33,7 +33,7 @@ def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
     assert caught.value.code == "user"
 
 
-def rights(role: Role, databases: str, *, sandboxed: bool = True) -> set[tuple[str, str]]:
+def rights(role: EngineRole, databases: str, *, sandboxed: bool = True) -> set[tuple[str, str]]:
     """Each right with its object."""
     found = set()
     for grant in grants(role, databases, sandboxed=sandboxed):
@@ -51,8 +51,8 @@ METADATA = {
 }
 READS = {("SHOW DATABASES", "`calls`.*"), ("SHOW TABLES", "`calls`.v_*"), ("SHOW COLUMNS", "`calls`.v_*")}
 ALLOWED = {
-    Role.READER: READS | {("SELECT", "`calls`.v_*")},
-    Role.WRITER: {
+    EngineRole.READER: READS | {("SELECT", "`calls`.v_*")},
+    EngineRole.WRITER: {
         *((name, "`calls`.*") for name in ("SHOW DATABASES", "SHOW TABLES", "SHOW COLUMNS", "SELECT", "INSERT")),
         ("SELECT", "system.disks"),
         ("CREATE TEMPORARY TABLE", "*.*"),
@@ -63,15 +63,15 @@ ALLOWED = {
 
 @pytest.mark.parametrize("role", ALLOWED)
 @pytest.mark.parametrize("sandboxed", [True, False], ids=["in the sandbox", "without one"])
-def test_readers_and_writers_may_do_this_and_nothing_else(role: Role, *, sandboxed: bool) -> None:
+def test_readers_and_writers_may_do_this_and_nothing_else(role: EngineRole, *, sandboxed: bool) -> None:
     assert rights(role, "calls", sandboxed=sandboxed) == ALLOWED[role] | METADATA
 
 
 @pytest.mark.parametrize("databases", ["calls", EVERY_DATABASE])
 def test_the_migrator_may_insert_in_the_sandbox_alone(databases: str) -> None:
     """An INSERT can name a file of the host as its source."""
-    inside = rights(Role.MIGRATOR, databases, sandboxed=True)
-    outside = rights(Role.MIGRATOR, databases, sandboxed=False)
+    inside = rights(EngineRole.MIGRATOR, databases, sandboxed=True)
+    outside = rights(EngineRole.MIGRATOR, databases, sandboxed=False)
     place = "`calls`.*" if databases == "calls" else "*.*"
 
     assert inside - outside == {("INSERT", place)}
@@ -85,9 +85,9 @@ ENDS_OR_REACHES_OUTSIDE = (
 NAMED_SYSTEM_RIGHTS = {"FLUSH LOGS", "MERGES", "TTL MERGES", "DROP CACHE", "VIEWS"}
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", EngineRole)
 @pytest.mark.parametrize("databases", ["calls", EVERY_DATABASE])
-def test_nobody_may_end_the_engine_or_reach_outside(role: Role, databases: str) -> None:
+def test_nobody_may_end_the_engine_or_reach_outside(role: EngineRole, databases: str) -> None:
     for name, place in rights(role, databases):
         system = name.removeprefix("SYSTEM ")
         if system != name:
@@ -98,8 +98,8 @@ def test_nobody_may_end_the_engine_or_reach_outside(role: Role, databases: str) 
             assert not any(word in name for word in ENDS_OR_REACHES_OUTSIDE), name
 
 
-@pytest.mark.parametrize("role", Role)
-def test_one_database_is_all_that_an_account_of_it_sees(role: Role) -> None:
+@pytest.mark.parametrize("role", EngineRole)
+def test_one_database_is_all_that_an_account_of_it_sees(role: EngineRole) -> None:
     """Beside the engine's own tables, and what belongs to no database."""
     own = ("`calls`.", "system.", "information_schema.", "INFORMATION_SCHEMA.")
     elsewhere = {

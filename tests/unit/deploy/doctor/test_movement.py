@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.doctor.movement import Group, Movement, Standing, Unmoved, told
+from deploy.doctor.movement import GroupOffsets, Movement, Standing, Unmoved, told
 from deploy.doctor.work import verdict_on_parts, verdict_on_work
 from deploy.local.dashboard import line, rendered
 from deploy.local.outlook import lag_of, warnings_on_parts
-from deploy.local.stats import Numbers
+from deploy.local.stats import StackStats
 from deploy.process import part_states
 from deploy.process.part_states import PartState, read_states, remove_states, write_states
 from deploy.process.scrape import parse
 from deploy.process.supervisor import PartSpec, SupervisedPart
-from processors.poison.suspects import Book, End, Place
+from processors.poison.suspects import Book, RecordPlace, WorkerEnd
 from schemas.metrics import Registry
 
 NOW_S = 1_700_000_000.0
@@ -25,8 +25,8 @@ NOW_S = 1_700_000_000.0
 
 def group(
     *standings: tuple[str, int, int, int], name: str = "callweave-process", members: int = 1, committed: bool = True
-) -> Group:
-    return Group(
+) -> GroupOffsets:
+    return GroupOffsets(
         name=name,
         members=members,
         committed=committed,
@@ -102,7 +102,7 @@ RAW_WAITS = ("calls.raw", 3, 5, 125)
         ),
     ],
 )  # fmt: skip
-def test_the_verdict_on_the_work(groups: list[Group], unmoved: list[Unmoved], state: str, said: str) -> None:
+def test_the_verdict_on_the_work(groups: list[GroupOffsets], unmoved: list[Unmoved], state: str, said: str) -> None:
     found = verdict_on_work(groups, unmoved)
 
     assert (found.state, said in found.detail) == (state, True), found.detail
@@ -114,14 +114,14 @@ def part(name: str, *restarts_s_ago: float) -> PartState:
     return PartState(name=name, pid=7, restarts=restarts, last_exit=-9, metrics="http://127.0.0.1:1/metrics")
 
 
-def book(*ends_s_ago: float, place: Place | None = None) -> Book:
+def book(*ends_s_ago: float, place: RecordPlace | None = None) -> Book:
     found = Book()
     for ago in ends_s_ago:
-        found = found.died(End(worker="up-1", at_ms=int(1000 * (NOW_S - ago)), place=place))
+        found = found.died(WorkerEnd(worker="up-1", at_ms=int(1000 * (NOW_S - ago)), place=place))
     return found
 
 
-AT = Place(topic="calls.raw", partition=3, first=17, next=18)
+AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18)
 
 
 @pytest.mark.parametrize(
@@ -177,20 +177,20 @@ def test_what_the_view_warns_of() -> None:
     assert warnings_on_parts({"sink": 0}, {}, []) == []
 
 
-def shown(numbers: Numbers) -> str:
+def shown(numbers: StackStats) -> str:
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - what is shown is recorded
-    console.print(rendered(numbers, Numbers(), 1.0))
+    console.print(rendered(numbers, StackStats(), 1.0))
     console.file.close()
     return console.export_text()
 
 
 def test_the_view_shows_warnings_first_and_none_where_all_is_well() -> None:
-    warned = Numbers(warnings=("partition 3 of calls.raw has not moved for 40 s with 120 records waiting",))
+    warned = StackStats(warnings=("partition 3 of calls.raw has not moved for 40 s with 120 records waiting",))
 
     assert shown(warned).splitlines()[1].startswith("│ partition 3 of calls.raw has not moved for 40 s")
-    assert "look here" not in shown(Numbers())
+    assert "look here" not in shown(StackStats())
     assert line(warned).endswith("| WARNING: partition 3 of calls.raw has not moved for 40 s with 120 records waiting")
-    assert "WARNING" not in line(Numbers())
+    assert "WARNING" not in line(StackStats())
 
 
 def test_another_process_reads_what_up_says_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

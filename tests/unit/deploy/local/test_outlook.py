@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from deploy.doctor.group_offsets import Outside
-from deploy.doctor.movement import Group, Standing
+from deploy.doctor.group_offsets import KafkaOffsets
+from deploy.doctor.movement import GroupOffsets, Standing
 from deploy.local import outlook
 from deploy.local.outlook import Outlook
 from schemas.config.settings import Settings
@@ -17,11 +17,11 @@ from schemas.errors import Unavailable
 class Kafka:
     """What Kafka says, look by look; an exception is raised."""
 
-    def __init__(self, *says: Group | Unavailable) -> None:
+    def __init__(self, *says: GroupOffsets | Unavailable) -> None:
         self._says = list(says)
         self.closed = 0
 
-    async def look(self) -> tuple[Group, ...]:
+    async def look(self) -> tuple[GroupOffsets, ...]:
         said = self._says.pop(0)
         if isinstance(said, Unavailable):
             raise said
@@ -31,9 +31,9 @@ class Kafka:
         self.closed += 1
 
 
-def group(committed: int, end: int, members: int = 1) -> Group:
+def group(committed: int, end: int, members: int = 1) -> GroupOffsets:
     standing = Standing(group="callweave-process", topic="calls.raw", partition=3, committed=committed, end=end)
-    return Group(name="callweave-process", members=members, committed=True, standings=(standing,))
+    return GroupOffsets(name="callweave-process", members=members, committed=True, standings=(standing,))
 
 
 class Clock:
@@ -53,7 +53,7 @@ def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> Outlook:
     async def connect(_settings: Any) -> Kafka:
         return kafka
 
-    monkeypatch.setattr(Outside, "connect", connect)
+    monkeypatch.setattr(KafkaOffsets, "connect", connect)
     stack: Any = SimpleNamespace(settings=Settings(), pids=lambda: {"process-1": 7}, parts=())
     return Outlook(stack)
 

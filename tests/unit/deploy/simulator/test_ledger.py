@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from deploy.simulator.calls.world import VENDORS
-from deploy.simulator.expectation import Columns, Told
+from deploy.simulator.expectation import Columns, Expectation
 from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.ledger import Entry, Ledger, read
+from deploy.simulator.sending.ledger import Ledger, LedgerEntry, read
 from deploy.simulator.traffic import Mix, Traffic
 from tests.oracle.compare import compare, compare_counts
 from tests.oracle.expected import Counts, Expected, Row, expect
@@ -34,8 +34,10 @@ def sends(**arguments: object) -> list[Send]:
     return [item for item in stream(**arguments) if isinstance(item, Send)]  # type: ignore[arg-type]  # passed through
 
 
-def ledger(items: list[Send | Offer]) -> list[Entry]:
-    return [Entry(vendor=item.vendor, label=item.label, told=item.told) for item in items if isinstance(item, Send)]
+def ledger(items: list[Send | Offer]) -> list[LedgerEntry]:
+    return [
+        LedgerEntry(vendor=item.vendor, label=item.label, told=item.told) for item in items if isinstance(item, Send)
+    ]
 
 
 # the ledger
@@ -91,11 +93,11 @@ def test_the_document_examples_make_the_documents_timeline() -> None:
     at = 1_454_383_176_000
     a, b = "+8613810603954", "+8618810207016"
 
-    def state(leg: str, what: str, offset_s: int) -> Told:
+    def state(leg: str, what: str, offset_s: int) -> Expectation:
         columns: Columns = {"leg": leg, "state": what, "event_at": at + offset_s * 1000}
-        return Told(vendor="ytx", kind="callback_state", fact_type="state", call="206", identity=f"{leg}{what}", content="1", columns=columns)  # fmt: skip
+        return Expectation(vendor="ytx", kind="callback_state", fact_type="state", call="206", identity=f"{leg}{what}", content="1", columns=columns)  # fmt: skip
 
-    record = Told(
+    record = Expectation(
         vendor="ytx",
         kind="callback_cdr",
         fact_type="record",
@@ -110,7 +112,7 @@ def test_the_document_examples_make_the_documents_timeline() -> None:
     )  # fmt: skip
     pushes = [state(a, "setup", -9), state(a, "alerting", -6), state(a, "answer", 0), state(a, "release", 61)]
     pushes += [state(b, "setup", 0), state(b, "alerting", 1), state(b, "answer", 5), state(b, "release", 65)]
-    entries = [Entry(vendor="ytx", label="x", told=(told,)) for told in (record, *pushes)]
+    entries = [LedgerEntry(vendor="ytx", label="x", told=(told,)) for told in (record, *pushes)]
     (row,) = expect(entries).timelines
     assert row.columns == {
         "direction": "callback",

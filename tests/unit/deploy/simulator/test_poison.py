@@ -15,7 +15,7 @@ from deploy.simulator.calls import people
 from deploy.simulator.calls.world import VENDORS, World
 from deploy.simulator.poison.deck import POISONS, Deck
 from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.ledger import Entry, Ledger
+from deploy.simulator.sending.ledger import Ledger, LedgerEntry
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
@@ -38,7 +38,7 @@ def made(vendor: str, name: str) -> list[Send]:
 
 
 def expected_of(*sends: Send) -> Expected:
-    return expect([Entry(vendor=send.vendor, label=send.label, told=send.told) for send in sends])
+    return expect([LedgerEntry(vendor=send.vendor, label=send.label, told=send.told) for send in sends])
 
 
 def test_a_round_deals_every_poison_once_and_every_round_in_another_order() -> None:
@@ -166,7 +166,7 @@ async def sent_to(receiver: Receiver) -> Ledger:
     return ledger
 
 
-def _firsts(ledger: Ledger) -> list[Entry]:
+def _firsts(ledger: Ledger) -> list[LedgerEntry]:
     return [entry for entry in ledger.entries if entry.told and entry.told[0].rank == 2]
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from deploy.simulator.requests import Offer
 from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.ledger import Ledger, read
-from deploy.simulator.sending.options import Progress, SimulateOptions
+from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.retries import RETRIES
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
@@ -66,7 +66,7 @@ async def receiving(receiver: Receiver) -> AsyncIterator[str]:
         yield url
 
 
-async def run(receiver: Receiver, ledger: Ledger, **options: Any) -> Progress:
+async def run(receiver: Receiver, ledger: Ledger, **options: Any) -> SimulationProgress:
     defaults: dict[str, Any] = {"vendors": PUSHED, "rate": 0, "calls": 60, "seed": 11, "retry_scale": 0.0001}
     async with receiving(receiver) as url:
         return await simulate(
@@ -143,7 +143,7 @@ async def test_nobody_listening_is_survived_and_counted() -> None:
 
 async def test_a_stop_ends_a_run_without_an_end(tmp_path: Path) -> None:
     """What is in flight is finished, the ledger's file is whole, the last report says so."""
-    stop, reports = asyncio.Event(), list[Progress]()
+    stop, reports = asyncio.Event(), list[SimulationProgress]()
     receiver = Receiver()
 
     def answers(number: int, _before: int) -> int:
@@ -166,9 +166,9 @@ async def test_a_run_serves_its_pulled_calls_until_they_were_pulled() -> None:
     options = SimulateOptions(
         vendors=("tencent",), rate=0, calls=20, mix=Mix(update=0), getcdr=GetCdrOptions(accident_share=0, delay_s=0)
     )
-    seen = Progress()
+    seen = SimulationProgress()
 
-    def report(progress: Progress) -> None:
+    def report(progress: SimulationProgress) -> None:
         seen.getcdr_url = progress.getcdr_url
         if progress.offered == 20:
             offered.set()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.http.accept import Accepted, accept, takes_long
-from ingress.http.routes import Doors, Head, pushed_paths
+from ingress.http.routes import RequestHead, Router, pushed_paths
 from schemas.config.settings import Account, IngressSettings, Secret, Settings
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Elements, Filtered, Poll, PollRequest, Reply, Vendor
@@ -88,8 +88,8 @@ def take(
         accounts=ACCOUNTS, ingress=IngressSettings(trust_forwarded_for=proxies, require_account=require)
     )
     return accept(
-        Doors(settings, TEST_VENDORS),
-        msgspec.convert({"method": "POST", "path": "/v1/acme/cdr", **head}, Head),
+        Router(settings, TEST_VENDORS),
+        msgspec.convert({"method": "POST", "path": "/v1/acme/cdr", **head}, RequestHead),
         body,
         now=NOW,
         request_id="r1",
@@ -313,7 +313,7 @@ def test_past_the_cap_is_too_large(encoding: str, body: bytes) -> None:
     ],
 )
 def test_opening_takes_long_for_what_is_compressed(encoding: str, body: bytes, *, wanted: bool) -> None:
-    head = Head(method="POST", path="/v1/acme/cdr", content_encoding=encoding)
+    head = RequestHead(method="POST", path="/v1/acme/cdr", content_encoding=encoding)
     assert takes_long(head, body) is wanted
 
 
@@ -358,5 +358,5 @@ def test_any_bytes_are_taken_as_they_are(body: bytes, encoding: str) -> None:
 def test_every_pushed_callback_of_every_vendor_has_its_address(vendor_name: str, callback_name: str) -> None:
     page = VENDORS[vendor_name]
     path = next(item.path for item in page.callbacks if item.name == callback_name)
-    door = Doors(Settings(), VENDORS).find(f"/v1/{vendor_name}{path}")
+    door = Router(Settings(), VENDORS).find(f"/v1/{vendor_name}{path}")
     assert (door.vendor.name, door.callback.name) == (vendor_name, callback_name)

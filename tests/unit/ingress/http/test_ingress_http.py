@@ -17,11 +17,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.kafka.publisher import Headers, MemoryPublisher, Publisher, WhyNot
 from ingress.overload.server import BoundedRunner
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import Account, IngressSettings, Secret, Settings
 from schemas.metrics import Registry
 from schemas.vendor_kit.contract import Callback, Elements, Filtered, Reply, Vendor
@@ -91,7 +91,7 @@ class BoundedTestServer(TestServer):
         app: web.Application,
         limits: IngressSettings,
         metrics: Registry,
-        in_hand: InHand,
+        in_hand: AdmissionControl,
         leaving: asyncio.Event,
     ) -> None:
         super().__init__(app)
@@ -101,7 +101,7 @@ class BoundedTestServer(TestServer):
         self._leaving = leaving
 
     async def _make_runner(self, **options: Any) -> BoundedRunner:
-        away = TurningAway(VENDORS)
+        away = LoadShedder(VENDORS)
         return BoundedRunner(
             self.app, self._limits, self._metrics,
             in_hand=self._in_hand, turning_away=away, leaving=self._leaving, **options,
@@ -116,7 +116,7 @@ async def serve(
         Account(vendor="acme", name="hidden", secret=Secret(value=SECRET)),
         Account(vendor="acme", name="far", allow=("192.0.2.0/24",)),
     )
-    in_hand = InHand(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes)
+    in_hand = AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes)
     settings_ = Settings(accounts=accounts, ingress=limits)
     app = create_app(settings_, VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand, leaving=leaving)
     server = BoundedTestServer(app, limits, metrics, in_hand, leaving)
@@ -555,10 +555,10 @@ class Held(MemoryPublisher):
         self.acknowledge = asyncio.Event()
         self.asked = asyncio.Event()
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         self.asked.set()
         await self.acknowledge.wait()
-        await super().publish(topic, key, value, headers, once_only=once_only)
+        await super().publish(topic, key, value, headers, no_retry=no_retry)
 
 
 async def test_no_answer_before_the_record_is_durable() -> None:
@@ -591,7 +591,7 @@ async def test_unfinished_bodies_have_a_bound_together() -> None:
 async def test_a_bug_of_ours_asks_the_vendor_to_send_again(caplog: pytest.LogCaptureFixture) -> None:
     class Bug(MemoryPublisher):
         async def publish(
-            self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False
+            self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False
         ) -> None:
             raise LookupError("a bug")
 

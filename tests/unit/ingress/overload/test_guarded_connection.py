@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.kafka.publisher import Headers, MemoryPublisher
 from ingress.overload.server import BoundedRunner
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
 from schemas.vendors import VENDORS
@@ -32,13 +32,13 @@ class Waiting(MemoryPublisher):
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, once_only: bool = False) -> None:
+    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         await self.go_on.wait()
-        await super().publish(topic, key, value, headers, once_only=once_only)
+        await super().publish(topic, key, value, headers, no_retry=no_retry)
 
 
 class Site:
-    def __init__(self, port: int, in_hand: InHand, metrics: Registry, publisher: Waiting) -> None:
+    def __init__(self, port: int, in_hand: AdmissionControl, metrics: Registry, publisher: Waiting) -> None:
         self.port = port
         self.in_hand = in_hand
         self.metrics = metrics
@@ -92,14 +92,14 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     metrics, publisher = Registry(), Waiting()
-    in_hand = InHand(max_queued=4, max_bytes=MAX_BYTES)
+    in_hand = AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
     app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand)
     runner = BoundedRunner(
         app,
         LIMITS,
         metrics,
         in_hand=in_hand,
-        turning_away=TurningAway(VENDORS),
+        turning_away=LoadShedder(VENDORS),
         leaving=asyncio.Event(),
         shutdown_timeout=1.0,
         **SERVER_OPTIONS,

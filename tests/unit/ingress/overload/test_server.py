@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from ingress.admission import InHand
+from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS
 from ingress.overload.server import BoundedRunner, BoundedServer
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
 
@@ -55,8 +55,8 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         app,
         limits,
         metrics,
-        in_hand=InHand(max_queued=100, max_bytes=1 << 20),
-        turning_away=TurningAway({}),
+        in_hand=AdmissionControl(max_queued=100, max_bytes=1 << 20),
+        turning_away=LoadShedder({}),
         leaving=asyncio.Event(),
         shutdown_timeout=1.0,
         **SERVER_OPTIONS,

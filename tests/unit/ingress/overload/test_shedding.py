@@ -2,16 +2,16 @@
 
 import pytest
 
-from ingress.overload.shedding import TurningAway
+from ingress.overload.shedding import LoadShedder
 from schemas.vendors import VENDORS
 
-REFUSALS = TurningAway(VENDORS)
+REFUSALS = LoadShedder(VENDORS)
 HEAD = b"POST /v1/ytx HTTP/1.1\r\nHost: x\r\n"
 PUSH = HEAD + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.mark.parametrize(
-    ("target", "vendor", "once_only", "first_line"),
+    ("target", "vendor", "no_retry", "first_line"),
     [
         pytest.param("/v1/ytx", "ytx", False, "HTTP/1.1 500 Internal Server Error", id="ytx is told to send again"),
         pytest.param("/v1/nxcloud/cdr", "nxcloud", False, "HTTP/1.1 503 Service Unavailable", id="nxcloud"),
@@ -22,10 +22,10 @@ PUSH = HEAD + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
         ),
     ],
 )
-def test_each_vendor_gets_its_retry_answer(target: str, vendor: str, *, once_only: bool, first_line: str) -> None:
+def test_each_vendor_gets_its_retry_answer(target: str, vendor: str, *, no_retry: bool, first_line: str) -> None:
     refusal = REFUSALS.refusal(PUSH.replace(b"/v1/ytx", target.encode()))
     assert refusal is not None
-    assert (refusal.vendor, refusal.once_only) == (vendor, once_only)
+    assert (refusal.vendor, refusal.no_retry) == (vendor, no_retry)
     head, end, body = refusal.answer.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert (lines[0], end) == (first_line, b"\r\n\r\n")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.poll.planner import Checkpoint, Decision, Window, fresh, id_wait_s, next_step, resumed
+from ingress.poll.planner import Checkpoint, PollDecision, PollWindow, fresh, id_wait_s, next_step, resumed
 from schemas.config.settings import PollAccount
 from schemas.vendor_kit.contract import Page
 from schemas.vendors.tencent import ADVICE
@@ -16,18 +16,18 @@ from schemas.vendors.tencent import ADVICE
 NOW = 1_700_000_040.0
 HORIZON = 1_699_999_980  # the lag of 60 s before now
 ACCOUNT = PollAccount(vendor="tencent", url="https://vendor.example", app_id="1400000000", sweep_hour_utc=-1)
-ASKED = Window(HORIZON - 300, HORIZON)
+ASKED = PollWindow(HORIZON - 300, HORIZON)
 
 
-def asking(window: Window = ASKED, **fields: object) -> Checkpoint:
+def asking(window: PollWindow = ASKED, **fields: object) -> Checkpoint:
     return Checkpoint(settled_s=window.start_s, todo=(window,), next_round_s=NOW + 30, **fields)  # type: ignore[arg-type]
 
 
-def step(checkpoint: Checkpoint, code: str, now_s: float = NOW, **page: object) -> Decision:
+def step(checkpoint: Checkpoint, code: str, now_s: float = NOW, **page: object) -> PollDecision:
     return next_step(checkpoint, Page(code=code, **page), now_s, account=ACCOUNT, advice=ADVICE)  # type: ignore[arg-type]
 
 
-def wait_over(decision: Decision, now_s: float = NOW) -> Decision:
+def wait_over(decision: PollDecision, now_s: float = NOW) -> PollDecision:
     return next_step(decision.checkpoint, None, now_s + decision.wait_s, account=ACCOUNT, advice=ADVICE)
 
 
@@ -44,7 +44,9 @@ def test_a_page_settles_its_window() -> None:
         pytest.param("-1", None, False, float("inf"), "stopped", "page", id="-1 version"),
         pytest.param("-2", ASKED, True, 0.0, "retry", "log", id="-2 parameter"),
         pytest.param("-201", ASKED, True, 0.0, "retry", "log", id="-201 call id, asked by window"),
-        pytest.param("-202", Window(HORIZON - 300, HORIZON - 150), False, 0.0, "split", "log", id="-202 time stamps"),
+        pytest.param(
+            "-202", PollWindow(HORIZON - 300, HORIZON - 150), False, 0.0, "split", "log", id="-202 time stamps"
+        ),
         pytest.param("-203", None, False, 1.0, "retry", "", id="-203 network"),
         pytest.param("-401", None, False, float("inf"), "stopped", "page", id="-401 appId"),
         pytest.param("-402", None, False, float("inf"), "stopped", "page", id="-402 URL"),
@@ -56,7 +58,7 @@ def test_a_page_settles_its_window() -> None:
     ],
 )
 def test_each_code_has_its_first_action_and_the_cursor_stays(
-    code: str, ask: Window | None, *, plain: bool, wait_s: float, note: str, alert: str
+    code: str, ask: PollWindow | None, *, plain: bool, wait_s: float, note: str, alert: str
 ) -> None:
     decision = step(asking(), code)
     assert (decision.ask, decision.plain, decision.wait_s) == (ask, plain, wait_s)
@@ -83,8 +85,8 @@ def test_a_bad_parameter_is_sent_plainly_once_then_parked(code: str) -> None:
 def test_bad_time_stamps_halve_the_window_and_park_the_half_that_fails_again() -> None:
     split = step(asking(), "-202")
     parked = step(split.checkpoint, "-202")
-    assert parked.checkpoint.parked == (Window(HORIZON - 300, HORIZON - 150),)
-    assert parked.ask == Window(HORIZON - 150, HORIZON)
+    assert parked.checkpoint.parked == (PollWindow(HORIZON - 300, HORIZON - 150),)
+    assert parked.ask == PollWindow(HORIZON - 150, HORIZON)
     assert step(parked.checkpoint, "0").checkpoint.settled_s == HORIZON
 
 
@@ -134,7 +136,7 @@ def test_a_cursor_that_is_a_later_start_time_is_gone_on_from() -> None:
     """T40."""
     cursor = HORIZON - 100
     decision = step(asking(), "0", records=500, cursor=str(cursor))
-    assert (decision.ask, decision.note) == (Window(cursor, HORIZON), "more")
+    assert (decision.ask, decision.note) == (PollWindow(cursor, HORIZON), "more")
     assert decision.checkpoint.settled_s == cursor
 
 
@@ -150,26 +152,26 @@ def test_a_cursor_that_is_a_later_start_time_is_gone_on_from() -> None:
 )
 def test_a_cursor_without_progress_bisects(cursor: str) -> None:
     decision = step(asking(), "0", records=500, cursor=cursor)
-    assert decision.checkpoint.todo == (Window(HORIZON - 300, HORIZON - 150), Window(HORIZON - 150, HORIZON))
+    assert decision.checkpoint.todo == (PollWindow(HORIZON - 300, HORIZON - 150), PollWindow(HORIZON - 150, HORIZON))
     assert (decision.note, decision.alert) == ("no_progress", "log")
     assert decision.checkpoint.settled_s == ASKED.start_s
 
 
 def test_a_single_second_that_does_not_fit_a_page_is_parked_and_paged() -> None:
-    second = Window(HORIZON - 1, HORIZON)
+    second = PollWindow(HORIZON - 1, HORIZON)
     decision = step(asking(second), "0", records=500, cursor="x")
     assert (decision.checkpoint.parked, decision.note, decision.alert) == ((second,), "parked", "page")
 
 
 def test_parked_neighbours_become_one_window() -> None:
-    left = asking(Window(100, 200), parked=(Window(0, 50), Window(200, 300)))
+    left = asking(PollWindow(100, 200), parked=(PollWindow(0, 50), PollWindow(200, 300)))
     decision = step(step(left, "-2").checkpoint, "-2")
-    assert decision.checkpoint.parked == (Window(0, 50), Window(100, 300))
+    assert decision.checkpoint.parked == (PollWindow(0, 50), PollWindow(100, 300))
 
 
 def test_resuming_asks_for_what_was_parked() -> None:
-    checkpoint = Checkpoint(settled_s=HORIZON, parked=(Window(100, 200),), next_round_s=NOW + 30)
-    assert next_step(resumed(checkpoint), None, NOW, account=ACCOUNT, advice=ADVICE).ask == Window(100, 200)
+    checkpoint = Checkpoint(settled_s=HORIZON, parked=(PollWindow(100, 200),), next_round_s=NOW + 30)
+    assert next_step(resumed(checkpoint), None, NOW, account=ACCOUNT, advice=ADVICE).ask == PollWindow(100, 200)
 
 
 def test_windows_lie_on_the_grid_of_epoch_seconds() -> None:
@@ -181,7 +183,7 @@ def test_windows_lie_on_the_grid_of_epoch_seconds() -> None:
 
 def test_each_window_of_the_overlap_is_asked_again_the_younger_the_oftener() -> None:
     """T44: a call that appears late is found, although its window was settled long ago."""
-    checkpoint, now_s, asked = Checkpoint(settled_s=HORIZON), NOW, dict[Window, int]()
+    checkpoint, now_s, asked = Checkpoint(settled_s=HORIZON), NOW, dict[PollWindow, int]()
     for _ in range(64):
         now_s += 30
         decision = next_step(checkpoint, None, now_s, account=ACCOUNT, advice=ADVICE)
@@ -234,7 +236,7 @@ def test_every_second_is_answered_for_or_parked_after_any_failures(
 ) -> None:
     """The checkpoint goes through JSON at each step, as it does over a restart."""
     begin, now_s = int(NOW) - behind_s, NOW
-    had: list[Window] = []
+    had: list[PollWindow] = []
     script = iter(answers)
     decision = next_step(fresh(ACCOUNT, NOW, begin), None, now_s, account=ACCOUNT, advice=ADVICE, jitter=jitter)
     for _ in range(3_000):
@@ -252,7 +254,7 @@ def test_every_second_is_answered_for_or_parked_after_any_failures(
         if code == "0":
             good = at and decision.ask.start_s < int(at) < decision.ask.end_s
             if not at or good:
-                had.append(Window(decision.ask.start_s, int(at) if good else decision.ask.end_s))
+                had.append(PollWindow(decision.ask.start_s, int(at) if good else decision.ask.end_s))
         decision = next_step(checkpoint, page, now_s, account=ACCOUNT, advice=ADVICE, jitter=jitter)
     else:
         pytest.fail("never caught up")

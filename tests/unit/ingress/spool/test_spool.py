@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ingress.durable.drainer import Drain
+from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import SpoolingPublisher
 from ingress.durable.leftovers import _adopt
-from ingress.kafka.producer import Late
+from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
 from ingress.spool.folder import of_worker
 from ingress.spool.spool import Spool
@@ -48,11 +48,11 @@ class ToldKafka:
         if value in self.oversize:
             raise Unavailable("too large", code="oversize")
         if key in self.stuck:
-            raise Late("late", None)
+            raise AckTimeout("late", None)
         if self.late:
             later: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             self.pending.append((key, value, later))
-            raise Late("late", later)
+            raise AckTimeout("late", later)
         self.taken.append((key, value))
 
     def acknowledge(self) -> None:
@@ -71,11 +71,11 @@ class Scene:
         self.metrics = metrics
         self.publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
 
-    async def publish(self, number: int, key: bytes = b"k", *, once_only: bool = False) -> None:
-        await self.publisher.publish("calls.raw", key, b"%d" % number, [("vendor", b"v")], once_only=once_only)
+    async def publish(self, number: int, key: bytes = b"k", *, no_retry: bool = False) -> None:
+        await self.publisher.publish("calls.raw", key, b"%d" % number, [("vendor", b"v")], no_retry=no_retry)
 
     async def drain(self) -> int:
-        return await Drain(self.spool, self.kafka, self.metrics, per_s=10_000).once()
+        return await Drainer(self.spool, self.kafka, self.metrics, per_s=10_000).once()
 
     async def stored(self) -> list[bytes]:
         return [entry.body.value for entry in await self.spool.read(0, limit=1000, limit_bytes=1 << 30)]
@@ -142,7 +142,7 @@ async def test_a_body_that_kafka_finds_too_large_is_kept_apart_and_its_key_goes_
 async def test_a_live_body_that_kafka_finds_too_large_is_acknowledged_and_kept(scene: Scene) -> None:
     """Its vendor may never send it again, and its size is no reason to refuse it: the ingress's own limit is."""
     scene.kafka.oversize = {b"1"}
-    await scene.publish(1, once_only=True)
+    await scene.publish(1, no_retry=True)
     assert await scene.drain() == 0
     assert (scene.spool.bodies, scene.spool.too_large.bodies) == (0, 1)
     async with asyncio.timeout(20):
@@ -216,7 +216,7 @@ async def test_what_a_hanging_disk_still_holds_is_counted_until_it_lets_go(scene
 
 async def test_what_a_spool_holds_is_known_after_a_restart(tmp_path: Path) -> None:
     async with Spool(tmp_path, LIMITS, Registry()) as spool:
-        await spool.put(Body(topic="calls.raw", key=b"k", value=b"1"), once_only=True)
+        await spool.put(Body(topic="calls.raw", key=b"k", value=b"1"), no_retry=True)
     async with Spool(tmp_path, LIMITS, Registry()) as spool:
         assert (spool.holds("calls.raw", b"k"), spool.holds("calls.raw", b"other")) == (True, False)
 
@@ -295,8 +295,7 @@ async def outcome(publishing: Awaitable[None]) -> str:
 async def test_who_can_send_again_is_turned_away_first(scene: Scene) -> None:
     scene.kafka.away = "away"
     outcomes = [
-        [await outcome(scene.publish(number, once_only=once_only)) for number in range(9)]
-        for once_only in (False, True)
+        [await outcome(scene.publish(number, no_retry=no_retry)) for number in range(9)] for no_retry in (False, True)
     ]
     assert outcomes == [["taken"] * 8 + ["spool_full"], ["taken"] * 2 + ["spool_full"] * 7]
     assert scene.metrics.get("callweave_spool_refused_total", "spool_full") == 1 + 7
@@ -313,7 +312,7 @@ async def test_who_can_send_again_is_turned_away_first(scene: Scene) -> None:
 async def test_a_disk_without_room_refuses_and_with_kafka_nobody_notices(scene: Scene) -> None:
     scene.kafka.away = "away"
     with pytest.raises(Unavailable, match="disk is full"):
-        await scene.publish(1, once_only=True)
+        await scene.publish(1, no_retry=True)
     assert "disk is full" in scene.publisher.why_not()
     scene.kafka.away = ""
     await scene.publish(2)
@@ -349,7 +348,7 @@ async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_
     folder = of_worker(tmp_path, 7)
     async with Spool(folder, LIMITS, metrics) as spool:
         for number in range(5):
-            await spool.put(Body(topic="calls.raw", key=b"k", value=b"%d" % number), once_only=True)
+            await spool.put(Body(topic="calls.raw", key=b"k", value=b"%d" % number), no_retry=True)
         await _adopt(folder, kafka, LIMITS, metrics)
         assert kafka.taken == []  # it still lives
     await _adopt(folder, kafka, LIMITS, metrics)
@@ -407,17 +406,17 @@ async def test_a_body_that_is_on_the_disk_counts_once_while_nobody_has_been_told
     bodies = [Body(topic="calls.raw", key=b"k%d" % number, value=b"0" * 9000, headers=()) for number in range(8)]
     limits = IngressSettings(spool_min_free_bytes=0, spool_max_bytes=100_000)
     async with Spool(tmp_path, limits, Registry()) as spool:
-        stored = [spool.put(body, once_only=True) for body in bodies[:6]]
+        stored = [spool.put(body, no_retry=True) for body in bodies[:6]]
         deadline = time.monotonic() + 10
         while spool.bodies < 6 and time.monotonic() < deadline:
             time.sleep(0.01)  # noqa: ASYNC251  # the loop is held on purpose: the disk's thread commits, and nobody is told
         waiting = [one.done() for one in stored]
-        stored += [spool.put(body, once_only=True) for body in bodies[6:]]
+        stored += [spool.put(body, no_retry=True) for body in bodies[6:]]
         await asyncio.gather(*stored)
 
         for body in bodies[:3]:
-            await spool.put(body, once_only=True)
+            await spool.put(body, no_retry=True)
         with pytest.raises(Unavailable, match="the spool is full: 11 bodies"):
-            await spool.put(bodies[3], once_only=True)
+            await spool.put(bodies[3], no_retry=True)
 
     assert waiting == [False] * 6

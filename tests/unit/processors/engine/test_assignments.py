@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 import pytest
 
-from processors.engine.assignments import PartitionStates, Tenures
-from processors.engine.transport import Slice
+from processors.engine.assignments import AssignmentEpochs, PartitionStates
+from processors.records import RecordBatch
 
 A, B, C = ("facts", 0), ("facts", 1), ("facts", 2)
 
@@ -30,33 +30,35 @@ def test_what_a_rebalance_leaves_unbroken(
     kept: set[tuple[str, int]],
     lost: set[tuple[str, int]],
 ) -> None:
-    tenures = Tenures()
-    tenures.assign([A, B], generation=7)
-    before = {tp: tenures.of(tp) for tp in (A, B)}
+    epochs = AssignmentEpochs()
+    epochs.assign([A, B], generation=7)
+    before = {tp: epochs.of(tp) for tp in (A, B)}
 
-    assert tenures.assign(assigned, generation=generation, abandoned=abandoned) == lost
-    assert {tp for tp in before if tenures.of(tp) == before[tp]} == kept
-    assert all(tenures.of(tp) > max(before.values()) for tp in assigned if tp not in kept)
+    assert epochs.assign(assigned, generation=generation, abandoned=abandoned) == lost
+    assert {tp for tp in before if epochs.of(tp) == before[tp]} == kept
+    assert all(epochs.of(tp) > max(before.values()) for tp in assigned if tp not in kept)
 
 
 def test_what_others_went_on_with_begins_anew() -> None:
     """And only that; a partition that is not ours stays so."""
-    tenures = Tenures()
-    tenures.assign([A, B], generation=7)
-    before = tenures.of(A), tenures.of(B)
+    epochs = AssignmentEpochs()
+    epochs.assign([A, B], generation=7)
+    before = epochs.of(A), epochs.of(B)
 
-    tenures.renew([B, C])
+    epochs.renew([B, C])
 
-    assert (tenures.of(A), tenures.of(C)) == (before[0], 0)
-    assert tenures.of(B) > max(before)
+    assert (epochs.of(A), epochs.of(C)) == (before[0], 0)
+    assert epochs.of(B) > max(before)
 
 
 def test_a_partition_that_is_not_ours_has_tenure_zero() -> None:
-    assert Tenures().of(A) == 0
+    assert AssignmentEpochs().of(A) == 0
 
 
-def slice_of(partition: tuple[str, int], tenure: int) -> Slice:
-    return Slice(topic=partition[0], partition=partition[1], records=(), first_offset=0, next_offset=1, tenure=tenure)
+def slice_of(partition: tuple[str, int], epoch: int) -> RecordBatch:
+    return RecordBatch(
+        topic=partition[0], partition=partition[1], records=(), first_offset=0, next_offset=1, epoch=epoch
+    )
 
 
 class Restorer:

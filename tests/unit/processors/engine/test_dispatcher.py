@@ -7,7 +7,7 @@ import pytest
 
 from processors.engine.dispatcher import run_slices
 from processors.engine.offsets import CommitTracker
-from processors.engine.transport import Slice
+from processors.records import RecordBatch
 
 
 class Offsets:
@@ -16,28 +16,28 @@ class Offsets:
     def __init__(self) -> None:
         self.tracker = CommitTracker()
 
-    def slice(self, partition: int, first: int, size: int = 10) -> Slice:
+    def slice(self, partition: int, first: int, size: int = 10) -> RecordBatch:
         ticket = self.tracker.hand_out(("t", partition), first, first + size)
-        return Slice(
+        return RecordBatch(
             topic="t", partition=partition, records=(), first_offset=first, next_offset=first + size, ticket=ticket
         )
 
-    def begin(self, slice_: Slice) -> bool:
+    def begin(self, slice_: RecordBatch) -> bool:
         return self.tracker.start(slice_.ticket)
 
-    def finish(self, slice_: Slice) -> None:
+    def finish(self, slice_: RecordBatch) -> None:
         self.tracker.finish(slice_.ticket)
 
     def poison(self) -> None:
         self.tracker.poison()
 
 
-async def stream_of(*slices: Slice) -> AsyncIterator[Slice]:
+async def stream_of(*slices: RecordBatch) -> AsyncIterator[RecordBatch]:
     for slice_ in slices:
         yield slice_
 
 
-async def endless(*slices: Slice) -> AsyncIterator[Slice]:
+async def endless(*slices: RecordBatch) -> AsyncIterator[RecordBatch]:
     for slice_ in slices:
         yield slice_
     await asyncio.Event().wait()
@@ -55,9 +55,9 @@ def fatalities() -> list[str]:
 
 async def test_every_slice_is_worked_on_and_acknowledged(offsets: Offsets, fatalities: list[str]) -> None:
     slices = [offsets.slice(n % 3, n // 3 * 10) for n in range(12)]
-    done: list[Slice] = []
+    done: list[RecordBatch] = []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         await asyncio.sleep(0)
         done.append(slice_)
 
@@ -74,7 +74,7 @@ async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) 
     working: list[int] = []
     most, order = 0, {p: [0] for p in range(4)}
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         nonlocal most
         assert slice_.partition not in working
         working.append(slice_.partition)
@@ -104,7 +104,7 @@ async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
     slices = [offsets.slice(0, 0), offsets.slice(0, 10), offsets.slice(0, 20), offsets.slice(1, 0)]
     begun: list[int] = []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         begun.append(slice_.first_offset)
         if slice_.first_offset == 10:
             raise error
@@ -124,11 +124,11 @@ async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
 
 
 async def test_a_failing_stream_is_fatal_too(offsets: Offsets, fatalities: list[str]) -> None:
-    async def broken() -> AsyncIterator[Slice]:
+    async def broken() -> AsyncIterator[RecordBatch]:
         yield offsets.slice(0, 0)
         raise LookupError
 
-    async def step(_: Slice) -> None:
+    async def step(_: RecordBatch) -> None:
         return
 
     await run_slices(broken(), step, consumer=offsets, fatal=lambda reason, _: fatalities.append(reason))
@@ -143,7 +143,7 @@ async def test_a_void_slice_is_left_alone(offsets: Offsets) -> None:
     offsets.tracker.forget([("t", 0)])
     worked: list[int] = []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         worked.append(slice_.partition)
 
     await run_slices(stream_of(gone, ours), step, consumer=offsets)
@@ -157,7 +157,7 @@ async def test_stopping_in_the_middle_of_a_step_acknowledges_nothing(
 ) -> None:
     inside, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def step(_: Slice) -> None:
+    async def step(_: RecordBatch) -> None:
         inside.set()
         try:
             await asyncio.Event().wait()

@@ -10,9 +10,9 @@ from faust.exceptions import ImproperlyConfigured
 from faust.types import TP
 
 from processors.engine.faust_app import consumer_of, make_app
-from processors.engine.fetcher import ReaderSettings, SliceThread
-from processors.engine.transport import BUSY_FETCH_S, SliceConsumer
-from processors.records import Slice, cut, interleave
+from processors.engine.fetcher import FetcherThread, ReaderSettings
+from processors.engine.transport import BUSY_FETCH_S, BatchConsumer
+from processors.records import RecordBatch, cut, interleave
 
 A, B = TP("calls.raw", 0), TP("calls.raw", 1)
 
@@ -86,8 +86,8 @@ class Thread:
 
 
 @pytest.fixture
-async def make_consumer() -> Callable[[Thread], SliceConsumer]:
-    def make(thread: Thread) -> SliceConsumer:
+async def make_consumer() -> Callable[[Thread], BatchConsumer]:
+    def make(thread: Thread) -> BatchConsumer:
         app = make_app("group", "127.0.0.1:1", reader=ReaderSettings(slice_records=10, slices_ahead=2))
         consumer = consumer_of(app)
         consumer._thread.thread_loop.close()
@@ -98,7 +98,7 @@ async def make_consumer() -> Callable[[Thread], SliceConsumer]:
     return make
 
 
-async def read(consumer: SliceConsumer) -> list[Slice]:
+async def read(consumer: BatchConsumer) -> list[RecordBatch]:
     return [message.value async for _, message in consumer.getmany(timeout=9.0)]
 
 
@@ -172,17 +172,17 @@ async def test_a_partition_that_others_went_on_with_begins_anew(make_consumer: A
     """No generation was missed, and yet the committed offset is not ours: the process was frozen between losing and getting it."""
     thread = Thread()
     consumer = make_consumer(thread)
-    consumer.tenures.assign({A, B}, generation=1)
+    consumer.epochs.assign({A, B}, generation=1)
     consumer.tracker.seek({A: 5, B: 5})
-    before = consumer.tenures.of(A), consumer.tenures.of(B)
+    before = consumer.epochs.of(A), consumer.epochs.of(B)
     await consumer.on_partitions_revoked({A, B})
-    consumer.tenures.assign({A, B}, generation=2)
+    consumer.epochs.assign({A, B}, generation=2)
     thread.committed = {A: 7, B: 5}
 
     await consumer.perform_seek()
 
-    assert consumer.tenures.of(A) > max(before)
-    assert consumer.tenures.of(B) == before[1]
+    assert consumer.epochs.of(A) > max(before)
+    assert consumer.epochs.of(B) == before[1]
 
 
 async def test_a_refused_commit_is_tried_again(make_consumer: Any) -> None:
@@ -237,8 +237,8 @@ class Aiokafka:
         self.sought |= dict.fromkeys(tps, "beginning")
 
 
-def bare_thread(consumer: Aiokafka) -> SliceThread:
-    thread = SliceThread.__new__(SliceThread)
+def bare_thread(consumer: Aiokafka) -> FetcherThread:
+    thread = FetcherThread.__new__(FetcherThread)
     thread.seeks = 0
     thread._turn = asyncio.Lock()
     thread._consumer = consumer

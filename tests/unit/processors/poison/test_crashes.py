@@ -10,10 +10,10 @@ import pytest
 
 from processors.poison.breadcrumb import SIZE, Crumb, Said, read
 from processors.poison.crashes import BOOK, Crashes, read_book
-from processors.poison.suspects import Book, Place
+from processors.poison.suspects import Book, RecordPlace
 
 ROOT = Path(__file__).parents[4]
-AT = Place(topic="calls.raw", partition=3, first=17, next=18, timestamp_ms=1_700_000_000_017)
+AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18, timestamp_ms=1_700_000_000_017)
 _VICTIM = """
 import os, signal, sys
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_a_page_that_nobody_wrote_says_nothing() -> None:
 
 
 def test_a_page_says_what_is_computed_and_nothing_in_between() -> None:
-    crumb, said = Crumb(), list[Place | None]()
+    crumb, said = Crumb(), list[RecordPlace | None]()
     crumb.mark(b"calls.raw", 3, 10, 30, 5)
     said.append(crumb.place)
     crumb.move(17, 18, 1_700_000_000_017)
@@ -73,10 +73,10 @@ def test_a_page_says_what_is_computed_and_nothing_in_between() -> None:
     said.append(crumb.place)
 
     assert said == [
-        Place(topic="calls.raw", partition=3, first=10, next=30, timestamp_ms=5),
+        RecordPlace(topic="calls.raw", partition=3, first=10, next=30, timestamp_ms=5),
         AT,
         None,
-        Place(topic="calls.facts", partition=0, first=1, next=2),
+        RecordPlace(topic="calls.facts", partition=0, first=1, next=2),
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_page_says_what_is_computed_and_nothing_in_between() -> None:
         pytest.param("waits", None, "", id="killed while it waited"),
     ],
 )
-def test_a_death_is_taken_over_once(tmp_path: Path, how: str, place: Place | None, cause: str) -> None:
+def test_a_death_is_taken_over_once(tmp_path: Path, how: str, place: RecordPlace | None, cause: str) -> None:
     assert end(tmp_path, how) == -signal.SIGKILL
 
     first = Crashes(tmp_path, "up-1")
@@ -181,8 +181,8 @@ def test_a_page_says_what_a_thread_computes_while_the_loop_goes_on() -> None:
     crumb.clear_aside()
     said.append(crumb.said)
 
-    body = Place(topic="calls.raw", partition=3, first=10, next=11, timestamp_ms=5)
-    facts = Place(topic="calls.facts", partition=1, first=20, next=30, timestamp_ms=6)
+    body = RecordPlace(topic="calls.raw", partition=3, first=10, next=11, timestamp_ms=5)
+    facts = RecordPlace(topic="calls.facts", partition=1, first=20, next=30, timestamp_ms=6)
     assert said == [Said(aside=body), Said(place=facts, aside=body), Said()]
 
 

@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from processors.poison.suspects import KEPT_MS, Book, End, Place
-from processors.records import Record, Slice
+from processors.poison.suspects import KEPT_MS, Book, RecordPlace, WorkerEnd
+from processors.records import Record, RecordBatch
 
 RAW = "calls.raw"
 STAMP = 1_700_000_000_000
 
 
-def place(first: int, after: int, *, partition: int = 0, stamp: int | None = None, topic: str = RAW) -> Place:
-    return Place(
+def place(first: int, after: int, *, partition: int = 0, stamp: int | None = None, topic: str = RAW) -> RecordPlace:
+    return RecordPlace(
         topic=topic,
         partition=partition,
         first=first,
@@ -21,20 +21,20 @@ def place(first: int, after: int, *, partition: int = 0, stamp: int | None = Non
     )
 
 
-def death(where: Place | None, at_ms: int = 0, cause: str = "") -> End:
-    return End(worker="w", at_ms=at_ms, place=where, cause=cause)
+def death(where: RecordPlace | None, at_ms: int = 0, cause: str = "") -> WorkerEnd:
+    return WorkerEnd(worker="w", at_ms=at_ms, place=where, cause=cause)
 
 
-def book(*deaths: Place | None) -> Book:
+def book(*deaths: RecordPlace | None) -> Book:
     found = Book()
     for at_ms, where in enumerate(deaths):
         found = found.died(death(where, at_ms))
     return found
 
 
-def records(first: int, after: int, *, made_anew: bool = False) -> Slice:
+def records(first: int, after: int, *, made_anew: bool = False) -> RecordBatch:
     shift = 10**9 if made_anew else 0
-    return Slice(
+    return RecordBatch(
         topic=RAW,
         partition=0,
         records=tuple(
@@ -45,7 +45,7 @@ def records(first: int, after: int, *, made_anew: bool = False) -> Slice:
     )
 
 
-def told(known: Book, slice_: Slice) -> list[tuple[int, int, str]]:
+def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
     return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(slice_)]
 
 
@@ -89,12 +89,12 @@ def told(known: Book, slice_: Slice) -> list[tuple[int, int, str]]:
         ),
     ],
 )  # fmt: skip
-def test_what_a_death_says(deaths: list[Place | None], portions: list[tuple[int, int, str]]) -> None:
+def test_what_a_death_says(deaths: list[RecordPlace | None], portions: list[tuple[int, int, str]]) -> None:
     assert told(book(*deaths), records(0, 6)) == portions
 
 
 @pytest.mark.parametrize("deaths", [[place(3, 4)], [place(3, 4)] * 2], ids=["a suspect", "poison"])
-def test_another_record_at_the_same_offset_is_not_accused(deaths: list[Place]) -> None:
+def test_another_record_at_the_same_offset_is_not_accused(deaths: list[RecordPlace]) -> None:
     assert told(book(*deaths), records(0, 6, made_anew=True)) == [(0, 6, "clear")]
 
 
@@ -108,7 +108,9 @@ def test_another_record_at_the_same_offset_is_not_accused(deaths: list[Place]) -
         pytest.param([place(3, 4, partition=1)], 6, [(3, 4)], id="another partition is not"),
     ],
 )
-def test_what_is_done_is_suspected_no_more(deaths: list[Place], below: int, suspects: list[tuple[int, int]]) -> None:
+def test_what_is_done_is_suspected_no_more(
+    deaths: list[RecordPlace], below: int, suspects: list[tuple[int, int]]
+) -> None:
     left = book(*deaths).passed(RAW, 0, below)
 
     assert [(one.place.first, one.place.next) for one in left.suspects] == suspects
@@ -141,7 +143,7 @@ def test_what_has_the_bytes_of_poison(
     """A worker that dies in the join has written the fact anew each time; a vendor sends its body five times."""
     known = book(place(3, 4), place(3, 4)).put_aside(place(3, 4), b"3")
     record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
-    slice_ = Slice(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
+    slice_ = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
 
     assert [said for _, said, _ in known.portions(slice_)] == [verdict]
 
@@ -153,7 +155,7 @@ def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
     assert [
         said
         for _, said, _ in known.portions(
-            Slice(topic=RAW, partition=0, records=(record,), first_offset=90, next_offset=91)
+            RecordBatch(topic=RAW, partition=0, records=(record,), first_offset=90, next_offset=91)
         )
     ] == ["clear"]
 
@@ -231,10 +233,10 @@ def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -
 
 def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found() -> None:
     """One death accuses what both were at; done alone, only one of them kills again."""
-    body = Place(topic="calls.raw", partition=1, first=5, next=6)
-    facts = Place(topic="calls.facts", partition=2, first=30, next=40)
-    once = Book().died(End(worker="w", at_ms=1, place=facts, aside=body))
-    twice = once.died(End(worker="w", at_ms=2, aside=body))
+    body = RecordPlace(topic="calls.raw", partition=1, first=5, next=6)
+    facts = RecordPlace(topic="calls.facts", partition=2, first=30, next=40)
+    once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, aside=body))
+    twice = once.died(WorkerEnd(worker="w", at_ms=2, aside=body))
 
     assert ([one.place for one in once.suspects], once.poison, len(once.ends)) == ([facts, body], (), 1)
     assert ([one.place for one in twice.suspects], [one.place for one in twice.poison]) == ([facts], [body])

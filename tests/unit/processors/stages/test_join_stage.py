@@ -10,9 +10,10 @@ import pytest
 from processors.call.contents import Content, Item
 from processors.call.precedence import normalized
 from processors.call.state import new_item
-from processors.engine.transport import Record, Slice
+from processors.engine.transport import Record
 from processors.join import reunite
 from processors.outbox import Message, Oversize
+from processors.records import RecordBatch
 from processors.stages import join_stage
 from processors.stages.join_stage import JoinStage
 from processors.store.changelog import new_writer
@@ -48,9 +49,9 @@ class Strict(Nowhere):
         await super().publish(messages)
 
 
-async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[Slice, None]:
+async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[RecordBatch, None]:
     """A state topic without a record."""
-    none: tuple[Slice, ...] = ()
+    none: tuple[RecordBatch, ...] = ()
     for slice_ in none:
         yield slice_
 
@@ -60,10 +61,10 @@ async def at_zero(_topic: str, _partition: int) -> int:
     return 0
 
 
-def slice_of(values: Iterable[bytes | None]) -> Slice:
+def slice_of(values: Iterable[bytes | None]) -> RecordBatch:
     """Records of one partition, from its beginning."""
     records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
-    return Slice(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
+    return RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
 
 
 FIRST, CORRECTED = in_a_row([callback(cost=Decimal("2.94")), callback(cost=Decimal("3.10"))])
@@ -171,13 +172,13 @@ class StateLog(Nowhere):
         """What lies on the state topic."""
         return [each for each in self.messages if each.topic == STATE.name]
 
-    async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[Slice, None]:
+    async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
         """What lies below `end`."""
         records = tuple(
             Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
             for number, each in enumerate(self.states[:end])
         )
-        yield Slice(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
+        yield RecordBatch(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
 
     async def end(self, _topic: str, _partition: int) -> int:
         """Its length."""
@@ -220,7 +221,7 @@ async def test_states_are_read_again_while_kafka_finds_a_leader(
             raise refusals.pop()
         return 0
 
-    async def broken(topic: str, partition: int, end: int) -> AsyncGenerator[Slice, None]:
+    async def broken(topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
         if breaks:
             raise breaks.pop()
         async for slice_ in nothing(topic, partition, end):

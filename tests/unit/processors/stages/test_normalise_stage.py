@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from processors.normalise import Directory, Outcome
+from processors.normalise import Directory, Normalised
 from processors.outbox import Message, Outbox
-from processors.records import Record, Slice
+from processors.records import Record, RecordBatch
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import DEAD_LETTER, FACT, Codecs
 from schemas.config.limits import Limits
@@ -39,7 +39,7 @@ class Watched(NormaliseStage):
 
     threads: list[bool]
 
-    def _normalise(self, slice_: Slice, record: Record, raw: RawCallback) -> Outcome:
+    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
         self.threads.append(threading.current_thread() is threading.main_thread())
         return super()._normalise(slice_, record, raw)
 
@@ -51,13 +51,13 @@ def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
     return made, out
 
 
-def slice_of(*bodies: bytes, **headers: str) -> Slice:
+def slice_of(*bodies: bytes, **headers: str) -> RecordBatch:
     told = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
     pairs = tuple((name, value.encode()) for name, value in told.items())
     records = tuple(
         Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
     )
-    return Slice(topic="calls.raw", partition=0, records=records, first_offset=0, next_offset=len(records))
+    return RecordBatch(topic="calls.raw", partition=0, records=records, first_offset=0, next_offset=len(records))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from processors.outbox import Message, Outbox
 from processors.poison import trace
 from processors.poison.breadcrumb import Said
 from processors.poison.crashes import Crashes
-from processors.poison.suspects import Book, End, Place
-from processors.poison.trace import PatientOutbox, Turns, aside, waiting
-from processors.records import Record, Slice
+from processors.poison.suspects import Book, RecordPlace, WorkerEnd
+from processors.poison.trace import PatientOutbox, ThreadTurns, aside, waiting
+from processors.records import Record, RecordBatch
 from processors.stages.quarantine import Quarantine
 from schemas.codec import Codecs
 from schemas.dead_letter import hash_of
@@ -40,10 +40,10 @@ class Sent:
 class Guard:
     """A quarantine with a crumb in memory and a book that the test writes."""
 
-    def __init__(self, *deaths: Place | None) -> None:
+    def __init__(self, *deaths: RecordPlace | None) -> None:
         self.crashes = Crashes(None, "w")
         for place in deaths:
-            self.crashes.book = self.crashes.book.died(End(worker="w", at_ms=10**13, place=place))
+            self.crashes.book = self.crashes.book.died(WorkerEnd(worker="w", at_ms=10**13, place=place))
         self.sent = Sent()
         self.metrics = Registry()
         self.quarantine = Quarantine(self.crashes, self.sent, CODECS, self.metrics)  # type: ignore[arg-type]
@@ -53,13 +53,15 @@ class Guard:
         place = self.crashes.crumb.place
         return (place.first, place.next) if place else None
 
-    def guarding(self, step: Callable[[Slice], Awaitable[object]]) -> Callable[[Slice], Awaitable[object]]:
+    def guarding(self, step: Callable[[RecordBatch], Awaitable[object]]) -> Callable[[RecordBatch], Awaitable[object]]:
         return self.quarantine.guarding("normalise", step)
 
 
-def slice_of(first: int, after: int, *, topic: str = RAW.name, partition: int = 0, key: bytes | None = None) -> Slice:
+def slice_of(
+    first: int, after: int, *, topic: str = RAW.name, partition: int = 0, key: bytes | None = None
+) -> RecordBatch:
     headers = (("vendor", b"nxcloud"), ("callback", b"cdr"), ("received_at", b"1700000000000"))
-    return Slice(
+    return RecordBatch(
         topic=topic,
         partition=partition,
         records=tuple(
@@ -69,22 +71,22 @@ def slice_of(first: int, after: int, *, topic: str = RAW.name, partition: int = 
         first_offset=first,
         next_offset=after,
         ticket=7,
-        tenure=9,
+        epoch=9,
     )
 
 
-def place(first: int, after: int, *, topic: str = RAW.name, partition: int = 0) -> Place:
-    return Place(topic=topic, partition=partition, first=first, next=after, timestamp_ms=STAMP + first)
+def place(first: int, after: int, *, topic: str = RAW.name, partition: int = 0) -> RecordPlace:
+    return RecordPlace(topic=topic, partition=partition, first=first, next=after, timestamp_ms=STAMP + first)
 
 
 async def test_the_crumb_follows_the_step_from_record_to_record() -> None:
     guard, seen = Guard(), []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         seen.append(guard.at)
         for record in slice_.records:
             seen.append(guard.at)
-            assert (slice_.ticket, slice_.tenure) == (7, 9)
+            assert (slice_.ticket, slice_.epoch) == (7, 9)
             if record.offset == 1:
                 await asyncio.sleep(0)
                 seen.append(guard.at)
@@ -105,7 +107,7 @@ async def test_a_step_that_waits_is_nowhere() -> None:
             seen.append(guard.at)
             await asyncio.sleep(0)
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         for _ in slice_.records:
             await asyncio.sleep(0)
             await asyncio.sleep(0.001)
@@ -134,7 +136,7 @@ async def test_restoring_a_partition_s_state_accuses_no_record() -> None:
 
     states = PartitionStates(restore)
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         await states.of(slice_)
         seen.append(guard.at)
 
@@ -155,7 +157,7 @@ async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Outbox, "publish", publish)
     outbox = PatientOutbox.__new__(PatientOutbox)
 
-    async def step(_: Slice) -> None:
+    async def step(_: RecordBatch) -> None:
         await outbox.publish([])
         seen.append(guard.at)
 
@@ -179,7 +181,7 @@ async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_who_is_accused_of_an_exception(error: BaseException, accused: tuple[int, int] | None) -> None:
     guard = Guard()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         for record in slice_.records:
             if record.offset == 1:
                 raise error
@@ -194,7 +196,7 @@ async def test_an_exception_of_what_is_waited_for_accuses_nobody() -> None:
     """A state that cannot be read back would have one record after the other put aside."""
     guard = Guard()
 
-    async def step(_: Slice) -> None:
+    async def step(_: RecordBatch) -> None:
         with waiting():
             raise ValueError
 
@@ -207,7 +209,7 @@ async def test_an_exception_of_what_is_waited_for_accuses_nobody() -> None:
 async def test_lanes_side_by_side_are_told_apart() -> None:
     guard, wrong = Guard(), []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         for record in slice_.records:
             place = guard.crashes.crumb.place
             if place is None or (place.partition, place.first) != (slice_.partition, record.offset):
@@ -223,7 +225,7 @@ async def test_lanes_side_by_side_are_told_apart() -> None:
 async def test_what_is_thrown_into_a_step_reaches_it() -> None:
     guard, caught, inside = Guard(), [], asyncio.Event()
 
-    async def step(_: Slice) -> None:
+    async def step(_: RecordBatch) -> None:
         try:
             async with asyncio.timeout(0.001):
                 await asyncio.Event().wait()
@@ -255,7 +257,7 @@ async def test_suspects_are_done_one_at_a_time_and_alone() -> None:
     guard = Guard(place(2, 5))
     running, log = set[int](), list[tuple[int, list[int]]]()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         offsets = [record.offset for record in slice_.records]
         assert not running or not (set(offsets) | running) & {2, 3, 4}
         running.update(offsets)
@@ -275,7 +277,7 @@ async def test_suspects_are_done_one_at_a_time_and_alone() -> None:
 async def test_poison_is_a_dead_letter_before_its_slice_is_done_and_is_not_touched() -> None:
     guard, done = Guard(place(0, 5), place(2, 3)), list[int]()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         done.extend(record.offset for record in slice_.records)
 
     await guard.guarding(step)(slice_of(0, 5))
@@ -296,7 +298,7 @@ async def test_poison_is_a_dead_letter_before_its_slice_is_done_and_is_not_touch
 async def test_a_fact_is_put_aside_under_the_join() -> None:
     guard = Guard(*[place(2, 3, topic=FACTS.name)] * 2)
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         assert 2 not in [record.offset for record in slice_.records]
 
     guarded = guard.quarantine.guarding("join", step)
@@ -328,7 +330,7 @@ async def test_a_copy_of_poison_kills_nobody(
 ) -> None:
     guard, done = Guard(*[place(2, 3, topic=topic)] * 2), list[int]()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         done.extend(record.offset for record in slice_.records)
 
     slice_ = slice_of(0, 9, topic=topic)
@@ -351,7 +353,7 @@ async def test_a_letter_that_cannot_be_published_lets_nothing_pass(monkeypatch: 
 
     monkeypatch.setattr(Sent, "publish", away)
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         later.extend(record.offset for record in slice_.records)
 
     with pytest.raises(Unavailable):
@@ -362,7 +364,7 @@ async def test_a_letter_that_cannot_be_published_lets_nothing_pass(monkeypatch: 
 
 
 async def test_one_alone_waits_for_those_at_work_and_keeps_others_out() -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = ThreadTurns(), list[str]()
 
     async def together(name: str, turns_of_the_loop: int) -> None:
         async with turns.together():
@@ -391,9 +393,9 @@ def test_nothing_is_known_at_first() -> None:
 async def test_what_a_thread_reads_stays_accused_while_others_go_on() -> None:
     """Else a body that kills in the thread would be found by nobody."""
     guard, turn = Guard(), asyncio.Lock()
-    seen: list[tuple[int, Place | None]] = []
+    seen: list[tuple[int, RecordPlace | None]] = []
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         def work() -> None:
             seen.append((-1, guard.crashes.crumb.said.aside))
 
@@ -409,7 +411,7 @@ async def test_a_thread_that_does_not_end_is_a_death_at_its_record(monkeypatch: 
     monkeypatch.setattr(trace, "ASIDE_S", 0.05)
     guard, end = Guard(), threading.Event()
 
-    async def step(slice_: Slice) -> None:
+    async def step(slice_: RecordBatch) -> None:
         for _ in slice_.records:
             await aside(end.wait, asyncio.Lock())
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from processors.normalise import Outcome
+from processors.normalise import Normalised
 from schemas.config.limits import DEFAULT
 from schemas.facts import Disposition, Fact, Flag
 from schemas.raw import RawCallback
@@ -32,7 +32,7 @@ FORM_FLAGS = frozenset(
 CALLBACKS = {"nxcloud": "cdr", "ytx": "push", "huawei": "ax", "tencent": "getCdr"}
 
 
-def sent(vendor: str, body: bytes, content_type: str = "", content_encoding: str = "") -> Outcome:
+def sent(vendor: str, body: bytes, content_type: str = "", content_encoding: str = "") -> Normalised:
     return run(
         RawCallback(
             vendor=vendor,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.normalise import Outcome, directory
+from processors.normalise import Normalised, directory
 from schemas.config.settings import Account, Secret
 from schemas.facts import Flag
 from schemas.raw import RawCallback
@@ -33,7 +33,7 @@ BODIES: dict[str, tuple[str, str, dict[str, Any]]] = {
 each_body = pytest.mark.parametrize("name", BODIES)
 
 
-def sent(name: str, address: str, *accounts: Account, **changes: Any) -> Outcome:
+def sent(name: str, address: str, *accounts: Account, **changes: Any) -> Normalised:
     """What becomes of the body when it comes by this account's address, "" for the one without any."""
     vendor, callback, document = BODIES[name]
     if changes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from processors.call.precedence import normalized
 from processors.call.state import new_item
-from processors.normalise import Outcome
+from processors.normalise import Normalised
 from schemas.errors import DEAD_CODES
 from schemas.facts import Flag
 from schemas.raw import RawCallback
@@ -54,12 +54,12 @@ PLAIN = [case for case in all_cases() if is_plain(case)]
 each_plain_case = pytest.mark.parametrize("case", PLAIN, ids=[case.name for case in PLAIN])
 
 
-def identities(outcome: Outcome) -> list[tuple[str, str, str]]:
+def identities(outcome: Normalised) -> list[tuple[str, str, str]]:
     """Who the facts are and what they say, without how they came."""
     return [(fact.call_key, fact.fact_id, fact.content_digest) for fact in outcome.facts]
 
 
-def again(case: Case, **changes: Any) -> Outcome:
+def again(case: Case, **changes: Any) -> Normalised:
     return run(msgspec.structs.replace(case.raw, **changes), case.accounts)
 
 
@@ -192,7 +192,7 @@ def test_a_body_that_is_no_payload_is_one_dead_letter(vendor: Any, callback: Any
 @pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
 def test_an_empty_list_is_nothing(vendor: Any, callback: Any) -> None:
     raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=b"[]")
-    assert run(raw) == Outcome()
+    assert run(raw) == Normalised()
 
 
 @pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.normalise import Outcome
+from processors.normalise import Normalised
 from schemas.facts import Direction, Disposition, Fact, Flag, NumberKind, RecordingState
 from schemas.raw import RawCallback
 from tests.golden.cases import HERE, load, run
@@ -17,7 +17,7 @@ GONE = object()
 """A field that is not sent."""
 
 
-def outcome(element: Any) -> Outcome:
+def outcome(element: Any) -> Normalised:
     body = element if isinstance(element, bytes) else json.dumps(element, ensure_ascii=False).encode()
     return run(
         RawCallback(

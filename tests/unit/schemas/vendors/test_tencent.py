@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from processors.normalise import Outcome, directory
+from processors.normalise import Normalised, directory
 from schemas.config.settings import Account, PollAccount
 from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, RecordingState
@@ -45,7 +45,7 @@ def at(seconds: int) -> datetime:
     return datetime.fromtimestamp(T_S + seconds, UTC)
 
 
-def outcome(body: Any, encoding: str = "") -> Outcome:
+def outcome(body: Any, encoding: str = "") -> Normalised:
     sent = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     raw = RawCallback(
         vendor="tencent", callback="getCdr", account="callback", received_at=at(3600), request_id="r", source="poll",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.raw import Position
-from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
 from sinks.rows import TABLES
 
 POLICY = BatchPolicy(max_rows=5, max_bytes=4000, max_age_s=0.5)
@@ -28,19 +28,19 @@ def origin(topic: str, partition: int, offset: int, value: bytes = b"") -> Origi
 @given(records)
 def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple[Any, ...]]) -> None:
     """Every record is in exactly one round; a round's offsets are those of its last records; bounds hold."""
-    batch, rounds = Batch(POLICY), []
+    batch, rounds = SinkBatch(POLICY), []
     ends: dict[tuple[str, int], int] = {}
     for number, (table, topic, partition, value, makes_row) in enumerate(arrivals):
         place = (topic, partition)
         ends[place] = ends.get(place, 0) + 1
         came = origin(topic, partition, ends[place] - 1, value)
         if makes_row:
-            batch.add(table, Item(number, came), 0.0)
+            batch.add(table, SinkRow(number, came), 0.0)
         else:
             batch.passed(came, 0.0)
         if batch.due(0.1):
             rounds.append(batch)
-            batch = Batch(POLICY)
+            batch = SinkBatch(POLICY)
     rounds.append(batch)
 
     rows = [(table.name, item.record) for one in rounds for table, items in one.tables() for item in items]
@@ -57,26 +57,26 @@ def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tup
 
 
 def test_a_batch_is_due_by_age_counted_from_its_first_record() -> None:
-    batch = Batch(POLICY)
+    batch = SinkBatch(POLICY)
     assert not batch.due(1e9)
     batch.passed(origin("calls.timelines", 0, 7), 10.0)
     assert not batch.due(10.4)
-    batch.add(TABLES[0], Item(1, origin("calls.timelines", 0, 8)), 10.45)
+    batch.add(TABLES[0], SinkRow(1, origin("calls.timelines", 0, 8)), 10.45)
     assert batch.due(10.5)
 
 
 def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
-    batch = Batch(POLICY)
+    batch = SinkBatch(POLICY)
     for offset in range(5):
         assert not batch.due(0.0)
         assert batch.room == 5 - offset
-        batch.add(TABLES[0], Item(offset, origin("calls.normalized", 0, offset)), 0.0)
+        batch.add(TABLES[0], SinkRow(offset, origin("calls.normalized", 0, offset)), 0.0)
     assert batch.due(0.0)
     assert batch.room == 0
 
 
 def test_a_record_met_again_does_not_move_the_offset_back() -> None:
-    batch = Batch(POLICY)
+    batch = SinkBatch(POLICY)
     batch.passed(origin("calls.normalized", 1, 9), 0.0)
     batch.passed(origin("calls.normalized", 1, 3), 0.0)
     assert batch.offsets() == {("calls.normalized", 1): 10}
@@ -84,7 +84,7 @@ def test_a_record_met_again_does_not_move_the_offset_back() -> None:
 
 def test_records_that_make_no_row_count_for_the_size_too() -> None:
     """Their bytes are held until the round is done, as they become dead letters."""
-    batch = Batch(POLICY)
+    batch = SinkBatch(POLICY)
     for offset in range(4):
         assert not batch.due(0.0)
         batch.passed(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
@@ -97,7 +97,7 @@ def test_records_that_make_no_row_count_for_the_size_too() -> None:
     ids=["a key", "a header's value", "a header's name"],
 )
 def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
-    batch = Batch(POLICY)
+    batch = SinkBatch(POLICY)
     for offset in range(4):
         assert not batch.due(0.0)
         made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})

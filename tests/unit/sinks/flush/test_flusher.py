@@ -18,9 +18,9 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from sinks.error_classes import RowsRefused
 from sinks.flush.backoff import Backoff
-from sinks.flush.batch import Batch, BatchPolicy, Item, Origin
-from sinks.flush.flusher import Rounds, publisher
-from sinks.flush.insert import land
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
+from sinks.flush.flusher import Flusher, publisher
+from sinks.flush.insert import insert_or_bisect
 from sinks.flush.sink_dead_letter import letter_of
 from sinks.rows import CDR, DEAD_LETTERS, TIMELINES, Table
 from sinks.typed_records import TOPICS, read
@@ -58,18 +58,18 @@ class Letters:
         self.sent += letters
 
 
-def item(number: int, topic: str = "calls.normalized") -> Item:
+def item(number: int, topic: str = "calls.normalized") -> SinkRow:
     value = str(number).encode()
-    return Item(number, Origin(position=Position(topic, 0, number), key=None, value=value))
+    return SinkRow(number, Origin(position=Position(topic, 0, number), key=None, value=value))
 
 
-def rounds(tables: Tables, letters: Letters, metrics: Registry | None = None) -> Rounds:
+def rounds(tables: Tables, letters: Letters, metrics: Registry | None = None) -> Flusher:
     backoff = Backoff(first_s=0.001, cap_s=0.002)
-    return Rounds(tables.insert, letters.publish, backoff, metrics or Registry())
+    return Flusher(tables.insert, letters.publish, backoff, metrics or Registry())
 
 
-def batch(*parts: tuple[Table[Any], list[Item]]) -> Batch:
-    made = Batch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1))
+def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
+    made = SinkBatch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1))
     for table, items in parts:
         for one in items:
             made.add(table, one, 0.0)
@@ -80,7 +80,7 @@ def batch(*parts: tuple[Table[Any], list[Item]]) -> Batch:
 def test_exactly_the_bad_rows_are_refused_and_all_others_land_once(count: int, bad: set[int]) -> None:
     bad &= set(range(count))
     tables = Tables(bad)
-    refused = asyncio.run(land(CDR, [item(n) for n in range(count)], tables.insert, Registry()))
+    refused = asyncio.run(insert_or_bisect(CDR, [item(n) for n in range(count)], tables.insert, Registry()))
     assert {refusal.item.record for refusal in refused} == bad
     assert sorted(row for _, row in tables.rows) == sorted(set(range(count)) - bad)
     assert tables.inserts <= 1 + len(bad) * 2 * (ceil(log2(count)) if count > 1 else 0)
@@ -117,7 +117,7 @@ async def test_each_reason_to_wait_is_said_once(caplog: pytest.LogCaptureFixture
         if reasons:
             raise Unavailable(reasons.pop(0))
 
-    await Rounds(insert, Letters().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).finish(
+    await Flusher(insert, Letters().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).finish(
         batch((CDR, [item(1)])), []
     )
 
@@ -198,7 +198,7 @@ async def test_a_row_that_our_own_code_cannot_make_is_a_letter_that_says_so() ->
             raise RowsRefused("column legs.role: AttributeError", code="internal")
 
     letters = Letters()
-    made = Rounds(insert, letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
+    made = Flusher(insert, letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
     await made.finish(batch((CDR, [item(n) for n in range(10)])), [])
     assert letters.sent == [letter_of(item(7).origin, "internal", "column legs.role: AttributeError")]
 
