@@ -13,8 +13,11 @@ from typing import IO, Final
 TESTS: Final = Path(__file__).parent
 SERVERS: Final = ("chaos", "integration")
 LENT: Final = tuple(
-    f"integration/test_{name}.py"
-    for name in ("cases", "conflicts_cli", "consumers", "dead_letters_cli", "documented_examples")
+    f"integration/{name}.py"
+    for name in (
+        *(f"stack/test_{name}" for name in ("cases", "consumers", "documented_examples")),
+        *(f"cli/test_{name}" for name in ("conflicts_cli", "dead_letters_cli")),
+    )
 )
 """Of the first lane's folders, but these ask one running stack and wait little: the second lane has the time for them."""
 

@@ -25,6 +25,21 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class PushHead(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of a push, for a vendor's signature check; it is read before anything is believed of the body."""
+
+    method: str
+    path: str
+    query: str = ""
+    """The raw query string, without its question mark."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names in lower case, in the order in which they came."""
+
+
+Verify = Callable[[PushHead, bytes, tuple[str, ...]], bool]
+"""`verify(head, body, secrets)`: True when one of the account's signing secrets signs this push. Total and in constant time."""
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """All that a mapping may know besides the element itself."""
 
@@ -91,6 +106,10 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """Take the decoded document apart; raises `Undecodable` (`shape`, `wrong_kind`)."""
     normalise: Callable[[Element, Context], Mapped | Filtered]
     """Map one element; raises `Undecodable` (`no_id`, `field`, `wrong_kind`, `shape`)."""
+    methods: tuple[str, ...] = ("POST",)
+    """The HTTP methods that carry a record. Of a GET the query string is the body, with the content type of a form."""
+    verify: Verify | None = None
+    """The vendor's signature; it is asked where the account has `signing_secrets`."""
     form_fields: tuple[str, ...] = ("cdr", "data", "payload", "json")
     """Form parameters that may hold the JSON."""
     holders: Mapping[str, tuple[str, ...]] = {}

@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[4]
 HERE = ROOT / "tests" / "fifth_vendor"
 PACKAGES = ("deploy", "ingress", "processors", "schemas", "sinks")
-SHARED_SUITES = ("test_golden.py", "test_every_vendor.py", "test_vendor_contract.py", "test_architecture.py")
+SHARED_SUITES = (
+    *(f"schemas/vendors/test_{name}.py" for name in ("golden", "every_vendor", "vendor_contract")),
+    "test_architecture.py",
+)
 
 RECEIVE = """
 import asyncio, json, sys
@@ -50,14 +53,9 @@ def with_a_fifth(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("project")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("golden", "unit"):
+    for part in ("golden", "support", "unit"):
         shutil.copytree(ROOT / "tests" / part, copy / "tests" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (
-        "pyproject.toml",
-        "tests/conftest.py",
-        "tests/support/clickhouse_at.py",
-        "tests/support/strategies.py",
-    ):
+    for name in ("pyproject.toml", "tests/conftest.py"):
         shutil.copy(ROOT / name, copy / name)
     shutil.copy(HERE / "aliyun.py", copy / "schemas" / "vendors" / "aliyun.py")
     shutil.copytree(HERE / "golden", copy / "tests" / "golden" / "aliyun")
