@@ -1,4 +1,4 @@
-"""What the README tells people to type and to set is what there is."""
+"""The commands, settings, accounts and rights in the README and the pages on operation are those that there are."""
 
 import re
 import shlex
@@ -13,7 +13,9 @@ from deploy.process.ports import native_port
 from schemas.config.settings import EmbeddedSettings, Settings
 from sinks.migrate import migrations
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "deploy/OPERATIONS.md", "deploy/clickhouse/README.md")
+README = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SPANS = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL))
 LINES = [line.partition(" # ")[0] for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]
@@ -33,6 +35,30 @@ SETTINGS = sorted(
         if section in Settings.__struct_fields__ and name not in {"py", "raw", "facts"}
     }
 )
+
+
+@pytest.mark.parametrize(
+    "page", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/README.md")) + ["README.md"]
+)
+def test_a_page_links_to_files_that_there_are(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    linked = {
+        (ROOT / page).parent / target.partition("#")[0]
+        for target in re.findall(r"\]\(([^)\s]+)\)", text)
+        if not target.startswith(("http", "#"))
+    }
+    named = {
+        ROOT / name for name in re.findall(r"`((?:ingress|processors|sinks|schemas|deploy|tests)/[\w/.-]+)`", text)
+    }
+
+    assert {str(path) for path in linked | named if not path.exists()} == set()
+
+
+def test_the_front_page_is_read_in_five_minutes() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+
+    assert len(lines) <= 180
+    assert [line for line in lines if len(line) > 120] == []
 
 
 def test_there_is_something_to_look_at() -> None:
