@@ -38,7 +38,7 @@ SETTINGS = sorted(
 
 
 @pytest.mark.parametrize(
-    "page", sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/README.md")) + ["README.md"]
+    "page", [*sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/README.md")), "README.md"]
 )
 def test_a_page_links_to_files_that_there_are(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
