@@ -102,10 +102,10 @@ async def outage(folder: Path, number: signal.Signals, *, outage_s: float, rate:
         requests, raws = keyed(load)
         good = {answer.number for answer in answers if answer.status == 200}
         calls = {
-            (told.vendor, told.call)
+            (one.vendor, one.call)
             for place in good
-            for told in requests[place].told
-            if told.fact_type in ("record", "state")
+            for one in requests[place].expected
+            if one.fact_type in ("record", "state")
         }
         await until_shown(stack, len(calls))
         rows_s = time.monotonic() - back

@@ -23,9 +23,9 @@ from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
 from deploy.process.ports import free_port
 from deploy.process.scrape import total
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.vendor_contract import PullServerOptions
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
@@ -39,7 +39,7 @@ LOOK_S: Final = 2.0
 HOUR_MS: Final = 3_600_000
 FORGET: Final = JoinSettings(provisional_after_s=5, close_after_s=10, horizon_s=20)
 FORGOTTEN_S: Final = 90.0
-GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=4.0)
+PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=4.0)
 CALLS_AN_HOUR: Final = 900
 
 
@@ -76,7 +76,7 @@ def a_day() -> list[Line]:
 
 def polled(port: int) -> PollAccount:
     return PollAccount(
-        vendor="tencent", account="simulator", url=f"http://127.0.0.1:{port}", app_id=GETCDR.app_id, key_id=GETCDR.key_id,
+        vendor="tencent", account="simulator", url=f"http://127.0.0.1:{port}", app_id=PULL.app_id, key_id=PULL.key_id,
         interval_s=2.0, lag_s=2, overlap_s=900, window_s=300, sweep_hour_utc=-1,
     )  # fmt: skip
 
@@ -117,8 +117,8 @@ async def soak() -> list[Line]:
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
         async with whole_stack(Path(folder), polled(port), join=FORGET) as stack:
             options = SimulateOptions(
-                url=stack.ingress_url, rate=RATE, seed=5, duration_s=SOAK_S, retry_scale=0.05, getcdr=GETCDR,
-                getcdr_port=port, keep_ledger=False, linger_s=30,
+                url=stack.ingress_url, rate=RATE, seed=5, duration_s=SOAK_S, retry_scale=0.05, pull=PULL,
+                pull_port=port, keep_ledger=False, linger_s=30,
             )  # fmt: skip
             traffic = asyncio.create_task(simulate(options, asyncio.Event()))
             seen = await watched(stack, SOAK_S)

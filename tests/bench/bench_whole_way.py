@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.topics import RAW
@@ -107,7 +107,7 @@ async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
     tasks = []
     async with aiohttp.ClientSession() as session:
 
-        async def post(send: Send) -> None:
+        async def post(send: PushRequest) -> None:
             began = time.monotonic()
             async with session.post(
                 stack.ingress_url + send.path, data=send.body, headers=dict(send.headers)
@@ -125,7 +125,7 @@ async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
         for send in batch.sends:
             await asyncio.sleep(began + sent / LATENCY_RATE - time.monotonic())
             tasks.append(asyncio.create_task(post(send)))
-            sent += len(send.told)
+            sent += len(send.expected)
             if sent > LATENCY_RATE * LATENCY_S:
                 break
         await asyncio.gather(*tasks)

@@ -20,7 +20,7 @@ from tests.chaos.judge.judge import Finding, by_window, ended_in_peace
 from tests.chaos.judge.report import Line, Report
 from tests.chaos.judge.verdict import Verdict, verdict
 from tests.chaos.judge.vital import back_at_work
-from tests.chaos.world import GETCDR, World, running_world
+from tests.chaos.world import PULL, World, running_world
 
 Say = Callable[[str], None]
 
@@ -70,8 +70,8 @@ class Run:
             duration_s=self._options.duration_s,
             retry_scale=self._options.retry_scale,
             mix=Mix(poison=self._options.poison),
-            getcdr=GETCDR,
-            getcdr_port=self._world.vendor_port,
+            pull=PULL,
+            pull_port=self._world.vendor_port,
             linger_s=_QUIET_S,
         )
         traffic = asyncio.create_task(simulate(options, asyncio.Event(), ledger=self._ledger, clock=self._world.clock))

@@ -15,7 +15,7 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.local.stack import Stack, part_specs
 from deploy.process.supervisor import PartSpec, SupervisedPart
 from deploy.process.waiting import until_answers
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
+from deploy.simulator.vendor_contract import PullServerOptions
 from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
@@ -41,7 +41,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "sink": ("sink",),
 }
 """Which parts share a network to Kafka."""
-GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
+PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
 _DISK_MB: Final = 600
 _SPOOL_FREE_BYTES: Final = 64 * 1024**2
@@ -146,8 +146,8 @@ def _settings(
         vendor="tencent",
         account="simulator",
         url=f"http://127.0.0.1:{poll_vendor}",
-        app_id=GETCDR.app_id,
-        key_id=GETCDR.key_id,
+        app_id=PULL.app_id,
+        key_id=PULL.key_id,
         # The defaults thirty times as fast, windows too: with those of ten minutes every poll would bring all calls of ten
         # minutes again, and the run would measure how fast it knows duplicates.
         interval_s=1.0,

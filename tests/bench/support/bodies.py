@@ -6,10 +6,9 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.options import SHARES
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.vendors import tencent
+from deploy.simulator.vendors import SIMULATED_VENDORS, tencent
 from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import Directory, Normalised, normalise
@@ -40,15 +39,15 @@ class Keyed(msgspec.Struct, frozen=True):
         return Record(offset=offset, timestamp_ms=at_ms, key=self.key, value=self.raw.body, headers=headers)
 
 
-def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[Send]:
+def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[PushRequest]:
     """The requests of some calls of pushing vendors: disorder and 5 % repetitions, nothing broken."""
     mix = Mix(broken=0, bad_element=0, compressed=0)
-    shares = {vendor: SHARES[vendor] for vendor in vendors}
+    shares = {vendor: SIMULATED_VENDORS[vendor].share for vendor in vendors}
     stream = Traffic(seed=seed, vendors=shares, mix=mix, clock=lambda: at).stream(calls)
-    return [item for item in stream if isinstance(item, Send)]
+    return [item for item in stream if isinstance(item, PushRequest)]
 
 
-def pushed(requests: Iterable[Send]) -> list[Keyed]:
+def pushed(requests: Iterable[PushRequest]) -> list[Keyed]:
     """What the ingress makes of requests."""
     doors, keyed = Router(Settings(), VENDORS), []
     for number, send in enumerate(requests):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -20,7 +20,7 @@ def request(
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
-def requests(sends: Sequence[Send]) -> list[bytes]:
+def requests(sends: Sequence[PushRequest]) -> list[bytes]:
     """The simulator's requests as they go over the wire."""
     return [request(send.path, send.body, send.headers) for send in sends]
 

@@ -13,7 +13,7 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 from deploy.simulator.traffic import Mix, Traffic
 from schemas.vendors import VENDORS
 from tests.bench.support.bodies import AT, Keyed, pushed
@@ -34,13 +34,13 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     rate: int
     """Requests a second."""
 
-    def sends(self) -> list[Send]:
+    def sends(self) -> list[PushRequest]:
         """The requests: disorder and repetitions, nothing broken."""
         mix = Mix(broken=0, bad_element=0, compressed=0)
         traffic = Traffic(seed=self.seed, vendors=SHARES, mix=mix, clock=lambda: AT)
-        found: list[Send] = []
+        found: list[PushRequest] = []
         for piece in traffic.stream():
-            if isinstance(piece, Send):
+            if isinstance(piece, PushRequest):
                 found.append(piece)
             if len(found) == self.count:
                 return found
@@ -61,7 +61,7 @@ class Answer(msgspec.Struct, frozen=True):
 class _Job:
     __slots__ = ("key", "number", "request", "tries_left")
 
-    def __init__(self, number: int, send: Send, key: bytes) -> None:
+    def __init__(self, number: int, send: PushRequest, key: bytes) -> None:
         self.number = number
         self.request = request(send.path, send.body, send.headers)
         self.key = key
@@ -160,14 +160,14 @@ class _Pusher:
             connection.post(job)
 
 
-def keyed(load: Load) -> tuple[list[Send], list[Keyed]]:
+def keyed(load: Load) -> tuple[list[PushRequest], list[Keyed]]:
     """The requests, and what the ingress makes of each."""
     requests = load.sends()
     return requests, pushed(requests)
 
 
 def push(load: Load, port: int) -> list[Answer]:
-    """Send the load to the ingress on this machine and wait for all answers; runs in a process of its own."""
+    """PushRequest the load to the ingress on this machine and wait for all answers; runs in a process of its own."""
     requests, raws = keyed(load)
     jobs = [_Job(number, send, raw.key) for number, (send, raw) in enumerate(zip(requests, raws, strict=True))]
     pusher = _Pusher(port)

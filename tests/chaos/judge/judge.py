@@ -77,14 +77,15 @@ def _newest(pulled: list[LedgerEntry]) -> tuple[list[LedgerEntry], int]:
     """The pulled entries without the versions that a later one replaced: a cut connection may have eaten the page."""
     last: dict[tuple[str, str], Expectation] = {}
     for entry in pulled:
-        last |= {(told.vendor, told.identity): told for told in entry.told}
-    total = sum(len(entry.told) for entry in pulled)
+        last |= {(expectation.vendor, expectation.identity): expectation for expectation in entry.expected}
+    total = sum(len(entry.expected) for entry in pulled)
     return [
-        LedgerEntry(vendor=vendor, label="page", told=(told,), pulled=True) for (vendor, _), told in last.items()
+        LedgerEntry(vendor=vendor, label="page", expected=(expectation,), pulled=True)
+        for (vendor, _), expectation in last.items()
     ], total - len(last)
 
 
-def expectation(what: Stored) -> Expected:
+def expected_of(what: Stored) -> Expected:
     """Everything that topics and views must show for what is stored."""
     expected = expect(what.entries)
     for count in expected.counts.values():
@@ -151,8 +152,8 @@ def by_window(
     about: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for number, entry in enumerate(entries):
         about[entry.vendor, entry.digest].add(number)
-        for told in entry.told:
-            about[told.vendor, told.call].add(number)
+        for element in entry.expected:
+            about[element.vendor, element.call].add(number)
     harms: dict[str, Counter[Harm]] = defaultdict(Counter)
     for one in found:
         numbers = about.get(one.where, set())

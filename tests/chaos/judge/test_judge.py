@@ -10,7 +10,7 @@ from tests.chaos.judge.judge import (
     Body,
     by_window,
     ended_in_peace,
-    expectation,
+    expected_of,
     findings,
     identity_broken,
     stored,
@@ -20,7 +20,7 @@ from tests.oracle.compare import Difference, compare
 from tests.oracle.expected import Counts
 
 
-def told(call: str, content: str = "1", vendor: str = "huawei") -> Expectation:
+def record_of(call: str, content: str = "1", vendor: str = "huawei") -> Expectation:
     return Expectation(
         vendor=vendor,
         kind="privacy_ax",
@@ -36,7 +36,7 @@ def pushed(call: str, *, acked: bool = True, lost_answers: int = 0) -> LedgerEnt
     return LedgerEntry(
         vendor="huawei",
         label="record",
-        told=(told(call),),
+        expected=(record_of(call),),
         acked=acked,
         lost_answers=lost_answers,
         digest=f"body {call}",
@@ -67,19 +67,19 @@ def test_the_raw_topic_is_held_against_the_acknowledgements(
 
 def test_what_is_stored_must_show_whether_it_was_acknowledged_or_not() -> None:
     what = stored([pushed("a", acked=False, lost_answers=1), pushed("b")], on_raw("a", "b", "b"))
-    counts = expectation(what).counts["huawei"]
+    counts = expected_of(what).counts["huawei"]
 
     assert (counts.elements, counts.facts, counts.duplicates, counts.unsure) == (3, 2, 1, 0)
     assert what.repeated == 2
-    assert [row.optional for row in expectation(what).cdr] == [False, False]
+    assert [row.optional for row in expected_of(what).cdr] == [False, False]
 
 
 def test_an_older_version_of_a_pulled_record_need_not_have_arrived() -> None:
     pages = [
-        LedgerEntry(vendor="tencent", label="page", told=(told("a", content, "tencent"),), pulled=True)
+        LedgerEntry(vendor="tencent", label="page", expected=(record_of("a", content, "tencent"),), pulled=True)
         for content in "12"
     ]
-    counts = expectation(stored(pages, {})).counts["tencent"]
+    counts = expected_of(stored(pages, {})).counts["tencent"]
 
     assert (counts.facts, counts.unsure) == (1, 1)
 
@@ -96,7 +96,7 @@ SHOWN = [
 
 @pytest.mark.parametrize(("rows", "harms"), SHOWN)
 def test_a_view_is_held_against_what_is_stored(rows: list[dict[str, object]], harms: list[str]) -> None:
-    expected = expectation(stored([pushed("a")], on_raw("a")))
+    expected = expected_of(stored([pushed("a")], on_raw("a")))
 
     assert [one.harm for one in findings(compare(expected, cdr=rows))] == harms
 

@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
-from tests.chaos.judge.judge import Body, Finding, Stored, expectation, findings, identity_broken, stored, unlike
+from tests.chaos.judge.judge import Body, Finding, Stored, expected_of, findings, identity_broken, stored, unlike
 from tests.oracle.compare import compare, compare_counts
 from tests.support import whole_stack as ws
 
@@ -61,7 +61,7 @@ async def _of_all(stack: Stack, what: Stored, refused: Collection[str]) -> Verdi
 
 
 async def _of_views(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
-    expected = expectation(what)
+    expected = expected_of(what)
     if refused:
         expected.dead[REFUSED_VENDOR] = {"row": len(refused)}
     shown = {name: await ws.rows(stack, f"SELECT * FROM {view}") for name, view in ws.VIEWS.items()}
