@@ -1,4 +1,4 @@
-"""The real stack with a network that can fail: three brokers, ClickHouse, all parts, and a proxy on every way between them."""
+"""The real stack with a network that can fail: three brokers, ClickHouse, all parts, and proxies between them."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -31,7 +31,7 @@ from tests.chaos.faults.disk import Disk
 from tests.chaos.faults.faults import WORKERS
 from tests.chaos.faults.ports import steady_ports, steady_run
 from tests.chaos.faults.proxy import Link
-from tests.chaos.faults.wall import WallClocks
+from tests.chaos.faults.wall_clocks import WallClocks
 
 PARTITIONS: Final = 6
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -40,7 +40,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "workers": WORKERS,
     "sink": ("sink",),
 }
-"""Which parts share a network to Kafka."""
+"""The parts that share a network to Kafka, by the name of the network."""
 PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
 _DISK_MB: Final = 600
@@ -54,15 +54,15 @@ class Clock:
         self.ahead = timedelta()
 
     def __call__(self) -> datetime:
-        """What they believe the time is."""
+        """Returns the time on the vendors' clock."""
         return datetime.now(UTC) + self.ahead
 
 
 class World(msgspec.Struct, kw_only=True):
-    """Everything that a fault can take hold of."""
+    """Everything that a fault can hit."""
 
     stack: Stack
-    """With addresses that no fault keeps away."""
+    """The stack with addresses that no fault cuts off."""
     parts: Mapping[str, SupervisedPart]
     cluster: Cluster
     clickhouse: ClickHouseServer
@@ -71,14 +71,14 @@ class World(msgspec.Struct, kw_only=True):
     clock: Clock
     walls: WallClocks
     vendors_url: str
-    """Where the vendors push to."""
+    """The address to which the vendors push."""
     vendor_port: int
-    """Where the pull API must listen."""
+    """The port on which the pull API must listen."""
 
 
 @contextlib.asynccontextmanager
 async def running_world(data_dir: Path) -> AsyncIterator[World]:
-    """All of it up and ready; down again at the end."""
+    """Starts everything and yields it when it is ready; stops it at the end."""
     async with contextlib.AsyncExitStack() as down:
         (data_dir / "logs").mkdir(parents=True)
         ingress, vendors, clickhouse, sink_ch, vendor, poll_vendor = steady_ports(6)
@@ -98,7 +98,8 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         down.push_async_callback(server.stop)
         await server.start()
         ways = {
-            f"{group}-kafka": [(d.advertised_port, d.port) for d in doors] for group, doors in cluster.doors.items()
+            f"{group}-kafka": [(d.advertised_port, d.port) for d in listeners]
+            for group, listeners in cluster.listeners.items()
         }
         ways |= {
             "vendors-ingress": [(vendors, ingress)],
@@ -148,8 +149,8 @@ def _settings(
         url=f"http://127.0.0.1:{poll_vendor}",
         app_id=PULL.app_id,
         key_id=PULL.key_id,
-        # The defaults thirty times as fast, windows too: with those of ten minutes every poll would bring all calls of ten
-        # minutes again, and the run would measure how fast it knows duplicates.
+        # The defaults thirty times as fast, windows too: with windows of ten minutes every poll would bring all calls
+        # of ten minutes again, and the run would measure how fast duplicates are recognised.
         interval_s=1.0,
         lag_s=2,
         overlap_s=1800,
