@@ -1,9 +1,9 @@
-"""Does anything grow, and is everything forgotten: `python -m tests.bench soak` (`SOAK_S=1200 RATE=100` for the long form).
+"""Growth of memory, and the forgetting of calls: `python -m tests.bench soak` (long form: `SOAK_S=1200 RATE=100`).
 
-The whole stack under all vendors' traffic, with repeats and broken bodies, and a horizon so short that calls are forgotten
-as fast as they come. Resident memory of each process in the last third of the time beside that in the second; then peace,
-and what is still held after the horizon. Before it, a day of the record clock in one process: what the joiner holds at
-each hour's end.
+The whole stack runs under all vendors' traffic, with repeats and broken bodies, and a horizon so short that calls are
+forgotten as fast as they come. The lines show each process's resident memory in the last third of the time beside that
+in the second, and all that is still held after the horizon, when no traffic comes any more. Before it, a day of the
+record clock in one process shows the calls that the joiner holds at each hour's end.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from deploy.simulator.vendor_contract import PullServerOptions
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
-from tests.bench.support.bodies import facts, pushed, sends
+from tests.bench.support.bodies import facts, push_requests, pushed
 from tests.bench.support.lines import Line, show
 from tests.support.whole_stack import samples, whole_stack
 
@@ -44,11 +44,11 @@ CALLS_AN_HOUR: Final = 900
 
 
 def a_day() -> list[Line]:
-    """24 hours of the record clock, a call every four seconds, each forgotten two hours after its last news."""
+    """Measures 24 hours of the record clock: a call every four seconds, each forgotten after two quiet hours."""
     held = PartitionState(JoinSettings(provisional_after_s=600, close_after_s=1800, horizon_s=7200))
     calls, states, resident = 0, [], []
     for hour in range(24):
-        some = facts(pushed(sends(CALLS_AN_HOUR, "ytx", "nxcloud", "huawei", seed=hour % 12)))
+        some = facts(pushed(push_requests(CALLS_AN_HOUR, "ytx", "nxcloud", "huawei", seed=hour % 12)))
         calls += len({fact.call_key for fact in some})
         for number, fact in enumerate(some):
             for _ in held.advance(NOW_MS + hour * HOUR_MS + number * HOUR_MS // len(some)):
@@ -82,7 +82,7 @@ def polled(port: int) -> PollAccount:
 
 
 async def watched(stack: Stack, seconds: float) -> dict[str, list[int]]:
-    """The resident MiB of each process, every few seconds."""
+    """Returns the resident MiB of each process, every few seconds."""
     seen: dict[str, list[int]] = {}
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -142,7 +142,7 @@ async def soak() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """The day first: it is alone in its process then."""
+    """Measures the day first: it is alone in its process then."""
     return [*a_day(), *uvloop.run(soak())]
 
 
