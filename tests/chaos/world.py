@@ -106,10 +106,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
             "sink-clickhouse": [(sink_ch, clickhouse)],
             "poll-vendor": [(poll_vendor, vendor)],
         }
-        links = {name: await down.enter_async_context(Link(name)) for name in ways}
-        for name, ports in ways.items():
-            for port, to in ports:
-                await links[name].join(port=port, to=to)
+        links = await _links(ways, down)
         settings = _settings(data_dir, cluster.bootstrap, server.settings(), ingress, poll_vendor, metrics_base)
         await create_topics(settings.kafka)
         await migrate_tables(settings)
@@ -138,6 +135,15 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         )
         for link in links.values():
             link.mend()
+
+
+async def _links(ways: Mapping[str, list[tuple[int, int]]], down: contextlib.AsyncExitStack) -> Mapping[str, Link]:
+    """Opens the proxies of each network, by its name; each pair is the port to listen on and the port behind it."""
+    links = {name: await down.enter_async_context(Link(name)) for name in ways}
+    for name, ports in ways.items():
+        for port, to in ports:
+            await links[name].join(port=port, to=to)
+    return links
 
 
 def _settings(

@@ -74,7 +74,7 @@ def _sum(costs: Sequence[object]) -> Columns:
 
 
 def _misled(columns: Columns, _legs: tuple[Columns, ...]) -> tuple[Columns, tuple[Columns, ...]]:
-    """The claims that are left when B's alerting has an absurd instant: nothing is measured from it, the rest stands."""
+    """The claims that are left when B's alerting has an absurd instant: nothing is measured from it."""
     claimed = {name: value for name, value in columns.items() if name not in ("setup_at", "alerting_at")}
     return claimed | {"pdd_ms": None, "ring_ms": None, f"{FLAG}range_error": True}, ()
 

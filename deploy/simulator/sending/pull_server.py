@@ -80,12 +80,6 @@ class PullServer:
         """Answers the next requests with one of the vendor's codes, or with "http 502", "hang" or "cut"."""
         self._forced.extend([what] * times)
 
-    def app(self) -> web.Application:
-        """Returns the HTTP application of this vendor alone."""
-        app = web.Application()
-        self.add_routes(app)
-        return app
-
     def add_routes(self, app: web.Application) -> None:
         """Adds this vendor's address to an HTTP application."""
         app.router.add_post(self._api.route, self._handle)

@@ -80,7 +80,9 @@ def offers(count: int, mix: Mix | None = None) -> list[Offer]:
 
 
 @asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
+async def serving(api: PullServer) -> AsyncIterator[str]:
+    app = web.Application()
+    api.add_routes(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -93,7 +95,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 @pytest.fixture
 async def vendor() -> AsyncIterator[Vendor]:
     made = Vendor(QUIET)
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         yield made
 
 
@@ -238,7 +240,7 @@ async def test_a_hanging_answer_ends_the_connection() -> None:
     """Whoever waits longer than the vendor hangs gets no answer."""
     made = Vendor(PullServerOptions(accident_share=0, hang_s=0.05))
     made.api.force("hang")
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         with pytest.raises(aiohttp.ClientError):
             await made.post()
 
@@ -247,7 +249,7 @@ async def test_accidents_happen_by_themselves_at_the_given_share() -> None:
     """Seeded: the same run has the same accidents."""
     made = Vendor(PullServerOptions(accident_share=0.3, hang_s=0.0))
     failed = 0
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         for _ in range(60):
             try:
                 status, body = await made.post()
