@@ -14,16 +14,15 @@ import uvloop
 from deploy.process.exits import EXIT_FAILED
 from deploy.process.ports import free_port
 from deploy.runtime import stop_on_signals
-from deploy.simulator.calls.world import VENDORS
 from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
+from deploy.simulator.vendors import SIMULATED_VENDORS
 from schemas.config.settings import PollAccount
 from schemas.errors import CallweaveError, Unavailable
-from schemas.vendors import VENDORS as PAGES
 
 _STOP_S: Final = 5.0
-_PULLED: Final = tuple(name for name, vendor in PAGES.items() if vendor.poll)
+_PULLED: Final = tuple(name for name, vendor in SIMULATED_VENDORS.items() if vendor.pull)
 
 
 class Simulation:
@@ -33,14 +32,14 @@ class Simulation:
         self._rate = rate
         self._poison = poison
         self._seed = int(time.time()) if seed is None else seed
-        self._getcdr_port = free_port()
+        self._pull_port = free_port()
         self._progress = SimulationProgress()
         self._failure: BaseException | None = None
 
     def poll_accounts(self) -> tuple[PollAccount, ...]:
-        """How the poller finds the simulated pull API: quick windows, so that one sees something."""
-        options = SimulateOptions().getcdr
-        url = f"http://127.0.0.1:{self._getcdr_port}"
+        """Returns the poller's accounts at the simulated pull API; short intervals make calls show up quickly."""
+        options = SimulateOptions().pull
+        url = f"http://127.0.0.1:{self._pull_port}"
         return tuple(
             PollAccount(
                 vendor=vendor,
@@ -59,7 +58,7 @@ class Simulation:
 
     @contextlib.asynccontextmanager
     async def sending_to(self, url: str) -> AsyncIterator[None]:
-        """Send to `url` until the block ends."""
+        """Sends to `url` until the block ends."""
         stop = asyncio.Event()
         options = SimulateOptions(
             url=url,
@@ -67,7 +66,7 @@ class Simulation:
             seed=self._seed,
             mix=Mix(poison=self._poison),
             keep_ledger=False,
-            getcdr_port=self._getcdr_port,
+            pull_port=self._pull_port,
             retry_scale=0.05,
         )
         task = asyncio.create_task(simulate(options, stop, report=self._reported))
@@ -81,11 +80,14 @@ class Simulation:
             await asyncio.gather(task, return_exceptions=True)
 
     def note(self) -> str:
-        """A line on what was sent, or on why nothing more is."""
+        """Returns a line on what was sent, or on why the simulator ended."""
         if self._failure:
             return f"simulator: it ended: {self._failure}"
         now = self._progress
-        return f"simulator: {now.calls:,} calls, {now.sent:,} requests sent, {now.acked:,} acknowledged, {now.retries:,} retries, {now.lost:,} given up"
+        return (
+            f"simulator: {now.calls:,} calls, {now.sent:,} requests sent, {now.acked:,} acknowledged,"
+            f" {now.retries:,} retries, {now.lost:,} given up"
+        )
 
     def _reported(self, progress: SimulationProgress) -> None:
         self._progress = progress
@@ -105,7 +107,10 @@ def run_simulator(
     ledger: str | None,
     poison: float = 0.0,
 ) -> int:
-    """`callweave simulate`: returns the exit code, 1 when requests were given up; raises `CallweaveError` on wrong options."""
+    """Runs `callweave simulate`; returns the exit code, 1 when requests were given up.
+
+    Raises `CallweaveError` on wrong options.
+    """
     if ledger and not Path(ledger).absolute().parent.is_dir():
         raise CallweaveError(f"--ledger: there is no directory {Path(ledger).absolute().parent}", code="usage")
     options = SimulateOptions(
@@ -115,7 +120,7 @@ def run_simulator(
         calls=calls,
         seed=seed,
         mix=Mix(poison=poison),
-        getcdr_port=getcdr_port,
+        pull_port=getcdr_port,
         ledger=ledger or "",
         keep_ledger=False,
     )
@@ -128,17 +133,20 @@ def run_simulator(
 
 
 def chosen_vendors(names: str, *, pulled: bool) -> tuple[str, ...]:
-    """The vendors that a comma-separated list names, all by default; with `pulled` also those whose records are pulled.
+    """Returns the vendors that a comma-separated list names, all by default.
+
+    With `pulled` false, those that are pulled from are left out.
 
     Raises `CallweaveError` for a name that is none of them.
     """
     named = tuple(name.strip() for name in names.split(",") if name.strip())
-    if unknown := sorted(set(named) - set(VENDORS)):
-        raise CallweaveError(f"no simulated vendor {', '.join(unknown)}: there are {', '.join(VENDORS)}", code="usage")
+    if unknown := sorted(set(named) - set(SIMULATED_VENDORS)):
+        there = ", ".join(SIMULATED_VENDORS)
+        raise CallweaveError(f"no simulated vendor {', '.join(unknown)}: there are {there}", code="usage")
     # Nobody would pull from a port that nobody knows.
     if not pulled and (unserved := [name for name in named if name in _PULLED]):
         raise CallweaveError(f"{', '.join(unserved)} is pulled from: give --getcdr-port and poll it", code="usage")
-    return named or tuple(name for name in VENDORS if pulled or name not in _PULLED)
+    return named or tuple(name for name in SIMULATED_VENDORS if pulled or name not in _PULLED)
 
 
 async def _simulate(options: SimulateOptions) -> SimulationProgress:
@@ -147,7 +155,7 @@ async def _simulate(options: SimulateOptions) -> SimulationProgress:
 
 
 async def _require_answer(url: str) -> None:
-    """Raise `Unavailable` when nobody is there: the vendors' patience would go on for minutes without a word."""
+    """Raises `Unavailable` when nobody answers: the vendors' retries would go on for minutes without a message."""
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session, session.get(url):
             return

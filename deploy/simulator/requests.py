@@ -1,6 +1,7 @@
-"""What leaves the simulator: one HTTP request of a push, or one call offered to those who pull."""
+"""The output of the simulator: one HTTP request of a push, or one call offered to those who pull."""
 
 import gzip
+import json
 import zlib
 from typing import Final
 
@@ -12,50 +13,60 @@ from deploy.simulator.expectation import Expectation
 _JSON: Final = "application/json;charset=utf-8"
 
 
-class Send(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, and what its elements tell once it is acknowledged."""
+class PushRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, and what must become of each of its elements once it is acknowledged."""
 
     vendor: str
     label: str
-    """What it is: record, state, binding, batch, update, conflict, repeat, or broken and how."""
+    """The kind of request: record, state, binding, batch, update, conflict, repeat, or broken and how."""
     method: str = "POST"
     path: str
     headers: tuple[tuple[str, str], ...] = (("Content-Type", _JSON),)
     body: bytes
-    told: tuple[Expectation, ...]
+    expected: tuple[Expectation, ...]
     mark: str = ""
     """A name by which a later request can wait for this one's acknowledgement."""
     waits_for: str = ""
-    """The mark of the request that must be acknowledged before this one leaves; if that is given up, this one never does."""
+    """The mark of the request that must be acknowledged before this one leaves; if it is given up, so is this one."""
 
 
-def pushed(vendor: str, label: str, path: str, body: bytes, *tellings: Expectation) -> Send:
-    """A plain request."""
-    return Send(vendor=vendor, label=label, path=path, body=body, told=tellings)
+def pushed(vendor: str, label: str, path: str, body: bytes, *expected: Expectation) -> PushRequest:
+    """Returns a plain request."""
+    return PushRequest(vendor=vendor, label=label, path=path, body=body, expected=expected)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """A call for the pull API; `later` is what its record says once the recording is there."""
+    """A call for the pull API; `later` is the call as its record describes it once the recording is there."""
 
     vendor: str
     call: TrueCall
     later: TrueCall | None = None
     contradicts: bool = False
-    """Whether the later record says something else than the first one did, and counts."""
+    """True when the later record contradicts the first one, and counts."""
 
 
-def labelled(send: Send, label: str) -> Send:
-    """The same request under another name."""
-    return msgspec.structs.replace(send, label=label)
+def labelled(request: PushRequest, label: str) -> PushRequest:
+    """Returns the same request with another label."""
+    return msgspec.structs.replace(request, label=label)
 
 
-def as_text(send: Send) -> Send:
-    """The same body under a content type that says less than it is."""
-    return msgspec.structs.replace(send, headers=(("Content-Type", "text/plain"),))
+def as_text(request: PushRequest) -> PushRequest:
+    """Returns the same body under the content type text/plain."""
+    return msgspec.structs.replace(request, headers=(("Content-Type", "text/plain"),))
 
 
-def compressed(send: Send, encoding: str) -> Send:
-    """The same request with a compressed body; `encoding` is gzip or deflate."""
+def compressed(request: PushRequest, encoding: str) -> PushRequest:
+    """Returns the same request with a compressed body; `encoding` is gzip or deflate."""
     # Without its time of day in the header, gzip gives the same bytes for the same body.
-    body = gzip.compress(send.body, mtime=0) if encoding == "gzip" else zlib.compress(send.body)
-    return msgspec.structs.replace(send, body=body, headers=(*send.headers, ("Content-Encoding", encoding)))
+    body = gzip.compress(request.body, mtime=0) if encoding == "gzip" else zlib.compress(request.body)
+    return msgspec.structs.replace(request, body=body, headers=(*request.headers, ("Content-Encoding", encoding)))
+
+
+def without(body: bytes, key: str) -> bytes:
+    """Returns a JSON object's text without one of its keys; the body is in UTF-8 or GB 18030."""
+    try:
+        fields = json.loads(body)
+    except UnicodeDecodeError:
+        fields = json.loads(body.decode("gb18030"))
+    del fields[key]
+    return json.dumps(fields, ensure_ascii=False).encode()

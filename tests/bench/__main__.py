@@ -1,7 +1,7 @@
-"""Every benchmark, or those named, in one table: `python -m tests.bench [name ...]`.
+"""All benchmarks, or those named, in one table: `python -m tests.bench [name ...]`.
 
-Each runs in a process of its own: Faust and uvloop leave traces in theirs. A line's last column is its value's share of
-the limit that was measured in the same run, so that a busy machine spoils numbers but hardly ratios.
+Each runs in a process of its own, because Faust and uvloop leave traces in theirs. A line's last column is its value's
+share of the limit that was measured in the same run, so that a busy machine spoils numbers but hardly ratios.
 """
 
 import multiprocessing

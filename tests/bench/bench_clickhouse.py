@@ -1,7 +1,7 @@
-"""The embedded ClickHouse as a client meets it: `python -m tests.bench clickhouse`.
+"""The embedded ClickHouse as a client sees it: `python -m tests.bench clickhouse`.
 
-One server on this machine, asked over HTTP by one client at a time, in this process. Rates are of one run on whatever else the
-machine does.
+One server on this machine gets queries over HTTP from one client at a time, in this process. Rates are of one run and
+depend on the machine's other load.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ COLUMNS = ("id", "name", "at", "cost")
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """How the server is reached."""
+    """The port and the account of the server."""
 
     port: int
     user: str
@@ -40,7 +40,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def login_of(server: ClickHouseServer) -> Login:
-    """The account that may make a table."""
+    """Returns the account that may make a table."""
     return Login(
         port=server.port, user=server.account(EngineRole.MIGRATOR), password=server.password(EngineRole.MIGRATOR)
     )
@@ -62,7 +62,7 @@ def resident_mib(pid: int) -> float:
 
 
 def asked(login: Login) -> list[Line]:
-    """Everything that a client does, one after the other."""
+    """Measures everything that a client does, one after the other."""
     connection = http.client.HTTPConnection("127.0.0.1", login.port, timeout=60)
     basic = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}"}
@@ -70,9 +70,9 @@ def asked(login: Login) -> list[Line]:
     def post(sql: str) -> None:
         connection.request("POST", "/", body=sql, headers=headers)
         response = connection.getresponse()
-        said = response.read()
+        answer = response.read()
         if response.status != 200:
-            raise RuntimeError(said.decode())
+            raise RuntimeError(answer.decode())
 
     names: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -139,7 +139,7 @@ async def bench() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """Start and stop, memory, and what a client waits for."""
+    """Measures start and stop, memory, and the times that a client waits."""
     return asyncio.run(bench())
 
 

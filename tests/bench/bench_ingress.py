@@ -1,7 +1,7 @@
-"""The ingress with an awaited Kafka acknowledgement beside aiohttp that only reads and answers: `python -m tests.bench ingress`.
+"""The ingress with Kafka's acknowledgement beside aiohttp that only reads and answers: `python -m tests.bench ingress`.
 
-Each server is a process of its own; the caller (raw keep-alive connections) and the broker share the machine with it. Rates
-are of one run on whatever else the machine does: compare the lines with each other, not with other machines.
+Each server is a process of its own; the caller (raw keep-alive connections) and the broker share the machine with it.
+Rates are of one run: compare the lines with each other, not with other machines.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ async def measured(what: str, port: int, path: str, connections: int, limit: flo
 
 
 async def bare(port: int) -> None:
-    """The limit: reads the body and answers."""
+    """Serves the limit: reads the body and answers."""
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
@@ -69,7 +69,7 @@ async def bare(port: int) -> None:
 
 @contextlib.asynccontextmanager
 async def server(port: int, *arguments: str, **env: str) -> AsyncIterator[int]:
-    """A running server's process id."""
+    """Runs a server and yields its process id."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, env={**os.environ, "CALLWEAVE_INGRESS__PORT": str(port), **env},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -121,7 +121,7 @@ async def bench() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """For each number of connections the limit first."""
+    """Measures for each number of connections, the limit first."""
     return uvloop.run(bench())
 
 

@@ -1,8 +1,9 @@
-"""Kafka is away while all vendors go on pushing: `OUTAGE_S=300 RATE=500 python -m tests.bench outage`.
+"""An outage of Kafka while all vendors go on pushing: `OUTAGE_S=300 RATE=500 python -m tests.bench outage`.
 
-The whole stack with a real broker and the real engine; the broker is killed, and in a second run stopped in its tracks (SIGSTOP:
-its sockets stay open and nothing answers). Told: how fast huawei, who sends once, had its answers, how the spool emptied
-afterwards, whether every acknowledged call is in ClickHouse and every call's bodies are on calls.raw in the order of their sending.
+The whole stack with a real broker and the real engine; the broker is killed, and in a second run stopped (SIGSTOP: its
+sockets stay open and nothing answers). The lines show how fast huawei, which sends once, had its answers, how the spool
+emptied afterwards, whether every acknowledged call is in ClickHouse, and whether every call's bodies are on calls.raw
+in the order of their sending.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ SIGNALS: Final = tuple(os.environ.get("SIGNALS", "SIGKILL,SIGSTOP").split(","))
 BEFORE_S: Final = 5.0
 AFTER_S: Final = 10.0
 PATIENCE_MS: Final = 700.0
-"""After this huawei's relay hangs up."""
+"""The time after which huawei's relay hangs up."""
 LIMIT_S: Final = 900.0
 LOOK_S: Final = 0.25
 CALLS: Final = "SELECT vendor, vendor_call_id FROM v_timelines GROUP BY ALL"
@@ -48,35 +49,35 @@ COUNT: Final = "SELECT uniqExact(vendor, vendor_call_id) AS n FROM v_timelines"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What an outage came to."""
+    """The results of an outage."""
 
     statuses: dict[str, Counter[int]]
-    """By vendor."""
+    """Answers by vendor and status."""
     huawei_ms: list[float]
-    """From the request to the answer, ascending."""
+    """The times from the request to the answer, ascending."""
     spooled: int
     most_spooled: int
     drain_s: float
-    """From the broker's return until the spool was empty, with the traffic going on."""
+    """The time from the broker's return until the spool was empty, with the traffic going on."""
     rows_s: float
-    """From the broker's return until every call was in ClickHouse."""
+    """The time from the broker's return until every call was in ClickHouse."""
     calls: int
-    """Calls of which something was acknowledged."""
+    """The number of calls with an acknowledged request."""
     missing: list[tuple[str, str]]
-    """Those of them that ClickHouse does not show."""
+    """The calls among them that ClickHouse does not show."""
     lost: int
-    """Acknowledged bodies that are not on calls.raw."""
+    """The number of acknowledged bodies that are not on calls.raw."""
     keys: int
-    """Calls with more than one body."""
+    """The number of calls with more than one body."""
     disordered: list[bytes]
-    """Those whose bodies are not on calls.raw in the order of their sending."""
+    """The calls whose bodies are not on calls.raw in the order of their sending."""
     peak_mib: float
     """The ingress's largest resident memory."""
     restarts: dict[str, int]
 
 
 async def outage(folder: Path, number: signal.Signals, *, outage_s: float, rate: int) -> Outcome:
-    """Bring everything up, take the broker away for a while under load, and look at everything afterwards."""
+    """Starts everything, takes the broker away for a while under load, and compares everything afterwards."""
     count = int((BEFORE_S + outage_s + AFTER_S) * rate)
     load = Load(seed=int(number), count=count, rate=rate)
     kafka = KafkaServer(folder / "kafka", port=free_port(), heap="384m")
@@ -102,10 +103,10 @@ async def outage(folder: Path, number: signal.Signals, *, outage_s: float, rate:
         requests, raws = keyed(load)
         good = {answer.number for answer in answers if answer.status == 200}
         calls = {
-            (told.vendor, told.call)
+            (one.vendor, one.call)
             for place in good
-            for told in requests[place].told
-            if told.fact_type in ("record", "state")
+            for one in requests[place].expected
+            if one.fact_type in ("record", "state")
         }
         await until_shown(stack, len(calls))
         rows_s = time.monotonic() - back
@@ -113,7 +114,7 @@ async def outage(folder: Path, number: signal.Signals, *, outage_s: float, rate:
         order = await raw_order(kafka.bootstrap)
         lost, keys, disordered = compared(raws, answers, order)
         return Outcome(
-            statuses=statuses(answers, [send.vendor for send in requests]),
+            statuses=statuses(answers, [request.vendor for request in requests]),
             huawei_ms=sorted(a.took_ms for a in answers if requests[a.number].vendor == "huawei"),
             spooled=spooled,
             most_spooled=most,
@@ -130,7 +131,7 @@ async def outage(folder: Path, number: signal.Signals, *, outage_s: float, rate:
 
 
 async def away(kafka: KafkaServer, number: signal.Signals, outage_s: float) -> None:
-    """Take the broker away and bring it back."""
+    """Takes the broker away and brings it back."""
     os.kill(kafka.pid, number)
     if number is signal.SIGSTOP:
         await asyncio.sleep(outage_s)
@@ -143,7 +144,7 @@ async def away(kafka: KafkaServer, number: signal.Signals, outage_s: float) -> N
 
 
 async def emptied(stack: Stack, back: float, pushing: "asyncio.Future[list[Answer]]") -> tuple[int, float]:
-    """The most bodies seen in the spool, and how long after the broker's return it was empty."""
+    """Returns the most bodies seen in the spool, and the seconds after the broker's return until it was empty."""
     most = 0
     while time.monotonic() - back < LIMIT_S:
         held = int(await counted(stack, "callweave_spool_bodies"))
@@ -157,7 +158,7 @@ async def emptied(stack: Stack, back: float, pushing: "asyncio.Future[list[Answe
 
 
 async def counted(stack: Stack, metric: str) -> float:
-    """A metric of the ingress; a page that did not come in time is asked for again, it is not a zero."""
+    """Returns a metric of the ingress; a page that did not come in time is asked for again, it is not a zero."""
     async with aiohttp.ClientSession() as session:
         while not (samples := await scrape(session, stack.metrics["ingress"])):  # noqa: ASYNC110  # likewise
             await asyncio.sleep(LOOK_S)
@@ -165,14 +166,14 @@ async def counted(stack: Stack, metric: str) -> float:
 
 
 async def until_shown(stack: Stack, calls: int) -> None:
-    """Wait for so many calls in ClickHouse, or for the limit: who compares them then says which are missing."""
+    """Waits for so many calls in ClickHouse, or for the limit; the comparison then finds the missing ones."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline and (await rows(stack, COUNT))[0]["n"] < calls:  # noqa: ASYNC110  # likewise
         await asyncio.sleep(1)
 
 
 async def raw_order(bootstrap: str) -> dict[bytes, list[bytes]]:
-    """The bodies of each key as they first stand on calls.raw."""
+    """Returns the bodies of each key in the order of their first place on calls.raw."""
     found: dict[bytes, dict[bytes, None]] = {}
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
@@ -188,7 +189,7 @@ async def raw_order(bootstrap: str) -> dict[bytes, list[bytes]]:
 def compared(
     raws: Sequence[Keyed], answers: Sequence[Answer], order: dict[bytes, list[bytes]]
 ) -> tuple[int, int, list[bytes]]:
-    """Acknowledged bodies that are not there; calls of several bodies; those of them that are out of order."""
+    """Returns the number of lost bodies, the number of calls with several bodies, and those that are out of order."""
     good = {answer.number for answer in answers if answer.status == 200}
     sent: dict[bytes, dict[bytes, None]] = {}
     for number, each in enumerate(raws):
@@ -210,7 +211,7 @@ def statuses(answers: Sequence[Answer], vendors: Sequence[str]) -> dict[str, Cou
 
 
 def peak_mib(pid: int) -> float:
-    """The largest resident memory that a process ever had."""
+    """Returns the largest resident memory that a process ever had."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -265,7 +266,7 @@ async def bench() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """One outage for each signal."""
+    """Measures one outage for each signal."""
     return uvloop.run(bench())
 
 

@@ -1,8 +1,9 @@
-"""Ten times more than the ingress can do, while it is held on to by connections that want nothing: `python -m tests.bench overload`.
+"""Ten times the ingress's capacity, while idle connections are open: `python -m tests.bench overload`.
 
-First what it can do: a few callers of all vendors, each waiting for its answer. Then all vendors at once at ten times that rate,
-huawei (who sends once) with a twentieth of it, beside 10,000 - less the callers' - idle connections. Told: the answers by vendor
-and status, how long they took, and the ingress's largest resident memory. The callers share the cores with the ingress and Kafka.
+The capacity is measured first: a few callers of all vendors, each waiting for its answer. Then all vendors send at once
+at ten times that rate, huawei (which sends once) a twentieth of it, beside idle connections; together 10,000. The lines
+show the answers by vendor and status, the time they took, and the ingress's largest resident memory. The callers share
+the cores with the ingress and Kafka.
 """
 
 import asyncio
@@ -22,27 +23,27 @@ from deploy.process.ports import free_port
 from schemas.config.settings import IngressSettings, KafkaSettings
 from schemas.vendors import VENDORS
 from tests.bench.bench_ingress import server
-from tests.bench.support.bodies import sends
+from tests.bench.support.bodies import push_requests
 from tests.bench.support.callers import request
-from tests.bench.support.flood import Crowd, Told, flood
+from tests.bench.support.flood import Crowd, CrowdResult, flood
 from tests.bench.support.lines import Line, show
 
 TIMES: Final = float(os.environ.get("TIMES", "10"))
 SECONDS: Final = float(os.environ.get("OVERLOAD_S", "10"))
 SHARES: Final = {"nxcloud": 0.5, "ytx": 0.45, "huawei": 0.05}
-"""Of the requests."""
+"""The vendors' shares of the requests."""
 CALM: Final = 192
-"""Connections that wait for their answers, to see what it can do."""
+"""The number of connections that wait for their answers, for the capacity."""
 CROWDED: Final = 4000
 _T = TypeVar("_T")
 
 
 def crowds(rate: float, connections: int) -> list[Crowd]:
-    """All vendors at so many requests a second together."""
+    """Returns all vendors at so many requests a second together."""
     return [
         Crowd(
             name=vendor,
-            requests=tuple(request(send.path, send.body, send.headers) for send in sends(500, vendor)),
+            requests=tuple(request(each.path, each.body, each.headers) for each in push_requests(500, vendor)),
             rate=rate * share,
             connections=max(8, int(connections * share)),
         )
@@ -51,18 +52,18 @@ def crowds(rate: float, connections: int) -> list[Crowd]:
 
 
 async def apart(work: Callable[..., _T], *arguments: object) -> _T:
-    """Run it in a process of its own."""
+    """Runs `work` in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
 
 
-def accepted(told: Sequence[Told]) -> float:
-    """Accepted requests a second."""
-    return sum(len(each.accepted_ms) / each.took_s for each in told)
+def accepted(results: Sequence[CrowdResult]) -> float:
+    """Returns accepted requests a second."""
+    return sum(len(each.accepted_ms) / each.took_s for each in results)
 
 
 def peak_mib(parent: int) -> float:
-    """The largest resident memory that a process ever had."""
+    """Returns the largest resident memory that a process ever had."""
     for line in Path(f"/proc/{parent}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -70,19 +71,19 @@ def peak_mib(parent: int) -> float:
 
 
 def part(values: Sequence[float], share: float) -> float:
-    """A percentile of ascending values."""
+    """Returns a percentile of ascending values."""
     return values[int(len(values) * share)] if values else 0.0
 
 
-def lines_of(told: Sequence[Told], capacity: float, peak: float, idle: int) -> list[Line]:
-    offered = sum(each.offered / each.took_s for each in told)
+def lines_of(results: Sequence[CrowdResult], capacity: float, peak: float, idle: int) -> list[Line]:
+    offered = sum(each.offered / each.took_s for each in results)
     figures: list[tuple[str, float, str, float]] = [
         (f"capacity, {CALM} callers that wait", capacity, "requests/s", 0.0),
         ("offered", offered, "requests/s", capacity),
-        ("accepted", accepted(told), "requests/s", capacity),
-        ("answered", sum(len(each.took_ms) / each.took_s for each in told), "requests/s", capacity),
+        ("accepted", accepted(results), "requests/s", capacity),
+        ("answered", sum(len(each.took_ms) / each.took_s for each in results), "requests/s", capacity),
     ]
-    for each in told:
+    for each in results:
         figures += [
             (f"{each.name}: offered", each.offered, "requests", 0.0),
             (f"{each.name}: found no connection free", each.no_connection, "requests", each.offered),
@@ -95,7 +96,7 @@ def lines_of(told: Sequence[Told], capacity: float, peak: float, idle: int) -> l
             (f"{each.name}: accepted p99", part(each.accepted_ms, 0.99), "ms", 0.0),
             (f"{each.name}: connections cut", each.hung_up, "", 0.0),
         ]
-    once = [each for each in told if VENDORS[each.name].sends_at_most == 1]
+    once = [each for each in results if VENDORS[each.name].sends_at_most == 1]
     figures += [
         (
             "once-only pushes acknowledged, of all that were sent",
@@ -125,14 +126,14 @@ async def bench() -> list[Line]:
                 capacity = accepted(calm)
                 idle = IngressSettings().max_connections - CROWDED - 10
                 holding = [await asyncio.open_connection("127.0.0.1", port) for _ in range(idle)]
-                told = await apart(flood, port, crowds(TIMES * capacity, CROWDED), SECONDS)
+                results = await apart(flood, port, crowds(TIMES * capacity, CROWDED), SECONDS)
                 for _, writer in holding:
                     writer.transport.abort()
-                return lines_of(told, capacity, peak_mib(pid), idle)
+                return lines_of(results, capacity, peak_mib(pid), idle)
 
 
 def measure() -> list[Line]:
-    """What it can do, then ten times that."""
+    """Measures the capacity, then ten times that."""
     return uvloop.run(bench())
 
 

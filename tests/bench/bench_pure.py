@@ -1,4 +1,4 @@
-"""The pure functions alone, in CPU microseconds: the limit of everything else: `python -m tests.bench pure`.
+"""The pure functions alone, in CPU microseconds, which limit everything else: `python -m tests.bench pure`.
 
 The best of several runs is shown. "An event" is one element of the push vendors' mix: a state, a record or a binding.
 """
@@ -17,17 +17,17 @@ from schemas.facts import Fact
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.rows import TIMELINES, columns_of, table_of
-from tests.bench.support.bodies import AT, Keyed, facts, pulled, pushed, sends
+from tests.bench.support.bodies import AT, Keyed, facts, pulled, push_requests, pushed
 from tests.bench.support.lines import Line, show
 
 RUNS = 5
-SLICE = 100
-"""Facts of one partition that come at once under load."""
+BATCH = 100
+"""The number of facts of one partition that come in one record batch under load."""
 NOW_MS = int(AT.timestamp() * 1000)
 
 
 def best_us(work: Callable[[], object], count: int) -> float:
-    """CPU microseconds per item of the fastest run."""
+    """Returns CPU microseconds per item of the fastest run."""
     work()
     took = []
     for _ in range(RUNS):
@@ -44,13 +44,13 @@ def normalised(raws: Sequence[Keyed]) -> None:
 
 
 def joined(some: Sequence[Fact]) -> tuple[list[Timeline], list[bytes]]:
-    """As the worker does it with one partition: a call's timelines and state once a slice."""
+    """Joins as the worker does with one partition: a call's timelines and state once a record batch."""
     held = PartitionState(JoinSettings())
     timelines: list[Timeline] = []
     states: dict[str, bytes | None] = {}
-    for start in range(0, len(some), SLICE):
+    for start in range(0, len(some), BATCH):
         shown = {}
-        for fact in some[start : start + SLICE]:
+        for fact in some[start : start + BATCH]:
             for _ in held.advance(NOW_MS):
                 pass
             if (state := held.apply(fact).shown) is not None:
@@ -71,7 +71,7 @@ def rows_built(some: Sequence[Fact], timelines: Sequence[Timeline]) -> None:
 
 
 def costs_us(mix: Sequence[Keyed]) -> dict[str, float]:
-    """Microseconds per element of every step that an element of the mix goes through."""
+    """Returns microseconds per element for every step that an element of the mix goes through."""
     some = facts(mix)
     timelines, states = joined(some)
     count = len(some)
@@ -91,23 +91,23 @@ def costs_us(mix: Sequence[Keyed]) -> dict[str, float]:
 
 
 def whole_us(costs: dict[str, float]) -> float:
-    """One element through all of it on one core: two encodings and decodings of it as a fact, one as a timeline."""
+    """Returns the time of one element on one core: two encodings and decodings as a fact, one as a timeline."""
     twice = ("a fact to Avro", "a fact from Avro")
     inside = ("a state to bytes", "a state from bytes")
     return sum(value * (1 + (name in twice)) for name, value in costs.items() if name not in inside)
 
 
 def measure() -> list[Line]:
-    """Every vendor's mapping, then the mix step by step."""
+    """Measures every vendor's mapping, then the mix step by step."""
     lines = []
     for vendor in ("nxcloud", "ytx", "huawei", "tencent"):
-        raws = pulled(2000) if vendor == "tencent" else pushed(sends(1000, vendor))
+        raws = pulled(2000) if vendor == "tencent" else pushed(push_requests(1000, vendor))
         count = len(facts(raws))
         lines.append(
             Line(bench="pure", what=f"{vendor}: decode, map and seal an element",
                  value=best_us(lambda raws=raws: normalised(raws), count), unit="us")  # type: ignore[misc]  # a default binds it
         )  # fmt: skip
-    costs = costs_us(pushed(sends(1000, "nxcloud", "ytx", "huawei")))
+    costs = costs_us(pushed(push_requests(1000, "nxcloud", "ytx", "huawei")))
     lines += [Line(bench="pure", what=f"mix: {name}", value=value, unit="us") for name, value in costs.items()]
     lines.append(Line(bench="pure", what="mix: all of it, on one core", value=1e6 / whole_us(costs), unit="events/s"))
     return lines

@@ -1,6 +1,6 @@
-"""Settled records pulled again and again: what each copy costs, and that nothing grows: `python -m tests.bench repolls`.
+"""Settled records pulled again and again: the cost of each copy, and the memory: `python -m tests.bench repolls`.
 
-A poller shows a settled record some 240 times. The worker's own memory is what tells: this runs in a process of its own.
+A poller brings a settled record some 240 times. The worker's own memory must not grow, so this has its own process.
 """
 
 import gc
@@ -21,11 +21,11 @@ from tests.bench.support.lines import Line, show
 
 CALLS = 500
 POLLS = (1, 2, 20, 120, 240)
-"""Polls after which is looked."""
+"""The numbers of polls after which is measured."""
 
 
 class Poller:
-    """One partition's worker that is shown the same pages again and again."""
+    """One partition's worker that gets the same pages again and again."""
 
     def __init__(self, pages: list[Keyed]) -> None:
         self._pages = pages
@@ -39,7 +39,7 @@ class Poller:
         self.written: dict[str, bytes | None] = {}
 
     def poll(self) -> None:
-        """Show all pages once more."""
+        """Processes all pages once more."""
         for page in self._pages:
             facts = normalise(page.raw, Position(RAW.name, 0, self._offset), Directory(), DEFAULT).facts
             self._offset += 1
@@ -53,7 +53,7 @@ class Poller:
 
 
 def measure() -> list[Line]:
-    """After some polls: bytes a state, states written and records published at the last poll, memory."""
+    """Measures after some polls: bytes a state, states written and records published at the last poll, memory."""
     poller, lines = Poller(pulled(CALLS)), []
     first_mib = 0
     for poll in range(1, POLLS[-1] + 1):

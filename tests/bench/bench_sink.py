@@ -1,7 +1,7 @@
 """The sink's way from Avro bytes to rows, stage by stage, beside the engine's own limit: `python -m tests.bench sink`.
 
-One embedded ClickHouse and one embedded broker on this machine. Rates are of one run on whatever else the machine does:
-compare the lines with each other, not with other machines.
+One embedded ClickHouse and one embedded broker run on this machine. Rates are of one run: compare the lines with each
+other, not with other machines.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
 def record(number: int) -> Fact:
-    """A two-way call's record with two legs, as wide as they come."""
+    """Returns a two-way call's record with two legs and all fields that such a record may have."""
     at = START + timedelta(milliseconds=number)
     answered = at + timedelta(seconds=9)
     end = answered + timedelta(seconds=63)
@@ -63,7 +63,7 @@ def record(number: int) -> Fact:
 
 
 async def timed(work: Awaitable[object], count: int) -> float:
-    """Records per second of `work`."""
+    """Returns the records per second of `work`."""
     started_s = time.perf_counter()
     await work
     return count / (time.perf_counter() - started_s)
@@ -79,7 +79,7 @@ async def inserted(db: ClickHouse, facts: list[Fact]) -> None:
 
 
 async def drained(settings: Settings, db: ClickHouse, values: list[bytes]) -> float:
-    """Records per second from Kafka to rows, the worker's start left out."""
+    """Returns the records per second from Kafka to rows, without the worker's start."""
     await create_topics(settings.kafka)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka.bootstrap, linger_ms=20, max_batch_size=1 << 20)
     await producer.start()
@@ -134,7 +134,7 @@ async def bench(count: int) -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """The engine's limit first."""
+    """Measures the engine's limit first."""
     return asyncio.run(bench(RECORDS))
 
 

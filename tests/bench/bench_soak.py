@@ -1,9 +1,9 @@
-"""Does anything grow, and is everything forgotten: `python -m tests.bench soak` (`SOAK_S=1200 RATE=100` for the long form).
+"""Growth of memory, and the forgetting of calls: `python -m tests.bench soak` (long form: `SOAK_S=1200 RATE=100`).
 
-The whole stack under all vendors' traffic, with repeats and broken bodies, and a horizon so short that calls are forgotten
-as fast as they come. Resident memory of each process in the last third of the time beside that in the second; then peace,
-and what is still held after the horizon. Before it, a day of the record clock in one process: what the joiner holds at
-each hour's end.
+The whole stack runs under all vendors' traffic, with repeats and broken bodies, and a horizon so short that calls are
+forgotten as fast as they come. The lines show each process's resident memory in the last third of the time beside that
+in the second, and all that is still held after the horizon, when no traffic comes any more. Before it, a day of the
+record clock in one process shows the calls that the joiner holds at each hour's end.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
 from deploy.process.ports import free_port
 from deploy.process.scrape import total
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.vendor_contract import PullServerOptions
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount
 from tests.bench.bench_pure import NOW_MS
-from tests.bench.support.bodies import facts, pushed, sends
+from tests.bench.support.bodies import facts, push_requests, pushed
 from tests.bench.support.lines import Line, show
 from tests.support.whole_stack import samples, whole_stack
 
@@ -39,16 +39,16 @@ LOOK_S: Final = 2.0
 HOUR_MS: Final = 3_600_000
 FORGET: Final = JoinSettings(provisional_after_s=5, close_after_s=10, horizon_s=20)
 FORGOTTEN_S: Final = 90.0
-GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=4.0)
+PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=4.0)
 CALLS_AN_HOUR: Final = 900
 
 
 def a_day() -> list[Line]:
-    """24 hours of the record clock, a call every four seconds, each forgotten two hours after its last news."""
+    """Measures 24 hours of the record clock: a call every four seconds, each forgotten after two quiet hours."""
     held = PartitionState(JoinSettings(provisional_after_s=600, close_after_s=1800, horizon_s=7200))
     calls, states, resident = 0, [], []
     for hour in range(24):
-        some = facts(pushed(sends(CALLS_AN_HOUR, "ytx", "nxcloud", "huawei", seed=hour % 12)))
+        some = facts(pushed(push_requests(CALLS_AN_HOUR, "ytx", "nxcloud", "huawei", seed=hour % 12)))
         calls += len({fact.call_key for fact in some})
         for number, fact in enumerate(some):
             for _ in held.advance(NOW_MS + hour * HOUR_MS + number * HOUR_MS // len(some)):
@@ -76,13 +76,13 @@ def a_day() -> list[Line]:
 
 def polled(port: int) -> PollAccount:
     return PollAccount(
-        vendor="tencent", account="simulator", url=f"http://127.0.0.1:{port}", app_id=GETCDR.app_id, key_id=GETCDR.key_id,
+        vendor="tencent", account="simulator", url=f"http://127.0.0.1:{port}", app_id=PULL.app_id, key_id=PULL.key_id,
         interval_s=2.0, lag_s=2, overlap_s=900, window_s=300, sweep_hour_utc=-1,
     )  # fmt: skip
 
 
 async def watched(stack: Stack, seconds: float) -> dict[str, list[int]]:
-    """The resident MiB of each process, every few seconds."""
+    """Returns the resident MiB of each process, every few seconds."""
     seen: dict[str, list[int]] = {}
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -117,8 +117,8 @@ async def soak() -> list[Line]:
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
         async with whole_stack(Path(folder), polled(port), join=FORGET) as stack:
             options = SimulateOptions(
-                url=stack.ingress_url, rate=RATE, seed=5, duration_s=SOAK_S, retry_scale=0.05, getcdr=GETCDR,
-                getcdr_port=port, keep_ledger=False, linger_s=30,
+                url=stack.ingress_url, rate=RATE, seed=5, duration_s=SOAK_S, retry_scale=0.05, pull=PULL,
+                pull_port=port, keep_ledger=False, linger_s=30,
             )  # fmt: skip
             traffic = asyncio.create_task(simulate(options, asyncio.Event()))
             seen = await watched(stack, SOAK_S)
@@ -142,7 +142,7 @@ async def soak() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """The day first: it is alone in its process then."""
+    """Measures the day first: it is alone in its process then."""
     return [*a_day(), *uvloop.run(soak())]
 
 

@@ -1,7 +1,8 @@
 """The spool's path beside Kafka's, in turns: `python -m tests.bench spool`.
 
-The same ingress with a Kafka that acknowledges, and with none, so that every body is on the disk before it is answered; each
-spool line's limit is the Kafka line before it. Then the store alone, by bodies a commit, beside the largest commits.
+The same ingress runs with a Kafka that acknowledges, and with none, so that every body is on the disk before it is
+answered; each spool line's limit is the Kafka line before it. Then the store alone, by bodies a commit, beside the
+largest commits.
 """
 
 import tempfile
@@ -70,7 +71,7 @@ def _store_alone(folder: Path) -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """Both ways through the ingress, then the store."""
+    """Measures both ways through the ingress, then the store."""
     return uvloop.run(bench())
 
 

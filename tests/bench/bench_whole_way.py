@@ -1,8 +1,8 @@
-"""From a vendor's push to a row, through the whole stack on this machine: `python -m tests.bench whole_way`.
+"""The way of a vendor's push to a row, through the whole stack on this machine: `python -m tests.bench whole_way`.
 
-The stack of `callweave up` on free ports with a worker a core (`WORKERS=` for another number), the callers in this process.
-"An event" is one element: a state, a record. Throughput is limited by the pure functions alone (see `bench_pure`), which have
-one core here, while the stack shares all with the broker, the engine and the callers.
+The stack of `callweave up` runs on free ports with a worker a core (`WORKERS=` for another number), the callers in this
+process. "An event" is one element: a state, a record. The limit is the pure functions alone (see `bench_pure`), which
+have one core here, while the stack shares all cores with the broker, the engine and the callers.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.topics import RAW
 from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
-from tests.bench.support.bodies import Keyed, facts, pushed, sends
-from tests.bench.support.callers import call, checked, requests
+from tests.bench.support.bodies import Keyed, facts, push_requests, pushed
+from tests.bench.support.callers import call, checked, wire_requests
 from tests.bench.support.lines import Line, show
 from tests.support.whole_stack import rows, settings_for, whole_stack
 
@@ -45,12 +45,12 @@ SHOWN: Final = "SELECT count() AS calls, sum(fact_count) AS facts FROM v_timelin
 
 
 class Batch:
-    """Requests, and what they must come to in the views."""
+    """Requests, and the calls and facts that the views must show for them."""
 
     def __init__(self, seed: int, calls: int = CALLS) -> None:
-        self.sends = sends(calls, "ytx", "nxcloud", seed=seed)
-        self.requests = requests(self.sends)
-        self.raws = pushed(self.sends)
+        self.pushes = push_requests(calls, "ytx", "nxcloud", seed=seed)
+        self.requests = wire_requests(self.pushes)
+        self.raws = pushed(self.pushes)
         found = facts(self.raws)
         self.events = len(found)
         held = PartitionState(JoinSettings())
@@ -62,7 +62,7 @@ class Batch:
 
 
 async def posted(stack: Stack, batch: Batch) -> None:
-    """Post everything, as fast as it is acknowledged."""
+    """Posts everything, as fast as it is acknowledged."""
     port = urlsplit(stack.ingress_url).port
     assert port is not None
     callers = await call(port, iter(batch.requests), CONNECTIONS)
@@ -71,7 +71,7 @@ async def posted(stack: Stack, batch: Batch) -> None:
 
 
 async def preloaded(stack: Stack, raws: Sequence[Keyed]) -> None:
-    """Put the records on `calls.raw`."""
+    """Publishes the records on `calls.raw`."""
     async with AIOKafkaProducer(
         bootstrap_servers=stack.settings.kafka.bootstrap, linger_ms=20, max_batch_size=1 << 20
     ) as producer:
@@ -80,7 +80,7 @@ async def preloaded(stack: Stack, raws: Sequence[Keyed]) -> None:
 
 
 async def until_shown(stack: Stack, calls: int, merged: int) -> None:
-    """Wait until the views show this many calls of this many facts."""
+    """Waits until the views show this many calls of this many facts."""
     deadline = time.monotonic() + LIMIT_S
     while True:
         (shown,) = await rows(stack, SHOWN)
@@ -98,34 +98,34 @@ async def seconds(work: Callable[[], Awaitable[None]]) -> float:
 
 
 async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
-    """From a record's post to its row in `v_timelines`, while the load runs; the probes look every 50 ms."""
+    """Returns the times from a record's post to its row in `v_timelines` under load; the probes look every 50 ms."""
     found: list[float] = []
-    probes = [send for send in batch.sends if send.path == "/v1/nxcloud/cdr" and send.label == "record"]
+    probes = [push for push in batch.pushes if push.path == "/v1/nxcloud/cdr" and push.label == "record"]
     every = max(1, len(probes) // PROBES)
-    probing = {id(send) for send in probes[::every][:PROBES]}
-    ids = {id(send): each for send, each in zip(batch.sends, facts_of(batch), strict=True)}
+    probing = {id(push) for push in probes[::every][:PROBES]}
+    ids = {id(push): each for push, each in zip(batch.pushes, facts_of(batch), strict=True)}
     tasks = []
     async with aiohttp.ClientSession() as session:
 
-        async def post(send: Send) -> None:
+        async def post(push: PushRequest) -> None:
             began = time.monotonic()
             async with session.post(
-                stack.ingress_url + send.path, data=send.body, headers=dict(send.headers)
+                stack.ingress_url + push.path, data=push.body, headers=dict(push.headers)
             ) as answer:
                 if answer.status != 200:
                     raise RuntimeError(f"the ingress answered {answer.status}")
-            if id(send) in probing:
-                query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{ids[id(send)]}'"
+            if id(push) in probing:
+                query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{ids[id(push)]}'"
                 async with asyncio.timeout(LIMIT_S):
                     while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
                         await asyncio.sleep(0.05)
                 found.append(time.monotonic() - began)
 
         began, sent = time.monotonic(), 0
-        for send in batch.sends:
+        for push in batch.pushes:
             await asyncio.sleep(began + sent / LATENCY_RATE - time.monotonic())
-            tasks.append(asyncio.create_task(post(send)))
-            sent += len(send.told)
+            tasks.append(asyncio.create_task(post(push)))
+            sent += len(push.expected)
             if sent > LATENCY_RATE * LATENCY_S:
                 break
         await asyncio.gather(*tasks)
@@ -133,12 +133,12 @@ async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
 
 
 def facts_of(batch: Batch) -> list[str]:
-    """The call id of each request's first element."""
+    """Returns the call id of each request's first element."""
     return [each.key.decode().rsplit("|", 1)[-1] for each in batch.raws]
 
 
 def cpu_s(stack: Stack) -> dict[str, float]:
-    """CPU seconds of each process until now, this one's (the callers') too."""
+    """Returns the CPU seconds of each process until now, this one's (the callers') too."""
     tick = os.sysconf("SC_CLK_TCK")
     used = {"callers": time.process_time()}
     for name, pid in stack.pids().items():
@@ -154,12 +154,12 @@ def memory_mib(stack: Stack) -> dict[str, int]:
 async def bench() -> list[Line]:
     lines: list[Line] = []
 
-    def say(what: str, value: float, unit: str, limit: float = 0.0) -> None:
+    def add(what: str, value: float, unit: str, limit: float = 0.0) -> None:
         lines.append(Line(bench="whole way", what=what, value=value, unit=unit, limit=limit))
 
     batches = [Batch(seed) for seed in (1, 2, 3)]
     pure = 1e6 / whole_us(costs_us(batches[0].raws[:1500]))
-    say("the pure functions alone, one core", pure, "events/s", pure)
+    add("the pure functions alone, one core", pure, "events/s", pure)
     shown_calls = shown_facts = 0
     with tempfile.TemporaryDirectory(prefix="callweave-bench-") as folder:
         embedded = msgspec.structs.replace(settings_for(Path(folder)).embedded, workers=WORKERS)
@@ -172,12 +172,12 @@ async def bench() -> list[Line]:
                 posting_s = await seconds(partial(posted, stack, batch))
                 await until_shown(stack, shown_calls, shown_facts)
                 whole_s = time.monotonic() - began
-                say(f"HTTP to rows, {way}: until acknowledged", batch.events / posting_s, "events/s", pure)
-                say(f"HTTP to rows, {way}: until all rows are shown", batch.events / whole_s, "events/s", pure)
+                add(f"HTTP to rows, {way}: until acknowledged", batch.events / posting_s, "events/s", pure)
+                add(f"HTTP to rows, {way}: until all rows are shown", batch.events / whole_s, "events/s", pure)
                 used = {name: (now - before[name]) / batch.events * 1e6 for name, now in cpu_s(stack).items()}
             for name, value in used.items():
-                say(f"HTTP to rows, warm: CPU of {name}", value, "us/event", 1e6 / pure)
-            say("HTTP to rows, warm: CPU of all", sum(used.values()), "us/event", 1e6 / pure)
+                add(f"HTTP to rows, warm: CPU of {name}", value, "us/event", 1e6 / pure)
+            add("HTTP to rows, warm: CPU of all", sum(used.values()), "us/event", 1e6 / pure)
             batch = batches[2]
             shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
             workers = [pid for name, pid in stack.pids().items() if name.startswith("process-")]
@@ -192,22 +192,22 @@ async def bench() -> list[Line]:
             took_s = await seconds(lambda: until_shown(stack, shown_calls, shown_facts))
             used = {name: (now - before[name]) / batch.events * 1e6 for name, now in cpu_s(stack).items()}
             for name, value in used.items():
-                say(f"calls.raw to rows: CPU of {name}", value, "us/event", 1e6 / pure)
-            say("calls.raw to rows", batch.events / took_s, "events/s", pure)
+                add(f"calls.raw to rows: CPU of {name}", value, "us/event", 1e6 / pure)
+            add("calls.raw to rows", batch.events / took_s, "events/s", pure)
             took = await latencies_s(stack, Batch(4, calls=1200))
             for part in (0.5, 0.99):
-                say(f"post to row at {LATENCY_RATE} events/s, p{part * 100:.0f}", took[int(len(took) * part)], "s")
+                add(f"post to row at {LATENCY_RATE} events/s, p{part * 100:.0f}", took[int(len(took) * part)], "s")
             after = memory_mib(stack)
     for name in idle:
-        say(f"resident, idle: {name}", idle[name], "MiB")
-        say(f"resident, after: {name}", after[name], "MiB")
-    say("resident, idle: all", sum(idle.values()), "MiB", 1200)
-    say("resident, after: all", sum(after.values()), "MiB")
+        add(f"resident, idle: {name}", idle[name], "MiB")
+        add(f"resident, after: {name}", after[name], "MiB")
+    add("resident, idle: all", sum(idle.values()), "MiB", 1200)
+    add("resident, after: all", sum(after.values()), "MiB")
     return lines
 
 
 def measure() -> list[Line]:
-    """Bring the stack up, measure, take it down."""
+    """Starts the stack, measures, and stops it."""
     return uvloop.run(bench())
 
 

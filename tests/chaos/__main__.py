@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: a run with a seed, its table, and exit code 1 when anything was lost, doubled or wrong."""
+"""A chaos run, as `python -m tests.chaos`: prints its table; exit code 1 when anything was lost, doubled or wrong."""
 
 import argparse
 import asyncio
@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from tests.chaos.faults.faults import TABLE, schedule
-from tests.chaos.judge.known import Say, told
 from tests.chaos.judge.report import table
+from tests.chaos.judge.watched_run import Log, run_watched
 from tests.chaos.runner import Options, chaos
 
 
 def main() -> int:
-    """Run and print; returns the exit code."""
+    """Runs and prints the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--duration", type=float, default=600, help="seconds of traffic and faults")
     parser.add_argument("--seed", type=int, help="repeats the schedule of another run; without one: a random one")
@@ -33,12 +33,12 @@ def main() -> int:
     without = {*asked.without, *(names - set(asked.only) if asked.only else ())}
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # a cut connection is what was asked for
 
-    def run(data_dir: Path, seed: int, say: Say) -> tuple[bool, str]:
+    def run(data_dir: Path, seed: int, log: Log) -> tuple[bool, str]:
         options = Options(data_dir=data_dir, seed=seed, duration_s=asked.duration, rate=asked.rate, poison=asked.poison)
-        report = asyncio.run(chaos(options, schedule(seed, without=without), say))
+        report = asyncio.run(chaos(options, schedule(seed, without=without), log))
         return report.clean, table(report)
 
-    return told("chaos", asked.seed, run, keep=asked.keep)
+    return run_watched("chaos", asked.seed, run, keep=asked.keep)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.clickhouse_soak`: the embedded ClickHouse under inserts, merges, readers, cancels and kills for a long time.
+"""A long run of the embedded ClickHouse under inserts, merges, readers, cancels and kills.
 
-In the first half of the time the process is killed or stopped every few minutes, in the second it is left alone, so that growth
-can be seen. After each start, and at the end, every answered batch must be there whole and once. Exit code 1 when one is not.
+`python -m tests.chaos.clickhouse_soak`. In the first half of the time the process is killed or stopped every few
+minutes, in the second it is left alone, so that growth can be seen. After each start, and at the end, every answered
+batch must be there whole and once; the exit code is 1 when one is not.
 """
 
 import argparse
@@ -50,7 +51,8 @@ _GARBAGE: Final = (
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """The process at one moment."""
 
-    life: int
+    generation: int
+    """The number of restarts before this process."""
     age_s: float
     resident_mib: int
     threads: int
@@ -58,14 +60,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Soak:
-    """The load and what came of it."""
+    """The load and its results."""
 
     def __init__(self, server: ClickHouseServer, seed: int) -> None:
         self.server = server
         self.answered: set[int] = set()
         self.outcomes: Counter[str] = Counter()
         self.samples: list[Sample] = []
-        self.life = 0
+        self.generation = 0
         self.begun_s = time.monotonic()
         self.up = asyncio.Event()
         self.wrong: list[str] = []
@@ -75,7 +77,7 @@ class Soak:
     async def ask(
         self, http: aiohttp.ClientSession, sql: str | bytes, role: EngineRole = EngineRole.READER, **params: str
     ) -> str:
-        """The whole answer; counts it by its error code."""
+        """Returns the whole answer and counts it by its error code; the answer to a failed query begins with "!"."""
         async with http.post(self.server.url, data=sql, params=params, headers=self._as(role)) as response:
             text = await response.text()
             self.outcomes[response.headers.get("X-ClickHouse-Exception-Code", "ok")] += 1
@@ -85,22 +87,22 @@ class Soak:
         return {"Authorization": aiohttp.encode_basic_auth(self.server.account(role), self.server.password(role))}
 
     async def write(self, http: aiohttp.ClientSession) -> None:
-        """Insert batches one after the other; one counts as answered when the status is 200."""
+        """Inserts batches one after the other; one counts as answered when the status is 200."""
         while True:
             await self.up.wait()
             self._batch += 1
             batch = self._batch
             rows = "".join(f"{batch}\t{n}\t{self._chance.getrandbits(160):x}\n" for n in range(ROWS))
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                said = await self.ask(
+                text = await self.ask(
                     http, f"INSERT INTO soak.t FORMAT TabSeparated\n{rows}", EngineRole.WRITER, wait_end_of_query="1"
                 )
-                if said == "":
+                if text == "":
                     self.answered.add(batch)
             await asyncio.sleep(_WRITE_EVERY_S)
 
     async def read(self, http: aiohttp.ClientSession) -> None:
-        """Ask this and that, break off, cancel, and talk nonsense."""
+        """Sends queries, breaks off answers, cancels queries, and sends bytes that are no request."""
         while True:
             await self.up.wait()
             with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
@@ -137,7 +139,7 @@ class Soak:
             self.outcomes["garbage"] += 1
 
     async def merge(self, http: aiohttp.ClientSession) -> None:
-        """Force merges of everything."""
+        """Forces merges of everything."""
         while True:
             await asyncio.sleep(30)
             await self.up.wait()
@@ -145,15 +147,15 @@ class Soak:
                 await self.ask(http, "OPTIMIZE TABLE soak.t FINAL", EngineRole.MIGRATOR)
 
     async def sample(self) -> None:
-        """Look at the process."""
+        """Records the process's memory, threads and descriptors."""
         while True:
             await asyncio.sleep(_SAMPLE_S)
             if self.up.is_set():
                 with contextlib.suppress(OSError, RuntimeError):
-                    self.samples.append(_look(self.server.pid, self.life, time.monotonic() - self.begun_s))
+                    self.samples.append(_look(self.server.pid, self.generation, time.monotonic() - self.begun_s))
 
     async def check(self, http: aiohttp.ClientSession) -> None:
-        """Every answered batch is there, whole and once."""
+        """Checks that every answered batch is there, whole and once."""
         answered = set(self.answered)
         text = await self.ask(
             http,
@@ -169,7 +171,7 @@ class Soak:
             self.wrong.append(f"{len(lost)} of {len(answered)} answered batches are not whole: {sorted(lost)[:5]}")
 
     async def break_it(self, http: aiohttp.ClientSession, every_s: float, until_s: float) -> None:
-        """Kill or stop the process again and again until `until_s`, and check after each start."""
+        """Kills or stops the process again and again until `until_s`, and checks after each start."""
         while time.monotonic() < until_s:
             await asyncio.sleep(every_s * self._chance.uniform(0.7, 1.3))
             self.up.clear()
@@ -180,22 +182,22 @@ class Soak:
             await self.server.stop()
             stopped = time.monotonic()
             await self.server.start()
-            self.life += 1
-            _say(
+            self.generation += 1
+            _print(
                 f"{how}: stop {stopped - begun:.2f} s, start {time.monotonic() - stopped:.2f} s, {len(self.answered)} batches"
             )
             await self.check(http)
             self.up.set()
 
 
-def _say(line: object) -> None:
+def _print(line: object) -> None:
     print(line, flush=True)  # noqa: T201 - what whoever runs it by hand reads
 
 
-def _look(pid: int, life: int, age_s: float) -> Sample:
+def _look(pid: int, generation: int, age_s: float) -> Sample:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     return Sample(
-        life=life,
+        generation=generation,
         age_s=age_s,
         resident_mib=int(status["VmRSS"].split()[0]) >> 10,
         threads=int(status["Threads"]),
@@ -204,7 +206,7 @@ def _look(pid: int, life: int, age_s: float) -> Sample:
 
 
 async def soak(seconds: float, seed: int, data_dir: Path) -> int:
-    """Run it and print what came of it; the number of wrong things."""
+    """Runs the load and prints the results; returns the number of errors found."""
     server = ClickHouseServer(data_dir / "clickhouse", memory_mib=2048)
     await server.start()
     run = Soak(server, seed)
@@ -214,7 +216,7 @@ async def soak(seconds: float, seed: int, data_dir: Path) -> int:
         table = (
             "CREATE TABLE soak.t (batch UInt64, n UInt32, text String) ENGINE = ReplacingMergeTree ORDER BY (batch, n)"
         )
-        _say(await run.ask(http, table, EngineRole.MIGRATOR))
+        _print(await run.ask(http, table, EngineRole.MIGRATOR))
         await run.ask(
             http, "CREATE VIEW soak.v SQL SECURITY DEFINER AS SELECT * FROM soak.t FINAL", EngineRole.MIGRATOR
         )
@@ -230,7 +232,7 @@ async def soak(seconds: float, seed: int, data_dir: Path) -> int:
         while time.monotonic() < deadline:
             await asyncio.sleep(min(60.0, max(0.0, deadline - time.monotonic())))
             last = run.samples[-1] if run.samples else None
-            _say(
+            _print(
                 f"{seconds - (deadline - time.monotonic()):.0f} s: {len(run.answered)} batches, {dict(run.outcomes)}, {last}"
             )
         for task in (breaking, *tasks):
@@ -238,24 +240,24 @@ async def soak(seconds: float, seed: int, data_dir: Path) -> int:
         await asyncio.gather(breaking, *tasks, return_exceptions=True)
         await run.check(http)
     await server.stop()
-    longest = Counter(sample.life for sample in run.samples).most_common(1)
-    life = [sample for sample in run.samples if longest and sample.life == longest[0][0]]
-    third = max(1, len(life) // 3)
+    longest = Counter(sample.generation for sample in run.samples).most_common(1)
+    generation = [sample for sample in run.samples if longest and sample.generation == longest[0][0]]
+    third = max(1, len(generation) // 3)
     for name in ("resident_mib", "threads", "descriptors"):
-        values = [getattr(sample, name) for sample in life]
+        values = [getattr(sample, name) for sample in generation]
         parts = [
             sum(values[i : i + third]) / len(values[i : i + third]) for i in range(0, third * 3, third) if values[i:]
         ]
-        _say(
-            f"{name}: thirds of the longest life {', '.join(f'{part:.0f}' for part in parts)}, most {max(values, default=0)}"
+        _print(
+            f"{name}: thirds of the longest run {', '.join(f'{part:.0f}' for part in parts)}, most {max(values, default=0)}"
         )
-    _say(f"{len(run.answered)} batches answered, {run.life} lives ended, outcomes {dict(run.outcomes)}")
-    _say("\n".join(run.wrong) or "nothing is wrong")
+    _print(f"{len(run.answered)} batches answered, {run.generation} restarts, outcomes {dict(run.outcomes)}")
+    _print("\n".join(run.wrong) or "nothing is wrong")
     return len(run.wrong)
 
 
 def main() -> int:
-    """The command line."""
+    """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.clickhouse_soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=1)

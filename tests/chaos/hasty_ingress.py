@@ -1,4 +1,4 @@
-"""An ingress that answers before Kafka has the body: the naive way, for the test that must catch it."""
+"""An ingress that answers before Kafka has the body: a wrong way, for the test that must catch it."""
 
 import asyncio
 import sys
@@ -24,24 +24,24 @@ class HastyPublisher:
         self._producer = producer
 
     async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
-        """Hand it over and do not wait."""
+        """Hands the record to the client and does not wait."""
         await self._producer.send(topic, value, key=key, headers=headers)
 
     def ready(self) -> bool:
-        """Always."""
+        """True at all times."""
         return True
 
     def why_not(self) -> str:
-        """Nothing."""
+        """Returns nothing: there is never a reason."""
         return ""
 
     def note(self) -> str:
-        """Nothing."""
+        """Returns nothing: there is nothing to report."""
         return ""
 
 
 async def main(bootstrap: str, port: int) -> None:
-    """Serve for ever."""
+    """Serves for ever."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=_LINGER_MS)
     await producer.start()
     app = create_app(Settings(), VENDORS, HastyPublisher(producer), Registry(), lambda: datetime.now(UTC))

@@ -1,10 +1,10 @@
-"""A run: the stack under the simulator's traffic, one fault after the other, then peace, then the comparison."""
+"""A run: the stack under the simulator's traffic, one fault after the other, then a pause, then the comparison."""
 
 import asyncio
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,27 +15,26 @@ from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix
 from tests.chaos.faults.faults import Step
-from tests.chaos.faults.inject import happen, impossible
-from tests.chaos.judge.judge import Finding, by_window, ended_in_peace
+from tests.chaos.faults.inject import impossible, run_fault
+from tests.chaos.judge.judge import Finding, by_window, ended_without_fault
+from tests.chaos.judge.liveness import back_at_work
 from tests.chaos.judge.report import Line, Report
 from tests.chaos.judge.verdict import Verdict, verdict
-from tests.chaos.judge.vital import back_at_work
-from tests.chaos.world import GETCDR, World, running_world
-
-Say = Callable[[str], None]
+from tests.chaos.judge.watched_run import Log
+from tests.chaos.world import PULL, World, running_world
 
 _BACK_S: Final = 90.0
 _QUIET_S: Final = 120.0
 _LOOK_AGAIN_S: Final = 2.0
 _SETTLE_S: Final = 5.0
-"""After the last fault; who ends after that does it by itself."""
+"""The time after the last fault; a part that ends later was not ended by a fault."""
 _WARM_UP_S: Final = 3.0
 _MARGIN_S: Final = 15.0
-"""Of traffic after the last fault, by which the parts are seen at work."""
+"""The traffic after the last fault, in which the parts are seen at work."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a run."""
+    """The options of a run."""
 
     data_dir: Path
     seed: int
@@ -43,18 +42,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 30.0
     """Requests a second."""
     retry_scale: float = 0.1
-    """Of the vendors' waiting times between sends."""
+    """A factor of the vendors' waiting times between attempts."""
     poison: float = 0.0
-    """Share of calls beside which the vendors send what once stopped, hid or falsified a call."""
+    """The share of calls beside which a poison is sent: a request that once stopped, hid or falsified a call."""
 
 
 class Run:
-    """The notes of a run."""
+    """One run and its notes."""
 
-    def __init__(self, options: Options, world: World, say: Say) -> None:
+    def __init__(self, options: Options, world: World, log: Log) -> None:
         self._options = options
         self._world = world
-        self._say = say
+        self._log = log
         self._ledger = Ledger()
         self._windows: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._lines: dict[str, Line] = defaultdict(Line)
@@ -62,7 +61,7 @@ class Run:
         self._missing: list[Finding] = []
 
     async def go(self, steps: Iterator[Step]) -> Report:
-        """Traffic and faults for the duration, then the judgement."""
+        """Runs traffic and faults for the duration, then judges."""
         options = SimulateOptions(
             url=self._world.vendors_url,
             rate=self._options.rate,
@@ -70,29 +69,31 @@ class Run:
             duration_s=self._options.duration_s,
             retry_scale=self._options.retry_scale,
             mix=Mix(poison=self._options.poison),
-            getcdr=GETCDR,
-            getcdr_port=self._world.vendor_port,
+            pull=PULL,
+            pull_port=self._world.vendor_port,
             linger_s=_QUIET_S,
         )
         traffic = asyncio.create_task(simulate(options, asyncio.Event(), ledger=self._ledger, clock=self._world.clock))
         try:
-            await self._trouble(steps, time.monotonic() + self._options.duration_s, traffic)
-            self._say("no more faults: waiting for the vendors to finish")
+            await self._run_faults(steps, time.monotonic() + self._options.duration_s, traffic)
+            self._log("no more faults: waiting for the vendors to finish")
             await asyncio.wait({traffic}, timeout=_SETTLE_S)
             before = self._restarts()
             sent = await traffic
         finally:
             traffic.cancel()
             await asyncio.gather(traffic, return_exceptions=True)
-        self._say("waiting for quiet")
+        self._log("waiting for quiet")
         found = await self._quiet()
-        self._missing += ended_in_peace(before, self._restarts())
+        self._missing += ended_without_fault(before, self._restarts())
         return self._report(sent, found)
 
     def _restarts(self) -> dict[str, int]:
         return {name: part.restarts for name, part in self._world.parts.items()}
 
-    async def _trouble(self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[SimulationProgress]") -> None:
+    async def _run_faults(
+        self, steps: Iterator[Step], until: float, traffic: "asyncio.Task[SimulationProgress]"
+    ) -> None:
         await asyncio.sleep(_WARM_UP_S)
         for step in steps:
             longest = max(injection.duration_s for injection in step.injections)
@@ -111,11 +112,11 @@ class Run:
         if not possible:
             return
         begun = len(self._ledger.entries)
-        await asyncio.gather(*(happen(self._world, injection) for injection in possible))
+        await asyncio.gather(*(run_fault(self._world, injection) for injection in possible))
         watched = tuple(dict.fromkeys(name for injection in possible for name in injection.watched))
         begun_s = time.monotonic()
         back = await back_at_work(self._world, watched, _BACK_S)
-        # Who has nothing to do any more cannot be seen at work.
+        # A part that has nothing to do any more cannot be seen at work.
         seen = begun_s + _BACK_S < until or all(seconds is not None for seconds in back.values())
         for injection in possible:
             name = injection.fault.name
@@ -128,7 +129,7 @@ class Run:
             self._windows[name].append((begun, len(self._ledger.entries)))
             where = ", ".join(injection.targets)
             took = ", ".join(f"{part} {'never' if s is None else f'{s:.1f} s'}" for part, s in back.items())
-            self._say(f"{name} ({where}) for {injection.duration_s:.1f} s; back: {took}")
+            self._log(f"{name} ({where}) for {injection.duration_s:.1f} s; back: {took}")
             self._missing += [
                 Finding(
                     harm="wrong", where=("", part), text=f"{part} was not back at work {_BACK_S:.0f} s after: {name}"
@@ -138,7 +139,7 @@ class Run:
             ]
 
     async def _quiet(self) -> Verdict:
-        """The verdict once it is clean, or the last one before the deadline."""
+        """Returns the verdict once it is clean, or the last one before the deadline."""
         deadline = time.monotonic() + _QUIET_S
         while True:
             found = await verdict(self._world.stack, self._ledger.entries)
@@ -167,9 +168,9 @@ class Run:
         )
 
 
-async def chaos(options: Options, steps: Iterator[Step], say: Say) -> Report:
-    """One whole run in a directory of its own."""
-    say("starting three brokers, ClickHouse and the parts")
+async def chaos(options: Options, steps: Iterator[Step], log: Log) -> Report:
+    """Makes one whole run in a directory of its own."""
+    log("starting three brokers, ClickHouse and the parts")
     async with contextlib.AsyncExitStack() as stack:
         world = await stack.enter_async_context(running_world(options.data_dir))
-        return await Run(options, world, say).go(steps)
+        return await Run(options, world, log).go(steps)

@@ -1,4 +1,4 @@
-"""A worker as Faust's own documents write it, with `take`: the naive way, for the test that must catch it."""
+"""A worker as Faust's own documents write it, with `take`: a wrong way, for the test that must catch it."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ BATCH = 100
 
 
 def main(bootstrap: str, topic: str, group: str, notes: Path, fail_once_at: int) -> None:
-    """Note every value of a batch, and raise once at the batch that holds `fail_once_at`."""
+    """Notes every value of a batch, and raises once at the batch that holds `fail_once_at`."""
     app = faust.App(
         group,
         broker=f"kafka://{bootstrap}",

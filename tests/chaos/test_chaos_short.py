@@ -1,6 +1,6 @@
-"""The short form of `make chaos`: each heavy fault once, on the real stack, beside vendors who send poison.
+"""The short form of `make chaos`: each heavy fault once, on the real stack, beside vendors that send poisons.
 
-Not a call is lost, doubled or wrong, and no process ends by what it is sent.
+No call is lost, doubled or wrong, and no process ends because of a request.
 """
 
 from collections.abc import Iterator
@@ -41,10 +41,10 @@ def each_once() -> Iterator[Step]:
 
 @pytest.mark.timeout(600)
 async def test_nothing_is_lost_or_doubled_whatever_breaks(tmp_path: Path) -> None:
-    """Acknowledged bodies against the raw topic, and topics, views and counts against what is there."""
+    """Acknowledged bodies are on the raw topic, and the topics, views and counts agree with the raw topic."""
     options = Options(data_dir=tmp_path / "data", seed=SEED, duration_s=DURATION_S, poison=POISON)
 
-    report = await chaos(options, each_once(), lambda _said: None)
+    report = await chaos(options, each_once(), lambda _line: None)
 
     assert report.clean, table(report)
     assert report.acked > 0

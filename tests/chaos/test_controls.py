@@ -1,6 +1,7 @@
-"""Negative controls: the naive ways lose calls, and the same eyes that find nothing in ours see it.
+"""Negative controls: wrong ways lose calls, and the same comparison that finds nothing in the system finds it.
 
-"Seen, so drop" and the offset before the outputs or the states are caught in `tests/property/test_whole_way.py`.
+Two more wrong ways, to drop a fact that was seen and to commit the offset before outputs or states, are caught in
+`tests/property/test_whole_way.py`.
 """
 
 import asyncio
@@ -65,7 +66,7 @@ async def until(true: Callable[[], bool], what: str) -> None:
 
 
 async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path: Path) -> None:
-    """Killed right after its answers, an ingress that does not wait for Kafka has bodies that nobody has."""
+    """An ingress that does not wait for Kafka loses bodies when it is killed right after its answers."""
     port = free_port()
     async with KafkaServer(tmp_path / "kafka", heap="256m") as broker:
         settings = Settings(kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=2))
@@ -88,10 +89,10 @@ async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path
 
 
 async def test_stock_take_is_caught_as_a_loss(kafka: str, tmp_path: Path) -> None:
-    """A batch that fails once is never seen again: it was acknowledged, and the offset goes past it.
+    """A batch that fails once is never seen again: it was acknowledged, and a later offset is committed.
 
-    A failing step among slices ends the worker, and its successor reads the records again:
-    `test_slices.test_a_failing_step_ends_the_process_and_is_not_passed`.
+    A failing step in the system's own transport ends the worker, and its successor reads the records again; the
+    integration tests of the processors hold that.
     """
     topic, group = f"t-{uuid.uuid4().hex}", f"g-{uuid.uuid4().hex}"
     notes = tmp_path / "notes"

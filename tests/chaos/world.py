@@ -1,4 +1,4 @@
-"""The real stack with a network that can fail: three brokers, ClickHouse, all parts, and a proxy on every way between them."""
+"""The real stack with a network that can fail: three brokers, ClickHouse, all parts, and proxies between them."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ from deploy.clickhouse.launch import ClickHouseServer
 from deploy.local.stack import Stack, part_specs
 from deploy.process.supervisor import PartSpec, SupervisedPart
 from deploy.process.waiting import until_answers
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
+from deploy.simulator.vendor_contract import PullServerOptions
 from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
@@ -31,7 +31,7 @@ from tests.chaos.faults.disk import Disk
 from tests.chaos.faults.faults import WORKERS
 from tests.chaos.faults.ports import steady_ports, steady_run
 from tests.chaos.faults.proxy import Link
-from tests.chaos.faults.wall import WallClocks
+from tests.chaos.faults.wall_clocks import WallClocks
 
 PARTITIONS: Final = 6
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -40,8 +40,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "workers": WORKERS,
     "sink": ("sink",),
 }
-"""Which parts share a network to Kafka."""
-GETCDR: Final = GetCdrOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
+"""The parts that share a network to Kafka, by the name of the network."""
+PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
 _DISK_MB: Final = 600
 _SPOOL_FREE_BYTES: Final = 64 * 1024**2
@@ -54,15 +54,15 @@ class Clock:
         self.ahead = timedelta()
 
     def __call__(self) -> datetime:
-        """What they believe the time is."""
+        """Returns the time on the vendors' clock."""
         return datetime.now(UTC) + self.ahead
 
 
 class World(msgspec.Struct, kw_only=True):
-    """Everything that a fault can take hold of."""
+    """Everything that a fault can hit."""
 
     stack: Stack
-    """With addresses that no fault keeps away."""
+    """The stack with addresses that no fault cuts off."""
     parts: Mapping[str, SupervisedPart]
     cluster: Cluster
     clickhouse: ClickHouseServer
@@ -71,14 +71,14 @@ class World(msgspec.Struct, kw_only=True):
     clock: Clock
     walls: WallClocks
     vendors_url: str
-    """Where the vendors push to."""
+    """The address to which the vendors push."""
     vendor_port: int
-    """Where the pull API must listen."""
+    """The port on which the pull API must listen."""
 
 
 @contextlib.asynccontextmanager
 async def running_world(data_dir: Path) -> AsyncIterator[World]:
-    """All of it up and ready; down again at the end."""
+    """Starts everything and yields it when it is ready; stops it at the end."""
     async with contextlib.AsyncExitStack() as down:
         (data_dir / "logs").mkdir(parents=True)
         ingress, vendors, clickhouse, sink_ch, vendor, poll_vendor = steady_ports(6)
@@ -98,17 +98,15 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         down.push_async_callback(server.stop)
         await server.start()
         ways = {
-            f"{group}-kafka": [(d.advertised_port, d.port) for d in doors] for group, doors in cluster.doors.items()
+            f"{group}-kafka": [(d.advertised_port, d.port) for d in listeners]
+            for group, listeners in cluster.listeners.items()
         }
         ways |= {
             "vendors-ingress": [(vendors, ingress)],
             "sink-clickhouse": [(sink_ch, clickhouse)],
             "poll-vendor": [(poll_vendor, vendor)],
         }
-        links = {name: await down.enter_async_context(Link(name)) for name in ways}
-        for name, ports in ways.items():
-            for port, to in ports:
-                await links[name].join(port=port, to=to)
+        links = await _links(ways, down)
         settings = _settings(data_dir, cluster.bootstrap, server.settings(), ingress, poll_vendor, metrics_base)
         await create_topics(settings.kafka)
         await migrate_tables(settings)
@@ -139,6 +137,15 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
             link.mend()
 
 
+async def _links(ways: Mapping[str, list[tuple[int, int]]], down: contextlib.AsyncExitStack) -> Mapping[str, Link]:
+    """Opens the proxies of each network, by its name; each pair is the port to listen on and the port behind it."""
+    links = {name: await down.enter_async_context(Link(name)) for name in ways}
+    for name, ports in ways.items():
+        for port, to in ports:
+            await links[name].join(port=port, to=to)
+    return links
+
+
 def _settings(
     data_dir: Path, kafka: str, clickhouse: ClickHouseSettings, ingress: int, poll_vendor: int, metrics: int
 ) -> Settings:
@@ -146,10 +153,10 @@ def _settings(
         vendor="tencent",
         account="simulator",
         url=f"http://127.0.0.1:{poll_vendor}",
-        app_id=GETCDR.app_id,
-        key_id=GETCDR.key_id,
-        # The defaults thirty times as fast, windows too: with those of ten minutes every poll would bring all calls of ten
-        # minutes again, and the run would measure how fast it knows duplicates.
+        app_id=PULL.app_id,
+        key_id=PULL.key_id,
+        # The defaults thirty times as fast, windows too: with windows of ten minutes every poll would bring all calls
+        # of ten minutes again, and the run would measure how fast duplicates are recognised.
         interval_s=1.0,
         lag_s=2,
         overlap_s=1800,

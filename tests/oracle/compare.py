@@ -1,4 +1,4 @@
-"""Differences between what the ledger expects and what the views show, in sentences for people."""
+"""Differences between the ledger's expectations and the rows of the views, in sentences for people."""
 
 import re
 from collections import defaultdict
@@ -26,7 +26,7 @@ _DIGITS: Final = re.compile(r"[^0-9]")
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as expected."""
+    """One value or row that is not as expected."""
 
     view: str
     key: tuple[str, ...]
@@ -48,7 +48,7 @@ def compare(
     timelines: Iterable[Actual] | None = None,
     dead: Iterable[Actual] | None = None,
 ) -> list[Difference]:
-    """All differences of the views that are given; `dead` are rows with at least `vendor` and `code`."""
+    """Returns all differences of the views that are given; `dead` are rows with at least `vendor` and `code`."""
     found: list[Difference] = []
     views = (
         ("v_cdr", expected.cdr, cdr),
@@ -63,7 +63,7 @@ def compare(
 
 
 def compare_counts(expected: Expected, actual: Mapping[str, Counts]) -> list[Difference]:
-    """Law 7 of the running system against the ledger's own: `actual` comes from its metrics."""
+    """Returns how the system's books (guarantee 7) differ from the ledger's; `actual` comes from its metrics."""
     found = []
     for vendor, wanted in expected.counts.items():
         count = actual.get(vendor, Counts())
@@ -93,7 +93,7 @@ def _compare_rows(view: str, wanted: Sequence[Row], actual: Iterable[Actual]) ->
 
 
 def _compare_group(view: str, key: tuple[str, ...], wanted: list[Row], shown: list[Actual]) -> list[Difference]:
-    """Rows of one key: each wanted row takes the shown row that is nearest to it, those that claim most first."""
+    """The differences of one key: each wanted row takes the shown row nearest to it, those that claim most first."""
     optional = sum(row.optional for row in wanted)
     if optional:
         low, high = len(wanted) - optional, len(wanted)
@@ -154,7 +154,7 @@ def _column(row: Actual, name: str) -> object:
     flag = _flag(name)
     if flag:
         flags = row.get("quality_flags") or ()
-        return isinstance(flags, Iterable) and flag in {_text(said) for said in flags}
+        return isinstance(flags, Iterable) and flag in {_text(each) for each in flags}
     return row.get(name)
 
 
@@ -164,7 +164,7 @@ def _flag(name: str) -> str:
 
 
 def _canonical(name: str, value: object) -> object:
-    """One form for what databases and ledgers write differently."""
+    """One form for a value that databases and ledgers write differently."""
     if value is None:
         return None
     if name == "leg":

@@ -1,7 +1,7 @@
-"""From the ledger to what must stand in the views: counts by law 7, rows of records, events, bindings and calls.
+"""Expected rows of the views and counts of the books (guarantee 7), computed from the simulator's ledger.
 
-A row is optional when some of what makes it was never acknowledged; then only its absence or presence is open, and its
-columns are not compared.
+A row is optional when some element that makes it was never acknowledged: it may be absent or present, and its columns
+are not compared.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.expectation import Columns, Expectation
-from deploy.simulator.sending.ledger import LedgerEntry, tellings
+from deploy.simulator.sending.ledger import LedgerEntry, expectations
 from schemas.facts import FactType
 from tests.oracle.timelines import timeline
 
@@ -29,7 +29,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """A vendor's elements by fate."""
+    """A vendor's elements by outcome."""
 
     elements: int = 0
     facts: int = 0
@@ -43,7 +43,7 @@ class Counts(msgspec.Struct, kw_only=True):
 
     @property
     def balanced(self) -> bool:
-        """Law 7: identity in, identity out."""
+        """True when the books balance (guarantee 7): elements in are facts, duplicates, dead letters or filtered."""
         return self.elements == self.facts + self.duplicates + self.dead + self.filtered
 
 
@@ -52,7 +52,7 @@ class Expected(msgspec.Struct, kw_only=True):
 
     counts: dict[str, Counts]
     dead: dict[str, dict[str, int]]
-    """Per vendor and code."""
+    """Dead letters by vendor and code."""
     unsure_dead: dict[str, dict[str, int]]
     cdr: tuple[Row, ...]
     """`v_cdr`, keyed by vendor, kind and call id."""
@@ -65,18 +65,18 @@ class Expected(msgspec.Struct, kw_only=True):
 
 
 class _Item:
-    """All that was told under one identity."""
+    """All expectations of one identity."""
 
     def __init__(self) -> None:
         self.contents: dict[str, Expectation] = {}
         self.maybe: set[str] = set()
 
-    def add(self, told: Expectation, *, certain: bool) -> bool:
-        """Note one telling, the acknowledged ones first; whether its content is new."""
-        new = told.content not in self.contents
-        self.contents.setdefault(told.content, told)
+    def add(self, expectation: Expectation, *, certain: bool) -> bool:
+        """Notes one expectation, the acknowledged ones first; returns True when its content is new."""
+        new = expectation.content not in self.contents
+        self.contents.setdefault(expectation.content, expectation)
         if new and not certain:
-            self.maybe.add(told.content)
+            self.maybe.add(expectation.content)
         return new
 
     @property
@@ -85,24 +85,26 @@ class _Item:
 
 
 def expect(entries: Iterable[LedgerEntry]) -> Expected:
-    """Fold a ledger; the order of its entries does not matter."""
+    """Folds a ledger; the order of its entries does not matter."""
     counts: dict[str, Counts] = defaultdict(Counts)
     dead: dict[str, Counter[str]] = defaultdict(Counter)
     unsure_dead: dict[str, Counter[str]] = defaultdict(Counter)
     items: dict[tuple[str, str], _Item] = defaultdict(_Item)
-    for entry, told in tellings(sorted(entries, key=lambda entry: not entry.acked)):
-        count = counts[told.vendor]
+    for entry, expectation in expectations(sorted(entries, key=lambda entry: not entry.acked)):
+        count = counts[expectation.vendor]
         count.pulled |= entry.pulled
         count.unsure += entry.lost_answers
-        if told.dead:
-            unsure_dead[told.vendor][told.dead] += entry.lost_answers
-        new = bool(told.identity) and items[told.vendor, told.identity].add(told, certain=entry.acked)
+        if expectation.dead:
+            unsure_dead[expectation.vendor][expectation.dead] += entry.lost_answers
+        new = bool(expectation.identity) and items[expectation.vendor, expectation.identity].add(
+            expectation, certain=entry.acked
+        )
         if entry.acked:
             count.elements += 1
-            count.dead += bool(told.dead)
+            count.dead += bool(expectation.dead)
             count.facts += new
-            count.duplicates += not told.dead and not new
-            dead[told.vendor][told.dead] += bool(told.dead)
+            count.duplicates += not expectation.dead and not new
+            dead[expectation.vendor][expectation.dead] += bool(expectation.dead)
     known = list(items.values())
     return Expected(
         counts=dict(counts),
@@ -120,14 +122,14 @@ def _type(item: _Item) -> str:
 
 
 def merged(contents: Mapping[str, Expectation]) -> Expectation:
-    """One telling out of several contents of a fact: the one that stands, else what they do not dispute."""
+    """Returns one expectation of a fact with several contents: the one that stands, else all that they agree on."""
     versions = list(contents.values())
     whole = max(versions, key=lambda version: version.rank)
     if whole.rank:
         return msgspec.structs.replace(whole, columns=whole.columns | _dispute(versions))
     columns: Columns = {}
     for name in sorted({name for version in versions for name in version.columns}):
-        # What only one version claims, as a recording that came to be, the others do not dispute.
+        # A column that only one version claims, as a recording that came later, is not disputed by the others.
         values = [version.columns[name] for version in versions if name in version.columns]
         if name == "recording_state":
             columns[name] = max((str(value) for value in values), key=_RECORDING.index)
@@ -139,31 +141,31 @@ def merged(contents: Mapping[str, Expectation]) -> Expectation:
 
 
 def _dispute(versions: list[Expectation]) -> Columns:
-    """What a row must say of a contradiction; where the newest counts, nothing is claimed."""
+    """The flag that a row must have for a contradiction; where the newest content counts, nothing is claimed."""
     if any(version.disputes for version in versions):
         return {"conflict_final": True}
     return {}
 
 
 def _row(item: _Item, *key: str) -> Row:
-    told = merged(item.contents)
-    columns = dict(told.columns)
-    if told.fact_type != FactType.RECORD:
+    expectation = merged(item.contents)
+    columns = dict(expectation.columns)
+    if expectation.fact_type != FactType.RECORD:
         columns.pop("conflict_final", None)
-    return Row(key=tuple(getattr(told, part) for part in key), columns=columns, optional=item.optional)
+    return Row(key=tuple(getattr(expectation, part) for part in key), columns=columns, optional=item.optional)
 
 
 def _newest_bindings(items: list[_Item]) -> tuple[Row, ...]:
-    """What the newest row of each binding says of it: a row of its own, or that of a call over it."""
+    """The newest row of each binding: a row of its own, or that of a call over it."""
     rows: dict[tuple[str, str], list[tuple[int, Row]]] = defaultdict(list)
     for item in items:
-        for told in item.contents.values():
-            if not told.binding:
+        for expectation in item.contents.values():
+            if not expectation.binding:
                 continue
-            said = dict(told.binding)
-            key, revised = (told.vendor, str(said.pop("binding_id"))), said.pop("revised_at")
+            columns = dict(expectation.binding)
+            key, revised = (expectation.vendor, str(columns.pop("binding_id"))), columns.pop("revised_at")
             assert isinstance(revised, int)
-            rows[key].append((revised, Row(key=key, columns=said, optional=item.optional)))
+            rows[key].append((revised, Row(key=key, columns=columns, optional=item.optional)))
     newest = []
     for versions in rows.values():
         _, row = max(versions, key=lambda version: version[0])

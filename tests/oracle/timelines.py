@@ -1,6 +1,6 @@
-"""One call out of its records and states: the columns of `v_timelines` that the documents settle.
+"""The timeline of one call from its records and states: the columns of `v_timelines` that the documents determine.
 
-Of a two-way call the record has the last word on answers and ends; set-ups and ringing come from the states alone.
+In a two-way call the record decides on answers and ends; setup and alerting come from the states alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ _MILESTONE: Final = {
 
 
 def timeline(facts: Sequence[Expectation]) -> tuple[Columns, tuple[Columns, ...]]:
-    """The row's columns and its legs; facts are of one call, each identity once."""
+    """Returns the row's columns and its legs; the facts are of one call, each identity once."""
     records = [fact for fact in facts if fact.fact_type == FactType.RECORD]
     states = [fact for fact in facts if fact.fact_type == FactType.STATE]
     columns: Columns = {"has_record": bool(records), "has_states": bool(states)}
@@ -66,7 +66,7 @@ def timeline(facts: Sequence[Expectation]) -> tuple[Columns, tuple[Columns, ...]
 
 
 def _sum(costs: Sequence[object]) -> Columns:
-    """What all participants cost together; not claimed where a cost is open or only some are known."""
+    """The cost of all participants together; not claimed where a cost is open or only some are known."""
     known = [Decimal(cost) for cost in costs if isinstance(cost, str) and cost]
     if len(known) == len(costs):
         return {"cost": str(sum(known))}
@@ -74,19 +74,19 @@ def _sum(costs: Sequence[object]) -> Columns:
 
 
 def _misled(columns: Columns, _legs: tuple[Columns, ...]) -> tuple[Columns, tuple[Columns, ...]]:
-    """What is left to claim when B's ringing was reported with an absurd time: nothing is measured from it, all else stands."""
+    """The claims that are left when B's alerting has an absurd instant: nothing is measured from it."""
     claimed = {name: value for name, value in columns.items() if name not in ("setup_at", "alerting_at")}
     return claimed | {"pdd_ms": None, "ring_ms": None, f"{FLAG}range_error": True}, ()
 
 
 def _two_way(columns: Columns, record: Expectation, phones: dict[str, Columns]) -> tuple[Columns, tuple[Columns, ...]]:
     legs: list[Columns] = []
-    for told in record.legs:
-        rung = phones.get(str(told["number"]), {})
-        seen: Columns = {"setup_at": rung.get("setup_at"), "alerting_at": rung.get("alerting_at")}
-        # The record's end of a leg wins; where it has none, the state's is all there is.
-        seen["end_at"] = rung.get("end_at") if told["end_at"] is None else told["end_at"]
-        legs.append(told | seen)
+    for leg in record.legs:
+        observed = phones.get(str(leg["number"]), {})
+        seen: Columns = {"setup_at": observed.get("setup_at"), "alerting_at": observed.get("alerting_at")}
+        # The record's end of a leg wins over the state's.
+        seen["end_at"] = observed.get("end_at") if leg["end_at"] is None else leg["end_at"]
+        legs.append(leg | seen)
     b = next(leg for leg in legs if leg["role"] == Role.B)
     columns["setup_at"] = _first(leg["setup_at"] for leg in legs)
     columns["end_at"] = _last(leg["end_at"] for leg in legs)
@@ -94,7 +94,7 @@ def _two_way(columns: Columns, record: Expectation, phones: dict[str, Columns]) 
     for name in ("alerting_at", "pdd_ms", "ring_ms"):
         columns.pop(name, None)
     if b["setup_at"] is not None or not phones:
-        # When B was never rung, whether A's ringing counts for the call is left open.
+        # When B was never called, it is open whether A's ringing counts for the call.
         columns["alerting_at"] = b["alerting_at"]
         columns["pdd_ms"] = _between(b["setup_at"], b["alerting_at"])
         columns["ring_ms"] = _between(b["alerting_at"], b["end_at"] if b["answer_at"] is None else b["answer_at"])

@@ -10,13 +10,11 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from deploy.simulator import expectation
-from deploy.simulator.calls.world import VENDORS
-from deploy.simulator.poison.deck import POISONS
-from deploy.simulator.requests import Offer, Send
+from deploy.simulator.poison.catalogue import POISONS
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import LedgerEntry
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.vendors import tencent
+from deploy.simulator.vendors import SIMULATED_VENDORS, expected_record, tencent
 from ingress.http.routes import RequestHead
 from schemas.errors import Rejected
 from sinks.clickhouse import ClickHouse
@@ -48,12 +46,12 @@ class Poisoned(msgspec.Struct, kw_only=True):
 async def poisoned(clickhouse_url: str) -> AsyncIterator[Poisoned]:
     """A stream with as much poison as calls."""
     way, entries, cases = Way(), [], dict[str, str]()
-    traffic = Traffic(seed=3, vendors=dict.fromkeys(VENDORS, 1.0), mix=Mix(poison=1.0), clock=lambda: NOW)
+    traffic = Traffic(seed=3, vendors=dict.fromkeys(SIMULATED_VENDORS, 1.0), mix=Mix(poison=1.0), clock=lambda: NOW)
     for number, item in enumerate(traffic.stream(CALLS)):
         received_at = NOW + timedelta(milliseconds=number)
         entry = _pulled(way, item, received_at) if isinstance(item, Offer) else _pushed(way, item, received_at)
         entries.append(entry)
-        cases |= {said.call: entry.label for said in entry.told if said.call}
+        cases |= {said.call: entry.label for said in entry.expected if said.call}
     way.join_all()
     async with tables(clickhouse_url) as db:
         refused = await put(db, way.normalized, way.timelines)
@@ -62,7 +60,7 @@ async def poisoned(clickhouse_url: str) -> AsyncIterator[Poisoned]:
         yield Poisoned(way=way, refused=refused, expected=expected, labels=labels, cases=cases, db=db)
 
 
-def _pushed(way: Way, send: Send, received_at: datetime) -> LedgerEntry:
+def _pushed(way: Way, send: PushRequest, received_at: datetime) -> LedgerEntry:
     headers = {name.lower(): value for name, value in send.headers}
     head = RequestHead(
         method="POST",
@@ -74,12 +72,12 @@ def _pushed(way: Way, send: Send, received_at: datetime) -> LedgerEntry:
         way.send(send.label, head, send.body, received_at)
     except Rejected as exc:
         way.broken.append(Broken(send.label, "accept", str(exc)))
-        return LedgerEntry(vendor=send.vendor, label=send.label, told=send.told, acked=False)
-    return LedgerEntry(vendor=send.vendor, label=send.label, told=send.told)
+        return LedgerEntry(vendor=send.vendor, label=send.label, expected=send.expected, acked=False)
+    return LedgerEntry(vendor=send.vendor, label=send.label, expected=send.expected)
 
 
 def _pulled(way: Way, offer: Offer, received_at: datetime) -> LedgerEntry:
-    said = [expectation.record(call) for call in (offer.call, offer.later) if call]
+    said = [expected_record(call) for call in (offer.call, offer.later) if call]
     for place, call in enumerate((offer.call, offer.later)):
         if call:
             page = tencent.page([tencent.record(call)], "0", compressed=False)
@@ -87,7 +85,7 @@ def _pulled(way: Way, offer: Offer, received_at: datetime) -> LedgerEntry:
     if offer.contradicts:
         said = [msgspec.structs.replace(each, rank=1 + place) for place, each in enumerate(said)]
     return LedgerEntry(
-        vendor="tencent", label="poison: page" if offer.contradicts else "page", told=tuple(said), pulled=True
+        vendor="tencent", label="poison: page" if offer.contradicts else "page", expected=tuple(said), pulled=True
     )
 
 

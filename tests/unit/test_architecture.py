@@ -19,7 +19,7 @@ ORDER: Final = {
     """,
     "sinks": "error_classes rows clickhouse flush typed_records consumer migrate queries worker",
     "deploy": "process kafka clickhouse runtime admin doctor simulator local cli",
-    "deploy/simulator": "calls expectation requests vendors broken poison traffic sending main",
+    "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
 PURE = (

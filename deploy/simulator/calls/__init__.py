@@ -1,1 +1,1 @@
-"""The invented world: people, calls and bindings, out of a seed."""
+"""True calls and bindings, and the numbers, ids and timings of which they are made."""

@@ -1,11 +1,12 @@
-"""What really happened: the calls and bindings that the simulator invents, before any vendor has described them.
+"""The calls and bindings that the simulator invents, as they really happened: no vendor has described them yet.
 
-Instants are aware UTC in whole seconds (huawei: milliseconds). Nothing here knows how a payload looks.
+Instants are aware UTC in whole seconds; those of a binding are in milliseconds. Nothing here knows a payload's form.
 """
 
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,7 +14,7 @@ from schemas.facts import Direction, Disposition, Kind, Role
 
 
 class Scenario(StrEnum):
-    """The course that a call takes."""
+    """The course that a call takes, or the change of a binding."""
 
     ANSWERED = "answered"
     NO_ANSWER = "no answer"
@@ -37,8 +38,17 @@ class Scenario(StrEnum):
     UNBOUND = "binding dissolved"
 
 
+class Ending(NamedTuple):
+    """One way in which a vendor names the end of a call; None where nothing is claimed."""
+
+    text: str
+    disposition: Disposition
+    q850: int | None = None
+    sip_code: int | None = None
+
+
 class TrueLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """One party's part; None: it did not happen."""
+    """One party's leg; an instant is None where the event did not happen."""
 
     role: Role
     number: str
@@ -48,7 +58,7 @@ class TrueLeg(msgspec.Struct, frozen=True, kw_only=True):
     answer_at: datetime | None = None
     end_at: datetime | None = None
     released_at: datetime | None = None
-    """When the state push says that the leg ended: up to a second after the record's `end_at`."""
+    """The instant of the release in the state push: up to a second after the record's `end_at`."""
 
 
 class TrueBinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +74,7 @@ class TrueBinding(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     """1 bound, 0 dissolved."""
     allowed_direction: int
-    """0 both, 1 only A calls X, 2 only others call X: of the binding, not of a call."""
+    """0 both, 1 only A calls X, 2 only others call X. It belongs to the binding, not to a call."""
     custom_ref: str
     recorded: bool
     bound_at: datetime
@@ -73,7 +83,7 @@ class TrueBinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrueCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call, or one participant's part of a conference, as a vendor's record tells it."""
+    """One call, or one participant's leg of a conference, as one record of a vendor describes it."""
 
     vendor: str
     kind: Kind
@@ -85,12 +95,12 @@ class TrueCall(msgspec.Struct, frozen=True, kw_only=True):
     display: str = ""
     """The number that the called party saw, digits as the vendor writes them."""
     cause: str = ""
-    """The end in the vendor's own words or code; "" when it says nothing."""
+    """The cause of the end in the vendor's own words or code; "" when the vendor gives none."""
     disposition: Disposition
     q850: int | None = None
     sip_code: int | None = None
     duration_s: int = 0
-    """As the vendor bills or counts it."""
+    """The duration as the vendor bills or counts it."""
     cost: Decimal | None = None
     recorded: bool = False
     recording_url: str = ""
@@ -105,7 +115,7 @@ class TrueCall(msgspec.Struct, frozen=True, kw_only=True):
     has_record: bool = True
 
     def leg(self, role: Role) -> TrueLeg:
-        """The leg of that role; every call that is asked for one has it."""
+        """The leg of that role; raises `StopIteration` when the call has none."""
         return next(leg for leg in self.legs if leg.role == role)
 
     @property
@@ -119,5 +129,12 @@ class TrueCall(msgspec.Struct, frozen=True, kw_only=True):
         return max(leg.end_at for leg in self.legs if leg.end_at)
 
 
-Happening = tuple[TrueCall, ...] | TrueBinding
-"""What the world makes at a time: a call's records (several for a conference), or a binding's change."""
+def ended_with(call: TrueCall, ending: Ending) -> TrueCall:
+    """Returns the same call with another ending."""
+    return msgspec.structs.replace(
+        call, cause=ending.text, disposition=ending.disposition, q850=ending.q850, sip_code=ending.sip_code
+    )
+
+
+Occurrence = tuple[TrueCall, ...] | TrueBinding
+"""One thing that happens: a call (with one element per record, so several for a conference), or a binding's change."""

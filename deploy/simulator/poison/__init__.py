@@ -1,1 +1,1 @@
-"""Traffic that once stopped, hid or falsified a call, each with what must come of it."""
+"""Poisons: requests that once stopped, hid or falsified a call, each with its expectation."""

@@ -1,7 +1,7 @@
 """Final contents that contradict each other: the row shows one of them whole.
 
-Of pushed records the first that was received, so that the second one leaves when the first was acknowledged; of the relay's rows the
-newest by its own clock, and of pulled ones the newest.
+Which one depends on the vendor. Of pushed records it is the first that was received, so that the second one leaves when
+the first was acknowledged; of the relay's rows it is the newest by its own clock, and of pulled records the newest.
 """
 
 import random
@@ -11,25 +11,24 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.calls import endings
-from deploy.simulator.calls.truth import Scenario, TrueCall
-from deploy.simulator.calls.world import World
+from deploy.simulator.calls.truth import Ending, Scenario, TrueCall, ended_with
 from deploy.simulator.expectation import Expectation, Value
 from deploy.simulator.poison.ingredients import (
     PoisonTable,
     VendorFields,
     batch,
+    expected_of,
     in_turn,
     softphone,
     text_of,
     to_huawei,
     to_nxcloud,
     to_ytx,
-    told_of,
     two_way,
 )
-from deploy.simulator.requests import Offer, Send
-from deploy.simulator.vendors import huawei
+from deploy.simulator.requests import Offer, PushRequest
+from deploy.simulator.vendors import huawei, nxcloud, tencent, ytx
+from deploy.simulator.world import World
 
 _STANDS: Final = 2
 _YIELDS: Final = 1
@@ -37,35 +36,26 @@ _CENTS: Final = 100
 
 
 def _stands(call: TrueCall, **claimed: Value) -> Expectation:
-    return msgspec.structs.replace(told_of(call, **claimed), rank=_STANDS)
+    return msgspec.structs.replace(expected_of(call, **claimed), rank=_STANDS)
 
 
 def _yields(call: TrueCall, *, disputes: bool = True) -> Expectation:
-    return msgspec.structs.replace(told_of(call), rank=_YIELDS, disputes=disputes)
+    return msgspec.structs.replace(expected_of(call), rank=_YIELDS, disputes=disputes)
 
 
-def unanswered(call: TrueCall, cause: endings.Ending) -> TrueCall:
-    """The same call as another record tells it: nobody answered."""
-    replace = msgspec.structs.replace
+def unanswered(call: TrueCall, cause: Ending) -> TrueCall:
+    """Returns the same call as another record describes it: nobody answered."""
     *others, called = call.legs
-    return replace(
-        call,
-        legs=(*others, replace(called, answer_at=None)),
-        cause=cause.text,
-        disposition=cause.disposition,
-        q850=cause.q850,
-        sip_code=cause.sip_code,
-        recorded=False,
-        recording_url="",
-    )
+    legs = (*others, msgspec.structs.replace(called, answer_at=None))
+    return ended_with(msgspec.structs.replace(call, legs=legs, recorded=False, recording_url=""), cause)
 
 
-def _softphone_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]:
-    """Nobody answered, says the first; somebody talked, says the second."""
+def _softphone_then_answered(world: World, rng: random.Random) -> tuple[PushRequest, ...]:
+    """In the first record nobody answered, in the second somebody talked."""
     call, fields = softphone(world, rng)
     call = msgspec.structs.replace(call, recorded=False, recording_url="")
     answered: VendorFields = fields | {"record": 0, "record_url": ""}
-    missed = msgspec.structs.replace(unanswered(call, endings.NXCLOUD[Scenario.NO_ANSWER][0]), duration_s=0)
+    missed = msgspec.structs.replace(unanswered(call, nxcloud.ENDINGS[Scenario.NO_ANSWER][0]), duration_s=0)
     first: VendorFields = answered | {"answer_time": "", "duration": 0, "hangup_cause": missed.cause}
     return in_turn(
         (
@@ -76,8 +66,8 @@ def _softphone_then_answered(world: World, rng: random.Random) -> tuple[Send, ..
     )
 
 
-def _softphone_then_longer(world: World, rng: random.Random) -> tuple[Send, ...]:
-    """The second hung up a minute later."""
+def _softphone_then_longer(world: World, rng: random.Random) -> tuple[PushRequest, ...]:
+    """In the second record the call ended a minute later."""
     call, fields = softphone(world, rng)
     leg = call.legs[0]
     assert leg.end_at is not None
@@ -96,10 +86,10 @@ def _softphone_then_longer(world: World, rng: random.Random) -> tuple[Send, ...]
     )
 
 
-def _other_reason(world: World, rng: random.Random) -> tuple[Send, ...]:
-    """Nobody answered, or the line was busy: billed alike, and one of them all the same."""
+def _other_reason(world: World, rng: random.Random) -> tuple[PushRequest, ...]:
+    """In one record nobody answered, in the other the line was busy: billed alike, but only one can be shown."""
     call, fields = softphone(world, rng, Scenario.NO_ANSWER)
-    silent, busy = endings.NXCLOUD[Scenario.NO_ANSWER][0], endings.NXCLOUD[Scenario.BUSY][0]
+    silent, busy = nxcloud.ENDINGS[Scenario.NO_ANSWER][0], nxcloud.ENDINGS[Scenario.BUSY][0]
     first, second = unanswered(call, silent), unanswered(call, busy)
     return in_turn(
         (
@@ -110,12 +100,12 @@ def _other_reason(world: World, rng: random.Random) -> tuple[Send, ...]:
     )
 
 
-def _two_way_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]:
-    """B never answered, says the first; B talked, says the second."""
+def _two_way_then_answered(world: World, rng: random.Random) -> tuple[PushRequest, ...]:
+    """In the first record B never answered, in the second B talked."""
     call, fields = two_way(world, rng)
     call = msgspec.structs.replace(call, recording_url="")
     answered: VendorFields = fields | {"tapesurl": "NoTapes"}
-    missed = unanswered(call, endings.YTX[Scenario.NO_ANSWER][0])
+    missed = unanswered(call, ytx.ENDINGS[Scenario.NO_ANSWER][0])
     first: VendorFields = answered | {"calledstime": "", "stateDesc": missed.cause}
     return in_turn(
         (
@@ -126,8 +116,8 @@ def _two_way_then_answered(world: World, rng: random.Random) -> tuple[Send, ...]
     )
 
 
-def _two_way_then_dearer(world: World, rng: random.Random) -> tuple[Send, ...]:
-    """The second costs more."""
+def _two_way_then_dearer(world: World, rng: random.Random) -> tuple[PushRequest, ...]:
+    """The second record has a higher cost."""
     call, fields = two_way(world, rng)
     assert call.cost is not None
     dearer = msgspec.structs.replace(call, cost=call.cost + Decimal(rng.randint(1, 900)) / _CENTS)
@@ -138,24 +128,24 @@ def _two_way_then_dearer(world: World, rng: random.Random) -> tuple[Send, ...]:
     )
 
 
-def _relay_takes_it_back(world: World, _rng: random.Random) -> tuple[Send, ...]:
-    """The relay's row first has an answer; a later one by its clock has none. They come in any order."""
+def _relay_takes_it_back(world: World, _rng: random.Random) -> tuple[PushRequest, ...]:
+    """A row has an answer, and a later one by the relay's clock has none. They come in any order."""
     call = msgspec.structs.replace(world.call("huawei", Scenario.PRIVACY), recording_url="")
-    missed = unanswered(call, endings.HUAWEI[Scenario.PRIVACY_NO_ANSWER][0])
+    missed = unanswered(call, huawei.ENDINGS[Scenario.PRIVACY_NO_ANSWER][0])
     newer = huawei.record(missed)
     newer_at = int(str(newer["updatedAt"])) + 1000
-    told_newer = _stands(missed, billable_s=0, talk_ms=None)
-    told_newer = msgspec.structs.replace(told_newer, binding=told_newer.binding | {"revised_at": newer_at})
+    stands = _stands(missed, billable_s=0, talk_ms=None)
+    stands = msgspec.structs.replace(stands, binding=stands.binding | {"revised_at": newer_at})
     return (
-        to_huawei(newer | {"updatedAt": newer_at}, told_newer),
+        to_huawei(newer | {"updatedAt": newer_at}, stands),
         to_huawei(huawei.record(call), _yields(call, disputes=False)),
     )
 
 
 def _pulled_then_answered(world: World, _rng: random.Random) -> tuple[Offer, ...]:
-    """The archive's record first has no answer; when it is pulled again it has one."""
+    """The pulled record has no answer at first, and one when it is pulled again."""
     call = msgspec.structs.replace(world.call("tencent", Scenario.ANSWERED), recording_url="")
-    missed = msgspec.structs.replace(unanswered(call, endings.TENCENT[Scenario.NO_ANSWER][0]), duration_s=0)
+    missed = msgspec.structs.replace(unanswered(call, tencent.ENDINGS[Scenario.NO_ANSWER][0]), duration_s=0)
     return (Offer(vendor="tencent", call=missed, later=call, contradicts=True),)
 
 

@@ -1,25 +1,20 @@
-"""What a simulation is asked for, and what it reports while it runs."""
-
-from typing import Final
+"""The options of a simulation, and its progress while it runs."""
 
 import msgspec
 
-from deploy.simulator.calls.world import VENDORS
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.traffic import Mix
-
-SHARES: Final = {"nxcloud": 3.0, "ytx": 4.0, "huawei": 2.0, "tencent": 2.0}
-"""How many calls of each vendor, relatively."""
+from deploy.simulator.vendor_contract import PullServerOptions
+from deploy.simulator.vendors import SIMULATED_VENDORS
 
 
 class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """A run; 0 calls and 0 seconds: until it is stopped."""
+    """The options of a run; with 0 calls and 0 seconds it lasts until it is stopped."""
 
     url: str = "http://127.0.0.1:8080"
-    """Where the pushes go: the ingress's base address."""
-    vendors: tuple[str, ...] = VENDORS
+    """The ingress's base address, to which the pushes go."""
+    vendors: tuple[str, ...] = tuple(SIMULATED_VENDORS)
     rate: float = 50.0
-    """Requests (and pulled calls) a second; 0: as fast as they are answered."""
+    """Requests (and pulled calls) a second; 0 means as fast as they are answered."""
     calls: int = 0
     duration_s: float = 0.0
     seed: int = 1
@@ -27,25 +22,25 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 32
     timeout_s: float = 10.0
     retry_scale: float = 1.0
-    """Of the vendors' waiting times between sends: 0.01 makes a minute 0.6 s."""
+    """A factor of the vendors' waiting times between attempts: 0.01 makes a minute 0.6 s."""
     ledger: str = ""
-    """File that the ledger is appended to, as JSON lines."""
+    """The file to which the ledger is appended as JSON lines."""
     keep_ledger: bool = True
-    """Keep it in memory as well; not for runs without an end."""
-    getcdr: GetCdrOptions = GetCdrOptions()
-    getcdr_host: str = "127.0.0.1"
-    getcdr_port: int = 0
-    """Port of the pull API; 0 picks a free one."""
+    """Keeps the ledger in memory as well; not for runs without an end."""
+    pull: PullServerOptions = PullServerOptions()
+    pull_host: str = "127.0.0.1"
+    pull_port: int = 0
+    """The port of the pull API; 0 picks a free one."""
     linger_s: float = 900.0
-    """How long the pull API waits at the end for its last records to be pulled."""
+    """The longest time that the pull API waits at the end for its last records to be pulled."""
 
 
 class SimulationProgress(msgspec.Struct, kw_only=True):
-    """Where a run is; it changes while the run goes on."""
+    """The progress of a run; it changes while the run goes on."""
 
     calls: int = 0
     sent: int = 0
-    """Requests, each counted at its first attempt."""
+    """The number of requests, each counted at its first attempt."""
     acked: int = 0
     retries: int = 0
     lost: int = 0
@@ -55,7 +50,7 @@ class SimulationProgress(msgspec.Struct, kw_only=True):
     statuses: dict[str, int] = {}
     """Attempts by HTTP status, or by the kind of failure."""
     labels: dict[str, int] = {}
-    """Requests by what they are."""
+    """Requests by label."""
     elements: dict[str, int] = {}
     """Acknowledged elements by vendor."""
     offered: int = 0
@@ -64,7 +59,7 @@ class SimulationProgress(msgspec.Struct, kw_only=True):
     """Records served, repetitions included."""
     pull_errors: int = 0
     unpulled: int = 0
-    getcdr_url: str = ""
+    pull_url: str = ""
     elapsed_s: float = 0.0
     scenarios: dict[str, int] = {}
     done: bool = False

@@ -1,8 +1,8 @@
-"""Sends the traffic over HTTP at a rate, each vendor as patient as it is, and notes every fate in the ledger."""
+"""Sends the traffic over HTTP at a rate, repeats as each vendor does, and notes every outcome in the ledger."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -11,23 +11,23 @@ import aiohttp
 from aiohttp import web
 
 from deploy.process.ports import require_free
-from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.getcdr_server import GetCdr
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import Ledger, LedgerEntry, digest_of
-from deploy.simulator.sending.options import SHARES, SimulateOptions, SimulationProgress
-from deploy.simulator.sending.retries import RETRIES
-from deploy.simulator.sending.turns import InTurn
+from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
+from deploy.simulator.sending.ordering import AckOrder
+from deploy.simulator.sending.pull_server import PullServer
 from deploy.simulator.traffic import Traffic
+from deploy.simulator.vendors import SIMULATED_VENDORS
 
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
-"""A sender that fell behind catches up with this much, not with all."""
+"""A sender that fell behind its rate makes up for this much, not for all."""
 
 Report = Callable[[SimulationProgress], None]
 
 
 def utc_now() -> datetime:
-    """The machine's clock."""
+    """Returns the machine's time."""
     return datetime.now(UTC)
 
 
@@ -40,17 +40,22 @@ async def simulate(
     clock: Callable[[], datetime] = utc_now,
     enough: asyncio.Event | None = None,
 ) -> SimulationProgress:
-    """Run until the calls are made, the time is over, or `enough` or `stop` is set; returns the last progress.
+    """Runs until the calls are made, the time is over, or `enough` or `stop` is set; returns the last progress.
 
-    A set `stop` ends it at once: what is in flight is finished, what waits for a retry is given up. Otherwise everything
-    that belongs to the calls made is sent, retries included, and the pull API stays until its last record was pulled.
+    A set `stop` ends it at once: attempts in flight are finished, those that wait for a retry are given up. Otherwise
+    everything that belongs to the calls made is sent, retries included, and the pull API stays until its last record
+    was pulled.
     """
     own = Ledger(Path(options.ledger) if options.ledger else None, keep=options.keep_ledger) if ledger is None else None
     book = ledger if own is None else own
     assert book is not None
-    getcdr = GetCdr(options.getcdr, ledger=book, clock=clock) if "tencent" in options.vendors else None
+    servers = {
+        name: PullServer(name, api, options.pull, ledger=book, clock=clock)
+        for name in options.vendors
+        if (api := SIMULATED_VENDORS[name].pull)
+    }
     try:
-        async with _Run(options, stop, enough or asyncio.Event(), book, getcdr, report) as run:
+        async with _Run(options, stop, enough or asyncio.Event(), book, servers, report) as run:
             await run.go(clock)
             return run.progress
     finally:
@@ -67,38 +72,26 @@ class _Run:
         stop: asyncio.Event,
         enough: asyncio.Event,
         ledger: Ledger,
-        getcdr: GetCdr | None,
+        servers: Mapping[str, PullServer],
         report: Report | None,
     ) -> None:
         self._options = options
         self._stop = stop
         self._enough = enough
         self._ledger = ledger
-        self._getcdr = getcdr
+        self._servers = servers
         self._report = report
         self._slots = asyncio.Semaphore(options.concurrency)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._turns = InTurn(stop)
+        self._order = AckOrder(stop)
         self._runner: web.AppRunner | None = None
         self._started = time.monotonic()
         self.progress = SimulationProgress()
 
     async def __aenter__(self) -> Self:
-        if self._getcdr:
-            options = self._options
-            if options.getcdr_port:
-                require_free(
-                    options.getcdr_port,
-                    what="The simulator's pull API",
-                    setting="--getcdr-port",
-                    host=options.getcdr_host,
-                )
-            self._runner = web.AppRunner(self._getcdr.app(), access_log=None, shutdown_timeout=1.0)
-            await self._runner.setup()
-            await web.TCPSite(self._runner, self._options.getcdr_host, self._options.getcdr_port).start()
-            host, port = self._runner.addresses[0][:2]
-            self.progress.getcdr_url = f"http://{host}:{port}"
+        if self._servers:
+            await self._serve()
         timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
         connector = aiohttp.TCPConnector(limit=self._options.concurrency)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
@@ -116,12 +109,26 @@ class _Run:
             await self._runner.cleanup()
         self._ledger.flush()
         self.progress.done = True
-        self._tell()
+        self._report_now()
+
+    async def _serve(self) -> None:
+        """Opens the pull APIs of all vendors on one port."""
+        host, port = self._options.pull_host, self._options.pull_port
+        if port:
+            require_free(port, what="The simulator's pull API", setting="--getcdr-port", host=host)
+        app = web.Application()
+        for server in self._servers.values():
+            server.add_routes(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        host, port = self._runner.addresses[0][:2]
+        self.progress.pull_url = f"http://{host}:{port}"
 
     async def go(self, clock: Callable[[], datetime]) -> None:
-        """Send everything."""
+        """Sends everything."""
         options = self._options
-        shares = {vendor: SHARES[vendor] for vendor in options.vendors}
+        shares = {vendor: SIMULATED_VENDORS[vendor].share for vendor in options.vendors}
         traffic = Traffic(seed=options.seed, vendors=shares, mix=options.mix, clock=clock)
         next_at = self._started
         stream = traffic.stream(options.calls)
@@ -139,42 +146,41 @@ class _Run:
         await self._finish()
 
     def _has_enough(self) -> bool:
-        """Whether no new call is to be made."""
+        """True when no new call is to be made."""
         duration_s = self._options.duration_s
         return self._enough.is_set() or bool(duration_s and time.monotonic() - self._started >= duration_s)
 
     async def _pace(self, next_at: float) -> float:
-        """Wait for the next place in time; the place after it."""
+        """Waits for the next time to send; returns the time after it."""
         if not self._options.rate:
             return next_at
         await self._pause(next_at - time.monotonic())
         return max(next_at, time.monotonic() - _BEHIND_S) + 1 / self._options.rate
 
-    async def _take(self, item: Send | Offer) -> None:
+    async def _take(self, item: PushRequest | Offer) -> None:
         if isinstance(item, Offer):
-            if self._getcdr:
-                self._getcdr.add(item)
-                self.progress.offered += 1
+            self._servers[item.vendor].add(item)
+            self.progress.offered += 1
             return
         if item.waits_for:
-            self._run(self._in_turn(item))
+            self._run(self._in_order(item))
             return
         await self._first(item)
 
-    async def _first(self, send: Send) -> None:
-        """The first attempt, in a slot."""
+    async def _first(self, request: PushRequest) -> None:
+        """Makes the first attempt, in a slot."""
         self.progress.sent += 1
         labels = self.progress.labels
-        labels[send.label] = labels.get(send.label, 0) + 1
+        labels[request.label] = labels.get(request.label, 0) + 1
         await self._slots.acquire()
-        self._spawn(send, attempts=0, lost=0)
+        self._spawn(request, attempts=0, lost=0)
 
-    async def _in_turn(self, send: Send) -> None:
-        if await self._turns.come(send):
-            await self._first(send)
+    async def _in_order(self, request: PushRequest) -> None:
+        if await self._order.wait(request):
+            await self._first(request)
 
-    def _spawn(self, send: Send, *, attempts: int, lost: int) -> None:
-        self._run(self._attempt(send, attempts=attempts + 1, lost=lost))
+    def _spawn(self, request: PushRequest, *, attempts: int, lost: int) -> None:
+        self._run(self._attempt(request, attempts=attempts + 1, lost=lost))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -186,18 +192,18 @@ class _Run:
         if not task.cancelled() and task.exception():
             self._failure = self._failure or task.exception()
 
-    async def _attempt(self, send: Send, *, attempts: int, lost: int) -> None:
-        """One attempt in a slot that is already taken; then the ledger, or a later attempt."""
+    async def _attempt(self, request: PushRequest, *, attempts: int, lost: int) -> None:
+        """Makes one attempt in a slot that is already taken; then follows the ledger, or a later attempt."""
         try:
-            status = await self._post(send)
+            status = await self._post(request)
         finally:
             self._slots.release()
         if 200 <= status < 300:
-            self._acknowledged(send, lost)
+            self._acknowledged(request, lost)
             return
-        # A 4xx says that nothing was taken; anything else leaves it open.
+        # After a 4xx nothing was stored; after anything else it may have been.
         lost += not 400 <= status < 500
-        retry = RETRIES[send.vendor]
+        retry = SIMULATED_VENDORS[request.vendor].retry
         if retry.again(attempts, status):
             self.progress.waiting += 1
             await self._pause(retry.delay_s * self._options.retry_scale)
@@ -205,19 +211,19 @@ class _Run:
             if not self._stop.is_set():
                 self.progress.retries += 1
                 await self._slots.acquire()
-                self._spawn(send, attempts=attempts, lost=lost)
+                self._spawn(request, attempts=attempts, lost=lost)
                 return
         self.progress.lost += 1
-        self._turns.settle(send, acked=False)
+        self._order.settle(request, acked=False)
         if lost:
-            self._note(send, acked=False, lost=lost)
+            self._note(request, acked=False, lost=lost)
 
-    async def _post(self, send: Send) -> int:
-        """The answer's status; 0 when none came."""
-        url = self._options.url.rstrip("/") + send.path
+    async def _post(self, request: PushRequest) -> int:
+        """Returns the answer's status, 0 when none came."""
+        url = self._options.url.rstrip("/") + request.path
         try:
             async with self._session.request(
-                send.method, url, data=send.body, headers=dict(send.headers), allow_redirects=False
+                request.method, url, data=request.body, headers=dict(request.headers), allow_redirects=False
             ) as response:
                 await response.read()
                 name, status = str(response.status), response.status
@@ -226,34 +232,43 @@ class _Run:
         self.progress.statuses[name] = self.progress.statuses.get(name, 0) + 1
         return status
 
-    def _acknowledged(self, send: Send, lost: int) -> None:
+    def _acknowledged(self, request: PushRequest, lost: int) -> None:
         self.progress.acked += 1
-        self._turns.settle(send, acked=True)
+        self._order.settle(request, acked=True)
         elements = self.progress.elements
-        elements[send.vendor] = elements.get(send.vendor, 0) + len(send.told)
-        self._note(send, acked=True, lost=lost)
+        elements[request.vendor] = elements.get(request.vendor, 0) + len(request.expected)
+        self._note(request, acked=True, lost=lost)
 
-    def _note(self, send: Send, *, acked: bool, lost: int) -> None:
-        digest = digest_of(send.body)
+    def _note(self, request: PushRequest, *, acked: bool, lost: int) -> None:
+        digest = digest_of(request.body)
         self._ledger.add(
             LedgerEntry(
-                vendor=send.vendor, label=send.label, told=send.told, acked=acked, lost_answers=lost, digest=digest
+                vendor=request.vendor,
+                label=request.label,
+                expected=request.expected,
+                acked=acked,
+                lost_answers=lost,
+                digest=digest,
             )
         )
 
     async def _finish(self) -> None:
-        """Wait for what is under way, and for those who still pull."""
+        """Waits for attempts in flight, and for those who still pull."""
         while self._tasks:
             await asyncio.wait(self._tasks)
             # A task's successor is spawned before the task ends; the loop sees it.
         if self._failure:
             raise self._failure
         until = time.monotonic() + self._options.linger_s
-        while self._getcdr and self._getcdr.pending and not self._stop.is_set() and time.monotonic() < until:
+        while self._pending() and not self._stop.is_set() and time.monotonic() < until:
             await self._pause(0.1)
 
+    def _pending(self) -> int:
+        """Records of the pull APIs that nobody has pulled."""
+        return sum(server.pending for server in self._servers.values())
+
     async def _pause(self, delay_s: float) -> None:
-        """Sleep, but no longer than until `stop`."""
+        """Sleeps, but no longer than until `stop`."""
         if delay_s <= 0 or self._stop.is_set():
             return
         try:
@@ -263,15 +278,15 @@ class _Run:
 
     async def _report_often(self) -> None:
         while True:
-            self._tell()
+            self._report_now()
             self._ledger.flush()
             await asyncio.sleep(_REPORT_S)
 
-    def _tell(self) -> None:
+    def _report_now(self) -> None:
         progress = self.progress
         progress.elapsed_s = time.monotonic() - self._started
-        if self._getcdr:
-            progress.pulled, progress.pull_errors = self._getcdr.records, self._getcdr.errors
-            progress.unpulled = self._getcdr.pending
+        progress.pulled = sum(server.records for server in self._servers.values())
+        progress.pull_errors = sum(server.errors for server in self._servers.values())
+        progress.unpulled = self._pending()
         if self._report:
             self._report(progress)

@@ -1,4 +1,4 @@
-"""The same realistic bodies for every benchmark: the simulator's traffic without broken ones, made before the clock runs."""
+"""The same realistic bodies for every benchmark: the simulator's traffic without broken ones, made beforehand."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -6,10 +6,9 @@ from typing import Final
 
 import msgspec
 
-from deploy.simulator.requests import Offer, Send
-from deploy.simulator.sending.options import SHARES
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.traffic import Mix, Traffic
-from deploy.simulator.vendors import tencent
+from deploy.simulator.vendors import SIMULATED_VENDORS, tencent
 from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import Directory, Normalised, normalise
@@ -28,38 +27,38 @@ _PAGE: Final = 100
 
 
 class Keyed(msgspec.Struct, frozen=True):
-    """A record of `calls.raw` to be."""
+    """A callback and its key, before it is a record of `calls.raw`."""
 
     key: bytes
     raw: RawCallback
 
     def record(self, offset: int) -> Record:
-        """As the normaliser reads it."""
+        """Returns the record as the normaliser reads it."""
         at_ms = int(self.raw.received_at.timestamp() * 1000)
         headers = tuple(self.raw.headers())
         return Record(offset=offset, timestamp_ms=at_ms, key=self.key, value=self.raw.body, headers=headers)
 
 
-def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[Send]:
-    """The requests of some calls of pushing vendors: disorder and 5 % repetitions, nothing broken."""
+def push_requests(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[PushRequest]:
+    """Returns the requests of some calls of pushing vendors: with disorder and 5 % repetitions, nothing broken."""
     mix = Mix(broken=0, bad_element=0, compressed=0)
-    shares = {vendor: SHARES[vendor] for vendor in vendors}
+    shares = {vendor: SIMULATED_VENDORS[vendor].share for vendor in vendors}
     stream = Traffic(seed=seed, vendors=shares, mix=mix, clock=lambda: at).stream(calls)
-    return [item for item in stream if isinstance(item, Send)]
+    return [item for item in stream if isinstance(item, PushRequest)]
 
 
-def pushed(requests: Iterable[Send]) -> list[Keyed]:
-    """What the ingress makes of requests."""
-    doors, keyed = Router(Settings(), VENDORS), []
-    for number, send in enumerate(requests):
-        head = RequestHead(method=send.method, path=send.path, content_type=dict(send.headers)["Content-Type"])
-        taken = accept(doors, head, send.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
+def pushed(requests: Iterable[PushRequest]) -> list[Keyed]:
+    """Returns the callbacks that the ingress makes of requests."""
+    router, keyed = Router(Settings(), VENDORS), []
+    for number, request in enumerate(requests):
+        head = RequestHead(method=request.method, path=request.path, content_type=dict(request.headers)["Content-Type"])
+        taken = accept(router, head, request.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
         keyed.append(Keyed(taken.key, taken.raw))
     return keyed
 
 
 def pulled(calls: int) -> list[Keyed]:
-    """Pages of the pulling vendor, compressed and full."""
+    """Returns pages of the vendor that is pulled from, compressed and full."""
     stream = Traffic(seed=1, vendors={"tencent": 1}, mix=Mix(), clock=lambda: AT).stream(calls)
     records = [tencent.record(item.call) for item in stream if isinstance(item, Offer)]
     bodies = [
@@ -84,7 +83,7 @@ def pulled(calls: int) -> list[Keyed]:
 
 
 def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Normalised]:
-    """Normalised, in order."""
+    """Returns the normalised callbacks, in order."""
     accounts = Directory()
     return [
         normalise(each.raw, Position(RAW.name, 0, number), accounts, DEFAULT)
@@ -93,5 +92,5 @@ def outcomes(raws: Sequence[Keyed], first_offset: int = 0) -> list[Normalised]:
 
 
 def facts(raws: Sequence[Keyed]) -> list[Fact]:
-    """All facts of the bodies, in order."""
+    """Returns all facts of the bodies, in order."""
     return [fact for outcome in outcomes(raws) for fact in outcome.facts]

@@ -1,4 +1,4 @@
-"""The cheapest callers there are, as they share the cores with what is measured: keep-alive connections that post prepared bytes."""
+"""Cheap callers, as they share the cores with the server: keep-alive connections that post prepared bytes."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -15,14 +15,14 @@ _HEAD_END: Final = b"\r\n\r\n"
 def request(
     path: str, body: bytes, headers: Sequence[tuple[str, str]] = (("Content-Type", "application/json"),)
 ) -> bytes:
-    """A POST as it goes over the wire."""
+    """Returns a POST as it goes over the wire."""
     lines = [f"POST {path} HTTP/1.1", "Host: bench", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
-def requests(sends: Sequence[Send]) -> list[bytes]:
-    """The simulator's requests as they go over the wire."""
-    return [request(send.path, send.body, send.headers) for send in sends]
+def wire_requests(pushes: Sequence[PushRequest]) -> list[bytes]:
+    """Returns the simulator's requests as they go over the wire."""
+    return [request(push.path, push.body, push.headers) for push in pushes]
 
 
 class Caller(asyncio.Protocol):
@@ -59,7 +59,7 @@ class Caller(asyncio.Protocol):
             self.done.set_exception(exc or ConnectionResetError("the server hung up"))
 
     def abort(self) -> None:
-        """Hang up."""
+        """Aborts the connection."""
         if not self.done.done():
             self.done.set_result(None)
         assert self._transport is not None
@@ -76,13 +76,13 @@ class Caller(asyncio.Protocol):
 
 
 async def call(port: int, waiting: Iterator[bytes], connections: int) -> list[Caller]:
-    """Open the connections; they share `waiting`."""
+    """Opens the connections; they share `waiting`."""
     loop = asyncio.get_running_loop()
     return [(await loop.create_connection(lambda: Caller(waiting), "127.0.0.1", port))[1] for _ in range(connections)]
 
 
 def checked(callers: Sequence[Caller]) -> list[float]:
-    """How long the answers took in seconds, in order; raises `RuntimeError` when a request was refused."""
+    """Returns the seconds that the answers took, in order; raises `RuntimeError` when a request was refused."""
     took_s = sorted(value for caller in callers for value in caller.took_s)
     if refused := sum(caller.refused for caller in callers):
         raise RuntimeError(f"{refused} of {len(took_s) + refused} requests were refused")

@@ -1,7 +1,7 @@
-"""Offers requests at a rate whatever becomes of them, from a process of its own: callers do not wait for each other.
+"""Offers requests at a fixed rate from a process of its own: callers do not wait for each other or for answers.
 
-Each crowd has its own connections, as a vendor has; who finds none of them free has nobody to ask, and is counted. Cheap: the
-flood shares its cores with what it floods.
+Each crowd has its own connections, as a vendor has; a caller that finds none of them free is counted and sends nothing.
+The code is cheap, because it shares the cores with the server.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ class Crowd(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     requests: tuple[bytes, ...]
-    """As they go over the wire, sent in turn."""
+    """The requests as they go over the wire, sent in turn."""
     rate: float
-    """A second."""
+    """Requests a second."""
     connections: int
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What a crowd got."""
+class CrowdResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to one crowd."""
 
     name: str
     offered: int
     no_connection: int
     statuses: dict[int, int]
     took_ms: list[float]
-    """Of all answers, ascending."""
+    """The times of all answers, ascending."""
     accepted_ms: list[float]
-    """Of those that said 200, ascending."""
+    """The times of the answers with status 200, ascending."""
     hung_up: int
-    """Connections that the other side closed."""
+    """The number of connections that the server closed."""
     took_s: float
 
 
@@ -98,7 +98,7 @@ class _Callers:
             )
 
     def offer(self, count: int) -> None:
-        """So many callers more."""
+        """Adds `count` callers."""
         self.offered += count
         sent = min(count, len(self.free))
         self.no_connection += count - sent
@@ -108,8 +108,8 @@ class _Callers:
             assert connection.transport is not None
             connection.transport.write(next(self.waiting))
 
-    def told(self, took_s: float) -> Told:
-        return Told(
+    def result(self, took_s: float) -> CrowdResult:
+        return CrowdResult(
             name=self.crowd.name,
             offered=self.offered,
             no_connection=self.no_connection,
@@ -121,7 +121,7 @@ class _Callers:
         )
 
 
-async def _flood(port: int, crowds: Sequence[Crowd], seconds: float) -> list[Told]:
+async def _flood(port: int, crowds: Sequence[Crowd], seconds: float) -> list[CrowdResult]:
     callers = [_Callers(crowd) for crowd in crowds]
     for each in callers:
         await each.connect(port)
@@ -137,11 +137,11 @@ async def _flood(port: int, crowds: Sequence[Crowd], seconds: float) -> list[Tol
         await asyncio.sleep(0.02)
     for each in callers:
         each.over = True
-    return [each.told(passed) for each in callers]
+    return [each.result(passed) for each in callers]
 
 
-def flood(port: int, crowds: Sequence[Crowd], seconds: float) -> list[Told]:
-    """Offer for some seconds, then wait a little for what was sent; call it in a process of its own."""
+def flood(port: int, crowds: Sequence[Crowd], seconds: float) -> list[CrowdResult]:
+    """Offers requests for some seconds, then waits a little for answers; call it in a process of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return uvloop.run(_flood(port, crowds, seconds))

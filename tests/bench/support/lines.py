@@ -1,4 +1,4 @@
-"""What a benchmark says: lines of one table, each beside the limit that was measured in the same run."""
+"""The results of a benchmark: lines of one table, each beside the limit that was measured in the same run."""
 
 import importlib
 import logging
@@ -16,29 +16,29 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     unit: str
     limit: float = 0.0
-    """What `value` is compared with, in the same unit; 0: nothing."""
+    """The value to compare with, in the same unit; 0 means none."""
 
     def text(self) -> str:
-        """The line as it is printed."""
+        """Returns the line as it is printed."""
         number = f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:,.2f}"
         ratio = f"{self.value / self.limit:.3f}" if self.limit else ""
         return _WIDTHS.format(self.bench, self.what, number, self.unit, ratio)
 
 
 def head() -> str:
-    """The table's first lines."""
+    """Returns the table's first lines."""
     return _WIDTHS.format("bench", "what", "value", "unit", "of limit") + "\n" + "-" * 104
 
 
 def show(lines: list[Line]) -> None:
-    """Print the table."""
+    """Prints the table."""
     print(head())  # noqa: T201  # its output is its purpose
     for line in lines:
         print(line.text(), flush=True)  # noqa: T201  # likewise
 
 
 def lines_of(name: str) -> list[Line]:
-    """Run one benchmark; called in a process of its own."""
+    """Runs one benchmark; called in a process of its own."""
     logging.basicConfig(level=logging.CRITICAL)
     lines: list[Line] = importlib.import_module(f"tests.bench.bench_{name}").measure()
     return lines

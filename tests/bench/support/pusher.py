@@ -1,7 +1,8 @@
-"""Pushes the simulator's requests at a fixed rate from a process of its own, as vendors do: calls side by side, a call in turn.
+"""Pushes the simulator's requests at a fixed rate from a process of its own, as vendors do.
 
-The next body of a call is sent after the answer to the one before it. What is not acknowledged is sent again as often as the
-vendor's page says. Bodies are made before the clock runs and connections are kept: the caller shares its cores with the called.
+Calls go side by side; the next body of a call is sent after the answer to the one before it. A request that is not
+acknowledged is sent again as often as the vendor's file declares. Bodies are made beforehand and connections are kept,
+because the caller shares the cores with the server.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Final, cast
 import msgspec
 import uvloop
 
-from deploy.simulator.requests import Send
+from deploy.simulator.requests import PushRequest
 from deploy.simulator.traffic import Mix, Traffic
 from schemas.vendors import VENDORS
 from tests.bench.support.bodies import AT, Keyed, pushed
@@ -27,20 +28,20 @@ _HOST: Final = "127.0.0.1"
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What to send; the same load gives the same requests in every process."""
+    """The requests to send; the same load gives the same requests in every process."""
 
     seed: int
     count: int
     rate: int
     """Requests a second."""
 
-    def sends(self) -> list[Send]:
-        """The requests: disorder and repetitions, nothing broken."""
+    def requests(self) -> list[PushRequest]:
+        """Returns the requests: with disorder and repetitions, nothing broken."""
         mix = Mix(broken=0, bad_element=0, compressed=0)
         traffic = Traffic(seed=self.seed, vendors=SHARES, mix=mix, clock=lambda: AT)
-        found: list[Send] = []
+        found: list[PushRequest] = []
         for piece in traffic.stream():
-            if isinstance(piece, Send):
+            if isinstance(piece, PushRequest):
                 found.append(piece)
             if len(found) == self.count:
                 return found
@@ -48,24 +49,24 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one request came to."""
+    """The answer to one request."""
 
     number: int
     """Its place in the load."""
     status: int
-    """0: none."""
+    """The HTTP status; 0 when no answer came."""
     took_ms: float
-    """Of the last try."""
+    """The time of the last attempt."""
 
 
 class _Job:
     __slots__ = ("key", "number", "request", "tries_left")
 
-    def __init__(self, number: int, send: Send, key: bytes) -> None:
+    def __init__(self, number: int, push: PushRequest, key: bytes) -> None:
         self.number = number
-        self.request = request(send.path, send.body, send.headers)
+        self.request = request(push.path, push.body, push.headers)
         self.key = key
-        self.tries_left = VENDORS[send.vendor].sends_at_most
+        self.tries_left = VENDORS[push.vendor].sends_at_most
 
 
 class _Connection(asyncio.Protocol):
@@ -108,7 +109,7 @@ class _Pusher:
     def __init__(self, port: int) -> None:
         self._port = port
         self._turns: dict[bytes, deque[_Job]] = {}
-        """Calls with a request on its way, and what waits behind it."""
+        """The calls with a request on its way, and the requests that wait behind it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.free: list[_Connection] = []
         self.answers: list[Answer] = []
@@ -160,16 +161,16 @@ class _Pusher:
             connection.post(job)
 
 
-def keyed(load: Load) -> tuple[list[Send], list[Keyed]]:
-    """The requests, and what the ingress makes of each."""
-    requests = load.sends()
+def keyed(load: Load) -> tuple[list[PushRequest], list[Keyed]]:
+    """Returns the requests, and the callback that the ingress makes of each."""
+    requests = load.requests()
     return requests, pushed(requests)
 
 
 def push(load: Load, port: int) -> list[Answer]:
-    """Send the load to the ingress on this machine and wait for all answers; runs in a process of its own."""
+    """Sends the load to the ingress on this machine and waits for all answers; runs in a process of its own."""
     requests, raws = keyed(load)
-    jobs = [_Job(number, send, raw.key) for number, (send, raw) in enumerate(zip(requests, raws, strict=True))]
+    jobs = [_Job(number, push, raw.key) for number, (push, raw) in enumerate(zip(requests, raws, strict=True))]
     pusher = _Pusher(port)
     uvloop.run(pusher.push(jobs, load.rate))
     return pusher.answers

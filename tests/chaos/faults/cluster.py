@@ -1,7 +1,7 @@
 """Three embedded brokers on one machine, every record on all three and acknowledged by two; each can be brought down.
 
-Every group of clients has its own door at every broker, advertised at a proxy: who comes in by it is sent back through it,
-so that the network between that group and Kafka can be cut while the others go on.
+Every group of clients has its own listener at every broker, which is advertised at the address of a proxy. Its clients
+always come through that proxy, so that the network between one group and Kafka can be cut while the others go on.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ class Cluster:
     """The brokers, numbered from 0."""
 
     def __init__(self, data_dirs: Sequence[Path], groups: Sequence[str]) -> None:
-        """A directory for each broker; `groups` name the doors."""
+        """`data_dirs` has a directory for each broker; `groups` are the names of the listeners."""
         ports = iter(steady_ports(BROKERS * (2 + 2 * len(groups))))
         plain = [next(ports) for _ in range(BROKERS)]
         controllers = [next(ports) for _ in range(BROKERS)]
         voters = tuple(f"{number + 1}@127.0.0.1:{port}" for number, port in enumerate(controllers))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        self.doors: Mapping[str, tuple[Listener, ...]] = {
+        self.listeners: Mapping[str, tuple[Listener, ...]] = {
             group: tuple(
                 Listener(name=group.upper(), port=next(ports), advertised_port=next(ports)) for _ in range(BROKERS)
             )
             for group in groups
         }
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in plain)
-        """For clients that no fault keeps away."""
+        """The addresses for clients that no fault keeps away."""
         self._servers = [
             KafkaServer(
                 data_dirs[number],
@@ -47,7 +47,7 @@ class Cluster:
                 node_id=number + 1,
                 voters=voters,
                 cluster_id=cluster_id,
-                doors=tuple(doors[number] for doors in self.doors.values()),
+                doors=tuple(listeners[number] for listeners in self.listeners.values()),
                 heap=_HEAP,
                 minimum_free_bytes=0,
             )
@@ -55,27 +55,27 @@ class Cluster:
         ]
 
     def bootstrap_of(self, group: str) -> str:
-        """The addresses that a group of clients is given: those of the proxies."""
-        return ",".join(f"127.0.0.1:{door.advertised_port}" for door in self.doors[group])
+        """Returns the addresses for a group of clients: those of its proxies."""
+        return ",".join(f"127.0.0.1:{listener.advertised_port}" for listener in self.listeners[group])
 
     async def start(self) -> None:
-        """All three at once: none answers alone."""
+        """Starts all three at once: none answers alone."""
         await asyncio.gather(*(server.start() for server in self._servers))
 
     async def stop(self) -> None:
-        """All three."""
+        """Stops all three."""
         await asyncio.gather(*(server.stop() for server in self._servers))
 
     def send(self, number: int, what: signal.Signals) -> None:
-        """A signal to one broker."""
+        """Sends a signal to one broker."""
         os.kill(self._servers[number].pid, what)
 
     async def kill(self, number: int) -> None:
-        """End it with kill -9, and wait until it is gone."""
+        """Ends a broker with kill -9, and waits until it is gone."""
         self.send(number, signal.SIGKILL)
         await self._servers[number].wait()
 
     async def restart(self, number: int) -> None:
-        """Start one that is gone on its data and its ports."""
+        """Starts a broker that is gone on its data and its ports."""
         await self._servers[number].stop()
         await self._servers[number].start()

@@ -1,4 +1,4 @@
-"""A small file system in memory that can be filled up, where the machine lets us mount one."""
+"""A small file system in memory that can be filled up, where the machine permits to mount one."""
 
 import asyncio
 import contextlib
@@ -16,25 +16,25 @@ class Disk:
     def __init__(self, path: Path, size_mb: int) -> None:
         self.path = path
         self.refusal = ""
-        """Why it cannot be filled; "" when it can."""
+        """The reason for which it cannot be filled; "" when it can."""
         self._size_mb = size_mb
 
     async def mount(self) -> None:
-        """Make it."""
+        """Makes and mounts the file system."""
         self.path.mkdir(parents=True, exist_ok=True)
-        code, said = await _run("mount", "-t", "tmpfs", "-o", f"size={self._size_mb}m", "tmpfs", str(self.path))
-        self.refusal = "" if code == 0 else f"no file system can be mounted here ({said})"
+        code, output = await _run("mount", "-t", "tmpfs", "-o", f"size={self._size_mb}m", "tmpfs", str(self.path))
+        self.refusal = "" if code == 0 else f"no file system can be mounted here ({output})"
 
     async def unmount(self) -> None:
-        """Give it back; nobody may use it any more."""
+        """Unmounts the file system; nobody may use it any more."""
         if not self.refusal:
             await _run("umount", "-l", str(self.path))
 
     def fill(self, *, but: int = 0) -> None:
-        """Leave not a byte, or so many."""
+        """Fills the file system, except for `but` bytes."""
         with (self.path / "filler").open("ab", buffering=0) as filler:
             room = os.statvfs(self.path)
-            # In one step, so that who writes meanwhile is surprised.
+            # In one step, so that another writer finds no room at once.
             with contextlib.suppress(OSError):
                 os.posix_fallocate(filler.fileno(), filler.tell(), room.f_bavail * room.f_frsize - but)
             size = 0 if but else len(_CHUNK)
@@ -47,7 +47,7 @@ class Disk:
                     size //= 2
 
     def free(self) -> None:
-        """As it was."""
+        """Removes the filling."""
         (self.path / "filler").unlink(missing_ok=True)
 
 
@@ -58,5 +58,5 @@ async def _run(*command: str) -> tuple[int, str]:
         )
     except FileNotFoundError:
         return 1, f"there is no {command[0]}"
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode("utf-8", "replace").strip()
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode("utf-8", "replace").strip()

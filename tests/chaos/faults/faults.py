@@ -1,4 +1,4 @@
-"""Which faults there are, and a schedule of them that a seed repeats. Pure: what a fault does stands elsewhere."""
+"""The table of faults, and a schedule of them that a seed repeats. Pure: `inject.py` carries the faults out."""
 
 import random
 from collections.abc import Collection, Iterator
@@ -16,24 +16,25 @@ ON_KAFKA: Final = ("ingress", "poll", *WORKERS, "sink")
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of trouble."""
+    """One kind of fault."""
 
     name: str
     action: Action
     targets: tuple[str, ...]
-    """One of them is hit each time."""
+    """The parts, brokers or links of which `at_once` are hit each time."""
     weight: int
     min_s: float = 0.0
+    """The shortest duration in seconds."""
     max_s: float = 0.0
-    """How long it lasts."""
+    """The longest duration."""
     at_once: int = 1
-    """How many of the targets are hit together."""
+    """The number of targets that are hit together."""
     watch: tuple[str, ...] = ()
-    """The parts that must get back to work; empty: the target."""
+    """The parts that must get back to work; empty means the target."""
 
 
 class Injection(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that happens."""
+    """A fault with its targets and its duration."""
 
     fault: Fault
     targets: tuple[str, ...]
@@ -46,7 +47,7 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """Faults that begin together, and the calm before the next ones."""
+    """Faults that begin together, and the pause before the next ones."""
 
     injections: tuple[Injection, ...]
     calm_s: float
@@ -63,7 +64,7 @@ TABLE: Final[tuple[Fault, ...]] = (
     Fault(name="ingress frozen", action="freeze", targets=("ingress",), weight=2, min_s=1, max_s=12),
     Fault(name="poller frozen", action="freeze", targets=("poll",), weight=2, min_s=1, max_s=12),
     Fault(name="worker frozen", action="freeze", targets=WORKERS, weight=2, min_s=1, max_s=6),
-    # Past its session the others have its partitions: what it wakes up with is a zombie's.
+    # After its session the others have its partitions, while it still holds records of them.
     Fault(name="worker frozen past its session", action="freeze", targets=WORKERS, weight=3, min_s=13, max_s=20, watch=WORKERS),
     Fault(name="sink frozen", action="freeze", targets=("sink",), weight=2, min_s=1, max_s=12),
     Fault(name="sink frozen past its session", action="freeze", targets=("sink",), weight=1, min_s=48, max_s=52),
@@ -101,7 +102,7 @@ _TOGETHER: Final = 0.2
 
 
 def schedule(seed: int, *, table: tuple[Fault, ...] = TABLE, without: Collection[str] = ()) -> Iterator[Step]:
-    """Steps without end; first every fault of the table once, in an order that the seed gives; then by weight."""
+    """Yields steps without end: first every fault of the table once in the seed's order, then by weight."""
     rng = random.Random(f"chaos/{seed}")
     table = tuple(fault for fault in table if fault.name not in without)
     for fault in rng.sample(table, len(table)):
@@ -120,7 +121,7 @@ def _compatible(rng: random.Random, faults: tuple[Fault, ...]) -> tuple[Injectio
 
 
 def _places(injection: Injection) -> set[str]:
-    """What the fault takes hold of: its targets, and of brokers, database and clock the whole."""
+    """The things that the fault affects: its targets; brokers, database and clock count as a whole."""
     words = {injection.fault.action.split()[0], *(target.removesuffix("-disk") for target in injection.targets)}
     return {*injection.targets, *(words & {"broker", "clickhouse", "clock"})}
 

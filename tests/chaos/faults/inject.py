@@ -1,4 +1,4 @@
-"""What each fault does to the world, and its end. A fault whose target is not there just now has nothing to do."""
+"""The beginning and the end of each fault. A fault whose target is not running has nothing to do."""
 
 import asyncio
 import itertools
@@ -14,13 +14,13 @@ from tests.chaos.world import World
 _SLOW_S: Final = 0.2
 _DISK_BROKER: Final = 2
 _AHEAD_S: Final = -1500
-"""Half an hour less the longest a run's fault lasts: the poller's look back covers it."""
+"""Half an hour less the longest fault, which the poller's look back covers."""
 _JUMPS_S: Final = itertools.cycle((-79_200, 7_200, 79_200, -1_800))
-"""Back and forth by less than a day: a vendor's time that lies further in our future is not believed."""
+"""Back and forth by less than a day: a vendor's instant that lies further in the future is not believed."""
 
 
 def impossible(world: World, injection: Injection) -> str:
-    """Why the fault cannot be made on this machine; "" when it can."""
+    """Returns the reason for which the fault is impossible on this machine; "" when it is possible."""
     if injection.fault.action == "disk full":
         return world.disks[injection.targets[0]].refusal
     if injection.fault.action == "part clock":
@@ -28,8 +28,8 @@ def impossible(world: World, injection: Injection) -> str:
     return ""
 
 
-async def happen(world: World, injection: Injection) -> None:
-    """Begin the fault, wait for its duration, and end it."""
+async def run_fault(world: World, injection: Injection) -> None:
+    """Begins the fault, waits for its duration, and ends it."""
     await _ACTIONS[injection.fault.action](world, injection)
 
 
@@ -122,7 +122,7 @@ async def _clickhouse_freeze(world: World, injection: Injection) -> None:
 
 
 async def _disk_full(world: World, injection: Injection) -> None:
-    """The broker whose only disk fails ends itself, so that it is started again when there is room; ClickHouse goes on."""
+    """A broker whose only disk fails ends itself, so it is started again when there is room; ClickHouse goes on."""
     disk = world.disks[injection.targets[0]]
     await asyncio.to_thread(disk.fill)
     try:

@@ -1,4 +1,4 @@
-"""The network between two parts, as TCP proxies that can lose it: cut, hold, slow down, mend. It must not know who talks."""
+"""The network between two parts, as TCP proxies that can be cut, held, slowed down and mended."""
 
 import asyncio
 from typing import Final, Self
@@ -19,10 +19,10 @@ class Link:
         self._cut = False
         self._delay_s = 0.0
         self.refused = 0
-        """Connections that came while it was cut."""
+        """The number of connections that came while it was cut."""
 
     async def join(self, *, port: int, to: int) -> None:
-        """Listen on `port` for what is meant for port `to`."""
+        """Listens on `port` and passes connections on to port `to`."""
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
@@ -38,26 +38,26 @@ class Link:
         self._servers.append(await asyncio.start_server(connected, "127.0.0.1", port))
 
     def cut(self) -> None:
-        """End what is connected without a goodbye, and refuse what comes."""
+        """Aborts all connections and refuses new ones."""
         self._cut = True
         for transport in list(self._transports):
             transport.abort()
 
     def hold(self) -> None:
-        """Keep connections and let nothing pass, as a network does that drops every packet."""
+        """Keeps connections and lets nothing pass, as a network does that drops every packet."""
         self._flowing.clear()
 
     def slow(self, delay_s: float) -> None:
-        """Pass everything on later."""
+        """Passes everything on after a delay."""
         self._delay_s = delay_s
 
     def mend(self) -> None:
-        """As it was; what was held goes on its way."""
+        """Restores the network; data that was held is passed on."""
         self._cut, self._delay_s = False, 0.0
         self._flowing.set()
 
     async def close(self) -> None:
-        """Give the ports free."""
+        """Closes all connections and ports."""
         for server in self._servers:
             server.close()
         self.cut()
@@ -85,7 +85,7 @@ class Link:
             self._transports.add(far_writer.transport)
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         except OSError:
-            pass  # either side went away, or is not there: so the other one is told
+            pass  # either side went away, or is not there: the other side is closed below
         finally:
             for end in ends:
                 end.abort()

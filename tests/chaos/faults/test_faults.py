@@ -1,4 +1,4 @@
-"""The schedule of faults: a seed repeats it, every fault gets its turn, and no two take hold of the same thing at once."""
+"""The schedule of faults: a seed repeats it, every fault gets its turn, and no two hit the same target at once."""
 
 from itertools import islice
 
@@ -31,8 +31,8 @@ def test_what_is_left_out_never_comes() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_faults_of_one_step_never_take_hold_of_the_same_thing(seed: int) -> None:
-    """Healing one of them would end the other; brokers and ClickHouse count as one thing each."""
+def test_faults_of_one_step_never_hit_the_same_target(seed: int) -> None:
+    """The end of one would end the other; brokers and ClickHouse count as one target each."""
     together = [step.injections for step in steps(seed) if len(step.injections) > 1]
 
     assert together

@@ -1,4 +1,4 @@
-"""The network that can fail: what is cut ends and is refused, what is held waits, and mended it is as before."""
+"""The network that can fail: cut connections end and are refused, held ones wait, and mended ones work as before."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ LIMIT_S = 20.0
 
 @contextlib.asynccontextmanager
 async def echo(port: int) -> AsyncIterator[None]:
-    """Says back whatever it hears."""
+    """A server that returns whatever it receives."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while heard := await reader.read(1024):
-                writer.write(heard)
+            while received := await reader.read(1024):
+                writer.write(received)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", port)
@@ -37,41 +37,41 @@ async def link() -> AsyncIterator[tuple[Link, int]]:
         yield link, here
 
 
-async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: bytes) -> bytes:
     writer.write(text)
     async with asyncio.timeout(LIMIT_S):
         return await reader.readexactly(len(text))
 
 
-async def test_what_is_said_comes_back(link: tuple[Link, int]) -> None:
+async def test_what_is_sent_comes_back(link: tuple[Link, int]) -> None:
     ends = await asyncio.open_connection("127.0.0.1", link[1])
 
-    assert await say(*ends, b"hello") == b"hello"
+    assert await exchange(*ends, b"hello") == b"hello"
     ends[1].close()
 
 
 async def test_a_cut_ends_connections_and_refuses_new_ones_until_it_is_mended(link: tuple[Link, int]) -> None:
     old = await asyncio.open_connection("127.0.0.1", link[1])
-    await say(*old, b"hello")
+    await exchange(*old, b"hello")
 
     link[0].cut()
     with pytest.raises((OSError, asyncio.IncompleteReadError)):
-        await say(*old, b"still there")
+        await exchange(*old, b"still there")
     with pytest.raises((OSError, asyncio.IncompleteReadError)):
-        await say(*await asyncio.open_connection("127.0.0.1", link[1]), b"anyone")
+        await exchange(*await asyncio.open_connection("127.0.0.1", link[1]), b"anyone")
     link[0].mend()
 
     new = await asyncio.open_connection("127.0.0.1", link[1])
-    assert await say(*new, b"again") == b"again"
+    assert await exchange(*new, b"again") == b"again"
     new[1].close()
 
 
 async def test_what_is_held_arrives_when_it_is_mended(link: tuple[Link, int]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", link[1])
-    await say(reader, writer, b"hello")
+    await exchange(reader, writer, b"hello")
 
     link[0].hold()
-    answer = asyncio.create_task(say(reader, writer, b"later"))
+    answer = asyncio.create_task(exchange(reader, writer, b"later"))
     await asyncio.wait({answer}, timeout=0.2)
     assert not answer.done()
     link[0].mend()

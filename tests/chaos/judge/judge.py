@@ -1,7 +1,7 @@
-"""From ledger, topics and views to what was lost, doubled or wrong. Pure.
+"""Findings of what was lost, doubled or wrong, from the ledger, the topics and the views. Pure.
 
-What lies on the raw topic is held against the vendors' acknowledgements; what the topics and views show is held against
-what lies on the raw topic, so that nothing stays open: a body whose answer was lost on its way counts when it is there.
+The raw topic is compared with the vendors' acknowledgements; the other topics and the views are compared with the raw
+topic. So nothing stays open: a body whose answer was lost on its way counts when it is on the raw topic.
 """
 
 import re
@@ -17,7 +17,7 @@ from tests.oracle.compare import Difference
 from tests.oracle.expected import Counts, Expected, expect
 
 Body = tuple[str, str]
-"""Vendor and digest."""
+"""A pushed body: its vendor and digest."""
 Harm = Literal["lost", "doubled", "wrong"]
 
 _ROWS: Final = re.compile(r"(\d+) rows?$")
@@ -28,24 +28,24 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     harm: Harm
     where: tuple[str, ...]
-    """Vendor and call or digest, to find which fault was about."""
+    """The vendor and the call or digest, to find the fault during which it happened."""
     text: str
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """What the raw topic says about the ledger."""
+    """The comparison of the ledger with the raw topic."""
 
     entries: tuple[LedgerEntry, ...]
-    """The ledger as the raw topic has it: one certain entry for each body that lies there."""
+    """The ledger as the raw topic has it: one certain entry for each body that is there."""
     superseded: int
-    """Pulled records of which a newer version was served: the older one may never have arrived, and need not."""
+    """The number of pulled records with a newer version that was served: the older one need not have arrived."""
     repeated: int
-    """Bodies that lie there more often than they were acknowledged: duplicates."""
+    """The number of bodies that are there more often than they were acknowledged: duplicates."""
     findings: tuple[Finding, ...]
 
 
 def stored(entries: Iterable[LedgerEntry], raw: Mapping[Body, int]) -> Stored:
-    """Every acknowledged body must be there; what is there must have been sent."""
+    """Compares the ledger with the raw topic: acknowledged bodies must be there, others must have been sent."""
     sent: dict[Body, list[LedgerEntry]] = defaultdict(list)
     pulled: list[LedgerEntry] = []
     for entry in entries:
@@ -74,28 +74,29 @@ def stored(entries: Iterable[LedgerEntry], raw: Mapping[Body, int]) -> Stored:
 
 
 def _newest(pulled: list[LedgerEntry]) -> tuple[list[LedgerEntry], int]:
-    """The pulled entries without the versions that a later one replaced: a cut connection may have eaten the page."""
+    """The pulled entries without versions that a later one replaced: a cut connection may have lost the page."""
     last: dict[tuple[str, str], Expectation] = {}
     for entry in pulled:
-        last |= {(told.vendor, told.identity): told for told in entry.told}
-    total = sum(len(entry.told) for entry in pulled)
+        last |= {(expectation.vendor, expectation.identity): expectation for expectation in entry.expected}
+    total = sum(len(entry.expected) for entry in pulled)
     return [
-        LedgerEntry(vendor=vendor, label="page", told=(told,), pulled=True) for (vendor, _), told in last.items()
+        LedgerEntry(vendor=vendor, label="page", expected=(expectation,), pulled=True)
+        for (vendor, _), expectation in last.items()
     ], total - len(last)
 
 
-def expectation(what: Stored) -> Expected:
-    """Everything that topics and views must show for what is stored."""
+def expected_of(what: Stored) -> Expected:
+    """Returns everything that topics and views must show for the bodies on the raw topic."""
     expected = expect(what.entries)
     for count in expected.counts.values():
         if count.pulled:
-            # Seen or not, an older version makes no other row, only one more fact.
+            # An older version, whether it arrived or not, makes no other row, only one more fact.
             count.unsure += what.superseded
     return expected
 
 
 def identity_broken(counts: Mapping[str, Counts]) -> list[Finding]:
-    """Law 7 per vendor, on the system's own numbers."""
+    """Returns the vendors whose books do not balance (guarantee 7) in the system's own numbers."""
     return [
         Finding(harm="wrong", where=(vendor, ""), text=f"identity of {vendor}: {count}")
         for vendor, count in counts.items()
@@ -104,7 +105,7 @@ def identity_broken(counts: Mapping[str, Counts]) -> list[Finding]:
 
 
 def findings(differences: Iterable[Difference]) -> list[Finding]:
-    """A row too few is a loss, a row too many a doubling, anything else is wrong."""
+    """Returns a finding for each difference: a missing row is lost, an extra row doubled, anything else wrong."""
     return [Finding(harm=_harm(one), where=one.key[:1] + one.key[-1:], text=str(one)) for one in differences]
 
 
@@ -115,13 +116,13 @@ def _harm(one: Difference) -> Harm:
     return "lost" if shown < wanted else "doubled"
 
 
-def _rows(said: object) -> int:
-    found = _ROWS.search(str(said))
-    return int(found.group(1)) if found else int(said) if isinstance(said, int) else 0
+def _rows(count: object) -> int:
+    found = _ROWS.search(str(count))
+    return int(found.group(1)) if found else int(count) if isinstance(count, int) else 0
 
 
 def unlike(view: str, shown: Mapping[str, int], topic: Mapping[str, int]) -> list[Finding]:
-    """The newest versions that a view shows against the newest on its topic."""
+    """Compares the newest versions that a view shows with the newest on its topic."""
     found = []
     for key in sorted(shown.keys() | topic.keys()):
         here, there = shown.get(key), topic.get(key)
@@ -132,8 +133,8 @@ def unlike(view: str, shown: Mapping[str, int], topic: Mapping[str, int]) -> lis
     return found
 
 
-def ended_in_peace(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
-    """Parts that were started again although no fault was about: what was sent has ended them."""
+def ended_without_fault(before: Mapping[str, int], after: Mapping[str, int]) -> list[Finding]:
+    """Returns the parts that ended without a fault: something that was sent has ended them."""
     return [
         Finding(harm="wrong", where=("", name), text=f"{name} ended {after[name] - times} times without a fault")
         for name, times in before.items()
@@ -144,15 +145,15 @@ def ended_in_peace(before: Mapping[str, int], after: Mapping[str, int]) -> list[
 def by_window(
     found: Iterable[Finding], entries: list[LedgerEntry], windows: Mapping[str, list[tuple[int, int]]]
 ) -> tuple[dict[str, Counter[Harm]], dict[str, int]]:
-    """Findings and acknowledgements by the fault in whose time the body was acknowledged; "" for none.
+    """Returns findings and acknowledgements by the fault during which the body was acknowledged; "" for none.
 
-    A window is a stretch of the ledger: how long it was when the fault began, and when all were back at work.
+    A window is a range of ledger entries: from the fault's begin until all parts were back at work.
     """
     about: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for number, entry in enumerate(entries):
         about[entry.vendor, entry.digest].add(number)
-        for told in entry.told:
-            about[told.vendor, told.call].add(number)
+        for element in entry.expected:
+            about[element.vendor, element.call].add(number)
     harms: dict[str, Counter[Harm]] = defaultdict(Counter)
     for one in found:
         numbers = about.get(one.where, set())

@@ -1,4 +1,4 @@
-"""Ways of doing it that lose calls, for the tests that must catch them: the offset before the work."""
+"""Wrong ways that lose calls, for the tests that must catch them: the offset is committed before the work."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -12,7 +12,7 @@ Naive = Literal["", "sink commits first", "worker commits first"]
 
 
 def _sink_commits_first() -> None:
-    """The sink commits a round and then inserts it."""
+    """The sink commits the offsets of a round and then inserts it."""
     properly = Sink._round
 
     async def hastily(self: Any, stop: Any) -> None:
@@ -24,7 +24,7 @@ def _sink_commits_first() -> None:
 
 
 def _worker_commits_first() -> None:
-    """The worker commits a slice and then works on it."""
+    """The worker commits the offset of a record batch and then works on it."""
 
     async def hastily(self: Any, slice_: Any, ahead: Any) -> None:
         if ahead is not None:

@@ -1,4 +1,4 @@
-"""What a run found, as the one table that it prints. Pure."""
+"""The findings of a run, as the one table that it prints. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from tests.chaos.judge.judge import Finding, Harm
 
 _HEAD = ("fault", "times", "acknowledged", "lost", "doubled", "wrong", "worst recovery")
 EXAMPLES = 12
-"""Findings that are told one by one."""
+"""The number of findings that are printed one by one."""
 
 
 class Line(msgspec.Struct, kw_only=True):
-    """One kind of fault."""
+    """The results of one kind of fault."""
 
     times: int = 0
     acked: int = 0
@@ -22,35 +22,35 @@ class Line(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run."""
+    """The results of a whole run."""
 
     seed: int
     lines: Mapping[str, Line]
-    """By fault; "" for what happened outside of any."""
+    """Results by fault; "" for those outside of any."""
     acked: int
     refused: int
-    """Requests that their vendor gave up: nobody was told that they are safe."""
+    """Requests that their vendor gave up; they were never acknowledged."""
     repeated: int
     skipped: Mapping[str, str]
     """Faults that this machine does not permit, and why."""
     restarts: Mapping[str, int]
     poisons: Mapping[str, int] = msgspec.field(default_factory=dict)
-    """Acknowledged requests that once stopped, hid or falsified a call, by what they are."""
+    """Acknowledged requests that once stopped, hid or falsified a call, by label."""
     findings: tuple[Finding, ...]
 
     @property
     def harms(self) -> Counter[Harm]:
-        """All of them, each once."""
+        """All findings by kind, each once."""
         return Counter(one.harm for one in self.findings)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled or wrong."""
+        """True when nothing was lost, doubled or wrong."""
         return not self.findings
 
 
 def table(report: Report) -> str:
-    """For a terminal."""
+    """Returns the table for a terminal."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for name, line in report.lines.items():
         if name or line.harms:
@@ -73,7 +73,7 @@ def table(report: Report) -> str:
 
 
 def laid_out(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The lines of a table whose first row is its head and whose last one its sum."""
+    """Returns the lines of a table; the first row is its head and the last one its sum."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(_pad(text, width, column) for column, (text, width) in enumerate(zip(row, widths, strict=True)))

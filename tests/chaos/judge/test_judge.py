@@ -1,4 +1,4 @@
-"""The judgement itself: a loss, a doubling and a wrong value are each seen, and what is no harm is not."""
+"""The judgement itself: a loss, a doubling and a wrong value are each found, and nothing else is."""
 
 from collections import Counter
 
@@ -9,8 +9,8 @@ from deploy.simulator.sending.ledger import LedgerEntry
 from tests.chaos.judge.judge import (
     Body,
     by_window,
-    ended_in_peace,
-    expectation,
+    ended_without_fault,
+    expected_of,
     findings,
     identity_broken,
     stored,
@@ -20,7 +20,7 @@ from tests.oracle.compare import Difference, compare
 from tests.oracle.expected import Counts
 
 
-def told(call: str, content: str = "1", vendor: str = "huawei") -> Expectation:
+def record_of(call: str, content: str = "1", vendor: str = "huawei") -> Expectation:
     return Expectation(
         vendor=vendor,
         kind="privacy_ax",
@@ -36,7 +36,7 @@ def pushed(call: str, *, acked: bool = True, lost_answers: int = 0) -> LedgerEnt
     return LedgerEntry(
         vendor="huawei",
         label="record",
-        told=(told(call),),
+        expected=(record_of(call),),
         acked=acked,
         lost_answers=lost_answers,
         digest=f"body {call}",
@@ -59,7 +59,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("entries", "raw", "harms"), CASES)
-def test_the_raw_topic_is_held_against_the_acknowledgements(
+def test_the_raw_topic_is_compared_with_the_acknowledgements(
     entries: list[LedgerEntry], raw: Counter[Body], harms: list[str]
 ) -> None:
     assert [one.harm for one in stored(entries, raw).findings] == harms
@@ -67,19 +67,19 @@ def test_the_raw_topic_is_held_against_the_acknowledgements(
 
 def test_what_is_stored_must_show_whether_it_was_acknowledged_or_not() -> None:
     what = stored([pushed("a", acked=False, lost_answers=1), pushed("b")], on_raw("a", "b", "b"))
-    counts = expectation(what).counts["huawei"]
+    counts = expected_of(what).counts["huawei"]
 
     assert (counts.elements, counts.facts, counts.duplicates, counts.unsure) == (3, 2, 1, 0)
     assert what.repeated == 2
-    assert [row.optional for row in expectation(what).cdr] == [False, False]
+    assert [row.optional for row in expected_of(what).cdr] == [False, False]
 
 
 def test_an_older_version_of_a_pulled_record_need_not_have_arrived() -> None:
     pages = [
-        LedgerEntry(vendor="tencent", label="page", told=(told("a", content, "tencent"),), pulled=True)
+        LedgerEntry(vendor="tencent", label="page", expected=(record_of("a", content, "tencent"),), pulled=True)
         for content in "12"
     ]
-    counts = expectation(stored(pages, {})).counts["tencent"]
+    counts = expected_of(stored(pages, {})).counts["tencent"]
 
     assert (counts.facts, counts.unsure) == (1, 1)
 
@@ -95,8 +95,8 @@ SHOWN = [
 
 
 @pytest.mark.parametrize(("rows", "harms"), SHOWN)
-def test_a_view_is_held_against_what_is_stored(rows: list[dict[str, object]], harms: list[str]) -> None:
-    expected = expectation(stored([pushed("a")], on_raw("a")))
+def test_a_view_is_compared_with_what_is_stored(rows: list[dict[str, object]], harms: list[str]) -> None:
+    expected = expected_of(stored([pushed("a")], on_raw("a")))
 
     assert [one.harm for one in findings(compare(expected, cdr=rows))] == harms
 
@@ -122,7 +122,7 @@ def test_views_and_topics_must_have_the_same_newest_versions() -> None:
     assert {one.where[1]: one.harm for one in found} == {"old": "wrong", "extra": "doubled", "missing": "lost"}
 
 
-def test_a_finding_is_told_under_the_fault_in_whose_time_it_was_acknowledged() -> None:
+def test_a_finding_belongs_to_the_fault_during_which_it_was_acknowledged() -> None:
     entries = [pushed("a"), pushed("b"), pushed("c", acked=False, lost_answers=1)]
     found = stored(entries, on_raw("a")).findings
     harms, acked = by_window(found, entries, {"ingress killed": [(1, 3)], "sink killed": [(0, 1)]})
@@ -132,8 +132,8 @@ def test_a_finding_is_told_under_the_fault_in_whose_time_it_was_acknowledged() -
 
 
 def test_a_part_that_ends_although_nothing_is_broken_is_wrong() -> None:
-    """Whatever it was that it was sent; what ended while a fault was about is the fault's."""
-    (found,) = ended_in_peace({"process-1": 3, "sink": 0}, {"process-1": 5, "sink": 0})
+    """An end while a fault is active counts for the fault; any other was caused by something that was sent."""
+    (found,) = ended_without_fault({"process-1": 3, "sink": 0}, {"process-1": 5, "sink": 0})
 
     assert (found.harm, found.where) == ("wrong", ("", "process-1"))
     assert "2 times" in found.text

@@ -1,4 +1,4 @@
-"""Reads topics and views of a world that has come to rest, and judges them with the vendors' ledger."""
+"""Reads the topics and views of a stack without traffic, and judges them with the vendors' ledger."""
 
 import asyncio
 from collections import Counter
@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
-from tests.chaos.judge.judge import Body, Finding, Stored, expectation, findings, identity_broken, stored, unlike
+from tests.chaos.judge.judge import Body, Finding, Stored, expected_of, findings, identity_broken, stored, unlike
 from tests.oracle.compare import compare, compare_counts
 from tests.support import whole_stack as ws
 
@@ -21,24 +21,24 @@ _RECORDS: Final = (
     " UNION ALL SELECT record_id, version FROM bindings"
 )
 _LOOKS: Final = 4
-"""At the raw topic, before and after the views are read."""
+"""The most readings of the raw topic, before and after the views are read."""
 _SETTLED_S: Final = 3.0
 REFUSED_VENDOR: Final = "refused"
-"""The vendor of records whose rows ClickHouse cannot take; the simulator knows nothing of them."""
+"""The vendor of records whose rows ClickHouse cannot take; the simulator does not send them."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a comparison found."""
+    """The result of a comparison."""
 
     findings: tuple[Finding, ...]
     repeated: int
-    """Bodies that were stored more often than acknowledged; the views must not show it."""
+    """The number of bodies that were stored more often than acknowledged; the views must not show it."""
 
 
 async def verdict(stack: Stack, entries: list[LedgerEntry], *, refused: Collection[str] = ()) -> Verdict:
-    """Raw topic against the ledger; views, public topics and law 7 against the raw topic.
+    """Compares the raw topic with the ledger, and views, public topics and books (guarantee 7) with the raw topic.
 
-    `refused` are the ids of facts that were put on the public topic past the parts: a dead letter each, and no row.
+    `refused` are the ids of facts that a test put on the public topic itself: a dead letter each, and no row.
     """
     raw = await bodies_on_raw(stack)
     for _ in range(_LOOKS):
@@ -46,7 +46,7 @@ async def verdict(stack: Stack, entries: list[LedgerEntry], *, refused: Collecti
         before, raw = raw, await bodies_on_raw(stack)
         if raw == before:
             break
-        # A body that went to the spool may come by Kafka as well, long after: then there was one more than was read.
+        # A body that went to the spool may come through Kafka as well, much later: then there is one more than read.
         await asyncio.sleep(_SETTLED_S)
     return found
 
@@ -55,13 +55,13 @@ async def _of_all(stack: Stack, what: Stored, refused: Collection[str]) -> Verdi
     try:
         return await _of_views(stack, what, refused)
     except AssertionError as exc:
-        # A view that cannot be read shows nothing of what is in it.
+        # The rows of a view that cannot be read are lost to its readers.
         unread = Finding(harm="lost", where=("", ""), text=f"a view cannot be read: {exc}")
         return Verdict(findings=(*what.findings, unread), repeated=what.repeated)
 
 
 async def _of_views(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
-    expected = expectation(what)
+    expected = expected_of(what)
     if refused:
         expected.dead[REFUSED_VENDOR] = {"row": len(refused)}
     shown = {name: await ws.rows(stack, f"SELECT * FROM {view}") for name, view in ws.VIEWS.items()}
@@ -84,7 +84,7 @@ async def _of_views(stack: Stack, what: Stored, refused: Collection[str]) -> Ver
 
 
 async def bodies_on_raw(stack: Stack) -> Counter[Body]:
-    """How often each pushed body lies on the raw topic."""
+    """Returns the number of times that each pushed body is on the raw topic."""
     found: Counter[Body] = Counter()
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=stack.settings.kafka.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False

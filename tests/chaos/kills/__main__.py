@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.kills`: a series of kills at named points; exit code 1 when anything was lost, doubled or wrong."""
+"""A series of kills at named points, as `python -m tests.chaos.kills`; exit code 1 when anything was lost or wrong."""
 
 import argparse
 import asyncio
@@ -6,13 +6,13 @@ import math
 import sys
 from pathlib import Path
 
-from tests.chaos.judge.known import Say, told
+from tests.chaos.judge.watched_run import Log, run_watched
 from tests.chaos.kills.kill_report import kill_table
 from tests.chaos.kills.kill_series import KillOptions, kill_series
 
 
 def main() -> int:
-    """Run and print; returns the exit code."""
+    """Runs the series and prints its table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.kills", description=__doc__)
     parser.add_argument("--sink", type=int, default=1000, help="kills of the sink")
     parser.add_argument("--workers", type=int, default=200, help="kills of the two workers, together")
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the data and the parts' logs")
     asked = parser.parse_args()
 
-    def run(data_dir: Path, seed: int, say: Say) -> tuple[bool, str]:
+    def run(data_dir: Path, seed: int, log: Log) -> tuple[bool, str]:
         options = KillOptions(
             data_dir=data_dir,
             seed=seed,
@@ -33,10 +33,10 @@ def main() -> int:
             only=asked.only,
             within_s=asked.minutes * 60,
         )
-        report = asyncio.run(kill_series(options, say))
+        report = asyncio.run(kill_series(options, log))
         return report.clean, kill_table(report)
 
-    return told("kills", asked.seed, run, keep=asked.keep)
+    return run_watched("kills", asked.seed, run, keep=asked.keep)
 
 
 if __name__ == "__main__":

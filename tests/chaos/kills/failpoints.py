@@ -1,7 +1,7 @@
-"""The points of a sink's and a worker's life at which a test ends it with kill -9, and how one is armed.
+"""Failpoints: the points of a sink's and a worker's run at which a test ends it with kill -9, and their arming.
 
-A point is a named function of the product and a moment: just before it, when it has returned, when it has raised, or with
-half of what it sends on the wire. Arming wraps that function in this process alone; the product knows nothing of it.
+A failpoint is a function of the product and a moment: just before it, when it has returned, when it has raised, or with
+half of its request on the wire. Arming wraps that function in this process alone; the product does not know of it.
 """
 
 import functools
@@ -28,12 +28,12 @@ from sinks.flush.flusher import Flusher
 PartName = Literal["sink", "worker"]
 Moment = Literal["before", "after", "raised", "half sent"]
 Need = Literal["", "migration", "refused row", "rebalance", "stop"]
-Said = Mapping[str, Any]
-"""What a function was called with, by parameter; `result` is what it returned."""
+CallArguments = Mapping[str, Any]
+"""The arguments of a function by parameter; `result` is its result."""
 
 
 class Failpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point."""
+    """One failpoint."""
 
     name: str
     part: PartName
@@ -41,43 +41,43 @@ class Failpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The class or module that has the function."""
     function: str
     moment: Moment
-    when: Callable[[Said], bool] | None = None
-    """Which calls count; None: all."""
+    when: Callable[[CallArguments], bool] | None = None
+    """True for the calls that count; None means all."""
     needs: Need = ""
-    """What must be brought about for the point to be reached."""
+    """The event without which the point is not reached."""
     passages: int = 2
-    """A life ends at the first up to this passage."""
+    """A process ends at one of the first passages, up to this number."""
     once: bool = False
-    """Passed at a start alone: before anything was committed."""
+    """True when the point is passed only at a start, before anything was committed."""
 
 
-def _request(name: str) -> Callable[[Said], bool]:
-    """A request to a broker of this kind."""
-    return lambda said: type(said["request"]).__name__ == f"{name}Request"
+def _request(name: str) -> Callable[[CallArguments], bool]:
+    """True for a request of this kind to a broker."""
+    return lambda call: type(call["request"]).__name__ == f"{name}Request"
 
 
-def _insert(said: Said) -> bool:
-    """A request to ClickHouse whose body is rows."""
-    return inspect.isgenerator(said.get("body"))
+def _insert(call: CallArguments) -> bool:
+    """True for a request to ClickHouse whose body is rows."""
+    return inspect.isgenerator(call.get("body"))
 
 
-def _carries(*topics: str) -> Callable[[Said], bool]:
-    """Messages to one of these topics; a tick of the record clock has no value and does not count."""
-    return lambda said: any(message.topic in topics and message.value is not None for message in said["messages"])
+def _carries(*topics: str) -> Callable[[CallArguments], bool]:
+    """True for messages to one of these topics; a tick of the record clock has no value and does not count."""
+    return lambda call: any(message.topic in topics and message.value is not None for message in call["messages"])
 
 
-def _to(topic: str) -> Callable[[Said], bool]:
-    """A batch for this topic."""
-    return lambda said: said["topic"] == topic
+def _to(topic: str) -> Callable[[CallArguments], bool]:
+    """True for a batch for this topic."""
+    return lambda call: call["topic"] == topic
 
 
-def _something(said: Said) -> bool:
-    """Records came."""
-    return bool(said["result"])
+def _something(call: CallArguments) -> bool:
+    """True when records came."""
+    return bool(call["result"])
 
 
-def _something_fetched(said: Said) -> bool:
-    return bool(said["result"][1])
+def _something_fetched(call: CallArguments) -> bool:
+    return bool(call["result"][1])
 
 
 _WIRE: Final = aiokafka.conn.AIOKafkaConnection
@@ -100,7 +100,7 @@ SINK: Final = (
     Failpoint(name="insert refused", part="sink", owner=ClickHouse, function="insert", moment="raised", needs="refused row"),
     Failpoint(name="dead letter handed over", part="sink", owner=AIOKafkaProducer, function="send", moment="after", needs="refused row"),
     Failpoint(name="dead letter sent, no acknowledgement yet", part="sink", owner=_WIRE, function="send", moment="after", when=_request("Produce"), needs="refused row", passages=1),
-    Failpoint(name="rows and letters in", part="sink", owner=Flusher, function="finish", moment="after"),
+    Failpoint(name="rows and dead letters in", part="sink", owner=Flusher, function="finish", moment="after"),
     Failpoint(name="before the commit", part="sink", owner=sinks.worker.Sink, function="_commit", moment="before"),
     Failpoint(name="commit sent, no answer yet", part="sink", owner=_WIRE, function="send", moment="after", when=_request("OffsetCommit")),
     Failpoint(name="after the commit", part="sink", owner=sinks.worker.Sink, function="_commit", moment="after"),
@@ -133,15 +133,15 @@ POINTS: Final[Mapping[str, Mapping[str, Failpoint]]] = {
     "sink": {point.name: point for point in SINK},
     "worker": {point.name: point for point in WORKER},
 }
-AT_WORK: Final[Mapping[str, tuple[Any, str]]] = {
+WORK_DONE: Final[Mapping[str, tuple[Any, str]]] = {
     "sink": (sinks.worker.Sink, "_commit"),
     "worker": (BatchConsumer, "_commit"),
 }
-"""What returns when a part has done a piece of work for good."""
+"""The function of each part that returns when a piece of work is done and committed."""
 
 
-def arm(point: Failpoint, passage: int, counts: Callable[[], bool], die: Callable[[], None]) -> None:
-    """Call `die` at the given passage of the point; passages while `counts()` is false are none."""
+def arm(point: Failpoint, passage: int, counts: Callable[[], bool], kill: Callable[[], None]) -> None:
+    """Calls `kill` at the given passage of the point; a passage while `counts()` is false does not count."""
     passages = itertools.count(1)
 
     def passed() -> bool:
@@ -150,12 +150,12 @@ def arm(point: Failpoint, passage: int, counts: Callable[[], bool], die: Callabl
     _wrap(
         point.owner,
         point.function,
-        lambda original: _MOMENTS[point.moment](original, _chosen(point, original), passed, die),
+        lambda original: _MOMENTS[point.moment](original, _chosen(point, original), passed, kill),
     )
 
 
 def after(owner: Any, function: str, then: Callable[[], None]) -> None:
-    """Call `then` whenever the asynchronous function has returned."""
+    """Calls `then` whenever the asynchronous function has returned."""
 
     def wrapping(original: Any) -> Any:
         async def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -182,19 +182,19 @@ def _chosen(point: Failpoint, original: Any) -> Callable[..., bool]:
     return chosen
 
 
-def _before(original: Any, chosen: Any, passed: Callable[[], bool], die: Callable[[], None]) -> Any:
+def _before(original: Any, chosen: Any, passed: Callable[[], bool], kill: Callable[[], None]) -> Any:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if chosen(None, args, kwargs) and passed():
-            die()
+            kill()
         return original(*args, **kwargs)
 
     return wrapped
 
 
-def _after(original: Any, chosen: Any, passed: Callable[[], bool], die: Callable[[], None]) -> Any:
+def _after(original: Any, chosen: Any, passed: Callable[[], bool], kill: Callable[[], None]) -> Any:
     def look(result: Any, args: Any, kwargs: Any) -> Any:
         if chosen(result, args, kwargs) and passed():
-            die()
+            kill()
         return result
 
     async def later(*args: Any, **kwargs: Any) -> Any:
@@ -206,23 +206,23 @@ def _after(original: Any, chosen: Any, passed: Callable[[], bool], die: Callable
     return later if inspect.iscoroutinefunction(original) else at_once
 
 
-def _raised(original: Any, chosen: Any, passed: Callable[[], bool], die: Callable[[], None]) -> Any:
+def _raised(original: Any, chosen: Any, passed: Callable[[], bool], kill: Callable[[], None]) -> Any:
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return await original(*args, **kwargs)
         except Exception:
             if chosen(None, args, kwargs) and passed():
-                die()
+                kill()
             raise
 
     return wrapped
 
 
-def _half_sent(original: Any, chosen: Any, passed: Callable[[], bool], die: Callable[[], None]) -> Any:
+def _half_sent(original: Any, chosen: Any, passed: Callable[[], bool], kill: Callable[[], None]) -> Any:
     def half(body: Iterator[bytes]) -> Iterator[bytes]:
         whole = b"".join(body)
         yield whole[: len(whole) // 2]
-        die()
+        kill()
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if chosen(None, args, kwargs) and passed():

@@ -1,7 +1,7 @@
-"""`python -m tests.chaos.kills.fork_server`: bears one life of a sink or a worker after the other, each a process of its own.
+"""Starts processes of a sink or a worker, one after the other: `python -m tests.chaos.kills.fork_server`.
 
-Everything is imported once, so that a life costs a fork and not a start of Python. Orders come as lines of JSON on the
-standard input; what happens goes out as lines of JSON. It has one thread whenever it forks.
+Everything is imported once, so that a process costs a fork and not a start of Python. Orders come as lines of JSON on
+the standard input, events leave as lines of JSON on the standard output. It has one thread whenever it forks.
 """
 
 import asyncio
@@ -21,43 +21,43 @@ from deploy.runtime import run_part
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from tests.chaos.judge.naive import NAIVE, Naive
-from tests.chaos.kills.failpoints import AT_WORK, POINTS, PartName, after, arm
+from tests.chaos.kills.failpoints import POINTS, WORK_DONE, PartName, after, arm
 
 _PARENT_ENDS: Final = 1
 """PR_SET_PDEATHSIG: a signal to us when our parent ends."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """A life to be."""
+    """The order to start a process."""
 
     number: int
     part: PartName
     settings: Settings
     point: str = ""
-    """The failpoint at which it ends; "" for a life that lasts until it is told to stop."""
+    """The failpoint at which it ends; "" for a process that lasts until it is asked to stop."""
     passage: int = 1
-    ripe: bool = False
-    """Count passages from the first commit on."""
+    after_commit: bool = False
+    """True when passages count from the first commit on."""
     naive: Naive = ""
-    """A way of doing it that loses calls."""
+    """The wrong way of work that loses calls; "" for the right one."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a life."""
+    """An event of a process."""
 
     number: int
-    what: Literal["born", "at work", "at the point", "dead"]
+    what: Literal["started", "working", "at failpoint", "ended"]
     value: int = 0
-    """The process id of the born; the exit status of the dead, negative for a signal."""
+    """The process id at the start; the exit status at the end, negative for a signal."""
 
 
 async def _sink(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
-    """As it is deployed: first the tables, then the sink."""
+    """Runs the sink as it is deployed: first the tables, then the sink."""
     await migrate_tables(settings)
     await sink_part(settings, stop, metrics)
 
 
-def _tell(event: Event) -> None:
+def _emit(event: Event) -> None:
     os.write(1, msgspec.json.encode(event) + b"\n")
 
 
@@ -68,31 +68,31 @@ def _end_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def _live(order: Order) -> int:
-    """The whole life; returns the exit code."""
+def _run_part(order: Order) -> int:
+    """Runs the part to its end; returns the exit code."""
     at_work = threading.Event()
 
     def worked() -> None:
         if not at_work.is_set():
             at_work.set()
-            _tell(Event(number=order.number, what="at work"))
+            _emit(Event(number=order.number, what="working"))
 
-    def die() -> None:
-        _tell(Event(number=order.number, what="at the point"))
+    def kill() -> None:
+        _emit(Event(number=order.number, what="at failpoint"))
         os.kill(os.getpid(), signal.SIGKILL)
 
     if order.naive:
         NAIVE[order.naive]()
     if order.point:
-        arm(POINTS[order.part][order.point], order.passage, lambda: at_work.is_set() or not order.ripe, die)
-    after(*AT_WORK[order.part], worked)
+        arm(POINTS[order.part][order.point], order.passage, lambda: at_work.is_set() or not order.after_commit, kill)
+    after(*WORK_DONE[order.part], worked)
     if order.part == "sink":
         return run_part(_sink, order.settings, metrics_port=order.settings.sink.metrics_port)
     return run_part(process_part, order.settings, metrics_port=order.settings.process.metrics_port)
 
 
-def _bear(order: Order) -> None:
-    """Fork, and wait for the child's end."""
+def _fork(order: Order) -> None:
+    """Forks, and waits for the child's end."""
     server = os.getpid()
     child = os.fork()
     if child == 0:
@@ -100,22 +100,22 @@ def _bear(order: Order) -> None:
         try:
             _end_with_parent(server)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            code = _live(order)
+            code = _run_part(order)
         except BaseException:  # noqa: BLE001  # the fork must never become a second server
             traceback.print_exc()
         finally:
             os._exit(code)
-    _tell(Event(number=order.number, what="born", value=child))
+    _emit(Event(number=order.number, what="started", value=child))
     _, status = os.waitpid(child, 0)
-    _tell(Event(number=order.number, what="dead", value=os.waitstatus_to_exitcode(status)))
+    _emit(Event(number=order.number, what="ended", value=os.waitstatus_to_exitcode(status)))
 
 
 def main() -> None:
-    """Until the standard input ends."""
+    """Carries out orders until the standard input ends."""
     _end_with_parent(os.getppid())
     for line in sys.stdin.buffer:
         assert threading.active_count() == 1
-        _bear(msgspec.json.decode(line, type=Order))
+        _fork(msgspec.json.decode(line, type=Order))
 
 
 if __name__ == "__main__":

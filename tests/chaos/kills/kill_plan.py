@@ -1,4 +1,4 @@
-"""Which failpoint a part dies at next, in an order that a seed repeats. Pure."""
+"""The order of the failpoints at which a part is killed, which a seed repeats. Pure."""
 
 import random
 from collections.abc import Collection, Iterator, Sequence
@@ -8,21 +8,21 @@ import msgspec
 
 from tests.chaos.kills.failpoints import Failpoint
 
-_RIPE: Final = 0.3
-"""How many of the lives that may end at any time have done some work by then."""
+_AFTER_COMMIT_SHARE: Final = 0.3
+"""The share of processes, of those that may end at any time, that have committed some work by then."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """A life with a set end."""
+    """A process with a planned end."""
 
     point: Failpoint
     passage: int
-    ripe: bool
-    """Passages count from the first commit on."""
+    after_commit: bool
+    """True when passages count from the first commit on."""
 
 
 def plan(points: Sequence[Failpoint], kills: int, seed: int, only: Collection[str] = ()) -> Iterator[Planned]:
-    """So many lives, each point as often as any other; the first round goes through the table at its first passages."""
+    """Yields `kills` processes, each point equally often; the first round is the table at its first passages."""
     rng = random.Random(seed)
     chosen = [point for point in points if not only or point.name in only]
     made = 0
@@ -35,6 +35,7 @@ def plan(points: Sequence[Failpoint], kills: int, seed: int, only: Collection[st
             yield Planned(
                 point=point,
                 passage=1 if first else rng.randint(1, point.passages),
-                # What has to be brought about comes when the part is at work; before that nobody knows where it stands.
-                ripe=not point.once and (bool(point.needs) or (not first and rng.random() < _RIPE)),
+                # A needed event is triggered when the part is at work; before that its position is not known.
+                after_commit=not point.once
+                and (bool(point.needs) or (not first and rng.random() < _AFTER_COMMIT_SHARE)),
             )

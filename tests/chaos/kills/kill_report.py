@@ -1,4 +1,4 @@
-"""What a series of kills found, as the one table that it prints. Pure."""
+"""The findings of a series of kills, as the one table that it prints. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,22 +14,22 @@ _HEAD: Final = ("failpoint", "kills", "lost", "doubled", "wrong", "timed", "medi
 
 
 class KillLine(msgspec.Struct, kw_only=True):
-    """One failpoint."""
+    """The results of one failpoint."""
 
     kills: int = 0
     missed: int = 0
-    """Lives that did not come to it."""
+    """The number of processes that did not come to it."""
     harms: Counter[Harm] = msgspec.field(default_factory=Counter)
     back_s: list[float] = msgspec.field(default_factory=list)
-    """From each kill to its successor's first commit."""
+    """The seconds from each kill to the successor's first commit."""
 
 
 class KillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole series."""
+    """The results of a whole series."""
 
     seed: int
     lines: Mapping[str, KillLine]
-    """By part and failpoint; "" for what happened outside of any."""
+    """Results by part and failpoint; "" for those outside of any."""
     acked: int
     refused: int
     """Rows that ClickHouse had to refuse."""
@@ -38,26 +38,26 @@ class KillReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def harms(self) -> Counter[Harm]:
-        """All of them, each once."""
+        """All findings by kind, each once."""
         return Counter(one.harm for one in self.findings)
 
     @property
     def missed(self) -> int:
-        """Lives that did not come to their failpoint."""
+        """The number of processes that did not come to their failpoint."""
         return sum(line.missed for line in self.lines.values())
 
     def kills(self, part: str) -> int:
-        """How often a part was killed."""
+        """Returns the number of kills of a part."""
         return sum(line.kills for name, line in self.lines.items() if name.startswith(f"{part}: "))
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled or wrong."""
+        """True when nothing was lost, doubled or wrong."""
         return not self.findings
 
 
 def kill_table(report: KillReport) -> str:
-    """For a terminal."""
+    """Returns the table for a terminal."""
     named = {name: line for name, line in sorted(report.lines.items()) if name or line.harms}
     rows = [_row(name or "(no kill at the time)", line) for name, line in named.items()]
     lines = laid_out([_HEAD, *rows, _row("all", _total(report))])

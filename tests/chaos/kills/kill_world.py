@@ -1,6 +1,6 @@
 """A broker, ClickHouse and an ingress, and fork servers for a sink, two workers and a guest among them.
 
-The pull API is left out: how often a page is asked for is the poller's affair, and the poller is killed in `make chaos`.
+The pull API is left out: the poller decides how often it asks for a page, and the poller is killed in `make chaos`.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrator
 from tests.chaos.faults.ports import steady_ports, steady_run
 from tests.chaos.judge.verdict import REFUSED_VENDOR
-from tests.chaos.kills.lives import Cradle
+from tests.chaos.kills.part_processes import ForkServer
 
 PARTITIONS: Final = 6
 WORKERS: Final = ("process-1", "process-2")
@@ -46,17 +46,17 @@ _HEAP: Final = "256m"
 
 
 class KillWorld(msgspec.Struct, kw_only=True):
-    """What a series of kills takes place in."""
+    """The processes and addresses of a series of kills."""
 
     stack: Stack
-    cradles: Mapping[str, Cradle]
-    """By part; `guest` is a worker that comes and goes."""
+    fork_servers: Mapping[str, ForkServer]
+    """The fork servers by part; `guest` is a worker that comes and goes."""
     producer: aiokafka.AIOKafkaProducer
     refused: set[str]
-    """Facts that were put on the public topic for ClickHouse to refuse."""
+    """The ids of facts that were put on the public topic for ClickHouse to refuse."""
 
     async def put_refused_rows(self, number: int) -> None:
-        """Records that are readable and whose rows cannot go in: each must become one dead letter, and no row."""
+        """Publishes readable records whose rows cannot be inserted: each must become one dead letter, and no row."""
         for _ in range(number):
             fact = Fact(
                 fact_id=str(uuid.uuid4()),
@@ -70,7 +70,7 @@ class KillWorld(msgspec.Struct, kw_only=True):
             await self.producer.send_and_wait(NORMALIZED.name, FACT.encode(fact), key=f"{REFUSED_VENDOR}|a|c".encode())
 
     async def forget_migrations(self) -> None:
-        """The next migration runs whole, over tables that are there and filled."""
+        """Makes the next migration run whole, over tables that are there and filled."""
         async with ClickHouse(migrator(self.stack.settings.clickhouse)) as client:
             # Before the first migration there is nothing to forget.
             with contextlib.suppress(CallweaveError):
@@ -79,7 +79,7 @@ class KillWorld(msgspec.Struct, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
-    """All of it up, nothing migrated, no sink and no worker yet; down again at the end."""
+    """Starts all servers, with nothing migrated, no sink and no worker yet; stops them at the end."""
     async with contextlib.AsyncExitStack() as up:
         logs = data_dir / "logs"
         logs.mkdir(parents=True)
@@ -101,7 +101,7 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
             *(_worker(settings, logs, n) for n in range(len(WORKERS))),
             _guest(settings, logs),
         ]
-        cradles = {cradle.name: await up.enter_async_context(cradle) for cradle in made}
+        fork_servers = {server.name: await up.enter_async_context(server) for server in made}
         producer = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all")
         await up.enter_async_context(producer)
         stack = Stack(
@@ -109,29 +109,29 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
             parts=(ingress,),
             servers=(),
             metrics={"ingress": pages["ingress"]}
-            | {name: _page(cradle) for name, cradle in cradles.items() if name != "guest"},
+            | {name: _page(server) for name, server in fork_servers.items() if name != "guest"},
         )
         assert await until_answers(f"{stack.ingress_url}/readyz", _READY_S), ingress.last_words()
-        yield KillWorld(stack=stack, cradles=cradles, producer=producer, refused=set())
+        yield KillWorld(stack=stack, fork_servers=fork_servers, producer=producer, refused=set())
 
 
-def _sink(settings: Settings, logs: Path) -> Cradle:
+def _sink(settings: Settings, logs: Path) -> ForkServer:
     own = SinkSettings(instance="up", metrics_port=settings.embedded.metrics_base_port)
-    return Cradle("sink", "sink", replace(settings, sink=own), logs / "sink.log")
+    return ForkServer("sink", "sink", replace(settings, sink=own), logs / "sink.log")
 
 
-def _worker(settings: Settings, logs: Path, number: int) -> Cradle:
+def _worker(settings: Settings, logs: Path, number: int) -> ForkServer:
     port = settings.embedded.metrics_base_port + 1 + number
     own = ProcessSettings(instance=f"up-{number + 1}", metrics_port=port)
-    return Cradle(WORKERS[number], "worker", replace(settings, process=own), logs / f"{WORKERS[number]}.log")
+    return ForkServer(WORKERS[number], "worker", replace(settings, process=own), logs / f"{WORKERS[number]}.log")
 
 
-def _guest(settings: Settings, logs: Path) -> Cradle:
-    """Without an instance of its own its coming and its going are rebalances."""
-    return Cradle("guest", "worker", settings, logs / "guest.log")
+def _guest(settings: Settings, logs: Path) -> ForkServer:
+    """A worker without an instance id, so that its start and its end are rebalances."""
+    return ForkServer("guest", "worker", settings, logs / "guest.log")
 
 
-def _page(cradle: Cradle) -> str:
-    settings = cradle.settings
-    port = settings.sink.metrics_port if cradle.part == "sink" else settings.process.metrics_port
+def _page(server: ForkServer) -> str:
+    settings = server.settings
+    port = settings.sink.metrics_port if server.part == "sink" else settings.process.metrics_port
     return f"http://127.0.0.1:{port}/metrics"

@@ -1,4 +1,4 @@
-"""Failpoints and their order: what is armed is passed at the moment it names, and a plan goes through all of them."""
+"""Failpoints and their order: an armed one is reached at its moment, and a plan goes through all of them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.chaos.judge.judge import Finding
-from tests.chaos.kills.failpoints import AT_WORK, SINK, WORKER, Failpoint, Moment, arm
+from tests.chaos.kills.failpoints import SINK, WORK_DONE, WORKER, Failpoint, Moment, arm
 from tests.chaos.kills.kill_plan import plan
 from tests.chaos.kills.kill_report import KillLine, KillReport, kill_table
 
 
 class Killed(BaseException):
-    """In place of the signal."""
+    """Raised in place of the signal."""
 
 
 def killed() -> None:
@@ -49,7 +49,7 @@ def armed(cls: Any, function: str, moment: Moment, passage: int = 1, **more: Any
 @pytest.mark.parametrize(
     ("moment", "did"), [("before", ["one"]), ("after", ["one", "two"])], ids=["just before", "when it has returned"]
 )
-async def test_a_life_ends_at_the_moment_and_the_passage(moment: Moment, did: list[str]) -> None:
+async def test_a_process_ends_at_the_moment_and_the_passage(moment: Moment, did: list[str]) -> None:
     cls = part()
     armed(cls, "work", moment, passage=2)
     it = cls()
@@ -60,7 +60,7 @@ async def test_a_life_ends_at_the_moment_and_the_passage(moment: Moment, did: li
     assert it.did == did
 
 
-async def test_a_life_ends_when_a_function_has_raised_and_not_when_it_returned() -> None:
+async def test_a_process_ends_when_a_function_has_raised_and_not_when_it_returned() -> None:
     cls = part()
     armed(cls, "work", "raised")
     it = cls()
@@ -69,7 +69,7 @@ async def test_a_life_ends_when_a_function_has_raised_and_not_when_it_returned()
         await it.work("bad", fail=True)
 
 
-def test_a_life_ends_with_half_of_what_it_sends_on_its_way() -> None:
+def test_a_process_ends_with_half_of_what_it_sends_on_its_way() -> None:
     cls = part()
     armed(cls, "send", "half sent")
     it = cls()
@@ -80,8 +80,8 @@ def test_a_life_ends_with_half_of_what_it_sends_on_its_way() -> None:
 
 
 CHOSEN: list[tuple[str, Callable[[Any], bool]]] = [
-    ("arguments", lambda said: said["what"] == "this"),
-    ("result", lambda said: said["result"] == "this"),
+    ("arguments", lambda call: call["what"] == "this"),
+    ("result", lambda call: call["result"] == "this"),
 ]
 
 
@@ -95,12 +95,12 @@ async def test_only_the_chosen_calls_count(when: Callable[[Any], bool]) -> None:
         await it.work("this")
 
 
-async def test_passages_before_the_first_commit_do_not_count_for_a_ripe_life() -> None:
-    cls, ripe = part(), False
-    armed(cls, "work", "before", counts=lambda: ripe)
+async def test_passages_before_the_first_commit_do_not_count_where_that_is_asked() -> None:
+    cls, after_commit = part(), False
+    armed(cls, "work", "before", counts=lambda: after_commit)
     it = cls()
     await it.work("early")
-    ripe = True
+    after_commit = True
     with pytest.raises(Killed):
         await it.work("late")
 
@@ -109,11 +109,13 @@ async def test_passages_before_the_first_commit_do_not_count_for_a_ripe_life() -
 def test_every_point_names_a_function_of_the_product(points: tuple[Failpoint, ...]) -> None:
     assert all(callable(getattr(point.owner, point.function)) for point in points)
     assert len({point.name for point in points}) == len(points)
-    assert all(callable(getattr(*AT_WORK[point.part])) for point in points)
+    assert all(callable(getattr(*WORK_DONE[point.part])) for point in points)
 
 
 def test_a_plan_is_repeated_by_its_seed_and_uses_every_point_alike() -> None:
-    plans = [[(step.point.name, step.passage, step.ripe) for step in plan(SINK, 1000, seed)] for seed in (1, 1, 2)]
+    plans = [
+        [(step.point.name, step.passage, step.after_commit) for step in plan(SINK, 1000, seed)] for seed in (1, 1, 2)
+    ]
     often = Counter(name for name, _, _ in plans[0])
 
     assert plans[0] == plans[1] != plans[2]
@@ -124,11 +126,11 @@ def test_a_plan_is_repeated_by_its_seed_and_uses_every_point_alike() -> None:
 def test_a_point_of_the_start_is_never_waited_for_after_a_commit() -> None:
     steps = list(plan((*SINK, *WORKER), 2000, 3))
 
-    assert not any(step.ripe and step.point.once for step in steps)
-    assert all(step.ripe for step in steps if step.point.needs and not step.point.once)
+    assert not any(step.after_commit and step.point.once for step in steps)
+    assert all(step.after_commit for step in steps if step.point.needs and not step.point.once)
 
 
-def test_the_table_tells_kills_harms_and_the_time_back() -> None:
+def test_the_table_has_kills_harms_and_the_time_back() -> None:
     report = KillReport(
         seed=1,
         lines={

@@ -1,4 +1,4 @@
-"""The short form of `make kills`: every failpoint of sink and workers once, and the naive ways that it must catch."""
+"""The short form of `make kills`: every failpoint of sink and workers once, and the wrong ways that it must catch."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ SEED = 5
 
 @pytest.mark.timeout(600)
 async def test_killed_at_every_failpoint_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
-    """Ledger, raw topic, public topics, every view, dead letters and law 7 agree afterwards."""
+    """Ledger, raw topic, public topics, every view, dead letters and the books (guarantee 7) agree afterwards."""
     options = KillOptions(data_dir=tmp_path / "data", seed=SEED, sink=len(SINK), workers=len(WORKER))
 
-    report = await kill_series(options, lambda _said: None)
+    report = await kill_series(options, lambda _line: None)
 
     assert report.clean, kill_table(report)
     assert {name: line.kills for name, line in report.lines.items()} == {
@@ -37,12 +37,12 @@ NAIVE: list[tuple[Naive, int, int, tuple[str, ...]]] = [
 async def test_an_offset_before_its_work_is_caught_as_a_loss(
     naive: Naive, sink: int, workers: int, only: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """The same eyes that find nothing above see it."""
+    """The same comparison that finds nothing above finds it."""
     options = KillOptions(
         data_dir=tmp_path / "data", seed=SEED, sink=sink, workers=workers, naive=naive, only=only, quiet_s=15
     )
 
-    report = await kill_series(options, lambda _said: None)
+    report = await kill_series(options, lambda _line: None)
 
     assert report.harms["lost"] > 0
     assert (report.kills("sink"), report.kills("worker")) == (sink, workers)

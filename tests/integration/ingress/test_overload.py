@@ -19,7 +19,7 @@ from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.bench.bench_overload import crowds, peak_mib
-from tests.bench.support.flood import Told, flood
+from tests.bench.support.flood import CrowdResult, flood
 from tests.support.ingress_process import Ingress, ingress, push
 
 MIB = 2**20
@@ -133,7 +133,7 @@ def bound_mib(buffer_bytes: int, connections: int) -> float:
     return 1.25 * buffer_bytes / MIB + BESIDE_MIB + CONNECTION_MIB * connections
 
 
-async def flooded(running: Ingress, *, rate: float, connections: int, seconds: float) -> dict[str, Told]:
+async def flooded(running: Ingress, *, rate: float, connections: int, seconds: float) -> dict[str, CrowdResult]:
     """All vendors at so many requests a second, whatever becomes of them."""
     port = int(running.url.rpartition(":")[2])
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -10,10 +10,10 @@ import pytest
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
 from deploy.process.waiting import until_answers
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.vendor_contract import PullServerOptions
 from schemas.config.settings import PollAccount
 from tests.oracle.expected import expect
 from tests.support import whole_stack as ws
@@ -21,7 +21,7 @@ from tests.support import whole_stack as ws
 CALLS = 600
 QUIET_S = 60.0
 READY_S = 30.0
-GETCDR = GetCdrOptions(delay_s=1.0, recording_delay_s=4.0, hang_s=3.0)
+PULL = PullServerOptions(delay_s=1.0, recording_delay_s=4.0, hang_s=3.0)
 
 
 def polled(port: int) -> PollAccount:
@@ -29,8 +29,8 @@ def polled(port: int) -> PollAccount:
         vendor="tencent",
         account="simulator",
         url=f"http://127.0.0.1:{port}",
-        app_id=GETCDR.app_id,
-        key_id=GETCDR.key_id,
+        app_id=PULL.app_id,
+        key_id=PULL.key_id,
         interval_s=1.0,
         lag_s=2,
         overlap_s=900,
@@ -74,8 +74,8 @@ async def test_what_comes_out_is_what_the_ledger_says(killed: tuple[str, ...], t
             calls=CALLS,
             seed=7,
             retry_scale=0.02,
-            getcdr=GETCDR,
-            getcdr_port=port,
+            pull=PULL,
+            pull_port=port,
             linger_s=60,
         )
         sent = await simulate(options, asyncio.Event(), ledger=ledger)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from multidict import CIMultiDict, MultiDict
 
-from deploy.simulator.sending.retries import RETRIES
+from deploy.simulator.vendors import SIMULATED_VENDORS
 from ingress.durable.durable_publisher import SpoolingPublisher
 from ingress.http.handlers import PushHandler
 from ingress.http.routes import Router
@@ -115,7 +115,7 @@ class Vendors:
             answer = await self._post(send)
             if 200 <= answer.status < 300:
                 self.acknowledged.append(answer.request_id)
-            again = RETRIES[send.vendor].again(attempts, answer.status)
+            again = SIMULATED_VENDORS[send.vendor].retry.again(attempts, answer.status)
             if again:
                 await asyncio.sleep(_AGAIN_S * self._broker.weather.dice.random())
         self.unfinished -= 1

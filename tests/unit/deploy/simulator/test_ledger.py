@@ -1,4 +1,4 @@
-"""The ledger's expectations balance, do not hang on order, and the comparison can fail."""
+"""The ledger's expectations balance, do not depend on order, and the comparison can fail."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,35 +8,37 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.simulator.calls.world import VENDORS
 from deploy.simulator.expectation import Columns, Expectation
-from deploy.simulator.requests import Offer, Send
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import Ledger, LedgerEntry, read
 from deploy.simulator.traffic import Mix, Traffic
+from deploy.simulator.vendors import SIMULATED_VENDORS
 from tests.oracle.compare import compare, compare_counts
 from tests.oracle.expected import Counts, Expected, Row, expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
-ALL = dict.fromkeys(VENDORS, 1.0)
+ALL = dict.fromkeys(SIMULATED_VENDORS, 1.0)
 PLAIN = Mix(disorder=0, repeat=0, rebatch=0, update=0, conflict=0, broken=0, bad_element=0, compressed=0, spoilt=0)
 ROUGH = Mix(repeat=0.2, rebatch=0.2, update=0.3, conflict=0.1, broken=0.1, bad_element=0.2, compressed=0.3)
 
 
-def run(vendors: Mapping[str, float], *, calls: int = 300, mix: Mix = PLAIN) -> list[Send | Offer]:
+def run(vendors: Mapping[str, float], *, calls: int = 300, mix: Mix = PLAIN) -> list[PushRequest | Offer]:
     return list(Traffic(seed=7, vendors=vendors, mix=mix, clock=lambda: NOW).stream(calls))
 
 
-def stream(*, calls: int = 300, mix: Mix = PLAIN, **vendors: float) -> list[Send | Offer]:
+def stream(*, calls: int = 300, mix: Mix = PLAIN, **vendors: float) -> list[PushRequest | Offer]:
     return run(vendors or ALL, calls=calls, mix=mix)
 
 
-def sends(**arguments: object) -> list[Send]:
-    return [item for item in stream(**arguments) if isinstance(item, Send)]  # type: ignore[arg-type]  # passed through
+def requests(**arguments: object) -> list[PushRequest]:
+    return [item for item in stream(**arguments) if isinstance(item, PushRequest)]  # type: ignore[arg-type]  # passed through
 
 
-def ledger(items: list[Send | Offer]) -> list[LedgerEntry]:
+def ledger(items: list[PushRequest | Offer]) -> list[LedgerEntry]:
     return [
-        LedgerEntry(vendor=item.vendor, label=item.label, told=item.told) for item in items if isinstance(item, Send)
+        LedgerEntry(vendor=item.vendor, label=item.label, expected=item.expected)
+        for item in items
+        if isinstance(item, PushRequest)
     ]
 
 
@@ -44,8 +46,8 @@ def ledger(items: list[Send | Offer]) -> list[LedgerEntry]:
 
 
 @pytest.mark.parametrize("vendor", ["nxcloud", "ytx", "huawei"])
-def test_the_ledger_balances_and_knows_each_fate(vendor: str) -> None:
-    """Law 7 holds for what was sent, with something of everything in it."""
+def test_the_ledger_balances_and_knows_each_outcome(vendor: str) -> None:
+    """The books balance (guarantee 7) for a stream with something of everything in it."""
     expected = expect(ledger(run({vendor: 1.0}, mix=ROUGH, calls=800)))
     counts = expected.counts[vendor]
     assert counts.balanced
@@ -53,10 +55,10 @@ def test_the_ledger_balances_and_knows_each_fate(vendor: str) -> None:
     assert sum(expected.dead[vendor].values()) == counts.dead
 
 
-def test_the_ledger_expects_what_a_plain_stream_tells() -> None:
+def test_the_ledger_expects_each_element_of_a_plain_stream() -> None:
     """Without repeats and accidents every element is a fact of its own."""
     items = stream(mix=PLAIN)
-    elements = Counter(told.vendor for entry in ledger(items) for told in entry.told)
+    elements = Counter(expectation.vendor for entry in ledger(items) for expectation in entry.expected)
     expected = expect(ledger(items))
     assert {vendor: counts.facts for vendor, counts in expected.counts.items()} == dict(elements)
     assert all(counts.duplicates == counts.dead == 0 for counts in expected.counts.values())
@@ -112,7 +114,7 @@ def test_the_document_examples_make_the_documents_timeline() -> None:
     )  # fmt: skip
     pushes = [state(a, "setup", -9), state(a, "alerting", -6), state(a, "answer", 0), state(a, "release", 61)]
     pushes += [state(b, "setup", 0), state(b, "alerting", 1), state(b, "answer", 5), state(b, "release", 65)]
-    entries = [LedgerEntry(vendor="ytx", label="x", told=(told,)) for told in (record, *pushes)]
+    entries = [LedgerEntry(vendor="ytx", label="x", expected=(expectation,)) for expectation in (record, *pushes)]
     (row,) = expect(entries).timelines
     assert row.columns == {
         "direction": "callback",
@@ -142,7 +144,7 @@ def test_a_send_without_an_answer_makes_its_rows_optional() -> None:
     assert [row.optional for row in sorted(expected.cdr, key=lambda row: row.optional)] == [False, False, True]
     shown = [as_shown(row, "v_cdr") for row in expect(entries).cdr]
     assert compare(expected, cdr=shown) == []
-    assert compare(expected, cdr=[row for row in shown if row["vendor_call_id"] != lost.told[0].call]) == []
+    assert compare(expected, cdr=[row for row in shown if row["vendor_call_id"] != lost.expected[0].call]) == []
     counts = expected.counts["nxcloud"]
     assert (counts.elements, counts.unsure) == (2, 2)
     assert compare_counts(expected, {"nxcloud": Counts(elements=3, facts=3)}) == []
@@ -153,9 +155,9 @@ def test_a_changed_duration_is_a_conflict_and_a_late_recording_is_not() -> None:
     """Disputed columns are not compared; the flag is."""
     mix = msgspec.structs.replace(PLAIN, update=0.5, conflict=0.5)
     rows = {row.key[2]: row for row in expect(ledger(stream(nxcloud=1.0, mix=mix))).cdr}
-    told = [(send.label, send.told[0].call) for send in sends(nxcloud=1.0, mix=mix)]
-    conflicts = {call for label, call in told if label == "conflict"}
-    updates = {call for label, call in told if label == "update"}
+    labels = [(request.label, request.expected[0].call) for request in requests(nxcloud=1.0, mix=mix)]
+    conflicts = {call for label, call in labels if label == "conflict"}
+    updates = {call for label, call in labels if label == "update"}
     assert conflicts
     assert updates
     for call in conflicts:

@@ -1,4 +1,4 @@
-"""The poison of the simulator: all of it comes, contradictions leave in turn, and the ledger says which content stands."""
+"""The simulator's poisons: all of them come, contradictions leave in turn, and the ledger knows which one stands."""
 
 import asyncio
 import json
@@ -11,19 +11,20 @@ import msgspec
 import pytest
 from aiohttp import test_utils, web
 
-from deploy.simulator.calls import people
-from deploy.simulator.calls.world import VENDORS, World
-from deploy.simulator.poison.deck import POISONS, Deck
-from deploy.simulator.requests import Offer, Send
+from deploy.simulator.calls import parties
+from deploy.simulator.poison.catalogue import POISONS, PoisonCycle
+from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import Ledger, LedgerEntry
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
+from deploy.simulator.vendors import SIMULATED_VENDORS
+from deploy.simulator.world import World
 from tests.oracle.compare import compare
 from tests.oracle.expected import Expected, expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
-ALL = dict.fromkeys(VENDORS, 1.0)
+ALL = dict.fromkeys(SIMULATED_VENDORS, 1.0)
 CONTRADICTIONS = [(vendor, name) for vendor in ("nxcloud", "ytx") for name in POISONS[vendor] if "after all" in name]
 CONTRADICTIONS.append(("nxcloud", "another reason"))
 
@@ -32,45 +33,47 @@ def world(**vendors: float) -> World:
     return World(seed=5, vendors=vendors or ALL, clock=lambda: NOW)
 
 
-def made(vendor: str, name: str) -> list[Send]:
+def made(vendor: str, name: str) -> list[PushRequest]:
     poison = POISONS[vendor][name]
-    return [item for item in poison(world(), people.seeded("poison")) if isinstance(item, Send)]
+    return [item for item in poison(world(), parties.seeded("poison")) if isinstance(item, PushRequest)]
 
 
-def expected_of(*sends: Send) -> Expected:
-    return expect([LedgerEntry(vendor=send.vendor, label=send.label, told=send.told) for send in sends])
+def expected_of(*requests: PushRequest) -> Expected:
+    return expect(
+        [LedgerEntry(vendor=request.vendor, label=request.label, expected=request.expected) for request in requests]
+    )
 
 
-def test_a_round_deals_every_poison_once_and_every_round_in_another_order() -> None:
-    deck = Deck(world(), people.seeded("deck"))
+def test_a_round_has_every_poison_once_and_every_round_in_another_order() -> None:
+    poisons = PoisonCycle(world(), parties.seeded("poisons"))
     count = sum(map(len, POISONS.values()))
-    rounds = [[_name(deck.deal()) for _ in range(count)] for _ in range(2)]
+    rounds = [[_name(poisons.advance()) for _ in range(count)] for _ in range(2)]
 
     assert sorted(rounds[0]) == sorted(rounds[1])
     assert len(set(rounds[0]) - {"offer"}) == count - len(POISONS["tencent"])
     assert rounds[0] != rounds[1]
 
 
-def _name(items: tuple[Send | Offer, ...]) -> str:
-    return items[0].label if isinstance(items[0], Send) else "offer"
+def _name(items: tuple[PushRequest | Offer, ...]) -> str:
+    return items[0].label if isinstance(items[0], PushRequest) else "offer"
 
 
-@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("vendor", SIMULATED_VENDORS)
 def test_only_vendors_that_are_asked_for_send_poison(vendor: str) -> None:
-    deck = Deck(world(**{vendor: 1.0}), people.seeded("deck"))
+    poisons = PoisonCycle(world(**{vendor: 1.0}), parties.seeded("poisons"))
 
-    assert {item.vendor for _ in range(60) for item in deck.deal()} == {vendor}
+    assert {item.vendor for _ in range(60) for item in poisons.advance()} == {vendor}
 
 
 def test_there_is_no_poison_unless_it_is_asked_for() -> None:
     traffic = Traffic(seed=1, vendors=ALL, mix=Mix(), clock=lambda: NOW)
 
-    assert not [item for item in traffic.stream(500) if isinstance(item, Send) and "poison" in item.label]
+    assert not [item for item in traffic.stream(500) if isinstance(item, PushRequest) and "poison" in item.label]
 
 
 def test_the_ledger_balances_with_poison_in_it() -> None:
     traffic = Traffic(seed=1, vendors=ALL, mix=Mix(poison=0.5), clock=lambda: NOW)
-    expected = expected_of(*(item for item in traffic.stream(500) if isinstance(item, Send)))
+    expected = expected_of(*(item for item in traffic.stream(500) if isinstance(item, PushRequest)))
 
     assert all(counts.balanced for counts in expected.counts.values())
     assert {"limit", "inflate", "no_id"} <= {code for codes in expected.dead.values() for code in codes}
@@ -83,8 +86,8 @@ def test_of_contradictory_pushes_the_first_stands_whole(vendor: str, name: str) 
     (alone,) = expected_of(first).cdr
     for order in ((first, second), (second, first)):
         (row,) = expected_of(*order).cdr
-        said = {key: value for key, value in row.columns.items() if key != "conflict_final"}
-        assert said == {key: value for key, value in alone.columns.items() if key != "conflict_final"}
+        shown = {key: value for key, value in row.columns.items() if key != "conflict_final"}
+        assert shown == {key: value for key, value in alone.columns.items() if key != "conflict_final"}
     assert second.waits_for == first.mark != ""
     assert first.body != second.body
 
@@ -98,12 +101,12 @@ def test_a_contradiction_is_to_be_flagged_and_a_first_content_alone_is_not() -> 
 
 
 def test_a_flag_that_is_claimed_and_not_there_is_a_difference() -> None:
-    (send,) = made("ytx", "an absurd amount")
-    (row,) = expected_of(send).cdr
+    (request,) = made("ytx", "an absurd amount")
+    (row,) = expected_of(request).cdr
     shown = dict(zip(("vendor", "kind", "vendor_call_id"), row.key, strict=True)) | row.columns
 
-    unflagged = compare(expected_of(send), cdr=[shown | {"quality_flags": []}])
-    flagged = compare(expected_of(send), cdr=[shown | {"quality_flags": ["range_error"]}])
+    unflagged = compare(expected_of(request), cdr=[shown | {"quality_flags": []}])
+    flagged = compare(expected_of(request), cdr=[shown | {"quality_flags": ["range_error"]}])
 
     assert [one.column for one in unflagged] == ["flag_range_error"]
     assert flagged == []
@@ -167,7 +170,7 @@ async def sent_to(receiver: Receiver) -> Ledger:
 
 
 def _firsts(ledger: Ledger) -> list[LedgerEntry]:
-    return [entry for entry in ledger.entries if entry.told and entry.told[0].rank == 2]
+    return [entry for entry in ledger.entries if entry.expected and entry.expected[0].rank == 2]
 
 
 async def test_the_second_content_leaves_when_the_first_is_acknowledged() -> None:
@@ -176,11 +179,11 @@ async def test_the_second_content_leaves_when_the_first_is_acknowledged() -> Non
 
     ledger = await sent_to(receiver)
 
-    seconds = [entry for entry in ledger.entries if entry.told and entry.told[0].rank == 1]
+    seconds = [entry for entry in ledger.entries if entry.expected and entry.expected[0].rank == 1]
     order = {entry.digest: number for number, entry in enumerate(ledger.entries)}
     assert len(seconds) == len(_firsts(ledger)) > 5
-    calls = {entry.told[0].call: order[entry.digest] for entry in _firsts(ledger)}
-    assert all(calls[entry.told[0].call] < order[entry.digest] for entry in seconds)
+    calls = {entry.expected[0].call: order[entry.digest] for entry in _firsts(ledger)}
+    assert all(calls[entry.expected[0].call] < order[entry.digest] for entry in seconds)
 
 
 async def test_the_second_content_never_leaves_when_the_first_is_given_up() -> None:
@@ -189,13 +192,13 @@ async def test_the_second_content_never_leaves_when_the_first_is_given_up() -> N
     ledger = await sent_to(receiver)
 
     assert len(_firsts(ledger)) > 5
-    assert not [entry for entry in ledger.entries if entry.told and entry.told[0].rank == 1]
+    assert not [entry for entry in ledger.entries if entry.expected and entry.expected[0].rank == 1]
 
 
 def test_an_entry_survives_the_ledgers_file() -> None:
     """With its rank, and that it disputes."""
     _, second = made("ytx", "dearer after all")
-    (told,) = second.told
+    (expectation,) = second.expected
 
-    assert msgspec.json.decode(msgspec.json.encode(told), type=type(told)) == told
-    assert (told.rank, told.disputes) == (1, True)
+    assert msgspec.json.decode(msgspec.json.encode(expectation), type=type(expectation)) == expectation
+    assert (expectation.rank, expectation.disputes) == (1, True)

@@ -1,4 +1,4 @@
-"""The simulator over real HTTP: what arrives is what the ledger says, with each vendor as patient as its document."""
+"""The simulator over real HTTP: the ledger has all that arrives, and each vendor repeats as its document says."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 
 from deploy.simulator.requests import Offer
-from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.ledger import Ledger, read
 from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
-from deploy.simulator.sending.retries import RETRIES
 from deploy.simulator.sending.sender import simulate
 from deploy.simulator.traffic import Mix, Traffic
+from deploy.simulator.vendor_contract import PullServerOptions
+from deploy.simulator.vendors import SIMULATED_VENDORS
 from schemas.errors import SetupError
 from tests.oracle.expected import expect
 
@@ -86,11 +86,11 @@ async def test_what_arrives_is_exactly_the_schedule_and_the_ledger() -> None:
     )
     assert Counter(receiver.got) == wanted
     assert progress.acked == progress.sent == len(ledger.entries) == len(receiver.got)
-    assert sum(progress.elements.values()) == sum(len(entry.told) for entry in ledger.entries)
+    assert sum(progress.elements.values()) == sum(len(entry.expected) for entry in ledger.entries)
 
 
 @pytest.mark.parametrize(
-    ("vendor", "status", "sends"),
+    ("vendor", "status", "attempts"),
     [
         ("nxcloud", 503, 5),
         ("ytx", 500, 3),
@@ -99,15 +99,15 @@ async def test_what_arrives_is_exactly_the_schedule_and_the_ledger() -> None:
     ],
     ids=["nxcloud until its fifth", "ytx until its third", "ytx only on a 500", "huawei never again"],
 )
-async def test_a_vendor_sends_again_as_its_document_says(vendor: str, status: int, sends: int) -> None:
-    """What was never acknowledged may have been stored: it is in the ledger as unsure."""
+async def test_a_vendor_sends_again_as_its_document_says(vendor: str, status: int, attempts: int) -> None:
+    """A request that was never acknowledged may have been stored: it is in the ledger as unsure."""
     receiver, ledger = Receiver(lambda _number, _before: status), Ledger()
     quiet = Mix(repeat=0, broken=0, compressed=0, rebatch=0)
     progress = await run(receiver, ledger, vendors=(vendor,), calls=4, mix=quiet)
-    assert set(Counter(body for _, body, _ in receiver.got).values()) == {sends}
+    assert set(Counter(body for _, body, _ in receiver.got).values()) == {attempts}
     assert progress.lost == progress.sent
-    assert all(not entry.acked and entry.lost_answers == sends for entry in ledger.entries)
-    assert RETRIES[vendor].sends >= sends
+    assert all(not entry.acked and entry.lost_answers == attempts for entry in ledger.entries)
+    assert SIMULATED_VENDORS[vendor].retry.attempts >= attempts
 
 
 async def test_a_refused_request_is_not_expected_anywhere() -> None:
@@ -142,7 +142,7 @@ async def test_nobody_listening_is_survived_and_counted() -> None:
 
 
 async def test_a_stop_ends_a_run_without_an_end(tmp_path: Path) -> None:
-    """What is in flight is finished, the ledger's file is whole, the last report says so."""
+    """Attempts in flight are finished, the ledger's file is whole, and the last report says that the run is done."""
     stop, reports = asyncio.Event(), list[SimulationProgress]()
     receiver = Receiver()
 
@@ -164,20 +164,20 @@ async def test_a_run_serves_its_pulled_calls_until_they_were_pulled() -> None:
     """The pull API is up while the run lasts, and the run lasts until the last record was fetched."""
     ledger, offered = Ledger(), asyncio.Event()
     options = SimulateOptions(
-        vendors=("tencent",), rate=0, calls=20, mix=Mix(update=0), getcdr=GetCdrOptions(accident_share=0, delay_s=0)
+        vendors=("tencent",), rate=0, calls=20, mix=Mix(update=0), pull=PullServerOptions(accident_share=0, delay_s=0)
     )
     seen = SimulationProgress()
 
     def report(progress: SimulationProgress) -> None:
-        seen.getcdr_url = progress.getcdr_url
+        seen.pull_url = progress.pull_url
         if progress.offered == 20:
             offered.set()
 
     async def pull() -> None:
         await offered.wait()
         now = int(datetime.now(UTC).timestamp())
-        asked = {"appId": options.getcdr.app_id, "startTimeStamp": str(now - 7200), "endTimeStamp": str(now)}
-        url = f"{seen.getcdr_url}/201511v3/getCdr?id=simulator"
+        asked = {"appId": options.pull.app_id, "startTimeStamp": str(now - 7200), "endTimeStamp": str(now)}
+        url = f"{seen.pull_url}/201511v3/getCdr?id=simulator"
         async with aiohttp.ClientSession() as session, session.post(url, json=asked) as response:
             assert len(json.loads(await response.read())["cdr"]) == 20
 
@@ -194,9 +194,9 @@ async def until_it_took_some(receiver: Receiver, enough: asyncio.Event) -> None:
     enough.set()
 
 
-@pytest.mark.parametrize("duration_s", [0.2, 0.0], ids=["after a time", "when told that it is enough"])
+@pytest.mark.parametrize("duration_s", [0.2, 0.0], ids=["after a time", "when it is set that it is enough"])
 async def test_a_run_that_ends_sends_the_rest_of_its_calls(duration_s: float) -> None:
-    """From then on no call begins, and every call that began is complete."""
+    """No call begins after that, and every call that began is complete."""
     receiver, ledger, enough = Receiver(), Ledger(), asyncio.Event()
     async with receiving(receiver) as url, asyncio.timeout(30):
         options = SimulateOptions(url=url, vendors=("ytx",), rate=0, seed=11, retry_scale=0.0001, duration_s=duration_s)
@@ -205,14 +205,14 @@ async def test_a_run_that_ends_sends_the_rest_of_its_calls(duration_s: float) ->
         telling.cancel()
     rows = expect(ledger.entries).timelines
     begun = {row.key[1] for row in rows if row.columns["has_states"]}
-    told = {row.key[1] for row in rows if row.columns["has_record"]}
+    recorded = {row.key[1] for row in rows if row.columns["has_record"]}
     assert begun
-    assert len(begun - told) == progress.scenarios.get("states without a record", 0)
+    assert len(begun - recorded) == progress.scenarios.get("states without a record", 0)
 
 
-async def test_a_port_in_use_is_said_so() -> None:
+async def test_a_port_in_use_is_named() -> None:
     """The pull API's port is checked before anything is sent."""
     async with receiving(Receiver()) as url:
-        options = SimulateOptions(url=url, vendors=("tencent",), getcdr_port=int(url.rpartition(":")[2]))
+        options = SimulateOptions(url=url, vendors=("tencent",), pull_port=int(url.rpartition(":")[2]))
         with pytest.raises(SetupError, match="--getcdr-port"):
             await simulate(options, asyncio.Event(), ledger=Ledger())

@@ -15,18 +15,20 @@ from aiohttp import web
 
 from deploy.simulator.calls.truth import TrueCall
 from deploy.simulator.requests import Offer
-from deploy.simulator.sending.getcdr_server import GetCdr, GetCdrOptions
 from deploy.simulator.sending.ledger import Ledger
+from deploy.simulator.sending.pull_server import PullServer
 from deploy.simulator.traffic import Mix, Traffic
+from deploy.simulator.vendor_contract import PullServerOptions
+from deploy.simulator.vendors import SIMULATED_VENDORS
 from tests.oracle.expected import expect
 
 NOW = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
 LONG_AGO_S = int(NOW.timestamp()) - 7200
-QUIET = GetCdrOptions(accident_share=0, page_records=10, delay_s=5.0, recording_delay_s=60.0)
+QUIET = PullServerOptions(accident_share=0, page_records=10, delay_s=5.0, recording_delay_s=60.0)
 
 
 class Clock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -38,10 +40,12 @@ class Clock:
 class Vendor:
     """The pull API on a port, its clock and its ledger."""
 
-    def __init__(self, options: GetCdrOptions) -> None:
+    def __init__(self, options: PullServerOptions) -> None:
         self.clock = Clock()
         self.ledger = Ledger()
-        self.api = GetCdr(options, ledger=self.ledger, clock=self.clock)
+        pull = SIMULATED_VENDORS["tencent"].pull
+        assert pull
+        self.api = PullServer("tencent", pull, options, ledger=self.ledger, clock=self.clock)
         self.url = ""
 
     async def ask(self, *, version: str = "201511v3", key: str = "simulator", **asked: Any) -> dict[str, Any]:
@@ -76,7 +80,9 @@ def offers(count: int, mix: Mix | None = None) -> list[Offer]:
 
 
 @asynccontextmanager
-async def serving(app: web.Application) -> AsyncIterator[str]:
+async def serving(api: PullServer) -> AsyncIterator[str]:
+    app = web.Application()
+    api.add_routes(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -89,7 +95,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 @pytest.fixture
 async def vendor() -> AsyncIterator[Vendor]:
     made = Vendor(QUIET)
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         yield made
 
 
@@ -154,7 +160,7 @@ async def test_a_window_holds_the_calls_that_started_in_it(vendor: Vendor) -> No
 
 
 async def test_one_party_and_one_call_can_be_asked_for(vendor: Vendor) -> None:
-    """By `src` in a window, and by `callId` without one."""
+    """A party is asked for by `src` in a window, a call by `callId` without one."""
     wanted, *others = offers(5)
     for offer in (wanted, *others):
         vendor.api.add(offer)
@@ -232,18 +238,18 @@ async def test_forced_accidents_come_in_order_and_then_end(vendor: Vendor) -> No
 
 async def test_a_hanging_answer_ends_the_connection() -> None:
     """Whoever waits longer than the vendor hangs gets no answer."""
-    made = Vendor(GetCdrOptions(accident_share=0, hang_s=0.05))
+    made = Vendor(PullServerOptions(accident_share=0, hang_s=0.05))
     made.api.force("hang")
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         with pytest.raises(aiohttp.ClientError):
             await made.post()
 
 
 async def test_accidents_happen_by_themselves_at_the_given_share() -> None:
     """Seeded: the same run has the same accidents."""
-    made = Vendor(GetCdrOptions(accident_share=0.3, hang_s=0.0))
+    made = Vendor(PullServerOptions(accident_share=0.3, hang_s=0.0))
     failed = 0
-    async with serving(made.api.app()) as made.url:
+    async with serving(made.api) as made.url:
         for _ in range(60):
             try:
                 status, body = await made.post()
@@ -276,7 +282,7 @@ async def test_a_late_recording_changes_the_record(vendor: Vendor) -> None:
     for _ in range(2):
         assert (await vendor.ask())["cdr"][0]["recordUrl"].startswith("https://")
     assert vendor.api.pending == 0
-    assert [len(entry.told) for entry in vendor.ledger.entries] == [1, 1]
+    assert [len(entry.expected) for entry in vendor.ledger.entries] == [1, 1]
     expected = expect(vendor.ledger.entries)
     assert expected.counts["tencent"].facts == 2
     assert expected.cdr[0].columns["recording_state"] == "available"
@@ -284,7 +290,7 @@ async def test_a_late_recording_changes_the_record(vendor: Vendor) -> None:
 
 async def test_old_calls_are_forgotten() -> None:
     """A run without an end does not grow without an end."""
-    made = Vendor(GetCdrOptions(keep_s=600))
+    made = Vendor(PullServerOptions(keep_s=600))
     old, new = offers(2)
     made.api.add(old)
     made.clock.now += timedelta(hours=1)

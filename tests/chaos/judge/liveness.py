@@ -1,4 +1,4 @@
-"""Whether a part is at work: it answers, and the counter of what it does goes up while there is traffic."""
+"""The test of a part at work: it answers, and the counter of its work goes up while there is traffic."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _EVERY_S: Final = 0.2
 
 
 async def back_at_work(world: World, names: tuple[str, ...], limit_s: float) -> dict[str, float | None]:
-    """Seconds until each part was seen at work; None for one that was not within `limit_s`."""
+    """Returns the seconds until each part was seen at work; None for one that was not within `limit_s`."""
     async with aiohttp.ClientSession() as session:
         times = await asyncio.gather(*(_until_at_work(session, world, name, limit_s) for name in names))
     return dict(zip(names, times, strict=True))

@@ -8,13 +8,13 @@ _PLACES: Final = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/
 
 
 class WallClocks:
-    """One clock a part; only what asks for the time of day is told otherwise, never what measures time passing."""
+    """One clock for each part: it changes the time of day, never the monotonic clock."""
 
     def __init__(self, folder: Path, parts: Iterable[str]) -> None:
-        """`folder` is made; each part's clock is a file in it."""
+        """Makes `folder`; each part's clock is a file in it."""
         found = [str(path) for place in _PLACES for path in Path("/").glob(place.removeprefix("/"))]
         self.refusal = "" if found else "libfaketime is not on this machine"
-        """Why they cannot be set; "" when they can."""
+        """The reason for which they cannot be set; "" when they can."""
         self._library = found[0] if found else ""
         self._folder = folder
         folder.mkdir(parents=True)
@@ -22,11 +22,11 @@ class WallClocks:
             self.set(part, 0)
 
     def set(self, part: str, ahead_s: int) -> None:
-        """From now (within a second) the part believes that it is so much later."""
+        """Moves the part's clock `ahead_s` seconds ahead of the real time, within a second."""
         (self._folder / part).write_text(f"{ahead_s:+d}\n")
 
     def env(self, part: str) -> Mapping[str, str]:
-        """What the part's process is started with."""
+        """Returns the environment variables with which the part's process is started."""
         if self.refusal:
             return {}
         return {

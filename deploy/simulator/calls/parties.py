@@ -1,4 +1,4 @@
-"""Parties, ids and names out of a random source: valid by their numbering plans, and nobody's.
+"""Numbers, ids and names out of a random source: valid in their numbering plans, and belonging to nobody.
 
 Sweden, Australia and the USA keep ranges for fiction. China keeps none: its numbers here have 0000 where an exchange's
 code stands, as in forms and manuals.
@@ -18,17 +18,17 @@ _NAMES: Final = ("first mobile", "前台一号", "Mobile 7", "客服-小李", "s
 
 
 def seeded(seed: str) -> random.Random:
-    """A source that gives the same stream for the same text, on every machine."""
+    """Returns a random source that gives the same stream for the same text on every machine."""
     return random.Random(seed)  # noqa: S311 - repeatable on purpose, no secret comes of it
 
 
 def cn_mobile(rng: random.Random) -> str:
-    """A Chinese mobile number in E.164."""
+    """Returns a Chinese mobile number in E.164."""
     return f"+86{rng.choice(_CN_MOBILE)}0000{rng.randrange(10_000):04}"
 
 
 def two_mobiles(rng: random.Random) -> tuple[str, str]:
-    """Two different Chinese mobile numbers."""
+    """Returns two different Chinese mobile numbers in E.164."""
     first = cn_mobile(rng)
     second = cn_mobile(rng)
     while second == first:
@@ -37,41 +37,41 @@ def two_mobiles(rng: random.Random) -> tuple[str, str]:
 
 
 def foreign_mobile(rng: random.Random) -> tuple[str, str]:
-    """A country code and a national number of a range kept for fiction."""
+    """Returns a country code and a national number of a range that is kept for fiction."""
     code, numbers = rng.choice(_FICTION)
     return code, rng.choice(numbers)
 
 
 def privacy_number(rng: random.Random) -> str:
-    """A Chinese virtual number in E.164."""
+    """Returns a Chinese virtual number in E.164."""
     return f"+861651288{rng.randrange(10_000):04}"
 
 
 def fixed_line(rng: random.Random) -> str:
-    """A Beijing number with its trunk zero, as a platform shows it."""
+    """Returns a Beijing number with its trunk zero, as a platform displays it."""
     return f"0105550{rng.randrange(10_000):04}"
 
 
 def national(number: str) -> str:
-    """A Chinese number without its country code."""
+    """Returns a Chinese number without its country code."""
     return number.removeprefix("+86")
 
 
 def name(rng: random.Random) -> str:
-    """What a customer calls a softphone."""
+    """Returns a name that a customer gives to a softphone."""
     return rng.choice(_NAMES)
 
 
 def call_uuid(rng: random.Random) -> str:
-    """A UUID as FreeSWITCH makes them."""
+    """Returns a random UUID of version 4, as FreeSWITCH makes them."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def digits(rng: random.Random, count: int) -> str:
-    """So many digits, the first not zero."""
+    """Returns `count` decimal digits, of which the first is not zero."""
     return str(rng.randrange(10 ** (count - 1), 10**count))
 
 
 def hexadecimal(rng: random.Random, count: int) -> str:
-    """So many hex digits."""
+    """Returns `count` hexadecimal digits."""
     return f"{rng.getrandbits(4 * count):0{count}x}"

@@ -1,4 +1,4 @@
-"""The lives that a fork server bears, seen from outside: when one is born, at work, and dead."""
+"""The processes of a fork server, seen from outside: when one has started, is working, and has ended."""
 
 import asyncio
 import itertools
@@ -18,35 +18,35 @@ from tests.chaos.kills.fork_server import Event, Order
 ROOT = Path(__file__).parents[3]
 
 
-class Life:
-    """One process of a part; each future gets the monotonic time at which it came true."""
+class PartProcess:
+    """One process of a part; each future gets the monotonic time of its event."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.born: asyncio.Future[float] = loop.create_future()
-        self.at_work: asyncio.Future[float] = loop.create_future()
-        self.at_the_point: asyncio.Future[float] = loop.create_future()
-        self.dead: asyncio.Future[float] = loop.create_future()
+        self.started: asyncio.Future[float] = loop.create_future()
+        self.working: asyncio.Future[float] = loop.create_future()
+        self.at_failpoint: asyncio.Future[float] = loop.create_future()
+        self.ended: asyncio.Future[float] = loop.create_future()
         self.pid = 0
         self.exit_status: int | None = None
 
-    def happen(self, event: Event) -> None:
-        """Take note of an event."""
-        if event.what == "born":
+    def note(self, event: Event) -> None:
+        """Notes an event."""
+        if event.what == "started":
             self.pid = event.value
-        elif event.what == "dead":
+        elif event.what == "ended":
             self.exit_status = event.value
         reached: asyncio.Future[float] = getattr(self, event.what.replace(" ", "_"))
         reached.set_result(time.monotonic())
 
     def send(self, what: int) -> None:
-        """A signal, unless it is dead."""
-        if not self.dead.done():
+        """Sends a signal, unless the process has ended."""
+        if not self.ended.done():
             os.kill(self.pid, what)
 
 
-class Cradle:
-    """A fork server for one part; one life at a time."""
+class ForkServer:
+    """A fork server for one part, with one process at a time."""
 
     def __init__(self, name: str, part: PartName, settings: Settings, log_file: Path) -> None:
         self.name = name
@@ -54,24 +54,26 @@ class Cradle:
         self.settings = settings
         self.log_file = log_file
         self._numbers = itertools.count(1)
-        self._lives: dict[int, Life] = {}
+        self._processes: dict[int, PartProcess] = {}
 
-    async def bear(self, *, point: str = "", passage: int = 1, ripe: bool = False, naive: Naive = "") -> Life:
-        """A new life, once it is born."""
+    async def fork(
+        self, *, point: str = "", passage: int = 1, after_commit: bool = False, naive: Naive = ""
+    ) -> PartProcess:
+        """Returns a new process once it has started."""
         number = next(self._numbers)
-        life = self._lives[number] = Life()
+        process = self._processes[number] = PartProcess()
         order = Order(
             number=number,
             part=self.part,
             settings=self.settings,
             point=point,
             passage=passage,
-            ripe=ripe,
+            after_commit=after_commit,
             naive=naive,
         )
         self._server.stdin.write(msgspec.json.encode(order) + b"\n")
-        await life.born
-        return life
+        await process.started
+        return process
 
     async def __aenter__(self) -> Self:
         with self.log_file.open("ab") as log:
@@ -86,7 +88,7 @@ class Cradle:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Its lives end with it.
+        # Its processes end with it.
         self._server.kill()
         await self._server.wait()
         await asyncio.gather(self._reading, return_exceptions=True)
@@ -94,7 +96,7 @@ class Cradle:
     async def _read(self) -> None:
         async for line in self._server.stdout:
             event = msgspec.json.decode(line, type=Event)
-            life = self._lives[event.number]
-            life.happen(event)
-            if event.what == "dead":
-                del self._lives[event.number]
+            process = self._processes[event.number]
+            process.note(event)
+            if event.what == "ended":
+                del self._processes[event.number]
