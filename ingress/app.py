@@ -38,21 +38,21 @@ def create_app(
     metrics: Registry,
     clock: Callable[[], datetime],
     *,
-    in_hand: AdmissionControl | None = None,
+    admission: AdmissionControl | None = None,
     leaving: asyncio.Event | None = None,
     render_metrics: Callable[[], str] | None = None,
 ) -> web.Application:
     """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`.
 
-    `in_hand` is what the server counts in; without it only single bodies have a bound. From `leaving` on it is not ready.
+    `admission` is what the server counts in; without it only single bodies have a bound. From `leaving` on it is not ready.
     """
     limits = settings.ingress
-    front = PushHandler(
-        doors=Router(settings, vendors),
+    push_handler = PushHandler(
+        router=Router(settings, vendors),
         reader=BodyReader(
             cap_bytes=limits.max_body_bytes,
             within_s=limits.body_timeout_s,
-            in_hand=in_hand or AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
+            admission=admission or AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
         ),
         publisher=publisher,
         metrics=metrics,
@@ -60,13 +60,13 @@ def create_app(
         cap_bytes=limits.max_body_bytes,
         header_chars=settings.limits.header_chars,
     )
-    pages = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
+    status_handler = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
     app[PUBLISHER] = publisher
     app[METRICS] = metrics
-    app.router.add_get("/healthz", pages.alive)
-    app.router.add_get("/readyz", pages.ready)
-    app.router.add_get("/metrics", pages.metrics)
+    app.router.add_get("/healthz", status_handler.alive)
+    app.router.add_get("/readyz", status_handler.ready)
+    app.router.add_get("/metrics", status_handler.metrics)
     # Everything else, so that an unknown path or method gets our answer and our count as well.
-    app.router.add_route("*", "/{path:(?s:.*)}", front.push, expect_handler=expected)
+    app.router.add_route("*", "/{path:(?s:.*)}", push_handler.push, expect_handler=expected)
     return app

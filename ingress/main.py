@@ -20,7 +20,7 @@ from aiohttp import web
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import drain_leftovers
 from ingress.kafka.producer import KafkaPublisher
 from ingress.overload.server import BoundedRunner
@@ -58,23 +58,23 @@ async def run(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     limits = settings.ingress
     async with _durable(settings, metrics, worker) as publisher:
-        in_hand = AdmissionControl(
+        admission = AdmissionControl(
             max_queued=limits.max_queued,
             max_bytes=limits.max_buffer_bytes,
             outliving_bytes=lambda: publisher.outliving_bytes,
         )
-        metrics.before_read(lambda: _show_in_hand(metrics, in_hand))
+        metrics.before_read(lambda: _show_admission(metrics, admission))
         leaving = asyncio.Event()
         app = create_app(
             settings, VENDORS, publisher, metrics, _now,
-            in_hand=in_hand, leaving=leaving, render_metrics=render_metrics,
+            admission=admission, leaving=leaving, render_metrics=render_metrics,
         )  # fmt: skip
         runner = BoundedRunner(
             app,
             limits,
             metrics,
-            in_hand=in_hand,
-            turning_away=LoadShedder(VENDORS),
+            admission=admission,
+            shedder=LoadShedder(VENDORS),
             leaving=leaving,
             shutdown_timeout=limits.drain_s,
             **SERVER_OPTIONS,
@@ -97,7 +97,7 @@ async def run(
 
 
 @contextlib.asynccontextmanager
-async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[SpoolingPublisher]:
+async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[DurablePublisher]:
     """Kafka and this worker's spool as one publisher; worker 1 also looks after the spools of workers that are no more."""
     limits = settings.ingress
     base = root(settings)
@@ -109,7 +109,7 @@ async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncI
             max_buffer_bytes=limits.max_buffer_bytes,
             max_value_bytes=limits.max_body_bytes,
         ) as kafka,
-        SpoolingPublisher(kafka, spool, limits, metrics) as publisher,
+        DurablePublisher(kafka, spool, limits, metrics) as publisher,
     ):
         metrics.before_read(lambda: _show(metrics, kafka, spool, str(worker)))
         leftovers = asyncio.create_task(drain_leftovers(base, kafka, limits, metrics)) if worker == 1 else None
@@ -130,9 +130,9 @@ def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -
     metrics.put("callweave_spool_too_large", worker, value=spool.too_large.bodies)
 
 
-def _show_in_hand(metrics: Registry, in_hand: AdmissionControl) -> None:
-    metrics.put("callweave_ingress_queued_requests", value=in_hand.queued)
-    metrics.put("callweave_ingress_held_bytes", value=in_hand.size_bytes)
+def _show_admission(metrics: Registry, admission: AdmissionControl) -> None:
+    metrics.put("callweave_ingress_queued_requests", value=admission.queued)
+    metrics.put("callweave_ingress_held_bytes", value=admission.size_bytes)
 
 
 def _site(runner: web.AppRunner, limits: IngressSettings, listener: socket.socket | None) -> web.BaseSite:

@@ -22,7 +22,7 @@ from schemas.metrics import Registry
 _log = logging.getLogger("callweave.spool")
 
 
-class SpoolingPublisher:
+class DurablePublisher:
     """A `Publisher` over a started Kafka and a started spool; as an async context manager it drains the spool meanwhile."""
 
     def __init__(self, kafka: KafkaSide, spool: Spool, limits: IngressSettings, metrics: Registry) -> None:

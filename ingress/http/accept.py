@@ -34,13 +34,13 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accept(
-    doors: Router, head: RequestHead, body: bytes, *, now: datetime, request_id: str, cap_bytes: int
+    router: Router, head: RequestHead, body: bytes, *, now: datetime, request_id: str, cap_bytes: int
 ) -> Accepted:
     """A whole request to its record; raises Rejected (see `Router`; 413 when the body inflates past `cap_bytes`)."""
-    door = doors.find(head.path)
-    account = doors.admit(door, head)
+    route = router.match(head.path)
+    account = router.authorize(route, head)
     plain = plain_of(head, body, cap_bytes)
-    return stamp(door, account, head, body, plain, now=now, request_id=request_id)
+    return stamp(route, account, head, body, plain, now=now, request_id=request_id)
 
 
 def takes_long(head: RequestHead, body: bytes) -> bool:
@@ -67,7 +67,7 @@ def plain_of(head: RequestHead, body: bytes, cap_bytes: int, limits: Limits = DE
 
 
 def stamp(
-    door: Route,
+    route: Route,
     account: str,
     head: RequestHead,
     body: bytes,
@@ -79,10 +79,10 @@ def stamp(
 ) -> Accepted:
     """The record of an admitted request; `plain` is what `plain_of` made of its body, and of a header `header_chars` are kept."""
     return Accepted(
-        key=_key(door, account, body if plain is None else plain).encode("utf-8", "replace"),
+        key=_key(route, account, body if plain is None else plain).encode("utf-8", "replace"),
         raw=RawCallback(
-            vendor=door.vendor.name,
-            callback=door.callback.name,
+            vendor=route.vendor.name,
+            callback=route.callback.name,
             account=account,
             received_at=now,
             request_id=request_id,
@@ -90,26 +90,26 @@ def stamp(
             content_encoding=_encoding(head.content_encoding)[:header_chars],
             body=body,
         ),
-        callback=door.callback,
-        vendor=door.vendor,
+        callback=route.callback,
+        vendor=route.vendor,
     )
 
 
-def _key(door: Route, account: str, plain: bytes) -> str:
+def _key(route: Route, account: str, plain: bytes) -> str:
     """`vendor|account|call id`.
 
     A body that shows no call id gets `~` and a hash of itself in the id's place: one key for all of them would put every
     broken body of a vendor into one partition, and the same body sent again still goes where it went before.
     """
     try:
-        call_id = door.callback.key(plain)
-        account = door.callback.key_account(plain, account)
+        call_id = route.callback.key(plain)
+        account = route.callback.key_account(plain, account)
     except Exception as exc:  # noqa: BLE001  # a page promises not to raise; where it does, the body is stored all the same
         # Only the type: the message may quote the body.
         what = type(exc).__name__
-        _log.error("the key function raised %s: vendor=%s callback=%s", what, door.vendor.name, door.callback.name)
+        _log.error("the key function raised %s: vendor=%s callback=%s", what, route.vendor.name, route.callback.name)
         call_id = ""
-    return call_key(door.vendor.name, account, call_id or "~" + hashlib.blake2b(plain, digest_size=8).hexdigest())
+    return call_key(route.vendor.name, account, call_id or "~" + hashlib.blake2b(plain, digest_size=8).hexdigest())
 
 
 def _encoding(header: str) -> str:

@@ -14,10 +14,10 @@ from schemas.errors import Rejected
 class BodyReader:
     """Reads bodies; one for all requests of a process."""
 
-    def __init__(self, *, cap_bytes: int, within_s: float, in_hand: AdmissionControl) -> None:
+    def __init__(self, *, cap_bytes: int, within_s: float, admission: AdmissionControl) -> None:
         self._cap_bytes = cap_bytes
         self._within_s = within_s
-        self._in_hand = in_hand
+        self._in_hand = admission
 
     async def read(self, content: StreamReader, declared_bytes: int | None, *, no_retry: bool = False) -> bytes:
         """The whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`, for `no_retry` ones last."""

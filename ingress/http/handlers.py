@@ -20,7 +20,7 @@ from aiohttp import HttpVersion11, web
 from ingress.http.accept import Accepted, plain_of, stamp, takes_long
 from ingress.http.body_reader import BodyReader
 from ingress.http.responses import explanation, options, problem, reply
-from ingress.http.routes import ALLOW, ASKS, PAGES, RequestHead, Route, Router
+from ingress.http.routes import ALLOW, LOOK_METHODS, STATUS_PATHS, RequestHead, Route, Router
 from ingress.kafka.publisher import Publisher
 from schemas.config.limits import DEFAULT
 from schemas.errors import Rejected, Unavailable, raised_at
@@ -43,7 +43,7 @@ class PushHandler:
     def __init__(
         self,
         *,
-        doors: Router,
+        router: Router,
         reader: BodyReader,
         publisher: Publisher,
         metrics: Registry,
@@ -51,7 +51,7 @@ class PushHandler:
         cap_bytes: int,
         header_chars: int = DEFAULT.header_chars,
     ) -> None:
-        self._doors = doors
+        self._router = router
         self._reader = reader
         self._publisher = publisher
         self._metrics = metrics
@@ -65,34 +65,34 @@ class PushHandler:
         """Answer one push."""
         begun = time.perf_counter()
         request_id = uuid.uuid4().hex
-        door: Route | None = None
+        route: Route | None = None
         size_bytes = 0
         try:
             head = _head(request)
-            door = self._doors.find(head.path)
-            if head.method in ASKS:
-                outcome, response = "console", self._shown(door, head, request_id)
+            route = self._router.match(head.path)
+            if head.method in LOOK_METHODS:
+                outcome, response = "console", self._shown(route, head, request_id)
             else:
-                size_bytes = await self._take(door, head, request, request_id)
-                outcome, response = "accepted", reply(door.vendor.accepted, request_id)
+                size_bytes = await self._take(route, head, request, request_id)
+                outcome, response = "accepted", reply(route.vendor.accepted, request_id)
         except Rejected as exc:
             outcome = exc.code
-            response = problem(exc, request_id, allow="GET, HEAD" if request.path in PAGES else ALLOW)
+            response = problem(exc, request_id, allow="GET, HEAD" if request.path in STATUS_PATHS else ALLOW)
         except Unavailable as exc:
             outcome = exc.code
-            response = reply(door.vendor.retry if door else _BUSY, request_id)
+            response = reply(route.vendor.retry if route else _BUSY, request_id)
         except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
             # Its type and place: the message may quote what came.
             _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, raised_at(exc))
             outcome = "error"
-            response = reply(door.vendor.retry if door else _BUSY, request_id)
-        self._count(door, outcome, size_bytes)
+            response = reply(route.vendor.retry if route else _BUSY, request_id)
+        self._count(route, outcome, size_bytes)
         _access.log(
             _LEVELS.get(outcome, logging.INFO),
             "request id=%s method=%s route=%s status=%d outcome=%s bytes=%d ms=%.1f",
             request_id,
             request.method if request.method in _METHODS else UNKNOWN,
-            door.route if door else UNKNOWN,
+            route.masked_path if route else UNKNOWN,
             response.status,
             outcome,
             size_bytes,
@@ -100,31 +100,31 @@ class PushHandler:
         )
         return response
 
-    def _shown(self, door: Route, head: RequestHead, request_id: str) -> web.Response:
+    def _shown(self, route: Route, head: RequestHead, request_id: str) -> web.Response:
         """Tell who only looks at an address; a secret that is not known is refused here as it is for a push."""
-        needs_account = self._doors.lacks_account(door, head)
+        needs_account = self._router.lacks_account(route, head)
         if head.method == "OPTIONS":
             return options(allow=ALLOW, request_id=request_id)
-        return explanation(door.vendor, needs_account=needs_account, request_id=request_id)
+        return explanation(route.vendor, needs_account=needs_account, request_id=request_id)
 
-    async def _take(self, door: Route, head: RequestHead, request: web.Request, request_id: str) -> int:
+    async def _take(self, route: Route, head: RequestHead, request: web.Request, request_id: str) -> int:
         """Let in, read and publish; the body's size in bytes."""
-        account = self._doors.admit(door, head)
-        no_retry = door.vendor.sends_at_most == 1
+        account = self._router.authorize(route, head)
+        no_retry = route.vendor.sends_at_most == 1
         body = await self._reader.read(request.content, request.content_length, no_retry=no_retry)
         read = time.perf_counter()
-        stamped = partial(self._stamped, door, account, head, body, request_id)
+        stamped = partial(self._stamped, route, account, head, body, request_id)
         accepted = await self._aside(stamped) if takes_long(head, body) else stamped()
         await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), no_retry=no_retry)
-        self._metrics.observe("callweave_ingress_accept_seconds", door.vendor.name, value=time.perf_counter() - read)
+        self._metrics.observe("callweave_ingress_accept_seconds", route.vendor.name, value=time.perf_counter() - read)
         return len(body)
 
-    def _stamped(self, door: Route, account: str, head: RequestHead, body: bytes, request_id: str) -> Accepted:
+    def _stamped(self, route: Route, account: str, head: RequestHead, body: bytes, request_id: str) -> Accepted:
         plain = plain_of(
             head, body, self._cap_bytes
         )  # of a thousand times the size: nobody may hold it longer than here
         return stamp(
-            door, account, head, body, plain,
+            route, account, head, body, plain,
             now=self._clock(), request_id=request_id, header_chars=self._header_chars,
         )  # fmt: skip
 
@@ -136,9 +136,9 @@ class PushHandler:
         except TimeoutError as exc:
             raise Unavailable("too many compressed bodies wait", code="overload") from exc
 
-    def _count(self, door: Route | None, outcome: str, size_bytes: int) -> None:
-        vendor = door.vendor.name if door else UNKNOWN
-        callback = (door.callback.name if door else "") or UNKNOWN
+    def _count(self, route: Route | None, outcome: str, size_bytes: int) -> None:
+        vendor = route.vendor.name if route else UNKNOWN
+        callback = (route.callback.name if route else "") or UNKNOWN
         self._metrics.add("callweave_ingress_requests_total", vendor, callback, outcome)
         if size_bytes:
             self._metrics.add("callweave_ingress_body_bytes_total", vendor, by=size_bytes)

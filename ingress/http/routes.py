@@ -17,11 +17,11 @@ from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Vendor
 
 METHOD: Final = "POST"
-ASKS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+LOOK_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Somebody looks whether the address is there: a vendor's console does so before it saves one."""
 ALLOW: Final = "GET, HEAD, OPTIONS, POST"
 """The methods of a push address."""
-PAGES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+STATUS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What people and tools read; nobody pushes there."""
 _MASK: Final = "***"
 
@@ -48,7 +48,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     secret: str = ""
 
     @property
-    def route(self) -> str:
+    def masked_path(self) -> str:
         """The address as it may be shown: nothing of it is the caller's text."""
         account = f"/a/{_MASK}" if self.secret else ""
         return f"/v1{account}/{self.vendor.name}{self.callback.path}"
@@ -65,9 +65,9 @@ class Router:
         self._proxies = settings.ingress.trust_forwarded_for
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
-    def find(self, path: str) -> Route:
-        """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
-        if path in PAGES:
+    def match(self, path: str) -> Route:
+        """The route of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
+        if path in STATUS_PATHS:
             raise Rejected("this page is for reading", code="method", http_status=405)
         version, *rest = _segments(path) or [""]
         if version != "v1" or not rest:
@@ -85,18 +85,18 @@ class Router:
             raise Rejected("no such vendor", code="unknown_route", http_status=404)
         raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
 
-    def lacks_account(self, door: Route, head: RequestHead) -> bool:
-        """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `admit` does.
+    def lacks_account(self, route: Route, head: RequestHead) -> bool:
+        """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `authorize` does.
 
         Anybody may ask, from any network: a console looks from elsewhere than its platform pushes from.
         """
-        return self._account(door, head) is None and self._require_account
+        return self._account(route, head) is None and self._require_account
 
-    def admit(self, door: Route, head: RequestHead) -> str:
+    def authorize(self, route: Route, head: RequestHead) -> str:
         """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
         if head.method != METHOD:
             raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
-        account = self._account(door, head)
+        account = self._account(route, head)
         if account is None:
             if self._require_account:
                 raise Rejected("an account is required", code="unknown_account", http_status=403)
@@ -105,18 +105,18 @@ class Router:
             raise _forbidden("this network may not push here")
         return account.name
 
-    def _account(self, door: Route, head: RequestHead) -> Account | None:
+    def _account(self, route: Route, head: RequestHead) -> Account | None:
         if len(set(head.accounts)) > 1:
             raise Rejected("more than one account is named", code="bad_request", http_status=400)
         named = head.accounts[0] if head.accounts else None
-        account = self._by_secret(door.secret) if door.secret else self._by_name(door.vendor.name, named)
+        account = self._by_secret(route.secret) if route.secret else self._by_name(route.vendor.name, named)
         if account is None and named is None:
             return None
         if account is None or (named is not None and account.name != named):
-            raise Rejected(f"{door.vendor.name} has no such account", code="unknown_account", http_status=403)
-        if account.vendor != door.vendor.name:
+            raise Rejected(f"{route.vendor.name} has no such account", code="unknown_account", http_status=403)
+        if account.vendor != route.vendor.name:
             raise _forbidden("this address is not known")
-        if account.secret.value and not door.secret:
+        if account.secret.value and not route.secret:
             # Else its name, which stands in consoles and logs, would open what the secret protects.
             raise _forbidden("this account is reached by its secret address only")
         return account

@@ -30,7 +30,7 @@ _HEADER_BYTES: Final = 64 * 1024
 _log = logging.getLogger("callweave.ingress.kafka")
 
 
-class KafkaLink:
+class KafkaConnection:
     """The current producer and the task that looks after it."""
 
     def __init__(

@@ -21,10 +21,10 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from ingress.kafka.connection import KafkaLink
+from ingress.kafka.connection import KafkaConnection
 from ingress.kafka.health import KafkaHealth
 from ingress.kafka.publisher import Headers
-from ingress.kafka.send_window import InFlight
+from ingress.kafka.send_window import SendWindow
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from schemas.topics import RAW
@@ -66,10 +66,10 @@ class KafkaPublisher:
         self._max_value_bytes = max_value_bytes
         self._stop_s = stop_s
         self._health = KafkaHealth(kafka.bootstrap)
-        self._link = KafkaLink(
+        self._link = KafkaConnection(
             kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, closed=self._cut
         )
-        self._flow = InFlight(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
+        self._flow = SendWindow(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
         self._late_bytes = 0
         self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
 

@@ -11,7 +11,7 @@ from collections import deque
 from schemas.errors import Unavailable
 
 
-class InFlight:
+class SendWindow:
     """Bytes by stage: waiting (all of them) and handed over (to the producer)."""
 
     def __init__(self, *, limit_bytes: int, window_bytes: int) -> None:

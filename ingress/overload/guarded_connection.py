@@ -26,7 +26,7 @@ _log: Final = logging.getLogger("callweave.ingress")
 class Gate(Protocol):
     """What a connection asks before it reads on."""
 
-    in_hand: AdmissionControl
+    admission: AdmissionControl
 
     def refuse(self, data: bytes) -> bytes | None:
         """The answer for a request that there is no room for, counted; None when it goes on."""
@@ -41,14 +41,14 @@ class Gate(Protocol):
 class GuardedHandler(RequestHandler):
     """A connection and what it has in hand."""
 
-    __slots__ = ("_forgetting", "_gate", "_half_a_head", "_held_bytes", "_in_hand", "_queued")
+    __slots__ = ("_forgetting", "_gate", "_half_a_head", "_held_bytes", "_open_request", "_queued")
 
     def __init__(self, manager: Any, *, gate: Gate, **options: Any) -> None:
         super().__init__(manager, **options)
         self._gate = gate
         self._half_a_head = False
         self._held_bytes = 0
-        self._in_hand = False
+        self._open_request = False
         """From a head's end to its answer."""
         self._forgetting = False
         """The answer came before the body's end: the rest of it is read and forgotten."""
@@ -59,7 +59,7 @@ class GuardedHandler(RequestHandler):
         if not data or self._force_close or self._close or self._forgets():
             super().data_received(data)
             return
-        waits = not self._in_hand
+        waits = not self._open_request
         transport = cast("asyncio.Transport", self.transport)
         if waits and not self._half_a_head and not transport.get_write_buffer_size():
             answer = self._gate.refuse(data)
@@ -72,9 +72,9 @@ class GuardedHandler(RequestHandler):
                 return
         if waits and not self._half_a_head:
             data = mended(data)
-        self._gate.in_hand.received_bytes += len(data)
+        self._gate.admission.received_bytes += len(data)
         self._held_bytes += len(data)
-        if self._gate.in_hand.bursting:
+        if self._gate.admission.bursting:
             self._gate.cut(transport, "no_room")
             return
         before = self._request_count
@@ -115,7 +115,7 @@ class GuardedHandler(RequestHandler):
         """The request that waited has its turn."""
         if self._queued:
             self._queued = False
-            self._gate.in_hand.queued -= 1
+            self._gate.admission.queued -= 1
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of what only the connection held; a request that has its turn ends by itself."""
@@ -142,12 +142,12 @@ class GuardedHandler(RequestHandler):
         return self._forgetting
 
     def _begin(self) -> None:
-        self._in_hand = True
+        self._open_request = True
         if self._messages and self._messages[0][1].is_eof():  # whole: nothing but its turn is missing
             self._queued = True
-            self._gate.in_hand.queued += 1
+            self._gate.admission.queued += 1
 
     def _free(self) -> None:
-        self._gate.in_hand.received_bytes -= self._held_bytes
+        self._gate.admission.received_bytes -= self._held_bytes
         self._held_bytes = 0
-        self._in_hand = False
+        self._open_request = False

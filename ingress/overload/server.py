@@ -35,8 +35,8 @@ class BoundedServer(web.Server):
         *,
         limits: IngressSettings,
         metrics: Registry,
-        in_hand: AdmissionControl,
-        turning_away: LoadShedder,
+        admission: AdmissionControl,
+        shedder: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:
@@ -48,8 +48,8 @@ class BoundedServer(web.Server):
             return response
 
         super().__init__(taken_up, **options)
-        self.in_hand = in_hand
-        self._turning_away = turning_away
+        self.admission = admission
+        self._shedder = shedder
         self._limits = limits
         self._most = min(limits.max_connections, _files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
         self._metrics = metrics
@@ -62,10 +62,10 @@ class BoundedServer(web.Server):
 
     def refuse(self, data: bytes) -> bytes | None:
         """The answer for a request that there is no room for, counted; None when it goes on."""
-        if not self.in_hand.full(no_retry=False, more=1):
+        if not self.admission.full(no_retry=False, more=1):
             return None
-        refusal = self._turning_away.refusal(data)
-        why = self.in_hand.full(no_retry=refusal.no_retry, more=1) if refusal else None
+        refusal = self._shedder.refusal(data)
+        why = self.admission.full(no_retry=refusal.no_retry, more=1) if refusal else None
         if refusal is None or why is None:
             return None
         self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
@@ -141,8 +141,8 @@ class BoundedRunner(web.AppRunner):
         limits: IngressSettings,
         metrics: Registry,
         *,
-        in_hand: AdmissionControl,
-        turning_away: LoadShedder,
+        admission: AdmissionControl,
+        shedder: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:
@@ -150,8 +150,8 @@ class BoundedRunner(web.AppRunner):
         super().__init__(app, **options)
         self._limits = limits
         self._metrics = metrics
-        self._in_hand = in_hand
-        self._turning_away = turning_away
+        self._admission = admission
+        self._shedder = shedder
         self._leaving = leaving
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -163,8 +163,8 @@ class BoundedRunner(web.AppRunner):
             loop=plain._loop,  # noqa: SLF001  # made by our base class a line above
             limits=self._limits,
             metrics=self._metrics,
-            in_hand=self._in_hand,
-            turning_away=self._turning_away,
+            admission=self._admission,
+            shedder=self._shedder,
             leaving=self._leaving,
             **plain._kwargs,  # noqa: SLF001  # likewise
         )

@@ -17,7 +17,7 @@ from schemas.vendor_kit.contract import Page, Poll, PollRequest
 _CHUNK_BYTES: Final = 64 * 1024
 
 
-class PageAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PageResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What came back."""
 
     page: Page
@@ -36,7 +36,7 @@ def client(timeout_s: float) -> aiohttp.ClientSession:
     )
 
 
-async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> PageAnswer:
+async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> PageResponse:
     """Send one request and read its page; `cap_bytes` bounds the body on the wire and inflated."""
     try:
         async with session.post(
@@ -55,13 +55,13 @@ async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, 
         return _failed(f"{exc.code}: not a page")
 
 
-def _understood(poll: Poll, body: bytes, declared: str, content_type: str, cap_bytes: int) -> PageAnswer:
+def _understood(poll: Poll, body: bytes, declared: str, content_type: str, cap_bytes: int) -> PageResponse:
     """The page in a body, which may be compressed by HTTP, by the vendor, or by both."""
     inner = inflated(body, declared, cap_bytes)
     wrapped = encoding_of(inner)
     page = poll.read_page(inflated(inner, wrapped, cap_bytes), "")
     encoding = ",".join(filter(None, (wrapped, declared)))
-    return PageAnswer(page=page, body=body, encoding=encoding, content_type=content_type)
+    return PageResponse(page=page, body=body, encoding=encoding, content_type=content_type)
 
 
 async def _read(response: aiohttp.ClientResponse, cap_bytes: int) -> bytes:
@@ -73,5 +73,5 @@ async def _read(response: aiohttp.ClientResponse, cap_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _failed(message: str) -> PageAnswer:
-    return PageAnswer(page=Page(code=TRANSPORT, message=message))
+def _failed(message: str) -> PageResponse:
+    return PageResponse(page=Page(code=TRANSPORT, message=message))

@@ -19,7 +19,7 @@ import msgspec
 
 from ingress.kafka.publisher import Publisher
 from ingress.poll import planner
-from ingress.poll.client import PageAnswer, ask
+from ingress.poll.client import PageResponse, ask
 from ingress.poll.planner import Checkpoint, PollDecision, PollWindow
 from schemas.config.settings import PollAccount, PollSettings
 from schemas.errors import Unavailable
@@ -122,11 +122,11 @@ class Poller:
             jitter=self._jitter(),
         )
 
-    async def _ask(self, window: PollWindow, *, plain: bool) -> PageAnswer:
+    async def _ask(self, window: PollWindow, *, plain: bool) -> PageResponse:
         request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain)
         return await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
 
-    async def _kept(self, answer: PageAnswer, window: PollWindow) -> Page:
+    async def _kept(self, answer: PageResponse, window: PollWindow) -> Page:
         """Publish a page; one that is larger than Kafka takes counts as one with more behind it, and is asked in halves."""
         page = answer.page
         if page.code != "0":
@@ -139,7 +139,7 @@ class Poller:
             return msgspec.structs.replace(page, cursor="oversize")
         return page
 
-    async def _publish(self, answer: PageAnswer, window: PollWindow | None) -> None:
+    async def _publish(self, answer: PageResponse, window: PollWindow | None) -> None:
         """Make a page durable; one that is empty, or that was published just so, adds nothing."""
         digest = hashlib.sha256(answer.body).digest()
         if not answer.page.records or (window and self._published.get(window) == digest):

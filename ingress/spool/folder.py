@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.spool.store import Body, Newer, SpoolDamaged, SpoolStore, salvage, sync_folder
+from ingress.spool.store import Body, NewerSpool, SpoolDamaged, SpoolStore, salvage, sync_folder
 from schemas.config.settings import Settings
 from schemas.errors import SetupError
 
@@ -130,7 +130,7 @@ def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", fir
     try:
         if not damage:
             return OpenedFolder(store=SpoolStore.open(path, first_id=first_id))
-    except Newer as exc:
+    except NewerSpool as exc:
         raise SetupError(
             f"a later release of Callweave wrote the spool {path}: {exc}",
             code="spool_newer",

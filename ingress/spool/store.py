@@ -83,7 +83,7 @@ class SpoolDamaged(Exception):
     """The file is no spool, or parts of it cannot be read; it has to be set aside."""
 
 
-class Newer(Exception):
+class NewerSpool(Exception):
     """A later release wrote the file: only that one may read it."""
 
 
@@ -97,7 +97,7 @@ class SpoolStore:
 
     @classmethod
     def open(cls, path: Path, *, first_id: int = 1) -> Self:
-        """Open or create, with ids from `first_id` at least; raises Damaged, Newer, OSError and sqlite3.Error (the disk)."""
+        """Open or create, with ids from `first_id` at least; raises Damaged, NewerSpool, OSError and sqlite3.Error (the disk)."""
         fresh = not path.exists()
         db = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
@@ -278,7 +278,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if ours == APPLICATION_ID and version > VERSION:
-        raise Newer(f"its version is {version}, this release reads up to {VERSION}")
+        raise NewerSpool(f"its version is {version}, this release reads up to {VERSION}")
     if tables and (ours != APPLICATION_ID or version != VERSION):
         raise SpoolDamaged(f"application id {ours:#x}, version {version}: not a spool of ours")
     if not tables:

@@ -358,5 +358,5 @@ def test_any_bytes_are_taken_as_they_are(body: bytes, encoding: str) -> None:
 def test_every_pushed_callback_of_every_vendor_has_its_address(vendor_name: str, callback_name: str) -> None:
     page = VENDORS[vendor_name]
     path = next(item.path for item in page.callbacks if item.name == callback_name)
-    door = Router(Settings(), VENDORS).find(f"/v1/{vendor_name}{path}")
-    assert (door.vendor.name, door.callback.name) == (vendor_name, callback_name)
+    route = Router(Settings(), VENDORS).match(f"/v1/{vendor_name}{path}")
+    assert (route.vendor.name, route.callback.name) == (vendor_name, callback_name)

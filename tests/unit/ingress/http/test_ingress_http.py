@@ -91,20 +91,20 @@ class BoundedTestServer(TestServer):
         app: web.Application,
         limits: IngressSettings,
         metrics: Registry,
-        in_hand: AdmissionControl,
+        admission: AdmissionControl,
         leaving: asyncio.Event,
     ) -> None:
         super().__init__(app)
         self._limits = limits
         self._metrics = metrics
-        self._in_hand = in_hand
+        self._in_hand = admission
         self._leaving = leaving
 
     async def _make_runner(self, **options: Any) -> BoundedRunner:
         away = LoadShedder(VENDORS)
         return BoundedRunner(
             self.app, self._limits, self._metrics,
-            in_hand=self._in_hand, turning_away=away, leaving=self._leaving, **options,
+            admission=self._in_hand, shedder=away, leaving=self._leaving, **options,
         )  # fmt: skip
 
 
@@ -116,10 +116,10 @@ async def serve(
         Account(vendor="acme", name="hidden", secret=Secret(value=SECRET)),
         Account(vendor="acme", name="far", allow=("192.0.2.0/24",)),
     )
-    in_hand = AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes)
+    admission = AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes)
     settings_ = Settings(accounts=accounts, ingress=limits)
-    app = create_app(settings_, VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand, leaving=leaving)
-    server = BoundedTestServer(app, limits, metrics, in_hand, leaving)
+    app = create_app(settings_, VENDORS, publisher, metrics, lambda: NOW, admission=admission, leaving=leaving)
+    server = BoundedTestServer(app, limits, metrics, admission, leaving)
     await server.start_server(**SERVER_OPTIONS)
     client = TestClient(server)
     await client.start_server()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingress.durable.drainer import Drainer
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import _adopt
 from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
@@ -69,7 +69,7 @@ class Scene:
         self.spool = spool
         self.kafka = kafka
         self.metrics = metrics
-        self.publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+        self.publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
 
     async def publish(self, number: int, key: bytes = b"k", *, no_retry: bool = False) -> None:
         await self.publisher.publish("calls.raw", key, b"%d" % number, [("vendor", b"v")], no_retry=no_retry)
@@ -203,7 +203,7 @@ async def hanging(scene: Scene) -> threading.Event:
 async def test_what_a_hanging_disk_still_holds_is_counted_until_it_lets_go(scene: Scene) -> None:
     """Its request was answered long ago; its bytes are in memory all the same."""
     limits = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=0.05)
-    publisher = SpoolingPublisher(scene.kafka, scene.spool, limits, scene.metrics)
+    publisher = DurablePublisher(scene.kafka, scene.spool, limits, scene.metrics)
     scene.kafka.away = "away"
     go_on = await hanging(scene)
     with pytest.raises(Unavailable) as refused:
@@ -336,7 +336,7 @@ async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp
     kafka, metrics = ToldKafka(), Registry()
     kafka.away = "away"
     async with Spool(tmp_path, LIMITS, metrics) as spool:
-        await SpoolingPublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
+        await DurablePublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
         with pytest.raises(SetupError, match="another process"):
             await Spool(tmp_path, LIMITS, metrics, patience_s=0).__aenter__()
     async with Spool(tmp_path, LIMITS, metrics) as spool:
@@ -360,7 +360,7 @@ async def test_a_folder_that_cannot_be_made_costs_the_spool_and_nothing_else(tmp
     (tmp_path / "file").write_text("not a folder")
     metrics, kafka = Registry(), ToldKafka()
     async with Spool(tmp_path / "file" / "worker-1", LIMITS, metrics) as spool:
-        publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+        publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
         await publisher.publish("calls.raw", b"k", b"1", [])
         assert publisher.ready()
         assert "cannot be used" in publisher.note()
