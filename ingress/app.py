@@ -57,7 +57,6 @@ def create_app(
         publisher=publisher,
         metrics=metrics,
         clock=clock,
-        cap_bytes=limits.max_body_bytes,
         header_chars=settings.limits.header_chars,
     )
     status_handler = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())

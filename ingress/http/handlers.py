@@ -1,7 +1,7 @@
-"""One request from its first line to its answer: let in, read, published, and only then acknowledged.
+"""Handles one request from its head to its answer: authorized, read, published, and only then acknowledged.
 
-The order is law 1 of the delivery promise. What may be logged of a request is decided here too: routes, statuses and
-sizes, never a query, a secret, a body, or a path that is not ours.
+That order is guarantee 1. This module also decides what may be logged of a request: routes, statuses and sizes, never a query,
+a secret, a body, or a path that is not one of ours.
 """
 
 import asyncio
@@ -9,15 +9,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 import msgspec
 from aiohttp import HttpVersion11, web
 
-from ingress.http.accept import Accepted, plain_of, stamp, takes_long
+from ingress.http.accept import accept
 from ingress.http.body_reader import BodyReader
 from ingress.http.responses import explanation, options, problem, reply
 from ingress.http.routes import ALLOW, LOOK_METHODS, STATUS_PATHS, RequestHead, Route, Router
@@ -29,16 +27,15 @@ from schemas.topics import RAW
 from schemas.vendor_kit.contract import Reply
 
 UNKNOWN: Final = "-"
-"""Stands for vendor, callback and route where the request named none of ours."""
+"""Label of vendor, callback and route where the request named none of ours."""
 _BUSY: Final = Reply(status=503)
-INFLATE_S: Final = 5.0
 
 _access: Final = logging.getLogger("callweave.ingress.access")
 _log: Final = logging.getLogger("callweave.ingress")
 
 
 class PushHandler:
-    """Handles every push; holds nothing of a request once it is answered."""
+    """Handles every push; keeps nothing of a request once it is answered."""
 
     def __init__(
         self,
@@ -48,7 +45,6 @@ class PushHandler:
         publisher: Publisher,
         metrics: Registry,
         clock: Callable[[], datetime],
-        cap_bytes: int,
         header_chars: int = DEFAULT.header_chars,
     ) -> None:
         self._router = router
@@ -56,13 +52,10 @@ class PushHandler:
         self._publisher = publisher
         self._metrics = metrics
         self._clock = clock
-        self._cap_bytes = cap_bytes
         self._header_chars = header_chars
-        # One thread: a flood of bodies that inflate to the cap costs one core and the memory of one of them.
-        self._inflating = ThreadPoolExecutor(1, "callweave-inflate")
 
     async def push(self, request: web.Request) -> web.Response:
-        """Answer one push."""
+        """Answers one push."""
         begun = time.perf_counter()
         request_id = uuid.uuid4().hex
         route: Route | None = None
@@ -71,7 +64,7 @@ class PushHandler:
             head = _head(request)
             route = self._router.match(head.path)
             if head.method in LOOK_METHODS:
-                outcome, response = "console", self._shown(route, head, request_id)
+                outcome, response = "console", self._look(route, head, request_id)
             else:
                 size_bytes = await self._take(route, head, request, request_id)
                 outcome, response = "accepted", reply(route.vendor.accepted, request_id)
@@ -82,7 +75,7 @@ class PushHandler:
             outcome = exc.code
             response = reply(route.vendor.retry if route else _BUSY, request_id)
         except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
-            # Its type and place: the message may quote what came.
+            # Only its type and place: the message may quote the body.
             _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, raised_at(exc))
             outcome = "error"
             response = reply(route.vendor.retry if route else _BUSY, request_id)
@@ -100,41 +93,26 @@ class PushHandler:
         )
         return response
 
-    def _shown(self, route: Route, head: RequestHead, request_id: str) -> web.Response:
-        """Tell who only looks at an address; a secret that is not known is refused here as it is for a push."""
+    def _look(self, route: Route, head: RequestHead, request_id: str) -> web.Response:
+        """Answers somebody who only checks an address; an unknown secret is refused here as it is for a push."""
         needs_account = self._router.lacks_account(route, head)
         if head.method == "OPTIONS":
             return options(allow=ALLOW, request_id=request_id)
         return explanation(route.vendor, needs_account=needs_account, request_id=request_id)
 
     async def _take(self, route: Route, head: RequestHead, request: web.Request, request_id: str) -> int:
-        """Let in, read and publish; the body's size in bytes."""
+        """Authorizes, reads and publishes; returns the body's size in bytes."""
         account = self._router.authorize(route, head)
         no_retry = route.vendor.sends_at_most == 1
         body = await self._reader.read(request.content, request.content_length, no_retry=no_retry)
         read = time.perf_counter()
-        stamped = partial(self._stamped, route, account, head, body, request_id)
-        accepted = await self._aside(stamped) if takes_long(head, body) else stamped()
+        accepted = accept(
+            route, account.name if account else "", head, body,
+            now=self._clock(), request_id=request_id, header_chars=self._header_chars,
+        )  # fmt: skip
         await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), no_retry=no_retry)
         self._metrics.observe("callweave_ingress_accept_seconds", route.vendor.name, value=time.perf_counter() - read)
         return len(body)
-
-    def _stamped(self, route: Route, account: str, head: RequestHead, body: bytes, request_id: str) -> Accepted:
-        plain = plain_of(
-            head, body, self._cap_bytes
-        )  # of a thousand times the size: nobody may hold it longer than here
-        return stamp(
-            route, account, head, body, plain,
-            now=self._clock(), request_id=request_id, header_chars=self._header_chars,
-        )  # fmt: skip
-
-    async def _aside(self, stamped: Callable[[], Accepted]) -> Accepted:
-        """Open a body beside the loop; raises Unavailable when so many others wait for that that it takes too long."""
-        try:
-            async with asyncio.timeout(INFLATE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._inflating, stamped)
-        except TimeoutError as exc:
-            raise Unavailable("too many compressed bodies wait", code="overload") from exc
 
     def _count(self, route: Route | None, outcome: str, size_bytes: int) -> None:
         vendor = route.vendor.name if route else UNKNOWN
@@ -145,7 +123,7 @@ class PushHandler:
 
 
 class StatusHandler:
-    """The pages for people and their tools."""
+    """Handles the status paths, which people and monitoring read."""
 
     def __init__(self, publisher: Publisher, render: Callable[[], str], leaving: asyncio.Event) -> None:
         self._publisher = publisher
@@ -153,11 +131,11 @@ class StatusHandler:
         self._leaving = leaving
 
     async def alive(self, _: web.Request) -> web.Response:
-        """200 while the process answers."""
+        """Answers 200 while the process runs."""
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """200 when a body would be made durable now, and in a moment; else 503 with the reason. A note tells of the spool's part."""
+        """Answers 200 when a body would be made durable now, else 503 with the reason; a note describes the spool."""
         reason = "it is about to end" if self._leaving.is_set() else self._publisher.why_not()
         return web.Response(
             status=503 if reason else 200,
@@ -166,20 +144,20 @@ class StatusHandler:
         )
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """All metrics for Prometheus."""
+        """Answers with all metrics in Prometheus's text format."""
         return web.Response(body=self._render().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _LEVELS: Final = {"accepted": logging.DEBUG, "console": logging.DEBUG, "error": logging.ERROR}
-"""What was taken is the normal case and is counted; what was not is told at INFO."""
+"""Log levels by outcome: an accepted push is counted and not logged at INFO, a refused one is."""
 
 
 async def expected(request: web.Request) -> None:
-    """Answer `Expect: 100-continue`; anything else that is expected is not known, and no reason to refuse a body."""
+    """Answers `Expect: 100-continue`; any other expectation is unknown, and no reason to refuse a body."""
     if request.version >= HttpVersion11 and request.headers.get("Expect", "").strip().lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # of the answer itself nothing is out
+        request.writer.output_size = 0  # of the answer itself nothing has been sent
 
 
 def _head(request: web.Request) -> RequestHead:

@@ -1,6 +1,6 @@
-"""Which address leads to which vendor's callback, and who may use it: decided from the head of a request alone.
+"""Routes: which address leads to which vendor's callback, and who may use it, decided from the head of a request alone.
 
-So a request that is not for us is turned away before a byte of its body is read. Pure: no I/O, no clock.
+A request that is not for us is therefore refused before a byte of its body is read. Pure: no I/O, no clock.
 """
 
 import hashlib
@@ -18,44 +18,45 @@ from schemas.vendor_kit.contract import Callback, Vendor
 
 METHOD: Final = "POST"
 LOOK_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Somebody looks whether the address is there: a vendor's console does so before it saves one."""
+"""Methods with which somebody checks that an address is there, as a vendor's console does before it saves one."""
 ALLOW: Final = "GET, HEAD, OPTIONS, POST"
-"""The methods of a push address."""
+"""The methods that a push address answers."""
 STATUS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What people and tools read; nobody pushes there."""
+"""Paths that people and tools read; nobody pushes there."""
 _MASK: Final = "***"
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A request without its body."""
+    """The head of a request: all that is known before its body is read."""
 
     method: str
     path: str
     accounts: tuple[str, ...] = ()
-    """Every value of the query parameter `account`."""
+    """All values of the query parameter `account`."""
     peer: str = ""
-    """The address that the connection comes from."""
+    """The IP address that the connection comes from."""
     forwarded_for: str = ""
     content_type: str = ""
     content_encoding: str = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request wants to go, before anybody asked whether it may."""
+    """The callback that a request is for, before it is known whether its sender may use it."""
 
     vendor: Vendor
     callback: Callback
     secret: str = ""
+    """The secret path segment, "" when the path has none."""
 
     @property
     def masked_path(self) -> str:
-        """The address as it may be shown: nothing of it is the caller's text."""
+        """The address as it may be logged: no part of it is text of the caller's."""
         account = f"/a/{_MASK}" if self.secret else ""
         return f"/v1{account}/{self.vendor.name}{self.callback.path}"
 
 
 class Router:
-    """All addresses that we answer to."""
+    """All routes of one ingress."""
 
     def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
         self._vendors = vendors
@@ -66,7 +67,7 @@ class Router:
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
     def match(self, path: str) -> Route:
-        """The route of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
+        """Returns the route of a path; raises Rejected 404, 405 for a status path, and 403 for an unknown secret."""
         if path in STATUS_PATHS:
             raise Rejected("this page is for reading", code="method", http_status=405)
         version, *rest = _segments(path) or [""]
@@ -86,24 +87,24 @@ class Router:
         raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
 
     def lacks_account(self, route: Route, head: RequestHead) -> bool:
-        """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `authorize` does.
+        """True when pushes to this address need an account and it names none; raises Rejected 400, 403 as `authorize` does.
 
-        Anybody may ask, from any network: a console looks from elsewhere than its platform pushes from.
+        Anybody may ask, from any network: a console looks from another network than its platform pushes from.
         """
         return self._account(route, head) is None and self._require_account
 
-    def authorize(self, route: Route, head: RequestHead) -> str:
-        """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
+    def authorize(self, route: Route, head: RequestHead) -> Account | None:
+        """Returns the account that the request is for, None when it names none; raises Rejected 400, 403, 405."""
         if head.method != METHOD:
             raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
         account = self._account(route, head)
         if account is None:
             if self._require_account:
                 raise Rejected("an account is required", code="unknown_account", http_status=403)
-            return ""
+            return None
         if account.allow and not _inside(self._client(head), account.allow):
             raise _forbidden("this network may not push here")
-        return account.name
+        return account
 
     def _account(self, route: Route, head: RequestHead) -> Account | None:
         if len(set(head.accounts)) > 1:
@@ -117,7 +118,7 @@ class Router:
         if account.vendor != route.vendor.name:
             raise _forbidden("this address is not known")
         if account.secret.value and not route.secret:
-            # Else its name, which stands in consoles and logs, would open what the secret protects.
+            # Otherwise its name, which stands in consoles and logs, would open what the secret protects.
             raise _forbidden("this account is reached by its secret address only")
         return account
 
@@ -125,7 +126,7 @@ class Router:
         return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
 
     def _by_secret(self, secret: str) -> Account | None:
-        """Looks at every account and compares hashes in constant time: how long it takes tells nothing, not even a length."""
+        """Returns the account of a secret, by comparing the hashes of all in constant time: not even a length can be timed."""
         found = None
         given = _hash(secret)
         for account, wanted in self._secrets:
@@ -134,7 +135,7 @@ class Router:
         return found
 
     def _client(self, head: RequestHead) -> str:
-        """The sender's address; each trusted proxy before us has appended one entry, the first of those is it."""
+        """Returns the sender's address: each trusted proxy appends one entry, and the first of those is the sender."""
         entries = [part.strip() for part in head.forwarded_for.split(",") if part.strip()]
         if not self._proxies or len(entries) < self._proxies:
             return head.peer
@@ -142,17 +143,17 @@ class Router:
 
 
 def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callback]]:
-    """The addresses below `/v1` and whose callbacks they are."""
+    """Returns the addresses below `/v1` with the callbacks that they lead to."""
     return {
         f"/{vendor.name}{callback.path}": (vendor, callback)
         for vendor in vendors.values()
         for callback in vendor.callbacks
-        if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
+        if vendor.poll is None or vendor.poll.callback != callback.name  # a record that we pull cannot be pushed
     }
 
 
 def _segments(path: str) -> list[str]:
-    """What stands between the slashes: consoles double them, add one at the end, and encode letters that need it not."""
+    """Returns the segments between slashes: consoles double slashes, append one, and encode letters without need."""
     return [unquote(segment, errors="surrogateescape") for segment in path.split("/") if segment]
 
 

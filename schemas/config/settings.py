@@ -127,7 +127,8 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     trust_forwarded_for: Natural = 0
     """How many proxies stand before us: that many entries of X-Forwarded-For are believed. 0: none."""
     max_body_bytes: Count = 10 * 1024 * 1024
-    """Larger bodies get 413; counted on the wire and after inflating."""
+    """Larger bodies get 413; counted on the wire: a compressed body is stored as it came, and `limits.inflate_bytes` bounds it
+    where it is read."""
     body_timeout_s: Positive = 10.0
     """From the headers to the body's last byte; then 408."""
     publish_timeout_s: Positive = 10.0

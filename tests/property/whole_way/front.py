@@ -29,7 +29,6 @@ from tests.property.whole_way.rules import Rules
 
 _LIMITS: Final = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=2.0)
 _ROUTER: Final = Router(Settings(), VENDORS)
-_CAP_BYTES: Final = 1 << 20
 _HANG_UP_S: Final = 0.7
 _AGAIN_S: Final = 0.4
 _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
@@ -59,7 +58,6 @@ class Ingress:
             publisher=self._publisher,
             metrics=metrics,
             clock=lambda: datetime.fromtimestamp(broker.clock_ms() / 1000, UTC),
-            cap_bytes=_CAP_BYTES,
         )
         self._open = False
         process.spawn(self._live())

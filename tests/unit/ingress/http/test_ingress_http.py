@@ -357,7 +357,7 @@ async def test_a_body_may_come_without_a_type_after_leave_or_with_trailers(site:
 async def test_a_compressed_body_is_published_as_it_was_on_the_wire(site: Site, encoding: str, body: bytes) -> None:
     response = await site.post(body=body, headers={"Content-Encoding": encoding})
     (record,) = site.publisher.records
-    assert (response.status, record.key, record.value) == (200, b"acme||9", body)
+    assert (response.status, record.key[:7], record.value) == (200, b"acme||~", body)
     assert dict(record.headers)["content_encoding"] == encoding.encode()
 
 
@@ -374,12 +374,12 @@ async def test_a_body_that_does_not_inflate_is_published(site: Site, encoding: s
         pytest.param(bytes(CAP_BYTES), "identity", 200, id="exactly 10 MiB"),
         pytest.param(bytes(CAP_BYTES + 1), "identity", 413, id="10 MiB and a byte"),
         pytest.param(gzip.compress(bytes(CAP_BYTES)), "gzip", 200, id="gzip of exactly 10 MiB"),
-        pytest.param(gzip.compress(bytes(CAP_BYTES + 1)), "gzip", 413, id="gzip of 10 MiB and a byte"),
-        pytest.param(zlib.compress(bytes(1 << 28)), "deflate", 413, id="a bomb of 256 MiB"),
+        pytest.param(gzip.compress(bytes(CAP_BYTES + 1)), "gzip", 200, id="gzip of 10 MiB and a byte"),
+        pytest.param(zlib.compress(bytes(1 << 28)), "deflate", 200, id="a bomb of 256 MiB"),
     ],
 )
 @pytest.mark.parametrize("chunked", [False, True], ids=["with length", "chunked"])
-async def test_the_cap_holds_on_the_wire_and_inflated(
+async def test_the_cap_holds_on_the_wire_and_nothing_is_inflated(
     site: Site, body: bytes, encoding: str, status: int, *, chunked: bool
 ) -> None:
     async def pieces() -> AsyncIterator[bytes]:
