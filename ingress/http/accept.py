@@ -1,7 +1,8 @@
 """Builds the record that is published from an authorized request and its body. Pure: time and id are arguments.
 
-The body is opaque but for the call id that the vendor's `Callback.key` finds in it: whatever a body holds, it is taken, and
-nothing is inflated here. The key only groups bodies in the spool; the order on `calls.raw` does not change what is made of it.
+The body is opaque but for the call id that the vendor's `Callback.key` finds in it: whatever a body holds, it is taken,
+and nothing is inflated here. The key only groups bodies in the spool: the order on `calls.raw` does not change their
+outcome.
 """
 
 import hashlib
@@ -54,8 +55,8 @@ def accept(
 def _key(route: Route, account: str, body: bytes) -> str:
     """Returns `vendor|account|call id`.
 
-    A body that shows no call id, as a compressed one does not, gets `~` and a hash of itself in the id's place: one key for
-    all of them would put them into one partition, and the same body sent again still goes where it went before.
+    A body that shows no call id, as a compressed one does not, gets `~` and a hash of itself in the id's place: one key
+    for all of them would put them into one partition, and the same body sent again still goes where it went before.
     """
     try:
         call_id = route.callback.key(body)
@@ -69,6 +70,6 @@ def _key(route: Route, account: str, body: bytes) -> str:
 
 
 def _encoding(header: str) -> str:
-    """Returns the content encoding in lower case, "" for none; an unknown one is kept, so that a dead letter can name it."""
+    """Returns the content encoding in lower case, "" for none; unknown ones are kept for the dead letter."""
     names = [name for name in header.lower().replace(" ", "").split(",") if name not in ("", "identity")]
     return ",".join(names)

@@ -1,7 +1,7 @@
 """Handles one request from its head to its answer: authorized, read, published, and only then acknowledged.
 
-That order is guarantee 1. This module also decides what may be logged of a request: routes, statuses and sizes, never a query,
-a secret, a body, or a path that is not one of ours.
+That order is guarantee 1. This module also decides what is logged of a request: routes, statuses and sizes, never a
+query, a secret, a body, or a path that is not one of ours.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Mends a request's head so that aiohttp parses it: no byte in a header's value may cost the body that comes with it.
 
-RFC 9110 (section 5.5) lets a recipient keep control characters or replace them, but aiohttp refuses them; it also refuses a
-second header of a kind of which one is enough. The parts that frame a request (its first line, lengths, codings, line ends) are
-never mended: where those are odd, two readers may see two requests. Pure: bytes in, bytes out.
+RFC 9110 (section 5.5) lets a recipient keep control characters or replace them, but aiohttp refuses them; it also
+refuses a second header of a kind of which one is enough. The parts that frame a request (its first line, lengths,
+codings, line ends) are never mended: where those are odd, two readers may see two requests. Pure: bytes in, bytes out.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Builds responses: in the vendor's convention where the vendor reads them, as a problem in JSON where a person does."""
+"""Builds responses: a vendor's own convention where the vendor reads them, a problem in JSON where a person does."""
 
 from typing import Final
 
@@ -51,7 +51,7 @@ def options(*, allow: str, request_id: str) -> web.Response:
 
 
 def malformed(status: int, kind: str) -> web.Response:
-    """Returns the answer to bytes that are no request; `kind` is the parser's name of the fault, not text of the caller's."""
+    """Returns the answer to bytes that are no request; `kind` is the parser's name of the fault."""
     response = web.Response(
         status=status,
         body=msgspec.json.encode({"code": "bad_request", "detail": f"this is not HTTP that can be read: {kind}"}),

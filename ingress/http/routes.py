@@ -87,7 +87,7 @@ class Router:
         raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
 
     def lacks_account(self, route: Route, head: RequestHead) -> bool:
-        """True when pushes to this address need an account and it names none; raises Rejected 400, 403 as `authorize` does.
+        """True when pushes to this address need an account and it names none; raises Rejected as `authorize` does.
 
         Anybody may ask, from any network: a console looks from another network than its platform pushes from.
         """
@@ -126,7 +126,7 @@ class Router:
         return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
 
     def _by_secret(self, secret: str) -> Account | None:
-        """Returns the account of a secret, by comparing the hashes of all in constant time: not even a length can be timed."""
+        """Returns the account of a secret; hashes of all are compared in constant time, which hides even a length."""
         found = None
         given = _hash(secret)
         for account, wanted in self._secrets:

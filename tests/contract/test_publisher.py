@@ -168,10 +168,10 @@ async def test_a_producer_out_of_sequence_is_replaced_and_the_record_arrives(kaf
     topic = await make_topic(kafka, partitions=1)
     async with over(kafka, topic) as publisher:
         await publisher.publish(topic, b"k", b"before", [])
-        wedged = await publisher._link.producer()
+        wedged = await publisher._connection.producer()
         wedged._txn_manager.increment_sequence_number(TopicPartition(topic, 0), 7)
         await publisher.publish(topic, b"k", b"after", [])
-        assert await publisher._link.producer() is not wedged
+        assert await publisher._connection.producer() is not wedged
     assert [record.value for record in await read(kafka, topic, 2, partitions=1)] == [b"before", b"after"]
 
 

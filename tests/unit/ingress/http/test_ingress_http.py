@@ -483,7 +483,7 @@ async def test_ready_says_why_not(site: Site) -> None:
     response = await site.client.get("/readyz")
     assert (response.status, await response.json()) == (
         503,
-        {"ready": False, "reason": "told to refuse: kafka", "note": ""},
+        {"ready": False, "reason": "refuses on purpose: kafka", "note": ""},
     )
     assert (await site.client.get("/healthz")).status == 200
 

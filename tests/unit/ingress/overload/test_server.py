@@ -115,7 +115,7 @@ async def test_who_reads_is_served_again_and_again(site: Site) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")
         await reader.readexactly(LARGE_BYTES)
-        site.server.look(asyncio.get_running_loop().time() + 1000)  # long after
+        site.server.check(asyncio.get_running_loop().time() + 1000)  # long after
     assert (site.cut("no_request"), site.cut("unread")) == (0, 0)
 
 

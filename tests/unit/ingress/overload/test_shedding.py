@@ -26,7 +26,7 @@ def test_each_vendor_gets_its_retry_answer(target: str, vendor: str, *, no_retry
     refusal = REFUSALS.refusal(PUSH.replace(b"/v1/ytx", target.encode()))
     assert refusal is not None
     assert (refusal.vendor, refusal.no_retry) == (vendor, no_retry)
-    head, end, body = refusal.answer.partition(b"\r\n\r\n")
+    head, end, body = refusal.response.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert (lines[0], end) == (first_line, b"\r\n\r\n")
     assert f"Content-Length: {len(body)}" in lines
