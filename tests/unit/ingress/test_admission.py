@@ -1,4 +1,4 @@
-"""When there is room for one more, and for whom."""
+"""Room for one more request or body, and for which senders."""
 
 import pytest
 
@@ -11,7 +11,7 @@ QUEUED, BYTES = 20, 1000
 @pytest.mark.parametrize(
     ("queued", "received", "outliving", "who_retries", "who_calls_once"),
     [
-        pytest.param(0, 0, 0, None, None, id="nothing in hand"),
+        pytest.param(0, 0, 0, None, None, id="nothing held"),
         pytest.param(20, 800, 0, None, None, id="as many requests as may, four fifths of the bytes"),
         pytest.param(21, 0, 0, "overload", None, id="one request more waits"),
         pytest.param(9999, 0, 0, "overload", None, id="very many wait"),

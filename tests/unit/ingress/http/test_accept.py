@@ -23,7 +23,7 @@ OTHER_SECRET = "zyxwvutsrqponmlk9876"
 
 
 def text_id(body: bytes) -> str:
-    """The key function of the tests: what stands behind `id=`."""
+    """The key function of the tests: the text behind `id=`."""
     return body.partition(b"id=")[2].decode("utf-8", "replace")
 
 
@@ -131,7 +131,7 @@ def test_an_address_leads_to_its_callback(path: str, head: dict[str, Any], key: 
         pytest.param("/v1/acme/other", {}, 404, "unknown_route", id="an unknown callback"),
         pytest.param("/v1/acme/../bell", {}, 404, "unknown_route", id="dots are no way out"),
         pytest.param("/v1/bell/pull", {}, 404, "unknown_route", id="what we pull cannot be pushed"),
-        pytest.param("/healthz", {}, 405, "method", id="a page of ours"),
+        pytest.param("/healthz", {}, 405, "method", id="a status path"),
         pytest.param("/v1/acme/cdr", {"method": "GET"}, 405, "method", id="GET, which pushes nothing"),
         pytest.param("/v1/Acme/cdr", {}, 404, "unknown_route", id="another case"),
         pytest.param("/v1/acme%2Fcdr", {}, 404, "unknown_route", id="an encoded slash"),
@@ -156,7 +156,7 @@ def test_an_address_leads_to_its_callback(path: str, head: dict[str, Any], key: 
         pytest.param("/v1/acme/cdr", {"accounts": ("office",), "peer": "198.51.100.1", "forwarded_for": "192.0.2.9"}, 403, "forbidden", id="an untrusted proxy is not believed"),
     ],
 )  # fmt: skip
-def test_what_is_not_for_us_is_turned_away(path: str, head: dict[str, Any], status: int, code: str) -> None:
+def test_what_is_not_for_us_is_refused(path: str, head: dict[str, Any], status: int, code: str) -> None:
     with pytest.raises(Rejected) as rejected:
         take(path=path, **head)
     assert (rejected.value.http_status, rejected.value.code) == (status, code)
@@ -228,7 +228,7 @@ def test_any_header_is_stored_as_it_came_as_far_as_it_is_kept(header: str, sent:
 
 
 def test_nothing_that_is_pushed_goes_where_we_write_ourselves() -> None:
-    """Our own decisions stand in the raw log beside what vendors sent: no address leads there."""
+    """Our own decisions stand on `calls.raw` beside the vendors' pushes: no address leads there."""
     ours = {callback.name for _, callback in pushed_paths(VENDORS).values()}
     assert ours == {"cdr", "push", "ax"}
 

@@ -33,7 +33,7 @@ CAP_BYTES = 10 * 1024 * 1024
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
-def page(name: str, path: str, accepted: Reply, retry: Reply) -> Vendor:
+def vendor(name: str, path: str, accepted: Reply, retry: Reply) -> Vendor:
     callback = Callback(
         name="cdr",
         path=path,
@@ -55,8 +55,8 @@ def page(name: str, path: str, accepted: Reply, retry: Reply) -> Vendor:
 
 VENDORS: Mapping[str, Vendor] = MappingProxyType(
     {
-        "acme": page("acme", "/cdr", Reply(status=200), Reply(status=503)),
-        "bell": page(
+        "acme": vendor("acme", "/cdr", Reply(status=200), Reply(status=503)),
+        "bell": vendor(
             "bell",
             "",
             Reply(status=200, body=b'{"code":0}', content_type="application/json", headers=(("X-Vendor", "yes"),)),
@@ -68,7 +68,7 @@ Client = TestClient[web.Request, web.Application]
 
 
 class Site:
-    """One running ingress and what a test may look at."""
+    """One running ingress, its publisher and its counts."""
 
     def __init__(self, client: Client, publisher: MemoryPublisher, metrics: Registry, leaving: asyncio.Event) -> None:
         self.client = client
@@ -213,7 +213,7 @@ async def test_what_cannot_be_made_durable_the_vendor_is_asked_to_send_again(
         pytest.param("PUT", "/v1/acme/cdr", 405, "method", METHODS, id="PUT on a vendor's address"),
         pytest.param("DELETE", "/v1/bell", 405, "method", METHODS, id="DELETE on a vendor's address"),
         pytest.param("PROPFIND", "/v1/bell", 405, "method", METHODS, id="a method that nobody pushes with"),
-        pytest.param("POST", "/healthz", 405, "method", "GET, HEAD", id="POST on a page of ours"),
+        pytest.param("POST", "/healthz", 405, "method", "GET, HEAD", id="POST on a status path"),
         pytest.param("POST", "/v1/acme/cdr?account=nobody", 403, "unknown_account", None, id="an unknown account"),
         pytest.param("POST", "/v1/acme/cdr?account=far", 403, "forbidden", None, id="a foreign network"),
         pytest.param("POST", "/v1/a/wrongwrongwrongwrong/acme/cdr", 403, "forbidden", None, id="an unknown secret"),
@@ -231,7 +231,7 @@ async def test_what_is_not_taken_is_a_problem_in_json_and_not_stored(
 
 
 def asked(method: str, target: str, body: bytes = b"") -> bytes:
-    """A request as it stands on the wire, the last one of its connection."""
+    """Returns a request as it stands on the wire, the last one of its connection."""
     head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
@@ -264,7 +264,7 @@ async def test_consoles_spell_an_address_in_many_ways(site: Site, path: str, key
 
 
 @pytest.mark.parametrize(("path", "key"), ADDRESSES)
-async def test_who_only_looks_at_an_address_is_told_what_to_do_with_it(site: Site, path: str, key: bytes) -> None:
+async def test_a_look_at_an_address_explains_it(site: Site, path: str, key: bytes) -> None:
     """Some consoles save an address only when it answers."""
     got, head, options = [(await raw(site, asked(method, path)))[1] for method in ("GET", "HEAD", "OPTIONS")]
     start, _, text = got.decode().partition("\r\n\r\n")
@@ -394,7 +394,7 @@ async def test_the_cap_holds_on_the_wire_and_nothing_is_inflated(
 
 
 async def raw(site: Site, *pieces: bytes) -> tuple[int, bytes]:
-    """Send bytes on a connection of our own and read until the ingress closes it: status and the whole answer."""
+    """Sends bytes on a connection of its own and reads to its end; returns the first status and all responses."""
     server = site.client.server
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
@@ -548,7 +548,7 @@ async def test_what_is_no_address_leaves_no_trace_of_its_text(
 
 
 class Held(MemoryPublisher):
-    """Acknowledges when told to."""
+    """Acknowledges once `acknowledge` is set."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from schemas.errors import Unavailable
 
 
 async def turns(*waiting: "asyncio.Task[None]") -> list[bool]:
-    """Which of the tasks got their turn once nothing moves any more."""
+    """Returns the tasks that got their turn, once nothing changes any more."""
     for _ in range(5):
         await asyncio.sleep(0)
     return [task.done() for task in waiting]

@@ -1,4 +1,4 @@
-"""What a connection counts as in hand, over real sockets: whatever a caller does, nothing of it is counted for ever."""
+"""The counts of a connection over real sockets: whatever a caller does, nothing of it is counted for ever."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ ONCE_ONLY = PUSH.replace(b"/v1/ytx", b"/v1/huawei/ax")
 
 
 class Waiting(MemoryPublisher):
-    """Holds every body until told."""
+    """Holds every body until `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Site:
         self.publisher = publisher
 
     async def say(self, *words: bytes, answers: int = 1) -> bytes:
-        """Everything that is answered, up to so many answers or the end of the connection."""
+        """Returns all responses, up to `answers` of them or the end of the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         heard = b""
         try:
@@ -65,7 +65,7 @@ class Site:
         return heard
 
     async def say_in_turn(self, words: bytes, *, times: int) -> bytes:
-        """The answers of a caller that repeats itself as soon as it is answered."""
+        """Returns the responses to a caller that repeats itself as soon as it is answered."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         heard = b""
         try:
@@ -79,8 +79,8 @@ class Site:
                 await writer.wait_closed()
         return heard
 
-    async def held(self) -> tuple[int, int]:
-        """The counts, once they are back at nothing or for a good while are not."""
+    async def counts(self) -> tuple[int, int]:
+        """Returns the counts, once they are zero or have not become so for ten seconds."""
         deadline = asyncio.get_running_loop().time() + 10
         while (  # noqa: ASYNC110  # what is waited for is the server
             self.admission.queued or self.admission.size_bytes
@@ -138,7 +138,7 @@ def statuses(heard: bytes) -> list[bytes]:
 )  # fmt: skip
 async def test_what_is_answered_is_not_counted_any_more(site: Site, words: list[bytes], wanted: list[bytes]) -> None:
     assert statuses(await site.say(*words, answers=len(wanted))) == wanted
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_what_is_answered_is_not_counted_any_more(site: Site, words: list[
 )
 async def test_who_hangs_up_is_not_counted_any_more(site: Site, words: bytes) -> None:
     await site.say(words, answers=0)
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_who_hangs_up_while_kafka_is_waited_for_is_in_hand_until_then(site: Site) -> None:
@@ -160,11 +160,11 @@ async def test_who_hangs_up_while_kafka_is_waited_for_is_in_hand_until_then(site
     await asyncio.sleep(0.05)
     assert (site.admission.queued, site.admission.size_bytes) == (0, len(PUSH))
     site.publisher.go_on.set()
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(site: Site) -> None:
-    """By the short way and, where the request is not plain, by the long one."""
+    """Plain requests are refused before they are parsed, others by the handlers."""
     in_chunks = PUSH.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked").replace(
         b"{}", b"2\r\n{}\r\n0\r\n\r\n"
     )
@@ -178,7 +178,7 @@ async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(si
     assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"503"] * 2
     site.admission.received_bytes = 0
     assert statuses(await site.say(PUSH)) == [b"200"]
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)
     counted = [
         site.metrics.get("callweave_ingress_requests_total", *names)
         for names in (("ytx", "push", "overload"), ("huawei", "ax", "buffer_full"))
@@ -187,7 +187,7 @@ async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(si
 
 
 async def test_a_connection_that_is_always_refused_is_not_taken_for_a_silent_one(site: Site) -> None:
-    """It is listened to again after a while, and for longer than a silent one would be."""
+    """The connection is read again after a pause, and kept longer than a silent one."""
     site.admission.queued = 5
     assert statuses(await site.say_in_turn(PUSH, times=4)) == [b"500"] * 4
 
@@ -196,7 +196,7 @@ async def test_a_head_that_never_ends_is_cut(site: Site) -> None:
     lines = [b"X-%d: %s\r\n" % (number, b"y" * 8000) for number in range(12)]
     assert await site.say(b"POST /v1/ytx HTTP/1.1\r\n", *lines) == b""
     assert site.metrics.get("callweave_ingress_connections_cut_total", "large_head") == 1
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_bytes_far_beyond_the_bound_cut_the_connection_that_brings_them(site: Site) -> None:
@@ -204,4 +204,4 @@ async def test_bytes_far_beyond_the_bound_cut_the_connection_that_brings_them(si
     assert await site.say(PUSH[:-1]) == b""
     assert site.metrics.get("callweave_ingress_connections_cut_total", "no_room") == 1
     site.admission.received_bytes -= 2 * MAX_BYTES
-    assert await site.held() == (0, 0)
+    assert await site.counts() == (0, 0)

@@ -1,4 +1,4 @@
-"""Bounds on connections, over real sockets."""
+"""Bounds of connections, over real sockets."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Site:
         return pair
 
     async def leave(self) -> None:
-        """Hang up everywhere, also where nothing is read."""
+        """Closes all connections, also those that read nothing."""
         for writer in self._writers:
             writer.transport.abort()
             with contextlib.suppress(ConnectionError):
@@ -71,7 +71,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
-    """Whether the other side closes, within a generous time."""
+    """Returns True once the other side has closed, within 20 seconds."""
     try:
         async with asyncio.timeout(20):
             while await reader.read(1 << 20):
@@ -143,7 +143,7 @@ async def test_with_too_many_working_connections_the_new_one_is_closed(site: Sit
 
 
 async def ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-    """One request, answered."""
+    """Sends one request and reads its response."""
     reader, writer = pair
     writer.write(REQUEST)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")

@@ -13,7 +13,13 @@ PUSH = HEAD + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 @pytest.mark.parametrize(
     ("target", "vendor", "no_retry", "first_line"),
     [
-        pytest.param("/v1/ytx", "ytx", False, "HTTP/1.1 500 Internal Server Error", id="ytx is told to send again"),
+        pytest.param(
+            "/v1/ytx",
+            "ytx",
+            False,
+            "HTTP/1.1 500 Internal Server Error",
+            id="ytx gets the answer that makes it send again",
+        ),
         pytest.param("/v1/nxcloud/cdr", "nxcloud", False, "HTTP/1.1 503 Service Unavailable", id="nxcloud"),
         pytest.param("/v1/huawei/ax", "huawei", True, "HTTP/1.1 503 Service Unavailable", id="huawei calls once"),
         pytest.param("/v1/ytx/?account=a", "ytx", False, "HTTP/1.1 500 Internal Server Error", id="slash and query"),
