@@ -16,9 +16,6 @@ from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.vendor_kit.contract import Vendor
 
-PUBLISHER: Final = web.AppKey("publisher", Publisher)
-METRICS: Final = web.AppKey("metrics", Registry)
-
 SERVER_OPTIONS: Final[Mapping[str, Any]] = {
     "auto_decompress": False,  # the bytes on the wire are the ones that are stored
     "access_log": None,  # aiohttp's shows queries and secrets; the handlers write ours
@@ -64,8 +61,6 @@ def create_app(
     )
     status_handler = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
-    app[PUBLISHER] = publisher
-    app[METRICS] = metrics
     app.router.add_get("/healthz", status_handler.alive)
     app.router.add_get("/readyz", status_handler.ready)
     app.router.add_get("/metrics", status_handler.metrics)

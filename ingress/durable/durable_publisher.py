@@ -53,10 +53,6 @@ class DurablePublisher:
         """Bytes of bodies whose `publish` is over and that Kafka's client or the disk still holds."""
         return self._kafka.late_bytes + self._abandoned_bytes
 
-    def ready(self) -> bool:
-        """True when a body would be taken now, by Kafka or by the spool."""
-        return not self.why_not()
-
     def why_not(self) -> str:
         """Returns why neither takes a body, "" when one of them does."""
         away, full = self._kafka.why_not(), self._spool.trouble()

@@ -108,10 +108,6 @@ class KafkaPublisher:
         """Bytes of those that belong to records whose `publish` is over."""
         return self._late_bytes
 
-    def ready(self) -> bool:
-        """True when Kafka takes bodies now, as far as the last second or two showed."""
-        return not self.why_not()
-
     def why_not(self) -> str:
         """Returns why it is not ready, "" when it is."""
         oldest = next(iter(self._handed.values()), None)

@@ -118,9 +118,6 @@ class Dies:
         await self._under.publish(topic, key, value, headers, no_retry=no_retry)
         self._pages -= topic == RAW.name
 
-    def ready(self) -> bool:
-        return self._under.ready()
-
     def why_not(self) -> str:
         return self._under.why_not()
 

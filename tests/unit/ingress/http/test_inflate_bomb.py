@@ -7,13 +7,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.kafka.publisher import MemoryPublisher
 from processors.normalise import Directory, normalise
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.vendors import VENDORS
+from tests.support.memory_publisher import MemoryPublisher
 
 
 @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}], ids=["declared", "not declared"])

@@ -24,7 +24,7 @@ LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_afte
 SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
 
 
-class ToldKafka:
+class ScriptedKafka:
     """A Kafka that takes, is late, is away or refuses keys, as set; it keeps the records that it took in order."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class ToldKafka:
 
 
 class Scene:
-    def __init__(self, folder: Path, spool: Spool, kafka: ToldKafka, metrics: Registry) -> None:
+    def __init__(self, folder: Path, spool: Spool, kafka: ScriptedKafka, metrics: Registry) -> None:
         self.folder = folder
         self.spool = spool
         self.kafka = kafka
@@ -86,7 +86,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     metrics = Registry()
     folder = of_worker(tmp_path, 1)
     async with Spool(folder, getattr(request, "param", LIMITS), metrics) as spool:
-        yield Scene(folder, spool, ToldKafka(), metrics)
+        yield Scene(folder, spool, ScriptedKafka(), metrics)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -114,7 +114,7 @@ async def test_what_kafka_does_not_take_in_time_is_on_the_disk_when_publish_retu
 async def test_ready_as_long_as_one_of_both_takes_bodies_and_says_what_it_does(scene: Scene) -> None:
     scene.kafka.away = "Kafka does not answer"
     await scene.publish(1)
-    assert scene.publisher.ready()
+    assert scene.publisher.why_not() == ""
     assert scene.publisher.note().startswith("spooling: 1 bodies, ")
     assert "Kafka does not answer" in scene.publisher.note()
     scene.kafka.away = ""
@@ -316,7 +316,7 @@ async def test_a_disk_without_room_refuses_and_with_kafka_nobody_notices(scene: 
     assert "disk is full" in scene.publisher.why_not()
     scene.kafka.away = ""
     await scene.publish(2)
-    assert scene.publisher.ready()
+    assert scene.publisher.why_not() == ""
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ async def test_without_a_spool_a_late_acknowledgement_is_waited_for(scene: Scene
 
 
 async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp_path: Path) -> None:
-    kafka, metrics = ToldKafka(), Registry()
+    kafka, metrics = ScriptedKafka(), Registry()
     kafka.away = "away"
     async with Spool(tmp_path, LIMITS, metrics) as spool:
         await DurablePublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
@@ -344,7 +344,7 @@ async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp
 
 
 async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_path: Path) -> None:
-    kafka, metrics = ToldKafka(), Registry()
+    kafka, metrics = ScriptedKafka(), Registry()
     folder = of_worker(tmp_path, 7)
     async with Spool(folder, LIMITS, metrics) as spool:
         for number in range(5):
@@ -358,18 +358,18 @@ async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_
 
 async def test_a_folder_that_cannot_be_made_costs_the_spool_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    metrics, kafka = Registry(), ToldKafka()
+    metrics, kafka = Registry(), ScriptedKafka()
     async with Spool(tmp_path / "file" / "worker-1", LIMITS, metrics) as spool:
         publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
         await publisher.publish("calls.raw", b"k", b"1", [])
-        assert publisher.ready()
+        assert publisher.why_not() == ""
         assert "cannot be used" in publisher.note()
         kafka.away = "Kafka is away"
         with pytest.raises(Unavailable) as refused:
             await publisher.publish("calls.raw", b"k", b"2", [])
-        assert (refused.value.code, publisher.ready()) == ("spool", False)
+        assert (refused.value.code, publisher.why_not() != "") == ("spool", True)
         (tmp_path / "file").unlink()
-        await until(publisher.ready)  # it mends itself
+        await until(lambda: not publisher.why_not())  # it mends itself
         await publisher.publish("calls.raw", b"k", b"3", [])
 
 
