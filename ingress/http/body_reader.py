@@ -47,5 +47,13 @@ class BodyReader:
             ) from exc
         return b"".join(chunks)
 
+    def read_query(self, query: str, *, no_retry: bool = False) -> bytes:
+        """Returns the query string of a GET as its body; raises as `read` does."""
+        self._admission.require_turn(no_retry=no_retry)
+        body = query.encode("utf-8", "surrogateescape")
+        if len(body) > self._cap_bytes:
+            raise self._too_large()
+        return body
+
     def _too_large(self) -> Rejected:
         return Rejected(f"a body of at most {self._cap_bytes} bytes is taken", code="too_large", http_status=413)

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,17 +19,21 @@ from aiohttp import HttpVersion11, web
 from ingress.http.accept import accept
 from ingress.http.body_reader import BodyReader
 from ingress.http.responses import explanation, options, problem, reply
-from ingress.http.routes import ALLOW, LOOK_METHODS, STATUS_PATHS, RequestHead, Route, Router
+from ingress.http.routes import RequestHead, Route, Router
+from ingress.http.signature import require_signature
 from ingress.kafka.publisher import Publisher
 from schemas.config.limits import DEFAULT
 from schemas.errors import Rejected, Unavailable, raised_at
 from schemas.metrics import Registry
 from schemas.topics import RAW
-from schemas.vendor_kit.contract import Reply
+from schemas.vendor_kit.contract import PushHead, Reply
 
 UNKNOWN: Final = "-"
 """Label of vendor, callback and route where the request named none of ours."""
 _BUSY: Final = Reply(status=503)
+_FORM: Final = "application/x-www-form-urlencoded"
+"""The content type of a query string."""
+_STATUS_ALLOW: Final = "GET, HEAD"
 
 _access: Final = logging.getLogger("callweave.ingress.access")
 _log: Final = logging.getLogger("callweave.ingress")
@@ -63,14 +68,14 @@ class PushHandler:
         try:
             head = _head(request)
             route = self._router.match(head.path)
-            if head.method in LOOK_METHODS:
+            if route.is_look(head):
                 outcome, response = "console", self._look(route, head, request_id)
             else:
                 size_bytes = await self._take(route, head, request, request_id)
                 outcome, response = "accepted", reply(route.vendor.accepted, request_id)
         except Rejected as exc:
             outcome = exc.code
-            response = problem(exc, request_id, allow="GET, HEAD" if request.path in STATUS_PATHS else ALLOW)
+            response = problem(exc, request_id, allow=route.allow if route else _STATUS_ALLOW)
         except Unavailable as exc:
             outcome = exc.code
             response = reply(route.vendor.retry if route else _BUSY, request_id)
@@ -97,14 +102,19 @@ class PushHandler:
         """Answers somebody who only checks an address; an unknown secret is refused here as it is for a push."""
         needs_account = self._router.lacks_account(route, head)
         if head.method == "OPTIONS":
-            return options(allow=ALLOW, request_id=request_id)
-        return explanation(route.vendor, needs_account=needs_account, request_id=request_id)
+            return options(allow=route.allow, request_id=request_id)
+        return explanation(route.vendor, route.callback.methods, needs_account=needs_account, request_id=request_id)
 
     async def _take(self, route: Route, head: RequestHead, request: web.Request, request_id: str) -> int:
         """Authorizes, reads and publishes; returns the body's size in bytes."""
         account = self._router.authorize(route, head)
         no_retry = route.vendor.sends_at_most == 1
-        body = await self._reader.read(request.content, request.content_length, no_retry=no_retry)
+        if head.method == "GET":
+            body = self._reader.read_query(head.query, no_retry=no_retry)
+            head = msgspec.structs.replace(head, content_type=_FORM, content_encoding="")
+        else:
+            body = await self._reader.read(request.content, request.content_length, no_retry=no_retry)
+        require_signature(route, account, partial(_push_head, request), body)
         read = time.perf_counter()
         accepted = accept(
             route, account.name if account else "", head, body,
@@ -170,4 +180,15 @@ def _head(request: web.Request) -> RequestHead:
         forwarded_for=",".join(headers.getall("X-Forwarded-For", ())),
         content_type=headers.get("Content-Type", ""),
         content_encoding=",".join(headers.getall("Content-Encoding", ())),
+        query=request.raw_path.partition("?")[2],
+    )
+
+
+def _push_head(request: web.Request) -> PushHead:
+    path, _, query = request.raw_path.partition("?")
+    return PushHead(
+        method=request.method,
+        path=path,
+        query=query,
+        headers=tuple((name.lower(), value) for name, value in request.headers.items()),
     )

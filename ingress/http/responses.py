@@ -33,11 +33,12 @@ def problem(rejected: Rejected, request_id: str, *, allow: str) -> web.Response:
     return response
 
 
-def explanation(vendor: Vendor, *, needs_account: bool, request_id: str) -> web.Response:
+def explanation(vendor: Vendor, methods: tuple[str, ...], *, needs_account: bool, request_id: str) -> web.Response:
     """Returns the answer to a look at a push address: 200, so that a console which checks the address can save it."""
+    how, look = " or ".join(methods), "A GET without parameters" if "GET" in methods else "Looking at this address"
     lines = [
-        f"This address takes pushes of {vendor.title}. POST here what its document describes, one body a request:",
-        f"it is stored before the answer, which is {vendor.accepted.status}. Looking at this address stores nothing.",
+        f"This address takes pushes of {vendor.title}. {how} here what its document describes, one body a request:",
+        f"it is stored before the answer, which is {vendor.accepted.status}. {look} stores nothing.",
         f"Documentation: README.md and schemas/vendors/{vendor.name}.py of Callweave.",
     ]
     if needs_account:

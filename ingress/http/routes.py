@@ -16,11 +16,8 @@ from schemas.config.settings import Account, Settings
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Vendor
 
-METHOD: Final = "POST"
 LOOK_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods with which somebody checks that an address is there, as a vendor's console does before it saves one."""
-ALLOW: Final = "GET, HEAD, OPTIONS, POST"
-"""The methods that a push address answers."""
 STATUS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that people and tools read; nobody pushes there."""
 _MASK: Final = "***"
@@ -38,6 +35,8 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     forwarded_for: str = ""
     content_type: str = ""
     content_encoding: str = ""
+    query: str = ""
+    """The raw query string, without its question mark."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +52,20 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """The address as it may be logged: no part of it is text of the caller's."""
         account = f"/a/{_MASK}" if self.secret else ""
         return f"/v1{account}/{self.vendor.name}{self.callback.path}"
+
+    @property
+    def allow(self) -> str:
+        """The methods that the address answers, as the header `Allow` lists them."""
+        return ", ".join(sorted({*LOOK_METHODS, *self.callback.methods}))
+
+    def is_look(self, head: RequestHead) -> bool:
+        """True for a request that carries no record: somebody checks the address.
+
+        Where a callback takes records by GET, a GET without parameters of its own is still a look.
+        """
+        if head.method == "GET" and "GET" in self.callback.methods:
+            return all(pair.partition("=")[0] in ("", "account") for pair in head.query.split("&"))
+        return head.method in LOOK_METHODS
 
 
 class Router:
@@ -95,8 +108,9 @@ class Router:
 
     def authorize(self, route: Route, head: RequestHead) -> Account | None:
         """Returns the account that the request is for, None when it names none; raises Rejected 400, 403, 405."""
-        if head.method != METHOD:
-            raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
+        if head.method not in route.callback.methods:
+            methods = " and ".join(route.callback.methods)
+            raise Rejected(f"this address takes {methods} only", code="method", http_status=405)
         account = self._account(route, head)
         if account is None:
             if self._require_account:

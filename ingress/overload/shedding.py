@@ -41,6 +41,7 @@ class LoadShedder:
                 response=_response(vendor.retry),
             )
             for path, (vendor, callback) in pushed_paths(vendors).items()
+            if "POST" in callback.methods
         }
 
     def refusal(self, data: bytes) -> ShedResponse | None:
