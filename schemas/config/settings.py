@@ -110,8 +110,8 @@ class Account(_Section, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
     """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
     signing_secrets: tuple[Secret, ...] = ()
-    """The keys with which the vendor signs; any of them counts, so that two are valid while one is changed. With at
-    least one, a push that none of them signs is refused; without any, signatures are not checked."""
+    """Keys with which the vendor signs; any of them counts, so that two are valid while one is changed. With at least
+    one, a push that none of them signs is refused."""
     cost_limit: Count = COST_LIMIT
     """The most that one call can cost, in the vendor's currency: what is above is unknown (NULL) and flagged."""
 
@@ -124,8 +124,7 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     port: Port = 8080
     """The port to listen on."""
     workers: Count = 1
-    """Processes that share the port. With two or more, one is always there while SIGHUP renews them one after the
-    other."""
+    """Processes that share the port; of two or more, one is always there while SIGHUP renews them in turn."""
     require_account: bool = False
     """Refuses pushes that name no configured account. True is a must where other machines reach us, also by a proxy."""
     trust_forwarded_for: Natural = 0
@@ -138,29 +137,25 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     publish_timeout_s: Positive = 10.0
     """Time from the body's last byte until Kafka or the spool has it; then the vendor's retry answer."""
     max_buffer_bytes: Count = 256 * 1024 * 1024
-    """Memory that the requests of one process hold, from their first byte until they are answered and Kafka's client
-    and the disk have released them. Beyond it the vendor's retry answer is given, to vendors that can retry at four
-    fifths of it; a quarter beyond it connections are cut. The process itself takes at most about 200 MiB more, and 25
-    KiB a connection."""
+    """Memory of one process's requests, until they are answered and Kafka's client and the disk released them. Beyond
+    it the retry answer is given, to vendors that can retry at four fifths of it; a quarter beyond it connections are
+    cut. The process itself takes at most about 200 MiB more, and 25 KiB a connection."""
     max_queued: Count = 500
     """Requests of one process that came whole and wait for their turn, some 0.1 s of work; beyond it, vendors that can
     retry get their retry answer. Those that call once are refused for their bytes alone."""
     max_connections: Count = 10_000
     """Open connections of one process; more are closed at once."""
     head_timeout_s: Positive = 15.0
-    """Time from the connection to the end of its first request's headers, and for reading a response; then it is
-    cut."""
+    """Time from the connection to the end of its first head, and for reading a response; then it is cut."""
     leave_s: NonNegative = 1.0
     """Time for which everything goes on at a stop, while `/readyz` says 503 and each response ends its connection.
     Behind a load balancer, set it longer than that takes to notice."""
     drain_s: Positive = 20.0
     """Time after that for requests that are not answered yet."""
     spool_dir: str = ""
-    """Folder in which bodies are kept while Kafka is away, with one for each worker; empty: `spool` in
-    embedded.data_dir."""
+    """Folder of bodies that wait for Kafka, with one for each worker; empty: `spool` in embedded.data_dir."""
     spool_after_ms: Count = 250
-    """Time from the body's last byte to Kafka's acknowledgement, after which it goes to the spool. Some vendors give up
-    at 700."""
+    """Time for Kafka's acknowledgement, after which a body is spooled. Some vendors give up at 700."""
     spool_max_bytes: Count = 2 * 1024**3
     """Bytes of all bodies in one worker's spool; vendors that can retry are refused at four fifths of it."""
     spool_min_free_bytes: Natural = 256 * 1024**2
