@@ -27,10 +27,6 @@ class HastyPublisher:
         """Hands the record to the client and does not wait."""
         await self._producer.send(topic, value, key=key, headers=headers)
 
-    def ready(self) -> bool:
-        """True at all times."""
-        return True
-
     def why_not(self) -> str:
         """Returns nothing: there is never a reason."""
         return ""

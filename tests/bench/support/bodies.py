@@ -9,7 +9,6 @@ import msgspec
 from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import SIMULATED_VENDORS, tencent
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import Directory, Normalised, normalise
 from processors.records import Record
@@ -20,9 +19,9 @@ from schemas.identity import call_key
 from schemas.raw import Position, RawCallback
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
+from tests.support.accepting import accept_request
 
 AT: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-CAP_BYTES: Final = 64 << 20
 _PAGE: Final = 100
 
 
@@ -52,7 +51,7 @@ def pushed(requests: Iterable[PushRequest]) -> list[Keyed]:
     router, keyed = Router(Settings(), VENDORS), []
     for number, request in enumerate(requests):
         head = RequestHead(method=request.method, path=request.path, content_type=dict(request.headers)["Content-Type"])
-        taken = accept(router, head, request.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
+        taken = accept_request(router, head, request.body, now=AT, request_id=f"r{number}")
         keyed.append(Keyed(taken.key, taken.raw))
     return keyed
 

@@ -22,13 +22,13 @@ import asyncio, json, sys
 from datetime import UTC, datetime
 from aiohttp.test_utils import TestClient, TestServer
 from ingress.app import create_app
-from ingress.kafka.publisher import MemoryPublisher
 from processors.normalise import Directory, normalise
 from schemas.config.limits import DEFAULT
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.config.settings import Settings
 from schemas.vendors import VENDORS
+from tests.support.memory_publisher import MemoryPublisher
 
 async def main():
     publisher = MemoryPublisher()
