@@ -1065,11 +1065,11 @@ async def test_the_peak_of_a_conference_equals_a_sweep_over_its_legs(db: ClickHo
 async def test_dead_letters_are_listed_newest_first_by_what_is_asked(db: ClickHouse) -> None:
     later = START + timedelta(hours=1)
     await db.insert(DEAD_LETTERS, [letter(1), letter(2, code="no_id", occurred_at=later), letter(3, vendor="huawei")])
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter())] == [2, 1, 3]
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter(code="no_id"))] == [2]
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter(vendor="huawei"))] == [3]
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter(since=later))] == [2]
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter(until=later, limit=1))] == [1]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter())] == [2, 1, 3]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter(code="no_id"))] == [2]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter(vendor="huawei"))] == [3]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter(since=later))] == [2]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter(until=later, limit=1))] == [1]
 
 
 async def test_a_letter_comes_back_whole(db: ClickHouse) -> None:
@@ -1079,13 +1079,13 @@ async def test_a_letter_comes_back_whole(db: ClickHouse) -> None:
     await db.insert(DEAD_LETTERS, [sent])
     found = await get_dead(db, "calls.raw", 3, 5, 2)
     assert found is not None
-    assert (found.letter, found.resolved) == (sent, False)
+    assert (found.dead_letter, found.resolved) == (sent, False)
     assert await get_dead(db, "calls.raw", 3, 5, 7) is None
 
 
 async def test_elements_of_a_body_share_its_bytes(db: ClickHouse) -> None:
     await db.insert(DEAD_LETTERS, [letter(5, element=0, original=b"[whole]"), letter(5, element=900, original=b"")])
-    assert [found.letter.original for found in await list_dead(db, DeadFilter())] == [b"[whole]", b"[whole]"]
+    assert [found.dead_letter.original for found in await list_dead(db, DeadFilter())] == [b"[whole]", b"[whole]"]
 
 
 async def test_letters_of_topics_that_were_made_anew_take_no_older_ones_place(db: ClickHouse) -> None:
@@ -1099,12 +1099,12 @@ async def test_letters_of_topics_that_were_made_anew_take_no_older_ones_place(db
     assert await ask(db, "SELECT count() FROM v_dead_letters") == [(80,)]
 
     found = await list_dead(db, DeadFilter(limit=200))
-    assert sorted((one.letter.offset, one.letter.origin_hash, one.letter.original) for one in found) == sorted(
-        (one.offset, one.origin_hash, one.original) for one in [*first, *others, *same]
-    )
+    assert sorted(
+        (one.dead_letter.offset, one.dead_letter.origin_hash, one.dead_letter.original) for one in found
+    ) == sorted((one.offset, one.origin_hash, one.original) for one in [*first, *others, *same])
     await mark_resolved(db, first)
     left = await list_dead(db, DeadFilter(limit=200))
-    assert sorted(one.letter.origin_hash for one in left) == sorted(one.origin_hash for one in [*others, *same])
+    assert sorted(one.dead_letter.origin_hash for one in left) == sorted(one.origin_hash for one in [*others, *same])
 
 
 @pytest.mark.parametrize(
@@ -1135,11 +1135,14 @@ async def test_letters_of_before_the_hash_and_of_the_same_offset_keep_apart(db: 
     old = letter(1, original=b"old")
     new = letter(1, original=b"new", origin_hash=hash_of(b"new", later), occurred_at=later)
     await db.insert(DEAD_LETTERS, [old, new])
-    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1)] == [new, old]
-    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash=new.origin_hash)] == [new]
-    assert [one.letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash="")] == [old]
+    assert [one.dead_letter for one in await find_dead(db, "calls.raw", 3, 1)] == [new, old]
+    assert [one.dead_letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash=new.origin_hash)] == [new]
+    assert [one.dead_letter for one in await find_dead(db, "calls.raw", 3, 1, origin_hash="")] == [old]
     await mark_resolved(db, [new])
-    assert [(one.letter, one.resolved) for one in await find_dead(db, "calls.raw", 3, 1)] == [(new, True), (old, False)]
+    assert [(one.dead_letter, one.resolved) for one in await find_dead(db, "calls.raw", 3, 1)] == [
+        (new, True),
+        (old, False),
+    ]
 
 
 async def test_only_dead_letters_have_an_offset_in_their_key_and_theirs_ends_with_the_hash(db: ClickHouse) -> None:
@@ -1158,5 +1161,5 @@ async def test_a_resolved_letter_stays_resolved_when_it_comes_again(db: ClickHou
         (1, True, "00ff7b"),
         (2, False, "00ff7b"),
     ]
-    assert [found.letter.offset for found in await list_dead(db, DeadFilter())] == [2]
+    assert [found.dead_letter.offset for found in await list_dead(db, DeadFilter())] == [2]
     assert len(await list_dead(db, DeadFilter(resolved_too=True))) == 2

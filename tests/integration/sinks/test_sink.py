@@ -20,7 +20,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 
-from deploy.admin.tables import migrate_tables
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse import passwords
 from deploy.clickhouse.config import RESERVE_BYTES
@@ -40,11 +39,11 @@ from sinks.consumer import GROUP
 from sinks.error_classes import RowsRefused
 from sinks.flush.batch import Origin, SinkRow
 from sinks.flush.insert import insert_or_bisect
-from sinks.migrate import migrator
+from sinks.main import run
+from sinks.migrate import migrate_tables, migrator
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved, replay
 from sinks.rows import CDR
 from sinks.typed_records import TOPICS
-from sinks.worker import run
 from tests.chaos.faults.disk import Disk
 
 PARTITIONS = 4
@@ -248,7 +247,7 @@ async def test_every_kind_of_record_lands_in_its_table_and_then_its_offset_is_co
         assert await db.query(f"SELECT DISTINCT version, talk_ms FROM {db.database}.v_timelines") == [(3, 3)]
         assert metrics.get("callweave_sink_rows_total", "cdr") == 20
         assert metrics.get("callweave_sink_waiting") == 0
-    assert [found.letter for found in await list_dead(db, DeadFilter())] == [letter]
+    assert [found.dead_letter for found in await list_dead(db, DeadFilter())] == [letter]
     assert await uncommitted(settings.kafka) == {}
 
 
@@ -267,7 +266,7 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_once_and_a_tombstone_no
     async with sinking(settings):
         await until_count(db, "dead_letters", 5)
         await until_count(db, "v_cdr", 1)
-    letters = [found.letter for found in await list_dead(db, DeadFilter())]
+    letters = [found.dead_letter for found in await list_dead(db, DeadFilter())]
     assert {(one.topic, one.original, one.stage, one.code) for one in letters} == {
         ("calls.normalized", b"junk", "sink", "schema"),
         ("calls.normalized", large, "sink", "schema"),
@@ -303,7 +302,7 @@ async def test_no_record_ends_the_sink_or_holds_a_partition_up(settings: Setting
         await until_count(db, "v_cdr", 100)
         await until(lambda: _nothing_left(settings.kafka), "everything to be committed")
         assert metrics.get("callweave_sink_waiting") == 0
-    found = [one.letter for one in await list_dead(db, DeadFilter())]
+    found = [one.dead_letter for one in await list_dead(db, DeadFilter())]
     assert sorted(one.code for one in found) == ["row"] * 5 + ["schema"] * 4
     assert {one.stage for one in found} == {"sink"}
     assert len({one.offset for one in found}) == len(odd)
@@ -343,7 +342,7 @@ async def test_bad_rows_among_many_become_dead_letters_and_all_others_land(setti
     async with sinking(settings):
         await until_count(db, "v_cdr", 4998)
         await until_count(db, "dead_letters", 2)
-    found = {one.letter.original: one.letter for one in await list_dead(db, DeadFilter())}
+    found = {one.dead_letter.original: one.dead_letter for one in await list_dead(db, DeadFilter())}
     assert set(found) == {FACT.encode(facts[1234]), FACT.encode(facts[4321])}
     assert {(one.stage, one.code, one.topic) for one in found.values()} == {("sink", "row", "calls.normalized")}
     assert found[FACT.encode(facts[1234])].detail == "column q850: DataError"
@@ -517,7 +516,7 @@ async def test_one_bad_row_among_two_hundred_thousand_is_found(settings: Setting
     facts = [fact(n, q850=70_000 if n == 123_456 else None) for n in range(200_000)]
     origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
     refused = await insert_or_bisect(CDR, [SinkRow(one, origin) for one in facts], db.insert, Registry())
-    assert [one.item.record for one in refused] == [facts[123_456]]
+    assert [one.row.record for one in refused] == [facts[123_456]]
     assert await count(db, "v_cdr") == 199_999
 
 
@@ -739,7 +738,7 @@ async def test_a_body_is_sent_again_once_with_its_bytes_headers_and_place(settin
         await consumer.position(place)
         async with sinking(settings):
             await until_count(db, "dead_letters", 3)
-        chosen = [found.letter for found in await list_dead(db, DeadFilter(code="field"))]
+        chosen = [found.dead_letter for found in await list_dead(db, DeadFilter(code="field"))]
         async with producing(settings.kafka) as producer:
             assert await replay(chosen, producer) == 1
         await mark_resolved(db, chosen)
