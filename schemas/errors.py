@@ -1,11 +1,11 @@
-"""The tree of failures: whose fault it is decides what happens next.
+"""The tree of failures: the branch decides what happens next, and `code` is a bounded label of metrics.
 
 CallweaveError
 +-- Rejected       the caller's request cannot be taken: it gets `http_status`, nothing is stored
 +-- Undecodable    the body or one element cannot be read: a dead letter, never retried by itself
 +-- Unavailable    Kafka, ClickHouse or a vendor is away: wait and try again, lose nothing
 +-- SettingsError  the configuration is wrong: do not start
-+-- SetupError     something on this machine is missing or broken: do not start, say what to do
++-- SetupError     something on this machine is missing or broken: do not start, say what to do about it.
 """
 
 from typing import Final, Literal, get_args
@@ -39,7 +39,7 @@ DEAD_CODES: Final = frozenset(get_args(DeadCode))
 
 
 class CallweaveError(Exception):
-    """Base of all failures; `code` is a bounded metric label, the message is a sentence for people."""
+    """Base of all failures; `code` is a bounded label of metrics, the message a sentence for people."""
 
     code: str = "error"
 
@@ -50,7 +50,7 @@ class CallweaveError(Exception):
 
 
 class Rejected(CallweaveError):
-    """A request that is not taken; nothing is stored, the caller gets `http_status`."""
+    """A request that is refused: nothing is stored, and the caller gets `http_status`."""
 
     def __init__(self, message: str, *, code: RejectCode, http_status: int) -> None:
         super().__init__(message, code=code)
@@ -58,7 +58,7 @@ class Rejected(CallweaveError):
 
 
 class Undecodable(CallweaveError):
-    """A body or an element that cannot be read; `path` names the place in the vendor's words (`cdr[3].stime`)."""
+    """A body or an element that cannot be read; `path` is the place in the vendor's names (`cdr[3].stime`)."""
 
     def __init__(self, message: str, *, code: DeadCode, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message, code=code)
@@ -67,7 +67,7 @@ class Undecodable(CallweaveError):
 
 
 class Unavailable(CallweaveError):
-    """Something outside does not answer; the caller waits and repeats."""
+    """A server that does not answer; the caller waits and repeats."""
 
     code = "unavailable"
 
@@ -79,7 +79,7 @@ class SettingsError(CallweaveError):
 
 
 class SetupError(CallweaveError):
-    """This machine lacks something; `advice` says what to do about it."""
+    """Something that this machine lacks; `advice` says what to do about it."""
 
     code = "setup"
 
@@ -89,7 +89,7 @@ class SetupError(CallweaveError):
 
 
 def raised_at(exc: BaseException) -> str:
-    """The type of an exception and the place that it came from, without its message, which may quote a number: `TypeError at legs.py:123`."""
+    """Returns type and place of an exception, `TypeError at legs.py:123`; its message might quote a phone number."""
     where = exc.__traceback__
     while where and where.tb_next:
         where = where.tb_next

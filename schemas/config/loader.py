@@ -1,6 +1,6 @@
-"""Settings from a TOML file and then the environment, checked, with the path of what is wrong.
+"""Loads settings from a TOML file and then from the environment, and checks them (guarantee 10).
 
-The only module that turns text into settings; who calls it gives the environment as an argument.
+No other module turns text into settings. The environment is an argument.
 """
 
 import re
@@ -17,18 +17,18 @@ from schemas.errors import SettingsError
 
 PREFIX: Final = "CALLWEAVE_"
 WHOLE: Final = "CALLWEAVE_SETTINGS"
-"""All settings at once, as JSON: how `callweave up` hands a part what it itself runs with. Stands in for the file."""
+"""Variable with all settings as JSON, by which `callweave up` hands its own to a part; it replaces the file."""
 _IN_ADDRESS: Final = re.compile(r"(://)[^/?#@\s]*@")
-"""A name and a password in an address, as some registries are given."""
+"""Matches name and password in an address, which that of a registry may have."""
 _NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
 def load(
     path: Path | None, environ: Mapping[str, str], vendors: frozenset[str], pulled: frozenset[str] = frozenset()
 ) -> Settings:
-    """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected.
+    """Returns the effective settings; raises `SettingsError` with the file or the `$.path` and what was expected.
 
-    What is unsafe is told all at once. `pulled` are the vendors that nobody can push to.
+    All unsafe settings are named at once. `pulled` are the vendors that cannot push.
     """
     tree = _whole(environ[WHOLE]) if environ.get(WHOLE) else _from_file(path) if path else {}
     for name, text in sorted(environ.items()):
@@ -45,12 +45,12 @@ def load(
 
 
 def whole(settings: Settings) -> str:
-    """The settings as `WHOLE` carries them, secrets included."""
+    """Returns the settings as JSON for the variable `WHOLE`, secrets included."""
     return msgspec.json.encode(settings).decode()
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The effective settings as plain data, secrets masked."""
+    """Returns the effective settings as plain data, secrets masked."""
     return _masked(settings)  # type: ignore[no-any-return]  # a Settings always gives a dict
 
 
@@ -89,7 +89,7 @@ def _put(tree: dict[str, Any], name: str, text: str) -> None:
 
 
 def _wrap_secrets(value: Any) -> Any:
-    """TOML and the environment give a secret as text; the typed form is `Secret`."""
+    """Returns the tree with secrets, which come as text, in the form of the type `Secret`."""
     if isinstance(value, dict):
         return {
             key: {"value": below} if _is_secret(key) and isinstance(below, str) else _wrap_secrets(below)

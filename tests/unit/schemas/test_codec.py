@@ -1,4 +1,4 @@
-"""Avro on the wire: the schemas say what the types say, bytes round-trip, and nothing but `Undecodable` comes out of bad bytes."""
+"""Avro on the wire: schemas agree with types, values survive a round trip, and bad bytes raise only `Undecodable`."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ AT = datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
 
 
 def avro_type(hint: object) -> object:
-    """The Avro type that a Python type has on the wire."""
+    """Returns the Avro type of a Python type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return ["null", avro_type(next(arg for arg in args if arg is not types.NoneType))]
@@ -50,7 +50,7 @@ def avro_type(hint: object) -> object:
 
 
 def named(avro: object) -> object:
-    """The Avro type with an inlined record replaced by its name."""
+    """Returns the Avro type with an inlined record replaced by its name."""
     if isinstance(avro, dict) and avro.get("type") == "record":
         return avro["name"]
     if isinstance(avro, dict) and avro.get("type") == "array":
@@ -74,7 +74,7 @@ def test_the_schema_has_the_fields_of_the_type(published: typing.Any) -> None:
 
 
 def test_ids_are_pinned_for_ever() -> None:
-    """What is on a topic stays readable: ids are never given to another schema."""
+    """Records on a topic stay readable: an id is never given to another schema."""
     assert {(p.name, p.version): p.schema_id for p in PUBLISHED} == {
         ("fact", 1): 1001,
         ("timeline", 1): 1002,
@@ -87,7 +87,7 @@ def test_ids_are_pinned_for_ever() -> None:
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
 def test_what_an_earlier_release_wrote_is_read(published: typing.Any) -> None:
-    """Its fields as they were, the later ones as their defaults say."""
+    """Its fields are as they were, later ones have their defaults."""
     codecs: dict[str, Codec[typing.Any]] = {"fact": FACT, "timeline": TIMELINE, "dead_letter": DEAD_LETTER}
     codec = codecs[published.name]
     value = WHOLE[published.name]
@@ -145,7 +145,7 @@ WHOLE: dict[str, msgspec.Struct] = {
         pytest.param(
             TIMELINE,
             Timeline(timeline_id="a", call_key="a", vendor="a", account="main", call_type="conference", started_at=AT),
-            id="timeline with its door",
+            id="timeline with its account",
         ),
         pytest.param(FACT, Fact(fact_type=FactType.STATE, vendor="", kind=Kind.CALLBACK_STATE), id="fact with nothing"),
         pytest.param(TIMELINE, Timeline(timeline_id="a|b|c", call_key="a|b|c", vendor="a", cost=Decimal("-0.000001")), id="timeline"),
