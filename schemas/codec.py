@@ -28,13 +28,16 @@ _NATIVE: Final = (datetime, Decimal, bytes)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Published(msgspec.Struct, frozen=True, kw_only=True):
+class PublishedSchema(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a schema, with its permanent id."""
 
     name: str
     version: int
     schema_id: int
     subjects: tuple[str, ...]
+    """The names under which a registry knows it."""
+    sha256: str
+    """The hash of its file, which never changes."""
 
     @property
     def file(self) -> str:
@@ -42,24 +45,20 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}.v{self.version}.avsc"
 
 
-PUBLISHED: Final[tuple[Published, ...]] = (
-    Published(name="fact", version=1, schema_id=1001, subjects=("calls.facts-value", "calls.normalized-value")),
-    Published(name="timeline", version=1, schema_id=1002, subjects=("calls.timelines-value",)),
-    Published(name="dead_letter", version=1, schema_id=1003, subjects=("calls.dead-value",)),
-    Published(name="fact", version=2, schema_id=1004, subjects=("calls.facts-value", "calls.normalized-value")),
-    Published(name="timeline", version=2, schema_id=1005, subjects=("calls.timelines-value",)),
-    Published(name="dead_letter", version=2, schema_id=1006, subjects=("calls.dead-value",)),
+PUBLISHED: Final = msgspec.json.decode(
+    resources.files("schemas").joinpath("avro", "published.json").read_bytes(), type=tuple[PublishedSchema, ...]
 )
+"""Every version that was ever published; `python -m deploy.admin.publish_schemas` adds the next one."""
 
 
 @cache
-def schema_text(published: Published) -> str:
+def schema_text(published: PublishedSchema) -> str:
     """Returns the text of the published schema."""
     return resources.files("schemas").joinpath("avro", published.file).read_text("utf-8")
 
 
 @cache
-def parsed_schema(published: Published) -> dict[str, Any]:
+def parsed_schema(published: PublishedSchema) -> dict[str, Any]:
     """Returns the published schema, parsed by fastavro."""
     return cast("dict[str, Any]", fastavro.parse_schema(json.loads(schema_text(published))))
 

@@ -16,24 +16,24 @@ RejectCode = Literal[
     "unknown_route", "method", "too_large", "timeout", "forbidden", "bad_encoding", "unknown_account", "bad_request"
 ]
 DeadCode = Literal[
-    "empty",  # no bytes, or only white space
-    "charset",  # neither UTF-8 nor GB 18030
-    "json",  # not JSON, and not one of the repairs
-    "shape",  # JSON, but not the object or list that the vendor's document describes
-    "wrong_kind",  # another vendor's or another callback's payload
-    "no_id",  # the identity of the call is missing
-    "field",  # a mandatory field has a value that cannot be read
-    "inflate",  # a compressed body that does not inflate, or inflates past the cap
-    "vendor_error",  # a pulled page that carries the vendor's error instead of records
-    "unknown_vendor",  # the topic names a vendor or callback this release does not know
-    "adapter_bug",  # our own code raised: replay after the fix
-    "schema",  # bytes on a topic that are not in the schema they claim
-    "row",  # ClickHouse refuses exactly this record
-    "oversize",  # the record is larger than Kafka takes
-    "limit",  # beyond a bound of schemas/config/limits.py: elements, nesting, length
-    "wrong_account",  # it names an account of the vendor's that another address is for
-    "poison",  # a worker died at it twice: by memory, a signal or a hang
-    "internal",  # our own code could not join, build or store it: replay after the fix
+    "empty",  # The body has no bytes, or only white space.
+    "charset",  # The body is neither UTF-8 nor GB 18030.
+    "json",  # The body is not JSON, and no repair makes it JSON.
+    "shape",  # The JSON is not the object or list that the vendor's document describes.
+    "wrong_kind",  # The payload is another vendor's or another callback's.
+    "no_id",  # The identity of the call is missing.
+    "field",  # A mandatory field has a value that cannot be read.
+    "inflate",  # A compressed body does not inflate, or is too large when inflated.
+    "vendor_error",  # A pulled page has the vendor's error instead of records.
+    "unknown_vendor",  # The record names a vendor or callback that this release does not know.
+    "adapter_bug",  # The vendor's adapter raised an exception: replay after the fix.
+    "schema",  # The bytes on a topic do not have the schema that they name.
+    "row",  # ClickHouse refuses exactly this record.
+    "oversize",  # The record is larger than Kafka accepts.
+    "limit",  # The body is beyond a bound of `schemas/config/limits.py`.
+    "wrong_account",  # The payload names an account of the vendor's that has another address.
+    "poison",  # A worker died at the record twice, by memory, a signal or a hang.
+    "internal",  # The joiner or the sink raised an exception: replay after the fix.
 ]
 DEAD_CODES: Final = frozenset(get_args(DeadCode))
 

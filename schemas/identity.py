@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.call_fields import CARRIERS, IN_DIGEST_WHEN_SET
 from schemas.facts import Fact
 from schemas.raw import Position, RawCallback
 from schemas.vendor_kit.contract import Mapped
@@ -14,12 +15,6 @@ from schemas.vendor_kit.contract import Mapped
 _NAMESPACE: Final = uuid.UUID("6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11")
 _SEPARATOR: Final = "\x1f"
 
-# How an item came, and how it was spelt, is not what it says: these stay out of the digest.
-_CARRIER_FIELDS: Final = (
-    "fact_id", "content_digest", "call_key", "adapter_version", "schema_version", "version", "from_raw", "to_raw", "display_raw",
-    "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id", "raw_topic",
-    "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents",
-)  # fmt: skip
 _leg_content: Final = attrgetter(
     "role",
     "number",
@@ -32,6 +27,7 @@ _leg_content: Final = attrgetter(
     "q850",
     "sip_code",
 )
+_DEFAULTS: Final = {f.name: f.default for f in msgspec.structs.fields(Fact) if f.name in IN_DIGEST_WHEN_SET}
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="string")
 
 
@@ -58,10 +54,11 @@ def _escaped(part: str) -> str:
 def digest(fact: Fact) -> str:
     """Returns 32 hexadecimal digits over the content of the fact, without its carrier fields."""
     content = msgspec.structs.asdict(fact)
-    for name in _CARRIER_FIELDS:
+    for name in CARRIERS:
         del content[name]
-    if not fact.keeps:
-        del content["keeps"]  # only resolutions have it: all other facts keep the digest of older releases
+    for name, default in _DEFAULTS.items():
+        if content[name] == default:
+            del content[name]
     content["legs"] = list(map(_leg_content, fact.legs))
     return hashlib.blake2b(_encoder.encode(content), digest_size=16).hexdigest()
 

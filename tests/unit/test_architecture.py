@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("ingress", "processors", "sinks")
 # Rooms and files of each part, lowest first: each knows only those before it.
 ORDER: Final = {
-    "schemas": "backoff errors facts metrics raw topics config dead_letter timeline body codec vendor_kit identity vendors resolution",
+    "schemas": "backoff enums errors call_fields facts metrics raw topics config dead_letter timeline body codec vendor_kit identity vendors resolution",
     "ingress": "admission kafka http poll spool app durable overload main workers",
     "processors": """
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock

@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.call_fields import CallFields
 from sinks.clickhouse import ClickHouse
 from sinks.rows import TABLES, TIMELINES, Table
 from tests.contract.views.samples import ask, call
@@ -92,3 +94,11 @@ async def test_every_percentile_says_by_which_definition_it_is_taken(db: ClickHo
     )
     assert len(comments) == 4
     assert all(re.search(r"floor\(0\.\d+ n\)", comment) for (comment,) in comments)
+
+
+@pytest.mark.parametrize("view", ["v_cdr", "v_timelines"])
+async def test_a_view_for_people_shows_every_field_of_a_call(db: ClickHouse, view: str) -> None:
+    described = {row[0].split(".")[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{view}")}
+    fields = {field.name for field in msgspec.structs.fields(CallFields)}
+
+    assert fields - {"recording_url"} <= described

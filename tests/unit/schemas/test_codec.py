@@ -16,7 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import DEAD_LETTER, FACT, PUBLISHED, TIMELINE, Codec, codecs_for, parsed_schema, schema_text
+from schemas.codec import (
+    DEAD_LETTER,
+    FACT,
+    PUBLISHED,
+    TIMELINE,
+    Codec,
+    PublishedSchema,
+    codecs_for,
+    parsed_schema,
+    schema_text,
+)
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, RecordContent, Role
@@ -58,31 +68,49 @@ def named(avro: object) -> object:
     return avro
 
 
+def fields_of(published: PublishedSchema) -> list[tuple[str, object]]:
+    """Returns the names and types of a published schema's fields, in order."""
+    return [(field["name"], field["type"]) for field in json.loads(schema_text(published))["fields"]]
+
+
 NEWEST = {published.name: published for published in sorted(PUBLISHED, key=lambda each: each.version)}
 
 
 @pytest.mark.parametrize("published", NEWEST.values(), ids=lambda p: p.file)
 def test_the_schema_has_the_fields_of_the_type(published: typing.Any) -> None:
-    """A field added to a type without its schema, or the other way round, is found here; older versions have the first ones."""
+    """A field added to a type without its schema, or the other way round, is found here."""
     record = TYPES[published.name]
     hints = typing.get_type_hints(record)
-    expected = [(field.name, avro_type(hints[field.name])) for field in msgspec.structs.fields(record)]
-    fields = [(f["name"], named(f["type"])) for f in json.loads(schema_text(published))["fields"]]
-    newest = max(one.version for one in PUBLISHED if one.name == published.name)
+    expected = {field.name: avro_type(hints[field.name]) for field in msgspec.structs.fields(record)}
 
-    assert fields == (expected if published.version == newest else expected[: len(fields)])
+    assert {name: named(avro) for name, avro in fields_of(published)} == expected
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
+def test_a_newer_version_appends_its_fields(published: typing.Any) -> None:
+    """An older version is the beginning of the newest: nothing is reordered, nothing is removed."""
+    newest = [(name, named(avro)) for name, avro in fields_of(NEWEST[published.name])]
+    fields = [(name, named(avro)) for name, avro in fields_of(published)]
+
+    assert fields == newest[: len(fields)]
 
 
 def test_ids_are_pinned_for_ever() -> None:
     """Records on a topic stay readable: an id is never given to another schema."""
-    assert {(p.name, p.version): p.schema_id for p in PUBLISHED} == {
-        ("fact", 1): 1001,
-        ("timeline", 1): 1002,
-        ("dead_letter", 1): 1003,
-        ("fact", 2): 1004,
-        ("timeline", 2): 1005,
-        ("dead_letter", 2): 1006,
-    }
+    ids = {(p.name, p.version): p.schema_id for p in PUBLISHED}
+    assert len(set(ids.values())) == len(PUBLISHED)
+    assert (
+        ids
+        | {
+            ("fact", 1): 1001,
+            ("timeline", 1): 1002,
+            ("dead_letter", 1): 1003,
+            ("fact", 2): 1004,
+            ("timeline", 2): 1005,
+            ("dead_letter", 2): 1006,
+        }
+        == ids
+    )
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
