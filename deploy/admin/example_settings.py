@@ -1,4 +1,4 @@
-"""The example of a settings file, `deploy/example.toml`: every setting with its sentence and its default, commented out.
+"""The example of a settings file, `deploy/example.toml`: every setting with its sentence and default, commented out.
 
 `python -m deploy.admin.example_settings` writes it anew from the settings; a test compares the two.
 """

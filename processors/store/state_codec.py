@@ -8,7 +8,7 @@ reorder. An unreadable state raises `Undecodable` (`schema`). This module must n
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import compress
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import Any, Final
 
 import msgspec
@@ -234,12 +234,7 @@ def decode_state(data: bytes) -> CallState:
 
 
 _NUMBERS: Final = range(len(_FIELDS))
-_read_fields: Final = msgspec.structs.astuple
-_IN_ORDER: Final = Fact.__struct_fields__ == _FIELDS
-
-
-def _values(fact: Fact) -> tuple[Any, ...]:
-    return _read_fields(fact) if _IN_ORDER else tuple(getattr(fact, name) for name in _FIELDS)
+_values: Final[Callable[[Fact], tuple[Any, ...]]] = attrgetter(*_FIELDS)
 
 
 def _difference(values: tuple[Any, ...], base: tuple[Any, ...]) -> dict[int, Any]:
