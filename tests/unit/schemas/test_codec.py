@@ -74,6 +74,7 @@ def fields_of(published: PublishedSchema) -> list[tuple[str, object]]:
 
 
 NEWEST = {published.name: published for published in sorted(PUBLISHED, key=lambda each: each.version)}
+NEWEST_FACT = NEWEST["fact"].schema_id
 
 
 @pytest.mark.parametrize("published", NEWEST.values(), ids=lambda p: p.file)
@@ -204,7 +205,7 @@ def test_a_consumer_needs_only_the_published_schema() -> None:
 
 def test_a_registrys_ids_replace_the_pinned_ones() -> None:
     """With a registry, its id stands in the frame; who has none does not know it."""
-    codecs = codecs_for({1004: 7})
+    codecs = codecs_for({NEWEST_FACT: 7})
     data = codecs.fact.encode(FULL_FACT)
 
     assert struct.unpack(">bI", data[:5]) == (0, 7)
@@ -215,9 +216,12 @@ def test_a_registrys_ids_replace_the_pinned_ones() -> None:
 
 def test_what_was_written_before_a_registry_was_set_stays_readable() -> None:
     """Topics hold weeks of records; a registry's id that happens to be a pinned one means what the registry says."""
-    assert codecs_for({1004: 7}).fact.decode(FACT.encode(FULL_FACT)) == FULL_FACT
+    assert codecs_for({NEWEST_FACT: 7}).fact.decode(FACT.encode(FULL_FACT)) == FULL_FACT
     assert (
-        codecs_for({1004: 1002, 1002: 1004}).fact.decode(codecs_for({1004: 1002}).fact.encode(FULL_FACT)) == FULL_FACT
+        codecs_for({NEWEST_FACT: 1002, 1002: NEWEST_FACT}).fact.decode(
+            codecs_for({NEWEST_FACT: 1002}).fact.encode(FULL_FACT)
+        )
+        == FULL_FACT
     )
 
 

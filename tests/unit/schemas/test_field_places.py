@@ -9,16 +9,16 @@ from tests.support.field_places import filled, missing_places, names
 
 
 class WiderFact(Fact, frozen=True, kw_only=True):
-    ring_count: int | None = None
+    added_field: int | None = None
 
 
 class WiderTimeline(Timeline, frozen=True, kw_only=True):
-    ring_count: int | None = None
+    added_field: int | None = None
 
 
 COLUMN = """-- each: table=cdr_versions table=timelines_versions
 ALTER TABLE {{database}}.{{value}} {{on_cluster}}
-    ADD COLUMN IF NOT EXISTS ring_count Nullable(UInt32);
+    ADD COLUMN IF NOT EXISTS added_field Nullable(UInt32);
 """
 
 
@@ -29,21 +29,21 @@ def test_no_place_lacks_a_field() -> None:
 
 def test_a_new_field_is_named_at_every_place_that_lacks_it() -> None:
     assert missing_places(WiderFact, WiderTimeline) == [
-        "schemas/call_fields.py: CallFields lacks ring_count, which fact and timeline share",
-        "schemas/call_fields.py: POLICIES lacks ring_count",
-        "schemas/avro: the newest fact schema lacks ring_count",
-        "schemas/avro: the newest timeline schema lacks ring_count",
-        "sinks/rows.py: cdr_versions lacks ring_count",
-        "sinks/migrations: no migration gives cdr_versions a column ring_count",
-        "sinks/rows.py: timelines_versions lacks ring_count",
-        "sinks/migrations: no migration gives timelines_versions a column ring_count",
-        "processors/store/state_codec.py: a stored state lacks ring_count",
+        "schemas/call_fields.py: CallFields lacks added_field, which fact and timeline share",
+        "schemas/call_fields.py: POLICIES lacks added_field",
+        "schemas/avro: the newest fact schema lacks added_field",
+        "schemas/avro: the newest timeline schema lacks added_field",
+        "sinks/rows.py: cdr_versions lacks added_field",
+        "sinks/migrations: no migration gives cdr_versions a column added_field",
+        "sinks/rows.py: timelines_versions lacks added_field",
+        "sinks/migrations: no migration gives timelines_versions a column added_field",
+        "processors/store/state_codec.py: a stored state lacks added_field",
     ]
 
 
 def test_a_new_column_without_its_views_is_named() -> None:
     """A view with `*` shows the columns that its table had when it was created."""
-    released = (*migrations(), Migration(name="999_ring_count", template=COLUMN))
+    released = (*migrations(), Migration(name="999_added_field", template=COLUMN))
 
     assert [place for place in missing_places(WiderFact, WiderTimeline, released) if "migrations" in place] == [
         "sinks/migrations: cdr is not created anew after the last column of cdr_versions",

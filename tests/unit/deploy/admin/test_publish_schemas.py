@@ -16,14 +16,14 @@ from tests.contract.schema_rules import breaks
 
 
 class WiderFact(Fact, frozen=True, kw_only=True):
-    ring_count: int | None = None
+    added_field: int | None = None
     labels: tuple[str, ...] = ()
     first_outcome: Disposition = Disposition.UNKNOWN
     notes: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class WiderTimeline(Timeline, frozen=True, kw_only=True):
-    ring_count: int | None = None
+    added_field: int | None = None
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -40,7 +40,7 @@ def test_a_new_field_is_a_new_version_that_all_versions_read(tmp_path: Path) -> 
     assert files == [f"fact.v{len(older) + 1}.avsc", f"timeline.v{len(older) + 1}.avsc"]
     assert breaks([*older, text]) == []
     assert json.loads(text)["fields"][-4:] == [
-        {"name": "ring_count", "type": ["null", "long"], "default": None},
+        {"name": "added_field", "type": ["null", "long"], "default": None},
         {"name": "labels", "type": {"type": "array", "items": "string"}, "default": []},
         {"name": "first_outcome", "type": "string", "default": "unknown"},
         {"name": "notes", "type": {"type": "map", "values": "string"}, "default": {}},
@@ -57,9 +57,9 @@ def test_published_versions_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_a_field_without_a_default_is_refused() -> None:
     class Strict(Fact, frozen=True, kw_only=True):
-        ring_count: int
+        added_field: int
 
-    with pytest.raises(ValueError, match="needs a default: ring_count"):
+    with pytest.raises(ValueError, match="needs a default: added_field"):
         next_version("fact", Strict)
 
 
