@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.config.checks import check
 from schemas.config.safety import unsafe
-from schemas.config.settings import Secret, Settings, check
+from schemas.config.settings import Secret, Settings
 from schemas.errors import SettingsError
 
 PREFIX: Final = "CALLWEAVE_"
