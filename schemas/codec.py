@@ -1,7 +1,7 @@
-"""Typed records to Avro bytes and back, in Confluent framing: 0x00, four bytes of schema id, the Avro body.
+"""Encodes typed records as Avro in Confluent framing (0x00, four bytes of schema id, the Avro body), and decodes them.
 
-The ids are pinned here, so nothing needs a registry to run. With a registry, `Codec.with_ids` takes the ids it gave.
-A reader decodes by the id that a record carries; a schema once published is never removed from `PUBLISHED`.
+The ids are pinned, so that nothing needs a registry to run. With a registry, `Codec.with_ids` takes the registry's ids.
+A reader decodes by the id in the record; a published schema is never removed from `PUBLISHED`.
 """
 
 import io
@@ -28,73 +28,72 @@ _NATIVE: Final = (datetime, Decimal, bytes)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a schema, with the id that it has for ever."""
+class PublishedSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a schema, with its permanent id."""
 
     name: str
     version: int
     schema_id: int
     subjects: tuple[str, ...]
+    """The names under which a registry knows it."""
+    sha256: str
+    """The hash of its file, which never changes."""
 
     @property
     def file(self) -> str:
-        """The schema's file in `schemas/avro`."""
+        """The name of the schema's file in `schemas/avro`."""
         return f"{self.name}.v{self.version}.avsc"
 
 
-PUBLISHED: Final[tuple[Published, ...]] = (
-    Published(name="fact", version=1, schema_id=1001, subjects=("calls.facts-value", "calls.normalized-value")),
-    Published(name="timeline", version=1, schema_id=1002, subjects=("calls.timelines-value",)),
-    Published(name="dead_letter", version=1, schema_id=1003, subjects=("calls.dead-value",)),
-    Published(name="fact", version=2, schema_id=1004, subjects=("calls.facts-value", "calls.normalized-value")),
-    Published(name="timeline", version=2, schema_id=1005, subjects=("calls.timelines-value",)),
-    Published(name="dead_letter", version=2, schema_id=1006, subjects=("calls.dead-value",)),
+PUBLISHED: Final = msgspec.json.decode(
+    resources.files("schemas").joinpath("avro", "published.json").read_bytes(), type=tuple[PublishedSchema, ...]
 )
+"""Every version that was ever published; `python -m deploy.admin.publish_schemas` adds the next one."""
 
 
 @cache
-def schema_text(published: Published) -> str:
-    """The published schema as it stands in `schemas/avro`."""
+def schema_text(published: PublishedSchema) -> str:
+    """Returns the text of the published schema."""
     return resources.files("schemas").joinpath("avro", published.file).read_text("utf-8")
 
 
 @cache
-def parsed_schema(published: Published) -> dict[str, Any]:
-    """The published schema, parsed for fastavro."""
+def parsed_schema(published: PublishedSchema) -> dict[str, Any]:
+    """Returns the published schema, parsed by fastavro."""
     return cast("dict[str, Any]", fastavro.parse_schema(json.loads(schema_text(published))))
 
 
 class Codec(Generic[T]):
-    """Encode and decode one type; decoding raises `Undecodable` and nothing else."""
+    """Encodes and decodes one type; decoding raises `Undecodable` and nothing else."""
 
     def __init__(self, name: str, record: type[T], ids: Mapping[int, int] | None = None) -> None:
-        """`ids` maps our pinned ids to a registry's; without it the pinned ids are on the wire."""
+        """Takes in `ids` a registry's id for each pinned one; without it the pinned ids are on the wire."""
         self._name = name
         self._record = record
         versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         self._writer = parsed_schema(versions[-1])
         self._head = _HEAD.pack(0, wire[versions[-1].schema_id])
-        # The pinned ids too: what was written before a registry was set stays readable. The registry's own come first.
+        # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
         self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
 
     def with_ids(self, ids: Mapping[int, int]) -> "Codec[T]":
-        """The same codec with a registry's ids on the wire."""
+        """Returns the same codec with a registry's ids on the wire."""
         return Codec(self._name, self._record, ids)
 
     def encode(self, value: T) -> bytes:
-        """The framed Avro bytes of `value`."""
+        """Returns the framed Avro bytes of `value`."""
         out = io.BytesIO()
         out.write(self._head)
         fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
         return out.getvalue()
 
     def writes(self, data: bytes | None) -> bool:
-        """Whether these framed bytes are under the schema and id that `encode` uses."""
+        """True when these framed bytes have the schema and id that `encode` uses."""
         return data is not None and data.startswith(self._head)
 
     def decode(self, data: bytes | None) -> T:
-        """The typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
+        """Returns the typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:
             raise Undecodable(f"not a framed {self._name}", code="schema")
         schema_id = _HEAD.unpack_from(data)[1]
@@ -107,7 +106,7 @@ class Codec(Generic[T]):
             plain = fastavro.schemaless_reader(body, writer, self._writer if writer is not self._writer else None)
             return msgspec.convert(plain, self._record)
         except Exception as exc:
-            # fastavro raises whatever the bytes provoke: EOFError, IndexError, OverflowError, UnicodeDecodeError ...
+            # Bad bytes make fastavro raise EOFError, IndexError, OverflowError, UnicodeDecodeError and others.
             raise Undecodable(f"no {self._name} of schema id {schema_id}: {type(exc).__name__}", code="schema") from exc
 
 
@@ -125,5 +124,5 @@ class Codecs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def codecs_for(ids: Mapping[int, int]) -> Codecs:
-    """Codecs with a registry's ids; `ids` maps each pinned id of `PUBLISHED`, and none of them gives the pinned ones."""
+    """Returns codecs with a registry's id for each pinned id of `PUBLISHED`; an empty mapping gives the pinned ones."""
     return Codecs(fact=FACT.with_ids(ids), timeline=TIMELINE.with_ids(ids), dead_letter=DEAD_LETTER.with_ids(ids))

@@ -1,11 +1,11 @@
-"""The tree of failures: whose fault it is decides what happens next.
+"""The tree of failures: the branch decides what happens next, and `code` is a bounded label of metrics.
 
 CallweaveError
 +-- Rejected       the caller's request cannot be taken: it gets `http_status`, nothing is stored
 +-- Undecodable    the body or one element cannot be read: a dead letter, never retried by itself
 +-- Unavailable    Kafka, ClickHouse or a vendor is away: wait and try again, lose nothing
 +-- SettingsError  the configuration is wrong: do not start
-+-- SetupError     something on this machine is missing or broken: do not start, say what to do
++-- SetupError     something on this machine is missing or broken: do not start, say what to do about it.
 """
 
 from typing import Final, Literal, get_args
@@ -23,30 +23,30 @@ RejectCode = Literal[
     "bad_request",  # 400: the body is not framed as it says, or two accounts are named
 ]
 DeadCode = Literal[
-    "empty",  # no bytes, or only white space
-    "charset",  # neither UTF-8 nor GB 18030
-    "json",  # not JSON, and not one of the repairs
-    "shape",  # JSON, but not the object or list that the vendor's document describes
-    "wrong_kind",  # another vendor's or another callback's payload
-    "no_id",  # the identity of the call is missing
-    "field",  # a mandatory field has a value that cannot be read
-    "inflate",  # a compressed body that does not inflate, or inflates past the cap
-    "vendor_error",  # a pulled page that carries the vendor's error instead of records
-    "unknown_vendor",  # the topic names a vendor or callback this release does not know
-    "adapter_bug",  # our own code raised: replay after the fix
-    "schema",  # bytes on a topic that are not in the schema they claim
-    "row",  # ClickHouse refuses exactly this record
-    "oversize",  # the record is larger than Kafka takes
-    "limit",  # beyond a bound of schemas/config/limits.py: elements, nesting, length
-    "wrong_account",  # it names an account of the vendor's that another address is for
-    "poison",  # a worker died at it twice: by memory, a signal or a hang
-    "internal",  # our own code could not join, build or store it: replay after the fix
+    "empty",  # The body has no bytes, or only white space.
+    "charset",  # The body is neither UTF-8 nor GB 18030.
+    "json",  # The body is not JSON, and no repair makes it JSON.
+    "shape",  # The JSON is not the object or list that the vendor's document describes.
+    "wrong_kind",  # The payload is another vendor's or another callback's.
+    "no_id",  # The identity of the call is missing.
+    "field",  # A mandatory field has a value that cannot be read.
+    "inflate",  # A compressed body does not inflate, or is too large when inflated.
+    "vendor_error",  # A pulled page has the vendor's error instead of records.
+    "unknown_vendor",  # The record names a vendor or callback that this release does not know.
+    "adapter_bug",  # The vendor's adapter raised an exception: replay after the fix.
+    "schema",  # The bytes on a topic do not have the schema that they name.
+    "row",  # ClickHouse refuses exactly this record.
+    "oversize",  # The record is larger than Kafka accepts.
+    "limit",  # The body is beyond a bound of `schemas/config/limits.py`.
+    "wrong_account",  # The payload names an account of the vendor's that has another address.
+    "poison",  # A worker died at the record twice, by memory, a signal or a hang.
+    "internal",  # The joiner or the sink raised an exception: replay after the fix.
 ]
 DEAD_CODES: Final = frozenset(get_args(DeadCode))
 
 
 class CallweaveError(Exception):
-    """Base of all failures; `code` is a bounded metric label, the message is a sentence for people."""
+    """Base of all failures; `code` is a bounded label of metrics, the message a sentence for people."""
 
     code: str = "error"
 
@@ -57,7 +57,7 @@ class CallweaveError(Exception):
 
 
 class Rejected(CallweaveError):
-    """A request that is not taken; nothing is stored, the caller gets `http_status`."""
+    """A request that is refused: nothing is stored, and the caller gets `http_status`."""
 
     def __init__(self, message: str, *, code: RejectCode, http_status: int) -> None:
         super().__init__(message, code=code)
@@ -65,7 +65,7 @@ class Rejected(CallweaveError):
 
 
 class Undecodable(CallweaveError):
-    """A body or an element that cannot be read; `path` names the place in the vendor's words (`cdr[3].stime`)."""
+    """A body or an element that cannot be read; `path` is the place in the vendor's names (`cdr[3].stime`)."""
 
     def __init__(self, message: str, *, code: DeadCode, path: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message, code=code)
@@ -74,7 +74,7 @@ class Undecodable(CallweaveError):
 
 
 class Unavailable(CallweaveError):
-    """Something outside does not answer; the caller waits and repeats."""
+    """A server that does not answer; the caller waits and repeats."""
 
     code = "unavailable"
 
@@ -86,7 +86,7 @@ class SettingsError(CallweaveError):
 
 
 class SetupError(CallweaveError):
-    """This machine lacks something; `advice` says what to do about it."""
+    """Something that this machine lacks; `advice` says what to do about it."""
 
     code = "setup"
 
@@ -96,7 +96,7 @@ class SetupError(CallweaveError):
 
 
 def raised_at(exc: BaseException) -> str:
-    """The type of an exception and the place that it came from, without its message, which may quote a number: `TypeError at legs.py:123`."""
+    """Returns type and place of an exception, `TypeError at legs.py:123`; its message might quote a phone number."""
     where = exc.__traceback__
     while where and where.tb_next:
         where = where.tb_next

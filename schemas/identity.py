@@ -1,4 +1,4 @@
-"""Who a fact is: the same item sent again gets the same id; the same id with another digest is an update or a conflict."""
+"""The identity of a fact: the same item sent again has the same id; another digest is an update or a conflict."""
 
 import hashlib
 import uuid
@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.call_fields import CARRIERS, IN_DIGEST_WHEN_SET
 from schemas.facts import Fact
 from schemas.raw import Position, RawCallback
 from schemas.vendor_kit.contract import Mapped
@@ -14,13 +15,7 @@ from schemas.vendor_kit.contract import Mapped
 _NAMESPACE: Final = uuid.UUID("6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11")
 _SEPARATOR: Final = "\x1f"
 
-# How an item came, and how it was spelt, is not what it says: these stay out of the digest.
-_CARRIER_FIELDS: Final = (
-    "fact_id", "content_digest", "call_key", "adapter_version", "schema_version", "version", "from_raw", "to_raw", "display_raw",
-    "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id", "raw_topic",
-    "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents",
-)  # fmt: skip
-_leg_said: Final = attrgetter(
+_leg_content: Final = attrgetter(
     "role",
     "number",
     "setup_at",
@@ -32,22 +27,23 @@ _leg_said: Final = attrgetter(
     "q850",
     "sip_code",
 )
+_DEFAULTS: Final = {f.name: f.default for f in msgspec.structs.fields(Fact) if f.name in IN_DIGEST_WHEN_SET}
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="string")
 
 
 def call_key(vendor: str, account: str, call_id: str) -> str:
-    """The Kafka key of a call; `|` inside a part is escaped so that no two calls share a key."""
+    """Returns the Kafka key of a call; `|` inside a part is escaped, so that no two calls share a key."""
     return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in (vendor, account, call_id))
 
 
 def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], account: str = "") -> str:
-    """UUIDv5 over the dedupe identity (domain: the hash of OriginID and OriginHost, as CGRateS has it).
+    """Returns the UUIDv5 over the dedupe identity, which is CGRateS's hash of OriginID and OriginHost.
 
-    `account` is the configured account that let the item in: what comes by another address is another item. It is named
-    even where `account_id` is the same, which anybody may write into a body; and no part can hold what separates parts.
+    `account` is the configured account whose address let the item in: by another address it is another item. It counts
+    even where `account_id` is the same, because anybody may write that into a body. The separator is escaped in parts.
     """
-    door = ("account", account) if account else ()
-    parts = (vendor, account_id, kind, *dedupe, *door)
+    by_account = ("account", account) if account else ()
+    parts = (vendor, account_id, kind, *dedupe, *by_account)
     return str(uuid.uuid5(_NAMESPACE, _SEPARATOR.join(map(_escaped, parts))))
 
 
@@ -56,18 +52,19 @@ def _escaped(part: str) -> str:
 
 
 def digest(fact: Fact) -> str:
-    """32 hex digits over what the fact says."""
-    said = msgspec.structs.asdict(fact)
-    for name in _CARRIER_FIELDS:
-        del said[name]
-    if not fact.keeps:
-        del said["keeps"]  # only decisions have it: what vendors say keeps the digest that it had before there were any
-    said["legs"] = list(map(_leg_said, fact.legs))
-    return hashlib.blake2b(_encoder.encode(said), digest_size=16).hexdigest()
+    """Returns 32 hexadecimal digits over the content of the fact, without its carrier fields."""
+    content = msgspec.structs.asdict(fact)
+    for name in CARRIERS:
+        del content[name]
+    for name, default in _DEFAULTS.items():
+        if content[name] == default:
+            del content[name]
+    content["legs"] = list(map(_leg_content, fact.legs))
+    return hashlib.blake2b(_encoder.encode(content), digest_size=16).hexdigest()
 
 
 def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str) -> Fact:
-    """Give a mapped fact its identity and its provenance."""
+    """Returns the mapped fact with its identity and its provenance."""
     fact = mapped.fact
     return msgspec.structs.replace(
         fact,

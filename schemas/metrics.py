@@ -1,7 +1,7 @@
-"""Every metric, with its unit, its labels and what to do when it moves; and the counters that hold them.
+"""Every metric with its unit, its labels and advice for when it moves; and the registry that holds their values.
 
-No third-party client: a dict of ints is all that is needed, and the text format is Prometheus's. Labels come from closed sets
-(vendor, callback, stage, code ...), never from a payload.
+A third-party client is not needed: values are in a dictionary, and the text format is Prometheus's. Labels come from
+closed sets (vendor, callback, stage, code ...), never from a payload.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ Name = Literal[
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What a metric is, and what it asks of an operator."""
+    """One metric: its kind, its labels, and what an operator should do about it."""
 
     name: Name
     kind: Literal["counter", "gauge", "summary"]
@@ -104,7 +104,7 @@ METRICS: Final[tuple[Metric, ...]] = (
 
 
 class Registry:
-    """The counters of one process."""
+    """The values of one process."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[Name, tuple[str, ...]], float] = {}
@@ -112,34 +112,34 @@ class Registry:
         self._sources: list[Callable[[], None]] = []
 
     def add(self, name: Name, *labels: str, by: float = 1) -> None:
-        """Count up."""
+        """Adds to a counter."""
         key = (name, labels)
         self._values[key] = self._values.get(key, 0) + by
 
     def put(self, name: Name, *labels: str, value: float) -> None:
-        """Set a gauge."""
+        """Sets a gauge."""
         self._values[(name, labels)] = value
 
     def observe(self, name: Name, *labels: str, value: float) -> None:
-        """Add one observation to a summary."""
+        """Adds one observation to a summary."""
         count, total = self._sums.get((name, labels), (0, 0.0))
         self._sums[(name, labels)] = (count + 1, total + value)
 
     def before_read(self, source: Callable[[], None]) -> None:
-        """Have `source` set its gauges whenever the metrics are read."""
+        """Registers `source`, which sets its gauges whenever the metrics are read."""
         self._sources.append(source)
 
     def get(self, name: Name, *labels: str) -> float:
-        """One value, 0 when it was never touched."""
+        """Returns one value, 0 when it was never set."""
         return self._values.get((name, labels), 0)
 
     def refresh(self) -> None:
-        """Set the gauges that are set when they are read."""
+        """Calls the sources that set gauges."""
         for source in self._sources:
             source()
 
     def text(self) -> str:
-        """All metrics in Prometheus's text format."""
+        """Returns all metrics in Prometheus's text format."""
         self.refresh()
         lines: list[str] = []
         for metric in METRICS:

@@ -1,4 +1,4 @@
-"""What a vendor sent, untouched, as it stands on `calls.raw`: the body as value, the rest as headers."""
+"""The record of `calls.raw`: a vendor's body as value, byte for byte, and the rest as headers (guarantee 2)."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -20,12 +20,12 @@ _TEXT_HEADERS: Final = (
     "replay_of",
 )
 _MS_DIGITS: Final = 14
-"""Up to the year 5138."""
+"""Epoch milliseconds with so many digits reach the year 5138."""
 _LATEST_MS: Final = 10**_MS_DIGITS - 1
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
-    """A record's place in a topic."""
+    """A record's position in a topic."""
 
     topic: str
     partition: int
@@ -36,31 +36,31 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted request or pulled page; `body` is byte for byte what came."""
+    """One accepted request or pulled page; `body` is byte for byte as received."""
 
     vendor: str
     callback: str
     account: str = ""
-    """The configured account that the URL named; "" when none is configured."""
+    """The configured account that the URL names; "" when none is configured."""
     received_at: datetime
     request_id: str
     content_type: str = ""
     content_encoding: str = ""
-    """"gzip" or "deflate" when `body` is still compressed, as it was on the wire."""
+    """The encoding "gzip" or "deflate" of a body that is still compressed, as it was on the wire."""
     source: Source = "push"
     replay_of: str = ""
-    """The position of the dead letter's origin when this body is sent again."""
+    """The position of the dead letter's origin when this is a replay."""
     body: bytes
 
     def headers(self) -> Headers:
-        """Kafka headers of `calls.raw`; `received_at` is epoch milliseconds in decimal."""
+        """Returns the Kafka headers; `received_at` is epoch milliseconds in decimal digits."""
         head = [(name, _bytes(getattr(self, name))) for name in _TEXT_HEADERS if getattr(self, name)]
         return [*head, ("received_at", str(int(self.received_at.timestamp() * 1000)).encode())]
 
 
 def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int) -> RawCallback:
-    """Read a record of `calls.raw`; without a readable `received_at` the record's own timestamp (ms) stands for it."""
-    # What is no UTF-8 is replaced: these texts go on into letters and rows, which must be text. Kafka allows a header of null.
+    """Returns the raw callback of a Kafka record; without a readable `received_at` its timestamp (ms) is used."""
+    # Bytes that are no UTF-8 are replaced: these texts go into dead letters and rows. Kafka allows null as a header.
     text: Mapping[str, str] = {name: (raw or b"").decode("utf-8", "replace") for name, raw in headers}
     stamp = text.get("received_at", "")
     source = text.get("source", "push")
@@ -79,10 +79,10 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | Non
 
 
 def _bytes(text: str) -> bytes:
-    """The bytes that a header came as: servers hold those that are no UTF-8 as lone surrogates."""
+    """Returns a header's original bytes; HTTP servers hold bytes that are no UTF-8 as lone surrogates."""
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
+    except UnicodeEncodeError:  # a surrogate of no byte
         return text.encode("utf-8", "replace")
 
 
@@ -91,5 +91,5 @@ def _instant(ms: int) -> datetime:
 
 
 def _is_ms(text: str) -> bool:
-    """Epoch milliseconds that are a date: some other program may have written the header."""
+    """True for epoch milliseconds that are a date; another program may have written the header."""
     return text.isdecimal() and len(text) <= _MS_DIGITS

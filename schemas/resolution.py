@@ -1,8 +1,7 @@
-"""Somebody's decision on a record whose contents contradict each other, as it stands on `calls.raw` beside what vendors send.
+"""An operator's resolution of a record whose contents contradict each other, as a record of `calls.raw`. Pure.
 
-It is kept and replayed like everything else there, and becomes a fact of the record's call. Nobody outside can send one: the
-header `callback` is set by ingress from its own table of addresses, and no vendor's file may declare a callback of this name.
-Pure: no I/O, no clock.
+It is kept and replayed like the vendors' callbacks there, and becomes a fact of the record's call. Nobody outside can
+send one: ingress sets the header `callback` from its own routes, and no vendor's file may declare this callback.
 """
 
 import hashlib
@@ -20,67 +19,67 @@ from schemas.identity import digest
 from schemas.raw import Position, RawCallback
 
 CALLBACK: Final = "resolution"
-"""The header `callback` of a decision; `vendor` and `account` are those of the record."""
+"""The header `callback` of a resolution; its `vendor` and `account` are the record's."""
 _NOTE_CHARS: Final = 1000
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}")
 _KEY: Final = re.compile(r"[^|]*\|[^|]*\|[^|]+")
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a decision."""
+    """The body of a resolution."""
 
     record_id: str
     call_key: str
-    """The record's: also the key of the raw record."""
+    """The key of the record's call, which is also the key of this raw record."""
     kind: Kind
     keep: str
-    """Digest of the content that counts."""
+    """The digest of the content that counts."""
     resolved_at: datetime
     note: str = ""
-    """Why, in somebody's own words."""
+    """The reason in the operator's own words."""
 
 
 def resolution_body(
     *, record_id: str, call_key: str, kind: Kind | str, keep: str, resolved_at: datetime, note: str = ""
 ) -> bytes:
-    """The body to append to `calls.raw`."""
-    said = Resolution(
+    """Returns the body to append to `calls.raw`."""
+    resolution = Resolution(
         record_id=record_id, call_key=call_key, kind=Kind(kind), keep=keep, resolved_at=resolved_at, note=note
     )
-    return msgspec.json.encode(said)
+    return msgspec.json.encode(resolution)
 
 
-def resolution_raw(said: Resolution, *, vendor: str, account: str, request_id: str) -> RawCallback:
-    """The whole raw record: its `headers()` and `body` go to `calls.raw` under the key `said.call_key`."""
+def resolution_raw(resolution: Resolution, *, vendor: str, account: str, request_id: str) -> RawCallback:
+    """Returns the raw record, which goes to `calls.raw` under the key `resolution.call_key`."""
     return RawCallback(
         vendor=vendor,
         callback=CALLBACK,
         account=account,
-        received_at=said.resolved_at,
+        received_at=resolution.resolved_at,
         request_id=request_id,
         content_type="application/json",
-        body=msgspec.json.encode(said),
+        body=msgspec.json.encode(resolution),
     )
 
 
 def resolution_fact(raw: RawCallback, position: Position) -> Fact:
-    """Read a decision as a fact of its record's call; raises `Undecodable`."""
+    """Returns the resolution in `raw` as a fact of the record's call; raises `Undecodable`."""
     try:
-        said = msgspec.json.decode(raw.body, type=Resolution)
+        resolution = msgspec.json.decode(raw.body, type=Resolution)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        # Its kind alone: the text of such an error may quote what was sent.
+        # Only its type: the text of such an error may quote the body.
         wrong_json = not isinstance(exc, msgspec.ValidationError)
-        raise Undecodable(f"no decision: {type(exc).__name__}", code="json" if wrong_json else "shape") from exc
-    _check(said, raw.vendor)
+        raise Undecodable(f"no resolution: {type(exc).__name__}", code="json" if wrong_json else "shape") from exc
+    _check(resolution, raw.vendor)
     fact = Fact(
-        fact_id=said.record_id,
-        call_key=said.call_key,
+        fact_id=resolution.record_id,
+        call_key=resolution.call_key,
         fact_type=FactType.RESOLUTION,
         vendor=raw.vendor,
-        kind=said.kind,
-        keeps=said.keep,
-        event_at=said.resolved_at.astimezone(UTC),
-        extras={"note": said.note[:_NOTE_CHARS]} if said.note else {},
+        kind=resolution.kind,
+        keeps=resolution.keep,
+        event_at=resolution.resolved_at.astimezone(UTC),
+        extras={"note": resolution.note[:_NOTE_CHARS]} if resolution.note else {},
         account=raw.account,
         received_at=raw.received_at,
         source=raw.source,
@@ -94,14 +93,14 @@ def resolution_fact(raw: RawCallback, position: Position) -> Fact:
     return msgspec.structs.replace(fact, content_digest=digest(fact))
 
 
-def _check(said: Resolution, vendor: str) -> None:
-    if not _is_uuid(said.record_id):
+def _check(resolution: Resolution, vendor: str) -> None:
+    if not _is_uuid(resolution.record_id):
         raise Undecodable("no record's id", code="field", path="record_id")
-    if not _KEY.fullmatch(said.call_key) or said.call_key.split("|", 1)[0] != vendor:
+    if not _KEY.fullmatch(resolution.call_key) or resolution.call_key.split("|", 1)[0] != vendor:
         raise Undecodable("no key of a call of this vendor", code="field", path="call_key")
-    if not _DIGEST.fullmatch(said.keep):
+    if not _DIGEST.fullmatch(resolution.keep):
         raise Undecodable("no digest of a content", code="field", path="keep")
-    if said.resolved_at.tzinfo is None or not 1970 <= said.resolved_at.year < 2299:
+    if resolution.resolved_at.tzinfo is None or not 1970 <= resolution.resolved_at.year < 2299:
         raise Undecodable("no instant with a zone", code="field", path="resolved_at")
 
 

@@ -1,4 +1,4 @@
-"""The topics: this table is the map of what flows, and what `callweave topics` creates."""
+"""The topics, each with its contract: the map of the data flow, and the list that `callweave topics` creates."""
 
 from typing import Final, Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 _DAY_MS: Final = 24 * 3600 * 1000
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-"""Of one record on any topic: a body of the largest default size, its headers, and what normalising adds to it."""
+"""Largest record on any topic: a body of the largest default size, its headers, and the additions of normalising."""
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     value: str
-    """What a record's value is."""
+    """The meaning and the format of a record's value."""
     key: str
     cleanup: Literal["delete", "compact"]
     retention_days: int = 0
@@ -23,7 +23,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, str] = {}
 
     def settings(self) -> dict[str, str]:
-        """Kafka's topic configuration."""
+        """Returns Kafka's configuration of the topic."""
         retention = {"retention.ms": str(self.retention_days * _DAY_MS)} if self.retention_days else {}
         limits = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
         return {"cleanup.policy": self.cleanup, **limits, **retention, **self.config}
@@ -48,7 +48,7 @@ FACTS: Final = Topic(
     retention_days=14,
     producers=("normalise",),
     consumers=("join",),
-    # The joiner's only clock is the time at which the log took a record, so that a replay times out alike.
+    # The joiner's only clock is the time at which the log took a record, so that a replay times out in the same way.
     config={"message.timestamp.type": "LogAppendTime"},
 )
 NORMALIZED: Final = Topic(
@@ -85,8 +85,8 @@ STATE: Final = Topic(
     cleanup="compact",
     producers=("join",),
     consumers=("join",),
-    # A worker that takes a partition over reads all of it, so it is kept short: small segments, cleaned early. The lag is long
-    # enough for the owner to see and mend what a worker wrote that had lost the partition without knowing it.
+    # A worker that takes a partition over reads all of it, so it is kept short: small segments, cleaned early. The lag
+    # is long enough for the owner to repair records of a worker that had lost the partition without knowing it.
     config={
         "min.compaction.lag.ms": "600000",
         "max.compaction.lag.ms": "3600000",

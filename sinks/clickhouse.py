@@ -1,7 +1,7 @@
-"""ClickHouse over HTTP: clickhouse-connect's client in threads, its failures in this project's words.
+"""ClickHouse over HTTP: clickhouse-connect's client in threads, its failures as this project's exceptions.
 
-Rows go in by columns, in Native format. Nothing here knows Kafka, and no message of the server reaches a log or a dead
-letter: such messages quote values.
+Rows are inserted by columns, in Native format. This module knows no Kafka. No message of the server reaches a log or a
+dead letter, because such messages quote values.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
 _CONNECT_S: Final = 5.0
 NO_LOGIN: Final = (194, 516)
-"""ClickHouse's codes for a name without its password: REQUIRED_PASSWORD of a name that needs one, AUTHENTICATION_FAILED."""
+"""ClickHouse's codes REQUIRED_PASSWORD and AUTHENTICATION_FAILED: a name that came without its password."""
 _ADVICE: Final = {
     ErrorClass.AWAY: "ClickHouse does not take rows",
     ErrorClass.MIGRATION: "a table or a column is missing: run `callweave migrate`",
@@ -53,11 +53,11 @@ class ClickHouse:
 
     @property
     def database(self) -> str:
-        """The database of our tables."""
+        """The name of the database with our tables."""
         return self._settings.database
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Closes all connections; the next call opens them again."""
         client, self._client = self._client, None
         if client is not None:
             await asyncio.to_thread(client.close)
@@ -65,7 +65,7 @@ class ClickHouse:
     async def query(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, as_bytes: Iterable[str] = ()
     ) -> list[tuple[Any, ...]]:
-        """The rows of a SELECT; columns named in `as_bytes` are bytes. Raises `Unavailable`, `SetupError`."""
+        """Returns the rows of a SELECT; columns named in `as_bytes` are bytes. Raises `Unavailable`, `SetupError`."""
         formats: dict[str, str | dict[str, str]] = dict.fromkeys(as_bytes, "bytes")
         return await self._ask(
             lambda client: [
@@ -77,11 +77,11 @@ class ClickHouse:
         )
 
     async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """Run one statement. Raises `Unavailable`, `SetupError`."""
+        """Runs one statement. Raises `Unavailable`, `SetupError`."""
         await self._ask(lambda client: client.command(sql, dict(parameters or {})))
 
     async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Insert a few plain rows. Raises `Unavailable`, `SetupError`."""
+        """Inserts a few plain rows. Raises `Unavailable`, `SetupError`."""
 
         def insert(client: Client) -> None:
             client.insert(table, rows, column_names=columns, settings=self._insert(client))
@@ -90,7 +90,7 @@ class ClickHouse:
         await self._ask(insert)
 
     async def insert(self, table: Table[T], records: Sequence[T]) -> None:
-        """Insert all of `records` or none; raises `Unavailable`, or `RowsRefused` when a record is the reason."""
+        """Inserts all of `records` or none. Raises `Unavailable`, or `RowsRefused` when a record is the reason."""
         await asyncio.to_thread(self._insert_records, table, records)
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
@@ -108,16 +108,16 @@ class ClickHouse:
         except ClickHouseError as exc:
             raise _failed_insert(exc, context.column_name or "") from exc
         except Exception as exc:
-            # What a column cannot hold, or the library cannot write, of whatever kind; nothing was inserted then.
+            # The column cannot hold a value, or the library cannot write it. Nothing was inserted.
             raise unfit(context.column_name or "", exc) from exc
         finally:
-            block.clear()  # the context goes on holding it
+            block.clear()  # the context keeps a reference to it
         if context.insert_exception is not None:
-            raise unfit(context.column_name or "", context.insert_exception, of_values=(DataError,))
+            raise unfit(context.column_name or "", context.insert_exception, value_errors=(DataError,))
         self._idle[table.name, len(table.columns)].append(context)
 
     def _require_room(self, client: Client) -> None:
-        """Raises `Unavailable` when an insert that was answered may lack what its disk had no room for."""
+        """Raises `Unavailable` when the disk has so little room that an acknowledged insert may not be stored."""
         if not self._settings.min_free_mb:
             return
         free_mb = int(str(client.command("SELECT min(free_space) FROM system.disks"))) >> 20
@@ -125,9 +125,9 @@ class ClickHouse:
             raise Unavailable(f"{_ADVICE[ErrorClass.AWAY]}: its disk is full, and the last insert may not be stored")
 
     def _context(self, client: Client, table: Table[Any]) -> InsertContext:
-        """What the library has to know of a table; one that nobody uses now.
+        """Returns an insert context that no other insert uses now.
 
-        Each refers to itself, so that those of past inserts would pile up until the next search for garbage, which is rare.
+        A context refers to itself: made anew for each insert, they would pile up until the next garbage collection.
         """
         with contextlib.suppress(IndexError):
             return self._idle[table.name, len(table.columns)].pop()
@@ -141,11 +141,11 @@ class ClickHouse:
         )
 
     def _insert(self, client: Client) -> dict[str, Any]:
-        """Settings of an insert, as far as this server knows them.
+        """Returns the settings of an insert that this server knows.
 
-        Deduplication of blocks is off: a server killed between writing its log of blocks and renaming the part answers
-        the repeated insert with "already there" although it is not (seen on ClickHouse 26.9: 363 rows of 1.95 million in
-        120 kills). Rows converge by their identity and version instead, so a repetition is always safe.
+        Deduplication of blocks is off. A server that is killed between writing its log of blocks and renaming the part
+        answers the repeated insert with "already there", although the part is lost (seen on ClickHouse 26.9: 363 of
+        1.95 million rows in 120 kills). Rows converge by identity and version instead, so a repetition is safe.
         """
         timeout_s = max(1, int(self._settings.insert_timeout_s))
         wanted: dict[str, Any] = {
@@ -158,7 +158,7 @@ class ClickHouse:
             wanted["insert_quorum"] = "auto"
             wanted["insert_quorum_timeout"] = timeout_s * 1000
         known = {name: value for name, value in wanted.items() if name in client.server_settings}
-        # The status then comes after the part is written, not before.
+        # With it the HTTP status comes after the part is written.
         return {**known, "wait_end_of_query": 1}
 
     async def _ask(self, call: Callable[[Client], T]) -> T:
@@ -183,7 +183,7 @@ class ClickHouse:
 
 
 def _require_all(written: int, sent: int) -> None:
-    """Raises `Unavailable` for an answer of success that says less than was sent: it must never be committed."""
+    """Raises `Unavailable` when a successful answer counts fewer rows than were sent: none is committed."""
     if written < sent:
         raise Unavailable(f"{_ADVICE[ErrorClass.AWAY]}: {written} of {sent} rows were written")
 
@@ -194,10 +194,10 @@ def _connect(settings: ClickHouseSettings) -> Client:
         raise SetupError(
             "no address of ClickHouse is set", advice="Set clickhouse.url, or run `callweave up` for the embedded one."
         )
-    # At the first insert the library asks whether the rows are a data frame or an array, and imports what it asks about: 1.4 s
-    # of a core before a restarted sink's first row, and 90 MB for good.
+    # At the first insert the library imports pandas and numpy to ask whether the rows are theirs. That costs 1.4 s of a
+    # core before the first row of a restarted sink, and 90 MB of memory.
     options.pd = options.np = None
-    # The library logs values that do not fit and, at each attempt, that the server is away. Both are told elsewhere.
+    # The library logs values that do not fit, and each attempt at a server that is away. Both are reported elsewhere.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         return clickhouse_connect.get_client(
@@ -222,12 +222,12 @@ def _connect(settings: ClickHouseSettings) -> Client:
 
 def _failed_insert(exc: ClickHouseError, column: str) -> Exception:
     if isinstance(exc, DataError):  # the library cannot write a value; nothing was inserted
-        return unfit(column, exc, of_values=(DataError,))
+        return unfit(column, exc, value_errors=(DataError,))
     code = getattr(exc, "code", None)
-    answer = classify(code)
-    if answer is ErrorClass.REFUSED:
+    error_class = classify(code)
+    if error_class is ErrorClass.REFUSED:
         where = _WHERE.search(str(exc))
         return RowsRefused(
             f"ClickHouse code {code} {getattr(exc, 'name', None) or ''}{f', {where[0]}' if where else ''}"
         )
-    return Unavailable(f"{_ADVICE[answer]}: {type(exc).__name__} {code or ''}".rstrip(), code=answer.value)
+    return Unavailable(f"{_ADVICE[error_class]}: {type(exc).__name__} {code or ''}".rstrip(), code=error_class.value)

@@ -1,7 +1,7 @@
-"""The sink's membership in its consumer group: how long partitions are ours, and the way back to the committed offsets.
+"""The sink's membership in its consumer group, and the return to the committed offsets after a rebalance.
 
-Rows of an earlier tenure are thrown away rather than carried over: whoever owns a partition starts at its committed
-offset, and rows may be inserted twice. So nothing has to be finished while a rebalance waits.
+Rows read before a rebalance are dropped: the owner of a partition starts at its committed offset, and rows may be
+inserted twice. So a rebalance never waits for an insert.
 """
 
 import asyncio
@@ -27,28 +27,31 @@ _PAUSE_S: Final = 0.05
 
 
 class RebalanceCounter(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """Counts rebalances."""
+    """Counts rebalances, so that a reader sees that its partitions may have changed hands."""
 
     def __init__(self) -> None:
         self.count = 0
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
-        """Partitions may go to others."""
+        """Counts the first half of a rebalance: partitions may go to other members."""
         self.count += 1
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:  # noqa: ARG002 - the interface's
-        """Partitions are ours; a record handed out while they changed hands may be of either tenure."""
+        """Counts the second half: a record handed out between the two may belong to either assignment."""
         self.count += 1
 
     def end(self) -> None:
-        """Treat the partitions as lost: the broker says so before the consumer does."""
+        """Counts the partitions as lost when a commit is refused, which happens before the consumer notices."""
         self.count += 1
 
 
-async def rewind(consumer: AIOKafkaConsumer, tenure: RebalanceCounter) -> int:
-    """Put every partition of ours to its committed offset, or to its beginning; returns the tenure that this holds for."""
+async def rewind(consumer: AIOKafkaConsumer, rebalances: RebalanceCounter) -> int:
+    """Seeks every assigned partition to its committed offset, or to its beginning.
+
+    Returns the count of rebalances for which the positions hold.
+    """
     while True:
-        count = tenure.count
+        count = rebalances.count
         try:
             partitions = list(consumer.assignment())
             committed = await asyncio.gather(*map(consumer.committed, partitions))
@@ -61,7 +64,7 @@ async def rewind(consumer: AIOKafkaConsumer, tenure: RebalanceCounter) -> int:
         except IllegalStateError:  # a rebalance came in between
             await asyncio.sleep(_PAUSE_S)
             continue
-        if count == tenure.count:
+        if count == rebalances.count:
             return count
 
 
@@ -69,7 +72,7 @@ async def rewind(consumer: AIOKafkaConsumer, tenure: RebalanceCounter) -> int:
 async def member(
     kafka: KafkaSettings, sink: SinkSettings
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, RebalanceCounter, AIOKafkaProducer]]:
-    """The sink's consumer, in its group, and a producer for its dead letters; raises `Unavailable`."""
+    """Yields the sink's consumer, its rebalance counter and a producer for dead letters; raises `Unavailable`."""
     session_ms = int(sink.session_timeout_s * 1000)
     common: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
     consumer = AIOKafkaConsumer(
@@ -80,7 +83,7 @@ async def member(
         auto_offset_reset="earliest",
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
-        # How late a topic is noticed that nobody led when the group formed: after a broker's restart that is all of them.
+        # A topic without a leader when the group formed is noticed this late; after a broker's restart all are such.
         metadata_max_age_ms=3_000,
     )
     producer = AIOKafkaProducer(
@@ -91,8 +94,8 @@ async def member(
         compression_type=None if kafka.compression == "none" else kafka.compression,
         max_request_size=MAX_MESSAGE_BYTES,
     )
-    tenure = RebalanceCounter()
-    consumer.subscribe(TOPICS, listener=tenure)
+    rebalances = RebalanceCounter()
+    consumer.subscribe(TOPICS, listener=rebalances)
     try:
         await producer.start()
         await consumer.start()
@@ -100,15 +103,15 @@ async def member(
         await stop_all(consumer, producer)
         raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
     try:
-        yield consumer, tenure, producer
+        yield consumer, rebalances, producer
     finally:
         await stop_all(consumer, producer)
 
 
 async def stop_all(*clients: AIOKafkaConsumer | AIOKafkaProducer, within_s: float = STOP_S) -> None:
-    """Stop these clients, each whatever becomes of the others; what is not done in time is left to the process's end.
+    """Stops these clients independently of each other; after `within_s` seconds one is left to the process's end.
 
-    While Kafka is away, aiokafka's consumer (0.14.0) may hang here, or let the cancelling of its own fetches escape as ours.
+    While Kafka is away, the consumer of aiokafka 0.14.0 may hang here, or raise the cancellation of its own fetches.
     """
     stopping = [asyncio.ensure_future(client.stop()) for client in clients]
     _, late = await asyncio.wait(stopping, timeout=within_s)

@@ -1,7 +1,6 @@
-"""What an answer of ClickHouse means for a batch: come again, mend the database first, or these rows cannot go in.
+"""Classifies ClickHouse's error codes: repeat the insert, wait for a migration, or look for the row that is refused.
 
-Pure: it sees error codes, not connections. A code that is in no table counts as `AWAY`: to wait loses nothing, while to
-call good rows bad would fill the dead letters.
+A code in no table counts as `AWAY`: waiting loses nothing, while refusing good rows would fill the dead letters. Pure.
 """
 
 import struct
@@ -12,7 +11,7 @@ from schemas.errors import CallweaveError
 
 
 class ErrorClass(StrEnum):
-    """What to do with the rows of a failed insert."""
+    """The three things that can be done with the rows of a failed insert."""
 
     AWAY = "away"
     """ClickHouse is not there, full, or busy: wait and insert the same again."""
@@ -62,7 +61,7 @@ _REFUSED: Final = frozenset(
 
 
 def classify(code: int | None) -> ErrorClass:
-    """What ClickHouse's error code says about an insert; None is an answer without one, as a proxy gives."""
+    """Returns the class of an error code of ClickHouse; None stands for an answer without one, as a proxy gives."""
     if code in _MIGRATION:
         return ErrorClass.MIGRATION
     if code in _REFUSED:
@@ -70,20 +69,20 @@ def classify(code: int | None) -> ErrorClass:
     return ErrorClass.AWAY
 
 
-_OF_VALUES: Final = (ValueError, TypeError, ArithmeticError, struct.error)
-"""What a value raises that its column cannot hold; anything else is a fault of our own code."""
+_VALUE_ERRORS: Final = (ValueError, TypeError, ArithmeticError, struct.error)
+"""Raised by a value that its column cannot hold; any other exception is a fault of our own code."""
 
 
 class RowsRefused(CallweaveError):
-    """Rows that cannot go into their table; the message names the column or the server's code, never a value.
+    """Rows that their table does not take; the message names the column or the server's code, never a value.
 
-    `code` is that of the dead letter: `row`, or `internal` where our own code could not make the row.
+    `code` is the dead letter's: `row`, or `internal` where our own code could not make the row.
     """
 
     code = "row"
 
 
-def unfit(column: str, exc: BaseException, *, of_values: tuple[type[BaseException], ...] = ()) -> RowsRefused:
-    """The refusal for what a column's values raised; `of_values` are a library's own words for a value that does not fit."""
-    ours = not isinstance(exc, (*_OF_VALUES, *of_values))
+def unfit(column: str, exc: BaseException, *, value_errors: tuple[type[BaseException], ...] = ()) -> RowsRefused:
+    """Returns the refusal for an exception of a column; `value_errors` are a library's exceptions for unfit values."""
+    ours = not isinstance(exc, (*_VALUE_ERRORS, *value_errors))
     return RowsRefused(f"column {column}: {type(exc).__name__}", code="internal" if ours else "row")

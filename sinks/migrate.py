@@ -1,8 +1,9 @@
 """Versioned migrations of the ClickHouse tables and views: `migrations/NNN_name.sql`, run in order, each once.
 
-A file is a template: `{{database}}`, `{{on_cluster}}` and `{{replacing}}` (the engine of a table of versions) come from the
-settings, and `-- each: name=value ...` repeats the statements after it with `{{each}}` and `{{value}}`. What ran stands in
-`schema_migrations` with its checksum. Every statement can be repeated, so a migration that broke off runs again whole.
+A file is a template. `{{database}}`, `{{on_cluster}}` and `{{replacing}}` (the engine of a table of versions) come from
+the settings, and `-- each: name=value ...` repeats the statements after it with `{{each}}` and `{{value}}`. The table
+`schema_migrations` lists what ran, with its checksum. Every statement can be repeated, so a migration that broke off
+runs again as a whole.
 """
 
 import hashlib
@@ -41,12 +42,12 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def checksum(self) -> str:
-        """Of the template, so that it is the same on a cluster and on one server."""
+        """SHA-256 of the template, so that it is the same on a cluster and on one server."""
         return hashlib.sha256(self.template.encode()).hexdigest()
 
 
 def migrations() -> tuple[Migration, ...]:
-    """All migrations, in order."""
+    """Returns all migrations of this release, in order."""
     files = resources.files("sinks").joinpath("migrations").iterdir()
     found = [
         Migration(name=file.name.removesuffix(".sql"), template=file.read_text("utf-8"))
@@ -57,7 +58,7 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def statements(template: str, settings: ClickHouseSettings) -> list[str]:
-    """The statements of a template for one server or, when a cluster is set, for all of its servers."""
+    """Returns the statements of a template for one server or, when a cluster is set, for all of its servers."""
     head, *repeated = _EACH.split(template)
     text = head
     for pairs, body in zip(repeated[::2], repeated[1::2], strict=True):
@@ -74,8 +75,8 @@ def _macros(settings: ClickHouseSettings) -> dict[str, str]:
     for path, value in (("database", settings.database), ("cluster", settings.cluster or "none")):
         if not _NAME.fullmatch(value):
             raise SettingsError(f"a name of letters, digits and _ is wanted - at `$.clickhouse.{path}`")
-    # Every server of the cluster is a replica of all rows: the path has no {shard}, so no view can miss another
-    # shard's rows. {database}, {table} and {replica} are macros of the server.
+    # Every server of the cluster holds all rows: the path has no {shard}, so no view can miss another shard's rows.
+    # {database}, {table} and {replica} are macros of the server.
     replicated = "ReplicatedReplacingMergeTree('/clickhouse/tables/callweave/{database}/{table}', '{replica}', version)"
     return {
         "database": settings.database,
@@ -85,16 +86,16 @@ def _macros(settings: ClickHouseSettings) -> dict[str, str]:
 
 
 def migrator(settings: ClickHouseSettings) -> ClickHouseSettings:
-    """The settings of whoever makes and changes tables."""
+    """Returns the settings with the account that creates and alters tables."""
     if not settings.migrator:
         return settings
     return replace(settings, user=settings.migrator, password=settings.migrator_password)
 
 
 async def migrate(client: ClickHouse, settings: Settings, *, writer: ClickHouse | None = None) -> list[str]:
-    """Bring the database up to date; returns the names that ran. Raises `SetupError` on a changed or unknown migration.
+    """Runs the missing migrations; returns their names. Raises `SetupError` on a changed or unknown migration.
 
-    `client` makes and changes tables, `writer` (else the same) inserts what ran.
+    `client` creates and alters tables; `writer`, by default the same, inserts into `schema_migrations`.
     """
     ours = settings.clickhouse
     await _run(client, "CREATE DATABASE IF NOT EXISTS {{database}} {{on_cluster}}", ours)
@@ -113,8 +114,14 @@ async def migrate(client: ClickHouse, settings: Settings, *, writer: ClickHouse 
     return ran
 
 
+async def migrate_tables(settings: Settings) -> list[str]:
+    """Runs the missing migrations as the set migrator; returns their names. Raises `Unavailable`, `SetupError`."""
+    async with ClickHouse(migrator(settings.clickhouse)) as client, ClickHouse(settings.clickhouse) as writer:
+        return await migrate(client, settings, writer=writer)
+
+
 async def missing(client: ClickHouse, settings: Settings) -> list[str]:
-    """The names of the migrations that did not run yet; changes nothing. Raises as `migrate` does, and `Unavailable`."""
+    """Returns the names of the missing migrations; changes nothing. Raises as `migrate` does, and `Unavailable`."""
     where = {"database": settings.clickhouse.database}
     ledger = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'"
     applied = await _applied(client) if await client.query(ledger, where) else {}
@@ -123,8 +130,8 @@ async def missing(client: ClickHouse, settings: Settings) -> list[str]:
 
 
 async def _applied(client: ClickHouse) -> dict[str, str]:
-    """What ran, with its checksum."""
-    # FINAL: after two that ran at once a name stands there twice.
+    """Returns the checksum of each migration that ran."""
+    # FINAL: a name is there twice after two processes migrated at once.
     rows = await client.query(f"SELECT name, checksum FROM {client.database}.schema_migrations FINAL")  # noqa: S608 - a checked name
     return {str(name): str(checksum) for name, checksum in rows}
 

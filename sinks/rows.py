@@ -1,7 +1,7 @@
-"""Which column of which table holds what of a record. Pure: tables as data, and the way from records to columns.
+"""The tables as data: each column with its type and the value that a record has for it. Pure.
 
-The types stand here as they stand in `migrations/`, so that an insert needs no DESCRIBE; a test holds the two together.
-`ingested_at` is the server's own.
+The types are those of `migrations/`, so that an insert needs no DESCRIBE; a test compares the two. The server itself
+fills `ingested_at`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,41 +29,41 @@ _MAP: Final = "Map(LowCardinality(String), String)"
 _AMOUNT: Final = "Nullable(UInt32)"
 _CODE: Final = "Nullable(UInt16)"
 RESOLVED_BIT: Final = 1 << 62
-"""Set in the version of a resolved letter, which is above every version of an open one."""
+"""Set in the version of a resolved dead letter, which is thereby above every version of an open one."""
 
 
 class Column(msgspec.Struct, Generic[T], frozen=True):
-    """One column and the way to its value."""
+    """One column, its type in ClickHouse, and the function that reads its value from a record."""
 
     name: str
     type: str
-    of: Callable[[T], Any]
+    value: Callable[[T], Any]
 
 
 class Table(msgspec.Struct, Generic[T], frozen=True):
-    """One table of versions."""
+    """One table that keeps all versions of a row."""
 
     name: str
     columns: tuple[Column[T], ...]
 
     @property
     def label(self) -> str:
-        """The name that people query, for metrics."""
+        """The name of the view that people query, which is also the metrics' label."""
         return self.name.removesuffix("_versions")
 
 
 def row_of(table: Table[T], record: T) -> tuple[Any, ...]:
-    """The record's row; raises `RowsRefused` naming the column that cannot hold it."""
+    """Returns the record's row; raises `RowsRefused` naming the column that cannot hold it."""
     return tuple(column[0] for column in columns_of(table, [record]))
 
 
 def columns_of(table: Table[T], records: Sequence[T]) -> list[list[Any]]:
-    """The records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
+    """Returns the records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
     block: list[list[Any]] = []
     for column in table.columns:
         try:
-            block.append(list(map(column.of, records)))
-        except Exception as exc:  # whatever a record holds must not end the process: it is a dead letter
+            block.append(list(map(column.value, records)))
+        except Exception as exc:  # no record may end the process: it becomes a dead letter
             raise unfit(column.name, exc) from exc
     return block
 
@@ -72,11 +72,11 @@ def _fields(kind: str, names: str) -> tuple[Column[Any], ...]:
     return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
 
 
-def _nested(of: str, name: str, kind: str) -> Column[Any]:
-    """One field of every member of a tuple of records, as an array."""
-    members: Callable[[Any], Sequence[Any]] = attrgetter(of)
+def _nested(parent: str, name: str, kind: str) -> Column[Any]:
+    """Returns the column with one field of every member of the tuple `parent`, as an array."""
+    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
     one: Callable[[Any], Any] = attrgetter(name)
-    return Column(f"{of}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
+    return Column(f"{parent}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
 
 
 def _leg(name: str, kind: str) -> Column[Any]:
@@ -196,16 +196,16 @@ _CALL_TYPES: Final[Mapping[str, str]] = {Kind.CONFERENCE_LEG: "conference", Kind
 
 
 def _call_type(call: Timeline) -> str:
-    """The call's type; one told before there were types is what its kind says."""
+    """Returns the type of the call; one written before there were types is classified by its kind."""
     return _CALL_TYPES.get(call.kind, call.call_type)
 
 
 def _started_at(call: Timeline) -> datetime:
-    """The call's start; of one told before it had one, the earliest instant that it or a leg has, else the first receipt."""
+    """Returns the call's start; without one its earliest instant, those of its legs included, or its first receipt."""
     if call.started_at is not None:
         return call.started_at
-    told = (_instants(call), *map(_instants, call.legs))
-    return min((at for instants in told for at in instants if at is not None), default=call.first_received_at)
+    known = (_instants(call), *map(_instants, call.legs))
+    return min((at for instants in known for at in instants if at is not None), default=call.first_received_at)
 
 
 TIMELINES: Final[Table[Timeline]] = Table(
@@ -235,8 +235,8 @@ TIMELINES: Final[Table[Timeline]] = Table(
 )
 
 
-def _letter_version(letter: DeadLetter) -> int:
-    return max(0, int((letter.occurred_at - EPOCH).total_seconds() * 1000))
+def _dead_letter_version(dead_letter: DeadLetter) -> int:
+    return max(0, int((dead_letter.occurred_at - EPOCH).total_seconds() * 1000))
 
 
 DEAD_LETTERS: Final[Table[DeadLetter]] = Table(
@@ -249,8 +249,8 @@ DEAD_LETTERS: Final[Table[DeadLetter]] = Table(
         *_fields(_TEXT, "original"),
         *_fields(_MAP, "headers"),
         *_fields(_CLOCK, "occurred_at"),
-        Column("resolved", "Bool", lambda _letter: False),
-        Column("version", "UInt64", _letter_version),
+        Column("resolved", "Bool", lambda _: False),
+        Column("version", "UInt64", _dead_letter_version),
     ),
 )
 
@@ -265,13 +265,13 @@ _WITHOUT_CONTENTS: Final[Table[Any]] = Table(
 
 
 def narrowest(table: Table[T], records: Sequence[T]) -> Table[T]:
-    """The table without columns that these records leave at their defaults: contradictions are rare, and half of a row's work."""
+    """Returns the table without the contents' columns where no record has any: they are half of the work of a row."""
     plain = table is CDR and not any(getattr(record, "contents", ()) for record in records)
     return _WITHOUT_CONTENTS if plain else table
 
 
 def table_of(fact: Fact) -> Table[Fact]:
-    """The table that a fact belongs in; raises `Undecodable` for a type that has none: it is internal to `calls.facts`."""
+    """Returns the table of a fact; raises `Undecodable` for a resolution, which is internal to `calls.facts`."""
     table = _OF_FACT.get(fact.fact_type)
     if table is None:
         raise Undecodable(f"a fact of type {fact.fact_type} is in no table", code="schema")

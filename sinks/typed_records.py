@@ -1,4 +1,4 @@
-"""What a Kafka record is to the sink: its table and the typed record, nothing, or something that cannot be read. Pure."""
+"""Decodes a Kafka record of the sink's topics to a typed record and its table. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -9,11 +9,11 @@ from schemas.errors import Undecodable
 from sinks.rows import DEAD_LETTERS, TIMELINES, Table, table_of
 
 TOPICS: Final = (topics.NORMALIZED.name, topics.TIMELINES.name, topics.DEAD.name)
-"""What the sink consumes."""
+"""The topics that the sink consumes."""
 
 
 def read(topic: str, value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any] | None:
-    """The record and its table; None for a tombstone of a compacted topic. Raises `Undecodable`."""
+    """Returns the table and the typed record; None for a tombstone of a compacted topic. Raises `Undecodable`."""
     if value is None and topic == topics.TIMELINES.name:
         return None
     return _READERS[topic](value, codecs)
@@ -31,12 +31,12 @@ def _timeline(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
     return TIMELINES, timeline
 
 
-def _letter(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
+def _dead_letter(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
     return DEAD_LETTERS, codecs.dead_letter.decode(value)
 
 
 _READERS: Final[Mapping[str, Callable[[bytes | None, Codecs], tuple[Table[Any], Any]]]] = {
     topics.NORMALIZED.name: _fact,
     topics.TIMELINES.name: _timeline,
-    topics.DEAD.name: _letter,
+    topics.DEAD.name: _dead_letter,
 }

@@ -1,7 +1,7 @@
-"""The sink's process: reads the three public topics, inserts in rounds, and commits what is in ClickHouse.
+"""The sink's loop: reads the three public topics, flushes batches, and commits the offsets of rows in ClickHouse.
 
-A record's offset is committed only when its row, or its dead letter, is acknowledged. Everything else follows from rows
-that converge: after a crash, a rebalance or a timeout the same records are read and inserted again.
+A record's offset is committed only when its row, or its dead letter, is acknowledged (guarantee 6). After a crash, a
+rebalance or a timeout the same records are read and inserted again, and rows converge (guarantee 5).
 """
 
 import asyncio
@@ -11,21 +11,17 @@ from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from schemas.codec import Codecs
-from schemas.config.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.topics import DEAD, MAX_MESSAGE_BYTES
-from sinks.clickhouse import ClickHouse
-from sinks.consumer import RebalanceCounter, member, rewind
-from sinks.flush.backoff import Backoff
+from sinks.consumer import RebalanceCounter, rewind
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
-from sinks.flush.flusher import Flusher, publisher
-from sinks.flush.sink_dead_letter import letter_of
+from sinks.flush.flusher import Flusher
+from sinks.flush.sink_dead_letter import dead_letter_of
 from sinks.typed_records import read
 
 T = TypeVar("T")
@@ -33,58 +29,57 @@ T = TypeVar("T")
 log: Final = logging.getLogger(__name__)
 
 DRAIN_S: Final = 10.0
-"""At a stop, a round in hand gets this long; what it does not finish is read again at the next start."""
+"""Seconds that a running flush gets at a stop; what it does not finish is read again at the next start."""
 COMMIT_S: Final = 30.0
-"""A commit is repeated while Kafka is away; after this long the process ends, and the next one reads the rows again."""
+"""Seconds for which a commit is repeated while Kafka is away; then the process ends, and the rows are read again."""
 _IDLE_MS: Final = 200
-_SLICE: Final = 2000
-"""Records decoded at a time: about 0.1 s, in which nothing else runs."""
-_HOLD_S: Final = 1.0
-"""A round that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
-_LETTER_ROOM: Final = 64 * 1024
-"""Left for headers and framing of a record at the broker's limit."""
+_POLL_RECORDS: Final = 2000
+"""Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
+_PAUSE_AFTER_S: Final = 1.0
+"""A flush that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
 
 
 class Sink:
-    """Reads, gathers, inserts, commits; made for one consumer."""
+    """The loop of one consumer: poll, gather, flush, commit."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        tenure: RebalanceCounter,
-        rounds: Flusher,
+        rebalances: RebalanceCounter,
+        flusher: Flusher,
         codecs: Codecs,
         policy: BatchPolicy,
         metrics: Registry,
     ) -> None:
         self._consumer = consumer
-        self._tenure = tenure
-        self._rounds = rounds
+        self._rebalances = rebalances
+        self._flusher = flusher
         self._codecs = codecs
         self._policy = policy
         self._metrics = metrics
-        self._held = -1
+        self._rewound_at = -1
+        """The count of rebalances for which the consumer's positions hold."""
         self._begin()
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Until `stop`, then finish the round in hand within `DRAIN_S`."""
+        """Works until `stop` is set, then finishes the last batch within `DRAIN_S` seconds."""
         while not stop.is_set():
-            if self._tenure.count != self._held:
+            if self._rebalances.count != self._rewound_at:
                 self._begin()
-                # While Kafka is away it waits for the committed offsets without end.
-                rewound = await _or_stop(rewind(self._consumer, self._tenure), stop)
+                # While Kafka is away this waits for the committed offsets without end.
+                rewound = await _or_stop(rewind(self._consumer, self._rebalances), stop)
                 if rewound is None:
                     break
-                self._held = rewound
+                self._rewound_at = rewound
             for records in (await self._poll(stop)).values():
                 for record in records:
                     self._take(record)
             if self._batch.due(_now_s()):
-                await self._round(stop)
-        await self._round(stop)
+                await self._flush(stop)
+        await self._flush(stop)
 
     def measure(self) -> None:
-        """Set the lag gauge: records that are on the broker and not yet read."""
+        """Sets the lag gauge: the records on the broker that are not yet read."""
         lag = 0
         for tp in self._consumer.assignment():
             with contextlib.suppress(AssertionError, IllegalStateError):  # assigned a moment ago
@@ -96,19 +91,20 @@ class Sink:
 
     def _begin(self) -> None:
         self._batch = SinkBatch(self._policy)
-        self._letters: list[DeadLetter] = []
+        self._dead_letters: list[DeadLetter] = []
 
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """Some records; none when a rebalance or the stop came in between."""
-        limit = min(_SLICE, self._batch.room)
-        held = self._held
+        """Returns some records; none when a rebalance or the stop came in between."""
+        limit = min(_POLL_RECORDS, self._batch.room)
+        before = self._rewound_at
         idle_ms = min(_IDLE_MS, int(self._policy.max_age_s * 1000))
         # During a rebalance getmany waits without regard to its timeout.
         getting = self._consumer.getmany(timeout_ms=idle_ms, max_records=limit)
         records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
-        return records if records is not None and held == self._tenure.count else {}
+        return records if records is not None and before == self._rebalances.count else {}
 
     def _take(self, record: ConsumerRecord) -> None:
+        """Decodes one record into the batch, or into a dead letter."""
         origin = Origin(
             position=Position(record.topic, record.partition, record.offset),
             key=record.key,
@@ -120,90 +116,69 @@ class Sink:
         try:
             found = read(record.topic, record.value, self._codecs)
         except Undecodable as exc:
-            self._letters.append(letter_of(origin, "schema", str(exc)))
+            self._dead_letters.append(dead_letter_of(origin, "schema", str(exc)))
             found = None
-        except Exception as exc:  # noqa: BLE001  # whatever a record says, it must not end the process
-            log.error("%s[%d] %d cannot be read: %s", record.topic, record.partition, record.offset, type(exc).__name__)  # noqa: TRY400 - what was raised may quote values
-            self._letters.append(letter_of(origin, "internal", type(exc).__name__))
+        except Exception as exc:  # noqa: BLE001  # no record may end the process
+            log.error("%s[%d] %d cannot be read: %s", record.topic, record.partition, record.offset, type(exc).__name__)  # noqa: TRY400 - the exception's text may quote values
+            self._dead_letters.append(dead_letter_of(origin, "internal", type(exc).__name__))
             found = None
         if found is None:
-            self._batch.passed(origin, now_s)
+            self._batch.mark_done(origin, now_s)
         else:
             self._batch.add(found[0], SinkRow(found[1], origin), now_s)
 
-    async def _round(self, stop: asyncio.Event) -> None:
-        """Finish the batch and commit it, unless the partitions change hands or the stop does not wait longer."""
+    async def _flush(self, stop: asyncio.Event) -> None:
+        """Flushes the batch and commits it, unless the partitions change hands or a stop runs out of time."""
         offsets = self._batch.offsets()
         if not offsets:
             return
-        finishing = asyncio.create_task(self._rounds.finish(self._batch, self._letters))
+        flushing = asyncio.create_task(self._flusher.flush(self._batch, self._dead_letters))
         try:
-            done = await self._hold(finishing, stop)
+            done = await self._stay_in_group(flushing, stop)
         finally:
-            await _end(finishing)
+            await _end(flushing)
         if done:
-            finishing.result()
-            await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+            flushing.result()
+            await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 
-    async def _hold(self, finishing: asyncio.Task[None], stop: asyncio.Event) -> bool:
-        """Wait for the task; False when waiting longer has no use."""
-        await asyncio.wait({finishing}, timeout=_HOLD_S)
-        if finishing.done():
+    async def _stay_in_group(self, flushing: asyncio.Task[None], stop: asyncio.Event) -> bool:
+        """Waits for the task while the consumer stays in its group; False when waiting longer has no use."""
+        await asyncio.wait({flushing}, timeout=_PAUSE_AFTER_S)
+        if flushing.done():
             return True
-        held = list(self._consumer.assignment())
-        self._consumer.pause(*held)
+        paused = list(self._consumer.assignment())
+        self._consumer.pause(*paused)
         stop_s: float | None = None
-        while not finishing.done() and self._tenure.count == self._held:
+        while not flushing.done() and self._rebalances.count == self._rewound_at:
             if stop.is_set():
                 stop_s = stop_s or _now_s() + DRAIN_S
                 if _now_s() > stop_s:
                     log.warning("stopped before ClickHouse took the last rows; they are read again at the next start")
                     break
-            # Paused partitions give nothing: this only tells the group that we are alive.
-            await self._consumer.getmany(*held, timeout_ms=0)
-            await asyncio.wait({finishing}, timeout=_IDLE_MS / 1000)
-        self._consumer.resume(*(self._consumer.paused() & set(held)))
-        return finishing.done()
+            # Paused partitions give no records: this only tells the group that the consumer is alive.
+            await self._consumer.getmany(*paused, timeout_ms=0)
+            await asyncio.wait({flushing}, timeout=_IDLE_MS / 1000)
+        self._consumer.resume(*(self._consumer.paused() & set(paused)))
+        return flushing.done()
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         try:
             await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_S)
         except (CommitFailedError, IllegalStateError):
             # The partitions went to another member, which inserts these rows again: nothing is lost.
-            self._tenure.end()
+            self._rebalances.end()
         except TimeoutError as exc:
             raise Unavailable(f"Kafka did not take a commit in {COMMIT_S} s") from exc
 
 
-async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
-    """Sink until `stop` is set. Raises `Unavailable` when Kafka is away, and whatever else ends the work."""
-    codecs = codecs or Codecs()
-    metrics.put("callweave_sink_waiting", value=0)
-    sink = settings.sink
-    async with (
-        ClickHouse(settings.clickhouse) as clickhouse,
-        member(settings.kafka, sink) as (consumer, tenure, producer),
-    ):
-        publish = publisher(producer, codecs, DEAD.name, MAX_MESSAGE_BYTES - _LETTER_ROOM)
-        backoff = Backoff(first_s=sink.retry_first_s, cap_s=sink.retry_cap_s)
-        rounds = Flusher(clickhouse.insert, publish, backoff, metrics)
-        policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
-        worker = Sink(consumer, tenure, rounds, codecs, policy, metrics)
-        metrics.before_read(worker.measure)
-        try:
-            await worker.work(stop)
-        except KafkaError as exc:
-            raise Unavailable(f"Kafka at {settings.kafka.bootstrap}: {type(exc).__name__}") from exc
-
-
 def _now_s() -> float:
-    """The event loop's clock: monotonic, and what every wait here goes by."""
+    """Returns the event loop's clock in seconds: it is monotonic, and every wait here is measured by it."""
     return asyncio.get_running_loop().time()
 
 
 async def _or_stop(work: Awaitable[T], stop: asyncio.Event) -> T | None:
-    """What `work` returns, or None when the stop came first; then it is cancelled."""
+    """Returns the result of `work`, or None when the stop came first and cancelled it."""
     working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -213,7 +188,7 @@ async def _or_stop(work: Awaitable[T], stop: asyncio.Event) -> T | None:
 
 
 async def _end(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel what still runs and wait until it has."""
+    """Cancels the tasks that still run, and waits until all have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -28,17 +28,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """The argument of `dead show`: the letter's place, and its origin's hash where another letter has the same place."""
-        place = letter_id(self.stored.letter)
-        return f"{place}@{self.stored.letter.origin_hash}" if self.stored.has_namesake else place
+        place = letter_id(self.stored.dead_letter)
+        return f"{place}@{self.stored.dead_letter.origin_hash}" if self.stored.has_namesake else place
 
     @property
     def original(self) -> bytes:
         """The bytes as they were received."""
-        return self.stored.letter.original
+        return self.stored.dead_letter.original
 
     def line(self) -> str:
         """One line: id, when, stage, code, vendor, what is wrong."""
-        letter = self.stored.letter
+        letter = self.stored.dead_letter
         done = "  (resolved)" if self.stored.resolved else ""
         when = letter.occurred_at.strftime("%Y-%m-%d %H:%M:%S")
         return printable(
@@ -47,7 +47,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     def plain(self) -> dict[str, Any]:
         """Everything, the original as text where it is UTF-8 and as base64 else."""
-        letter = self.stored.letter
+        letter = self.stored.dead_letter
         shown = msgspec.structs.asdict(letter) | {"id": self.id, "resolved": self.stored.resolved}
         try:
             shown["original"] = letter.original.decode("utf-8")
@@ -92,7 +92,7 @@ async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any
     async with ClickHouse(settings.clickhouse) as client:
         found = [one for text in letter_ids for one in await _named(client, text)]
         stored = found or await list_dead(client, _filter(filters))
-        letters = [one.letter for one in stored]
+        letters = [one.dead_letter for one in stored]
         if not letters:
             return 0, 0
         sent = await _send(settings.kafka, letters)
@@ -105,7 +105,7 @@ async def _named(client: ClickHouse, text: str) -> list[StoredDeadLetter]:
     found = await find_dead(client, *place, origin_hash=origin_hash)
     if not found:
         raise CallweaveError(f"there is no dead letter {printable(text)}", code="usage")
-    records = {one.letter.origin_hash: Found(stored=one).line() for one in found}
+    records = {one.dead_letter.origin_hash: Found(stored=one).line() for one in found}
     if len(records) > 1:
         lines = "".join(f"\n  {line}" for line in records.values())
         raise CallweaveError(

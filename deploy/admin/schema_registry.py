@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from schemas.codec import PUBLISHED, Codecs, Published, codecs_for, schema_text
+from schemas.codec import PUBLISHED, Codecs, PublishedSchema, codecs_for, schema_text
 from schemas.config.settings import SchemaRegistrySettings
 from schemas.errors import SetupError, Unavailable
 
@@ -36,7 +36,7 @@ async def reached(registry: SchemaRegistrySettings) -> str:
     return f"{registry.url}: {len(said)} subjects"
 
 
-async def _registered(session: aiohttp.ClientSession, registry: str, subject: str, published: Published) -> int:
+async def _registered(session: aiohttp.ClientSession, registry: str, subject: str, published: PublishedSchema) -> int:
     """The id that the registry has for a schema, which it is given first."""
     url = f"{registry.rstrip('/')}/subjects/{subject}/versions"
     body = {"schema": schema_text(published), "schemaType": "AVRO"}

@@ -26,7 +26,7 @@ _TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m
 @plainly
 def migrate(options: Options) -> None:
     """Create or update the tables and views in ClickHouse."""
-    from deploy.admin.tables import migrate_tables  # noqa: PLC0415 - each command loads only its own part
+    from sinks.migrate import migrate_tables  # noqa: PLC0415 - each command loads only its own part
 
     applied = asyncio.run(migrate_tables(resolved(options.settings())))
     click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: all migrations are applied")

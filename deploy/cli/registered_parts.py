@@ -6,7 +6,7 @@ from deploy.admin.schema_registry import codecs_from
 from processors.main import run as run_process
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from sinks.worker import run as run_sink
+from sinks.main import run as run_sink
 
 
 async def process_part(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:

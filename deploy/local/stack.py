@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 from deploy.admin.clickhouse_accounts import Login, reader
-from deploy.admin.tables import migrate_tables
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
@@ -29,6 +28,7 @@ from deploy.runtime import resolved
 from schemas.config.loader import WHOLE, whole
 from schemas.config.settings import PollAccount, Settings
 from schemas.errors import SetupError
+from sinks.migrate import migrate_tables
 
 log: Final = logging.getLogger(__name__)
 

@@ -12,17 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from processors.call.contents import place_of
+from schemas.call_fields import CERTAIN, differing
 from schemas.facts import Disposition, Fact, FactType, Leg
 
-CONFLICTS: Final = (
-    "answer_at", "end_at", "talk_ms", "vendor_duration_s", "billable_s", "cost", "from_number", "to_number",
-)  # fmt: skip
+CONFLICTS: Final = differing("conflict")
 """Two final contents that differ here are a conflict, as those that differ on whether the call was answered: somebody has to
 look before it is billed."""
-DISAGREEMENTS: Final = ("setup_at", "alerting_at", "display_number", "privacy_number", "conference_id", "currency")
+DISAGREEMENTS: Final = differing("flag")
 """Two final contents that differ here are flagged, and bill alike."""
-_WHOSE: Final = ("answer_at", "from_number", "to_number")
-"""What an unfinished content says for good; its amounts are only those so far."""
 _LEG_OUTCOME: Final = ("answer_at", "end_at")
 _OPEN: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
 WORDS: Final = 2
@@ -69,7 +66,7 @@ def compatible(best: Fact, other: Fact) -> bool:
     if answered(best) is not answered(other) and None not in (answered(best), answered(other)):
         return False
     both = best.is_final and other.is_final
-    if any(_differ(best, other, name) for name in (CONFLICTS if both else _WHOSE)):
+    if any(_differ(best, other, name) for name in (CONFLICTS if both else CERTAIN)):
         return False
     return not both or _reason(best)[0] != _reason(other)[0] or _reason(best) == _reason(other)
 

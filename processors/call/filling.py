@@ -9,29 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from processors.call.agreement import answered, blank, cause_known
+from schemas.call_fields import OUTCOME, SPANS, fields_of, groups
 from schemas.facts import Disposition, Fact, FactType, Leg
 
-_TOGETHER: Final = (
-    ("from_number", "from_raw", "from_kind"),
-    ("to_number", "to_raw", "to_kind"),
-    ("display_number", "display_raw", "display_kind"),
-    ("privacy_number", "privacy_raw", "privacy_kind"),
-    ("billable_s", "billable_source"),
-    ("cost", "currency", "cost_source"),
-)
+_TOGETHER: Final = groups()
 """Fields that only mean something together: filled as one, from one content."""
-_ALONE: Final = (
-    "account_id", "vendor_call_id", "session_id", "conference_id", "binding_id", "direction", "setup_at", "alerting_at",
-    "answer_at", "end_at", "vendor_duration_s", "hangup_party", "agent_id", "agent_name", "leg", "leg_number", "event_at",
-    "binding_state", "bound_at", "unbound_at", "revised_at",
-)  # fmt: skip
-_SPANS: Final = {"pdd_ms": ("setup_at", "alerting_at"), "ring_ms": ("alerting_at",), "talk_ms": ("answer_at", "end_at")}
-"""Each is filled only from a content with the same instants."""
-_CAUSE: Final = ("disposition", "hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence")
-_OUTCOME: Final = frozenset(
-    {"end_at", *_SPANS, "vendor_duration_s", "billable_s", "billable_source", "cost", "currency", "cost_source", "hangup_party", *_CAUSE}
-)  # fmt: skip
-"""What a final content does not take from an unfinished one: there it was only so far so."""
+_ALONE: Final = fields_of("gap")
+_CAUSE: Final = fields_of("cause")
 _LEG_TIMES: Final = ("number", "setup_at", "alerting_at", "answer_at", "end_at")
 _LEG_CAUSE: Final = ("disposition", "hangup_reason", "q850", "sip_code")
 
@@ -50,7 +34,7 @@ def fill(best: Fact, other: Fact) -> dict[str, Any]:
             blank(getattr(other, name)) for name in names[:2]
         ):
             filled.update({name: getattr(other, name) for name in names})
-    for name, instants in _SPANS.items():
+    for name, instants in SPANS.items():
         ours = [filled.get(at, getattr(best, at)) for at in instants]
         if getattr(best, name) is None and ours == [getattr(other, at) for at in instants]:
             filled[name] = getattr(other, name)
@@ -59,7 +43,7 @@ def fill(best: Fact, other: Fact) -> dict[str, Any]:
     if legs != best.legs:
         filled["legs"] = legs
     if partly:
-        return {name: value for name, value in filled.items() if name not in _OUTCOME}
+        return {name: value for name, value in filled.items() if name not in OUTCOME}
     return {name: value for name, value in filled.items() if value != getattr(best, name)}
 
 

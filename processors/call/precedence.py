@@ -20,11 +20,7 @@ from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
 __all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
 
-_OF_A_CONTENT: Final = (
-    "is_final", "received_at", "source", "raw_topic", "raw_partition", "raw_offset", "raw_element", "disposition", "setup_at",
-    "answer_at", "end_at", "talk_ms", "vendor_duration_s", "billable_s", "cost", "currency", "from_number", "to_number",
-    "hangup_cause", "q850", "sip_code", "hangup_reason", "hangup_party",
-)  # fmt: skip
+_OF_A_CONTENT: Final = tuple(name for name in RecordContent.__struct_fields__ if name not in {"digest", "is_shown"})
 """Fields that a fact and a record's content name alike."""
 
 

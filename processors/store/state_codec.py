@@ -8,7 +8,7 @@ reorder. An unreadable state raises `Undecodable` (`schema`). This module must n
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import compress
-from operator import is_not
+from operator import is_not, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -96,7 +96,7 @@ def _defaults(struct: type[msgspec.Struct], names: tuple[str, ...]) -> tuple[Any
     return tuple(known[name] for name in names)
 
 
-_DEFAULTS: Final = _defaults(Fact, _FIELDS)
+_DEFAULTS: Final = _defaults(Fact, Fact.__struct_fields__)
 _LEG_DEFAULTS: Final = _defaults(Leg, _LEG_FIELDS)
 _LEG_TYPES: Final[dict[int, Callable[[Any], Any]]] = {
     _LEG_FIELDS.index("role"): Role,
@@ -233,21 +233,20 @@ def decode_state(data: bytes) -> CallState:
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
-_NUMBERS: Final = range(len(_FIELDS))
-_read_fields: Final = msgspec.structs.astuple
-_IN_ORDER: Final = Fact.__struct_fields__ == _FIELDS
-
-
-def _values(fact: Fact) -> tuple[Any, ...]:
-    return _read_fields(fact) if _IN_ORDER else tuple(getattr(fact, name) for name in _FIELDS)
+_NUMBERS: Final = tuple(_FIELDS.index(name) if name in _FIELDS else -1 for name in Fact.__struct_fields__)
+"""The number of each field in the order of the type; a field without a number is not stored."""
+_values: Final = msgspec.structs.astuple
+_number: Final = itemgetter(0)
 
 
 def _difference(values: tuple[Any, ...], base: tuple[Any, ...]) -> dict[int, Any]:
-    return {
-        i: _TO_STORED[i](value) if i in _TO_STORED else value
-        for i, value, other in compress(zip(_NUMBERS, values, base, strict=True), map(is_not, values, base))
-        if value != other
-    }
+    changed = [
+        (i, value)
+        for i, value, other in compress(zip(_NUMBERS, values, base, strict=False), map(is_not, values, base))
+        if i >= 0 and value != other
+    ]
+    changed.sort(key=_number)
+    return {i: _TO_STORED[i](value) if i in _TO_STORED else value for i, value in changed}
 
 
 def _items(stored: list[Any]) -> dict[str, Item]:

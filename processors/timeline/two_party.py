@@ -14,15 +14,10 @@ from processors.call.moments import believed, of_record, window_of
 from processors.column_bounds import LONGEST
 from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, leg_of, rungs, split_by_time
 from processors.timeline.states_only import Pair, by_states, last_release
+from schemas.call_fields import CallFields
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
-COMMON: Final = (
-    "vendor", "account_id", "vendor_call_id", "conference_id", "binding_id", "direction", "from_number", "from_kind",
-    "to_number", "to_kind", "display_number", "privacy_number", "setup_at", "alerting_at", "answer_at", "end_at", "legs",
-    "pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s", "billable_source", "disposition", "hangup_cause",
-    "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party", "cost", "currency", "recording_state",
-    "recording_url", "custom_ref", "agent_id", "agent_name", "is_final", "quality_flags",
-)  # fmt: skip
+COMMON: Final = CallFields.__struct_fields__
 """Fields that a fact and a timeline name alike."""
 _read_common: Final = attrgetter(*COMMON)
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")

@@ -1,19 +1,19 @@
-"""Tells a secret that people guess from one that was drawn by lot, by zxcvbn's estimate of how many guesses it takes. Pure."""
+"""Recognises a secret that can be guessed, by zxcvbn's estimate of the number of guesses. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
 
 GUESSES_LOG10: Final = 12.0
-"""Sixteen hexadecimal digits drawn by lot hardly ever need fewer guesses than ten to this power."""
+"""Sixteen random hexadecimal digits hardly ever need fewer guesses than ten to this power."""
 DISTINCT: Final = 8
-"""So many different characters must be there."""
+"""The least number of different characters."""
 _READ: Final = 64
-"""As much of a secret is looked at: the estimate takes longer the longer the text is."""
+"""Characters of a secret that are examined: the estimate takes longer for a longer text."""
 _SHORTEST_KNOWN: Final = 3
 
 
 def why_guessable(secret: str, known: Iterable[str] = ()) -> str:
-    """Say what makes a secret guessable, "" for one that is not; `known` is what a guesser knows of this very account."""
+    """Returns why a secret can be guessed, "" for a good one; `known` are texts that others know of the account."""
     from zxcvbn import zxcvbn  # noqa: PLC0415 - its word lists take 0.1 s to read, which only a secret is worth
 
     read = secret[:_READ]

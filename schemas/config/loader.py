@@ -1,6 +1,6 @@
-"""Settings from a TOML file and then the environment, checked, with the path of what is wrong.
+"""Loads settings from a TOML file and then from the environment, and checks them (guarantee 10).
 
-The only module that turns text into settings; who calls it gives the environment as an argument.
+No other module turns text into settings. The environment is an argument.
 """
 
 import re
@@ -11,15 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.config.checks import check
 from schemas.config.safety import unsafe
-from schemas.config.settings import Secret, Settings, check
+from schemas.config.settings import Secret, Settings
 from schemas.errors import SettingsError
 
 PREFIX: Final = "CALLWEAVE_"
 WHOLE: Final = "CALLWEAVE_SETTINGS"
-"""All settings at once, as JSON: how `callweave up` hands a part what it itself runs with. Stands in for the file."""
+"""Variable with all settings as JSON, by which `callweave up` hands its own to a part; it replaces the file."""
 _IN_ADDRESS: Final = re.compile(r"(://)[^/?#@\s]*@")
-"""A name and a password in an address, as some registries are given."""
+"""Matches name and password in an address, which that of a registry may have."""
 _NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
@@ -50,12 +51,12 @@ def load(
 
 
 def whole(settings: Settings) -> str:
-    """The settings as `WHOLE` carries them, secrets included."""
+    """Returns the settings as JSON for the variable `WHOLE`, secrets included."""
     return msgspec.json.encode(settings).decode()
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The effective settings as plain data, secrets masked."""
+    """Returns the effective settings as plain data, secrets masked."""
     return _masked(settings)  # type: ignore[no-any-return]  # a Settings always gives a dict
 
 

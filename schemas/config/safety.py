@@ -1,4 +1,4 @@
-"""Settings that would let anybody write into our books: refused at start, each with its path and what to do. Pure."""
+"""Finds settings that would let anybody write records: refused at start, each with its path and advice. Pure."""
 
 import ipaddress
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from schemas.config.settings import Account, Settings
 SECRET_CHARS: Final = 16
 _MAKE_ONE: Final = "make one with `openssl rand -hex 16`"
 _SHARED_CHARS: Final = 6
-"""So much in common with an id of the vendor's, which stands in every body, or with another account's secret."""
+"""Length of a text shared with a vendor's id, which is in every body, or with another secret, that counts as known."""
 
 
 def unsafe(settings: Settings, pulled: frozenset[str], signing: frozenset[str]) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def unsafe(settings: Settings, pulled: frozenset[str], signing: frozenset[str]) 
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on `host`; "" listens everywhere, a name may be anything."""
+    """True when only this machine reaches a server on `host`: "" is every address, and a name may be any."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -88,7 +88,7 @@ def _why_weak(account: Account, alike: frozenset[str]) -> str:
 
 
 def _alike(accounts: tuple[Account, ...]) -> tuple[frozenset[str], ...]:
-    """For each account the secrets of others that have a part in common with its own."""
+    """Returns for each account the other secrets that share a text with its own."""
     secrets = [account.secret.value for account in accounts]
     owners: dict[str, set[str]] = {}
     for secret in secrets:
@@ -100,7 +100,7 @@ def _alike(accounts: tuple[Account, ...]) -> tuple[frozenset[str], ...]:
 
 
 def _parts_in(secret: str, texts: Iterable[str]) -> Iterator[str]:
-    """The longest stretches that a secret has in common with texts that others know."""
+    """Yields the longest texts that a secret shares with texts that others know."""
     for text in texts:
         shared = SequenceMatcher(None, secret, text, autojunk=False).find_longest_match()
         if shared.size >= _SHARED_CHARS:
@@ -112,7 +112,7 @@ def _parts(secret: str) -> set[str]:
 
 
 def _everywhere(networks: tuple[str, ...]) -> bool:
-    """Whether all addresses of IPv4, or all of IPv6, are inside."""
+    """True when the networks cover all addresses of IPv4, or all of IPv6."""
     read = [ipaddress.ip_network(network) for network in networks]
     four = ipaddress.collapse_addresses([each for each in read if isinstance(each, ipaddress.IPv4Network)])
     six = ipaddress.collapse_addresses([each for each in read if isinstance(each, ipaddress.IPv6Network)])

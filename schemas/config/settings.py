@@ -1,20 +1,16 @@
-"""Every setting, typed and documented: one section a part, each with a safe default.
+"""Every setting with its type, a safe default and a sentence; one section for each part of the system.
 
-Read by `schemas.config.loader.load` from `callweave.toml`, then from `CALLWEAVE_*` (nested by `__`, as in
-`CALLWEAVE_KAFKA__BOOTSTRAP`). Units are in the names. Nothing here reads a file or the environment.
+`schemas.config.loader.load` reads them from `callweave.toml` and then from `CALLWEAVE_*` (nested by `__`, as in
+`CALLWEAVE_KAFKA__BOOTSTRAP`). Units are in the names. Nothing here reads a file or the environment. The docstrings are
+the comments of `deploy/example.toml`.
 """
 
-import ipaddress
-import re
-import unicodedata
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from schemas.config.limits import Limits
-from schemas.errors import SettingsError
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -22,13 +18,12 @@ Natural = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 LEAST_CLICKHOUSE_MB: Final = 256
-"""ClickHouse starts with less, and then refuses whatever is asked."""
+"""ClickHouse starts with less memory, and then refuses every query."""
 COST_LIMIT: Final = 100_000
-_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
 
 class Secret(msgspec.Struct, frozen=True):
-    """A value that never shows: not in a log, not in `--check-config`."""
+    """A value that is never shown: neither in a log nor by `--check-config`."""
 
     value: str = ""
 
@@ -46,74 +41,75 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     """The broker that all parts meet on."""
 
     bootstrap: str = ""
-    """`host:port,...` of an existing Kafka; empty: `callweave up` starts its own, the other commands look for that one."""
+    """`host:port,...` of an existing Kafka. Empty: `callweave up` starts one, and other commands look for that one."""
     partitions: Count = 24
-    """Partitions of each topic. Fixed for life: a call's place hashes on it."""
+    """Partitions of each topic. It cannot change later: the hash of a call's key chooses its partition."""
     replication: Count = 1
-    """Replicas of each topic; 3 with `min.insync.replicas=2` on a cluster."""
+    """Replicas of each topic. On a cluster: 3, with `min_insync_replicas = 2`."""
     min_insync_replicas: Count = 1
-    """Acknowledgements wait for this many replicas."""
+    """Replicas that must have a record before it is acknowledged."""
     compression: Literal["none", "gzip", "lz4"] = "lz4"
-    """Of the batches that we send."""
+    """Compression of the record batches that are sent."""
     linger_ms: Natural = 5
-    """How long a producer waits for company; latency against throughput."""
+    """Time for which a producer collects records for a batch: latency against throughput."""
     request_timeout_ms: Count = 15000
-    """After this a request to a broker counts as failed and is repeated."""
+    """Time after which a request to a broker counts as failed and is repeated."""
 
 
 class SchemaRegistrySettings(_Section, frozen=True, kw_only=True):
-    """Where schemas are published, when anywhere."""
+    """The registry in which schemas are published, where there is one."""
 
     url: str = ""
-    """Confluent-compatible registry: schemas are registered there and its ids go on the wire. Empty: the pinned ids."""
+    """Address of a Confluent-compatible registry, whose ids are then on the wire. Empty: the pinned ids."""
 
 
 class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     """The database that BI tools query."""
 
     url: str = ""
-    """`http://host:8123` of an existing ClickHouse; empty: `callweave up` serves the embedded engine."""
+    """`http://host:8123` of an existing ClickHouse. Empty: `callweave up` serves the embedded engine."""
     user: str = "default"
-    """Who the parts are to it: needs to insert and select in `database`. The embedded engine keeps `default` for itself: there
-    `default` here means `callweave`, and who logs in as `default`, with the same password, may read the views."""
+    """Account of the parts, which needs to insert and select in `database`. With the embedded engine, `default`
+    stands for its account `callweave`; its own `default`, with the same password, may read the views."""
     password: Secret = Secret()
-    """Of `user`, never shown; empty: none, and for the embedded engine one made by lot (`callweave clickhouse password writer`)."""
+    """Password of `user`. Empty: none; the embedded engine then draws one, which `callweave clickhouse password writer`
+    shows."""
     migrator: str = ""
-    """Who `callweave migrate` is: needs to create and alter in `database`; empty: `user`. The embedded engine has its own,
-    `callweave_migrator`, whatever stands here."""
+    """Account of `callweave migrate`, which needs to create and alter in `database`. Empty: `user`. The embedded engine
+    always uses its own, `callweave_migrator`."""
     migrator_password: Secret = Secret()
-    """Of `migrator`; never shown, and for the embedded engine made by lot where it is empty."""
+    """Password of `migrator`. Empty: none; the embedded engine then draws one."""
     database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
-    """Where tables and views are; a name of letters, digits and _."""
+    """Database of the tables and views; a name of letters, digits and _."""
     cluster: str = ""
-    """Name of a cluster: tables become Replicated and DDL runs ON CLUSTER."""
+    """Name of a ClickHouse cluster: tables are then Replicated, and DDL runs ON CLUSTER."""
     insert_timeout_s: Positive = 25.0
-    """Below Kafka's session time, so that a stuck insert cannot outlive its partitions."""
+    """Longest time of one insert; below `sink.session_timeout_s`, so that no insert outlives its partitions."""
     min_free_mb: Natural = 0
-    """An insert after which the server's disk has less room than this is repeated; 0: not asked. It takes a right to read
-    `system.disks`. The embedded engine does not say when a part could not be written whole: 0 is 1 there, above the 128 MiB that
-    it keeps free itself."""
+    """Free space on the server's disk below which an acknowledged insert is repeated; 0: none. It needs the right to
+    read `system.disks`. With the embedded engine, which does not report a part that it could not write completely, 0
+    means 1, above the 128 MiB that the engine keeps free itself."""
 
 
 class Account(_Section, frozen=True, kw_only=True):
     """One account of ours at a vendor."""
 
     vendor: str
-    """A file's name in `schemas/vendors`."""
+    """The name of a file in `schemas/vendors`."""
     name: str
     """Our name of the account, which stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
     secret: Secret = Secret()
     """The path segment of `/v1/a/{secret}/{vendor}...`: at least 16 letters and digits drawn by lot, as `openssl rand
     -hex 16` prints them. Without one `allow` must say who may push."""
     external_ids: tuple[str, ...] = ()
-    """The vendor's own ids of this account (appid, ak, appId); payloads with another one are dead letters."""
+    """The vendor's own ids of this account (appid, ak, appId); a payload with another one becomes a dead letter."""
     allow: tuple[str, ...] = ()
     """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
     signing_secrets: tuple[Secret, ...] = ()
     """Keys with which the vendor signs; any of them counts, so that two are valid while one is changed. With at least
     one, a push that none of them signs is refused."""
     cost_limit: Count = COST_LIMIT
-    """The most that one call can cost, in the vendor's currency: what is above is unknown (NULL) and flagged."""
+    """The most that one call can cost, in the vendor's currency; a higher cost is stored as NULL and flagged."""
 
 
 class IngressSettings(_Section, frozen=True, kw_only=True):
@@ -122,7 +118,7 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 for every address of this machine, which needs `require_account`."""
     port: Port = 8080
-    """The port to listen on."""
+    """Port to listen on."""
     workers: Count = 1
     """Processes that share the port; of two or more, one is always there while SIGHUP renews them in turn."""
     require_account: bool = False
@@ -144,7 +140,7 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """Requests of one process that came whole and wait for their turn, some 0.1 s of work; beyond it, vendors that can
     retry get their retry answer. Those that call once are refused for their bytes alone."""
     max_connections: Count = 10_000
-    """Open connections of one process; more are closed at once."""
+    """Open connections of one process; further ones are closed at once."""
     head_timeout_s: Positive = 15.0
     """Time from the connection to the end of its first head, and for reading a response; then it is cut."""
     leave_s: NonNegative = 1.0
@@ -170,140 +166,140 @@ class PollAccount(_Section, frozen=True, kw_only=True):
     """One pull API, polled under one of our accounts."""
 
     vendor: str
-    """A file's name in `schemas/vendors`; one that says how to poll."""
+    """The name of a file in `schemas/vendors` that declares a pull API."""
     account: str = ""
-    """What stands in keys and in `account`; empty: `app_id`."""
+    """Name of the account in keys and in the column `account`. Empty: `app_id`."""
     url: str
-    """The API's base address, as `https://host`."""
+    """Base address of the API, as `https://host`."""
     app_id: str
-    """The id that the vendor knows us by."""
+    """The vendor's id of our account."""
     key_id: str = ""
     """The `id` in the address, where the vendor assigned one."""
     interval_s: Positive = 30.0
-    """Between polls when all is settled."""
+    """Pause between polls when nothing is left to fetch."""
     lag_s: Natural = 60
-    """Windows end this long before now: records settle."""
+    """Time before now at which windows end, so that records are complete."""
     window_s: Count = 600
-    """The longest window of start times that one query asks for."""
+    """Longest window of start times in one query."""
     overlap_s: Natural = 7200
-    """Start times are asked for again this far back: calls appear when they end."""
+    """Time by which windows are asked for again, because a call appears only when it ends."""
     sweep_hour_utc: int = 18
-    """Hour of the daily sweep over the last day; -1 for none."""
+    """Hour of the daily query over the last day; -1 for none."""
     start_at: str = ""
-    """Where the first poll begins (ISO, UTC); empty: one overlap before now."""
+    """Start time of the first poll (ISO 8601, UTC). Empty: one overlap before now."""
     min_gap_s: float = 0.2
-    """At least this long between two requests."""
+    """Shortest time between two requests."""
     compress: bool = True
     """Ask for compressed pages."""
 
 
 class PollSettings(_Section, frozen=True, kw_only=True):
-    """The pollers."""
+    """The pollers of the vendors' pull APIs."""
 
     accounts: tuple[PollAccount, ...] = ()
-    """One entry for each of our accounts that is pulled; empty: nothing is."""
+    """One entry for each account that is pulled. Empty: none."""
     timeout_s: Positive = 20.0
-    """Of one request; then it is repeated as the vendor's page says."""
+    """Longest time of one request; then it is repeated as the vendor's file says."""
     inflate_cap_bytes: Count = 64 * 1024 * 1024
-    """A page that inflates beyond it is an error of the vendor's."""
+    """Largest inflated page; a larger one counts as an error of the vendor."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
 
 
 class JoinSettings(_Section, frozen=True, kw_only=True):
-    """When a call is waited for, and when it is closed. All by the record's clock, never by the wall's."""
+    """Timeouts of a call, all by the record clock and never by the wall clock."""
 
     provisional_after_s: Count = 1800
-    """After the last state push: a call without its record is shown as provisional."""
+    """Time after the last state event at which a call without its record is shown as provisional."""
     close_after_s: Count = 86400
-    """After the last fact: a record that is not final is closed as it is."""
+    """Time after the last fact at which a call whose record is not final is closed as it is."""
     horizon_s: Count = 7 * 86400
-    """After the last fact the call is forgotten; a copy that comes later is told by the table's key."""
+    """Time after the last fact at which the call is forgotten; a later copy is recognised by the table's key."""
     max_contents: Count = 64
-    """Distinct contents kept of one item, and distinct states of one leg."""
+    """Distinct contents that are kept of one item, and distinct states of one leg."""
 
 
 class ProcessSettings(_Section, frozen=True, kw_only=True):
-    """The Faust workers."""
+    """The Faust workers that normalise and join."""
 
     slice_records: Count = 1000
-    """Records of one partition handed to an agent at once."""
+    """Records of one partition that an agent gets at once."""
     commit_interval_s: Positive = 1.0
-    """How often offsets are committed: about as much is done again after a crash."""
+    """Interval of commits; about as much work is repeated after a crash."""
     session_timeout_s: Annotated[float, Meta(ge=6)] = 10.0
-    """A worker that is not heard of for this long loses its partitions. Kafka takes no less than 6 unless it is told to."""
+    """Silence after which a worker loses its partitions. Kafka's default lower bound is 6."""
     instance: str = ""
-    """Static membership: a name that a worker keeps over restarts, so that one causes no rebalance."""
+    """Name for static membership, which a worker keeps over restarts, so that a restart causes no rebalance."""
     publish_timeout_s: Positive = 30.0
-    """Outputs not acknowledged by then end the process; it starts again from the last commit."""
+    """Longest time for the acknowledgement of outputs; then the process ends, and repeats from the last commit."""
     tick_s: Positive = 5.0
-    """How often the record clock moves on where nothing arrives."""
+    """Interval at which the record clock advances where nothing arrives."""
     stall_s: Positive = 60.0
-    """Lag that grows this long with nothing committed ends the process."""
+    """Time of growing lag without a commit after which the process ends."""
     blocked_s: NonNegative = 10.0
-    """A worker whose event loop is held this long is ended from outside it, and what it was at is suspected. 0: never."""
+    """Time after which a worker whose event loop is blocked is killed, and its record is suspected. 0: never."""
     memory_limit_mb: Natural = 0
-    """Most memory a worker may take for data; at a record that wants more it ends, as at any that ends workers. 0: no limit of ours."""
+    """Most memory of a worker for data; it ends at a record that needs more, which is suspected. 0: no limit."""
     crash_dir: str = ""
-    """Where workers of one machine note at which record they died; a record at which two died becomes a dead letter. It must outlive
-    the process: in a container a volume. Empty: `crashes` in `embedded.data_dir`."""
+    """Folder in which the workers of one machine note the record at which they died; one at which two died becomes a
+    dead letter. It must outlive the process: in a container, a volume. Empty: `crashes` in `embedded.data_dir`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
 
 
 class SinkSettings(_Section, frozen=True, kw_only=True):
-    """Topics to tables."""
+    """The sink, which writes topics into tables."""
 
     max_rows: Count = 50_000
-    """A batch is inserted when it has so many rows, or `max_bytes`, or is `max_age_s` old, whatever comes first."""
+    """Rows of a batch, which is inserted when it reaches this, `max_bytes` or `max_age_s`."""
     max_bytes: Count = 64 * 1024 * 1024
-    """As Kafka holds them; decoded they take several times as much memory."""
+    """Bytes of a batch as Kafka holds them; decoded they take several times as much memory."""
     max_age_s: Positive = 0.5
-    """How late a row may be for the sake of larger inserts."""
+    """Age of a batch: the delay of a row for the sake of larger inserts."""
     retry_first_s: Positive = 0.5
-    """While ClickHouse is away: the wait before the first repetition; it doubles from then on."""
+    """Wait before the first repetition while ClickHouse is away; it doubles from then on."""
     retry_cap_s: Positive = 30.0
-    """The longest wait between two repetitions."""
+    """Longest wait between two repetitions."""
     session_timeout_s: Annotated[float, Meta(ge=6)] = 45.0
-    """A sink that is not heard of for this long loses its partitions; above clickhouse.insert_timeout_s."""
+    """Silence after which a sink loses its partitions. It must be above `clickhouse.insert_timeout_s`."""
     instance: str = ""
-    """Static membership, as in `process`."""
+    """Name for static membership, as in `process`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Prometheus metrics of this part on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
 
 
 class EmbeddedSettings(_Section, frozen=True, kw_only=True):
-    """What `callweave up` runs itself when no address is set."""
+    """The servers that `callweave up` runs itself when no address is set."""
 
     data_dir: str = ".callweave"
-    """Kafka's log, ClickHouse's store and passwords, the spool and the logs of the parts; for its user alone."""
+    """Folder of Kafka's log, ClickHouse's data and passwords, the spool and the parts' logs; for its user alone."""
     cache_dir: str = ""
-    """Downloaded jars; empty: `$XDG_CACHE_HOME/callweave` or `~/.cache/callweave`."""
+    """Folder of the downloaded jars. Empty: `$XDG_CACHE_HOME/callweave` or `~/.cache/callweave`."""
     kafka_port: Port = 9092
-    """Kafka's, on 127.0.0.1."""
+    """Kafka's port, on 127.0.0.1."""
     kafka_heap_mb: Count = 384
-    """The most that Java may take for Kafka's objects; as much again may be needed besides."""
+    """Java's heap for Kafka; about as much again may be needed besides."""
     clickhouse_port: Port = 8123
     """ClickHouse's HTTP port, on 127.0.0.1."""
     clickhouse_tcp_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Of ClickHouse's native protocol, on 127.0.0.1; 0: `clickhouse_port` + 877, which is 9000 beside 8123."""
+    """Port of ClickHouse's native protocol, on 127.0.0.1. 0: `clickhouse_port` + 877, which is 9000 for 8123."""
     clickhouse_memory_mb: Natural = 0
-    """The most that ClickHouse may take for queries, inserts and merges together; 0: a quarter of the machine's, at most 2048.
-    Readers together get 60 % of it."""
+    """ClickHouse's memory for queries, inserts and merges. 0: a quarter of the machine's, at most 2048. All readers
+    together get 60 % of it."""
     workers: Count = 1
-    """Processes that normalise and join; one a core at the most."""
+    """Processes that normalise and join; at most one for each core."""
     metrics_base_port: Port = 9640
-    """`up` gives the sink, the poller and the workers this port and the ones after it."""
+    """First of the ports on which `callweave up` serves the metrics of the sink, the poller and the workers."""
 
 
 class Settings(_Section, frozen=True, kw_only=True):
-    """All of it."""
+    """All settings, by section."""
 
     kafka: KafkaSettings = KafkaSettings()
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     accounts: tuple[Account, ...] = ()
-    """Ours at the vendors. Without any, a push is told apart by its vendor alone."""
+    """Our accounts at the vendors. Without any, only the vendor of a push is known."""
     ingress: IngressSettings = IngressSettings()
     poll: PollSettings = PollSettings()
     process: ProcessSettings = ProcessSettings()
@@ -311,88 +307,4 @@ class Settings(_Section, frozen=True, kw_only=True):
     sink: SinkSettings = SinkSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     limits: Limits = Limits()
-    """Bounds of what a body may ask of us."""
-
-
-def check(settings: Settings, vendors: frozenset[str]) -> None:
-    """Raise `SettingsError` with the path of what no single field can tell."""
-    _check_addresses(settings)
-    _check_accounts(settings.accounts, vendors)
-    for index, poll in enumerate(settings.poll.accounts):
-        path = f"$.poll.accounts[{index}]"
-        _check_vendor(poll.vendor, path, vendors)
-        if not poll.url.startswith(("http://", "https://")):
-            raise SettingsError(f"an http(s) address is wanted - at `{path}.url`")
-    _check_logins(settings.clickhouse)
-    if settings.kafka.min_insync_replicas > settings.kafka.replication:
-        raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
-    if 0 < settings.embedded.clickhouse_memory_mb < LEAST_CLICKHOUSE_MB:
-        raise SettingsError(f"0, or at least {LEAST_CLICKHOUSE_MB} - at `$.embedded.clickhouse_memory_mb`")
-    if settings.clickhouse.insert_timeout_s >= settings.sink.session_timeout_s:
-        raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
-
-
-def _check_addresses(settings: Settings) -> None:
-    for address in settings.kafka.bootstrap.split(",") if settings.kafka.bootstrap else ():
-        if not _BROKER.fullmatch(address.strip()):
-            raise SettingsError(f"host:port is wanted, not {address!r} - at `$.kafka.bootstrap`")
-    for path, url in (("clickhouse", settings.clickhouse.url), ("schema_registry", settings.schema_registry.url)):
-        if url and not _is_http(url):
-            raise SettingsError(f"an http(s) address is wanted - at `$.{path}.url`")
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, or a port that is no number
-        return False
-
-
-def _check_logins(clickhouse: ClickHouseSettings) -> None:
-    """What no client can carry: HTTP's Basic authorization has a colon after the name, and a header has one line."""
-    if "@" in urlsplit(clickhouse.url).netloc:
-        raise SettingsError(
-            "name and password stand in clickhouse.user and clickhouse.password, not in the address - at `$.clickhouse.url`"
-        )
-    for path, name in (("user", clickhouse.user), ("migrator", clickhouse.migrator)):
-        if ":" in name or not _one_line(name):
-            raise SettingsError(f"a name without colons and control characters is wanted - at `$.clickhouse.{path}`")
-    for path, password in (("password", clickhouse.password), ("migrator_password", clickhouse.migrator_password)):
-        if not _one_line(password.value):
-            raise SettingsError(f"a control character does not come through every client - at `$.clickhouse.{path}`")
-
-
-def _one_line(text: str) -> bool:
-    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
-
-
-def _check_vendor(vendor: str, path: str, vendors: frozenset[str]) -> None:
-    if vendor not in vendors:
-        raise SettingsError(f"unknown vendor {vendor!r}: one of {', '.join(sorted(vendors))} - at `{path}.vendor`")
-
-
-def _check_accounts(accounts: tuple[Account, ...], vendors: frozenset[str]) -> None:
-    names: set[tuple[str, str]] = set()
-    secrets: set[str] = set()
-    for index, account in enumerate(accounts):
-        path = f"$.accounts[{index}]"
-        _check_vendor(account.vendor, path, vendors)
-        if not account.name or not all(c.isalnum() or c in "-_." for c in account.name):
-            raise SettingsError(f"a name of letters, digits, - _ . is wanted - at `{path}.name`")
-        if (account.vendor, account.name) in names:
-            raise SettingsError(f"{account.vendor} has two accounts of this name - at `{path}.name`")
-        secret = account.secret.value
-        if secret and secret in secrets:
-            raise SettingsError(f"another account has the same secret - at `{path}.secret`")
-        _check_networks(account.allow, path)
-        names.add((account.vendor, account.name))
-        secrets.add(secret)
-
-
-def _check_networks(networks: tuple[str, ...], path: str) -> None:
-    for index, network in enumerate(networks):
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as exc:
-            raise SettingsError(f"{exc} - at `{path}.allow[{index}]`") from exc
+    """Bounds of one body."""

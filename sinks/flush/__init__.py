@@ -1,1 +1,1 @@
-"""One batch on its way into ClickHouse: gathered, inserted, repeated, or refused row by row."""
+"""One batch on its way into ClickHouse: gathered, inserted, repeated, and bisected when rows are refused."""

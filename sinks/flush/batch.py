@@ -1,7 +1,6 @@
-"""What is gathered for one round of inserts, and when it is time for them. Pure: the clock is an argument.
+"""The rows that are inserted together, and when it is time to insert them. Pure: the clock is an argument.
 
-A round's offsets may be committed once all of its records are in their tables, and not before; so the round is one thing
-with the records of all topics in it.
+A batch holds records of all topics. Its offsets may be committed once all of its rows are in their tables, not before.
 """
 
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ import msgspec
 from schemas.raw import Position
 from sinks.rows import Table
 
-_ROW_BYTES: Final = 256
-"""What a record weighs at least: an empty one is not free."""
+_RECORD_BYTES: Final = 256
+"""Counted for each record besides its contents, so that empty ones count too."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """The Kafka record that a row comes from, whole, in case it becomes a dead letter."""
+    """The Kafka record that a row comes from, complete, because it may become a dead letter."""
 
     position: Position
     key: bytes | None
@@ -27,15 +26,15 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SinkRow(msgspec.Struct, frozen=True):
-    """One row to be."""
+    """A typed record and its origin."""
 
     record: Any
-    """What the table takes."""
+    """The type that the table takes."""
     origin: Origin
 
 
 class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch is due at the first of these; each is a bound that it passes by one record at most."""
+    """Bounds of a batch: it is due at the first one that it reaches, and exceeds each by one record at most."""
 
     max_rows: int
     max_bytes: int
@@ -43,7 +42,7 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SinkBatch:
-    """Rows by table and the offsets that they allow to commit."""
+    """Rows by table, and the offsets that can be committed after them."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
@@ -53,42 +52,42 @@ class SinkBatch:
         self.rows = 0
         self.size_bytes = 0
 
-    def add(self, table: Table[Any], item: SinkRow, now_s: float) -> None:
-        """Take one row in; `now_s` is a monotonic clock."""
-        self._rows.setdefault(table.name, (table, []))[1].append(item)
+    def add(self, table: Table[Any], row: SinkRow, now_s: float) -> None:
+        """Adds one row; `now_s` is a monotonic clock in seconds."""
+        self._rows.setdefault(table.name, (table, []))[1].append(row)
         self.rows += 1
-        self.passed(item.origin, now_s)
+        self.mark_done(row.origin, now_s)
 
-    def passed(self, origin: Origin, now_s: float) -> None:
-        """Count a record as dealt with: one whose row was taken in, or one that makes no row here."""
+    def mark_done(self, origin: Origin, now_s: float) -> None:
+        """Counts a record and moves its partition's offset: its row was added, or it makes no row."""
         position = origin.position
-        self.size_bytes += _ROW_BYTES + len(origin.value) + len(origin.key or b"")
+        self.size_bytes += _RECORD_BYTES + len(origin.value) + len(origin.key or b"")
         self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
         if self._began_s is None:
             self._began_s = now_s
-        place = (position.topic, position.partition)
-        self._next[place] = max(position.offset + 1, self._next.get(place, 0))
+        partition = (position.topic, position.partition)
+        self._next[partition] = max(position.offset + 1, self._next.get(partition, 0))
 
     def due(self, now_s: float) -> bool:
-        """Whether to insert now."""
+        """True when it is time to insert."""
         if self._began_s is None:
             return False
         return self.full or now_s - self._began_s >= self._policy.max_age_s
 
     @property
     def full(self) -> bool:
-        """Whether no further record belongs in."""
+        """True when no further record belongs in this batch."""
         return self.rows >= self._policy.max_rows or self.size_bytes >= self._policy.max_bytes
 
     @property
     def room(self) -> int:
-        """How many more rows fit."""
+        """The number of rows that still fit."""
         return max(0, self._policy.max_rows - self.rows)
 
     def offsets(self) -> dict[tuple[str, int], int]:
-        """By (topic, partition) the offset to commit once every row is in."""
+        """Returns by (topic, partition) the offset to commit once every row is in its table."""
         return dict(self._next)
 
     def tables(self) -> Iterator[tuple[Table[Any], list[SinkRow]]]:
-        """The rows to insert."""
+        """Iterates over the tables with their rows."""
         return iter(list(self._rows.values()))

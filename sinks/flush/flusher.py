@@ -1,6 +1,6 @@
-"""One batch, all the way: rows in, refused rows on `calls.dead`, and only then is it done. Waits while ClickHouse is away.
+"""Flushes one batch: rows into their tables, refused rows to `calls.dead`. Waits while ClickHouse is away.
 
-It knows no offsets: that nothing is committed before `finish` returns is the worker's part.
+This module knows no offsets: the worker commits none before `flush` returns.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from schemas.backoff import Backoff
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, without_original
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.error_classes import RowsRefused
-from sinks.flush.backoff import Backoff
 from sinks.flush.batch import SinkBatch, SinkRow
 from sinks.flush.insert import Insert, RefusedRow, insert_or_bisect
-from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, letter_of, without_headers
+from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, dead_letter_of, without_headers
 from sinks.rows import DEAD_LETTERS, Table
 
 log: Final = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ Publish = Callable[[list[DeadLetter]], Awaitable[None]]
 
 
 class Flusher:
-    """Finishes batches."""
+    """Flushes batches, and shows in a gauge whether one waits for ClickHouse."""
 
     def __init__(self, insert: Insert, publish: Publish, backoff: Backoff, metrics: Registry) -> None:
         self._insert = insert
@@ -37,43 +37,47 @@ class Flusher:
         self._metrics = metrics
         self._waiting = 0
 
-    async def finish(self, batch: SinkBatch, letters: Sequence[DeadLetter]) -> None:
-        """Return when every row of `batch` is in its table or a dead letter, and `letters` too are on `calls.dead`."""
+    async def flush(self, batch: SinkBatch, undecodable: Sequence[DeadLetter]) -> None:
+        """Returns when every row of `batch` is in its table or a dead letter, and `undecodable` is on `calls.dead`."""
         tables = list(batch.tables())
-        refused = await asyncio.gather(*(self._land(table, items) for table, items in tables))
-        dead = [*letters]
+        refused = await asyncio.gather(*(self._insert_rows(table, rows) for table, rows in tables))
+        dead = [*undecodable]
         for refusals in refused:
-            dead += [letter_of(one.item.origin, _code(one), one.detail) for one in refusals]
-        # A letter about calls.dead goes into the table directly; on the topic it would be refused again, for ever.
-        await self._publish([letter for letter in dead if belongs_on_topic(letter)])
-        for letter in dead:
-            if not belongs_on_topic(letter):
-                await self._keep(letter)
+            dead += [dead_letter_of(one.row.origin, _code(one), one.detail) for one in refusals]
+        # One about a record of calls.dead goes into the table directly: the topic would bring it back for ever.
+        await self._publish([dead_letter for dead_letter in dead if belongs_on_topic(dead_letter)])
+        for dead_letter in dead:
+            if not belongs_on_topic(dead_letter):
+                await self._insert_dead_letter(dead_letter)
         now_s = time.time()
-        for table, items in tables:
-            newest_s = max(item.origin.timestamp_ms for item in items) / 1000
+        for table, rows in tables:
+            newest_s = max(row.origin.timestamp_ms for row in rows) / 1000
             self._metrics.put("callweave_sink_freshness_seconds", table.label, value=max(0.0, now_s - newest_s))
 
-    async def _land(self, table: Table[Any], items: Sequence[SinkRow]) -> list[RefusedRow]:
-        return await self._patiently(lambda: insert_or_bisect(table, items, self._insert, self._metrics))
+    async def _insert_rows(self, table: Table[Any], rows: Sequence[SinkRow]) -> list[RefusedRow]:
+        return await self._until_available(lambda: insert_or_bisect(table, rows, self._insert, self._metrics))
 
-    async def _keep(self, letter: DeadLetter) -> None:
+    async def _insert_dead_letter(self, dead_letter: DeadLetter) -> None:
         async def once() -> None:
-            for form in (letter, without_original(letter), without_headers(letter)):
+            for form in (dead_letter, without_original(dead_letter), without_headers(dead_letter)):
                 try:
                     await self._insert(DEAD_LETTERS, [form])
                 except RowsRefused:
                     continue
                 return
             log.error(
-                "lost: ClickHouse refuses the dead letter of %s[%d] %d", letter.topic, letter.partition, letter.offset
+                "lost: ClickHouse refuses the dead letter of %s[%d] %d",
+                dead_letter.topic,
+                dead_letter.partition,
+                dead_letter.offset,
             )
 
-        await self._patiently(once)
+        await self._until_available(once)
 
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _until_available(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Repeats `work` with backoff while it raises `Unavailable`; logs each new reason once."""
         attempt = 0
-        said = ""
+        last_reason = ""
         try:
             while True:
                 try:
@@ -81,9 +85,9 @@ class Flusher:
                 except Unavailable as exc:
                     if not attempt:
                         self._show_waiting(1)
-                    if str(exc) != said:  # away, and then there without its tables: each asks something else of people
-                        said = str(exc)
-                        log.warning("waiting for ClickHouse: %s", said)
+                    if str(exc) != last_reason:  # away, and then back without its tables: an operator does other things
+                        last_reason = str(exc)
+                        log.warning("waiting for ClickHouse: %s", last_reason)
                     attempt += 1
                 await asyncio.sleep(self._backoff.delay_s(attempt - 1, random.random()))  # noqa: S311 - spreads clients, no secret
         finally:
@@ -91,7 +95,7 @@ class Flusher:
                 self._show_waiting(-1)
 
     def _show_waiting(self, change: int) -> None:
-        """Several tables may wait at once: the gauge is 0 when none does."""
+        """Sets the gauge, which is 0 only when no table waits."""
         self._waiting += change
         self._metrics.put("callweave_sink_waiting", value=min(1, self._waiting))
         if not self._waiting:
@@ -103,18 +107,21 @@ def _code(refusal: RefusedRow) -> SinkCode:
 
 
 def publisher(producer: Any, codecs: Codecs, topic: str, limit_bytes: int) -> Publish:
-    """A `Publish` that returns when Kafka holds every letter; one too large for the topic goes without its bytes, or its headers."""
+    """Returns a `Publish` that waits until Kafka holds every dead letter.
 
-    def form_of(letter: DeadLetter) -> bytes:
+    One larger than `limit_bytes` is sent without its original, and then without its headers.
+    """
+
+    def fitting(dead_letter: DeadLetter) -> bytes:
         value = b""
-        for form in (letter, without_original(letter), without_headers(letter)):
+        for form in (dead_letter, without_original(dead_letter), without_headers(dead_letter)):
             value = codecs.dead_letter.encode(form)
             if len(value) <= limit_bytes:
                 break
         return value
 
-    async def publish(letters: list[DeadLetter]) -> None:
-        waiting = [await producer.send(topic, form_of(letter), key=letter.vendor.encode()) for letter in letters]
-        await asyncio.gather(*waiting)
+    async def publish(dead_letters: list[DeadLetter]) -> None:
+        sent = [await producer.send(topic, fitting(one), key=one.vendor.encode()) for one in dead_letters]
+        await asyncio.gather(*sent)
 
     return publish

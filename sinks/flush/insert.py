@@ -1,6 +1,6 @@
-"""Rows into one table, and out of a refused batch exactly the rows that are the reason.
+"""Inserts rows into one table, and finds in a refused batch exactly the rows that are the reason.
 
-It does not wait: that ClickHouse is away goes up to the caller. Halves that are already in may be inserted again.
+Nothing here waits: `Unavailable` goes up to the caller, which repeats all of it. Rows inserted twice converge.
 """
 
 import time
@@ -19,28 +19,28 @@ Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 
 
 class RefusedRow(msgspec.Struct, frozen=True):
-    """One row that cannot go in, and why."""
+    """One row that its table refuses, and why."""
 
-    item: SinkRow
+    row: SinkRow
     detail: str
     code: str = "row"
-    """The dead letter's."""
+    """The code of its dead letter."""
 
 
 async def insert_or_bisect(
-    table: Table[Any], items: Sequence[SinkRow], insert: Insert, metrics: Registry
+    table: Table[Any], rows: Sequence[SinkRow], insert: Insert, metrics: Registry
 ) -> list[RefusedRow]:
-    """Insert all rows that can be; returns the others. Raises `Unavailable`.
+    """Inserts all rows that the table takes and returns the others. Raises `Unavailable`.
 
     One bad row in n costs about 2 log2(n) inserts.
     """
     refused: list[RefusedRow] = []
-    parts = [items]
+    parts = [rows]
     while parts:
         part = parts.pop()
         started_s = time.monotonic()
         try:
-            await insert(table, [item.record for item in part])
+            await insert(table, [row.record for row in part])
         except Unavailable:
             metrics.add("callweave_sink_inserts_total", table.label, "retry")
             raise

@@ -1,1 +1,1 @@
-"""The statements behind the commands on dead letters and conflicts."""
+"""The queries of the commands on dead letters and conflicts."""

@@ -10,7 +10,7 @@ import msgspec
 from schemas.facts import RecordContent
 from sinks.clickhouse import ClickHouse
 
-_OF_RECORD: Final = (
+_RECORD_COLUMNS: Final = (
     "record_id",
     "call_key",
     "vendor",
@@ -20,7 +20,7 @@ _OF_RECORD: Final = (
     "vendor_call_id",
     "is_resolved",
 )
-_OF_CONTENT: Final = tuple(field.name for field in msgspec.structs.fields(RecordContent))
+_CONTENT_COLUMNS: Final = tuple(field.name for field in msgspec.structs.fields(RecordContent))
 _SELECT: Final = """
 WITH chosen AS (SELECT record_id, max(received_at) AS newest FROM {database}.v_conflicts
                 WHERE {where} GROUP BY record_id ORDER BY newest DESC, record_id LIMIT {limit})
@@ -29,18 +29,18 @@ ORDER BY newest DESC, record_id, is_shown DESC, received_at, digest"""
 
 
 class ConflictFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which records; "" and None mean any."""
+    """The records to select; "" and None mean any."""
 
     record_id: uuid.UUID | None = None
     vendor: str = ""
     since: datetime | None = None
-    """One of its contents was received then or later."""
+    """Selects records of which a content was received at this instant or later."""
     resolved_too: bool = False
     limit: int = 100
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
-    """One record, with all that was said of it; the shown content comes first."""
+    """One record with all its contents; the one that is shown comes first."""
 
     record_id: uuid.UUID
     call_key: str
@@ -54,12 +54,12 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def newest(self) -> datetime:
-        """When the last of its contents was received."""
+        """The instant at which the last of its contents was received."""
         return max(content.received_at for content in self.contents)
 
 
 async def find_conflicts(client: ClickHouse, filters: ConflictFilter) -> list[Conflict]:
-    """The records of which something was received last come first. Raises `Unavailable`, `SetupError`."""
+    """Returns the selected records, the one received last first. Raises `Unavailable`, `SetupError`."""
     conditions, values = ["1"], dict[str, Any]()
     if filters.record_id is not None:
         conditions.append("record_id = {record_id:UUID}")
@@ -76,7 +76,7 @@ async def find_conflicts(client: ClickHouse, filters: ConflictFilter) -> list[Co
         database=client.database,
         where=" AND ".join(conditions),
         limit=int(filters.limit),
-        columns=", ".join(f"c.{name}" for name in (*_OF_RECORD, *_OF_CONTENT)),
+        columns=", ".join(f"c.{name}" for name in (*_RECORD_COLUMNS, *_CONTENT_COLUMNS)),
     )
     return _grouped(await client.query(sql, values))
 
@@ -84,10 +84,10 @@ async def find_conflicts(client: ClickHouse, filters: ConflictFilter) -> list[Co
 def _grouped(rows: Sequence[tuple[Any, ...]]) -> list[Conflict]:
     records: dict[tuple[Any, ...], list[RecordContent]] = {}
     for row in rows:
-        own, said = row[: len(_OF_RECORD)], row[len(_OF_RECORD) :]
-        content = RecordContent(**dict(zip(_OF_CONTENT, said, strict=True)))
+        own, rest = row[: len(_RECORD_COLUMNS)], row[len(_RECORD_COLUMNS) :]
+        content = RecordContent(**dict(zip(_CONTENT_COLUMNS, rest, strict=True)))
         records.setdefault(own, []).append(content)
     return [
-        Conflict(**dict(zip(_OF_RECORD, own, strict=True)), contents=tuple(contents))
+        Conflict(**dict(zip(_RECORD_COLUMNS, own, strict=True)), contents=tuple(contents))
         for own, contents in records.items()
     ]

@@ -25,9 +25,9 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
 from sinks.clickhouse import ClickHouse
+from sinks.main import run
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR, columns_of
-from sinks.worker import run
 from tests.bench.support.lines import Line, show
 
 RECORDS = 100_000

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from deploy.admin.tables import migrate_tables
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.local.stack import Stack, part_specs
@@ -26,6 +25,7 @@ from schemas.config.settings import (
     ProcessSettings,
     Settings,
 )
+from sinks.migrate import migrate_tables
 from tests.chaos.faults.cluster import Cluster
 from tests.chaos.faults.disk import Disk
 from tests.chaos.faults.faults import WORKERS

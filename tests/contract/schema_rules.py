@@ -1,7 +1,7 @@
-"""When a reader's Avro schema reads what a writer's wrote, by the resolution rules of the Avro specification; pure.
+"""Compares two Avro schemas by the resolution rules of the Avro specification. Pure.
 
-FULL_TRANSITIVE means: any two versions of a schema read each other. Stricter than the specification in one thing: types are
-never widened, because the way back would fail.
+FULL_TRANSITIVE means that any two versions of a schema read each other. In one thing these rules are stricter than the
+specification: types are never widened, because the older version could not read them.
 """
 
 import json
@@ -13,7 +13,7 @@ _NAMED = ("record", "enum", "fixed")
 
 
 def breaks(versions: Sequence[str]) -> list[str]:
-    """Why some of these versions cannot read each other; empty when all can."""
+    """Returns the reasons why versions cannot read each other; empty when all can."""
     parsed = [(number, json.loads(text)) for number, text in enumerate(versions, 1)]
     return [
         f"version {reader} cannot read version {writer}: {reason}"
@@ -23,7 +23,7 @@ def breaks(versions: Sequence[str]) -> list[str]:
 
 
 class _Names:
-    """The named types of a reader and of a writer, as far as they were met."""
+    """The named types of a reader and of a writer, and the pairs that are compared."""
 
     def __init__(self, reader: Any, writer: Any) -> None:
         self.reader = dict(_definitions(reader))
@@ -42,7 +42,7 @@ def _definitions(schema: Any) -> list[tuple[str, Any]]:
 
 
 def unreadable(reader: Any, writer: Any, names: _Names, path: str) -> list[str]:
-    """What a reader with `reader` cannot read of what `writer` wrote."""
+    """Returns the reasons why a reader with `reader` cannot read data of `writer`."""
     reader, writer = _named(reader, names.reader), _named(writer, names.writer)
     if isinstance(writer, list):
         return [reason for branch in writer for reason in unreadable(reader, branch, names, path)]
@@ -88,7 +88,7 @@ def _named(schema: Any, names: dict[str, Any]) -> Any:
 
 
 def _kind(schema: Any) -> str:
-    """The type with all that its bytes depend on."""
+    """Returns the type with everything that its encoding depends on."""
     if isinstance(schema, str):
         return schema
     marks = [str(schema[mark]) for mark in ("logicalType", "precision", "scale", "size") if mark in schema]

@@ -18,12 +18,12 @@ import pytest
 
 import deploy.clickhouse.launch
 import deploy.process.child
-from deploy.admin.tables import migrate_tables
 from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import BUILT_IN, ENGINES, EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrate_tables
 from tests.support.clickhouse_at import ask
 
 DATABASE: Final = "calls"

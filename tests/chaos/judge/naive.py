@@ -12,15 +12,15 @@ Naive = Literal["", "sink commits first", "worker commits first"]
 
 
 def _sink_commits_first() -> None:
-    """The sink commits the offsets of a round and then inserts it."""
-    properly = Sink._round
+    """The sink commits a batch and then inserts it."""
+    properly = Sink._flush
 
     async def hastily(self: Any, stop: Any) -> None:
         if offsets := self._batch.offsets():
             await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
         await properly(self, stop)
 
-    Sink._round = hastily  # type: ignore[method-assign]  # a process of the negative controls
+    Sink._flush = hastily  # type: ignore[method-assign]  # a process of the negative controls
 
 
 def _worker_commits_first() -> None:

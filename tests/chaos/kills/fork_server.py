@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 import msgspec
 
-from deploy.admin.tables import migrate_tables
 from deploy.cli.registered_parts import process_part, sink_part
 from deploy.runtime import run_part
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
+from sinks.migrate import migrate_tables
 from tests.chaos.judge.naive import NAIVE, Naive
 from tests.chaos.kills.failpoints import POINTS, WORK_DONE, PartName, after, arm
 

@@ -1,4 +1,4 @@
-"""The sink as a process of its own, for tests that kill it: argv[1] is the settings as JSON."""
+"""The sink as a process of its own, for tests that kill it; argv[1] has the settings as JSON."""
 
 import asyncio
 import logging
@@ -9,11 +9,11 @@ import msgspec
 
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
-from sinks.worker import run
+from sinks.main import run
 
 
 async def main() -> None:
-    """Sink until SIGTERM."""
+    """Runs the sink until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     print("can be stopped", flush=True)  # noqa: T201  # before this, SIGTERM just ends it

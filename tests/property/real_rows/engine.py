@@ -51,7 +51,7 @@ async def put(
         for at in range(0, len(sent), size):
             items = [SinkRow(record, _ORIGIN) for record in sent[at : at + size]]
             found = await insert_or_bisect(table, items, db.insert, Registry())
-            refused += [f"{table.name} {_name(one.item.record)}: {one.detail}" for one in found]
+            refused += [f"{table.name} {_name(one.row.record)}: {one.detail}" for one in found]
     return refused
 
 

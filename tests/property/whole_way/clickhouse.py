@@ -32,7 +32,7 @@ def _sorting_keys() -> dict[str, tuple[str, ...]]:
 
 
 def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    columns = {column.name: column.of for column in table.columns}
+    columns = {column.name: column.value for column in table.columns}
     parts = [columns[name] for name in _KEYS[table.name]]
     return lambda record: tuple([part(record) for part in parts])
 
@@ -40,7 +40,7 @@ def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
 _KEYS: Final = _sorting_keys()
 _READERS: Final = {table.name: _reader(table) for table in TABLES}
 _VERSIONS: Final = {
-    table.name: next(column.of for column in table.columns if column.name == "version") for table in TABLES
+    table.name: next(column.value for column in table.columns if column.name == "version") for table in TABLES
 }
 
 

@@ -165,13 +165,13 @@ class TrustfulJoin(JoinStage):
 
 
 class HastySink(Sink):
-    """Commits a round before it is finished."""
+    """Commits a batch before it is flushed."""
 
-    async def _round(self, stop: asyncio.Event) -> None:
+    async def _flush(self, stop: asyncio.Event) -> None:
         offsets = self._batch.offsets()
         if offsets:
             await self._commit({TopicPartition(*place): offset for place, offset in offsets.items()})
-        await super()._round(stop)
+        await super()._flush(stop)
 
 
 ANY_ORDER: Final = {

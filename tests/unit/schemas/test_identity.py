@@ -1,4 +1,4 @@
-"""What makes two items one, and two contents different: every field is either what an item says or how it came."""
+"""Identity of items and contents: every field is either part of the content or of the way that it came."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -55,7 +55,7 @@ NUMBERS: Final = {
 
 
 def other(name: str) -> Any:
-    """A value that no field of this name has here."""
+    """Returns a value that differs from the field's."""
     if name in OTHER:
         return OTHER[name]
     return 7 if name in NUMBERS else AT if name.endswith("_at") else "other"
@@ -66,7 +66,7 @@ def names(struct: type[msgspec.Struct]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", names(Fact))
-def test_a_field_of_a_fact_is_said_or_carried(name: str) -> None:
+def test_a_field_of_a_fact_is_content_or_carrier(name: str) -> None:
     changed = msgspec.structs.replace(FACT, **{name: other(name)})
 
     assert changed != FACT
@@ -74,8 +74,8 @@ def test_a_field_of_a_fact_is_said_or_carried(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names(Leg))
-def test_a_field_of_a_leg_is_said_or_carried(name: str) -> None:
-    """Also why it ended: a mended mapping may change nothing else."""
+def test_a_field_of_a_leg_is_content_or_carrier(name: str) -> None:
+    """The reason of the end is part of the content: a corrected mapping may change nothing else."""
     changed = msgspec.structs.replace(FACT, legs=(msgspec.structs.replace(FACT.legs[0], **{name: other(name)}),))
 
     assert changed != FACT
@@ -95,7 +95,7 @@ def test_no_two_calls_share_a_key(one: tuple[str, str, str], other: tuple[str, s
 
 
 def test_an_id_is_the_same_in_every_process() -> None:
-    """UUIDv5: what stands in the tables is found again by the next release."""
+    """The ids in the tables are found again by the next release."""
     assert fact_id("acme", "main", "softphone_cdr", ("call-1",)) == "651a3385-734c-51a2-a35d-d033d19fdb5c"
 
 
@@ -110,7 +110,7 @@ def test_an_id_is_the_same_in_every_process() -> None:
         pytest.param((("a\x1e0",), ""), (("a\x1e",), ""), id="an id that spells the escape's escape"),
     ],
 )
-def test_no_id_spells_what_came_by_another_door(
+def test_no_id_equals_one_that_came_by_another_account(
     one: tuple[tuple[str, ...], str], other: tuple[tuple[str, ...], str]
 ) -> None:
     ids = [fact_id("acme", "acc", "softphone_cdr", dedupe, account) for dedupe, account in (one, other)]

@@ -1,4 +1,4 @@
-"""Items that have one id have one Kafka key, whatever a vendor writes: only who reads both can tell a repetition from a conflict."""
+"""Items with one id have one Kafka key, whatever a vendor writes: one joiner must see both to find a conflict."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ def facts(kind: str, element: Element) -> tuple[Fact, ...]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_changes_the_key_changes_the_id(kind: str) -> None:
-    """Two bindings with one row number and one clock once had one id: whichever came last replaced the other."""
+    """Two bindings with the same row number and clock must not share an id, or the last one would replace the other."""
     element = KINDS[kind].of("one")
     (first,) = facts(kind, element)
     keys = 0

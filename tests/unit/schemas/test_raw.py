@@ -1,4 +1,4 @@
-"""What stands on `calls.raw`: a record's headers come back as they were written, and no header can stop the reading."""
+"""Records of `calls.raw`: headers come back as they were written, and no header can stop the reader."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ FULL = RawCallback(
 
 
 def test_what_is_written_is_read_back() -> None:
-    """To the millisecond, which is what the header holds."""
+    """The header holds milliseconds."""
     assert raw_from_kafka(FULL.body, FULL.headers(), 0) == FULL
 
 
@@ -56,7 +56,7 @@ def test_what_is_not_known_has_no_header() -> None:
     ],
 )
 def test_a_receipt_that_cannot_be_read_is_the_records_own_time(stamp: bytes | None) -> None:
-    """A body that some other program put on the topic must not end the worker, again and again."""
+    """A record of another program on the topic must not end the worker again and again."""
     headers: Headers = [("vendor", b"acme")] if stamp is None else [("vendor", b"acme"), ("received_at", stamp)]
 
     assert raw_from_kafka(b"{}", headers, STAMP_MS).received_at == AT
@@ -74,7 +74,7 @@ def test_a_receipt_that_cannot_be_read_is_the_records_own_time(stamp: bytes | No
     ],
 )
 def test_a_header_keeps_its_bytes_and_is_read_as_text(text: str, kept: bytes, read: str) -> None:
-    """What is read goes on into dead letters and rows, where only text may stand."""
+    """Headers go on into dead letters and rows, which hold only text."""
     headers = msgspec.structs.replace(FULL, content_type=text).headers()
     assert dict(headers)["content_type"] == kept
     assert raw_from_kafka(b"", headers, 0).content_type == read
@@ -97,5 +97,5 @@ def test_a_time_that_no_calendar_has_is_the_nearest_one(timestamp_ms: int, at: d
     st.none() | st.binary(max_size=30),
 )
 def test_any_record_can_be_read(headers: list[tuple[str, bytes | None]], value: bytes | None) -> None:
-    """A header of Kafka's may be null."""
+    """Kafka allows null as a header."""
     assert raw_from_kafka(value, headers, STAMP_MS).body == (value or b"")

@@ -1,4 +1,4 @@
-"""Decisions on contradicting contents: written, read, refused, and sent by nobody outside."""
+"""Resolutions of contradicting contents: written, read, refused, and never sent from outside."""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from schemas.vendors import VENDORS
 
 AT = datetime(2026, 3, 5, 9, 30, tzinfo=UTC)
 RECORD = "6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11"
-SAID = Resolution(
+RESOLUTION = Resolution(
     record_id=RECORD, call_key="ytx|main|4711", kind=Kind.CALLBACK_CDR, keep="ab" * 16, resolved_at=AT, note="by the invoice"
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ def read(body: bytes, *, vendor: str = "ytx", callback: str = CALLBACK, account:
 
 
 def test_a_decision_is_one_fact_of_its_record_s_call() -> None:
-    outcome = read(resolution_body(**msgspec.structs.asdict(SAID)))
+    outcome = read(resolution_body(**msgspec.structs.asdict(RESOLUTION)))
     (fact,) = outcome.facts
 
     assert (outcome.dead, outcome.filtered) == ((), ())
@@ -48,23 +48,23 @@ def test_a_decision_is_one_fact_of_its_record_s_call() -> None:
 
 
 def test_it_lies_on_the_raw_topic_like_everything_else() -> None:
-    raw = resolution_raw(SAID, vendor="ytx", account="main", request_id="cli-1")
+    raw = resolution_raw(RESOLUTION, vendor="ytx", account="main", request_id="cli-1")
     again = raw_from_kafka(raw.body, raw.headers(), 0)
 
     assert again == raw
-    assert read(again.body).facts[0].keeps == SAID.keep
+    assert read(again.body).facts[0].keeps == RESOLUTION.keep
 
 
 def test_the_same_decision_is_the_same_content_and_another_is_not() -> None:
-    body = resolution_body(**msgspec.structs.asdict(SAID))
-    other = resolution_body(**(msgspec.structs.asdict(SAID) | {"keep": "cd" * 16}))
+    body = resolution_body(**msgspec.structs.asdict(RESOLUTION))
+    other = resolution_body(**(msgspec.structs.asdict(RESOLUTION) | {"keep": "cd" * 16}))
     digests = [read(each).facts[0].content_digest for each in (body, body, other)]
 
     assert digests[0] == digests[1] != digests[2]
 
 
-def said(**changes: Any) -> bytes:
-    plain = json.loads(resolution_body(**msgspec.structs.asdict(SAID)))
+def body_with(**changes: Any) -> bytes:
+    plain = json.loads(resolution_body(**msgspec.structs.asdict(RESOLUTION)))
     return json.dumps({name: value for name, value in {**plain, **changes}.items() if value is not ...}).encode()
 
 
@@ -73,25 +73,25 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "json"),
     "no UTF-8": (b'{"record_id":"\xff"}', "json"),
     "a list": (b"[]", "shape"),
-    "no record": (said(record_id=...), "shape"),
-    "a record's id that is none": (said(record_id="13810603954"), "field"),
-    "a record's id in capitals": (said(record_id=RECORD.upper()), "field"),
-    "a key without its parts": (said(call_key="4711"), "field"),
-    "a key with too many parts": (said(call_key="ytx|main|4711|"), "field"),
-    "another vendor's call": (said(call_key="huawei|main|4711"), "field"),
-    "no digest": (said(keep="the first"), "field"),
-    "an empty digest": (said(keep=""), "field"),
-    "no kind of ours": (said(kind="call"), "shape"),
-    "no instant": (said(resolved_at="yesterday"), "shape"),
-    "an instant without a zone": (said(resolved_at="2026-03-05T09:30:00"), "field"),
-    "a number for a text": (said(note=5), "shape"),
+    "no record": (body_with(record_id=...), "shape"),
+    "a record's id that is none": (body_with(record_id="13810603954"), "field"),
+    "a record's id in capitals": (body_with(record_id=RECORD.upper()), "field"),
+    "a key without its parts": (body_with(call_key="4711"), "field"),
+    "a key with too many parts": (body_with(call_key="ytx|main|4711|"), "field"),
+    "another vendor's call": (body_with(call_key="huawei|main|4711"), "field"),
+    "no digest": (body_with(keep="the first"), "field"),
+    "an empty digest": (body_with(keep=""), "field"),
+    "no kind of ours": (body_with(kind="call"), "shape"),
+    "no instant": (body_with(resolved_at="yesterday"), "shape"),
+    "an instant without a zone": (body_with(resolved_at="2026-03-05T09:30:00"), "field"),
+    "a number for a text": (body_with(note=5), "shape"),
     "a hundred thousand levels": (b'{"more":' * 100_000, "json"),
     "a hundred thousand levels of a note": (b'{"note":' * 100_000, "shape"),
 }
 
 
 @pytest.mark.parametrize(("body", "code"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_what_is_no_decision_is_a_dead_letter(body: bytes, code: str) -> None:
+def test_a_body_that_is_no_resolution_is_a_dead_letter(body: bytes, code: str) -> None:
     outcome = read(body)
 
     assert outcome.facts == ()
@@ -100,7 +100,9 @@ def test_what_is_no_decision_is_a_dead_letter(body: bytes, code: str) -> None:
 
 
 def test_a_vendor_that_nobody_knows_decides_nothing() -> None:
-    assert [letter.code for letter in read(said(call_key="nobody|main|1"), vendor="nobody").dead] == ["unknown_vendor"]
+    assert [letter.code for letter in read(body_with(call_key="nobody|main|1"), vendor="nobody").dead] == [
+        "unknown_vendor"
+    ]
 
 
 def test_no_vendor_has_a_callback_of_this_name() -> None:
@@ -111,7 +113,7 @@ def test_no_vendor_has_a_callback_of_this_name() -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_no_address_leads_to_it(vendor: str) -> None:
-    """What names the callback is ingress's own table: a push is one of the vendor's, whatever it says of itself."""
+    """Ingress takes the callback from its own routes: a push is always one of the vendor's callbacks."""
     with pytest.raises(Rejected):
         Router(Settings(), VENDORS).match(f"/v1/{vendor}/{CALLBACK}")
 
@@ -121,6 +123,6 @@ def test_no_address_leads_to_it(vendor: str) -> None:
 )
 def test_a_push_that_holds_a_decision_decides_nothing(name: tuple[str, str]) -> None:
     vendor, callback = name
-    outcome = read(said(call_key=f"{vendor}|main|4711"), vendor=vendor, callback=callback)
+    outcome = read(body_with(call_key=f"{vendor}|main|4711"), vendor=vendor, callback=callback)
 
     assert [fact for fact in outcome.facts if fact.fact_type is FactType.RESOLUTION or fact.keeps] == []

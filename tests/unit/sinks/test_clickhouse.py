@@ -1,4 +1,4 @@
-"""What the sink makes of an insert that was answered while the server's disk ran full."""
+"""Inserts that the server answers while its disk runs full."""
 
 import uuid
 from typing import Any
@@ -55,7 +55,7 @@ TOO_LITTLE = [
     pytest.param(1, 0, id="full to the last byte"),
     pytest.param(1, MIB - 1, id="a byte too little"),
     pytest.param(100, 99 * MIB, id="below what is wanted"),
-    pytest.param(1, -1, id="the server does not tell"),
+    pytest.param(1, -1, id="the server refuses to say"),
 ]
 
 
@@ -81,7 +81,7 @@ async def test_an_insert_that_left_room_is_stored(monkeypatch: pytest.MonkeyPatc
 async def test_an_insert_after_which_the_disk_is_full_counts_as_not_done(
     monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int
 ) -> None:
-    """So the sink waits and repeats it; rows that are there twice are one by their identity and version."""
+    """The sink then waits and repeats it; rows that are there twice are one by their identity and version."""
     sink, client = _sink(monkeypatch, min_free_mb, free)
     with pytest.raises(Unavailable):
         await sink.insert(CDR, [_record()])

@@ -1,4 +1,4 @@
-"""The sink's Kafka clients at a stop: each is stopped, whatever becomes of the others, and within bounds."""
+"""Stopping the sink's Kafka clients: each is stopped independently of the others, and in bounded time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ async def hanging() -> None:
 
 
 class Client:
-    """One that says when its stop began."""
+    """A client that counts its stops."""
 
     def __init__(self, stop: Callable[[], Awaitable[None]]) -> None:
         self._stop = stop
@@ -39,7 +39,7 @@ class Client:
 
 
 @pytest.mark.parametrize(
-    ("first", "said"),
+    ("first", "logged"),
     [
         pytest.param(done, [], id="in order"),
         pytest.param(escaped, ["CancelledError"], id="a cancellation that is not ours"),
@@ -48,14 +48,14 @@ class Client:
     ],
 )
 async def test_every_client_is_stopped(
-    first: Callable[[], Awaitable[None]], said: list[str], caplog: pytest.LogCaptureFixture
+    first: Callable[[], Awaitable[None]], logged: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     clients = [Client(first), Client(done)]
 
     await asyncio.wait_for(stop_all(*clients, within_s=0.05), 60)
 
     assert [client.asked for client in clients] == [1, 1]
-    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == said
+    assert [record.args[0] for record in caplog.records if isinstance(record.args, tuple)] == logged
 
 
 async def test_a_cancellation_of_ours_is_not_swallowed() -> None:

@@ -1,3 +1,5 @@
+"""Rows of every table: each field has its column, and values that a column cannot hold are refused by name."""
+
 import uuid
 from datetime import UTC, datetime
 from decimal import InvalidOperation
@@ -12,9 +14,8 @@ from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent,
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.error_classes import ErrorClass, RowsRefused, classify
-from sinks.flush.backoff import Backoff
 from sinks.flush.batch import Origin
-from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, letter_of
+from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, dead_letter_of
 from sinks.rows import (
     BINDINGS,
     CALL_EVENTS,
@@ -29,10 +30,10 @@ from sinks.rows import (
 )
 
 NOT_COLUMNS = {
-    "fact_id",  # is record_id
-    "fact_type",  # is the table
-    "content_digest",  # tells the joiner about conflicts; its outcome is the flag conflict_final
-    "keeps",  # of a resolution, which is internal to calls.facts
+    "fact_id",  # the column is record_id
+    "fact_type",  # decides the table
+    "content_digest",  # shows conflicts to the joiner, which flags them conflict_final
+    "keeps",  # set in a resolution only, which is internal to calls.facts
 }
 
 
@@ -71,11 +72,11 @@ def test_no_column_stands_twice(table: object) -> None:
 
 
 def test_contents_stand_in_an_insert_only_when_a_record_has_some() -> None:
-    said = RecordContent(
+    content = RecordContent(
         digest="a", is_shown=True, is_final=True, received_at=_at(1), source="push", raw_topic="t", raw_partition=0, raw_offset=0,
         raw_element=0, disposition=Disposition.ANSWERED,
     )  # fmt: skip
-    with_some = msgspec.structs.replace(fact(), contents=(said,))
+    with_some = msgspec.structs.replace(fact(), contents=(content,))
     assert narrowest(CDR, [fact(), with_some]) is CDR
     plain = narrowest(CDR, [fact(), fact()])
     assert plain.name == CDR.name
@@ -106,23 +107,23 @@ def _at(second: int) -> datetime:
 
 
 STARTS: dict[str, tuple[dict[str, Any], datetime]] = {
-    "as told": ({"started_at": _at(9), "setup_at": _at(1)}, _at(9)),
-    "of before: the set-up": ({"setup_at": _at(1), "end_at": _at(5)}, _at(1)),
-    "of before: instants in no order": ({"setup_at": _at(5), "end_at": _at(1)}, _at(1)),
-    "of before: a leg that was answered": ({"end_at": _at(5), "legs": (Leg(role=Role.A, answer_at=_at(2)), Leg(role=Role.B))}, _at(2)),
-    "of before: no instant at all": ({"legs": (Leg(role=Role.A),)}, _at(59)),
+    "as stored": ({"started_at": _at(9), "setup_at": _at(1)}, _at(9)),
+    "of an older release: the set-up": ({"setup_at": _at(1), "end_at": _at(5)}, _at(1)),
+    "of an older release: instants in no order": ({"setup_at": _at(5), "end_at": _at(1)}, _at(1)),
+    "of an older release: a leg that was answered": ({"end_at": _at(5), "legs": (Leg(role=Role.A, answer_at=_at(2)), Leg(role=Role.B))}, _at(2)),
+    "of an older release: no instant at all": ({"legs": (Leg(role=Role.A),)}, _at(59)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "start"), STARTS.values(), ids=STARTS)
-def test_a_timeline_of_before_starts_as_its_legs_tell(fields: dict[str, Any], start: datetime) -> None:
+def test_a_timeline_of_an_older_release_starts_as_its_legs_do(fields: dict[str, Any], start: datetime) -> None:
     call = Timeline(timeline_id="t", call_key="t", vendor="ytx", first_received_at=_at(59), **fields)
     row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
     assert row["started_at"] == start
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "call_type"),
+    ("kind", "stored", "call_type"),
     [
         (Kind.CONFERENCE_LEG, "conference", "conference"),
         (Kind.CONFERENCE_LEG, "call", "conference"),
@@ -132,8 +133,8 @@ def test_a_timeline_of_before_starts_as_its_legs_tell(fields: dict[str, Any], st
         ("", "call", "call"),
     ],
 )
-def test_a_timeline_of_before_is_of_the_type_that_its_kind_tells(kind: str, told: str, call_type: str) -> None:
-    call = Timeline(timeline_id="t", call_key="t", vendor="ytx", kind=kind, call_type=told)
+def test_a_timeline_of_an_older_release_is_of_the_type_of_its_kind(kind: str, stored: str, call_type: str) -> None:
+    call = Timeline(timeline_id="t", call_key="t", vendor="ytx", kind=kind, call_type=stored)
     row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
     assert row["call_type"] == call_type
 
@@ -145,15 +146,17 @@ def test_a_fact_without_an_identity_makes_no_row(broken: str) -> None:
         row_of(CDR, msgspec.structs.replace(fact(), fact_id=broken))
 
 
-def test_a_resolved_letters_version_is_above_any_open_ones() -> None:
+def test_a_resolved_dead_letters_version_is_above_any_open_ones() -> None:
     far = datetime(9999, 12, 31, tzinfo=UTC)
-    letter = DeadLetter(stage="sink", code="row", detail="", topic="t", partition=0, offset=0, occurred_at=far)
-    version = dict(zip([c.name for c in DEAD_LETTERS.columns], row_of(DEAD_LETTERS, letter), strict=True))["version"]
+    dead_letter = DeadLetter(stage="sink", code="row", detail="", topic="t", partition=0, offset=0, occurred_at=far)
+    version = dict(zip([c.name for c in DEAD_LETTERS.columns], row_of(DEAD_LETTERS, dead_letter), strict=True))[
+        "version"
+    ]
     assert version < RESOLVED_BIT
 
 
 class Odd:
-    """A record of no type that anybody made: reading a field of it raises what is said."""
+    """A record of no known type: reading any field raises the given error."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -175,7 +178,7 @@ class Odd:
         pytest.param(IndexError("x"), "internal", id="beyond the end"),
         pytest.param(RecursionError("x"), "internal", id="too deep"),
         pytest.param(MemoryError("x"), "internal", id="too large to build"),
-        pytest.param(AssertionError("x"), "internal", id="a law of ours"),
+        pytest.param(AssertionError("x"), "internal", id="an assertion of ours"),
     ],
 )
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -210,13 +213,7 @@ def test_an_error_code_decides_between_waiting_and_looking_for_the_row(code: int
     assert classify(code) is answer
 
 
-def test_waits_double_up_to_the_cap_and_are_shortened_by_half_at_most() -> None:
-    backoff = Backoff(first_s=0.5, cap_s=30.0)
-    assert [backoff.delay_s(n, 0.0) for n in (0, 1, 2, 6, 10**6)] == [0.5, 1.0, 2.0, 30.0, 30.0]
-    assert backoff.delay_s(6, 0.999) >= 15.0
-
-
-def test_a_letter_of_ours_names_the_place_and_keeps_key_headers_and_bytes() -> None:
+def test_a_dead_letter_of_the_sink_names_the_position_and_keeps_key_headers_and_bytes() -> None:
     origin = Origin(
         position=Position("calls.normalized", 4, 77),
         key=b"ytx|acc|call-1",
@@ -224,12 +221,22 @@ def test_a_letter_of_ours_names_the_place_and_keeps_key_headers_and_bytes() -> N
         headers=(("trace", b"\xff"),),
         timestamp_ms=1_500,
     )
-    letter = letter_of(origin, "schema", "not a framed fact")
-    assert (letter.topic, letter.partition, letter.offset, letter.element) == ("calls.normalized", 4, 77, -1)
-    assert (letter.stage, letter.code, letter.vendor, letter.original) == ("sink", "schema", "ytx", b"\x00junk")
-    assert letter.headers == {"trace": "\ufffd", KEY_HEADER: "ytx|acc|call-1"}
-    assert letter.occurred_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
-    assert letter == letter_of(origin, "schema", "not a framed fact")
+    dead_letter = dead_letter_of(origin, "schema", "not a framed fact")
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset, dead_letter.element) == (
+        "calls.normalized",
+        4,
+        77,
+        -1,
+    )
+    assert (dead_letter.stage, dead_letter.code, dead_letter.vendor, dead_letter.original) == (
+        "sink",
+        "schema",
+        "ytx",
+        b"\x00junk",
+    )
+    assert dead_letter.headers == {"trace": "\ufffd", KEY_HEADER: "ytx|acc|call-1"}
+    assert dead_letter.occurred_at == datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC)
+    assert dead_letter == dead_letter_of(origin, "schema", "not a framed fact")
 
 
 @pytest.mark.parametrize(
@@ -242,15 +249,19 @@ def test_a_letter_of_ours_names_the_place_and_keeps_key_headers_and_bytes() -> N
         pytest.param((1 << 63) - 1, 2299, id="the largest that Kafka holds"),
     ],
 )
-def test_a_record_of_any_time_makes_a_letter_that_the_table_holds(timestamp_ms: int, year: int) -> None:
+def test_a_record_of_any_time_makes_a_dead_letter_that_the_table_holds(timestamp_ms: int, year: int) -> None:
     origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"", timestamp_ms=timestamp_ms)
-    assert letter_of(origin, "schema", "why").occurred_at.year == year
+    assert dead_letter_of(origin, "schema", "why").occurred_at.year == year
 
 
 def test_a_header_without_a_value_is_an_empty_one() -> None:
     headers: Any = (("trace", None), ("vendor", b"\xff\xfe"))
     origin = Origin(position=Position("calls.normalized", 0, 0), key=b"\xff", value=b"", headers=headers)
-    assert letter_of(origin, "internal", "why").headers == {"trace": "", "vendor": "\ufffd\ufffd", KEY_HEADER: "\ufffd"}
+    assert dead_letter_of(origin, "internal", "why").headers == {
+        "trace": "",
+        "vendor": "\ufffd\ufffd",
+        KEY_HEADER: "\ufffd",
+    }
 
 
 @pytest.mark.parametrize(
@@ -261,14 +272,14 @@ def test_a_header_without_a_value_is_an_empty_one() -> None:
         pytest.param({"value": b""}, id="no bytes"),
     ],
 )
-def test_a_letters_hash_tells_records_of_one_offset_apart(other: dict[str, Any]) -> None:
+def test_the_hash_of_a_dead_letter_tells_records_of_one_offset_apart(other: dict[str, Any]) -> None:
     """Offsets begin anew with a topic that is made anew, and the same bytes may be sent again."""
-    said: dict[str, Any] = {"position": Position("calls.facts", 0, 0), "key": None, "value": b"{", "timestamp_ms": 0}
-    one, again, another = (letter_of(Origin(**fields), "schema", "") for fields in (said, said, said | other))
-    assert one.origin_hash == again.origin_hash != another.origin_hash
+    fields: dict[str, Any] = {"position": Position("calls.facts", 0, 0), "key": None, "value": b"{", "timestamp_ms": 0}
+    first, again, another = (dead_letter_of(Origin(**one), "schema", "") for one in (fields, fields, fields | other))
+    assert first.origin_hash == again.origin_hash != another.origin_hash
 
 
 @pytest.mark.parametrize("topic", ["calls.normalized", "calls.timelines", "calls.dead"])
-def test_a_letter_about_the_dead_letters_topic_is_not_published_there(topic: str) -> None:
+def test_a_dead_letter_about_a_dead_letter_is_not_published_there(topic: str) -> None:
     origin = Origin(position=Position(topic, 0, 0), key=None, value=b"")
-    assert belongs_on_topic(letter_of(origin, "schema", "")) is (topic != "calls.dead")
+    assert belongs_on_topic(dead_letter_of(origin, "schema", "")) is (topic != "calls.dead")

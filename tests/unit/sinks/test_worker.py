@@ -1,4 +1,4 @@
-"""The worker against a consumer in memory whose partitions change hands at the worst moments."""
+"""The worker with a consumer in memory whose partitions change hands at the worst moments."""
 
 import asyncio
 import random
@@ -10,13 +10,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
+from schemas.backoff import Backoff
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
 from sinks.consumer import RebalanceCounter
-from sinks.flush.backoff import Backoff
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.flusher import Flusher
 from sinks.rows import Table
@@ -27,12 +27,12 @@ RECORDS = 40
 
 
 class Consumer:
-    """Three partitions of a log; at random a rebalance comes in the middle of a call and resets positions to commits."""
+    """Three partitions of a log; random rebalances in the middle of a call reset positions to commits."""
 
     def __init__(
-        self, rng: random.Random, tenure: RebalanceCounter, rows: set[tuple[int, int]], stop: asyncio.Event
+        self, rng: random.Random, rebalances: RebalanceCounter, rows: set[tuple[int, int]], stop: asyncio.Event
     ) -> None:
-        self._rng, self._tenure, self._rows, self._stop = rng, tenure, rows, stop
+        self._rng, self._rebalances, self._rows, self._stop = rng, rebalances, rows, stop
         self.commits: dict[TopicPartition, int] = {}
         self._positions = dict.fromkeys(PLACES, 0)
         self._paused: set[TopicPartition] = set()
@@ -89,7 +89,7 @@ class Consumer:
         await asyncio.sleep(0)
         if self._rng.random() < chance:
             self.rebalances += 1
-            self._tenure.count += self._rng.choice((1, 2))
+            self._rebalances.count += self._rng.choice((1, 2))
             self._positions = {place: self.commits.get(place, 0) for place in PLACES}
             self._paused = set()
         await asyncio.sleep(0)
@@ -107,8 +107,8 @@ def _record(place: TopicPartition, offset: int) -> Any:
 async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(seed: int) -> None:
     rng = random.Random(seed)
     rows: set[tuple[int, int]] = set()
-    tenure, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
-    consumer = Consumer(rng, tenure, rows, stop)
+    rebalances, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
+    consumer = Consumer(rng, rebalances, rows, stop)
 
     async def insert(table: Table[Any], records: Sequence[Timeline]) -> None:
         for _ in range(rng.randrange(3)):
@@ -117,12 +117,12 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
             raise Unavailable("away")
         rows.update((int(partition), int(offset)) for partition, offset in (r.timeline_id.split("/") for r in records))
 
-    async def publish(letters: list[DeadLetter]) -> None:
-        assert letters == []
+    async def publish(dead_letters: list[DeadLetter]) -> None:
+        assert dead_letters == []
 
     sink = Sink(
         consumer,
-        tenure,
+        rebalances,
         Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics),
         Codecs(),
         BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3),
@@ -135,7 +135,7 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
 
 
 class Raising:
-    """A codec with a fault: what it raises is no failure that anybody expected."""
+    """A codec with a fault: it raises an error that nobody expected."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -150,18 +150,18 @@ class Raising:
     "error",
     [
         RecursionError("deep"), MemoryError("much"), AttributeError("none"), KeyError("k"), OverflowError("far"),
-        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "lone surrogate"), AssertionError("law"), RuntimeError("odd"),
+        UnicodeEncodeError("utf-8", "\ud800", 0, 1, "lone surrogate"), AssertionError("rule"), RuntimeError("odd"),
     ],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_others_land(
+async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_others_are_inserted(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One bad record among good ones: its letter says where, the log no value, and everything is committed."""
+    """One bad record among good ones: its dead letter has the position, the log no value, and all is committed."""
     values = [b"good", b"a secret 13900000001", b"good"]
     stop = asyncio.Event()
     rows: list[Timeline] = []
-    letters: list[DeadLetter] = []
+    dead_letters: list[DeadLetter] = []
     commits: dict[TopicPartition, int] = {}
 
     class Three:
@@ -190,16 +190,16 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
         rows.extend(records)
 
     async def publish(found: list[DeadLetter]) -> None:
-        letters.extend(found)
+        dead_letters.extend(found)
 
-    tenure, metrics = RebalanceCounter(), Registry()
+    rebalances, metrics = RebalanceCounter(), Registry()
     codecs: Any = SimpleNamespace(timeline=Raising(error), fact=None, dead_letter=None)
-    rounds = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
+    flusher = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3)
     consumer: Any = Three()
-    await asyncio.wait_for(Sink(consumer, tenure, rounds, codecs, policy, metrics).work(stop), 60)
+    await asyncio.wait_for(Sink(consumer, rebalances, flusher, codecs, policy, metrics).work(stop), 60)
 
-    assert [(one.stage, one.code, one.detail, one.offset) for one in letters] == [
+    assert [(one.stage, one.code, one.detail, one.offset) for one in dead_letters] == [
         ("sink", "internal", type(error).__name__, 1)
     ]
     assert (len(rows), commits) == (2, {PLACES[0]: 3})
@@ -207,10 +207,10 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
 
 
 class Silent(Consumer):
-    """A broker that does not answer: what a question for the committed offsets does while Kafka is away."""
+    """A broker that does not answer when it is asked for the committed offsets, as while Kafka is away."""
 
-    def __init__(self, tenure: RebalanceCounter) -> None:
-        super().__init__(random.Random(0), tenure, set(), asyncio.Event())
+    def __init__(self, rebalances: RebalanceCounter) -> None:
+        super().__init__(random.Random(0), rebalances, set(), asyncio.Event())
         self.asked = asyncio.Event()
 
     async def committed(self, place: TopicPartition) -> int | None:
@@ -223,12 +223,12 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
     async def nobody(*_: Any) -> None:
         raise AssertionError("there is nothing to insert or to publish")
 
-    tenure, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
-    tenure.count = 1
-    consumer = Silent(tenure)
-    rounds = Flusher(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
+    rebalances, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
+    rebalances.count = 1
+    consumer = Silent(rebalances)
+    flusher = Flusher(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1)
-    working = asyncio.create_task(Sink(consumer, tenure, rounds, Codecs(), policy, metrics).work(stop))
+    working = asyncio.create_task(Sink(consumer, rebalances, flusher, Codecs(), policy, metrics).work(stop))
     await consumer.asked.wait()
     stop.set()
 

@@ -42,7 +42,7 @@ def test_brokers_are_named_by_host_and_port(address: str) -> None:
 
 
 def test_the_environment_wins_over_the_file() -> None:
-    """And text becomes the field's type."""
+    """Text becomes the field's type."""
     settings = read("[kafka]\npartitions = 6\nlinger_ms = 9\n", CALLWEAVE_KAFKA__PARTITIONS="12")
 
     assert (settings.kafka.partitions, settings.kafka.linger_ms) == (12, 9)
@@ -55,7 +55,7 @@ def test_lists_in_the_environment_are_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "environ", "told"),
+    ("toml", "environ", "message"),
     [
         pytest.param("[kafka]\npartitions = 'many'", {}, "$.kafka.partitions", id="wrong type"),
         pytest.param("[kafka]\npartition = 3", {}, "unknown field `partition` - at `$.kafka`", id="misspelt"),
@@ -96,11 +96,11 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param('[[poll.accounts]]\nvendor = "acme"\nurl = "ftp://x"\napp_id = "1"', {}, "$.poll.accounts[0].url", id="no http"),
     ],
 )  # fmt: skip
-def test_an_error_names_the_place(toml: str, environ: dict[str, str], told: str) -> None:
+def test_an_error_names_the_place(toml: str, environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read(toml, **environ)
 
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 NO_DOOR = ACCOUNT.replace(f'secret = "{SECRET}"\n', "")
@@ -131,7 +131,7 @@ def test_beyond_this_machine_an_account_is_demanded(host: str) -> None:
 
 
 def test_behind_a_proxy_an_account_is_demanded() -> None:
-    """It listens on this machine only, and the proxy is there to let others in."""
+    """The server listens on this machine only, but the proxy lets others in."""
     with pytest.raises(SettingsError, match=r"a proxy lets other machines in.* at `\$\.ingress\.require_account`"):
         read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1")
     assert read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1", CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true").accounts
@@ -171,19 +171,19 @@ def test_either_is_enough(more: str) -> None:
 
 
 def test_an_account_that_nobody_can_push_to_needs_neither() -> None:
-    """It only says which of the vendor's ids a pulled page may carry."""
+    """Such an account only names the vendor's ids that a pulled page may carry."""
     assert load(
         None, {"CALLWEAVE_ACCOUNTS": '[{"vendor":"acme","name":"main"}]'}, VENDORS, frozenset({"acme"})
     ).accounts
 
 
-def test_all_that_is_unsafe_is_told_at_once() -> None:
+def test_all_unsafe_settings_are_named_at_once() -> None:
     second = ACCOUNT.replace("main", "second").replace(SECRET, "passwordpassword")
     with pytest.raises(SettingsError) as caught:
         read(NO_DOOR + second, CALLWEAVE_INGRESS__HOST="0.0.0.0")
-    told = str(caught.value).split("\n")
+    message = str(caught.value).split("\n")
     assert [
-        place in line for place, line in zip(("$.ingress.", "$.accounts[0].", "$.accounts[1]."), told, strict=True)
+        place in line for place, line in zip(("$.ingress.", "$.accounts[0].", "$.accounts[1]."), message, strict=True)
     ] == [True] * 3
     assert "passwordpassword" not in str(caught.value)
 
@@ -298,13 +298,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_secrets_never_show() -> None:
-    """Not in --check-config, not in a repr that could reach a log."""
+    """Neither in --check-config nor in a repr that could reach a log."""
     settings = read(ACCOUNT, CALLWEAVE_CLICKHOUSE__PASSWORD="open sesame")
 
-    told = repr(settings) + str(settings) + str(shown(settings))
+    message = repr(settings) + str(settings) + str(shown(settings))
 
-    assert SECRET not in told
-    assert "open sesame" not in told
+    assert SECRET not in message
+    assert "open sesame" not in message
     assert settings.clickhouse.password.value == "open sesame"
 
 
@@ -337,7 +337,7 @@ def test_the_password_in_an_address_does_not_show() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    """Under its name; one that holds a whole section is said by the section."""
+    """The sentence is under its name; a setting that is a section has the section's."""
     sections = {
         node.name: node for node in ast.parse(inspect.getsource(declared)).body if isinstance(node, ast.ClassDef)
     }

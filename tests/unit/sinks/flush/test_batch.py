@@ -1,3 +1,5 @@
+"""Batches of the sink: their rows, when they are due, and the offsets to commit after them."""
+
 from typing import Any
 
 import pytest
@@ -26,9 +28,9 @@ def origin(topic: str, partition: int, offset: int, value: bytes = b"") -> Origi
 
 
 @given(records)
-def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple[Any, ...]]) -> None:
-    """Every record is in exactly one round; a round's offsets are those of its last records; bounds hold."""
-    batch, rounds = SinkBatch(POLICY), []
+def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple[Any, ...]]) -> None:
+    """Every record is in exactly one batch; the offsets are those of its last records; the bounds hold."""
+    batch, batches = SinkBatch(POLICY), []
     ends: dict[tuple[str, int], int] = {}
     for number, (table, topic, partition, value, makes_row) in enumerate(arrivals):
         place = (topic, partition)
@@ -37,29 +39,29 @@ def test_rounds_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tup
         if makes_row:
             batch.add(table, SinkRow(number, came), 0.0)
         else:
-            batch.passed(came, 0.0)
+            batch.mark_done(came, 0.0)
         if batch.due(0.1):
-            rounds.append(batch)
+            batches.append(batch)
             batch = SinkBatch(POLICY)
-    rounds.append(batch)
+    batches.append(batch)
 
-    rows = [(table.name, item.record) for one in rounds for table, items in one.tables() for item in items]
+    rows = [(table.name, row.record) for one in batches for table, found in one.tables() for row in found]
     assert sorted(rows) == sorted((arrival[0].name, n) for n, arrival in enumerate(arrivals) if arrival[4])
     committed: dict[tuple[str, int], int] = {}
-    for one in rounds:
+    for one in batches:
         for place, offset in one.offsets().items():
             assert offset > committed.get(place, 0)
             committed[place] = offset
-        items = [item for _, items in one.tables() for item in items]
-        assert one.rows == len(items) <= POLICY.max_rows
-        assert sum(len(item.origin.value) for item in items[:-1]) < POLICY.max_bytes
+        held = [row for _, found in one.tables() for row in found]
+        assert one.rows == len(held) <= POLICY.max_rows
+        assert sum(len(row.origin.value) for row in held[:-1]) < POLICY.max_bytes
     assert committed == ends
 
 
 def test_a_batch_is_due_by_age_counted_from_its_first_record() -> None:
     batch = SinkBatch(POLICY)
     assert not batch.due(1e9)
-    batch.passed(origin("calls.timelines", 0, 7), 10.0)
+    batch.mark_done(origin("calls.timelines", 0, 7), 10.0)
     assert not batch.due(10.4)
     batch.add(TABLES[0], SinkRow(1, origin("calls.timelines", 0, 8)), 10.45)
     assert batch.due(10.5)
@@ -77,17 +79,17 @@ def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
 
 def test_a_record_met_again_does_not_move_the_offset_back() -> None:
     batch = SinkBatch(POLICY)
-    batch.passed(origin("calls.normalized", 1, 9), 0.0)
-    batch.passed(origin("calls.normalized", 1, 3), 0.0)
+    batch.mark_done(origin("calls.normalized", 1, 9), 0.0)
+    batch.mark_done(origin("calls.normalized", 1, 3), 0.0)
     assert batch.offsets() == {("calls.normalized", 1): 10}
 
 
 def test_records_that_make_no_row_count_for_the_size_too() -> None:
-    """Their bytes are held until the round is done, as they become dead letters."""
+    """Their bytes are held until the batch is flushed, because they become dead letters."""
     batch = SinkBatch(POLICY)
     for offset in range(4):
         assert not batch.due(0.0)
-        batch.passed(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
+        batch.mark_done(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
     assert batch.due(0.0)
 
 
@@ -101,5 +103,5 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
     for offset in range(4):
         assert not batch.due(0.0)
         made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})
-        batch.passed(made, 0.0)
+        batch.mark_done(made, 0.0)
     assert batch.due(0.0)

@@ -1,4 +1,4 @@
-"""A round against a table in memory: what lands, what becomes a dead letter, and what it waits for."""
+"""The flusher with tables in memory: rows that are inserted, rows that become dead letters, and waits."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.backoff import Backoff
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
@@ -17,11 +18,10 @@ from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
 from schemas.raw import Position
 from sinks.error_classes import RowsRefused
-from sinks.flush.backoff import Backoff
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
 from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.insert import insert_or_bisect
-from sinks.flush.sink_dead_letter import letter_of
+from sinks.flush.sink_dead_letter import dead_letter_of
 from sinks.rows import CDR, DEAD_LETTERS, TIMELINES, Table
 from sinks.typed_records import TOPICS, read
 
@@ -48,24 +48,24 @@ class Tables:
         return (record.original if isinstance(record, DeadLetter) else record) in self.bad
 
 
-class Letters:
+class DeadTopic:
     """`calls.dead` in memory."""
 
     def __init__(self) -> None:
         self.sent: list[DeadLetter] = []
 
-    async def publish(self, letters: list[DeadLetter]) -> None:
-        self.sent += letters
+    async def publish(self, dead_letters: list[DeadLetter]) -> None:
+        self.sent += dead_letters
 
 
-def item(number: int, topic: str = "calls.normalized") -> SinkRow:
+def row(number: int, topic: str = "calls.normalized") -> SinkRow:
     value = str(number).encode()
     return SinkRow(number, Origin(position=Position(topic, 0, number), key=None, value=value))
 
 
-def rounds(tables: Tables, letters: Letters, metrics: Registry | None = None) -> Flusher:
+def flusher(tables: Tables, dead_letters: DeadTopic, metrics: Registry | None = None) -> Flusher:
     backoff = Backoff(first_s=0.001, cap_s=0.002)
-    return Flusher(tables.insert, letters.publish, backoff, metrics or Registry())
+    return Flusher(tables.insert, dead_letters.publish, backoff, metrics or Registry())
 
 
 def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
@@ -77,24 +77,24 @@ def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
 
 
 @given(st.integers(1, 200), st.sets(st.integers(0, 199), max_size=6))
-def test_exactly_the_bad_rows_are_refused_and_all_others_land_once(count: int, bad: set[int]) -> None:
+def test_exactly_the_bad_rows_are_refused_and_all_others_are_inserted_once(count: int, bad: set[int]) -> None:
     bad &= set(range(count))
     tables = Tables(bad)
-    refused = asyncio.run(insert_or_bisect(CDR, [item(n) for n in range(count)], tables.insert, Registry()))
-    assert {refusal.item.record for refusal in refused} == bad
+    refused = asyncio.run(insert_or_bisect(CDR, [row(n) for n in range(count)], tables.insert, Registry()))
+    assert {refusal.row.record for refusal in refused} == bad
     assert sorted(row for _, row in tables.rows) == sorted(set(range(count)) - bad)
     assert tables.inserts <= 1 + len(bad) * 2 * (ceil(log2(count)) if count > 1 else 0)
 
 
 async def test_a_refused_row_becomes_a_dead_letter_with_its_bytes_and_reason() -> None:
-    tables, letters, metrics = Tables({7}), Letters(), Registry()
-    await rounds(tables, letters, metrics).finish(batch((CDR, [item(n) for n in range(10)])), [])
-    assert letters.sent == [letter_of(item(7).origin, "row", "column x: ValueError")]
+    tables, dead_letters, metrics = Tables({7}), DeadTopic(), Registry()
+    await flusher(tables, dead_letters, metrics).flush(batch((CDR, [row(n) for n in range(10)])), [])
+    assert dead_letters.sent == [dead_letter_of(row(7).origin, "row", "column x: ValueError")]
     assert metrics.get("callweave_sink_rows_total", "cdr") == 9
 
 
-async def test_a_round_waits_for_clickhouse_and_then_finishes() -> None:
-    tables, letters, metrics = Tables(away=5), Letters(), Registry()
+async def test_a_flush_waits_for_clickhouse_and_then_finishes() -> None:
+    tables, dead_letters, metrics = Tables(away=5), DeadTopic(), Registry()
     seen: list[float] = []
     insert = tables.insert
 
@@ -103,60 +103,60 @@ async def test_a_round_waits_for_clickhouse_and_then_finishes() -> None:
         await insert(table, records)
 
     tables.insert = watched  # type: ignore[method-assign]  # to look at the gauge at each attempt
-    await rounds(tables, letters, metrics).finish(batch((CDR, [item(1)])), [])
+    await flusher(tables, dead_letters, metrics).flush(batch((CDR, [row(1)])), [])
     assert tables.rows == [("cdr_versions", 1)]
     assert seen == [0, 1, 1, 1, 1, 1]
     assert metrics.get("callweave_sink_waiting") == 0
     assert metrics.get("callweave_sink_inserts_total", "cdr", "retry") == 5
 
 
-async def test_each_reason_to_wait_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_reason_to_wait_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     reasons = ["does not answer", "does not answer", "a table is missing", "a table is missing", "a table is missing"]
 
     async def insert(_: Table[Any], __: Sequence[Any]) -> None:
         if reasons:
             raise Unavailable(reasons.pop(0))
 
-    await Flusher(insert, Letters().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).finish(
-        batch((CDR, [item(1)])), []
+    await Flusher(insert, DeadTopic().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).flush(
+        batch((CDR, [row(1)])), []
     )
 
-    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("waiting")]
-    assert said == ["waiting for ClickHouse: does not answer", "waiting for ClickHouse: a table is missing"]
+    logged = [record.getMessage() for record in caplog.records if record.getMessage().startswith("waiting")]
+    assert logged == ["waiting for ClickHouse: does not answer", "waiting for ClickHouse: a table is missing"]
 
 
 async def test_a_table_that_is_in_is_not_inserted_again_while_another_waits() -> None:
     tables = Tables(away=1)
-    await rounds(tables, Letters()).finish(batch((CDR, [item(1)]), (TIMELINES, [item(2)])), [])
+    await flusher(tables, DeadTopic()).flush(batch((CDR, [row(1)]), (TIMELINES, [row(2)])), [])
     assert sorted(tables.rows) == [("cdr_versions", 1), ("timelines_versions", 2)]
 
 
 async def test_a_dead_letter_that_is_refused_goes_to_the_table_without_its_bytes_and_not_to_the_topic() -> None:
-    refused = item(3, topic="calls.dead")
-    tables, letters = Tables({3, refused.origin.value}), Letters()
-    await rounds(tables, letters).finish(batch((DEAD_LETTERS, [refused])), [])
-    assert letters.sent == []
+    refused = row(3, topic="calls.dead")
+    tables, dead_letters = Tables({3, refused.origin.value}), DeadTopic()
+    await flusher(tables, dead_letters).flush(batch((DEAD_LETTERS, [refused])), [])
+    assert dead_letters.sent == []
     ((table, kept),) = tables.rows
     assert (table, kept.topic, kept.offset, kept.original) == ("dead_letters_versions", "calls.dead", 3, b"")
 
 
-async def test_a_dead_letter_that_nothing_can_keep_ends_the_matter(caplog: pytest.LogCaptureFixture) -> None:
-    refused = item(3, topic="calls.dead")
-    tables, letters = Tables({3, refused.origin.value, b""}), Letters()
-    await rounds(tables, letters).finish(batch((DEAD_LETTERS, [refused])), [])
-    assert (letters.sent, tables.rows) == ([], [])
+async def test_a_dead_letter_that_nothing_can_keep_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    refused = row(3, topic="calls.dead")
+    tables, dead_letters = Tables({3, refused.origin.value, b""}), DeadTopic()
+    await flusher(tables, dead_letters).flush(batch((DEAD_LETTERS, [refused])), [])
+    assert (dead_letters.sent, tables.rows) == ([], [])
     assert "calls.dead[0] 3" in caplog.text
 
 
 async def test_an_undecodable_dead_letter_goes_to_the_table_only() -> None:
     origin = Origin(position=Position("calls.dead", 0, 5), key=None, value=b"junk")
-    tables, letters = Tables(), Letters()
-    await rounds(tables, letters).finish(batch(), [letter_of(origin, "schema", "not a framed dead_letter")])
-    assert letters.sent == []
+    tables, dead_letters = Tables(), DeadTopic()
+    await flusher(tables, dead_letters).flush(batch(), [dead_letter_of(origin, "schema", "not a framed dead_letter")])
+    assert dead_letters.sent == []
     assert [(table, row.original) for table, row in tables.rows] == [("dead_letters_versions", b"junk")]
 
 
-async def test_a_letter_too_large_for_the_topic_goes_without_its_bytes() -> None:
+async def test_a_dead_letter_too_large_for_the_topic_goes_without_its_bytes() -> None:
     sent: list[bytes] = []
 
     class Producer:
@@ -167,13 +167,15 @@ async def test_a_letter_too_large_for_the_topic_goes_without_its_bytes() -> None
             return done
 
     codecs = Codecs()
-    large = letter_of(Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"x" * 5000), "row", "why")
+    large = dead_letter_of(
+        Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"x" * 5000), "row", "why"
+    )
     await publisher(Producer(), codecs, "calls.dead", 2000)([large])
     decoded = codecs.dead_letter.decode(sent[0])
     assert (decoded.original, decoded.offset, decoded.code) == (b"", 0, "row")
 
 
-async def test_a_letter_whose_headers_are_too_large_for_the_topic_goes_without_them() -> None:
+async def test_a_dead_letter_whose_headers_are_too_large_for_the_topic_goes_without_them() -> None:
     sent: list[bytes] = []
 
     class Producer:
@@ -185,22 +187,22 @@ async def test_a_letter_whose_headers_are_too_large_for_the_topic_goes_without_t
 
     place = Position("calls.normalized", 3, 7)
     for headers, key in (((("trace", b"x" * 5000),), None), ((), b"k" * 5000)):
-        large = letter_of(Origin(position=place, key=key, value=b"y", headers=headers), "internal", "why")
+        large = dead_letter_of(Origin(position=place, key=key, value=b"y", headers=headers), "internal", "why")
         await publisher(Producer(), Codecs(), "calls.dead", 2000)([large])
     for value in sent:
         kept = Codecs().dead_letter.decode(value)
         assert (len(value) < 2000, kept.partition, kept.offset, kept.code, kept.headers) == (True, 3, 7, "internal", {})
 
 
-async def test_a_row_that_our_own_code_cannot_make_is_a_letter_that_says_so() -> None:
+async def test_a_row_that_our_own_code_cannot_make_is_an_internal_dead_letter() -> None:
     async def insert(_table: Table[Any], records: Sequence[Any]) -> None:
         if 7 in records:
             raise RowsRefused("column legs.role: AttributeError", code="internal")
 
-    letters = Letters()
-    made = Flusher(insert, letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
-    await made.finish(batch((CDR, [item(n) for n in range(10)])), [])
-    assert letters.sent == [letter_of(item(7).origin, "internal", "column legs.role: AttributeError")]
+    dead_letters = DeadTopic()
+    made = Flusher(insert, dead_letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
+    await made.flush(batch((CDR, [row(n) for n in range(10)])), [])
+    assert dead_letters.sent == [dead_letter_of(row(7).origin, "internal", "column legs.role: AttributeError")]
 
 
 @pytest.mark.parametrize("topic", TOPICS)

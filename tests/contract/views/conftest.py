@@ -1,0 +1,48 @@
+"""Databases for the tests of the views: a migrated one that they share, and one that a test migrates itself."""
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schemas.config.settings import Settings
+from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrate
+from sinks.rows import TABLES
+from tests.support.clickhouse_at import settings_at
+
+
+def _settings(url: str) -> Settings:
+    return Settings(clickhouse=settings_at(url, database=f"calls_{uuid.uuid4().hex[:12]}"))
+
+
+@pytest.fixture(scope="session")
+async def migrated(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    """A migrated database for the tests that only insert rows."""
+    settings = _settings(clickhouse_url)
+    async with ClickHouse(settings.clickhouse) as client:
+        await migrate(client, settings)
+        yield client
+        await client.command(f"DROP DATABASE {client.database}")
+
+
+@pytest.fixture
+async def db(migrated: ClickHouse) -> ClickHouse:
+    """The same, with empty tables."""
+    for table in TABLES:
+        await migrated.command(f"TRUNCATE TABLE {migrated.database}.{table.name}")
+    return migrated
+
+
+@pytest.fixture
+def settings(clickhouse_url: str) -> Settings:
+    """Settings of a database that does not exist yet."""
+    return _settings(clickhouse_url)
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[ClickHouse]:
+    """A client of that database, which is dropped after the test."""
+    async with ClickHouse(settings.clickhouse) as client:
+        yield client
+        await client.command(f"DROP DATABASE IF EXISTS {client.database}")

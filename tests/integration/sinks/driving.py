@@ -1,0 +1,184 @@
+"""Runs a sink in this process or in one of its own, sends it records, and waits for their rows."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import CommitFailedError
+
+from deploy.clickhouse.launch import ClickHouseServer
+from schemas.codec import FACT, TIMELINE
+from schemas.config.settings import KafkaSettings, Settings
+from schemas.facts import Fact, FactType, Kind
+from schemas.metrics import Registry
+from schemas.timeline import Timeline
+from sinks.clickhouse import ClickHouse
+from sinks.consumer import GROUP
+from sinks.main import run
+from sinks.typed_records import TOPICS
+
+PARTITIONS = 4
+
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+
+ROOT = Path(__file__).parents[3]
+
+
+WORKER = Path(__file__).with_name("sink_worker.py")
+
+
+def settings_of(server: ClickHouseServer, settings: Settings, **more: Any) -> Settings:
+    """Returns the same settings for a server of the test's own."""
+    kept = {"database": settings.clickhouse.database, "insert_timeout_s": settings.clickhouse.insert_timeout_s}
+    where = msgspec.structs.replace(server.settings(), **{**kept, **more})
+    return msgspec.structs.replace(settings, clickhouse=where)
+
+
+async def forget(broker: KafkaSettings) -> None:
+    """Commits the ends of all topics for the sink's group once it is empty: a killed member stays for its session."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        async with asyncio.timeout(60):
+            while not await _commits(consumer, ends):  # noqa: ASYNC110 - a group's state has no event to wait for
+                await asyncio.sleep(0.2)
+    finally:
+        await consumer.stop()
+
+
+async def _commits(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    try:
+        await consumer.commit(ends)
+    except CommitFailedError:
+        return False
+    return True
+
+
+async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
+    """Returns for each partition the number of records that the group has still to commit."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        left = {tp: ends[tp] - (await consumer.committed(tp) or 0) for tp in places}
+    finally:
+        await consumer.stop()
+    return {tp: count for tp, count in left.items() if count}
+
+
+@contextlib.asynccontextmanager
+async def producing(broker: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", linger_ms=5, max_request_size=16 << 20)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def send(broker: KafkaSettings, topic: str, values: Iterable[tuple[str, bytes | None]]) -> None:
+    async with producing(broker) as producer:
+        waiting = [await producer.send(topic, value, key=key.encode()) for key, value in values]
+        await asyncio.gather(*waiting)
+
+
+async def send_facts(broker: KafkaSettings, facts: Sequence[Fact]) -> None:
+    await send(broker, "calls.normalized", [(fact.vendor_call_id, FACT.encode(fact)) for fact in facts])
+
+
+async def send_calls(broker: KafkaSettings, calls: Sequence[Timeline]) -> None:
+    await send(broker, "calls.timelines", [(call.timeline_id, TIMELINE.encode(call)) for call in calls])
+
+
+def fact(number: int, kind: FactType = FactType.RECORD, **fields: Any) -> Fact:
+    default: dict[str, Any] = {
+        "fact_id": str(uuid.UUID(int=number)), "fact_type": kind, "vendor": "ytx", "kind": Kind.CALLBACK_CDR,
+        "account_id": "acc", "vendor_call_id": f"call-{number}", "received_at": START, "version": 1,
+    }  # fmt: skip
+    return Fact(**{**default, **fields})
+
+
+def call(number: int, **fields: Any) -> Timeline:
+    name = f"ytx|acc|{number}"
+    return Timeline(
+        timeline_id=name, call_key=name, vendor="ytx", account_id="acc", vendor_call_id=str(number), **fields
+    )
+
+
+@contextlib.asynccontextmanager
+async def sinking(settings: Settings) -> AsyncIterator[Registry]:
+    """Runs the sink in this process and stops it at the end; what it raised is raised here."""
+    stop, metrics = asyncio.Event(), Registry()
+    task = asyncio.create_task(run(settings, stop, metrics))
+    try:
+        yield metrics
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 60)
+
+
+@contextlib.asynccontextmanager
+async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs the sink as a process of its own with its log in `errors`; kills it at the end if it still runs."""
+    argv = (sys.executable, str(WORKER), msgspec.json.encode(settings).decode())
+    with errors.open("wb") as output:
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdout=asyncio.subprocess.PIPE, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+    try:
+        assert child.stdout is not None
+        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"can be stopped\n"
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+    try:
+        async with asyncio.timeout(90):
+            while not await true():  # noqa: ASYNC110 - a server's state has no event to wait for
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"waited 90 s for: {what}")
+
+
+async def count(db: ClickHouse, view: str) -> int:
+    rows = await db.query(f"SELECT count() FROM {db.database}.{view}")
+    return int(rows[0][0])
+
+
+async def until_count(db: ClickHouse, view: str, expected: int) -> None:
+    async def there() -> bool:
+        return await count(db, view) == expected
+
+    await until(there, f"{expected} rows in {view}")
+
+
+async def nothing_left(broker: KafkaSettings) -> bool:
+    return await uncommitted(broker) == {}
+
+
+async def attempted(metrics: Registry, attempts: int) -> bool:
+    return metrics.get("callweave_sink_inserts_total", "cdr", "retry") >= attempts
+
+
+async def logged(file: Path, text: str) -> bool:
+    return text in await asyncio.to_thread(file.read_text)

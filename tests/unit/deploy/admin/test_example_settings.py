@@ -1,0 +1,64 @@
+"""`deploy/example.toml` is the settings: every one is in it, with its sentence and its default."""
+
+import re
+import tomllib
+import typing
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from deploy.admin.example_settings import FILE, document
+from schemas.config.loader import load
+from schemas.config.settings import Secret, Settings
+
+TEXT = FILE.read_text(encoding="utf-8")
+UNCOMMENTED = re.sub(r"^#(?=[a-z_]+ = )", "", TEXT, flags=re.MULTILINE)
+
+
+def every_setting(section: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the header and the name of every setting; the fields of accounts are under the header of their list."""
+    for name, kind in typing.get_type_hints(section).items():
+        arguments = [kind, *typing.get_args(kind)]
+        below = [one for one in arguments if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+        if below and below[0] is not Secret:
+            yield from every_setting(below[0], f"{path}.{name}".lstrip("."))
+        else:
+            yield path, name
+
+
+def test_the_example_is_made_from_the_settings() -> None:
+    """After a new setting: `python -m deploy.admin.example_settings`."""
+    assert document() == TEXT
+
+
+def test_it_is_toml_that_sets_nothing() -> None:
+    assert load(FILE, {}, frozenset()) == Settings()
+
+
+def test_with_every_default_uncommented_it_is_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "callweave.toml"
+    file.write_text(UNCOMMENTED, encoding="utf-8")
+
+    assert UNCOMMENTED != TEXT
+    assert load(file, {}, frozenset()) == Settings()
+
+
+@pytest.mark.parametrize(("section", "name"), list(every_setting(Settings)))
+def test_every_setting_is_in_it(section: str, name: str) -> None:
+    """In its own section; an account's settings are in the form of its list."""
+    values = tomllib.loads(UNCOMMENTED)
+    for part in section.split("."):
+        values = values.get(part, {})
+    form = TEXT.partition(f"#     [[{section}]]")[2].partition("\n\n")[0]
+
+    assert name in values or f"#     {name} = " in form
+
+
+def test_every_default_has_a_sentence() -> None:
+    lines = TEXT.split("\n")
+    bare = [line for before, line in pairwise(lines) if re.match(r"#[a-z_]+ = ", line) and before[:2] != "# "]
+
+    assert bare == []
