@@ -5,10 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run test lint types bench chaos kills clients lock clean help
+.PHONY: run check test test-long lint types bench chaos kills clients lock clean help
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 .venv/.ready: deploy/requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: install it, or make PYTHON=/path/to/python3"; exit 1; }
@@ -21,8 +21,21 @@ help: ## Show this list
 run: .venv/.ready ## Run everything on this machine (ARGS="--no-simulator" waits for real vendors)
 	@$(BIN)/callweave up $(ARGS)
 
-test: .venv/.ready ## Run the whole test suite, on a real Kafka and the real ClickHouse engine
+check: .venv/.ready ## Check style, types, units and golden payloads: a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.lanes check
+
+test: .venv/.ready ## Run what a change must pass, on a real Kafka and the real ClickHouse engine
 	$(BIN)/python -m tests.lanes $(ARGS)
+
+test-long: .venv/.ready ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
+	CALLWEAVE_TEST_SEEDS=50000 $(BIN)/python -m pytest -m "long or not long" tests/property tests/chaos
+	$(MAKE) chaos DURATION=1800
+	$(MAKE) kills
+	$(BIN)/python -m tests.embedded.kill_clickhouse --kills 100
+	$(BIN)/python -m tests.chaos.clickhouse_soak --seconds 3600
+	$(MAKE) clients
 
 lint: .venv/.ready ## Check style
 	$(BIN)/ruff check .

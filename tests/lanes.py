@@ -1,55 +1,78 @@
-"""`make test`: the whole suite as two runs of pytest side by side, one that waits for servers and clocks and one that takes a core.
+"""`make check` and `make test`: the suite as runs of pytest side by side, because much of it waits for servers and clocks.
 
-With arguments it is one run of pytest with them, as `make test ARGS="tests/unit -k times"`.
+With arguments it is one run of pytest with them, as in `make test ARGS="tests/unit -k instants"`.
 """
 
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
 TESTS: Final = Path(__file__).parent
-SERVERS: Final = ("chaos", "integration")
-LENT: Final = tuple(
-    f"integration/{name}.py"
-    for name in (
-        *(f"stack/test_{name}" for name in ("cases", "consumers", "documented_examples")),
-        *(f"cli/test_{name}" for name in ("conflicts_cli", "dead_letters_cli")),
+# Each lane of `make test` starts its servers one after the other; what is in no lane here is in the last one.
+WAITING: Final[Mapping[str, tuple[str, ...]]] = {
+    "stack": ("integration/stack", "integration/cli", "integration/sinks"),
+    "parts": ("chaos", "integration/ingress", "integration/processors"),
+}
+
+
+def test_lanes() -> Mapping[str, tuple[str, ...]]:
+    """Returns the folders of each lane of `make test`; each folder with tests is in exactly one."""
+    waiting = {name: tuple(f"tests/{folder}" for folder in folders) for name, folders in WAITING.items()}
+    taken = {folder.split("/")[0] for folders in WAITING.values() for folder in folders}
+    rest = sorted(path.name for path in TESTS.iterdir() if any(path.rglob("test_*.py")) and path.name not in taken)
+    return {**waiting, "cores": tuple(f"tests/{name}" for name in rest)}
+
+
+def check_lanes() -> Mapping[str, tuple[str, ...]]:
+    """Returns the folders of each lane of `make check`: the unit tests in two halves."""
+    others = sorted(
+        str(path.relative_to(TESTS.parent))
+        for path in (TESTS / "unit").iterdir()
+        if path.name != "schemas" and (path.name.startswith("test_") or any(path.rglob("test_*.py")))
     )
-)
-"""Of the first lane's folders, but these ask one running stack and wait little: the second lane has the time for them."""
+    return {"schemas": ("tests/unit/schemas",), "unit": tuple(others)}
 
 
-def lanes() -> Mapping[str, tuple[str, ...]]:
-    """What each lane runs; whatever is in no folder of the first is in the second, so that nothing falls between them."""
-    rest = sorted(path.name for path in TESTS.iterdir() if any(path.rglob("test_*.py")) and path.name not in SERVERS)
-    return {
-        "servers": (*(f"tests/{name}" for name in SERVERS), *(f"--ignore=tests/{name}" for name in LENT)),
-        "cores": tuple(f"tests/{name}" for name in (*rest, *LENT)),
-    }
+def start(name: str, command: tuple[str, ...], output: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    """Starts one lane; without `output` it writes where this process does."""
+    if command[0] != "mypy":
+        command = ("pytest", "-q", "-o", f"cache_dir=.pytest_cache/{name}", *command)
+    return subprocess.Popen((sys.executable, "-m", *command), stdout=output, stderr=output and subprocess.STDOUT)
 
 
-def start(name: str, output: IO[bytes] | None) -> subprocess.Popen[bytes]:
-    """Start one lane; without `output` it writes where this process does."""
-    command = (sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/{name}", *lanes()[name])
-    return subprocess.Popen(command, stdout=output, stderr=output and subprocess.STDOUT)
+def run(lanes: Mapping[str, tuple[str, ...]]) -> int:
+    """Runs lanes side by side and prints one after the other; returns the exit code of the first that failed."""
+    began_s = time.monotonic()
+    kept = {name: tempfile.TemporaryFile() for name in lanes}  # noqa: SIM115 - closed with the process
+    running = {name: start(name, folders, kept[name]) for name, folders in lanes.items()}
+    codes: dict[str, int] = {}
+    for name, lane in running.items():
+        codes[name] = lane.wait()
+        kept[name].seek(0)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(kept[name].read())
+        say(f"lane {name}: exit code {codes[name]} after {time.monotonic() - began_s:.0f} s")
+    failed = [name for name, code in codes.items() if code]
+    say(f"lanes: {', '.join(lanes)}; {'failed: ' + ', '.join(failed) if failed else 'all passed'}")
+    return next((code for code in codes.values() if code), 0)
+
+
+def say(line: str) -> None:
+    """Prints a line at once."""
+    print(line, flush=True)  # noqa: T201 - its output is its purpose
 
 
 def main(arguments: list[str]) -> int:
-    """Run what is asked for; returns the exit code of the first lane that failed."""
+    """Runs what is asked for; returns an exit code."""
+    if arguments == ["check"]:
+        return run({"types": ("mypy",), **check_lanes()})
     if arguments:
         return subprocess.call((sys.executable, "-m", "pytest", *arguments))
-    with tempfile.TemporaryFile() as kept:
-        running = {"servers": start("servers", None), "cores": start("cores", kept)}
-        codes = {name: lane.wait() for name, lane in running.items()}
-        kept.seek(0)
-        sys.stdout.flush()
-        sys.stdout.buffer.write(kept.read())
-    failed = [name for name, code in codes.items() if code]
-    print(f"lanes: {', '.join(running)}; {'failed: ' + ', '.join(failed) if failed else 'all passed'}", flush=True)  # noqa: T201  # its output is its purpose
-    return next((code for code in codes.values() if code), 0)
+    return run(test_lanes())
 
 
 if __name__ == "__main__":
