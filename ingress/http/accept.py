@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ingress.http.routes import RequestHead, Route, Router
-from schemas.body.inflate import DamagedStream, PastCap, encoding_of, opened
+from schemas.body.inflate import CapExceeded, DamagedStream, encoding_of, opened
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Rejected
 from schemas.identity import call_key
@@ -58,7 +58,7 @@ def plain_of(head: RequestHead, body: bytes, cap_bytes: int, limits: Limits = DE
     encoding = _encoding(head.content_encoding)
     try:
         return opened(body, encoding, limits, cap_bytes).body
-    except PastCap:
+    except CapExceeded:
         if not encoding or "," in encoding:
             return None
         raise _too_large(cap_bytes) from None

@@ -195,7 +195,7 @@ class Poller:
             _log.log(
                 _LEVELS[decision.alert],
                 "poller %s vendor=%s account=%s code=%s meaning=%s parked=%d",
-                decision.note, *self._labels, code, known.meaning if known else "", len(decision.checkpoint.parked),
+                decision.note, *self._labels, code, known.description if known else "", len(decision.checkpoint.parked),
             )  # fmt: skip
         lagging = lag_s > _LAGGING_S + self._account.lag_s and decision.checkpoint.trouble is not None
         if lagging and not self._lagging:

@@ -1,7 +1,7 @@
-"""A cheap look into a body for one member, so that ingress can place it without reading it.
+"""Finds one member in a body by a cheap look, so that ingress can choose the record's key without reading the body.
 
-Total: any bytes give a text, "" when the member cannot be seen (compressed, encoded as a form, not there). A later stage
-reads the body properly and places its facts again; this look only has to agree with it for bodies as they usually come.
+Total: any bytes give a text, "" when the member cannot be seen (compressed, in another format, absent). The normaliser
+reads the body properly and keys its facts again; this look only has to agree with it for bodies as they usually come.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Final
 _AROUND: Final = rb"(?:\s|\xc2\xa0|\xe3\x80\x80|\xef\xbb\xbf|\xe2\x80\x8b|\\[tnr])*"
 """White space, as bytes of UTF-8 or escaped, and a byte order mark."""
 _WITHIN: Final = 64 * 1024
-"""A body's first bytes that are looked at."""
+"""Only so many bytes at a body's beginning are searched."""
 
 
 def peek_text(body: bytes, name: str) -> str:
-    """The first scalar member called `name`, at any depth, as text; numbers plainly, null and blank as "".
+    """Returns the first scalar member `name` of JSON, at any depth, as text; numbers plainly, null and blank as "".
 
-    One that is spelt exactly so comes before one with other case or with spaces around it.
+    A member that is spelt exactly so comes before one with other case or with spaces around it.
     """
     exactly, anyhow = _member(name)
     found = exactly.search(body, 0, _WITHIN)
@@ -47,7 +47,7 @@ def _text(quoted: bytes) -> str:
 
 @lru_cache(maxsize=64)
 def _member(name: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """The member with its name spelt exactly, and in any spelling that the decoder takes."""
+    """Returns patterns for the member with its exact name, and in any spelling that the decoder takes."""
     spelt = re.escape(name.encode())
     value = rb'\s*:\s*(?:"((?:[^"\\]|\\.){0,512})"|(-?[0-9]{1,128})(?:\.0+)?(?=\s*[,}\]]))'
     return (

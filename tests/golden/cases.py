@@ -1,4 +1,4 @@
-"""Golden cases: `<vendor>/<callback>-<case>.json` is what a vendor sends, `<same>.expected.json` what becomes of it.
+"""Golden cases: `<vendor>/<callback>-<case>.json` is a vendor's request, `<same>.expected.json` its outcome.
 
 A request has `body` (text) or `body_base64`, `received_at`, and optionally `headers` (`content_type`,
 `content_encoding`), `account`, `accounts` (name to external ids of the configured accounts) and `source`.
@@ -54,22 +54,22 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def vendor_folders() -> list[Path]:
-    """The folders that hold cases."""
+    """Returns the folders that hold cases."""
     return sorted(path for path in HERE.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
 
 
 def all_cases() -> list[Case]:
-    """Every case of every vendor, sorted by name."""
+    """Returns every case of every vendor, sorted by name."""
     return [load(path) for folder in vendor_folders() for path in requests_in(folder)]
 
 
 def requests_in(folder: Path) -> list[Path]:
-    """The request files of one vendor."""
+    """Returns the request files of one vendor."""
     return sorted(path for path in folder.glob("*.json") if not path.name.endswith(".expected.json"))
 
 
 def load(path: Path) -> Case:
-    """Read a request and its outcome."""
+    """Reads a request and its outcome."""
     asked = json.loads(path.read_text(encoding="utf-8"))
     body = base64.b64decode(asked["body_base64"]) if "body_base64" in asked else asked["body"].encode()
     vendor = path.parent.name
@@ -95,32 +95,32 @@ def load(path: Path) -> Case:
 
 
 def run(raw: RawCallback, accounts: Directory | None = None) -> Normalised:
-    """Normalise one body."""
+    """Normalises one body."""
     return normalise(raw, _POSITION, accounts or Directory(), LIMITS)
 
 
 def shown(outcome: Normalised) -> dict[str, Any]:
-    """An outcome in the form that `.expected.json` has."""
+    """Returns an outcome in the form of `.expected.json`."""
     parts = {
         "facts": [shown_fact(fact) for fact in outcome.facts],
-        "dead": [{"code": letter.code, "element": letter.element} for letter in outcome.dead],
+        "dead": [{"code": dead.code, "element": dead.element} for dead in outcome.dead],
         "filtered": list(outcome.filtered),
     }
     return {name: part for name, part in parts.items() if part}
 
 
 def shown_fact(fact: Fact) -> dict[str, Any]:
-    """A fact's telling fields, as JSON has them."""
-    return {name: value for name, value in _telling(fact).items() if name not in _PROVENANCE}
+    """Returns a fact's fields that differ from their defaults, without provenance, as JSON has them."""
+    return {name: value for name, value in _set_fields(fact).items() if name not in _PROVENANCE}
 
 
-def _telling(struct: Fact | Leg) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+def _set_fields(struct: Fact | Leg) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for field in msgspec.structs.fields(struct):
         value = getattr(struct, field.name)
         if field.required or value != _default(field):
-            told[field.name] = _plain(value)
-    return told
+            found[field.name] = _plain(value)
+    return found
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -129,7 +129,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Leg):
-        return _telling(value)
+        return _set_fields(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

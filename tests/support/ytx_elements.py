@@ -57,7 +57,7 @@ def code(base: dict[str, Any], **changes: Any) -> str:
     return letter.code
 
 
-def told(found: Fact, names: Any) -> dict[str, Any]:
+def values_of(found: Fact, names: Any) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 

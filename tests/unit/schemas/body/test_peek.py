@@ -1,4 +1,4 @@
-"""The cheap look at a body: it finds the member in every spelling that the decoder takes, and is quick with any bytes."""
+"""The cheap look at a body finds a member in every spelling that the decoder takes, and is quick with any bytes."""
 
 import time
 

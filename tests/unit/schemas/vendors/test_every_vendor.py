@@ -1,4 +1,4 @@
-"""What holds for every vendor's every payload: its identity and content do not depend on how the bytes came."""
+"""Every vendor's every payload has an identity and a content that do not depend on the way the bytes came."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ CALLBACK_IDS = [f"{vendor.name}-{callback.name}" for vendor, callback in CALLBAC
 
 
 def is_plain(case: Case) -> bool:
-    """Whether the case's body is JSON as it stands, each key once, and makes facts; half a surrogate pair is no JSON."""
+    """True when the case's body is plain JSON, each key once, and makes facts; half a surrogate pair is no JSON."""
     try:
         pairs = json.loads(case.raw.body, object_pairs_hook=lambda members: members)
         json.dumps(pairs, ensure_ascii=False).encode()
@@ -55,7 +55,7 @@ each_plain_case = pytest.mark.parametrize("case", PLAIN, ids=[case.name for case
 
 
 def identities(outcome: Normalised) -> list[tuple[str, str, str]]:
-    """Who the facts are and what they say, without how they came."""
+    """Returns the identities and contents of the facts, without their carriers."""
     return [(fact.call_key, fact.fact_id, fact.content_digest) for fact in outcome.facts]
 
 
@@ -64,7 +64,7 @@ def again(case: Case, **changes: Any) -> Normalised:
 
 
 def mapped(value: Any, by: Callable[[Any], Any]) -> Any:
-    """The document with `by` applied to each scalar."""
+    """Returns the document with `by` applied to each scalar."""
     if isinstance(value, Mapping):
         return {name: mapped(item, by) for name, item in value.items()}
     return [mapped(item, by) for item in value] if isinstance(value, list) else by(value)
@@ -82,19 +82,19 @@ def written(document: Any) -> bytes:
 
 @each_plain_case
 def test_a_fact_that_came_once_has_the_version_it_is_shown_at(case: Case) -> None:
-    """So the joiner hands its bytes on without writing them anew."""
+    """This lets the joiner pass its bytes on without encoding them anew."""
     facts = again(case).facts
 
     assert all(normalized(new_item(fact)) is fact for fact in facts)
 
 
 def in_gb18030(body: bytes) -> bytes:
-    """The body in the other charset, as far as bytes can tell: a word or two may by chance be UTF-8, too (未知, 元)."""
-    told = body.decode().encode("gb18030")
+    """Returns the body in the other charset, unless that is valid UTF-8 by chance, as of a word or two (未知, 元)."""
+    encoded = body.decode().encode("gb18030")
     try:
-        told.decode()
+        encoded.decode()
     except UnicodeDecodeError:
-        return told
+        return encoded
     return body
 
 
@@ -130,19 +130,19 @@ def test_what_is_wrapped_around_a_body_says_nothing(case: Case, wrapped: Callabl
 @each_plain_case
 def test_numbers_as_text_say_the_same(case: Case) -> None:
     document = json.loads(case.raw.body, parse_float=str)
-    told = mapped(document, lambda value: str(value) if type(value) is int else value)
-    assert identities(again(case, body=written(told))) == identities(again(case))
+    as_text = mapped(document, lambda value: str(value) if type(value) is int else value)
+    assert identities(again(case, body=written(as_text))) == identities(again(case))
 
 
 @each_plain_case
 def test_text_as_whole_numbers_says_the_same(case: Case) -> None:
-    """As far as a number can: one with leading zeros cannot be sent as a number."""
+    """Leading zeros are left out: they cannot be sent as a number."""
 
     def as_number(value: Any) -> Any:
         return int(value) if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*|0", value) else value
 
-    told = mapped(json.loads(case.raw.body, parse_float=str), as_number)
-    assert identities(again(case, body=written(told))) == identities(again(case))
+    as_numbers = mapped(json.loads(case.raw.body, parse_float=str), as_number)
+    assert identities(again(case, body=written(as_numbers))) == identities(again(case))
 
 
 @each_plain_case
@@ -153,12 +153,12 @@ def test_an_unknown_field_is_kept_and_flagged(case: Case) -> None:
     for fact in after:
         kept = [name for name, text in fact.extras.items() if name.endswith("field_of_tomorrow") and text == "x"]
         assert kept, "the new field is lost"
-        # Inside an object of objects (`bind.field_of_tomorrow`) there is no document to differ from.
+        # No document describes the fields inside an object of objects (`bind.field_of_tomorrow`).
         assert (Flag.SCHEMA_DRIFT in fact.quality_flags) is ("field_of_tomorrow" in kept)
 
 
 def _with_news(value: Any) -> Any:
-    """The document with one more field in each of its innermost objects."""
+    """Returns the document with one more field in each of its innermost objects."""
     if isinstance(value, list):
         return [_with_news(item) for item in value]
     if not isinstance(value, Mapping):
@@ -185,7 +185,7 @@ def _with_news(value: Any) -> Any:
 def test_a_body_that_is_no_payload_is_one_dead_letter(vendor: Any, callback: Any, body: bytes, code: str) -> None:
     raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=body)
     found = run(raw)
-    assert [(letter.code, letter.element) for letter in found.dead] == [(code, -1)]
+    assert [(dead.code, dead.element) for dead in found.dead] == [(code, -1)]
     assert (found.facts, found.filtered) == ((), ())
 
 
@@ -202,13 +202,13 @@ def test_another_vendors_payload_is_of_the_wrong_kind(vendor: Any, callback: Any
             continue
         found = again(case, vendor=vendor.name, callback=callback.name)
         assert found.facts == (), case.name
-        assert {letter.code for letter in found.dead} <= {"wrong_kind", "shape"}, case.name
-        assert "wrong_kind" in {letter.code for letter in found.dead}, case.name
+        assert {dead.code for dead in found.dead} <= {"wrong_kind", "shape"}, case.name
+        assert "wrong_kind" in {dead.code for dead in found.dead}, case.name
 
 
 @pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
-def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
-    """Whatever is done to a real body, its elements are facts, dead letters or filtered, and no bug shows."""
+def test_no_bytes_break_a_vendor_file(vendor: Any, callback: Any) -> None:
+    """Any change to a real body leaves elements that are facts, dead letters or filtered, and raises no bug."""
     bodies = [case.raw.body for case in PLAIN if (case.raw.vendor, case.raw.callback) == (vendor.name, callback.name)]
     if not bodies:
         pytest.fail("no case to start from")
@@ -222,13 +222,13 @@ def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
     @given(st.sampled_from(bodies), st.data())
     def bent(body: bytes, data: Any) -> None:
         document = json.loads(body, parse_float=str)
-        told = mapped(document, lambda value: data.draw(values) if data.draw(st.booleans()) else value)
-        whole = written(told) if "\\ud" not in json.dumps(told).lower() else json.dumps(told).encode()
+        changed = mapped(document, lambda value: data.draw(values) if data.draw(st.booleans()) else value)
+        whole = written(changed) if "\\ud" not in json.dumps(changed).lower() else json.dumps(changed).encode()
         cut = data.draw(st.integers(0, len(whole)))
         for sent in (whole, whole[:cut]):
             raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=sent)
             found = run(raw)
-            assert {letter.code for letter in found.dead} <= DEAD_CODES - {"adapter_bug"}
+            assert {dead.code for dead in found.dead} <= DEAD_CODES - {"adapter_bug"}
             assert isinstance(callback.key(sent), str)
             assert isinstance(callback.key_account(sent, ""), str)
 
@@ -241,7 +241,7 @@ def test_no_bytes_break_a_vendors_page(vendor: Any, callback: Any) -> None:
     [("nxcloud", "cdr", b"sessionid"), ("ytx", "push", b"requestid"), ("tencent", "getCdr", b"callId")],
 )
 def test_an_id_that_says_that_there_is_none_is_none(vendor: str, callback: str, id_field: bytes, none: object) -> None:
-    """Strangers' records under one such id would be one call, and contradict each other."""
+    """Unrelated records with one such id would be one call, and contradict each other."""
     example = next(one for one in VENDORS[vendor].callbacks if one.name == callback).example
     body = re.sub(rb'"%s"\s*:\s*"[^"]*"' % id_field, b'"%s":%s' % (id_field, json.dumps(none).encode()), example)
     raw = RawCallback(
@@ -250,4 +250,4 @@ def test_an_id_that_says_that_there_is_none_is_none(vendor: str, callback: str, 
 
     outcome = run(raw)
 
-    assert ([letter.code for letter in outcome.dead], outcome.facts) == (["no_id"], ())
+    assert ([dead.code for dead in outcome.dead], outcome.facts) == (["no_id"], ())

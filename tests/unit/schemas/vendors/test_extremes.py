@@ -1,4 +1,4 @@
-"""Whatever stands in a field, alone or with others: a fact that Avro and the tables hold, or a dead letter that names no bug of ours."""
+"""Any value in any field, alone or with others: a fact that Avro and the tables hold, or a dead letter but no bug."""
 
 import json
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ each_kind = pytest.mark.parametrize(
 
 
 def facts(callback: Callback, element: Any) -> Iterator[Fact]:
-    """The fact, if it is one: what is no fact is refused in a short sentence, and any other exception is our own."""
+    """Returns the fact, None for a refusal, which is a short sentence; any other exception is a bug of ours."""
     refusals: list[str] = []
     for received_at in RECEIPTS:
         try:
@@ -73,7 +73,7 @@ def facts(callback: Callback, element: Any) -> Iterator[Fact]:
 
 
 def check(fact: Fact) -> None:
-    """The narrowest that must hold it: UInt32, Decimal(18, 6), DateTime64(6)."""
+    """Checks the value against the narrowest column that holds it: UInt32, Decimal(18, 6), DateTime64(6)."""
     for part in (fact, *fact.legs):
         for field in msgspec.structs.fields(type(part)):
             fits(getattr(part, field.name), field.name)
