@@ -57,6 +57,10 @@ class Text(NamedTuple):
     text: str
     suffers: re.Pattern[str] | None = None
 
+    def without_bad_bytes(self) -> "Text":
+        """Returns the same text with U+FFFD in the place of bad bytes, for a reader that takes no other text."""
+        return Text(replaced(self.text), _REPLACED) if self.suffers is _BAD else self
+
 
 def label_of(content_type: str) -> str:
     """Returns the charset that a content type declares, "" for none."""

@@ -5,10 +5,11 @@ Every bound is checked before the work that it limits. Must not know a vendor. P
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from schemas.body import xml_text
 from schemas.body.arrange import Arranger
 from schemas.body.charset import Text, is_charset, label_of, text_of
 from schemas.body.json_text import Marked, with_repeats
@@ -19,6 +20,9 @@ from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
 from schemas.raw import RawCallback
+
+BodyFormat = Literal["json", "form", "xml"]
+"""The format that a vendor documents for a body; JSON is read in its place, too, and a form in the place of JSON."""
 
 _PIECE_CHARS: Final = 64 * 1024
 _BETWEEN: Final = b"\x1e"
@@ -42,15 +46,19 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode(
-    raw: RawCallback, form_fields: tuple[str, ...], words: Words = NO_WORDS, limits: Limits = DEFAULT
+    raw: RawCallback,
+    form_fields: tuple[str, ...],
+    words: Words = NO_WORDS,
+    limits: Limits = DEFAULT,
+    body_format: BodyFormat = "json",
 ) -> Decoded:
-    """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json` or `limit`."""
+    """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
     label = label_of(raw.content_type) or next(filter(is_charset, untrue), "")
     try:
-        return _read_body(body, label, raw.content_type, form_fields, words, limits)
+        return _read_body(body, label, raw.content_type, form_fields, words, limits, body_format)
     except Undecodable as exc:
-        if exc.dead_code in ("charset", "json") and not all(map(is_charset, untrue)):
+        if exc.dead_code in ("charset", "json", "xml") and not all(map(is_charset, untrue)):
             raise Undecodable(f"not in the content encoding that it names, and as it is {exc}", code="inflate") from exc
         raise
 
@@ -66,12 +74,28 @@ def flags_of(element: Any) -> frozenset[Flag]:
 
 
 def _read_body(
-    body: bytes, label: str, content_type: str, form_fields: tuple[str, ...], words: Words, limits: Limits
+    body: bytes,
+    label: str,
+    content_type: str,
+    form_fields: tuple[str, ...],
+    words: Words,
+    limits: Limits,
+    body_format: BodyFormat,
 ) -> Decoded:
-    form = form_of(body, content_type, form_fields, limits.keys)
-    if form is not None and form.value is None and (flat := _flat(form, label, words, limits)) is not None:
-        return flat
-    text = text_of(body if form is None or form.value is None else form.value, label)
+    is_xml = body_format == "xml" and xml_text.begins_xml(body)
+    form = None if is_xml else form_of(body, content_type, form_fields, limits.keys)
+    if form is not None and form.value is None:
+        flat = _flat(form, label, words, limits, is_documented=body_format == "form")
+        if flat is not None:
+            return flat
+    if form is not None and form.value is not None:
+        body = form.value
+        is_xml = body_format == "xml" and xml_text.begins_xml(body)
+    if is_xml:
+        text = text_of(body, label or xml_text.declared_encoding(body)).without_bad_bytes()
+        with_root = xml_text.ROOT in words.top.exact
+        return _arranged(xml_text.read_xml(text.text, limits, with_root=with_root), text, set(), words, limits)
+    text = text_of(body, label)
     if _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
     flags: set[Flag] = set()
@@ -83,8 +107,11 @@ def _is_blank(text: str) -> bool:
     return not any(text[at : at + _PIECE_CHARS].strip(JUNK) for at in range(0, len(text), _PIECE_CHARS))
 
 
-def _flat(form: Form, label: str, words: Words, limits: Limits) -> Decoded | None:
-    """Reads a form whose parameters are the vendor's own fields; None when they are not."""
+def _flat(form: Form, label: str, words: Words, limits: Limits, *, is_documented: bool) -> Decoded | None:
+    """Reads a form whose parameters are the vendor's own fields; None when none of them is.
+
+    A vendor whose documented format is a form (`is_documented`) gets no flag for it.
+    """
     known = [name.decode("latin-1").lower() in words.top.folded for name, _ in form.members]
     if not any(known):
         return None
@@ -94,7 +121,7 @@ def _flat(form: Form, label: str, words: Words, limits: Limits) -> Decoded | Non
     pairs = list(zip(parts[::2], parts[1::2], strict=True))
     members = dict(pairs)
     document = members if len(members) == len(pairs) else with_repeats(pairs)
-    return _arranged(document, text, {Flag.REPAIRED_JSON}, words, limits)
+    return _arranged(document, text, set() if is_documented else {Flag.REPAIRED_JSON}, words, limits)
 
 
 def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits: Limits) -> Decoded:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.body.document import BodyFormat
 from schemas.body.member_keys import NO_WORDS, Words, words_of
 from schemas.config.settings import COST_LIMIT
 from schemas.facts import Fact
@@ -116,8 +117,13 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """The HTTP methods that carry a record. The body of a GET is its query string, with the content type of a form."""
     verify: Verify | None = None
     """The vendor's signature check; it runs when the account has `signing_secrets`."""
+    body: BodyFormat = "json"
+    """The documented format of a body: "json", "form" (a parameter for each field) or "xml" (`schemas.body.xml_text`).
+
+    JSON is read in any case, and a form in the place of JSON; XML only when it is declared here.
+    """
     form_fields: tuple[str, ...] = ("cdr", "data", "payload", "json")
-    """Form parameters that may hold the JSON."""
+    """Form parameters that may hold the JSON or XML."""
     holders: Mapping[str, tuple[str, ...]] = {}
     """Keys of an envelope that hold elements, each with the kinds of `documented` that occur there.
 

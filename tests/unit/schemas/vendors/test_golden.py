@@ -80,7 +80,7 @@ def test_every_documented_field_is_sent_in_a_case(vendor: Any, callback: Any, ki
     sent: set[str] = set()
     for case in CASES:
         if (case.raw.vendor, case.raw.callback) == (vendor.name, callback.name) and case.expected.get("facts"):
-            sent |= _names(decode(case.raw, callback.form_fields, callback.words, LIMITS).document)
+            sent |= _names(decode(case.raw, callback.form_fields, callback.words, LIMITS, callback.body).document)
     assert set(callback.documented[kind]) - sent == set()
 
 

@@ -74,7 +74,7 @@ def whole_element(vendor: Vendor, callback: Callback, names: tuple[str, ...]) ->
     for case in CASES:
         if (case.raw.vendor, case.raw.callback) != (vendor.name, callback.name):
             continue
-        document = decode(case.raw, callback.form_fields, callback.words, LIMITS).document
+        document = decode(case.raw, callback.form_fields, callback.words, LIMITS, callback.body).document
         for item in callback.elements(document).items:
             if mapped(callback, case, item) is not None:
                 count = sum(1 for name in names if name in innermost(item))
