@@ -169,7 +169,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     records: int = 0
     cursor: str = ""
-    """The vendor's continuation, "" when there is none."""
+    """The vendor's continuation, "" when there is none: a start time to go on from, or a mere sign of more."""
+    token: str = ""
+    """A token in the page that names the page after it, for `Poll.next`."""
     call_ids: frozenset[str] = frozenset()
     newest_start_s: int = 0
 
@@ -182,17 +184,30 @@ class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+def no_next_page(_page: Page) -> str:
+    """Returns "": the API has no tokens, a window goes on by `Page.cursor`."""
+    return ""
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """A vendor's pull API."""
 
     callback: str
     """The name of the callback that pages are published under."""
     request: Callable[..., PollRequest]
-    """`request(account, start_s=, end_s=, call_id=, plain=)`: one page's request; `account` is a `PollAccount`."""
+    """`request(account, start_s=, end_s=, call_id=, plain=)`: one page's request; `account` is a `PollAccount`.
+
+    `token=` comes with it for the pages after the first one, when `next` gives tokens.
+    """
     read_page: Callable[[bytes, str], Page]
     """`read_page(body, content_encoding)`: reads a page; raises `Undecodable`."""
     advice: Mapping[str, Advice]
     """The reaction to each code; "" is for any code not listed, "transport" for no answer or one that is no page."""
+    next: Callable[[Page], str] = no_next_page
+    """`next(page)`: the token that the same window's next page is asked for with, "" when the window has no more.
+
+    While it gives one, `Page.cursor` does not count.
+    """
 
 
 class Vendor(msgspec.Struct, frozen=True, kw_only=True):
