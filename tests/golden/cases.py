@@ -3,7 +3,7 @@
 A request has `body` (text) or `body_base64`, `received_at`, and optionally `headers` (`content_type`,
 `content_encoding`), `account`, `accounts` (name to external ids of the configured accounts) and `source`.
 An outcome has `facts` (fields that differ from their default, without provenance), `dead` (code and element) and
-`filtered` (reasons); a key without entries is left out.
+`filtered` (reasons); a key without entries is left out. `pytest --update-golden` writes outcomes; a person reviews them.
 """
 
 import base64
@@ -13,14 +13,17 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from processors.normalise import Directory, Normalised, directory, normalise
+from schemas.body.document import BodyFormat
 from schemas.config.limits import Limits
 from schemas.config.settings import Account
 from schemas.facts import Fact, Leg
 from schemas.raw import Position, RawCallback
+from schemas.vendors import VENDORS
 
 HERE: Final = Path(__file__).parent
 LIMITS: Final = Limits(inflate_bytes=1024 * 1024)
@@ -48,9 +51,12 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One request and the outcome that it must have."""
 
     name: str
+    path: Path
+    """The request's file."""
     raw: RawCallback
     accounts: Directory
     expected: dict[str, Any]
+    """The outcome's file, {} when there is none yet."""
 
 
 def vendor_folders() -> list[Path]:
@@ -71,6 +77,7 @@ def requests_in(folder: Path) -> list[Path]:
 def load(path: Path) -> Case:
     """Reads a request and its outcome."""
     asked = json.loads(path.read_text(encoding="utf-8"))
+    outcome = outcome_path(path)
     body = base64.b64decode(asked["body_base64"]) if "body_base64" in asked else asked["body"].encode()
     vendor = path.parent.name
     accounts = asked.get("accounts", {})
@@ -86,12 +93,55 @@ def load(path: Path) -> Case:
     )
     return Case(
         name=f"{vendor}/{path.stem}",
+        path=path,
         raw=raw,
         accounts=directory(
             tuple(Account(vendor=vendor, name=name, external_ids=tuple(ids)) for name, ids in accounts.items())
         ),
-        expected=json.loads(path.with_suffix(".expected.json").read_text(encoding="utf-8")),
+        expected=json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else {},
     )
+
+
+def outcome_path(request: Path) -> Path:
+    """Returns the file of a request's outcome."""
+    return request.with_suffix(".expected.json")
+
+
+def written(outcome: dict[str, Any]) -> str:
+    """Returns an outcome as its file has it: sorted keys and two spaces, so that the same outcome is the same file."""
+    return json.dumps(outcome, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+def body_format(case: Case) -> BodyFormat:
+    """Returns the format that the case's callback documents for its bodies."""
+    return next(one.body for one in VENDORS[case.raw.vendor].callbacks if one.name == case.raw.callback)
+
+
+def document_of(case: Case) -> Any:
+    """Returns the document in a body that is plain in its vendor's format, each key once; raises ValueError if it is not.
+
+    Of a form that is the dict of its parameters. Half a surrogate pair is no plain JSON.
+    """
+    if body_format(case) == "form":
+        pairs = parse_qsl(case.raw.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a parameter twice")
+        return dict(pairs)
+    json.dumps(json.loads(case.raw.body), ensure_ascii=False).encode()
+    return json.loads(case.raw.body, parse_float=str, object_pairs_hook=_each_once)
+
+
+def body_of(case: Case, document: Any) -> bytes:
+    """Returns a document as a body in the format of the case's vendor."""
+    if body_format(case) == "form" and isinstance(document, dict):
+        return urlencode(document, errors="replace").encode()
+    return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
 
 
 def run(raw: RawCallback, accounts: Directory | None = None) -> Normalised:
