@@ -13,7 +13,7 @@ from schemas.errors import Undecodable
 
 __all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
 
-_FORM: Final = re.compile(rb"\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
+_FORM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
 _PIECE_BYTES: Final = 64 * 1024
 _BEGINS_JSON: Final = re.compile(rb'\s{0,1000}[{\["]')
 _BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")

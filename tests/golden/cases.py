@@ -8,19 +8,23 @@ An outcome has `facts` (fields that differ from their default, without provenanc
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
+from xml.sax.saxutils import escape
 
 import msgspec
 
 from processors.normalise import Directory, Normalised, directory, normalise
 from schemas.body.document import BodyFormat
+from schemas.body.xml_text import read_xml
 from schemas.config.limits import Limits
 from schemas.config.settings import Account
+from schemas.errors import Undecodable
 from schemas.facts import Fact, Leg
 from schemas.raw import Position, RawCallback
 from schemas.vendors import VENDORS
@@ -28,6 +32,8 @@ from schemas.vendors import VENDORS
 HERE: Final = Path(__file__).parent
 LIMITS: Final = Limits(inflate_bytes=1024 * 1024)
 
+_XML_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_NO_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _POSITION: Final = Position("calls.raw", 0, 7)
 _PROVENANCE: Final = frozenset(
     {
@@ -122,6 +128,11 @@ def document_of(case: Case) -> Any:
 
     Of a form that is the dict of its parameters. Half a surrogate pair is no plain JSON.
     """
+    if body_format(case) == "xml":
+        try:
+            return read_xml(case.raw.body.decode("utf-8"), LIMITS)
+        except Undecodable as exc:
+            raise ValueError(str(exc)) from exc
     if body_format(case) == "form":
         pairs = parse_qsl(case.raw.body.decode("ascii"), keep_blank_values=True, strict_parsing=True)
         if len(dict(pairs)) < len(pairs):
@@ -135,7 +146,21 @@ def body_of(case: Case, document: Any) -> bytes:
     """Returns a document as a body in the format of the case's vendor."""
     if body_format(case) == "form" and isinstance(document, dict):
         return urlencode(document, errors="replace").encode()
+    if body_format(case) == "xml" and isinstance(document, dict):
+        return _xml("record", document).encode("utf-8", "replace")
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+def _xml(name: str, value: Any) -> str:
+    """Returns a value as an XML element; a key that is no name of XML gets one."""
+    if isinstance(value, list):
+        return "".join(_xml(name, item) for item in value)
+    name = name if _XML_NAME.fullmatch(name) else "field"
+    if isinstance(value, dict):
+        inner = "".join(_xml(key, item) for key, item in value.items())
+    else:
+        inner = escape(_NO_XML.sub("?", "" if value is None else str(value)))
+    return f"<{name}>{inner}</{name}>"
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from schemas.errors import Undecodable
 from schemas.facts import Fact, Leg
 from schemas.vendor_kit.contract import Callback, Context, Mapped, Vendor
 from schemas.vendors import VENDORS
-from tests.unit.schemas.vendors.test_vendor_contract import innermost, whole_element, with_field
+from tests.unit.schemas.vendors.test_vendor_contract import innermost, makes_facts, whole_element, with_field
 
 NUMBERS: tuple[Any, ...] = (
     0, -1, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63, 2**64, 10**12, 10**18, 10**30, 10**127, Decimal("1e-30"), Decimal("1e2999999999"),
@@ -49,6 +49,7 @@ KINDS = [
     (vendor, callback, kind, names)
     for vendor in VENDORS.values()
     for callback in vendor.callbacks
+    if makes_facts(vendor, callback)
     for kind, names in callback.documented.items()
 ]
 each_kind = pytest.mark.parametrize(
