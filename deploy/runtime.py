@@ -45,6 +45,10 @@ _PULLED: Final = frozenset(
     if vendor.poll and {c.name for c in vendor.callbacks} == {vendor.poll.callback}
 )
 """Vendors that nobody can push to."""
+_SIGNING: Final = frozenset(
+    name for name, vendor in VENDORS.items() if any(callback.verify for callback in vendor.callbacks)
+)
+"""Vendors whose signatures can be checked."""
 _COLLECT_EVERY: Final = 100_000
 """New objects between two searches for garbage in cycles. Batches are many objects and no cycles: Python's 700 cost a worker a
 quarter of its time."""
@@ -54,7 +58,7 @@ def read_settings(config: Path | None) -> Settings:
     """The effective settings of this process; raises `SettingsError`."""
     named = config or (Path(os.environ["CALLWEAVE_CONFIG"]) if os.environ.get("CALLWEAVE_CONFIG") else None)
     path = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    return load(path, os.environ, frozenset(VENDORS), _PULLED)
+    return load(path, os.environ, frozenset(VENDORS), _PULLED, _SIGNING)
 
 
 def resolved(settings: Settings) -> Settings:

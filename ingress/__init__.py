@@ -1,4 +1,4 @@
-"""The front: takes what vendors push, or what is pulled from them, and makes it durable before anybody is told so.
+"""Takes in what vendors push and what is pulled from them, and makes it durable before it is acknowledged.
 
 Knows a body no further than its partition key. Imports `schemas` and nothing else of the project.
 """

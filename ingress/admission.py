@@ -1,9 +1,10 @@
-"""What a process has in hand, and whether there is room for more: requests that wait for their turn, and bytes in memory.
+"""Counts the requests and bytes that one process holds, and decides whether there is room for more.
 
-A request that waits costs those behind it time, a byte costs memory. For time only those are turned away who can send again: a
-late answer to who calls once is better than none, its body is stored all the same. For memory they are turned away first.
-Requests that wait for Kafka, for a disk or for the rest of a slow body cost nobody time and have no bound but their bytes'.
-It must not know HTTP, vendors or Kafka. Pure: it counts what it is told.
+A waiting request costs those behind it time, a byte costs memory. For the sake of time, only requests whose sender can
+send again are refused: a late answer to a vendor that calls once is better than none, because its body is stored all
+the same. For the sake of memory, senders that can send again are refused first. Requests that wait for Kafka, for a
+disk or for the rest of a slow body cost nobody time, so only their bytes are bounded. This module must not know HTTP,
+vendors or Kafka. Pure: it only counts.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from typing import Final, Literal
 from schemas.errors import Unavailable
 
 HIGH_WATER: Final = 0.8
-"""This share of the bytes is for all; the rest is for bodies that nobody brings again."""
+"""Share of the bytes that is for all requests; the rest is kept for bodies that are sent only once."""
 BURST: Final = 1.25
-"""So far beyond the bound bytes may go that came while the refusals were on their way; then connections are cut."""
+"""Factor of the bound that bytes may reach that arrived while refusals were on their way; beyond it connections are
+cut."""
 
 WhyFull = Literal["overload", "buffer_full"]
 
@@ -24,42 +26,42 @@ def _nothing() -> int:
 
 
 class AdmissionControl:
-    """The counts of one process."""
+    """Counts of one process, and the decisions that follow from them."""
 
     def __init__(self, *, max_queued: int, max_bytes: int, outliving_bytes: Callable[[], int] = _nothing) -> None:
-        """`outliving_bytes` is what bodies hold whose request was answered: Kafka's client or a slow disk still has them."""
+        """`outliving_bytes` returns the bytes of answered requests that Kafka's client or a slow disk still holds."""
         self._max_queued = max_queued
         self._max_bytes = max_bytes
         self._outliving_bytes = outliving_bytes
         self.queued = 0
-        """Requests that came whole and were not taken up yet."""
+        """Requests that have arrived completely and wait to be handled."""
         self.received_bytes = 0
-        """Of requests without an answer, from their first byte."""
+        """Bytes of requests that are not answered yet, counted from the first byte."""
 
     @property
     def size_bytes(self) -> int:
-        """All bytes that are held."""
+        """All bytes that the process holds."""
         return self.received_bytes + self._outliving_bytes()
 
     def full(self, *, no_retry: bool, more: int = 0) -> WhyFull | None:
-        """Why there is no room for so many more requests; None when there is."""
+        """Returns why there is no room for `more` further requests, None when there is."""
         if not no_retry and self.queued + more > self._max_queued:
             return "overload"
         return "buffer_full" if self._holds_too_much(no_retry=no_retry) else None
 
     def require_turn(self, *, no_retry: bool) -> None:
-        """Raise Unavailable `overload` or `buffer_full` when a request must not be taken up."""
+        """Raises Unavailable `overload` or `buffer_full` when a request must not be handled now."""
         if why := self.full(no_retry=no_retry):
             raise Unavailable(f"{self.queued} requests wait, {self.size_bytes} bytes are held", code=why)
 
     def require_bytes(self, *, no_retry: bool) -> None:
-        """Raise Unavailable `buffer_full` when a body must not be read on."""
+        """Raises Unavailable `buffer_full` when a body must not be read further."""
         if self._holds_too_much(no_retry=no_retry):
             raise Unavailable(f"{self.size_bytes} bytes are held", code="buffer_full")
 
     @property
     def bursting(self) -> bool:
-        """Whether only cutting connections keeps memory within its bound."""
+        """True when only cutting connections keeps memory within its bound."""
         return self.size_bytes > self._max_bytes * BURST
 
     def _holds_too_much(self, *, no_retry: bool) -> bool:

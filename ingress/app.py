@@ -1,4 +1,4 @@
-"""Puts the ingress together for aiohttp: routes, limits and the options without which it would not keep its word."""
+"""Assembles the ingress as an aiohttp application: routes, limits, and the server options that its guarantees need."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,19 +16,16 @@ from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.vendor_kit.contract import Vendor
 
-PUBLISHER: Final = web.AppKey("publisher", Publisher)
-METRICS: Final = web.AppKey("metrics", Registry)
-
 SERVER_OPTIONS: Final[Mapping[str, Any]] = {
     "auto_decompress": False,  # the bytes on the wire are the ones that are stored
-    "access_log": None,  # aiohttp's would show queries and secrets; ours is in the handler
+    "access_log": None,  # aiohttp's shows queries and secrets; the handlers write ours
     "keepalive_timeout": 75.0,
-    "lingering_time": 2.0,  # what a refused caller still sends is read this long, so that it gets to our answer
+    "lingering_time": 2.0,  # the rest of a refused body is read this long, so that its sender reads our answer
     "max_line_size": 8190,
     "max_field_size": 8190,
     "max_headers": 128,
 }
-"""For the runner that serves the app."""
+"""Options of the runner that serves the application."""
 
 
 def create_app(
@@ -38,35 +35,35 @@ def create_app(
     metrics: Registry,
     clock: Callable[[], datetime],
     *,
-    in_hand: AdmissionControl | None = None,
+    admission: AdmissionControl | None = None,
     leaving: asyncio.Event | None = None,
     render_metrics: Callable[[], str] | None = None,
 ) -> web.Application:
-    """The application; `render_metrics` gives the text of /metrics where it is more than this process's `metrics`.
+    """Returns the application.
 
-    `in_hand` is what the server counts in; without it only single bodies have a bound. From `leaving` on it is not ready.
+    `render_metrics` returns the text of /metrics where it is more than this process's `metrics`.
+
+    `admission` is the count that the server shares; without it only single bodies are bounded. Once `leaving` is set,
+    the application is not ready.
     """
     limits = settings.ingress
-    front = PushHandler(
-        doors=Router(settings, vendors),
+    push_handler = PushHandler(
+        router=Router(settings, vendors),
         reader=BodyReader(
             cap_bytes=limits.max_body_bytes,
             within_s=limits.body_timeout_s,
-            in_hand=in_hand or AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
+            admission=admission or AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
         ),
         publisher=publisher,
         metrics=metrics,
         clock=clock,
-        cap_bytes=limits.max_body_bytes,
         header_chars=settings.limits.header_chars,
     )
-    pages = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
+    status_handler = StatusHandler(publisher, render_metrics or metrics.text, leaving or asyncio.Event())
     app = web.Application()
-    app[PUBLISHER] = publisher
-    app[METRICS] = metrics
-    app.router.add_get("/healthz", pages.alive)
-    app.router.add_get("/readyz", pages.ready)
-    app.router.add_get("/metrics", pages.metrics)
-    # Everything else, so that an unknown path or method gets our answer and our count as well.
-    app.router.add_route("*", "/{path:(?s:.*)}", front.push, expect_handler=expected)
+    app.router.add_get("/healthz", status_handler.alive)
+    app.router.add_get("/readyz", status_handler.ready)
+    app.router.add_get("/metrics", status_handler.metrics)
+    # All other paths and methods, so that unknown ones get our answer and are counted as well.
+    app.router.add_route("*", "/{path:(?s:.*)}", push_handler.push, expect_handler=expected)
     return app

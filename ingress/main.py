@@ -1,8 +1,8 @@
-"""Runs one ingress process: publisher, app and listener, and takes them down in the order that loses nothing.
+"""Runs one ingress process: publisher, application and listener, and stops them in the order that loses nothing.
 
-First it is known to be leaving (`/readyz`, `Connection: close`) and goes on, then the listener goes, then requests in hand get
-their acknowledgement, then the producer closes, and the spool last: what the producer learns until its end can still be
-taken out of the spool.
+At a stop the process first announces that it is leaving (`/readyz`, `Connection: close`) and goes on serving. Then the
+listener closes, requests that are being handled get their acknowledgement, the producer closes, and the spool last: an
+acknowledgement that the producer gets until its end still removes a body from the spool.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from aiohttp import web
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import drain_leftovers
 from ingress.kafka.producer import KafkaPublisher
 from ingress.overload.server import BoundedRunner
@@ -33,8 +33,8 @@ from schemas.metrics import Registry
 from schemas.vendors import VENDORS
 
 BACKLOG: Final = 1024
-_LAST_HEARD_S: Final = 1.0
-"""What connections that were taken last have for their first request."""
+_LAST_REQUESTS_S: Final = 1.0
+"""Time that connections which were accepted last have for their first request."""
 
 _log = logging.getLogger("callweave.ingress")
 
@@ -49,32 +49,33 @@ async def run(
     listening: Callable[[], None] = lambda: None,
     render_metrics: Callable[[], str] | None = None,
 ) -> None:
-    """Serve until `stop`, then drain; raises SetupError when it cannot listen or its spool belongs to somebody else.
+    """Serves until `stop`, then drains; raises SetupError when the port or the spool belongs to another process.
 
-    `worker` names its spool; `listener` is a listening socket that it shares, without one it opens its own; `listening` is called
-    as soon as it takes connections; `render_metrics` gives /metrics where it is more than `metrics`.
+    `worker` names its spool. `listener` is a listening socket that workers share; without one the process opens its
+    own. `listening` is called as soon as connections are accepted. `render_metrics` returns the text of /metrics where
+    it is more than `metrics`.
     """
-    # The client repeats "cannot connect" several times a second while Kafka is away; the publisher says it once.
+    # The client repeats "cannot connect" several times a second while Kafka is away; the publisher logs it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     limits = settings.ingress
     async with _durable(settings, metrics, worker) as publisher:
-        in_hand = AdmissionControl(
+        admission = AdmissionControl(
             max_queued=limits.max_queued,
             max_bytes=limits.max_buffer_bytes,
             outliving_bytes=lambda: publisher.outliving_bytes,
         )
-        metrics.before_read(lambda: _show_in_hand(metrics, in_hand))
+        metrics.before_read(lambda: _show_admission(metrics, admission))
         leaving = asyncio.Event()
         app = create_app(
             settings, VENDORS, publisher, metrics, _now,
-            in_hand=in_hand, leaving=leaving, render_metrics=render_metrics,
+            admission=admission, leaving=leaving, render_metrics=render_metrics,
         )  # fmt: skip
         runner = BoundedRunner(
             app,
             limits,
             metrics,
-            in_hand=in_hand,
-            turning_away=LoadShedder(VENDORS),
+            admission=admission,
+            shedder=LoadShedder(VENDORS),
             leaving=leaving,
             shutdown_timeout=limits.drain_s,
             **SERVER_OPTIONS,
@@ -86,19 +87,19 @@ async def run(
             _log.info("listening: host=%s port=%d pid=%d", limits.host, limits.port, os.getpid())
             listening()
             await stop.wait()
-            _log.info("leaving in %g s: then requests in hand get up to %g s", limits.leave_s, limits.drain_s)
+            _log.info("leaving in %g s: then open requests get up to %g s", limits.leave_s, limits.drain_s)
             leaving.set()
             await asyncio.sleep(limits.leave_s)
             await site.stop()
-            await runner.until_heard(_LAST_HEARD_S)
+            await runner.until_first_requests(_LAST_REQUESTS_S)
         finally:
             await runner.cleanup()
     _log.info("stopped: pid=%d", os.getpid())
 
 
 @contextlib.asynccontextmanager
-async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[SpoolingPublisher]:
-    """Kafka and this worker's spool as one publisher; worker 1 also looks after the spools of workers that are no more."""
+async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[DurablePublisher]:
+    """Yields Kafka and this worker's spool as one publisher; worker 1 also drains the spools of former workers."""
     limits = settings.ingress
     base = root(settings)
     async with (
@@ -109,9 +110,9 @@ async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncI
             max_buffer_bytes=limits.max_buffer_bytes,
             max_value_bytes=limits.max_body_bytes,
         ) as kafka,
-        SpoolingPublisher(kafka, spool, limits, metrics) as publisher,
+        DurablePublisher(kafka, spool, limits, metrics) as publisher,
     ):
-        metrics.before_read(lambda: _show(metrics, kafka, spool, str(worker)))
+        metrics.before_read(lambda: _show_publisher(metrics, kafka, spool, str(worker)))
         leftovers = asyncio.create_task(drain_leftovers(base, kafka, limits, metrics)) if worker == 1 else None
         try:
             yield publisher
@@ -121,7 +122,7 @@ async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncI
                 await asyncio.gather(leftovers, return_exceptions=True)
 
 
-def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -> None:
+def _show_publisher(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -> None:
     metrics.put("callweave_ingress_waiting_bytes", value=kafka.waiting_bytes + spool.waiting_bytes)
     metrics.put("callweave_spool_bodies", worker, value=spool.bodies)
     metrics.put("callweave_spool_bytes", worker, value=spool.size_bytes)
@@ -130,9 +131,9 @@ def _show(metrics: Registry, kafka: KafkaPublisher, spool: Spool, worker: str) -
     metrics.put("callweave_spool_too_large", worker, value=spool.too_large.bodies)
 
 
-def _show_in_hand(metrics: Registry, in_hand: AdmissionControl) -> None:
-    metrics.put("callweave_ingress_queued_requests", value=in_hand.queued)
-    metrics.put("callweave_ingress_held_bytes", value=in_hand.size_bytes)
+def _show_admission(metrics: Registry, admission: AdmissionControl) -> None:
+    metrics.put("callweave_ingress_queued_requests", value=admission.queued)
+    metrics.put("callweave_ingress_held_bytes", value=admission.size_bytes)
 
 
 def _site(runner: web.AppRunner, limits: IngressSettings, listener: socket.socket | None) -> web.BaseSite:
@@ -149,7 +150,7 @@ async def _listen(site: web.BaseSite, limits: IngressSettings) -> None:
 
 
 def cannot_listen(limits: IngressSettings, error: OSError) -> SetupError:
-    """Why the port cannot be had, and what to do."""
+    """Returns the error of a port that cannot be listened on, with advice."""
     where = f"{limits.host}:{limits.port}"
     if error.errno == errno.EADDRINUSE:
         return SetupError(
@@ -165,7 +166,7 @@ def cannot_listen(limits: IngressSettings, error: OSError) -> SetupError:
 
 
 def _address(settings: Settings) -> KafkaSettings:
-    """Without an address of its own Kafka is the one that `callweave up` runs on this machine."""
+    """Returns the Kafka settings; without an address Kafka is the one that `callweave up` runs on this machine."""
     kafka = settings.kafka
     if kafka.bootstrap:
         return kafka

@@ -13,7 +13,14 @@ from typing import Final, Literal, get_args
 Stage = Literal["ingress", "poll", "normalise", "join", "sink", "setup"]
 
 RejectCode = Literal[
-    "unknown_route", "method", "too_large", "timeout", "forbidden", "bad_encoding", "unknown_account", "bad_request"
+    "unknown_route",  # 404: no vendor or callback has this address
+    "method",  # 405: the address does not take this method
+    "too_large",  # 413: the body is larger than `ingress.max_body_bytes`
+    "timeout",  # 408: the body did not end in time
+    "forbidden",  # 403: the secret is not known, or the network may not push here
+    "unknown_account",  # 403: the account is not configured, or one is required
+    "bad_signature",  # 403: no signing secret of the account signs the push
+    "bad_request",  # 400: the body is not framed as it says, or two accounts are named
 ]
 DeadCode = Literal[
     "empty",  # no bytes, or only white space

@@ -1,1 +1,1 @@
-"""The promise that an acknowledged body is kept: Kafka while it answers, else the spool, and back from it."""
+"""Keeps acknowledged bodies: Kafka while it answers, else the spool, from which they go to Kafka later."""

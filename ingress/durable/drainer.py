@@ -1,7 +1,7 @@
-"""Brings what was spooled to Kafka when it is back: in order per key, and slowly enough that live bodies keep their latency.
+"""Sends spooled bodies to Kafka when it is back: in order per key, and slowly enough not to delay live bodies.
 
-A body leaves the spool after Kafka's acknowledgement, so one that was sent just before a crash is sent twice: a duplicate, which
-the joiner knows. A key that Kafka does not take holds up only itself.
+A body leaves the spool after Kafka's acknowledgement, so one that was sent just before a crash is sent twice: the
+joiner recognises the duplicate. A key that Kafka does not take holds up only itself.
 """
 
 import asyncio
@@ -18,35 +18,35 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 
 SLICES_PER_S: Final = 10
-"""The second's share is sent in so many portions."""
+"""Portions in which a second's share is sent."""
 SLICE_BYTES: Final = 4 * 1024 * 1024
 LOOK_EVERY_S: Final = 0.25
 PATIENCE_S: Final = 10.0
-"""For one body: then its key waits for the next round."""
+"""Longest wait for one body; its key then waits for the next round."""
 MOST_BLOCKED_KEYS: Final = 10_000
 
 _log = logging.getLogger("callweave.spool")
-_Outcome = Literal["sent", "apart", "stuck"]
+_Outcome = Literal["sent", "set_aside", "stuck"]
 
 
 class KafkaSide(Protocol):
-    """As much of a `KafkaPublisher` as the spool needs."""
+    """The part of a `KafkaPublisher` that the spool needs."""
 
     async def publish(
         self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
     ) -> None:
-        """Return after Kafka's acknowledgement; else raise Unavailable, after `within_s` seconds `AckTimeout`."""
+        """Returns after Kafka's acknowledgement; else raises Unavailable, after `within_s` seconds `AckTimeout`."""
 
     def why_not(self) -> str:
-        """Why Kafka takes nothing now, "" when it does."""
+        """Returns why Kafka takes nothing now, "" when it does."""
 
     @property
     def late_bytes(self) -> int:
-        """What its client still holds of records that were given up."""
+        """Bytes of records that were given up and that Kafka's client still holds."""
 
 
 class Drainer:
-    """Empties one spool."""
+    """Empties one spool into Kafka."""
 
     def __init__(self, spool: Spool, kafka: KafkaSide, metrics: Registry, *, per_s: int) -> None:
         self._spool = spool
@@ -55,7 +55,7 @@ class Drainer:
         self._per_s = per_s
 
     async def run(self) -> None:
-        """Empty the spool whenever there is something in it and Kafka is there; until cancelled."""
+        """Empties the spool whenever it holds bodies and Kafka is there; runs until cancelled."""
         while True:
             if self._spool.bodies and not self._kafka.why_not():
                 try:
@@ -70,7 +70,7 @@ class Drainer:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def once(self) -> int:
-        """One round from the oldest to the newest body; how many went. Raises Unavailable `spool`."""
+        """Sends one round, from the oldest to the newest body; returns how many went. Raises Unavailable `spool`."""
         loop = asyncio.get_running_loop()
         after, sent = 0, 0
         blocked: set[SpoolKey] = set()
@@ -82,8 +82,8 @@ class Drainer:
                 break
             after = entries[-1].id
             sent += await self._slice(entries, blocked)
-            # What came in meanwhile was live and is no load beside the live ones: without this, keys that never rest would
-            # fill the spool as fast as it empties.
+            # Bodies that were spooled meanwhile were live and are no load beside the live ones: without this, keys that
+            # always have traffic would fill the spool as fast as it empties.
             beside = max(0, len(entries) - (self._spool.taken - taken))
             await asyncio.sleep(max(0.0, begun + beside / self._per_s - loop.time()))
         if self._spool.undeleted:
@@ -91,7 +91,7 @@ class Drainer:
         return sent
 
     async def _slice(self, entries: Sequence[SpooledEntry], blocked: set[SpoolKey]) -> int:
-        """Send some: the keys side by side, the bodies of a key one after the other; keys that stop are `blocked` from then."""
+        """Sends some bodies: keys side by side, the bodies of a key in order; keys that stop are added to `blocked`."""
         keys: dict[SpoolKey, list[SpooledEntry]] = {}
         for entry in entries:
             keys.setdefault((entry.body.topic, entry.body.key), []).append(entry)
@@ -101,7 +101,7 @@ class Drainer:
         ids = [
             entry.id
             for key, outcomes in zip(wanted, ends, strict=True)
-            for entry, outcome in zip(keys[key], outcomes, strict=False)  # what comes after one that is stuck waits
+            for entry, outcome in zip(keys[key], outcomes, strict=False)  # the bodies behind a stuck one wait
             if outcome == "sent"
         ]
         if ids:
@@ -110,7 +110,7 @@ class Drainer:
         return len(ids)
 
     async def _sequence(self, entries: Sequence[SpooledEntry]) -> list[_Outcome]:
-        """What became of a key's bodies, from the first to the one that did not go."""
+        """Sends the bodies of one key in order; returns their outcomes up to the first one that did not go."""
         outcomes: list[_Outcome] = []
         for entry in entries:
             outcomes.append(await self._send(entry))
@@ -119,10 +119,10 @@ class Drainer:
         return outcomes
 
     async def _send(self, entry: SpooledEntry) -> _Outcome:
-        later = self._spool.on_its_way.get(entry.id)
+        later = self._spool.unacknowledged.get(entry.id)
         if later is not None:
             await asyncio.wait({later}, timeout=PATIENCE_S)
-            self._spool.on_its_way.pop(entry.id, None)
+            self._spool.unacknowledged.pop(entry.id, None)
             if later.done() and not later.cancelled() and later.exception() is None:
                 return "sent"
         body = entry.body
@@ -130,14 +130,17 @@ class Drainer:
             await self._kafka.publish(body.topic, body.key, body.value, list(body.headers), within_s=PATIENCE_S)
         except AckTimeout as exc:
             if exc.later is not None:
-                self._spool.on_its_way[entry.id] = exc.later
+                self._spool.unacknowledged[entry.id] = exc.later
             return "stuck"
         except Unavailable as exc:
-            return await self._apart(entry, exc) if exc.code == "oversize" else "stuck"
+            return await self._set_aside(entry, exc) if exc.code == "oversize" else "stuck"
         return "sent"
 
-    async def _apart(self, entry: SpooledEntry, error: Unavailable) -> _Outcome:
-        """Nothing but another limit on the topic would ever let it through, and what follows must not wait for that."""
+    async def _set_aside(self, entry: SpooledEntry, error: Unavailable) -> _Outcome:
+        """Sets a body aside that only another limit on the topic would let through.
+
+        Later bodies must not wait for that.
+        """
         _log.error(
             "a body is kept apart: %s; raise max.message.bytes of %s and run `callweave spool drain` with the ingress stopped",
             error,
@@ -148,4 +151,4 @@ class Drainer:
         except Unavailable as exc:
             _log.error("it could not be kept apart and holds up its key: %s", exc)
             return "stuck"
-        return "apart"
+        return "set_aside"

@@ -1,8 +1,9 @@
-"""The ingress's `Publisher`: Kafka while it answers in time, else the spool; a body is refused only when neither takes it.
+"""The ingress's `Publisher`: Kafka while it answers in time, else the spool; it refuses a body that neither takes.
 
-A vendor that hangs up after 700 ms must have its answer by then, so Kafka gets a quarter of a second, and nothing at all while
-it is known to be away. A body that both have is a duplicate; where it shows early enough, the spool's copy is taken back. While
-bodies of a key are in the spool, later ones follow them there: Kafka sees the key in the order in which it came.
+A vendor that hangs up after 700 ms must have its answer by then, so Kafka gets a quarter of a second, and nothing at
+all while it is known to be away. A body that both have is a duplicate; where that is known early enough, the spool's
+copy is removed. While bodies of a key are in the spool, later ones follow them there: Kafka gets a key's bodies in the
+order of their arrival.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from schemas.metrics import Registry
 _log = logging.getLogger("callweave.spool")
 
 
-class SpoolingPublisher:
-    """A `Publisher` over a started Kafka and a started spool; as an async context manager it drains the spool meanwhile."""
+class DurablePublisher:
+    """A `Publisher` over a started Kafka and a started spool; as a context manager it drains the spool meanwhile."""
 
     def __init__(self, kafka: KafkaSide, spool: Spool, limits: IngressSettings, metrics: Registry) -> None:
         self._kafka = kafka
@@ -49,20 +50,16 @@ class SpoolingPublisher:
 
     @property
     def outliving_bytes(self) -> int:
-        """What Kafka's client or the disk still holds of bodies whose `publish` is over."""
+        """Bytes of bodies whose `publish` is over and that Kafka's client or the disk still holds."""
         return self._kafka.late_bytes + self._abandoned_bytes
 
-    def ready(self) -> bool:
-        """Whether a body would be taken now, by Kafka or by the spool."""
-        return not self.why_not()
-
     def why_not(self) -> str:
-        """What keeps both from taking a body."""
+        """Returns why neither takes a body, "" when one of them does."""
         away, full = self._kafka.why_not(), self._spool.trouble()
         return f"{away}; {full}" if away and full else ""
 
     def note(self) -> str:
-        """What people should know although it is ready."""
+        """Returns what people should know of the spool although the ingress is ready, "" when there is nothing."""
         away, depth, full = self._kafka.why_not(), self._spool.bodies, self._spool.trouble()
         if full:
             return full
@@ -72,7 +69,7 @@ class SpoolingPublisher:
         return f"spooling: {held}; {away}" if away else f"draining the spool: {held}"
 
     async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
-        """Return when the body is in Kafka or on our disk; see `Publisher.publish`."""
+        """Returns when the body is in Kafka or on our disk; see `Publisher.publish`."""
         begun = asyncio.get_running_loop().time()
         later: asyncio.Future[object] | None = None
         body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
@@ -91,7 +88,10 @@ class SpoolingPublisher:
         await self._keep(body, later, no_retry=no_retry, within_s=rest_s)
 
     async def _follows(self, body: Body, *, no_retry: bool) -> bool:
-        """Whether the disk takes it, behind the bodies of its key, however slowly; where it does not, passing them is better than losing it."""
+        """Stores a body behind those of its key, however slow the disk is; returns False when it cannot be stored.
+
+        It then overtakes them, which is better than losing it.
+        """
         try:
             await self._keep(body, None, no_retry=no_retry, within_s=self._give_up_s)
         except Unavailable as exc:
@@ -100,7 +100,7 @@ class SpoolingPublisher:
         return True
 
     async def _keep(self, body: Body, later: asyncio.Future[object] | None, *, no_retry: bool, within_s: float) -> None:
-        """Store a body; done as well when Kafka's late acknowledgement comes first."""
+        """Stores a body; returns as well when Kafka's late acknowledgement comes first."""
         try:
             stored = self._spool.put(body, no_retry=no_retry)
         except Unavailable:
@@ -126,16 +126,16 @@ class SpoolingPublisher:
         stored.add_done_callback(over)
 
     def _expect(self, stored: asyncio.Future[int], later: asyncio.Future[object]) -> None:
-        """Take a stored body back should Kafka acknowledge it after all."""
+        """Removes a stored body should Kafka acknowledge it after all."""
         if stored.exception() is not None:
             return
         number = stored.result()
-        self._spool.on_its_way[number] = later
+        self._spool.unacknowledged[number] = later
         later.add_done_callback(lambda _: self._arrived(number, later))
 
     def _arrived(self, number: int, later: asyncio.Future[object]) -> None:
-        if self._spool.on_its_way.get(number) is later:
-            del self._spool.on_its_way[number]
+        if self._spool.unacknowledged.get(number) is later:
+            del self._spool.unacknowledged[number]
         if _good(later):
             self._arrived_ids.append(number)
             if not self._forgetting:
@@ -144,20 +144,20 @@ class SpoolingPublisher:
                 task.add_done_callback(self._forgetting.discard)
 
     async def _forget(self) -> None:
-        """Take back what has arrived, all of it in one commit: alone, each would keep new bodies from the disk for one."""
+        """Removes the bodies that have arrived in one commit: a commit for each would keep new bodies from the disk."""
         while self._arrived_ids:
             ids, self._arrived_ids = self._arrived_ids, []
             await self._spool.delete(ids)
 
 
 async def _one_of(futures: Collection[asyncio.Future[Any]], within_s: float) -> bool:
-    """Whether one of them succeeded in time; none is cancelled."""
+    """Returns True when one of them succeeded in time; none is cancelled."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     waiting = set(futures)
     while waiting:
         done, waiting = await asyncio.wait(waiting, timeout=deadline - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-        if not done:  # a loop that was held up hears of the deadline before it hears of what came in time
+        if not done:  # after a stall of the loop the deadline fires before the results that came in time
             await asyncio.sleep(0)
             return any(future.done() and _good(future) for future in waiting)
         if any(_good(future) for future in done):

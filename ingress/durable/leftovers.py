@@ -1,6 +1,6 @@
-"""Empties the spools of workers that are no more: with fewer workers than before nobody else would.
+"""Empties the spools of workers that no longer run: with fewer workers than before nobody else would.
 
-A folder that another process still uses is left to it and looked at again later.
+A folder that another process still uses is left alone and looked at again later.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _log = logging.getLogger("callweave.spool")
 
 
 async def drain_leftovers(base: Path, kafka: KafkaSide, limits: IngressSettings, metrics: Registry) -> None:
-    """Look for spools above the number of workers, and empty them; until cancelled."""
+    """Looks for spools above the number of workers, and empties them; runs until cancelled."""
     while True:
         if not kafka.why_not():
             for number in workers(base):
@@ -42,6 +42,6 @@ async def _adopt(folder: Path, kafka: KafkaSide, limits: IngressSettings, metric
             # While it is locked: a worker of this number that comes back waits for the lock and makes the folder anew.
             await asyncio.to_thread(give_up, folder)
             if found:
-                _log.info("drained %d bodies of a worker that is no more: %s", sent, folder)
+                _log.info("drained %d bodies of a worker that no longer runs: %s", sent, folder)
     except (SetupError, Unavailable, OSError) as exc:
         _log.info("a spool of another worker is left alone for now: %s", exc)

@@ -1,1 +1,1 @@
-"""HTTP in: which address it is, who may use it, the body read within bounds, and the answer."""
+"""HTTP in: routes and authorization, the body read within bounds, the record made of it, and the response."""

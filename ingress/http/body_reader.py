@@ -1,6 +1,6 @@
-"""Reads a body within its bounds: size, time, and what the process may have in hand.
+"""Reads a body within its bounds: size, time, and the memory that the process may hold.
 
-The bytes are given as they were sent: whoever serves this must have switched off aiohttp's own decompression.
+Bytes are returned as they were sent: the server must have switched off aiohttp's own decompression.
 """
 
 import asyncio
@@ -12,18 +12,21 @@ from schemas.errors import Rejected
 
 
 class BodyReader:
-    """Reads bodies; one for all requests of a process."""
+    """Reads bodies; one reader serves all requests of a process."""
 
-    def __init__(self, *, cap_bytes: int, within_s: float, in_hand: AdmissionControl) -> None:
+    def __init__(self, *, cap_bytes: int, within_s: float, admission: AdmissionControl) -> None:
         self._cap_bytes = cap_bytes
         self._within_s = within_s
-        self._in_hand = in_hand
+        self._admission = admission
 
     async def read(self, content: StreamReader, declared_bytes: int | None, *, no_retry: bool = False) -> bytes:
-        """The whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`, for `no_retry` ones last."""
+        """Returns the whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`.
+
+        Bodies with `no_retry` are refused last, because their sender does not send them again.
+        """
         if declared_bytes is not None and declared_bytes > self._cap_bytes:
             raise self._too_large()
-        self._in_hand.require_turn(no_retry=no_retry)
+        self._admission.require_turn(no_retry=no_retry)
         chunks: list[bytes] = []
         size_bytes = 0
         try:
@@ -33,7 +36,7 @@ class BodyReader:
                     size_bytes += len(chunk)
                     if size_bytes > self._cap_bytes:
                         raise self._too_large()
-                    self._in_hand.require_bytes(no_retry=no_retry)
+                    self._admission.require_bytes(no_retry=no_retry)
         except TimeoutError as exc:
             raise Rejected(
                 f"the body did not end within {self._within_s:g} s", code="timeout", http_status=408
@@ -43,6 +46,14 @@ class BodyReader:
                 "the body broke off or is not framed as it says", code="bad_request", http_status=400
             ) from exc
         return b"".join(chunks)
+
+    def read_query(self, query: str, *, no_retry: bool = False) -> bytes:
+        """Returns the query string of a GET as its body; raises as `read` does."""
+        self._admission.require_turn(no_retry=no_retry)
+        body = query.encode("utf-8", "surrogateescape")
+        if len(body) > self._cap_bytes:
+            raise self._too_large()
+        return body
 
     def _too_large(self) -> Rejected:
         return Rejected(f"a body of at most {self._cap_bytes} bytes is taken", code="too_large", http_status=413)

@@ -1,8 +1,8 @@
-"""Makes a request's head one that aiohttp parses: no byte in a header's value may cost the body that comes with it.
+"""Mends a request's head so that aiohttp parses it: no byte in a header's value may cost the body that comes with it.
 
-RFC 9110 (5.5) lets a recipient keep control characters or replace them, and aiohttp refuses them; it refuses as well a second
-header of a kind of which one is enough. What frames a request (its first line, lengths, codings, line ends) is never mended:
-where that is odd, two readers may see two requests. Pure: bytes in, bytes out; what need not change comes back as it is.
+RFC 9110 (section 5.5) lets a recipient keep control characters or replace them, but aiohttp refuses them; it also
+refuses a second header of a kind of which one is enough. The parts that frame a request (its first line, lengths,
+codings, line ends) are never mended: where those are odd, two readers may see two requests. Pure: bytes in, bytes out.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final
 
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - {*b"\t\r\n"})
 _REPLACED: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
-"""Not by a space: `chunked` with a control character behind it must not become `chunked`."""
+"""Replaced by "?" and not by a space: `chunked` with a control character behind it must not become `chunked`."""
 _ONE_IS_ENOUGH: Final = re.compile(
     rb"\n(content-type|content-location|content-range|etag|max-forwards|server|user-agent):", re.IGNORECASE
 )
@@ -18,7 +18,7 @@ _END: Final = b"\r\n\r\n"
 
 
 def mended(data: bytes) -> bytes:
-    """What a socket gave at the beginning of a request; a head that is not whole in it is left as it is."""
+    """Returns the first bytes of a request with its head mended; a head that is not whole in them is left as it is."""
     end = data.find(_END)
     first = data.find(b"\r\n", 0, end)
     if first <= 0:
@@ -34,7 +34,7 @@ def mended(data: bytes) -> bytes:
 
 
 def _without_copies(head: bytes) -> bytes:
-    """The header lines with one of each such kind, in which all values stand, as a list does."""
+    """Returns the header lines with one line of each such kind, which lists all values of it."""
     lines: list[list[bytes]] = []
     place: dict[bytes, list[bytes]] = {}
     for line in head.split(b"\r\n"):

@@ -1,4 +1,4 @@
-"""What the caller gets back: the vendor's own words where the vendor reads them, a problem in JSON where a person does."""
+"""Builds responses: a vendor's own convention where the vendor reads them, a problem in JSON where a person does."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ RETRY_AFTER_S: Final = "5"
 
 
 def reply(answer: Reply, request_id: str) -> web.Response:
-    """A vendor's answer; one of 503 says when to come again."""
+    """Returns a vendor's answer; a 503 says when to send again."""
     headers = {"Content-Type": answer.content_type, "X-Request-Id": request_id, **dict(answer.headers)}
     if answer.status == 503:
         headers.setdefault("Retry-After", RETRY_AFTER_S)
@@ -20,7 +20,7 @@ def reply(answer: Reply, request_id: str) -> web.Response:
 
 
 def problem(rejected: Rejected, request_id: str, *, allow: str) -> web.Response:
-    """A request that was not taken: `{"code", "detail"}`; a 405 names what is allowed."""
+    """Returns the answer to a refused request, `{"code", "detail"}`; a 405 names the methods that are allowed."""
     response = web.Response(
         status=rejected.http_status,
         body=msgspec.json.encode({"code": rejected.code, "detail": str(rejected)}),
@@ -29,15 +29,16 @@ def problem(rejected: Rejected, request_id: str, *, allow: str) -> web.Response:
     if rejected.http_status == 405:
         response.headers["Allow"] = allow
     if rejected.http_status in (400, 408, 413):
-        response.force_close()  # the rest of the body is not wanted
+        response.force_close()  # the rest of the body is not read
     return response
 
 
-def explanation(vendor: Vendor, *, needs_account: bool, request_id: str) -> web.Response:
-    """What somebody reads who only looks at a push address: 200, so that a console which checks it can save it."""
+def explanation(vendor: Vendor, methods: tuple[str, ...], *, needs_account: bool, request_id: str) -> web.Response:
+    """Returns the answer to a look at a push address: 200, so that a console which checks the address can save it."""
+    how, look = " or ".join(methods), "A GET without parameters" if "GET" in methods else "Looking at this address"
     lines = [
-        f"This address takes pushes of {vendor.title}. POST here what its document describes, one body a request:",
-        f"it is stored before the answer, which is {vendor.accepted.status}. Looking at this address stores nothing.",
+        f"This address takes pushes of {vendor.title}. {how} here what its document describes, one body a request:",
+        f"it is stored before the answer, which is {vendor.accepted.status}. {look} stores nothing.",
         f"Documentation: README.md and schemas/vendors/{vendor.name}.py of Callweave.",
     ]
     if needs_account:
@@ -46,12 +47,12 @@ def explanation(vendor: Vendor, *, needs_account: bool, request_id: str) -> web.
 
 
 def options(*, allow: str, request_id: str) -> web.Response:
-    """Which methods a push address takes."""
+    """Returns the answer to OPTIONS: the methods of a push address."""
     return web.Response(status=204, headers={"Allow": allow, "X-Request-Id": request_id})
 
 
 def malformed(status: int, kind: str) -> web.Response:
-    """What is no request that can be read; `kind` is the parser's name for what is wrong, and nothing of what came."""
+    """Returns the answer to bytes that are no request; `kind` is the parser's name of the fault."""
     response = web.Response(
         status=status,
         body=msgspec.json.encode({"code": "bad_request", "detail": f"this is not HTTP that can be read: {kind}"}),

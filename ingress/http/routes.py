@@ -1,6 +1,6 @@
-"""Which address leads to which vendor's callback, and who may use it: decided from the head of a request alone.
+"""Routes: which address leads to which vendor's callback, and who may use it, decided from the head of a request alone.
 
-So a request that is not for us is turned away before a byte of its body is read. Pure: no I/O, no clock.
+A request that is not for us is therefore refused before a byte of its body is read. Pure: no I/O, no clock.
 """
 
 import hashlib
@@ -16,46 +16,60 @@ from schemas.config.settings import Account, Settings
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Vendor
 
-METHOD: Final = "POST"
-ASKS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Somebody looks whether the address is there: a vendor's console does so before it saves one."""
-ALLOW: Final = "GET, HEAD, OPTIONS, POST"
-"""The methods of a push address."""
-PAGES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What people and tools read; nobody pushes there."""
+LOOK_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods with which somebody checks that an address is there, as a vendor's console does before it saves one."""
+STATUS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths that people and tools read; nobody pushes there."""
 _MASK: Final = "***"
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A request without its body."""
+    """The head of a request: all that is known before its body is read."""
 
     method: str
     path: str
     accounts: tuple[str, ...] = ()
-    """Every value of the query parameter `account`."""
+    """All values of the query parameter `account`."""
     peer: str = ""
-    """The address that the connection comes from."""
+    """The IP address that the connection comes from."""
     forwarded_for: str = ""
     content_type: str = ""
     content_encoding: str = ""
+    query: str = ""
+    """The raw query string, without its question mark."""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request wants to go, before anybody asked whether it may."""
+    """The callback that a request is for, before it is known whether its sender may use it."""
 
     vendor: Vendor
     callback: Callback
     secret: str = ""
+    """The secret path segment, "" when the path has none."""
 
     @property
-    def route(self) -> str:
-        """The address as it may be shown: nothing of it is the caller's text."""
+    def masked_path(self) -> str:
+        """The address as it may be logged: no part of it is text of the caller's."""
         account = f"/a/{_MASK}" if self.secret else ""
         return f"/v1{account}/{self.vendor.name}{self.callback.path}"
 
+    @property
+    def allow(self) -> str:
+        """The methods that the address answers, as the header `Allow` lists them."""
+        return ", ".join(sorted({*LOOK_METHODS, *self.callback.methods}))
+
+    def is_look(self, head: RequestHead) -> bool:
+        """True for a request that carries no record: somebody checks the address.
+
+        Where a callback takes records by GET, a GET without parameters of its own is still a look.
+        """
+        if head.method == "GET" and "GET" in self.callback.methods:
+            return all(pair.partition("=")[0] in ("", "account") for pair in head.query.split("&"))
+        return head.method in LOOK_METHODS
+
 
 class Router:
-    """All addresses that we answer to."""
+    """All routes of one ingress."""
 
     def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
         self._vendors = vendors
@@ -65,9 +79,9 @@ class Router:
         self._proxies = settings.ingress.trust_forwarded_for
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
-    def find(self, path: str) -> Route:
-        """The door of a path; raises Rejected 404, 405 for a page of ours, and 403 for an unknown secret."""
-        if path in PAGES:
+    def match(self, path: str) -> Route:
+        """Returns the route of a path; raises Rejected 404, 405 for a status path, and 403 for an unknown secret."""
+        if path in STATUS_PATHS:
             raise Rejected("this page is for reading", code="method", http_status=405)
         version, *rest = _segments(path) or [""]
         if version != "v1" or not rest:
@@ -85,39 +99,40 @@ class Router:
             raise Rejected("no such vendor", code="unknown_route", http_status=404)
         raise Rejected(f"{rest[0]} has no such callback", code="unknown_route", http_status=404)
 
-    def lacks_account(self, door: Route, head: RequestHead) -> bool:
-        """Whether pushes to this address need an account and it names none; raises Rejected 400, 403 as `admit` does.
+    def lacks_account(self, route: Route, head: RequestHead) -> bool:
+        """True when pushes to this address need an account and it names none; raises Rejected as `authorize` does.
 
-        Anybody may ask, from any network: a console looks from elsewhere than its platform pushes from.
+        Anybody may ask, from any network: a console looks from another network than its platform pushes from.
         """
-        return self._account(door, head) is None and self._require_account
+        return self._account(route, head) is None and self._require_account
 
-    def admit(self, door: Route, head: RequestHead) -> str:
-        """The account that the request is for, "" for none; raises Rejected 400, 403, 405."""
-        if head.method != METHOD:
-            raise Rejected(f"this address takes {METHOD} only", code="method", http_status=405)
-        account = self._account(door, head)
+    def authorize(self, route: Route, head: RequestHead) -> Account | None:
+        """Returns the account that the request is for, None when it names none; raises Rejected 400, 403, 405."""
+        if head.method not in route.callback.methods:
+            methods = " and ".join(route.callback.methods)
+            raise Rejected(f"this address takes {methods} only", code="method", http_status=405)
+        account = self._account(route, head)
         if account is None:
             if self._require_account:
                 raise Rejected("an account is required", code="unknown_account", http_status=403)
-            return ""
+            return None
         if account.allow and not _inside(self._client(head), account.allow):
             raise _forbidden("this network may not push here")
-        return account.name
+        return account
 
-    def _account(self, door: Route, head: RequestHead) -> Account | None:
+    def _account(self, route: Route, head: RequestHead) -> Account | None:
         if len(set(head.accounts)) > 1:
             raise Rejected("more than one account is named", code="bad_request", http_status=400)
         named = head.accounts[0] if head.accounts else None
-        account = self._by_secret(door.secret) if door.secret else self._by_name(door.vendor.name, named)
+        account = self._by_secret(route.secret) if route.secret else self._by_name(route.vendor.name, named)
         if account is None and named is None:
             return None
         if account is None or (named is not None and account.name != named):
-            raise Rejected(f"{door.vendor.name} has no such account", code="unknown_account", http_status=403)
-        if account.vendor != door.vendor.name:
+            raise Rejected(f"{route.vendor.name} has no such account", code="unknown_account", http_status=403)
+        if account.vendor != route.vendor.name:
             raise _forbidden("this address is not known")
-        if account.secret.value and not door.secret:
-            # Else its name, which stands in consoles and logs, would open what the secret protects.
+        if account.secret.value and not route.secret:
+            # Otherwise its name, which stands in consoles and logs, would open what the secret protects.
             raise _forbidden("this account is reached by its secret address only")
         return account
 
@@ -125,7 +140,7 @@ class Router:
         return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
 
     def _by_secret(self, secret: str) -> Account | None:
-        """Looks at every account and compares hashes in constant time: how long it takes tells nothing, not even a length."""
+        """Returns the account of a secret; hashes of all are compared in constant time, which hides even a length."""
         found = None
         given = _hash(secret)
         for account, wanted in self._secrets:
@@ -134,7 +149,7 @@ class Router:
         return found
 
     def _client(self, head: RequestHead) -> str:
-        """The sender's address; each trusted proxy before us has appended one entry, the first of those is it."""
+        """Returns the sender's address: each trusted proxy appends one entry, and the first of those is the sender."""
         entries = [part.strip() for part in head.forwarded_for.split(",") if part.strip()]
         if not self._proxies or len(entries) < self._proxies:
             return head.peer
@@ -142,17 +157,17 @@ class Router:
 
 
 def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callback]]:
-    """The addresses below `/v1` and whose callbacks they are."""
+    """Returns the addresses below `/v1` with the callbacks that they lead to."""
     return {
         f"/{vendor.name}{callback.path}": (vendor, callback)
         for vendor in vendors.values()
         for callback in vendor.callbacks
-        if vendor.poll is None or vendor.poll.callback != callback.name  # what we pull, nobody may push
+        if vendor.poll is None or vendor.poll.callback != callback.name  # a record that we pull cannot be pushed
     }
 
 
 def _segments(path: str) -> list[str]:
-    """What stands between the slashes: consoles double them, add one at the end, and encode letters that need it not."""
+    """Returns the segments between slashes: consoles double slashes, append one, and encode letters without need."""
     return [unquote(segment, errors="surrogateescape") for segment in path.split("/") if segment]
 
 

@@ -1,1 +1,1 @@
-"""The way to Kafka: one producer, its connection, and the moment at which a body is durable."""
+"""Publishes to Kafka: one producer, its connection, and the moment at which a body is durable."""

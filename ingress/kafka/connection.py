@@ -1,4 +1,4 @@
-"""Keeps one usable producer: connects when Kafka comes, asks every second whether it is still there, replaces a broken one.
+"""Keeps one usable producer: connects when Kafka comes, probes it every second, replaces a broken producer.
 
 It must not know what is published.
 """
@@ -17,21 +17,21 @@ from schemas.config.settings import KafkaSettings
 
 PROBE_EVERY_S: Final = 1.0
 RETRY_EVERY_S: Final = 0.25
-"""Between attempts while Kafka is away, and between two replacements of a producer."""
+"""Pause between attempts while Kafka is away, and between two replacements of a producer."""
 PROBE_LIMIT_S: Final = 1.0
 CONNECT_LIMIT_S: Final = 5.0
 START_LIMIT_S: Final = 2.0
 REJOIN_LOOKS: Final = 40
-"""After so many unanswered probes a new producer asks the bootstrap address: the brokers may have moved."""
+"""Unanswered probes after which a new producer asks the bootstrap address, because the brokers may have moved."""
 RETIRE_LIMIT_S: Final = 60.0
-"""How long a replaced producer may finish what other partitions still wait for."""
+"""Time for a replaced producer to finish what other partitions still wait for."""
 _HEADER_BYTES: Final = 64 * 1024
 
 _log = logging.getLogger("callweave.ingress.kafka")
 
 
-class KafkaLink:
-    """The current producer and the task that looks after it."""
+class KafkaConnection:
+    """Holds the current producer and the task that looks after it."""
 
     def __init__(
         self,
@@ -40,32 +40,32 @@ class KafkaLink:
         topics: tuple[str, ...],
         max_value_bytes: int,
         health: KafkaHealth,
-        closed: Callable[[AIOKafkaProducer], None],
+        on_closed: Callable[[AIOKafkaProducer], None],
     ) -> None:
-        """`closed` is told of every producer that will do nothing any more."""
+        """`on_closed` is called with every producer that will do nothing any more."""
         self._kafka = kafka
         self._topics = topics
         self._max_request_bytes = max_value_bytes + _HEADER_BYTES
         self._health = health
-        self._closed = closed
+        self._on_closed = on_closed
         self._producer: AIOKafkaProducer | None = None
         self._usable = asyncio.Event()
         self._wake = asyncio.Event()
         self._looked = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
-        self._told = ""
+        self._logged = ""
         self._silent_looks = 0
 
     async def start(self) -> None:
-        """Begin to connect; returns after the first attempt, or while it goes on: nobody should wait for Kafka."""
+        """Begins to connect; returns after the first attempt, or while it goes on: nobody should wait for Kafka."""
         self._keeper = asyncio.create_task(self._keep())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_LIMIT_S):
                 await self._looked.wait()
 
     async def stop(self) -> None:
-        """Close everything within a bound."""
+        """Closes everything within a bounded time."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -77,13 +77,13 @@ class KafkaLink:
         await asyncio.gather(*self._retired, return_exceptions=True)
 
     async def producer(self) -> AIOKafkaProducer:
-        """The usable producer; waits while there is none."""
+        """Returns the usable producer; waits while there is none."""
         while self._producer is None:
             await self._usable.wait()
         return self._producer
 
     def replace(self, broken: AIOKafkaProducer, reason: Exception) -> None:
-        """Take `broken` out of use; what it still holds for other partitions gets its time."""
+        """Takes `broken` out of use; it gets time for the records of other partitions that it still holds."""
         if self._producer is not broken:
             return  # another record already reported it
         _log.warning("replacing the Kafka producer: %s", type(reason).__name__)
@@ -98,33 +98,33 @@ class KafkaLink:
         try:
             await _close(producer, within_s=within_s)
         finally:
-            self._closed(producer)
+            self._on_closed(producer)
 
     async def _keep(self) -> None:
         while True:
             await self._look()
             self._looked.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_EVERY_S if not self._told else RETRY_EVERY_S):
+                async with asyncio.timeout(PROBE_EVERY_S if not self._logged else RETRY_EVERY_S):
                     await self._wake.wait()
             self._wake.clear()
 
     async def _look(self) -> None:
-        """Connect or probe once, and tell the health what was seen."""
+        """Connects or probes once, and reports the result to the health."""
         try:
             missing = await (self._probe(self._producer) if self._producer else self._connect())
         except Exception as exc:  # noqa: BLE001  # nothing may end the one task that finds Kafka again
             if not isinstance(exc, (KafkaError, OSError, TimeoutError)):
                 _log.error("looking for Kafka failed in an unknown way", exc_info=exc)
             self._health.silent()
-            self._tell("Kafka does not answer")
+            self._log_trouble("Kafka does not answer")
             self._silent_looks += 1
             if self._producer and self._silent_looks % REJOIN_LOOKS == 0:
                 self.replace(self._producer, exc)
         else:
             self._silent_looks = 0
             self._health.answered(missing)
-            self._tell(f"Kafka has no topic {', '.join(missing)}" if missing else "")
+            self._log_trouble(f"Kafka has no topic {', '.join(missing)}" if missing else "")
 
     async def _connect(self) -> tuple[str, ...]:
         producer = AIOKafkaProducer(
@@ -148,22 +148,22 @@ class KafkaLink:
         return missing
 
     async def _probe(self, producer: AIOKafkaProducer) -> tuple[str, ...]:
-        """The topics that Kafka does not know; raises when it does not answer."""
-        # The client follows no topic by name, so this asks for all: naming a missing one would create it on a broker with
-        # auto.create.topics.enable, with the wrong number of partitions.
+        """Returns the topics that Kafka does not know; raises when it does not answer."""
+        # The client follows no topic by name, so this asks for all: naming a missing topic would create it on a broker
+        # with auto.create.topics.enable, with the wrong number of partitions.
         async with asyncio.timeout(PROBE_LIMIT_S):
             if not await producer.client.force_metadata_update():
                 raise ConnectionError("no broker answered a metadata request")
         return tuple(topic for topic in self._topics if not producer.client.cluster.partitions_for_topic(topic))
 
-    def _tell(self, trouble: str) -> None:
-        if trouble != self._told:
+    def _log_trouble(self, trouble: str) -> None:
+        if trouble != self._logged:
             _log.log(logging.ERROR if trouble else logging.INFO, "%s", trouble or "Kafka takes records")
-            self._told = trouble
+            self._logged = trouble
 
 
 async def _close(producer: AIOKafkaProducer, *, within_s: float) -> None:
-    """Flush and close a producer; past the bound cut its connections and end its tasks."""
+    """Flushes and closes a producer; beyond the bound its connections are cut and its tasks ended."""
     with contextlib.suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(within_s):
             await producer.stop()

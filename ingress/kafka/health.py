@@ -1,18 +1,21 @@
-"""Decides whether Kafka takes bodies now, from what the publisher saw; all times are seconds of one monotonic clock.
+"""Decides whether Kafka takes bodies now, from what the publisher observed.
 
-An acknowledgement is the best news, a metadata answer the next best. Pure: it asks nobody and reads no clock.
+All times are seconds of one monotonic clock.
+
+An acknowledgement is the best evidence, a metadata answer the next best. Pure: it asks nobody and reads no clock.
 """
 
 from typing import Final
 
 FRESH_S: Final = 1.0
-"""An acknowledgement this young outweighs a probe that failed: a busy event loop answers probes late."""
+"""Age below which an acknowledgement outweighs a failed probe: a busy event loop answers probes late."""
 STALLED_S: Final = 2.0
-"""Metadata may be fine while no write goes through (too few replicas): this long without any acknowledgement tells."""
+"""Time without any acknowledgement after which Kafka counts as stalled: metadata may be fine while no write succeeds
+(too few replicas)."""
 
 
 class KafkaHealth:
-    """What is known of Kafka; starts as "not yet asked"."""
+    """Keeps what was observed of Kafka; at the start, that it was not asked yet."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -20,20 +23,23 @@ class KafkaHealth:
         self._acknowledged_at = float("-inf")
 
     def answered(self, missing: tuple[str, ...]) -> None:
-        """A metadata request was answered; `missing` are the topics that it did not know."""
+        """Records that a metadata request was answered; `missing` are the topics that it did not know."""
         names = ", ".join(missing)
         self._trouble = f"Kafka has no topic {names}: create it with `callweave topics`" if missing else ""
 
     def silent(self) -> None:
-        """A metadata request was not answered in time."""
+        """Records that a metadata request was not answered in time."""
         self._trouble = f"Kafka at {self._address} does not answer"
 
     def acknowledged(self, now: float) -> None:
-        """A record was acknowledged."""
+        """Records that a record was acknowledged."""
         self._acknowledged_at = now
 
     def trouble(self, now: float, oldest_waiting_since: float | None) -> str:
-        """Why Kafka would not take a body now, "" when it would; the argument is when the oldest record was handed over."""
+        """Returns why Kafka would not take a body now, "" when it would.
+
+        `oldest_waiting_since` is when the oldest unacknowledged record was handed to the producer.
+        """
         quiet_s = now - self._acknowledged_at
         if self._trouble and quiet_s > FRESH_S:
             return self._trouble

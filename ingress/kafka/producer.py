@@ -1,9 +1,9 @@
-"""Publishes to Kafka through one idempotent producer, with a deadline, a bound on memory and a health that are ours.
+"""Publishes to Kafka through one idempotent producer, with a deadline, a bound on memory and a health of our own.
 
-aiokafka repeats an unacknowledged batch without end and waits for metadata inside `send`; neither suits a vendor that hangs
-up after some hundred milliseconds. So: a record is given up at the deadline (it may still arrive: then it is a duplicate),
-new ones are refused at once while Kafka is known to be away, and the bytes of a record given up count until Kafka has
-acknowledged it. It must not know HTTP or vendors.
+aiokafka repeats an unacknowledged batch without end and waits for metadata inside `send`; neither suits a vendor that
+hangs up after some hundred milliseconds. Therefore a record is given up at the deadline (it may still arrive, and is
+then a duplicate), new records are refused at once while Kafka is known to be away, and the bytes of a record that was
+given up count until Kafka has acknowledged it. This module must not know HTTP or vendors.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from ingress.kafka.connection import KafkaLink
+from ingress.kafka.connection import KafkaConnection
 from ingress.kafka.health import KafkaHealth
 from ingress.kafka.publisher import Headers
-from ingress.kafka.send_window import InFlight
+from ingress.kafka.send_window import SendWindow
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from schemas.topics import RAW
 
 WINDOW_BYTES: Final = 32 * 1024 * 1024
 _RECORD_BYTES: Final = 512
-"""About what a record costs beside its value and headers."""
+"""Rough cost of a record beside its value and headers."""
 _TRIES: Final = 3
-"""A record whose producer had to be replaced goes to the next one, this often."""
+"""Attempts to send a record whose producer had to be replaced."""
 _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 """Failures that another producer would have as well, and that leave no hole in this one's sequence."""
 
@@ -41,7 +41,10 @@ _log = logging.getLogger("callweave.ingress.kafka")
 
 
 class AckTimeout(Unavailable):
-    """Not acknowledged in time (code `timeout`); `later` tells what becomes of it, None when it will never be sent."""
+    """Raised when a record was not acknowledged in time (code `timeout`).
+
+    `later` is its open result, None if it was never sent.
+    """
 
     def __init__(self, message: str, later: "asyncio.Future[object] | None") -> None:
         super().__init__(message, code="timeout")
@@ -66,26 +69,27 @@ class KafkaPublisher:
         self._max_value_bytes = max_value_bytes
         self._stop_s = stop_s
         self._health = KafkaHealth(kafka.bootstrap)
-        self._link = KafkaLink(
-            kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, closed=self._cut
+        self._connection = KafkaConnection(
+            kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, on_closed=self._cut
         )
-        self._flow = InFlight(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
+        self._window = SendWindow(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
         self._late_bytes = 0
         self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
 
     async def start(self) -> None:
-        """Connect, but start without Kafka as well: it is then not ready until Kafka is there."""
-        await self._link.start()
+        """Connects, but also starts without Kafka: it is then not ready until Kafka is there."""
+        await self._connection.start()
 
     async def stop(self) -> None:
-        """Wait a bounded time for what is still unacknowledged, then close."""
+        """Waits a bounded time for unacknowledged records, then closes."""
         if self._handed:
             await asyncio.wait(tuple(self._handed), timeout=self._stop_s)
         if self._handed:
             _log.warning(
-                "stopped with records unacknowledged, nobody was told that they are safe: %d", len(self._handed)
+                "stopped with records unacknowledged, none of which was acknowledged to its sender: %d",
+                len(self._handed),
             )
-        await self._link.stop()
+        await self._connection.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -97,24 +101,20 @@ class KafkaPublisher:
     @property
     def waiting_bytes(self) -> int:
         """Bytes that Kafka has not acknowledged yet."""
-        return self._flow.waiting_bytes
+        return self._window.waiting_bytes
 
     @property
     def late_bytes(self) -> int:
-        """What of it belongs to records whose `publish` is over."""
+        """Bytes of those that belong to records whose `publish` is over."""
         return self._late_bytes
 
-    def ready(self) -> bool:
-        """Whether Kafka takes bodies now, as far as the last second or two showed."""
-        return not self.why_not()
-
     def why_not(self) -> str:
-        """What keeps it from being ready."""
+        """Returns why it is not ready, "" when it is."""
         oldest = next(iter(self._handed.values()), None)
         return self._health.trouble(_now(), oldest[0] if oldest else None)
 
     def note(self) -> str:
-        """Nothing: it is ready or it is not."""
+        """Returns "": it is ready or it is not."""
         return ""
 
     async def publish(
@@ -124,17 +124,20 @@ class KafkaPublisher:
         value: bytes,
         headers: Headers,
         *,
-        no_retry: bool = False,  # noqa: ARG002  # one bound for all: who is turned away here goes to the spool
+        no_retry: bool = False,  # noqa: ARG002  # one bound for all: a record that is refused here goes to the spool
         within_s: float | None = None,
     ) -> None:
-        """Return after Kafka's acknowledgement; see `Publisher.publish`. After `within_s` (else its deadline) raises `AckTimeout`."""
+        """Returns after Kafka's acknowledgement; see `Publisher.publish`.
+
+        Raises `AckTimeout` after `within_s` seconds, without it after the deadline of this publisher.
+        """
         deadline_s = self._deadline_s if within_s is None else within_s
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
         if len(value) > self._max_value_bytes:
             raise _oversize(len(value))
         record = _Record(topic=topic, key=key, value=value, headers=headers)
-        self._flow.admit(record.size)
+        self._window.admit(record.size)
         tries: list[asyncio.Future[object]] = []
         try:
             async with asyncio.timeout(deadline_s):
@@ -145,20 +148,20 @@ class KafkaPublisher:
             if tries and not tries[-1].done():
                 self._outlive(tries[-1], record.size)
             else:
-                self._flow.release(record.size)
+                self._window.release(record.size)
 
     async def _publish(self, record: "_Record", tries: list[asyncio.Future[object]]) -> None:
         while True:
-            producer = await self._link.producer()
+            producer = await self._connection.producer()
             try:
                 tries.append(await self._hand_over(producer, record))
                 await asyncio.shield(tries[-1])
             except _NOT_THE_PRODUCER as exc:
                 raise Unavailable(f"Kafka does not take the record: {type(exc).__name__}", code="kafka") from exc
             except KafkaError as exc:
-                # The failed batch had used up sequence numbers: after this hole the broker refuses the partition's batches
-                # (OutOfOrderSequenceNumber) for as long as this producer lives (aio-libs/aiokafka#1017).
-                self._link.replace(producer, exc)
+                # The failed batch has used up sequence numbers: after this hole the broker refuses the partition's
+                # batches (OutOfOrderSequenceNumber) while this producer lives (aio-libs/aiokafka#1017).
+                self._connection.replace(producer, exc)
                 if isinstance(exc, MessageSizeTooLargeError):
                     raise _oversize(len(record.value)) from exc
                 if len(tries) >= _TRIES:
@@ -167,16 +170,16 @@ class KafkaPublisher:
                 return
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: "_Record") -> "asyncio.Future[object]":
-        await self._flow.hand_over(record.size)
+        await self._window.hand_over(record.size)
         try:
             future: asyncio.Future[object] = await producer.send(
                 record.topic, record.value, key=record.key, headers=record.headers
             )
         except MessageSizeTooLargeError as exc:  # the client's own limit: nothing was sent, the producer is as it was
-            self._flow.take_back(record.size)
+            self._window.take_back(record.size)
             raise _oversize(len(record.value)) from exc
         except BaseException:
-            self._flow.take_back(record.size)
+            self._window.take_back(record.size)
             raise
         self._handed[future] = (_now(), producer)
         future.add_done_callback(lambda done: self._settle(done, record.size))
@@ -184,28 +187,28 @@ class KafkaPublisher:
 
     def _outlive(self, sending: "asyncio.Future[object]", size: int) -> None:
         def over(_: "asyncio.Future[object]") -> None:
-            self._flow.release(size)
+            self._window.release(size)
             self._late_bytes -= size
 
         self._late_bytes += size
         sending.add_done_callback(over)
 
     def _cut(self, producer: AIOKafkaProducer) -> None:
-        """A producer is gone: aiokafka leaves the records that it still held without an answer for ever."""
+        """Fails the records of a closed producer, which aiokafka leaves without a result for ever."""
         for future, (_, holder) in tuple(self._handed.items()):
             if holder is producer and not future.done():
                 future.set_exception(KafkaConnectionError("the producer was closed"))
 
     def _settle(self, future: asyncio.Future[object], size: int) -> None:
         del self._handed[future]
-        self._flow.take_back(size)
+        self._window.take_back(size)
         with contextlib.suppress(asyncio.CancelledError):
             if future.exception() is None:
                 self._health.acknowledged(_now())
 
 
 class _Record:
-    """One body on its way, and about what it costs in memory and on the wire."""
+    """One record on its way, and its rough cost in memory and on the wire."""
 
     __slots__ = ("headers", "key", "size", "topic", "value")
 
@@ -218,7 +221,7 @@ class _Record:
 
 
 def _undecided(tries: "list[asyncio.Future[object]]") -> "asyncio.Future[object] | None":
-    """The last try when its fate is open; one that failed while the next was prepared will never arrive."""
+    """Returns the last attempt when its fate is open; one that failed while the next was prepared will never arrive."""
     return tries[-1] if tries and not (tries[-1].done() and tries[-1].exception() is not None) else None
 
 

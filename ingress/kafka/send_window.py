@@ -1,8 +1,8 @@
-"""Counts the bytes that wait for Kafka, so that memory has a bound that is ours.
+"""Counts the bytes that wait for Kafka, so that memory has a bound of our own.
 
-Two bounds: what may wait at all, and how much of it is in the producer's hands. The second exists because the producer puts
-one batch of every partition into one request: 24 bodies of 10 MiB would make a request larger than a broker reads
-(`socket.request.max.bytes`, 100 MiB), and an idempotent producer repeats such a request for ever.
+There are two bounds: one on all waiting bytes, and one on those in the producer's hands. The second exists because the
+producer puts one batch of every partition into one request: 24 bodies of 10 MiB would make a request larger than a
+broker reads (`socket.request.max.bytes`, 100 MiB), and an idempotent producer repeats such a request for ever.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from collections import deque
 from schemas.errors import Unavailable
 
 
-class InFlight:
-    """Bytes by stage: waiting (all of them) and handed over (to the producer)."""
+class SendWindow:
+    """Counts bytes by stage: waiting (all of them) and handed over to the producer."""
 
     def __init__(self, *, limit_bytes: int, window_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -27,17 +27,17 @@ class InFlight:
         return self._waiting_bytes
 
     def admit(self, size: int) -> None:
-        """Count a record in; raises Unavailable `buffer_full` beyond the limit."""
+        """Counts a record in; raises Unavailable `buffer_full` beyond the limit."""
         if self._waiting_bytes + size > self._limit_bytes:
             raise Unavailable(f"{self._waiting_bytes} bytes already wait for Kafka", code="buffer_full")
         self._waiting_bytes += size
 
     def release(self, size: int) -> None:
-        """Count a record out."""
+        """Counts a record out."""
         self._waiting_bytes -= size
 
     async def hand_over(self, size: int) -> None:
-        """Wait for room in the producer's window, first come first served; a record alone always has room."""
+        """Waits for room in the producer's window, first come first served; a record alone always has room."""
         if not self._queue and self._has_room(size):
             self._handed_bytes += size
             return
@@ -55,7 +55,7 @@ class InFlight:
             raise
 
     def take_back(self, size: int) -> None:
-        """The producer is done with a record."""
+        """Counts a record out of the window that the producer is done with."""
         self._handed_bytes -= size
         self._next()
 

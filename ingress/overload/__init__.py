@@ -1,1 +1,1 @@
-"""Too many callers: who is heard, who waits, and who is turned away first."""
+"""Bounds connections and sheds load: which requests are served, wait, or are refused first."""

@@ -1,6 +1,7 @@
-"""One connection of aiohttp's, which counts what it brings and may be turned away before it is parsed.
+"""Guarded connection: an aiohttp connection that counts the bytes it brings and can refuse them before they are parsed.
 
-It knows of aiohttp's handler what the handler shows in no public way: whether it waits for a request. It must not know vendors.
+It uses attributes of aiohttp's handler that are not public, such as whether it waits for a request; `tests/contract`
+holds them. It must not know vendors.
 """
 
 import asyncio
@@ -15,66 +16,67 @@ from ingress.http.heads import mended
 from ingress.http.responses import malformed
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
-"""aiohttp bounds each line and their number, which together are a megabyte: too much for each of many connections."""
+"""aiohttp bounds each line and their number, which together allow a megabyte: too much for each of many connections."""
 
 PAUSE_S: Final = 0.5
-"""Who was turned away and comes back at once is not listened to for this long: else refusing alone would fill the day."""
+"""Pause in reading after a refusal: a sender that repeats at once would otherwise keep the process busy with refusing
+alone."""
 
 _log: Final = logging.getLogger("callweave.ingress")
 
 
 class Gate(Protocol):
-    """What a connection asks before it reads on."""
+    """The decisions that a connection asks for before it reads further."""
 
-    in_hand: AdmissionControl
+    admission: AdmissionControl
 
     def refuse(self, data: bytes) -> bytes | None:
-        """The answer for a request that there is no room for, counted; None when it goes on."""
+        """Returns the response of a request that there is no room for, counted; None when it may go on."""
 
     def cut(self, transport: asyncio.Transport, reason: str) -> None:
-        """Close a connection, counted."""
+        """Closes a connection and counts it."""
 
     def unreadable(self) -> None:
-        """Count what is no request."""
+        """Counts bytes that are no request."""
 
 
 class GuardedHandler(RequestHandler):
-    """A connection and what it has in hand."""
+    """A connection, and the bytes and requests that it holds."""
 
-    __slots__ = ("_forgetting", "_gate", "_half_a_head", "_held_bytes", "_in_hand", "_queued")
+    __slots__ = ("_discarding", "_gate", "_half_a_head", "_held_bytes", "_open_request", "_queued")
 
     def __init__(self, manager: Any, *, gate: Gate, **options: Any) -> None:
         super().__init__(manager, **options)
         self._gate = gate
         self._half_a_head = False
         self._held_bytes = 0
-        self._in_hand = False
-        """From a head's end to its answer."""
-        self._forgetting = False
-        """The answer came before the body's end: the rest of it is read and forgotten."""
+        self._open_request = False
+        """True from the end of a request's head to its response."""
+        self._discarding = False
+        """True when the response came before the body's end: the rest of the body is read and discarded."""
         self._queued = False
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes: between two requests they can be refused, then they are counted and parsed."""
-        if not data or self._force_close or self._close or self._forgets():
+        """Takes bytes: between two requests they can be refused, otherwise they are counted and parsed."""
+        if not data or self._force_close or self._close or self._discards():
             super().data_received(data)
             return
-        waits = not self._in_hand
+        waits = not self._open_request
         transport = cast("asyncio.Transport", self.transport)
         if waits and not self._half_a_head and not transport.get_write_buffer_size():
-            answer = self._gate.refuse(data)
-            if answer is not None:
+            response = self._gate.refuse(data)
+            if response is not None:
                 self._request_count += 1
                 self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-                transport.write(answer)
+                transport.write(response)
                 transport.pause_reading()
                 self._loop.call_later(PAUSE_S, self._read_on)
                 return
         if waits and not self._half_a_head:
             data = mended(data)
-        self._gate.in_hand.received_bytes += len(data)
+        self._gate.admission.received_bytes += len(data)
         self._held_bytes += len(data)
-        if self._gate.in_hand.bursting:
+        if self._gate.admission.bursting:
             self._gate.cut(transport, "no_room")
             return
         before = self._request_count
@@ -92,9 +94,9 @@ class GuardedHandler(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  # quotes what came, in which a secret may stand
+        message: str | None = None,  # noqa: ARG002  # quotes the request, in which a secret may stand
     ) -> web.StreamResponse:
-        """Answer what aiohttp could not read, or what our handler never had; nothing of it is logged but the kind of error."""
+        """Answers bytes that aiohttp could not read, or our handler never saw; only the kind of error is logged."""
         self._gate.unreadable()
         kind = type(exc).__name__ if exc else "unknown"
         _log.log(
@@ -104,50 +106,50 @@ class GuardedHandler(RequestHandler):
             kind,
         )
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer was begun already")
+            raise ConnectionError("a response was begun already")
         return malformed(status, kind)
 
     def _read_on(self) -> None:
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def taken_up(self) -> None:
-        """The request that waited has its turn."""
+    def start_handling(self) -> None:
+        """Counts the waiting request as being handled."""
         if self._queued:
             self._queued = False
-            self._gate.in_hand.queued -= 1
+            self._gate.admission.queued -= 1
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Let go of what only the connection held; a request that has its turn ends by itself."""
+        """Releases what only the connection held; a request that is being handled ends by itself."""
         if self._current_request is None:
-            self.taken_up()
+            self.start_handling()
             self._free()
         super().connection_lost(exc)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Answer, and let go of the request."""
+        """Sends the response and releases the request."""
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
             self._free()
-            self._forgetting = not request.content.is_eof()
-            if self._messages:  # the next one came with this one
+            self._discarding = not request.content.is_eof()
+            if self._messages:  # the next request came with this one
                 self._begin()
 
-    def _forgets(self) -> bool:
-        if self._forgetting and self._waiter is not None:  # it waits again: the rest has come
-            self._forgetting = False
-        return self._forgetting
+    def _discards(self) -> bool:
+        if self._discarding and self._waiter is not None:  # it waits for a request again: the rest has come
+            self._discarding = False
+        return self._discarding
 
     def _begin(self) -> None:
-        self._in_hand = True
-        if self._messages and self._messages[0][1].is_eof():  # whole: nothing but its turn is missing
+        self._open_request = True
+        if self._messages and self._messages[0][1].is_eof():  # the request is complete and only waits its turn
             self._queued = True
-            self._gate.in_hand.queued += 1
+            self._gate.admission.queued += 1
 
     def _free(self) -> None:
-        self._gate.in_hand.received_bytes -= self._held_bytes
+        self._gate.admission.received_bytes -= self._held_bytes
         self._held_bytes = 0
-        self._in_hand = False
+        self._open_request = False

@@ -1,6 +1,7 @@
-"""Bounds on connections: how many, how long until the first request, and how long an answer may lie unread.
+"""Bounds connections: how many there are, the time until the first request, and how long a response may lie unread.
 
-aiohttp bounds the headers' size and an idle connection between two requests; this is the rest. It must not know requests.
+aiohttp bounds the size of headers and the idle time between two requests; this module adds the rest. It must not know
+requests.
 """
 
 import asyncio
@@ -20,14 +21,14 @@ from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
 
 SPARE_FILES: Final = 200
-"""Descriptors for Kafka, the spool and the rest."""
+"""File descriptors kept for Kafka, the spool and the rest."""
 SWEEPS: Final = 5
-"""So often within the time that a caller has."""
+"""Checks of all connections within `head_timeout_s`."""
 _LISTEN_EVERY_S: Final = 0.02
 
 
 class BoundedServer(web.Server):
-    """Looks after its connections, and is their `Gate`; made by `BoundedRunner`."""
+    """A server that looks after its connections and is their `Gate`; `BoundedRunner` makes it."""
 
     def __init__(
         self,
@@ -35,67 +36,67 @@ class BoundedServer(web.Server):
         *,
         limits: IngressSettings,
         metrics: Registry,
-        in_hand: AdmissionControl,
-        turning_away: LoadShedder,
+        admission: AdmissionControl,
+        shedder: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:
-        async def taken_up(request: web.BaseRequest) -> web.StreamResponse:
-            cast("GuardedHandler", request.protocol).taken_up()
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            cast("GuardedHandler", request.protocol).start_handling()
             response = await handler(request)
-            if leaving.is_set():  # else its next request may meet a closed connection
+            if leaving.is_set():  # otherwise its next request may meet a closed connection
                 response.force_close()
             return response
 
-        super().__init__(taken_up, **options)
-        self.in_hand = in_hand
-        self._turning_away = turning_away
+        super().__init__(handle, **options)
+        self.admission = admission
+        self._shedder = shedder
         self._limits = limits
-        self._most = min(limits.max_connections, _files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
+        self._max_open = min(limits.max_connections, _allow_files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
         self._metrics = metrics
         self._silent: dict[RequestHandler, float] = {}
         self._unread: dict[RequestHandler, float] = {}
 
     def __call__(self) -> RequestHandler:
-        """The handler of a new connection."""
+        """Returns the handler of a new connection."""
         return GuardedHandler(self, gate=self, loop=self._loop, **self._kwargs)
 
     def refuse(self, data: bytes) -> bytes | None:
-        """The answer for a request that there is no room for, counted; None when it goes on."""
-        if not self.in_hand.full(no_retry=False, more=1):
+        """Returns the response of a request that there is no room for, counted; None when it may go on."""
+        if not self.admission.full(no_retry=False, more=1):
             return None
-        refusal = self._turning_away.refusal(data)
-        why = self.in_hand.full(no_retry=refusal.no_retry, more=1) if refusal else None
+        refusal = self._shedder.refusal(data)
+        why = self.admission.full(no_retry=refusal.no_retry, more=1) if refusal else None
         if refusal is None or why is None:
             return None
         self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
-        return refusal.answer
+        return refusal.response
 
     def unreadable(self) -> None:
-        """Count what is no request that can be read."""
+        """Counts bytes that cannot be read as a request."""
         self._metrics.add("callweave_ingress_requests_total", UNKNOWN, UNKNOWN, "bad_request")
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection; when there are too many, it costs the one that was silent the longest, or is itself closed."""
+        """Takes a connection; beyond the bound the one that was silent the longest is closed, or else the new one."""
         super().connection_made(handler, transport)
-        if len(self._connections) > self._most:
+        if len(self._connections) > self._max_open:
             self.cut(self._connections[self._longest_silent() or handler], "too_many")
         self._silent[handler] = self._loop.time()
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        """Forget a connection."""
+        """Forgets a connection."""
         self._silent.pop(handler, None)
         self._unread.pop(handler, None)
         super().connection_lost(handler, exc)
 
     async def sweep(self) -> None:
-        """Cut who sends no request and who reads no answer; until cancelled."""
+        """Cuts connections that send no request or read no response; runs until cancelled."""
         while True:
             await asyncio.sleep(self._limits.head_timeout_s / SWEEPS)
-            self.look(self._loop.time())
+            self.check(self._loop.time())
 
-    def look(self, now: float) -> None:
-        """One look over all connections."""
+    def check(self, now: float) -> None:
+        """Checks all connections once."""
         for handler, since in list(self._silent.items()):
             if handler._request_count:  # noqa: SLF001  # aiohttp shows nowhere else whether a head has come
                 del self._silent[handler]
@@ -109,24 +110,24 @@ class BoundedServer(web.Server):
 
     @property
     def open_connections(self) -> int:
-        """How many there are now."""
+        """The number of open connections."""
         return len(self._connections)
 
     @property
-    def newcomers(self) -> bool:
-        """Whether there are connections whose first request has not come."""
-        return any(not handler._request_count for handler in self._silent)  # noqa: SLF001  # as in `look`
+    def awaits_first_requests(self) -> bool:
+        """True while there are connections whose first request has not come."""
+        return any(not handler._request_count for handler in self._silent)  # noqa: SLF001  # as in `check`
 
     def _longest_silent(self) -> RequestHandler | None:
         while self._silent:
             handler = next(iter(self._silent))
             del self._silent[handler]
-            if not handler._request_count:  # noqa: SLF001  # as in `look`
+            if not handler._request_count:  # noqa: SLF001  # as in `check`
                 return handler
         return None
 
     def cut(self, transport: asyncio.Transport, reason: str) -> None:
-        """Close a connection, counted."""
+        """Closes a connection and counts it."""
         if not transport.is_closing():
             self._metrics.add("callweave_ingress_connections_cut_total", reason)
         transport.abort()
@@ -141,17 +142,17 @@ class BoundedRunner(web.AppRunner):
         limits: IngressSettings,
         metrics: Registry,
         *,
-        in_hand: AdmissionControl,
-        turning_away: LoadShedder,
+        admission: AdmissionControl,
+        shedder: LoadShedder,
         leaving: asyncio.Event,
         **options: Any,
     ) -> None:
-        """From `leaving` on each answer ends its connection."""
+        """Once `leaving` is set, each response ends its connection."""
         super().__init__(app, **options)
         self._limits = limits
         self._metrics = metrics
-        self._in_hand = in_hand
-        self._turning_away = turning_away
+        self._admission = admission
+        self._shedder = shedder
         self._leaving = leaving
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -160,11 +161,11 @@ class BoundedRunner(web.AppRunner):
         server = BoundedServer(
             plain.request_handler,
             request_factory=plain.request_factory,
-            loop=plain._loop,  # noqa: SLF001  # made by our base class a line above
+            loop=plain._loop,  # noqa: SLF001  # made by the base class in the line above
             limits=self._limits,
             metrics=self._metrics,
-            in_hand=self._in_hand,
-            turning_away=self._turning_away,
+            admission=self._admission,
+            shedder=self._shedder,
             leaving=self._leaving,
             **plain._kwargs,  # noqa: SLF001  # likewise
         )
@@ -174,23 +175,23 @@ class BoundedRunner(web.AppRunner):
         )
         return server
 
-    async def until_heard(self, within_s: float) -> None:
-        """Wait for the first requests of connections that came last: `cleanup` would close them unheard."""
+    async def until_first_requests(self, within_s: float) -> None:
+        """Waits for the first requests of connections that came last: `cleanup` would close them unanswered."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while isinstance(self.server, BoundedServer) and self.server.newcomers:  # noqa: ASYNC110 - heads come to aiohttp, not to us
+                while isinstance(self.server, BoundedServer) and self.server.awaits_first_requests:  # noqa: ASYNC110 - heads come to aiohttp, not to us
                     await asyncio.sleep(_LISTEN_EVERY_S)
 
     async def cleanup(self) -> None:
-        """Stop, as `AppRunner` does."""
+        """Stops, as `AppRunner` does."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
         await super().cleanup()
 
 
-def _files(wanted: int) -> int:
-    """How many descriptors this process may have, raised as far as it may raise that itself."""
+def _allow_files(wanted: int) -> int:
+    """Returns the descriptors that this process may have, after raising its limit as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)

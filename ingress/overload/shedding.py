@@ -1,7 +1,7 @@
-"""Answers a push before it is parsed, where there is no room for it: a refusal must cost far less than what it refuses.
+"""Answers a push before it is parsed when there is no room for it: a refusal must cost far less than what it refuses.
 
-Only a request that is whole, plain and alone in what the socket gave is read here, by its first line and its length; any other
-takes the long way and is refused there. Pure: bytes in, bytes out.
+Only a request that is whole, plain and alone in the received bytes is read here, by its first line and its length; any
+other is parsed and refused by the handlers. Pure: bytes in, bytes out.
 """
 
 import re
@@ -17,20 +17,20 @@ from schemas.vendor_kit.contract import Reply, Vendor
 
 _FIRST_LINE: Final = re.compile(rb"POST (/v1/[!-~]{1,1000}) HTTP/1\.1\r\n")
 _LENGTH: Final = re.compile(rb"\ncontent-length: *(\d{1,9})\r")
-_LONG_WAY: Final = (b"\ntransfer-encoding", b"\nexpect", b"\nupgrade", b"\nconnection: close")
+_NOT_PLAIN: Final = (b"\ntransfer-encoding", b"\nexpect", b"\nupgrade", b"\nconnection: close")
 
 
 class ShedResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What one callback's push is told when there is no room."""
+    """The response to one callback's push when there is no room."""
 
     vendor: str
     callback: str
     no_retry: bool
-    answer: bytes
+    response: bytes
 
 
 class LoadShedder:
-    """The refusals of all callbacks."""
+    """Holds the refusals of all callbacks."""
 
     def __init__(self, vendors: Mapping[str, Vendor]) -> None:
         self._by_path = {
@@ -38,13 +38,14 @@ class LoadShedder:
                 vendor=vendor.name,
                 callback=callback.name,
                 no_retry=vendor.sends_at_most == 1,
-                answer=_answer(vendor.retry),
+                response=_response(vendor.retry),
             )
             for path, (vendor, callback) in pushed_paths(vendors).items()
+            if "POST" in callback.methods
         }
 
     def refusal(self, data: bytes) -> ShedResponse | None:
-        """For whom `data` is, when it is one whole request that can be answered in this way."""
+        """Returns the refusal of `data` when it is one whole request that can be answered in this way."""
         first = _FIRST_LINE.match(data)
         if first is None:
             return None
@@ -54,20 +55,23 @@ class LoadShedder:
             return None
         head = data[first.end() - 2 : end + 1].lower()
         lengths = _LENGTH.findall(head)
-        if len(lengths) != 1 or end + 4 + int(lengths[0]) != len(data) or any(word in head for word in _LONG_WAY):
+        if len(lengths) != 1 or end + 4 + int(lengths[0]) != len(data) or any(word in head for word in _NOT_PLAIN):
             return None
         return found
 
 
 def _path(target: bytes) -> bytes:
-    """The address without its query and its secret: whether that secret is known does not matter to a refusal."""
+    """Returns the address without its query and its secret.
+
+    Whether the secret is known does not matter to a refusal.
+    """
     path = target.partition(b"?")[0].removesuffix(b"/")
     if path.startswith(b"/v1/a/"):
         return b"/v1/" + path.removeprefix(b"/v1/a/").partition(b"/")[2]
     return path
 
 
-def _answer(reply: Reply) -> bytes:
+def _response(reply: Reply) -> bytes:
     headers = [("Content-Type", reply.content_type), *reply.headers]
     if reply.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.append(("Retry-After", RETRY_AFTER_S))

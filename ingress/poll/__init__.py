@@ -1,1 +1,1 @@
-"""Pull APIs: asking vendors for the records that they do not push."""
+"""Pull APIs: asks vendors for the records that they do not push."""

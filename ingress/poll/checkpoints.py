@@ -1,6 +1,7 @@
-"""The pollers' memory: the compacted topic `calls.poll-checkpoints`, read back whole at a start.
+"""Reads the pollers' checkpoints: the compacted topic `calls.poll-checkpoints`, read whole at a start.
 
-It must not know what a checkpoint means. Writing goes through the pollers' `Publisher`, so that it is durable when it returns.
+It must not know what a checkpoint says. Checkpoints are written through the pollers' `Publisher`, so that they are
+durable when it returns.
 """
 
 import msgspec
@@ -13,10 +14,10 @@ from schemas.topics import POLLS
 
 
 async def read_checkpoints(bootstrap: str) -> dict[bytes, Checkpoint]:
-    """The last checkpoint of each key.
+    """Returns the last checkpoint of each key.
 
-    Raises `Unavailable` while Kafka is away, and `SetupError` for one that cannot be read: going on without it would leave
-    a gap that nobody sees.
+    Raises `Unavailable` while Kafka is away, and `SetupError` for one that cannot be read: going on without it would
+    leave a gap that nobody sees.
     """
     found: dict[bytes, bytes | None] = {}
     consumer = AIOKafkaConsumer(

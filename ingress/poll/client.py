@@ -1,6 +1,7 @@
-"""One request of a poller and its answer: whatever goes wrong on the way is a page with the code "transport".
+"""HTTP client of a poller: one request and its response; any failure on the way is a page with the code "transport".
 
-It must not know a vendor, nor what follows from an answer. The body is kept byte for byte; its encoding is told beside it.
+It must not know a vendor, nor what follows from a response. The body is kept byte for byte, with its encoding beside
+it.
 """
 
 import asyncio
@@ -17,18 +18,18 @@ from schemas.vendor_kit.contract import Page, Poll, PollRequest
 _CHUNK_BYTES: Final = 64 * 1024
 
 
-class PageAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back."""
+class PageResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """One response of a pull API."""
 
     page: Page
     body: bytes = b""
     encoding: str = ""
-    """How `body` is wrapped, outermost last: "", "gzip", "deflate", "deflate,base64" ..."""
+    """Encodings around `body`, outermost last: "", "gzip", "deflate", "deflate,base64"."""
     content_type: str = ""
 
 
 def client(timeout_s: float) -> aiohttp.ClientSession:
-    """A session that leaves bodies compressed and follows no redirect; the caller closes it."""
+    """Returns a session that leaves bodies compressed and follows no redirect; the caller closes it."""
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         auto_decompress=False,
@@ -36,8 +37,8 @@ def client(timeout_s: float) -> aiohttp.ClientSession:
     )
 
 
-async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> PageAnswer:
-    """Send one request and read its page; `cap_bytes` bounds the body on the wire and inflated."""
+async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> PageResponse:
+    """Sends one request and reads its page; `cap_bytes` bounds the body on the wire and inflated."""
     try:
         async with session.post(
             request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
@@ -45,23 +46,23 @@ async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, 
             if response.status != 200:
                 return _failed(f"HTTP {response.status}")
             body = await _read(response, cap_bytes)
-            declared = response.headers.get("Content-Encoding", "").lower()
+            header_encoding = response.headers.get("Content-Encoding", "").lower()
             content_type = response.headers.get("Content-Type", "")
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         return _failed(type(exc).__name__)
     try:
-        return await asyncio.to_thread(_understood, poll, body, declared, content_type, cap_bytes)
+        return await asyncio.to_thread(_parsed, poll, body, header_encoding, content_type, cap_bytes)
     except Undecodable as exc:
         return _failed(f"{exc.code}: not a page")
 
 
-def _understood(poll: Poll, body: bytes, declared: str, content_type: str, cap_bytes: int) -> PageAnswer:
-    """The page in a body, which may be compressed by HTTP, by the vendor, or by both."""
-    inner = inflated(body, declared, cap_bytes)
+def _parsed(poll: Poll, body: bytes, header_encoding: str, content_type: str, cap_bytes: int) -> PageResponse:
+    """Reads the page in a body, which may be compressed by HTTP, by the vendor, or by both."""
+    inner = inflated(body, header_encoding, cap_bytes)
     wrapped = encoding_of(inner)
     page = poll.read_page(inflated(inner, wrapped, cap_bytes), "")
-    encoding = ",".join(filter(None, (wrapped, declared)))
-    return PageAnswer(page=page, body=body, encoding=encoding, content_type=content_type)
+    encoding = ",".join(filter(None, (wrapped, header_encoding)))
+    return PageResponse(page=page, body=body, encoding=encoding, content_type=content_type)
 
 
 async def _read(response: aiohttp.ClientResponse, cap_bytes: int) -> bytes:
@@ -73,5 +74,5 @@ async def _read(response: aiohttp.ClientResponse, cap_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _failed(message: str) -> PageAnswer:
-    return PageAnswer(page=Page(code=TRANSPORT, message=message))
+def _failed(message: str) -> PageResponse:
+    return PageResponse(page=Page(code=TRANSPORT, message=message))

@@ -24,13 +24,13 @@ from schemas.vendors import VENDORS
 _log: Final = logging.getLogger("callweave.ingress.poll")
 _KAFKA_RETRY_S: Final = 1.0
 
-Make = Callable[[PollAccount, Checkpoint], Poller]
+PollerFactory = Callable[[PollAccount, Checkpoint], Poller]
 
 
 async def run(
     settings: Settings, stop: asyncio.Event, metrics: Registry, *, resume: frozenset[str] = frozenset()
 ) -> None:
-    """Poll all configured accounts until `stop` is set; `resume` names those that a person lets go on after a stop."""
+    """Polls all configured accounts until `stop`; `resume` names those that a person lets continue after a stop."""
     accounts = settings.poll.accounts
     if len({checkpoint_key(account) for account in accounts}) < len(accounts):
         raise SettingsError("two entries name the same account - at `$.poll.accounts`")
@@ -39,7 +39,7 @@ async def run(
         raise SettingsError(_not_polled(unknown[0], names))
     if not accounts:
         _log.warning("there is nothing to poll: no [[poll.accounts]] in the settings")
-    async with _making(settings, metrics) as make:
+    async with _poller_factory(settings, metrics) as make:
         known = await _checkpoints(settings.kafka.bootstrap, stop)
         async with asyncio.TaskGroup() as group:
             tasks = []
@@ -57,12 +57,15 @@ async def run(
 async def fetch(
     settings: Settings, stop: asyncio.Event, metrics: Registry, *, calls: tuple[tuple[str, str], ...]
 ) -> None:
-    """Pull single calls, given as account and call id, and publish them; raises `Unavailable` for one that is not found."""
+    """Pulls single calls, given as account and call id, and publishes them.
+
+    Raises `Unavailable` `not_found` for a call that is not found, and SettingsError for an account that is not polled.
+    """
     accounts = {name_of(account): account for account in settings.poll.accounts}
     for name, _ in calls:
         if name not in accounts:
             raise SettingsError(_not_polled(name, accounts))
-    async with _making(settings, metrics) as make:
+    async with _poller_factory(settings, metrics) as make:
         for name, call_id in calls:
             poller = make(accounts[name], Checkpoint(settled_s=0))
             found = asyncio.create_task(poller.fetch_call(call_id))
@@ -78,8 +81,8 @@ async def fetch(
 
 
 @contextlib.asynccontextmanager
-async def _making(settings: Settings, metrics: Registry) -> AsyncIterator[Make]:
-    """What all pollers share, as a function that makes one."""
+async def _poller_factory(settings: Settings, metrics: Registry) -> AsyncIterator[PollerFactory]:
+    """Yields a function that makes pollers, over the client and publisher that all of them share."""
     async with (
         client(settings.poll.timeout_s) as session,
         KafkaPublisher(
@@ -106,7 +109,7 @@ async def _making(settings: Settings, metrics: Registry) -> AsyncIterator[Make]:
 
 
 def first_checkpoint(account: PollAccount, now_s: float) -> Checkpoint:
-    """Where an account without a checkpoint begins; raises `SettingsError` for a time that cannot be read."""
+    """Returns the start of an account without a checkpoint; raises `SettingsError` for a time that cannot be read."""
     if not account.start_at:
         return planner.fresh(account, now_s)
     try:
@@ -128,7 +131,7 @@ def _not_polled(name: str, polled: Iterable[str]) -> str:
 
 
 async def _checkpoints(bootstrap: str, stop: asyncio.Event) -> dict[bytes, Checkpoint]:
-    """The checkpoints, as soon as Kafka is there; none when `stop` came first."""
+    """Returns the checkpoints as soon as Kafka is there; none when `stop` came first."""
     while not stop.is_set():
         try:
             return await read_checkpoints(bootstrap)

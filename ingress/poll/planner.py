@@ -1,9 +1,9 @@
-"""What a poller asks next: pure decisions over a checkpoint, a page and the time; no I/O, no clock, no vendor.
+"""Plans what a poller asks next: pure decisions over a checkpoint, a page and the time; no I/O, no clock, no vendor.
 
-Time is cut into windows on a fixed grid of epoch seconds, so that no zone of any host moves them. New windows come first, in
-order; then those of the overlap, the older the rarer; once a day all of the last day. A window leaves the list only when its
-page was had or it was parked for a person to see: `settled_s` passes nothing else. What a vendor's code asks for comes from
-its own page (`Poll.advice`).
+Time is cut into windows on a fixed grid of epoch seconds, so that no host's time zone moves them. New windows come
+first, in order; then those of the overlap, older ones more rarely; once a day all windows of the last day. A window
+leaves the list only when its page was received or it was parked for a person to see: `settled_s` passes nothing else.
+The reaction to a vendor's code comes from the vendor's file (`Poll.advice`).
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from schemas.config.settings import PollAccount
 from schemas.vendor_kit.contract import Advice, Page
 
 TRANSPORT: Final = "transport"
-"""The code of an answer that is no page, and of no answer."""
+"""Code of a response that is no page, and of a missing response."""
 PROBE_S: Final = 60.0
 DAY_S: Final = 86_400
 ROUND_MAX: Final = 300
-"""Windows of one round, so that a checkpoint stays small while years are caught up."""
+"""Most windows of one round, so that a checkpoint stays small while years are caught up."""
 PAGES_MAX: Final = 10_000
-"""The most pages of one window that are asked for by tokens; a vendor that has more goes round in circles."""
+"""Most pages of one window that are asked for by tokens; a vendor that has more goes round in circles."""
 
 
 class PollWindow(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -33,21 +33,21 @@ class PollWindow(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """The vendor's last answer was not a page."""
+    """State after a response that was not a page."""
 
     code: str
     tries: int
     until_s: float = 0.0
-    """Nothing is asked before then."""
+    """Nothing is asked before this time."""
     plain: bool = False
-    """The next request leaves out what is optional."""
+    """True when the next request leaves out what is optional."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """All that a poller must remember over a restart."""
 
     settled_s: int
-    """Every start time before this was answered for, or is parked."""
+    """Every start time before this one was received, or is parked."""
     todo: tuple[PollWindow, ...] = ()
     rounds: int = 0
     next_round_s: float = 0.0
@@ -65,7 +65,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PollDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do now: ask for `ask`, or wait `wait_s` (for ever when stopped)."""
+    """The next action: ask for `ask`, or wait `wait_s` (for ever when stopped)."""
 
     checkpoint: Checkpoint
     ask: PollWindow | None = None
@@ -74,9 +74,9 @@ class PollDecision(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool = False
     wait_s: float = 0.0
     note: str = ""
-    """What happened, for the log: page | more | split | no_progress | retry | parked | probe | stopped | ""."""
+    """The event for the log: page, more, split, no_progress, retry, parked, probe, stopped, or ""."""
     alert: str = ""
-    """"" | log | page | security"""
+    """The urgency for people: "", log, page, or security."""
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -86,13 +86,13 @@ class _Step(msgspec.Struct, frozen=True):
 
 
 def fresh(account: PollAccount, now_s: float, start_at_s: int | None = None) -> Checkpoint:
-    """Where a poller without a checkpoint begins: at the configured time, else one overlap before now."""
+    """Returns the first checkpoint of a poller: at the configured time, else one overlap before now."""
     begin = int(now_s) - account.overlap_s if start_at_s is None else start_at_s
     return Checkpoint(settled_s=begin, swept_day=int(now_s) // DAY_S)
 
 
 def resumed(checkpoint: Checkpoint) -> Checkpoint:
-    """A person said go: no stop, no waiting, and the parked windows are asked for again."""
+    """Returns the checkpoint after a person's go-ahead: no stop, no wait, and parked windows are asked for again."""
     return msgspec.structs.replace(
         checkpoint, stopped="", trouble=None, todo=(*checkpoint.todo, *checkpoint.parked), parked=()
     )
@@ -108,7 +108,7 @@ def next_step(
     jitter: float = 0.0,
     token: str = "",
 ) -> PollDecision:
-    """Take in the answer to the window asked last (`checkpoint.todo[0]`), and say what is next.
+    """Returns the next decision after the response to the window asked last (`checkpoint.todo[0]`).
 
     `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter; `token` is the
     vendor's for the page after `answer` (`Poll.next`).
@@ -116,9 +116,9 @@ def next_step(
     step = _Step(checkpoint)
     if answer is not None and checkpoint.todo and not checkpoint.stopped:
         if answer.code != "0":
-            step = _refused(checkpoint, answer, now_s, advice, jitter)
+            step = _after_error(checkpoint, answer, now_s, advice, jitter)
         else:
-            step = _turned(checkpoint, token) if token else _taken(checkpoint, answer)
+            step = _after_token(checkpoint, token) if token else _after_page(checkpoint, answer)
     after = step.checkpoint
     if after.todo[:1] != checkpoint.todo[:1]:  # another window: its first page
         after = msgspec.structs.replace(after, token="", pages=0)
@@ -138,45 +138,47 @@ def next_step(
 
 
 def id_wait_s(advice: Advice, tries: int) -> float | None:
-    """Seconds until a call is asked for by its id once more, after `tries` answers; None: it is not found."""
+    """Returns the seconds before a call's id is asked for again after `tries` responses, None when it is not found."""
     if advice.action != "retry_id" or tries > advice.tries:
         return None
     return min(advice.cap_s, advice.first_s * 2.0 ** (tries - 1))
 
 
-def _turned(checkpoint: Checkpoint, token: str) -> _Step:
-    """A page came, and a token for the one after it: the window stays, unless the tokens lead nowhere."""
-    settled = msgspec.structs.replace(checkpoint, trouble=None)
+def _after_token(checkpoint: Checkpoint, token: str) -> _Step:
+    """Takes in a page with a token for the next one: its window stays, unless the tokens lead nowhere."""
+    untroubled = msgspec.structs.replace(checkpoint, trouble=None)
     if token == checkpoint.token or checkpoint.pages >= PAGES_MAX:
-        return _Step(_parked(settled), "parked", "page")
-    return _Step(msgspec.structs.replace(settled, token=token, pages=checkpoint.pages + 1), "more")
+        return _Step(_parked(untroubled), "parked", "page")
+    return _Step(msgspec.structs.replace(untroubled, token=token, pages=checkpoint.pages + 1), "more")
 
 
-def _taken(checkpoint: Checkpoint, page: Page) -> _Step:
-    """A page came: the window is done, unless the page says that there is more."""
+def _after_page(checkpoint: Checkpoint, page: Page) -> _Step:
+    """Takes in a page: its window is done, unless the page says that there is more."""
     asked = checkpoint.todo[0]
-    well = msgspec.structs.replace(checkpoint, trouble=None)
+    untroubled = msgspec.structs.replace(checkpoint, trouble=None)
     if not page.cursor:
-        return _Step(_done(well, asked.end_s), "page")
+        return _Step(_done(untroubled, asked.end_s), "page")
     if len(page.cursor) == 10 and page.cursor.isdecimal() and asked.start_s < int(page.cursor) < asked.end_s:
-        return _Step(_done(well, int(page.cursor), PollWindow(int(page.cursor), asked.end_s)), "more")
+        return _Step(_done(untroubled, int(page.cursor), PollWindow(int(page.cursor), asked.end_s)), "more")
     halves = _halves(asked)
     if not halves:
-        return _Step(_parked(well), "parked", "page")
-    return _Step(msgspec.structs.replace(well, todo=(*halves, *well.todo[1:])), "no_progress", "log")
+        return _Step(_parked(untroubled), "parked", "page")
+    return _Step(msgspec.structs.replace(untroubled, todo=(*halves, *untroubled.todo[1:])), "no_progress", "log")
 
 
-def _refused(checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[str, Advice], jitter: float) -> _Step:
-    """The vendor's table says what its code asks for, and what to do when that has not helped."""
-    said = advice.get(page.code) or advice[""]
-    past = checkpoint.trouble
-    tries = past.tries + 1 if past and past.code == page.code else 1
-    alert = said.alert if tries == 1 else ""
-    # A code about one call has no meaning for a window: there it is a parameter that the vendor does not like.
-    action, limit = ("resend_plain", 1) if said.action == "retry_id" else (said.action, said.tries)
+def _after_error(
+    checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[str, Advice], jitter: float
+) -> _Step:
+    """Takes in an error: the vendor's table says what its code asks for, and what to do when that has not helped."""
+    advised = advice.get(page.code) or advice[""]
+    previous = checkpoint.trouble
+    tries = previous.tries + 1 if previous and previous.code == page.code else 1
+    alert = advised.alert if tries == 1 else ""
+    # A code about one call cannot be about a window: there it stands for a parameter that the vendor refuses.
+    action, limit = ("resend_plain", 1) if advised.action == "retry_id" else (advised.action, advised.tries)
     if limit and tries > limit:
-        action = "park" if said.action == "retry_id" else said.then
-        alert = (said.alert or "log") if tries == limit + 1 else ""
+        action = "park" if advised.action == "retry_id" else advised.then
+        alert = (advised.alert or "log") if tries == limit + 1 else ""
     trouble = Trouble(code=page.code, tries=tries)
 
     def troubled(wait_s: float = 0.0, *, plain: bool = False) -> Checkpoint:
@@ -186,9 +188,9 @@ def _refused(checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[s
         )
 
     if action == "stop":
-        return _Step(msgspec.structs.replace(troubled(), stopped=page.code), "stopped", said.alert)
+        return _Step(msgspec.structs.replace(troubled(), stopped=page.code), "stopped", advised.alert)
     if action == "probe":
-        return _Step(troubled(said.first_s if said.action == "probe" else PROBE_S), "probe", alert)
+        return _Step(troubled(advised.first_s if advised.action == "probe" else PROBE_S), "probe", alert)
     if action == "resend_plain":
         return _Step(troubled(plain=True), "retry", alert)
     if action == "halve":
@@ -198,18 +200,18 @@ def _refused(checkpoint: Checkpoint, page: Page, now_s: float, advice: Mapping[s
         action = "park"
     if action == "park":
         return _Step(_parked(msgspec.structs.replace(checkpoint, trouble=None)), "parked", alert or "log")
-    return _Step(troubled(min(said.cap_s, said.first_s * 2.0 ** min(tries - 1, 30))), "retry", alert)
+    return _Step(troubled(min(advised.cap_s, advised.first_s * 2.0 ** min(tries - 1, 30))), "retry", alert)
 
 
 def _done(checkpoint: Checkpoint, end_s: int, *rest: PollWindow) -> Checkpoint:
-    """The first window is answered for up to `end_s`."""
+    """Settles the first window up to `end_s`."""
     asked = checkpoint.todo[0]
     settled_s = max(checkpoint.settled_s, end_s) if asked.start_s <= checkpoint.settled_s else checkpoint.settled_s
     return msgspec.structs.replace(checkpoint, settled_s=settled_s, todo=(*rest, *checkpoint.todo[1:]))
 
 
 def _parked(checkpoint: Checkpoint) -> Checkpoint:
-    """The first window is set aside, joined with a neighbour that is there already."""
+    """Parks the first window, joined with a neighbour that is parked already."""
     asked = checkpoint.todo[0]
     parked = [window for window in checkpoint.parked if window.end_s < asked.start_s or window.start_s > asked.end_s]
     touching = [window for window in checkpoint.parked if window not in parked]
@@ -221,7 +223,7 @@ def _parked(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _halves(window: PollWindow) -> tuple[PollWindow, ...]:
-    """Both halves; nothing for a single second."""
+    """Returns both halves of a window, none for a single second."""
     middle = (window.start_s + window.end_s) // 2
     if middle == window.start_s:
         return ()
@@ -229,7 +231,7 @@ def _halves(window: PollWindow) -> tuple[PollWindow, ...]:
 
 
 def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Checkpoint:
-    """The windows of the next round: the new ones, those of the overlap whose turn it is, and the day's sweep."""
+    """Plans the next round: the new windows, those of the overlap whose turn it is, and the day's sweep."""
     horizon = int(now_s) - account.lag_s
     settled = checkpoint.settled_s
     new = _grid(settled, horizon, account.window_s)[:ROUND_MAX]
@@ -254,7 +256,7 @@ def _planned(checkpoint: Checkpoint, now_s: float, account: PollAccount) -> Chec
 
 
 def _grid(start_s: int, end_s: int, step_s: int) -> list[PollWindow]:
-    """[start_s, end_s) cut at the multiples of `step_s`."""
+    """Returns the windows of [start_s, end_s), cut at the multiples of `step_s`."""
     cuts = [start_s, *range(_floor(start_s, step_s) + step_s, end_s, step_s), end_s]
     return [PollWindow(a, b) for a, b in pairwise(cuts)] if start_s < end_s else []
 

@@ -1,7 +1,7 @@
-"""The loop of a poller: ask, publish the page, and only then move the checkpoint.
+"""The loop of a poller: asks, publishes the page, and only then moves the checkpoint.
 
-A kill between the two repeats a page and loses none. What to ask next is decided in `poll_plan`; what a vendor is like stands
-in its own page.
+A kill between the two repeats a page and loses none. `ingress.poll.planner` decides what to ask next; the vendor's file
+says how its API behaves.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import msgspec
 
 from ingress.kafka.publisher import Publisher
 from ingress.poll import planner
-from ingress.poll.client import PageAnswer, ask
+from ingress.poll.client import PageResponse, ask
 from ingress.poll.planner import Checkpoint, PollDecision, PollWindow
 from schemas.config.settings import PollAccount, PollSettings
 from schemas.errors import Unavailable
@@ -74,10 +74,10 @@ class Poller:
         self._lagging = False
 
     async def run(self) -> None:
-        """Poll for ever; when the vendor's answer asks for a person, say so and wait to be ended."""
+        """Polls for ever; when the vendor's response asks for a person, it reports that and waits to be ended."""
         decision = self._next(None)
         while True:
-            self._tell(decision)
+            self._report(decision)
             await self._save(decision.checkpoint)
             if decision.ask is None:
                 if decision.checkpoint.stopped:
@@ -86,11 +86,11 @@ class Poller:
                 decision = self._next(None)
                 continue
             answer = await self._ask(decision.ask, decision.token, plain=decision.plain)
-            decision = self._next(await self._kept(answer, decision.ask, decision.token))
+            decision = self._next(await self._publish_page(answer, decision.ask, decision.token))
             await self._sleep(self._account.min_gap_s)
 
     async def fetch_call(self, call_id: str) -> bool:
-        """Ask for one call by its id, again while it may not exist yet; False when it is not found.
+        """Asks for one call by its id, again while it may not exist yet; returns False when it is not found.
 
         Raises `Unavailable` with the vendor's code for any other failure.
         """
@@ -125,13 +125,16 @@ class Poller:
             token=self._poll.next(page) if page and page.code == "0" and page.cursor != _OVERSIZE else "",
         )
 
-    async def _ask(self, window: PollWindow, token: str, *, plain: bool) -> PageAnswer:
+    async def _ask(self, window: PollWindow, token: str, *, plain: bool) -> PageResponse:
         further = {"token": token} if token else {}
         request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain, **further)
         return await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
 
-    async def _kept(self, answer: PageAnswer, window: PollWindow, token: str) -> Page:
-        """Publish a page; one that is larger than Kafka takes counts as one with more behind it, and is asked in halves."""
+    async def _publish_page(self, answer: PageResponse, window: PollWindow, token: str) -> Page:
+        """Publishes a page, and returns it as the planner is to see it.
+
+        A page that is larger than Kafka takes counts as one with more behind it, so that its window is asked in halves.
+        """
         page = answer.page
         if page.code != "0":
             code = page.code if page.code in self._poll.advice else "other"
@@ -143,8 +146,8 @@ class Poller:
             return msgspec.structs.replace(page, cursor=_OVERSIZE)
         return page
 
-    async def _publish(self, answer: PageAnswer, window: PollWindow | None, token: str = "") -> None:
-        """Make a page durable; one that is empty, or that was published just so, adds nothing."""
+    async def _publish(self, answer: PageResponse, window: PollWindow | None, token: str = "") -> None:
+        """Makes a page durable; an empty page, or one that was just published unchanged, adds nothing."""
         digest = hashlib.sha256(answer.body).digest()
         if not answer.page.records or (window and self._published.get((window, token)) == digest):
             return
@@ -161,7 +164,7 @@ class Poller:
         )
         first = min(answer.page.call_ids, default="")
         key = call_key(self._account.vendor, self._name, first)
-        await self._durably(RAW.name, key.encode(), raw.body, raw.headers())
+        await self._publish_durably(RAW.name, key.encode(), raw.body, raw.headers())
         self._metrics.add("callweave_poll_pages_total", *self._labels)
         if window:
             self._published[window, token] = digest
@@ -169,13 +172,13 @@ class Poller:
                 del self._published[next(iter(self._published))]
 
     async def _save(self, checkpoint: Checkpoint) -> None:
-        """Make the checkpoint durable; what it says must be durable already."""
+        """Makes the checkpoint durable; the pages before it must be durable already."""
         if checkpoint != self.checkpoint:
-            await self._durably(POLLS.name, checkpoint_key(self._account), msgspec.json.encode(checkpoint), [])
+            await self._publish_durably(POLLS.name, checkpoint_key(self._account), msgspec.json.encode(checkpoint), [])
             self.checkpoint = checkpoint
 
-    async def _durably(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        """Publish, again until Kafka takes it: the vendor keeps its records meanwhile."""
+    async def _publish_durably(self, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        """Publishes, repeatedly until Kafka takes it: the vendor keeps its records meanwhile."""
         while True:
             try:
                 await self._publisher.publish(topic, key, value, headers)
@@ -187,8 +190,8 @@ class Poller:
             else:
                 return
 
-    def _tell(self, decision: PollDecision) -> None:
-        """Logs and metrics of one decision; never a number or an id of a call."""
+    def _report(self, decision: PollDecision) -> None:
+        """Updates logs and metrics for one decision; never with a phone number or the id of a call."""
         stopped, lag_s = decision.checkpoint.stopped, max(0.0, self._now() - decision.checkpoint.settled_s)
         self._metrics.put("callweave_poll_lag_seconds", *self._labels, value=lag_s)
         self._metrics.put("callweave_poll_stopped", *self._labels, value=float(bool(stopped)))
@@ -208,10 +211,10 @@ class Poller:
 
 
 def name_of(account: PollAccount) -> str:
-    """Our name of the account, in keys and headers; the vendor's id of it where it has none."""
+    """Returns our name of the account, in keys and headers; without one the vendor's id of it."""
     return account.account or account.app_id
 
 
 def checkpoint_key(account: PollAccount) -> bytes:
-    """The key on the topic of checkpoints."""
+    """Returns the key on the topic of checkpoints."""
     return f"{account.vendor}|{name_of(account)}".encode()

@@ -1,1 +1,1 @@
-"""The disk that takes bodies while Kafka is away."""
+"""Keeps bodies on a local disk while Kafka is away."""

@@ -1,6 +1,6 @@
-"""Where spools lie on the disk: a folder for each worker number, used by one process at a time, and what was set aside in it.
+"""Spool folders on the disk: one for each worker number, used by one process at a time, with the files set aside in it.
 
-It opens a folder's store whatever it finds there; only a file of a later release and a folder in use are refused.
+A folder's store is opened whatever is found there; only a file of a later release and a folder in use are refused.
 """
 
 import contextlib
@@ -16,23 +16,23 @@ from typing import IO, Final
 
 import msgspec
 
-from ingress.spool.store import Body, Newer, SpoolDamaged, SpoolStore, salvage, sync_folder
+from ingress.spool.store import Body, NewerSpool, SpoolDamaged, SpoolStore, salvage, sync_folder
 from schemas.config.settings import Settings
 from schemas.errors import SetupError
 
 FILE: Final = "spool.db"
 LOCK_PATIENCE_S: Final = 3.0
-"""A worker that is just ending gets this long before its successor gives up."""
+"""Time that a worker which is just ending gets before its successor gives up."""
 _LOCK_EVERY_S: Final = 0.05
 _LOCK: Final = "lock"
 _ASIDE: Final = ".aside-"
 _PARTS: Final = ("-wal", "-shm", "")
-"""The log goes before the file: half of a move then leaves a file that opens."""
+"""The log goes before the file, so that half of a move leaves a file that opens."""
 _MENDED: Final = "mended.db"
 _PREFIX: Final = "worker-"
 _MEND_BODIES: Final = 200
 _MEND_BYTES: Final = 2 * 1024 * 1024
-"""A commit's worth."""
+"""Bytes of one commit."""
 _HEAD_BYTES: Final = 100
 _MOST_ZEROS_BYTES: Final = 1 << 40
 
@@ -40,37 +40,40 @@ _log = logging.getLogger("callweave.spool")
 
 
 class OpenedFolder(msgspec.Struct, frozen=True, kw_only=True):
-    """A store, and what had to be put aside to get it."""
+    """A store, and the file that was set aside to get it."""
 
     store: SpoolStore
     aside: Path | None = None
     salvaged: int = 0
-    """Bodies of it that are in the store again."""
+    """Bodies of that file that are in the store again."""
 
 
 def root(settings: Settings) -> Path:
-    """The folder of all spools."""
+    """Returns the folder of all spools."""
     return Path(settings.ingress.spool_dir or Path(settings.embedded.data_dir) / "spool").absolute()
 
 
 def of_worker(base: Path, number: int) -> Path:
-    """The folder of one worker; the same after a restart."""
+    """Returns the folder of one worker, which is the same after a restart."""
     return base / f"{_PREFIX}{number}"
 
 
 def workers(base: Path) -> list[int]:
-    """The numbers of all workers that ever had a spool here."""
+    """Returns the numbers of all workers that ever had a spool here."""
     names = [path.name.removeprefix(_PREFIX) for path in base.glob(f"{_PREFIX}*") if path.is_dir()]
     return sorted(int(name) for name in names if name.isdecimal())
 
 
 def set_aside(folder: Path) -> list[Path]:
-    """What was set aside in a folder and still waits for a person."""
+    """Returns the files that were set aside in a folder and wait for a person."""
     return sorted(path for path in folder.glob(f"{FILE}{_ASIDE}*") if not path.name.endswith(("-wal", "-shm")))
 
 
 def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
-    """Make and lock a folder; the lock goes with the process. Raises SetupError `spool_in_use`, and OSError (the disk)."""
+    """Makes and locks a folder; the lock ends with the process.
+
+    Raises SetupError `spool_in_use`, and OSError for the disk's failures.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -79,7 +82,7 @@ def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
         except (FileNotFoundError, FileExistsError):
             if time.monotonic() >= deadline + LOCK_PATIENCE_S:
                 raise
-            time.sleep(_LOCK_EVERY_S)  # its last owner removed the folder in this moment
+            time.sleep(_LOCK_EVERY_S)  # its last owner has just removed the folder
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,13 +98,13 @@ def claim(folder: Path, *, patience_s: float = LOCK_PATIENCE_S) -> IO[str]:
         else:
             if _is_there(lock):
                 return lock
-            lock.close()  # its last owner removed the folder: a lock on a file without a name keeps nobody out
+            lock.close()  # its last owner removed the folder, and a lock on an unlinked file excludes nobody
 
 
 def give_up(folder: Path) -> None:
-    """Remove a claimed folder; raises OSError.
+    """Removes a claimed folder; raises OSError.
 
-    Its lock goes last: whoever claims the folder from then on makes it anew, and keeps what it puts there.
+    Its lock goes last: whoever claims the folder from then on makes it anew, and keeps what is put there.
     """
     for path in folder.iterdir():
         if path.name == _LOCK:
@@ -111,26 +114,26 @@ def give_up(folder: Path) -> None:
         else:
             path.unlink()
     (folder / _LOCK).unlink()
-    with contextlib.suppress(OSError):  # not empty: it is somebody else's already
+    with contextlib.suppress(OSError):  # not empty: another process has it already
         folder.rmdir()
 
 
 def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", first_id: int = 1) -> OpenedFolder:
-    """Open a claimed folder's store; what cannot be read is kept beside it, and what of it can be, is stored anew.
+    """Opens a claimed folder's store; a file that cannot be read is set aside, and its readable bodies are stored anew.
 
-    `damage` says that the store was found damaged while it was open; ids start at `first_id` at least. Raises SetupError `spool_newer`, and OSError or
-    sqlite3.Error when the disk does not take it.
+    `damage` says that the store was found damaged while it was open; ids start at `first_id` or above. Raises
+    SetupError `spool_newer`, and OSError or sqlite3.Error for the disk's failures.
     """
     path, mended = folder / FILE, folder / _MENDED
     if mended.exists():
         if path.exists():
-            _remove(mended)  # not finished: the damaged file is still in its place, so it is done again
+            _remove(mended)  # not finished: the damaged file is still in its place, so mending is repeated
         else:
             _move(mended, path)
     try:
         if not damage:
             return OpenedFolder(store=SpoolStore.open(path, first_id=first_id))
-    except Newer as exc:
+    except NewerSpool as exc:
         raise SetupError(
             f"a later release of Callweave wrote the spool {path}: {exc}",
             code="spool_newer",
@@ -148,12 +151,12 @@ def open_store(folder: Path, *, now_ms: Callable[[], int], damage: str = "", fir
 
 
 def start_over(folder: Path) -> None:
-    """Remove a store that holds nothing anybody needs."""
+    """Removes a store that holds nothing anybody needs."""
     _remove(folder / FILE)
 
 
 def free_bytes(folder: Path) -> int:
-    """What the disk still takes."""
+    """Returns the bytes that are free on the folder's disk."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
 
@@ -166,7 +169,7 @@ def _is_there(lock: IO[str]) -> bool:
 
 
 def _mend(broken: Path, mended: Path, now_ms: Callable[[], int], first_id: int) -> int:
-    """Store what can be read of a broken file in a new one; how many bodies that are."""
+    """Stores the readable bodies of a broken file in a new one; returns their number."""
     store = SpoolStore.open(mended, first_id=first_id)
     count = 0
     try:
@@ -194,7 +197,10 @@ def _batches(bodies: Iterable[Body]) -> Iterator[list[Body]]:
 
 @contextlib.contextmanager
 def _whole(broken: Path) -> Iterator[Path]:
-    """The file, or where it was cut off, a copy filled up with zeros: SQLite reads nothing of a file that is too short."""
+    """Yields the file, or where it was cut off, a copy filled up with zeros.
+
+    SQLite reads nothing of a file that is too short.
+    """
     with broken.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     page_bytes, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")

@@ -1,7 +1,7 @@
-"""A worker's spool as the event loop sees it: takes bodies within limits, and gives them back in order.
+"""A worker's spool as the event loop sees it: takes bodies within limits, and returns them in order.
 
-Who can send again is turned away first: a share of the room is kept for vendors that call once in a body's life. It must not
-know Kafka, vendors or HTTP.
+Senders that can send again are refused first: a share of the room is kept for vendors that call once in a body's life.
+It must not know Kafka, vendors or HTTP.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 
 FLOOR_SHARE: Final = 0.25
-"""Of the bytes to be left free on the disk this share is left free by bodies that come only once as well."""
+"""Share of `spool_min_free_bytes` that is left free by bodies that are sent only once as well."""
 STOP_S: Final = 10.0
 ALARM_EVERY_S: Final = 60.0
 
@@ -48,14 +48,14 @@ class Spool:
         self._writer = SpoolWriter(folder, now_ms=now_ms, patience_s=patience_s)
         self._waiting_bytes = 0
         self._settled_bytes = 0
-        """All that was ever committed and told to whoever put it; only the loop changes it."""
+        """All bytes ever committed and reported to their callers; only the loop changes it."""
         self._keys = SpooledKeys()
         self._drained: set[int] = set()
         self._alarm: asyncio.Task[None] | None = None
-        self.on_its_way: dict[int, asyncio.Future[object]] = {}
-        """Stored bodies that Kafka's client holds as well, and may still deliver."""
+        self.unacknowledged: dict[int, asyncio.Future[object]] = {}
+        """Stored bodies, by id, that Kafka's client holds as well, and may still deliver."""
         self.taken = 0
-        """How many bodies came in since the start."""
+        """Bodies that came in since the start."""
 
     async def __aenter__(self) -> Self:
         await self._writer.start()
@@ -72,45 +72,45 @@ class Spool:
 
     @property
     def bodies(self) -> int:
-        """How many wait here for Kafka."""
+        """The number of bodies that wait for Kafka."""
         return self._writer.bodies
 
     @property
     def size_bytes(self) -> int:
-        """What they take."""
+        """The bytes of these bodies."""
         return self._writer.size_bytes
 
     @property
     def waiting_bytes(self) -> int:
-        """Bodies in memory that wait for the disk."""
+        """Bytes of bodies in memory that wait for the disk."""
         return self._waiting_bytes
 
     @property
     def oldest_s(self) -> float:
-        """The age of the oldest, 0 when there is none."""
+        """The age of the oldest body in seconds, 0 when there is none."""
         oldest_ms = self._writer.oldest_ms
         return max(0.0, (self._now_ms() - oldest_ms) / 1000) if oldest_ms and self.bodies else 0.0
 
     @property
     def set_aside(self) -> int:
-        """Files that could not be read and wait for a person."""
+        """The number of files that could not be read and wait for a person."""
         return self._writer.set_aside
 
     @property
     def too_large(self) -> Totals:
-        """Bodies that the broker finds too large and that wait for a person."""
+        """Totals of the bodies that the broker finds too large and that wait for a person."""
         return self._writer.too_large
 
     def holds(self, topic: str, key: bytes) -> bool:
-        """Whether bodies of this key are here (now and then also when none is): a later one belongs behind them."""
+        """True when bodies of this key are here (and sometimes when none is): a later one queues behind them."""
         return (topic, key) in self._keys
 
     def trouble(self) -> str:
-        """Why it would take no body at all, "" when it would take one."""
+        """Returns why it would take no body at all, "" when it would take one."""
         return self._writer.trouble or self._no_room(0, no_retry=True)
 
     def put(self, body: Body, *, no_retry: bool) -> asyncio.Future[int]:
-        """Store a body: the result comes after the commit's fsync; do not cancel it.
+        """Stores a body; the result is set after the commit's fsync. Do not cancel it.
 
         Raises, or fails with, Unavailable `spool`, `spool_full`, `buffer_full`.
         """
@@ -128,7 +128,10 @@ class Spool:
         return done
 
     async def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
-        """The oldest bodies above an id that are still to be delivered, in order; raises Unavailable `spool`."""
+        """Returns the oldest bodies above an id that are still to be delivered, in order.
+
+        Raises Unavailable `spool`.
+        """
         while entries := await self._writer.ask(partial(_read, after=after, limit=limit, limit_bytes=limit_bytes)):
             wanted = [entry for entry in entries if entry.id not in self._drained]
             if wanted:
@@ -137,7 +140,10 @@ class Spool:
         return []
 
     async def delete(self, ids: Sequence[int]) -> None:
-        """Forget delivered bodies; what a full disk does not let go is not given out again, and tried again."""
+        """Forgets delivered bodies.
+
+        Those that a full disk does not delete are not returned again, and deleted later.
+        """
         self._drained.update(ids)
         wanted = sorted(self._drained)
         try:
@@ -152,27 +158,30 @@ class Spool:
             self._keys.clear()
 
     async def set_too_large_aside(self, entry: SpooledEntry) -> None:
-        """Keep a body that the broker does not take apart from the others; raises Unavailable `spool`, `spool_full`."""
+        """Sets a body apart that the broker does not take; raises Unavailable `spool`, `spool_full`."""
         self._keys.remove(await self._writer.set_too_large_aside(entry))
 
     async def take_too_large_back(self) -> int:
-        """Queue the bodies that were kept apart once more; how many. Raises Unavailable `spool`, `spool_full`."""
+        """Queues the bodies that were set apart once more.
+
+        Returns their number. Raises Unavailable `spool`, `spool_full`.
+        """
         return await self._writer.take_too_large_back()
 
     @property
     def undeleted(self) -> int:
-        """Delivered bodies that the disk did not let go."""
+        """The number of delivered bodies that the disk did not delete."""
         return len(self._drained)
 
     async def shrink(self) -> None:
-        """Give room back to the disk; worth it when it is empty."""
+        """Gives room back to the disk; worth it when the spool is empty."""
         with contextlib.suppress(Unavailable):
             while await self._writer.ask(lambda store: store.shrink()) and not self.bodies:
-                pass  # what came meanwhile has its turn between two steps
+                pass  # bodies that came meanwhile are stored between two steps
 
     def _no_room(self, size: int, *, no_retry: bool) -> str:
         most = self._limits.spool_max_bytes * (1.0 if no_retry else HIGH_WATER)
-        # What is committed and not yet settled stands in the writer's size and still among what waits.
+        # Bodies that are committed and not yet settled count in the writer's size and still among the waiting ones.
         twice = self._writer.committed_bytes - self._settled_bytes
         if self._writer.size_bytes + self.too_large.size_bytes + self._waiting_bytes - twice + size > most:
             return f"the spool is full: {self._writer.bodies} bodies, {self._writer.size_bytes} bytes"
@@ -198,7 +207,7 @@ class Spool:
             )
 
     async def _watch(self) -> None:
-        """Tell, again and again, of bodies that are older than they should get."""
+        """Logs an error, again and again, while bodies are older than they should get."""
         while True:
             if self.oldest_s > self._limits.spool_max_age_s:
                 _log.error("the oldest of %d bodies in the spool waits for %d s", self.bodies, self.oldest_s)

@@ -1,8 +1,8 @@
-"""The spool's file: bodies that were acknowledged to a vendor and are not yet in Kafka, in SQLite.
+"""The spool's file: acknowledged bodies that are not yet in Kafka, in SQLite.
 
-What `append` returned for survives the loss of power: WAL, `synchronous=FULL`, one commit for many bodies. Ids only grow and
-are never used twice, so that a late deletion cannot hit another body. Synchronous and of one thread; it must not know Kafka,
-asyncio, or what a body holds.
+Bodies for which `append` returned survive the loss of power: WAL, `synchronous=FULL`, one commit for many bodies. Ids
+only grow and are never used twice, so that a late deletion cannot hit another body. Synchronous and for one thread; it
+must not know Kafka, asyncio, or what a body holds.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from ingress.spool.queued_keys import SpoolKey
 VERSION: Final = 1
 """`PRAGMA user_version`: raise it with every change of the table, and read the older ones."""
 APPLICATION_ID: Final = 0x43574C31
-"""`PRAGMA application_id`: tells our files from anybody else's."""
+"""`PRAGMA application_id`: distinguishes our files from any others."""
 KEPT_WAL_BYTES: Final = 16 * 1024 * 1024
 _SHRINK_BYTES: Final = 1024 * 1024
-"""A file larger than this gives the room of deleted bodies back to the disk."""
+"""Size beyond which a file gives the room of deleted bodies back to the disk."""
 _SHRINK_PAGES: Final = 1000
-"""So much at once: bodies may wait for the disk meanwhile."""
+"""Pages that are freed at once: bodies may wait for the disk meanwhile."""
 _OVERHEAD_BYTES: Final = 64
 _ROWS_AT_ONCE: Final = 64
-"""Few statements: beside a busy loop 500 bodies took 13 ms so, and 24 ms with one for each."""
+"""Rows of one statement: beside a busy loop 500 bodies took 13 ms so, and 24 ms with a statement each."""
 _INSERT: Final = "INSERT INTO body (id, spooled_ms, topic, key, headers, value, checksum, size_bytes) VALUES "
 _INSERTS: Final = tuple(_INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows) for rows in range(_ROWS_AT_ONCE + 1))
-"""By the number of rows."""
+"""INSERT statements, indexed by their number of rows."""
 _OLDEST: Final = (
     "SELECT id, spooled_ms, topic, key, headers, value, checksum FROM body WHERE id > ? ORDER BY id LIMIT ?"
 )
@@ -57,7 +57,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """About what it takes on the disk."""
+        """Rough size on the disk."""
         return _OVERHEAD_BYTES + len(self.key) + len(self.value) + sum(len(n) + len(v) for n, v in self.headers)
 
 
@@ -66,29 +66,29 @@ class SpooledEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     spooled_ms: int
-    """Epoch milliseconds."""
+    """Time of storing, in epoch milliseconds."""
     body: Body
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file holds."""
+    """Count, size and age of stored bodies."""
 
     bodies: int = 0
     size_bytes: int = 0
     oldest_ms: int = 0
-    """Epoch milliseconds; 0 when it is empty."""
+    """Time of the oldest body in epoch milliseconds, 0 when there is none."""
 
 
 class SpoolDamaged(Exception):
-    """The file is no spool, or parts of it cannot be read; it has to be set aside."""
+    """Raised for a file that is no spool, or of which parts cannot be read; it has to be set aside."""
 
 
-class Newer(Exception):
-    """A later release wrote the file: only that one may read it."""
+class NewerSpool(Exception):
+    """Raised for a file that a later release wrote: only that release may read it."""
 
 
 class SpoolStore:
-    """An open file."""
+    """An open spool file."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, next_id: int) -> None:
         self._path = path
@@ -97,7 +97,10 @@ class SpoolStore:
 
     @classmethod
     def open(cls, path: Path, *, first_id: int = 1) -> Self:
-        """Open or create, with ids from `first_id` at least; raises Damaged, Newer, OSError and sqlite3.Error (the disk)."""
+        """Opens or creates a file, with ids from `first_id` or above.
+
+        Raises SpoolDamaged, NewerSpool, and OSError or sqlite3.Error for the disk's failures.
+        """
         fresh = not path.exists()
         db = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
@@ -114,15 +117,15 @@ class SpoolStore:
 
     @property
     def next_id(self) -> int:
-        """What the next body gets; a file that takes this one's place must go on from here."""
+        """The id of the next body; a file that takes this one's place must continue from here."""
         return self._next_id
 
     def close(self) -> None:
-        """Release the file; nothing waits in it that was not already durable."""
+        """Closes the file; nothing waits in it that is not already durable."""
         self._db.close()
 
     def append(self, bodies: Sequence[Body], *, now_ms: int) -> list[int]:
-        """Store all or none in one commit; when it returns they are on the disk. Ids in the order of `bodies`."""
+        """Stores all bodies or none in one durable commit; returns their ids in order."""
         ids = list(range(self._next_id, self._next_id + len(bodies)))
         rows = [_row(number, now_ms, body) for number, body in zip(ids, bodies, strict=True)]
         with self._commit():
@@ -133,7 +136,7 @@ class SpoolStore:
         return ids
 
     def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
-        """The oldest bodies with an id above `after`, in order; at least one if there is any. Raises Damaged."""
+        """Returns the oldest bodies above an id in order, at least one if there is any; raises SpoolDamaged."""
         found: list[SpooledEntry] = []
         held_bytes = 0
         for row in self._db.execute(_OLDEST, (after, limit)):
@@ -147,43 +150,46 @@ class SpoolStore:
         return found
 
     def delete(self, ids: Sequence[int]) -> tuple[list[SpoolKey], int]:
-        """Forget bodies; topic and key of those there were, and their bytes: an id that is not there is no error."""
+        """Deletes bodies; returns topic and key of those that existed, and their bytes."""
         with self._commit():
             found = [row for number in ids for row in self._db.execute(_DELETE, (number,))]
         return [(topic, key) for topic, key, _ in found], sum(size_bytes for _, _, size_bytes in found)
 
     def totals(self) -> Totals:
-        """Count, bytes and age of what is stored; reads all of it."""
+        """Returns count, bytes and age of the stored bodies; reads the whole table."""
         bodies, size_bytes = self._db.execute("SELECT count(*), coalesce(sum(size_bytes), 0) FROM body").fetchone()
         return Totals(bodies=bodies, size_bytes=size_bytes, oldest_ms=self.oldest_ms())
 
     def oldest_ms(self) -> int:
-        """When the oldest body was stored, in epoch milliseconds; 0 when there is none."""
+        """Returns the time at which the oldest body was stored, in epoch milliseconds; 0 when there is none."""
         row = self._db.execute("SELECT spooled_ms FROM body ORDER BY id LIMIT 1").fetchone()
         return row[0] if row else 0
 
     def ids(self) -> Iterator[int]:
-        """The ids of all bodies in order."""
+        """Yields the ids of all bodies in order."""
         for (number,) in self._db.execute("SELECT id FROM body ORDER BY id"):
             yield number
 
     def keys(self) -> Iterator[SpoolKey]:
-        """Topic and key of all bodies in order."""
+        """Yields topic and key of all bodies in order."""
         yield from self._db.execute("SELECT topic, key FROM body ORDER BY id")
 
     def entries(self) -> Iterator[SpooledEntry]:
-        """All readable bodies in order; one that does not match its checksum is left out."""
+        """Yields all readable bodies in order, without those that do not match their checksum."""
         for row in self._db.execute(_OLDEST, (0, _ALL)):
             entry = entry_of(row)
             if entry is not None:
                 yield entry
 
     def probe(self) -> None:
-        """Write something that changes nothing; raises what `append` would."""
+        """Writes something that changes nothing; raises what `append` would."""
         self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def shrink(self) -> bool:
-        """Give some of the room of deleted bodies back to the disk, when it is worth it; whether there is more."""
+        """Gives some of the room of deleted bodies back to the disk, where it is worth it.
+
+        Returns True when there is more.
+        """
         more = False
         if self._path.stat().st_size > _SHRINK_BYTES:
             self._db.executescript(f"PRAGMA incremental_vacuum({_SHRINK_PAGES});")  # `execute` would free a single page
@@ -205,7 +211,10 @@ class SpoolStore:
 
 
 def look(path: Path) -> tuple[Totals, dict[str, int]]:
-    """Totals, and bodies by vendor, of a file that a running ingress may be writing to; raises Damaged and sqlite3.Error."""
+    """Returns totals, and bodies by vendor, of a file that a running ingress may be writing to.
+
+    Raises SpoolDamaged and sqlite3.Error.
+    """
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
         try:
             store = SpoolStore(path, db, next_id=0)
@@ -221,14 +230,14 @@ def look(path: Path) -> tuple[Totals, dict[str, int]]:
 
 
 def salvage(path: Path) -> Iterator[Body]:
-    """What can still be read of a damaged file, in order: from its beginning up to the damage, then from its end down to it."""
+    """Yields the readable bodies of a damaged file: from its beginning up to the damage, then from its end down."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
         last = 0
         with contextlib.suppress(sqlite3.DatabaseError):
             for row in db.execute(_OLDEST, (0, _ALL)):
                 last = row[0]
                 yield from _good(row)
-        # Their ids first: a file of gigabytes must not be in memory, and one page that is broken costs one body.
+        # The ids first: a file of gigabytes must not be in memory, and a broken page costs one body.
         for number in reversed(_from_the_end(db, last)):
             with contextlib.suppress(sqlite3.DatabaseError):
                 for row in db.execute(_ONE, (number,)).fetchall():
@@ -236,16 +245,16 @@ def salvage(path: Path) -> Iterator[Body]:
 
 
 def _from_the_end(db: sqlite3.Connection, last: int) -> list[int]:
-    """Ids above `last`, from the highest down to where the file cannot be read."""
+    """Returns the ids above `last`, from the highest down to where the file cannot be read."""
     found: list[int] = []
     with contextlib.suppress(sqlite3.DatabaseError):
         for (number,) in db.execute("SELECT id FROM body WHERE id > ? ORDER BY id DESC", (last,)):
-            found.append(number)  # what was read before an error counts
+            found.append(number)  # ids that were read before an error count
     return found
 
 
 def entry_of(row: _Row) -> SpooledEntry | None:
-    """A row as it was stored, None when it does not match its checksum."""
+    """Returns a row as it was stored, None when it does not match its checksum."""
     number, spooled_ms, topic, key, headers, value, checksum = row
     try:
         if _checksum(topic, key, headers, value) != checksum:
@@ -257,13 +266,13 @@ def entry_of(row: _Row) -> SpooledEntry | None:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error of SQLite says that the file itself is broken, and not the disk below it."""
+    """True when an error of SQLite says that the file itself is broken, and not the disk below it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return isinstance(error, SpoolDamaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether the disk has no room; the file is as it was."""
+    """True when the disk has no room; the file is then as it was."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
@@ -273,12 +282,12 @@ def _good(row: _Row) -> Iterable[Body]:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Check whose file it is, create what a new one lacks, and bring the log into the file."""
+    """Checks whose file it is, creates what a new one lacks, and copies the log into the file."""
     (ours,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if ours == APPLICATION_ID and version > VERSION:
-        raise Newer(f"its version is {version}, this release reads up to {VERSION}")
+        raise NewerSpool(f"its version is {version}, this release reads up to {VERSION}")
     if tables and (ours != APPLICATION_ID or version != VERSION):
         raise SpoolDamaged(f"application id {ours:#x}, version {version}: not a spool of ours")
     if not tables:
@@ -297,8 +306,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise SpoolDamaged(str(verdict))
-    # After a failed fsync the kernel may call pages clean that never reached the disk, and the log would go on behind them. Copied
-    # into the file, everything that can be seen is written again, and the log starts anew.
+    # After a failed fsync the kernel may take pages for clean that never reached the disk, and the log would continue
+    # behind them. Copying the log into the file writes everything that is visible again, and the log starts anew.
     busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise sqlite3.OperationalError("another process reads the spool")
@@ -316,7 +325,7 @@ def _checksum(topic: str, key: bytes, headers: bytes, value: bytes) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Makes the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

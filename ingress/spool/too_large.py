@@ -1,8 +1,8 @@
-"""Bodies that the broker finds too large, in a store of their own inside the spool's folder: what comes after them goes on.
+"""Keeps bodies that the broker finds too large in a store of their own inside the spool's folder; later ones go on.
 
-It happens only where the topic's `max.message.bytes` is below what the ingress takes, so a person has to decide: raise it and
-send them (`callweave spool drain`), or write them to a file (`callweave spool export`). They are never dropped. Of the
-spool's thread, under the spool's lock.
+It happens only where the topic's `max.message.bytes` is below what the ingress takes, so a person has to decide: raise
+it and send them (`callweave spool drain`), or write them to a file (`callweave spool export`). They are never dropped.
+All functions run in the spool's thread, under the spool's lock.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ _AT_ONCE_BYTES: Final = 8 * 1024 * 1024
 
 
 def folder_of(spool: Path) -> Path:
-    """Where they lie."""
+    """Returns their folder."""
     return spool / "too-large"
 
 
 def totals(spool: Path, *, now_ms: Callable[[], int]) -> Totals:
-    """How many there are; raises OSError and sqlite3.Error (the disk)."""
+    """Returns their totals; raises OSError and sqlite3.Error for the disk's failures."""
     if not (folder_of(spool) / FILE).exists():
         return Totals()
     with _opened(spool, now_ms) as store:
@@ -33,7 +33,7 @@ def totals(spool: Path, *, now_ms: Callable[[], int]) -> Totals:
 
 
 def keep(spool: Path, entry: SpooledEntry, *, now_ms: Callable[[], int]) -> Totals:
-    """Store one; how many there are then. Raises OSError and sqlite3.Error (the disk)."""
+    """Stores one; returns the totals after it. Raises OSError and sqlite3.Error for the disk's failures."""
     folder_of(spool).mkdir(exist_ok=True)
     with _opened(spool, now_ms) as store:
         store.append([entry.body], now_ms=entry.spooled_ms)
@@ -41,7 +41,10 @@ def keep(spool: Path, entry: SpooledEntry, *, now_ms: Callable[[], int]) -> Tota
 
 
 def take_back(spool: Path, into: SpoolStore, *, now_ms: Callable[[], int]) -> int:
-    """Move all to the spool itself; how many. A crash in the middle leaves some in both: they are sent twice, none is lost."""
+    """Moves all to the spool itself; returns their number.
+
+    A crash in the middle leaves some in both: they are sent twice, and none is lost.
+    """
     if not (folder_of(spool) / FILE).exists():
         return 0
     count, after = 0, 0
@@ -61,7 +64,7 @@ def _opened(spool: Path, now_ms: Callable[[], int]) -> Iterator[SpoolStore]:
     except (sqlite3.Error, SpoolDamaged) as exc:
         if is_full(exc):
             raise
-        # Not as what it is: whoever caught "damaged" would set the spool itself aside.
+        # Not as SpoolDamaged: its handler would set the spool itself aside.
         raise OSError(f"{folder_of(spool)}: {exc}") from exc
     finally:
         store.close()

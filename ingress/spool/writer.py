@@ -1,7 +1,7 @@
-"""The one thread that touches a spool's file: takes what has gathered, commits it together, and reports to the event loop.
+"""The one thread that uses a spool's file: it commits the gathered bodies together, and reports to the event loop.
 
-While a commit waits for the disk the next ones gather: that is the group commit. After any error of the disk the file is closed
-and opened again (see `spool_store`), as often as it takes. It must not know limits or Kafka.
+While a commit waits for the disk the next bodies gather: that is the group commit. After any error of the disk the file
+is closed and opened again (see `ingress.spool.store`), as often as it takes. It must not know limits or Kafka.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _log = logging.getLogger("callweave.spool")
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):
-    """A body to store, and who waits for its id."""
+    """A body to store, and the future of its id."""
 
     body: Body
     no_retry: bool
@@ -41,7 +41,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """Anything else to do with the store."""
+    """Any other work on the store."""
 
     work: Callable[[SpoolStore], Any]
     done: asyncio.Future[Any]
@@ -51,7 +51,7 @@ _Job = Put | Ask
 
 
 class SpoolWriter:
-    """Owns the folder, its lock and its store; all methods but those of the thread are called from the loop's thread."""
+    """Owns the folder, its lock and its store; public methods are called from the loop's thread."""
 
     def __init__(self, folder: Path, *, now_ms: Callable[[], int], patience_s: float = LOCK_PATIENCE_S) -> None:
         self._folder = folder
@@ -66,30 +66,30 @@ class SpoolWriter:
         self._damage = ""
         self._looked_at = 0.0
         self.free_bytes = 0
-        """What the disk still takes, a second old or so."""
+        """Free bytes of the disk, at most about a second old."""
         self.bodies = 0
         self.size_bytes = 0
         self.committed_bytes = 0
-        """All that was ever put and committed here; only the disk's thread changes it."""
+        """All bytes ever put and committed here; only the disk's thread changes it."""
         self.oldest_ms = 0
-        """Of the oldest body, in epoch milliseconds; a second old or so."""
+        """Time of the oldest body in epoch milliseconds, at most about a second old."""
         self.set_aside = 0
-        """Files that could not be read and wait for a person."""
+        """The number of files that could not be read and wait for a person."""
         self.too_large = Totals()
-        """Bodies that the broker does not take and that wait for a person."""
+        """Totals of the bodies that the broker does not take and that wait for a person."""
         self.trouble = "the spool is not open yet"
-        """Why the disk does not take bodies, "" when it does, as far as the last attempt showed."""
+        """The reason why the disk does not take bodies, "" when it does, as far as the last attempt showed."""
 
     async def start(self) -> None:
-        """Lock and open the folder; a disk that does not take it is tried again, SetupError is raised."""
+        """Locks and opens the folder; a failing disk is tried again, a SetupError is raised."""
         self._loop = asyncio.get_running_loop()
         first: asyncio.Future[Any] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._live, args=(first,), name="callweave-spool", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(first,), name="callweave-spool", daemon=True)
         self._thread.start()
         await first
 
     async def stop(self, *, within_s: float) -> None:
-        """Finish what is queued and close."""
+        """Finishes the queued work and closes."""
         if self._thread is None:
             return
         self._jobs.put(None)
@@ -98,27 +98,27 @@ class SpoolWriter:
             _log.error("the spool's disk did not finish within %g s", within_s)
 
     def put(self, body: Body, *, no_retry: bool) -> asyncio.Future[int]:
-        """Queue a body; the result is its id, after its commit. Fails with Unavailable `spool`, `spool_full`."""
+        """Queues a body; the result is its id, after its commit. Fails with Unavailable `spool`, `spool_full`."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._jobs.put(Put(body=body, no_retry=no_retry, done=done))
         return done
 
     def ask(self, work: Callable[[SpoolStore], _T]) -> asyncio.Future[_T]:
-        """Queue work on the store; fails with Unavailable `spool`."""
+        """Queues work on the store; fails with Unavailable `spool`."""
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._jobs.put(Ask(work=work, done=done))
         return done
 
     async def delete(self, ids: Sequence[int]) -> list[SpoolKey]:
-        """Forget bodies; topic and key of those there were. Raises Unavailable `spool`, `spool_full`."""
+        """Deletes bodies; returns topic and key of those that existed. Raises Unavailable `spool`, `spool_full`."""
         return await self.ask(lambda store: self._forget(store, ids))
 
     async def count_keys(self, into: SpooledKeys) -> None:
-        """Add what the file holds, while nobody else uses `into`; raises Unavailable `spool`."""
+        """Adds the keys that the file holds, while nobody else uses `into`; raises Unavailable `spool`."""
         await self.ask(lambda store: into.add(store.keys()))
 
     async def set_too_large_aside(self, entry: SpooledEntry) -> list[SpoolKey]:
-        """Keep a body apart, then forget it here; as `delete`."""
+        """Sets a body apart, then deletes it here; returns and raises as `delete` does."""
 
         def move(store: SpoolStore) -> list[SpoolKey]:
             self.too_large = too_large.keep(self._folder, entry, now_ms=self._now_ms)
@@ -127,7 +127,10 @@ class SpoolWriter:
         return await self.ask(move)
 
     async def take_too_large_back(self) -> int:
-        """Put the bodies that were kept apart behind the others; how many. Raises Unavailable `spool`, `spool_full`."""
+        """Queues the bodies that were set apart behind the others; returns their number.
+
+        Raises Unavailable `spool`, `spool_full`.
+        """
 
         def move(store: SpoolStore) -> int:
             count = too_large.take_back(self._folder, store, now_ms=self._now_ms)
@@ -137,7 +140,10 @@ class SpoolWriter:
         return await self.ask(move)
 
     async def start_over(self, delivered: frozenset[int]) -> bool:
-        """Replace a store that holds nothing else by an empty one: for a disk too full to delete from; whether it was done."""
+        """Replaces a store that holds only delivered bodies by an empty one; returns True when it did.
+
+        This serves a disk that is too full to delete from.
+        """
 
         def again(store: SpoolStore) -> bool:
             if any(number not in delivered for number in store.ids()):
@@ -162,32 +168,32 @@ class SpoolWriter:
         self.set_aside = len(set_aside(self._folder))
         self.too_large = too_large.totals(self._folder, now_ms=self._now_ms)
 
-    def _live(self, first: asyncio.Future[Any]) -> None:
+    def _run(self, first: asyncio.Future[Any]) -> None:
         try:
             self._ensure_open()
         except SetupError as exc:
             if self._lock is not None:
                 self._lock.close()
-            self._tell(first, error=exc)
+            self._report(first, error=exc)
             return
         except _BROKEN as exc:
             self._fail(exc)
-        self._tell(first)
+        self._report(first)
         while jobs := self._gather():
             try:
                 self._serve(jobs)
-            except Exception as exc:  # noqa: BLE001  # a bug must not leave anybody waiting
+            except Exception as exc:  # noqa: BLE001  # a bug must not leave callers waiting
                 _log.exception("the spool failed in an unknown way")
                 for job in jobs:
-                    self._tell(job.done, error=Unavailable(f"the spool failed: {type(exc).__name__}", code="spool"))
+                    self._report(job.done, error=Unavailable(f"the spool failed: {type(exc).__name__}", code="spool"))
             if time.monotonic() - self._looked_at > LOOK_EVERY_S:
-                self._look()  # where it is never quiet
+                self._look()  # for a spool that is never quiet
         self._close()
         if self._lock is not None:
             self._lock.close()
 
     def _gather(self) -> list[_Job]:
-        """What has come since the last commit, up to one commit's worth; nothing at the end."""
+        """Returns the jobs since the last commit, up to one commit's worth; none at the end."""
         jobs: list[_Job] = []
         held_bytes = 0
         with contextlib.suppress(queue.Empty):
@@ -195,14 +201,14 @@ class SpoolWriter:
                 job = self._next(wait=not jobs)
                 if job is None:
                     if jobs:
-                        self._jobs.put(None)  # found again when these are done
+                        self._jobs.put(None)  # found again after these jobs
                     break
                 jobs.append(job)
                 held_bytes += job.body.size_bytes if isinstance(job, Put) else 0
         return jobs
 
     def _next(self, *, wait: bool) -> _Job | None:
-        """The next job; in quiet seconds the disk is looked at, so that a trouble ends by itself."""
+        """Returns the next job; in quiet seconds the disk is checked, so that a trouble ends by itself."""
         while wait:
             try:
                 return self._jobs.get(timeout=LOOK_EVERY_S)
@@ -215,7 +221,9 @@ class SpoolWriter:
         try:
             store = self._ensure_open()
             if not (self._folder / FILE).exists():
-                raise FileNotFoundError(f"somebody removed {self._folder / FILE}")  # what went on into it would be lost
+                raise FileNotFoundError(
+                    f"somebody removed {self._folder / FILE}"
+                )  # bodies that still went into it would be lost
             self.free_bytes, self.oldest_ms = free_bytes(self._folder), store.oldest_ms()
             if self.trouble:
                 store.probe()
@@ -227,17 +235,17 @@ class SpoolWriter:
         self._store_all([job for job in jobs if isinstance(job, Put)])
         for job in jobs:
             if isinstance(job, Ask):
-                self._answer(job)
+                self._do(job)
 
-    def _answer(self, job: Ask) -> None:
+    def _do(self, job: Ask) -> None:
         try:
-            self._tell(job.done, job.work(self._ensure_open()))
+            self._report(job.done, job.work(self._ensure_open()))
         except (SetupError, *_BROKEN) as exc:
             self._fail(exc)
-            self._tell(job.done, error=Unavailable(self.trouble, code=_code(exc)))
+            self._report(job.done, error=Unavailable(self.trouble, code=_code(exc)))
 
     def _store_all(self, puts: Sequence[Put]) -> None:
-        """Store all in one commit; on a full disk each alone, those that cannot come again first."""
+        """Stores all in one commit; on a full disk each body alone, first those that are sent only once."""
         if not puts:
             return
         try:
@@ -249,7 +257,7 @@ class SpoolWriter:
                 return
             self._fail(exc)
             for put in puts:
-                self._tell(put.done, error=Unavailable(self.trouble, code=_code(exc)))
+                self._report(put.done, error=Unavailable(self.trouble, code=_code(exc)))
         else:
             self.trouble = ""
             self.bodies += len(puts)
@@ -257,7 +265,7 @@ class SpoolWriter:
             self.size_bytes += stored_bytes
             self.committed_bytes += stored_bytes
             for put, number in zip(puts, ids, strict=True):
-                self._tell(put.done, number)
+                self._report(put.done, number)
 
     def _ensure_open(self) -> SpoolStore:
         if self._store is not None:
@@ -272,10 +280,13 @@ class SpoolWriter:
         return opened.store
 
     def _fail(self, error: Exception) -> None:
-        """Note what is wrong; but for a full disk, which leaves the file whole, what comes next opens it again."""
-        told = self.trouble
+        """Notes what is wrong.
+
+        The file is opened again for the next job, except after a full disk, which leaves it whole.
+        """
+        before = self.trouble
         self.trouble = f"the spool {self._folder} cannot be used: {error}"
-        if told != self.trouble:
+        if before != self.trouble:
             _log.error("%s", self.trouble)
         if is_damage(error):
             self._damage = str(error)
@@ -289,7 +300,7 @@ class SpoolWriter:
                 self._store.close()
             self._store = None
 
-    def _tell(
+    def _report(
         self,
         done: asyncio.Future[Any],
         result: object = None,
@@ -300,7 +311,7 @@ class SpoolWriter:
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
             self._loop.call_soon_threadsafe(function, *arguments)
 
 
@@ -315,4 +326,4 @@ def _settle(done: asyncio.Future[object], result: object, error: Exception | Non
         done.set_result(result)
     else:
         done.set_exception(error)
-        done.exception()  # who gave up waiting need not be told on stderr
+        done.exception()  # marked as retrieved: a caller that gave up needs no warning on stderr

@@ -1,1 +1,1 @@
-"""Several ingress processes behind one port."""
+"""Runs several ingress processes behind one port."""

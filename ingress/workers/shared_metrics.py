@@ -1,7 +1,8 @@
-"""One /metrics for several processes that share a port: whichever of them is asked shows the sum of all.
+"""Shares one /metrics between the processes of a port: whichever of them is asked shows the sum of all.
 
-Each writes its numbers to a file of its own every second, and reads the others' when it is asked: at most a second old. The
-file of a process that has ended stays, so that a counter never goes back; its gauges, which say what is now, are left out.
+Each writes its samples to a file of its own every second, and reads the others' when it is asked, so that they are at
+most a second old. The file of a process that has ended stays, so that a counter never goes back; its gauges, which
+describe the present, are left out.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ _SUFFIX: Final = ".prom"
 
 
 class SharedMetrics:
-    """The numbers of this process and of the others in `folder`."""
+    """Metrics of this process and of the others in `folder`."""
 
     def __init__(self, folder: Path, own: Callable[[], str]) -> None:
         self._folder = folder
@@ -24,26 +25,26 @@ class SharedMetrics:
         self._file = folder / f"{os.getpid()}{_SUFFIX}"
 
     def write(self) -> None:
-        """Put this process's numbers where the others find them."""
+        """Writes this process's samples to where the others find them."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(self._own())
         fresh.replace(self._file)
 
     def text(self) -> str:
-        """The sum of all processes, in Prometheus's text format."""
+        """Returns the sum of all processes, in Prometheus's text format."""
         others = [path for path in sorted(self._folder.glob(f"*{_SUFFIX}")) if path != self._file]
         return summed(self._own(), [(path.read_text(), _alive(int(path.stem))) for path in others])
 
     async def keep_writing(self) -> None:
-        """Write once a second until cancelled."""
+        """Writes once a second until cancelled."""
         while True:
-            with contextlib.suppress(OSError):  # a full disk: the last numbers stand until there is room
+            with contextlib.suppress(OSError):  # a full disk: the last samples stay until there is room
                 self.write()
             await asyncio.sleep(WRITE_EVERY_S)
 
 
 def summed(own: str, others: list[tuple[str, bool]]) -> str:
-    """Add the samples of `others` (text, and whether its process lives) to `own`; all list the same metrics."""
+    """Adds the samples of `others` (text, and True while its process lives) to `own`; all list the same metrics."""
     totals: dict[str, dict[str, float]] = {}
     heads: dict[str, list[str]] = {}
     for text, alive in [(own, True), *others]:

@@ -1,4 +1,4 @@
-"""One worker process of the ingress: how it is started, watched, renewed and ended, and its own life."""
+"""Worker process of the ingress: how it is started, watched, renewed and ended, and what runs in it."""
 
 import asyncio
 import contextlib
@@ -24,46 +24,49 @@ from schemas.metrics import Registry
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 STEADY_S: Final = 60.0
-"""A worker that lived this long starts again without a pause."""
+"""A worker that lived this long is started again without a pause."""
 _BEYOND_DRAIN_S: Final = 10.0
-"""What a worker may take to end beside its drain; then it is killed."""
+"""Time that a worker may take to end beside its drain; then it is killed."""
 _SETUP_EXIT: Final = 78  # EX_CONFIG of sysexits.h
 
 _log: Final = logging.getLogger("callweave.ingress.workers")
 
 
-class Work(NamedTuple):
-    """What all workers are given."""
+class WorkerContext(NamedTuple):
+    """Everything that all workers are given."""
 
     settings: Settings
     folder: Path
-    """Where they share their metrics."""
+    """The folder in which they share their metrics."""
     listener: socket.socket
     prepare: Callable[[], None] | None
 
 
 class Worker:
-    """One place in the team, with one process after the other in it."""
+    """One place in the pool, with one process after the other in it."""
 
-    def __init__(self, number: int, work: Work, stop: asyncio.Event) -> None:
+    def __init__(self, number: int, context: WorkerContext, stop: asyncio.Event) -> None:
         self._number = number
-        self._work = work
+        self._context = context
         self._stop = stop
         self._old = asyncio.Event()
         self._listens = asyncio.Event()
 
     async def renew(self) -> None:
-        """Replace its process; returns when the new one listens."""
+        """Replaces its process; returns when the new one listens."""
         self._listens.clear()
         self._old.set()
         await self._listens.wait()
 
     async def keep(self) -> None:
-        """Keep a process running until `stop`; raises SetupError when a worker says that no restart would mend it."""
+        """Keeps a process running until `stop`.
+
+        Raises SetupError when a worker reports that no restart would mend it.
+        """
         loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
         while not self._stop.is_set():
             begun = loop.time()
-            code = await self._one()
+            code = await self._run_once()
             if self._stop.is_set():
                 return
             if code == _SETUP_EXIT:
@@ -79,33 +82,33 @@ class Worker:
             await _wait(self._stop, pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _one(self) -> int | None:
-        """The life of one process; its exit code."""
-        context = multiprocessing.get_context("spawn")
-        heard, tell = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_live, args=(self._work, self._number, tell), name=f"callweave-ingress-{self._number}"
+    async def _run_once(self) -> int | None:
+        """Runs one process until it ends; returns its exit code."""
+        spawning = multiprocessing.get_context("spawn")
+        receiver, sender = spawning.Pipe(duplex=False)
+        process = spawning.Process(
+            target=_run_worker, args=(self._context, self._number, sender), name=f"callweave-ingress-{self._number}"
         )
         process.start()
-        tell.close()
+        sender.close()
         loop = asyncio.get_running_loop()
-        loop.add_reader(heard.fileno(), self._told, heard)
+        loop.add_reader(receiver.fileno(), self._on_message, receiver)
         try:
-            limits = self._work.settings.ingress
+            limits = self._context.settings.ingress
             await self._until_it_ends(process, limits.leave_s + limits.drain_s + _BEYOND_DRAIN_S)
         finally:
-            loop.remove_reader(heard.fileno())
-            heard.close()
+            loop.remove_reader(receiver.fileno())
+            receiver.close()
         code = process.exitcode
         process.close()
         return code
 
-    def _told(self, heard: Connection) -> None:
-        """It listens, or it is gone."""
-        asyncio.get_running_loop().remove_reader(heard.fileno())
+    def _on_message(self, receiver: Connection) -> None:
+        """Handles the message that it listens, or that it is gone."""
+        asyncio.get_running_loop().remove_reader(receiver.fileno())
         with contextlib.suppress(EOFError, OSError):
-            heard.recv_bytes()
-            if not self._old.is_set():  # news of the one that is being replaced
+            receiver.recv_bytes()
+            if not self._old.is_set():  # the message is of the process that is being replaced
                 self._listens.set()
 
     async def _until_it_ends(self, process: SpawnProcess, within_s: float) -> None:
@@ -137,23 +140,23 @@ async def _wait(event: asyncio.Event, within_s: float) -> None:
         return
 
 
-def _live(work: Work, number: int, tell: Connection) -> None:
-    """The life of a worker, in its own process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+def _run_worker(context: WorkerContext, number: int, sender: Connection) -> None:
+    """Runs a worker, in its own process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # likewise
-    if work.prepare is not None:
-        work.prepare()
+    if context.prepare is not None:
+        context.prepare()
     try:
-        uvloop.run(_serve(work, number, tell))
+        uvloop.run(_serve(context, number, sender))
     except SetupError as exc:
         _log.error("%s", exc)
         raise SystemExit(_SETUP_EXIT) from exc
 
 
-async def _serve(work: Work, number: int, tell: Connection) -> None:
+async def _serve(context: WorkerContext, number: int, sender: Connection) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # A second one ends it at once: what was acknowledged is in Kafka or on the disk.
+    # A second signal ends it at once: acknowledged bodies are in Kafka or on the disk.
     loop.add_signal_handler(signal.SIGTERM, lambda: os._exit(1) if stop.is_set() else stop.set())
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -161,16 +164,16 @@ async def _serve(work: Work, number: int, tell: Connection) -> None:
 
     def listening() -> None:
         with contextlib.suppress(OSError):  # the parent is gone
-            tell.send_bytes(b"listening")
-            tell.close()
+            sender.send_bytes(b"listening")
+            sender.close()
 
     metrics = Registry()
-    shared = SharedMetrics(work.folder, metrics.text)
+    shared = SharedMetrics(context.folder, metrics.text)
     writing = asyncio.create_task(shared.keep_writing())
     try:
         await run(
-            work.settings, stop, metrics,
-            worker=number, listener=work.listener, listening=listening, render_metrics=shared.text,
+            context.settings, stop, metrics,
+            worker=number, listener=context.listener, listening=listening, render_metrics=shared.text,
         )  # fmt: skip
     finally:
         writing.cancel()

@@ -24,11 +24,16 @@ _NOT_SETTINGS: Final = frozenset({"CALLWEAVE_CONFIG", WHOLE})
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], vendors: frozenset[str], pulled: frozenset[str] = frozenset()
+    path: Path | None,
+    environ: Mapping[str, str],
+    vendors: frozenset[str],
+    pulled: frozenset[str] = frozenset(),
+    signing: frozenset[str] = frozenset(),
 ) -> Settings:
-    """The effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected.
+    """Returns the effective settings; raises `SettingsError` that names the file or the `$.path` and what was expected.
 
-    What is unsafe is told all at once. `pulled` are the vendors that nobody can push to.
+    All unsafe settings are named at once. `pulled` are the vendors that nobody can push to, `signing` those whose
+    signatures can be checked.
     """
     tree = _whole(environ[WHOLE]) if environ.get(WHOLE) else _from_file(path) if path else {}
     for name, text in sorted(environ.items()):
@@ -39,7 +44,7 @@ def load(
     except msgspec.ValidationError as exc:
         raise SettingsError(str(exc)) from exc
     check(settings, vendors)
-    if found := unsafe(settings, pulled):
+    if found := unsafe(settings, pulled, signing):
         raise SettingsError("\n  ".join(found))
     return settings
 
@@ -88,15 +93,16 @@ def _put(tree: dict[str, Any], name: str, text: str) -> None:
     here[parts[-1]] = _wrap_secrets({parts[-1]: value})[parts[-1]]
 
 
-def _wrap_secrets(value: Any) -> Any:
-    """TOML and the environment give a secret as text; the typed form is `Secret`."""
+def _wrap_secrets(value: Any, *, of: str = "") -> Any:
+    """Wraps secrets, which are text in TOML and the environment, as `Secret` has them; `of` is the name of a list."""
     if isinstance(value, dict):
         return {
-            key: {"value": below} if _is_secret(key) and isinstance(below, str) else _wrap_secrets(below)
+            key: {"value": below} if _is_secret(key) and isinstance(below, str) else _wrap_secrets(below, of=key)
             for key, below in value.items()
         }
     if isinstance(value, list):
-        return [_wrap_secrets(item) for item in value]
+        secrets = _is_secret(of.removesuffix("s"))
+        return [{"value": each} if secrets and isinstance(each, str) else _wrap_secrets(each) for each in value]
     return value
 
 

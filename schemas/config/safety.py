@@ -14,9 +14,13 @@ _SHARED_CHARS: Final = 6
 """So much in common with an id of the vendor's, which stands in every body, or with another account's secret."""
 
 
-def unsafe(settings: Settings, pulled: frozenset[str]) -> tuple[str, ...]:
-    """A sentence for each unsafe setting; to a vendor of `pulled` nobody can push, so its accounts need no door."""
-    return (*_open_to_all(settings), *_accounts(settings, pulled))
+def unsafe(settings: Settings, pulled: frozenset[str], signing: frozenset[str]) -> tuple[str, ...]:
+    """Returns a sentence for each unsafe setting.
+
+    To a vendor of `pulled` nobody can push, so its accounts need neither a secret nor a network; of a vendor of
+    `signing` signatures can be checked.
+    """
+    return (*_open_to_all(settings), *_accounts(settings, pulled), *_signing_secrets(settings, signing))
 
 
 def is_loopback(host: str) -> bool:
@@ -62,6 +66,16 @@ def _accounts(settings: Settings, pulled: frozenset[str]) -> Iterator[str]:
             yield f"whoever knows its name may push for this account: {_MAKE_ONE}, or name its networks in allow - at `{path}.secret`"
         elif _everywhere(account.allow):
             yield f"these networks are every address there is, and the account has no secret: {_MAKE_ONE} - at `{path}.allow`"
+
+
+def _signing_secrets(settings: Settings, signing: frozenset[str]) -> Iterator[str]:
+    for index, account in enumerate(settings.accounts):
+        path = f"$.accounts[{index}].signing_secrets"
+        if account.signing_secrets and account.vendor not in signing:
+            yield f"signatures of {account.vendor} cannot be checked, so every push would be refused: remove them - at `{path}`"
+        for place, secret in enumerate(account.signing_secrets):
+            if not secret.value:
+                yield f"anybody can sign with an empty key - at `{path}[{place}]`"
 
 
 def _why_weak(account: Account, alike: frozenset[str]) -> str:

@@ -101,65 +101,69 @@ class Account(_Section, frozen=True, kw_only=True):
     vendor: str
     """A file's name in `schemas/vendors`."""
     name: str
-    """Stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
+    """Our name of the account, which stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
     secret: Secret = Secret()
-    """The path segment of `/v1/a/{secret}/{vendor}...`: at least 16 letters and digits drawn by lot, as `openssl rand -hex 16`
-    gives them. Without one `allow` must say who may push."""
+    """The path segment of `/v1/a/{secret}/{vendor}...`: at least 16 letters and digits drawn by lot, as `openssl rand
+    -hex 16` prints them. Without one `allow` must say who may push."""
     external_ids: tuple[str, ...] = ()
     """The vendor's own ids of this account (appid, ak, appId); payloads with another one are dead letters."""
     allow: tuple[str, ...] = ()
     """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
+    signing_secrets: tuple[Secret, ...] = ()
+    """Keys with which the vendor signs; any of them counts, so that two are valid while one is changed. With at least
+    one, a push that none of them signs is refused."""
     cost_limit: Count = COST_LIMIT
     """The most that one call can cost, in the vendor's currency: what is above is unknown (NULL) and flagged."""
 
 
 class IngressSettings(_Section, frozen=True, kw_only=True):
-    """HTTP in."""
+    """HTTP in: the listener, its limits, and the spool."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 for every one of this machine, which needs `require_account`."""
+    """The address to listen on; 0.0.0.0 for every address of this machine, which needs `require_account`."""
     port: Port = 8080
     """The port to listen on."""
     workers: Count = 1
-    """Processes that share the port. Of two or more one is always there while SIGHUP renews them, one after the other."""
+    """Processes that share the port; of two or more, one is always there while SIGHUP renews them in turn."""
     require_account: bool = False
-    """Refuse pushes that name no configured account. Must be true where other machines reach us, by `host` or a proxy."""
+    """Refuses pushes that name no configured account. True is a must where other machines reach us, also by a proxy."""
     trust_forwarded_for: Natural = 0
-    """How many proxies stand before us: that many entries of X-Forwarded-For are believed. 0: none."""
+    """Number of proxies before us: that many entries of X-Forwarded-For are believed."""
     max_body_bytes: Count = 10 * 1024 * 1024
-    """Larger bodies get 413; counted on the wire and after inflating."""
+    """Largest body; a larger one gets 413. Counted on the wire: a compressed body is stored as it came, and
+    `limits.inflate_bytes` bounds it where it is read."""
     body_timeout_s: Positive = 10.0
-    """From the headers to the body's last byte; then 408."""
+    """Time from the headers to the body's last byte; then 408."""
     publish_timeout_s: Positive = 10.0
-    """From the body's last byte until Kafka or the spool has it; then the vendor's retry answer."""
+    """Time from the body's last byte until Kafka or the spool has it; then the vendor's retry answer."""
     max_buffer_bytes: Count = 256 * 1024 * 1024
-    """What the requests of one process hold in memory, from their first byte until they are answered and Kafka's client and the
-    disk have let go of them. Beyond it the vendor's retry answer, for vendors that can retry at four fifths of it; a quarter
-    beyond it connections are cut. The process itself takes about 200 MiB more at the most, and 25 KiB a connection."""
+    """Memory of one process's requests, until they are answered and Kafka's client and the disk released them. Beyond
+    it the retry answer is given, to vendors that can retry at four fifths of it; a quarter beyond it connections are
+    cut. The process itself takes at most about 200 MiB more, and 25 KiB a connection."""
     max_queued: Count = 500
-    """Requests of one process that came whole and wait for their turn, some 0.1 s of work; while more do, vendors that can retry
-    get their retry answer. Those that call once are turned away for their bytes alone."""
+    """Requests of one process that came whole and wait for their turn, some 0.1 s of work; beyond it, vendors that can
+    retry get their retry answer. Those that call once are refused for their bytes alone."""
     max_connections: Count = 10_000
     """Open connections of one process; more are closed at once."""
     head_timeout_s: Positive = 15.0
-    """From the connection to the end of its first request's headers, and for reading our answer; then it is cut."""
+    """Time from the connection to the end of its first head, and for reading a response; then it is cut."""
     leave_s: NonNegative = 1.0
-    """At a stop, everything goes on for this long, but `/readyz` says 503 and each answer ends its connection. Behind a load
-    balancer: longer than that takes to notice."""
+    """Time for which everything goes on at a stop, while `/readyz` says 503 and each response ends its connection.
+    Behind a load balancer, set it longer than that takes to notice."""
     drain_s: Positive = 20.0
-    """After that, requests in hand get this long."""
+    """Time after that for requests that are not answered yet."""
     spool_dir: str = ""
-    """Where bodies are kept while Kafka is away, a folder for each worker; empty: `spool` in embedded.data_dir."""
+    """Folder of bodies that wait for Kafka, with one for each worker; empty: `spool` in embedded.data_dir."""
     spool_after_ms: Count = 250
-    """From the body's last byte: without Kafka's acknowledgement by then it goes to the spool. Some vendors give up at 700."""
+    """Time for Kafka's acknowledgement, after which a body is spooled. Some vendors give up at 700."""
     spool_max_bytes: Count = 2 * 1024**3
-    """All bodies of one worker's spool; vendors that can retry are turned away at four fifths of it."""
+    """Bytes of all bodies in one worker's spool; vendors that can retry are refused at four fifths of it."""
     spool_min_free_bytes: Natural = 256 * 1024**2
-    """What the spool leaves free on its disk."""
+    """Bytes that the spool leaves free on its disk."""
     spool_max_age_s: Count = 3600
-    """An older body in the spool is an error in the log, again and again; nothing is ever dropped."""
+    """Age beyond which a body in the spool is an error in the log, again and again; nothing is ever dropped."""
     spool_drain_per_s: Count = 2000
-    """Bodies that go from the spool to Kafka in a second, at the most: live ones keep their latency."""
+    """Most bodies that go from the spool to Kafka in a second, so that live ones keep their latency."""
 
 
 class PollAccount(_Section, frozen=True, kw_only=True):

@@ -27,10 +27,6 @@ class HastyPublisher:
         """Hand it over and do not wait."""
         await self._producer.send(topic, value, key=key, headers=headers)
 
-    def ready(self) -> bool:
-        """Always."""
-        return True
-
     def why_not(self) -> str:
         """Nothing."""
         return ""

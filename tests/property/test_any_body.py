@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import WHOLE_BODY, Directory, normalise
 from schemas.body.document import decode
@@ -22,9 +21,10 @@ from schemas.raw import Position, RawCallback
 from schemas.vendor_kit.contract import Vendor
 from schemas.vendors import VENDORS
 from tests.golden.cases import all_cases
+from tests.support.accepting import accept_request
 
 GOLDEN = [case.raw for case in all_cases()]
-DOORS = Router(Settings(), VENDORS)
+ROUTER = Router(Settings(), VENDORS)
 # Bounds that small bodies reach, too.
 LIMITS = Limits(number_digits=20, text_chars=200, key_chars=20, nesting=6, elements=8, values=200, keys=60, inflate_members=3, inflate_bytes=20_000)  # fmt: skip
 PUSHED = {vendor.name: vendor for vendor in VENDORS.values() if vendor.poll is None}
@@ -126,5 +126,5 @@ def check(vendor: Vendor, body: bytes, content_type: str, encoding: str) -> None
             content_type=content_type,
             content_encoding=encoding,
         )
-        taken = accept(DOORS, head, body, now=raw.received_at, request_id="r", cap_bytes=1 << 20)
+        taken = accept_request(ROUTER, head, body, now=raw.received_at, request_id="r")
         assert taken.raw.body == body

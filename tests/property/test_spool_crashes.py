@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from ingress.durable.drainer import Drainer
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
 from ingress.spool.queued_keys import SpoolKey
@@ -208,7 +208,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
         spool._keys.add((body.topic, body.key) for body in disk.entries.values())  # as a start does
     else:
         spool.holds = lambda topic, key: False  # type: ignore[method-assign]  # the negative control
-    publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+    publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
     drain = Drainer(spool, kafka, metrics, per_s=1_000_000_000)
 
     async def push(number: int) -> None:

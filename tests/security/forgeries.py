@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import Normalised, directory
 from processors.store.partition import PartitionState
@@ -18,6 +17,7 @@ from schemas.vendors import VENDORS
 from tests.golden.cases import run
 from tests.support import huawei_elements as huawei
 from tests.support import ytx_elements as ytx
+from tests.support.accepting import accept_request
 
 VENDOR_NAMES: Final = ("nxcloud", "ytx", "huawei")
 """Those that push."""
@@ -181,10 +181,9 @@ def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetim
             {"method": "POST", "path": path, "content_type": "application/json", **more}, RequestHead
         )
         body = json.dumps(document, ensure_ascii=False).encode()
-        taken = accept(
-            Router(SETTINGS, VENDORS), head, body,
-            now=at + timedelta(seconds=number), request_id=f"r{offset + number}", cap_bytes=1 << 20,
-        )  # fmt: skip
+        taken = accept_request(
+            Router(SETTINGS, VENDORS), head, body, now=at + timedelta(seconds=number), request_id=f"r{offset + number}"
+        )
         outcome = run(taken.raw, DIRECTORY)
         facts = tuple(msgspec.structs.replace(fact, raw_offset=offset + number) for fact in outcome.facts)
         outcomes.append(msgspec.structs.replace(outcome, facts=facts))

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from schemas.errors import Rejected
 from schemas.raw import RawCallback
@@ -25,6 +24,7 @@ from tests.security.forgeries import (
     pushed,
     rows,
 )
+from tests.support.accepting import accept_request
 
 FORGED = 1000
 """The offsets from which forgeries begin."""
@@ -128,4 +128,4 @@ def test_who_is_not_let_in(payload: Payload, path: str, more: dict[str, Any], co
 
 def raw_of(path: str, more: dict[str, Any]) -> RawCallback:
     head = RequestHead(method="POST", path=path, **more)
-    return accept(Router(SETTINGS, VENDORS), head, b"{}", now=T, request_id="r", cap_bytes=100).raw
+    return accept_request(Router(SETTINGS, VENDORS), head, b"{}", now=T, request_id="r").raw

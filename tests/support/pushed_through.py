@@ -14,7 +14,6 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 
 from ingress.app import create_app
-from ingress.kafka.publisher import MemoryPublisher
 from processors.call.state import CallState
 from processors.join import step
 from processors.normalise import directory, normalise
@@ -24,6 +23,7 @@ from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
+from tests.support.memory_publisher import MemoryPublisher
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -32,6 +32,7 @@ PURE = (
     "ingress/http/accept.py",
     "ingress/http/routes.py",
     "ingress/http/heads.py",
+    "ingress/http/signature.py",
     "ingress/poll/planner.py",
     *(f"processors/{name}.py" for name in ("column_bounds", "join", "normalise", "partitioning", "records", "versions")),
     *(

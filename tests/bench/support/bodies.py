@@ -10,7 +10,6 @@ from deploy.simulator.requests import Offer, Send
 from deploy.simulator.sending.options import SHARES
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import tencent
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.normalise import Directory, Normalised, normalise
 from processors.records import Record
@@ -21,9 +20,9 @@ from schemas.identity import call_key
 from schemas.raw import Position, RawCallback
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
+from tests.support.accepting import accept_request
 
 AT: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
-CAP_BYTES: Final = 64 << 20
 _PAGE: Final = 100
 
 
@@ -50,10 +49,10 @@ def sends(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -> list[S
 
 def pushed(requests: Iterable[Send]) -> list[Keyed]:
     """What the ingress makes of requests."""
-    doors, keyed = Router(Settings(), VENDORS), []
+    router, keyed = Router(Settings(), VENDORS), []
     for number, send in enumerate(requests):
         head = RequestHead(method=send.method, path=send.path, content_type=dict(send.headers)["Content-Type"])
-        taken = accept(doors, head, send.body, now=AT, request_id=f"r{number}", cap_bytes=CAP_BYTES)
+        taken = accept_request(router, head, send.body, now=AT, request_id=f"r{number}")
         keyed.append(Keyed(taken.key, taken.raw))
     return keyed
 

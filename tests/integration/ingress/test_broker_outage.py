@@ -1,4 +1,4 @@
-"""The benchmark of a broker's outage in short: all vendors push on, and every call is shown once, its bodies in their order."""
+"""A short run of the outage benchmark: all vendors keep pushing, and each call is shown once, in order."""
 
 import signal
 import tempfile

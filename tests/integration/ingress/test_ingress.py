@@ -1,4 +1,4 @@
-"""The ingress as a real process before a real broker: what was answered 200 is in Kafka, whatever is stopped or killed."""
+"""The ingress as a real process with a real broker: acknowledged bodies are in Kafka, whatever is stopped or killed."""
 
 import asyncio
 import collections
@@ -33,7 +33,7 @@ class Ingress:
 
 
 async def until(what: str, true: Callable[[], Awaitable[bool]], *, limit_s: float = 60) -> None:
-    """Wait for something that becomes true."""
+    """Waits until a condition holds."""
     try:
         async with asyncio.timeout(limit_s):
             while not await true():  # noqa: ASYNC110  # what is waited for is another process
@@ -69,7 +69,7 @@ async def ingress(place: Path, bootstrap: str, **more: str) -> AsyncIterator[Ing
 
 
 async def status(http: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
-    """0 when nobody listens."""
+    """Returns a response's status, 0 when nobody listens."""
     try:
         async with http.get(url) as response:
             return response.status, await response.read()
@@ -109,7 +109,7 @@ class Load:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def reaches(self, count: int) -> None:
-        """Wait for so many acknowledgements beyond those there are."""
+        """Waits for `count` acknowledgements beyond the present ones."""
         goal = len(self.acknowledged) + count
 
         async def reached() -> bool:
@@ -132,12 +132,12 @@ class Load:
 
 
 async def lost(bootstrap: str, load: Load) -> set[bytes]:
-    """Acknowledged and not in Kafka."""
+    """Returns the acknowledged bodies that are not in Kafka."""
     return load.acknowledged - {value for _, value, _ in await in_kafka(bootstrap)}
 
 
 async def all_arrive(bootstrap: str, load: Load) -> None:
-    """Wait until what was acknowledged is in Kafka: what went to the spool needs an ingress that runs."""
+    """Waits until acknowledged bodies are in Kafka: spooled ones need an ingress that runs."""
 
     async def arrived() -> bool:
         return not await lost(bootstrap, load)
@@ -172,7 +172,7 @@ async def test_a_push_is_on_calls_raw_with_the_contracts_key_and_headers(
 async def test_any_bytes_in_a_header_come_to_kafka_with_the_body(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession
 ) -> None:
-    """Those that are no text, and control characters, which aiohttp's parser does not take as they are."""
+    """Headers that are no text, and control characters, which aiohttp's parser refuses as they are."""
     async with ingress(place, broker.bootstrap) as running:
         await until_ready(http, running)
         port = int(running.url.rpartition(":")[2])
@@ -265,7 +265,7 @@ async def test_two_workers_share_the_port_and_one_killed_is_replaced(
         counted = next(
             float(line.rpartition(" ")[2]) for line in text.splitlines() if 'callback="cdr",outcome="accepted"' in line
         )
-        # The killed worker's last second is not in its file; all that the living ones counted is, at most a second late.
+        # The killed worker's last second is not in its file; the counts of the living ones are, at most a second late.
         assert counted > 300
         running.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(40):
@@ -275,7 +275,7 @@ async def test_two_workers_share_the_port_and_one_killed_is_replaced(
 
 
 async def two_workers(running: Ingress, *, gone: int = 0) -> list[int]:
-    """The pids of the two workers that listen, once there are two without `gone`."""
+    """Returns the pids of the two listening workers, once there are two without `gone`."""
     found: list[int] = []
 
     async def two() -> bool:

@@ -1,4 +1,4 @@
-"""Far more than the ingress can do, and callers that misbehave, on a real process: memory stays bounded, others are served."""
+"""Overload and misbehaving callers against a real process: memory stays bounded, and others are served."""
 
 import asyncio
 import contextlib
@@ -24,9 +24,9 @@ from tests.support.ingress_process import Ingress, ingress, push
 
 MIB = 2**20
 BESIDE_MIB = 200
-"""What `ingress.max_buffer_bytes` promises the process takes beside it."""
+"""Memory that the process takes beside `ingress.max_buffer_bytes`, as that setting promises."""
 CONNECTION_MIB = 25 / 1024
-"""And for each connection."""
+"""Memory for each connection."""
 GENEROUS_S = 20.0
 HEAD = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 IDLE = 2000
@@ -56,7 +56,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture(autouse=True)
 def many_files() -> Iterator[None]:
-    """This process opens as many connections as the one it tests."""
+    """Raises the limit of files: this process opens as many connections as the one it tests."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield
@@ -64,7 +64,7 @@ def many_files() -> Iterator[None]:
 
 
 class Callers:
-    """Connections that say what they are told and read only when asked."""
+    """Connections that send given bytes and read only when asked to."""
 
     def __init__(self, running: Ingress) -> None:
         self._port = int(running.url.rpartition(":")[2])
@@ -78,7 +78,7 @@ class Callers:
             writer.transport.abort()
 
     async def call(self, count: int, words: bytes = b"") -> None:
-        """So many connections more, each saying this."""
+        """Opens `count` more connections, and sends `words` on all of them."""
         for start in range(0, count, 100):
             fresh = await asyncio.gather(
                 *(asyncio.open_connection("127.0.0.1", self._port) for _ in range(min(100, count - start)))
@@ -87,14 +87,14 @@ class Callers:
         await self.say(words)
 
     async def say(self, words: bytes) -> None:
-        """All of them, as far as the other side takes it."""
+        """Sends to all of them, as far as the other side takes it."""
         for _, writer in self.pairs:
             if words and not writer.transport.is_closing():
                 writer.write(words)
         await asyncio.sleep(0)
 
     async def answers(self) -> list[bytes]:
-        """The status of each connection's first answer; empty for those that were cut without one."""
+        """Returns the status of each connection's first response, empty for those that were cut without one."""
 
         async def first(reader: asyncio.StreamReader) -> bytes:
             with contextlib.suppress(ConnectionError):
@@ -106,7 +106,7 @@ class Callers:
 
 
 async def still_serves(http: aiohttp.ClientSession, running: Ingress, *, within_s: float = GENEROUS_S) -> None:
-    """The process lives, and who calls once is acknowledged."""
+    """Asserts that the process lives, and acknowledges vendors that call once."""
     status, took_s = await push(http, running, "/v1/huawei/ax", b"{}")
     assert running.process.returncode is None, running.log.read_text()
     assert status == 200
@@ -129,16 +129,16 @@ async def becomes(what: str, true: Callable[[], Awaitable[bool]]) -> None:
 
 
 def bound_mib(buffer_bytes: int, connections: int) -> float:
-    """What the settings promise; a quarter beyond the buffer connections are cut."""
+    """Returns the promised bound; a quarter beyond the buffer connections are cut."""
     return 1.25 * buffer_bytes / MIB + BESIDE_MIB + CONNECTION_MIB * connections
 
 
 async def flooded(running: Ingress, *, rate: float, connections: int, seconds: float) -> dict[str, Told]:
-    """All vendors at so many requests a second, whatever becomes of them."""
+    """Sends requests of all vendors at `rate` a second, whatever becomes of them."""
     port = int(running.url.rpartition(":")[2])
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        told = await asyncio.get_running_loop().run_in_executor(pool, flood, port, crowds(rate, connections), seconds)
-    return {each.name: each for each in told}
+        floods = await asyncio.get_running_loop().run_in_executor(pool, flood, port, crowds(rate, connections), seconds)
+    return {each.name: each for each in floods}
 
 
 async def test_far_beyond_what_it_can_do_who_can_send_again_is_turned_away_and_who_calls_once_is_not(
@@ -146,13 +146,13 @@ async def test_far_beyond_what_it_can_do_who_can_send_again_is_turned_away_and_w
 ) -> None:
     async with ingress(place, broker.bootstrap, http, max_queued="20") as running:
         calm = await flooded(running, rate=50, connections=50, seconds=2)
-        told = await flooded(running, rate=100_000, connections=600, seconds=5)
+        floods = await flooded(running, rate=100_000, connections=600, seconds=5)
         await still_serves(http, running)
         assert {status for each in calm.values() for status in each.statuses} == {200}
-        assert set(told["huawei"].statuses) == {200}
-        assert set(told["nxcloud"].statuses) == {200, 503}
-        assert set(told["ytx"].statuses) == {200, 500}
-        for each in told.values():
+        assert set(floods["huawei"].statuses) == {200}
+        assert set(floods["nxcloud"].statuses) == {200, 503}
+        assert set(floods["ytx"].statuses) == {200, 500}
+        for each in floods.values():
             assert each.hung_up == 0
             assert each.took_ms[-1] < 1000 * GENEROUS_S
         assert peak_mib(running.process.pid) < bound_mib(256 * MIB, 600)
@@ -236,24 +236,16 @@ async def test_idle_connections_make_room_for_those_that_call(
         assert peak_mib(running.process.pid) < bound_mib(0, IDLE)
 
 
-@pytest.mark.parametrize(
-    ("inflated_bytes", "wanted"),
-    [
-        pytest.param(40 * MIB, b"413", id="past the cap"),
-        pytest.param(9 * MIB, b"200", id="below the cap: stored as it came"),
-    ],
-)
-async def test_inflate_bombs_cost_the_memory_of_one_and_keep_nobody_else_waiting(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession, inflated_bytes: int, wanted: bytes
+@pytest.mark.parametrize("inflated_bytes", [40 * MIB, 9 * MIB], ids=["40 MiB", "9 MiB"])
+async def test_inflate_bombs_are_stored_as_they_came_and_cost_no_memory(
+    place: Path, broker: KafkaServer, http: aiohttp.ClientSession, inflated_bytes: int
 ) -> None:
     bomb = gzip.compress(bytes(inflated_bytes))
     words = HEAD % b"ytx" + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
     async with ingress(place, broker.bootstrap, http) as running, Callers(running) as callers:
         await callers.call(40, words)
         await still_serves(http, running)
-        answers = await callers.answers()
-        assert set(answers) <= {wanted, b"500"}  # 500: so many wait that it takes too long
-        assert wanted in answers
+        assert set(await callers.answers()) == {b"200"}
         await still_serves(http, running)
         assert peak_mib(running.process.pid) < bound_mib(0, 40)
 
@@ -261,7 +253,7 @@ async def test_inflate_bombs_cost_the_memory_of_one_and_keep_nobody_else_waiting
 async def test_who_never_reads_its_answers_is_cut_and_costs_little(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession
 ) -> None:
-    """Pages of metrics are the largest answers that there are; each caller asks for 5000 of them and reads none."""
+    """The largest responses are those of /metrics; each caller asks for 5000 of them and reads none."""
     async with (
         ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
         Callers(running) as callers,

@@ -1,4 +1,4 @@
-"""The poller against a vendor's server and a real broker: nothing is lost by faults, kills, odd pages or odd encodings."""
+"""The poller with a vendor's server and a real broker: no fault, kill, odd page or encoding loses a record."""
 
 import asyncio
 import base64
@@ -95,7 +95,7 @@ class Vendor:
 
 
 class Clock:
-    """Time that passes only where somebody waits for it."""
+    """A clock that advances only where somebody waits for it."""
 
     def __init__(self) -> None:
         self.now_s = float(NOW)
@@ -106,7 +106,7 @@ class Clock:
 
 
 class Dies:
-    """A publisher in a process that is killed: after the page, before its checkpoint."""
+    """A publisher in a process that is killed after the page, before its checkpoint."""
 
     def __init__(self, under: Publisher, pages: int) -> None:
         self._under = under
@@ -117,9 +117,6 @@ class Dies:
             raise KilledError
         await self._under.publish(topic, key, value, headers, no_retry=no_retry)
         self._pages -= topic == RAW.name
-
-    def ready(self) -> bool:
-        return self._under.ready()
 
     def why_not(self) -> str:
         return self._under.why_not()
@@ -162,7 +159,7 @@ async def publisher(kafka: str) -> AsyncIterator[KafkaPublisher]:
 
 @pytest.fixture
 def account(vendor: Vendor) -> PollAccount:
-    """A new name for each test: the topics are shared."""
+    """Returns a new account for each test, because the topics are shared."""
     name = f"acct-{uuid.uuid4().hex[:12]}"
     return PollAccount(vendor="tencent", account=name, url=vendor.url, app_id="1400000000", sweep_hour_utc=-1)
 
@@ -202,7 +199,7 @@ async def until(condition: Callable[[], bool], task: "asyncio.Task[Any]") -> Non
 
 
 async def pages_of(kafka: str, account: PollAccount) -> list[RawCallback]:
-    """The account's pages on calls.raw."""
+    """Returns the account's pages on calls.raw."""
     found = []
     async with AIOKafkaConsumer(
         RAW.name, bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -215,7 +212,7 @@ async def pages_of(kafka: str, account: PollAccount) -> list[RawCallback]:
 
 
 async def call_ids(kafka: str, account: PollAccount) -> list[str]:
-    """The calls that the normaliser makes of the account's pages."""
+    """Returns the calls that the normaliser makes of the account's pages."""
     accounts = directory((Account(vendor="tencent", name=account.account, external_ids=("1400000000",)),))
     outcomes = [normalise(raw, Position(RAW.name, 0, 0), accounts, DEFAULT) for raw in await pages_of(kafka, account)]
     assert [outcome.dead for outcome in outcomes if outcome.dead] == []
@@ -245,7 +242,7 @@ async def test_every_call_of_the_last_two_hours_arrives(
 async def test_pages_that_do_not_hold_a_window_are_gone_through(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, cursors: str
 ) -> None:
-    """T40, T41, T43: by the cursor where it is a time, else by halves."""
+    """Windows with too many calls are split by the cursor where it is a time, else in halves."""
     vendor.fill(150)
     vendor.page_size, vendor.cursors = 4, cursors
     async with polling(account, publisher) as (poller, task, _):
@@ -256,7 +253,7 @@ async def test_pages_that_do_not_hold_a_window_are_gone_through(
 
 
 @pytest.mark.parametrize(
-    ("wrap", "encoding", "told"),
+    ("wrap", "encoding", "header_encoding"),
     [
         pytest.param(bytes, "", "", id="plain"),
         pytest.param(zlib.compress, "", "deflate", id="zlib by the vendor"),
@@ -268,7 +265,7 @@ async def test_pages_that_do_not_hold_a_window_are_gone_through(
 )
 async def test_a_compressed_page_goes_to_kafka_as_it_came(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount,
-    *, wrap: Callable[[bytes], bytes], encoding: str, told: str,
+    *, wrap: Callable[[bytes], bytes], encoding: str, header_encoding: str,
 ) -> None:  # fmt: skip
     vendor.fill(5, since_s=NOW - 600)
     vendor.wrap, vendor.encoding = wrap, encoding
@@ -276,15 +273,15 @@ async def test_a_compressed_page_goes_to_kafka_as_it_came(
         await until(settled(poller), task)
 
     pages = await pages_of(kafka, account)
-    assert {page.content_encoding for page in pages} == {told}
-    assert all(wrap(b"")[:2] == page.body[:2] for page in pages if told)
+    assert {page.content_encoding for page in pages} == {header_encoding}
+    assert all(wrap(b"")[:2] == page.body[:2] for page in pages if header_encoding)
     assert set(await call_ids(kafka, account)) == set(vendor.calls)
 
 
 async def test_faults_delay_and_lose_nothing(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
 ) -> None:
-    """T34, T37: bad gateways, other people's pages, and the vendor's own faults with a trailing comma."""
+    """Faults are bad gateways, other servers' pages, and the vendor's own errors with a trailing comma."""
     vendor.fill(100)
     vendor.faults = ["http502", "-203", "html", "-501", "http302", "-403", "-202", "-501"] * 3
     async with polling(account, publisher) as (poller, task, metrics):
@@ -326,7 +323,7 @@ async def test_a_kill_between_page_and_checkpoint_repeats_a_page_and_loses_none(
 async def test_a_call_that_shows_up_late_is_found_in_its_old_window(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
 ) -> None:
-    """T44."""
+    """The call appears after its window was settled."""
     vendor.fill(20, since_s=NOW - 3000)
     async with polling(account, publisher) as (poller, task, metrics):
         await until(settled(poller), task)
@@ -352,7 +349,6 @@ async def test_unchanged_pages_are_not_published_again(
 async def test_a_stop_stays_a_stop_over_a_restart_until_somebody_resumes(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """T02."""
     vendor.fill(10)
     vendor.faults = ["-423"]
     async with polling(account, publisher) as (poller, task, metrics):
@@ -454,7 +450,7 @@ async def test_two_entries_of_one_account_are_refused(kafka: str, vendor: Vendor
 async def test_three_kills_of_the_real_process_lose_no_call(
     kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount, tmp_path: Path
 ) -> None:
-    """`kill -9` wherever the process happens to be; a server that holds few calls a page makes for many such places."""
+    """The process is killed at any place; a server with few calls a page makes for many such places."""
     vendor.fill(150, since_s=int(time.time()) - 6500)
     vendor.page_size = 8
     config = tmp_path / "callweave.toml"

@@ -1,4 +1,4 @@
-"""The ingress as a real process while Kafka is away, is killed, or its own disk is full: nobody who was told 200 loses a body."""
+"""The ingress while Kafka is away, it is killed, or its disk is full: no acknowledged body is lost."""
 
 import asyncio
 import base64
@@ -29,11 +29,11 @@ KEYS = 7
 KILLS = 3
 CALLERS = 16
 VENDORS_ANSWER = {"/v1/huawei/ax": 200, "/v1/nxcloud/cdr": 503, "/v1/ytx": 500}
-"""What each gets when nobody takes its body, but huawei while there is room for once-only bodies."""
+"""Statuses by vendor when nobody takes a body, except huawei's while there is room for once-only bodies."""
 
 
 class Outage:
-    """Kafka is away from here on, until `end` or the end of the block."""
+    """Keeps Kafka away until `end` or the end of the block."""
 
     def __init__(self, broker: KafkaServer) -> None:
         self._broker = broker
@@ -57,24 +57,24 @@ class Outage:
 
 
 async def says(http: aiohttp.ClientSession, running: Ingress, *words: str) -> dict[str, object]:
-    """Wait until /readyz says so."""
+    """Waits until /readyz says `words`."""
     async with asyncio.timeout(60):
         while True:
-            told = await readyz(http, running)
-            if all(word in f"{told.get('note')} {told.get('reason')}" for word in words):
-                return told
+            state = await readyz(http, running)
+            if all(word in f"{state.get('note')} {state.get('reason')}" for word in words):
+                return state
             await asyncio.sleep(0.05)
 
 
 async def nothing_to_say(http: aiohttp.ClientSession, running: Ingress) -> None:
-    """Wait until it is ready and the spool is empty."""
+    """Waits until it is ready and the spool is empty."""
     async with asyncio.timeout(60):
         while (await readyz(http, running)).get("note") != "":  # noqa: ASYNC110  # what is waited for is another process
             await asyncio.sleep(0.05)
 
 
 async def arrive(bootstrap: str, bodies: set[bytes]) -> list[tuple[bytes, bytes]]:
-    """Wait until they all are in Kafka; everything that is."""
+    """Waits until all of them are in Kafka; returns everything that is."""
     async with asyncio.timeout(60):
         while True:
             found = [(key, value) for key, value, _ in await in_kafka(bootstrap)]
@@ -84,7 +84,7 @@ async def arrive(bootstrap: str, bodies: set[bytes]) -> list[tuple[bytes, bytes]
 
 
 async def push_many(http: aiohttp.ClientSession, running: Ingress, bodies: list[bytes], *, at_once: int = 8) -> None:
-    """Push huawei bodies, those of a key one after the other; all must be answered 200."""
+    """Pushes huawei bodies, those of a key one after the other; all must be answered 200."""
     took_s: list[float] = []
 
     async def caller(mine: list[bytes]) -> None:
@@ -99,7 +99,7 @@ async def push_many(http: aiohttp.ClientSession, running: Ingress, bodies: list[
 
 
 def huawei(run: str, count: int = PUSHES) -> list[bytes]:
-    """Bodies of a few calls, numbered within each."""
+    """Returns bodies of a few calls, numbered within each."""
     return [
         json.dumps({"eventType": "fee", "feeLst": [{"sessionId": f"{run}-{n % KEYS}", "seq": f"{n:06d}"}]}).encode()
         for n in range(count)
@@ -107,7 +107,7 @@ def huawei(run: str, count: int = PUSHES) -> list[bytes]:
 
 
 def ordered(found: list[tuple[bytes, bytes]], bodies: list[bytes]) -> bool:
-    """Whether first arrivals of every key are in the order of their numbers."""
+    """True when the first arrivals of every key are in the order of their numbers."""
     arrived = list(dict.fromkeys(item for item in found if item[1] in set(bodies)))
     by_key: dict[bytes, list[bytes]] = {}
     for key, value in arrived:
@@ -117,7 +117,7 @@ def ordered(found: list[tuple[bytes, bytes]], bodies: list[bytes]) -> bool:
 
 
 def spool(place: Path, bootstrap: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `callweave spool`."""
+    """Runs `callweave spool`."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli.main", "spool", *arguments],
         env=environment(place, bootstrap), capture_output=True, text=True, timeout=120, check=False,
@@ -130,10 +130,10 @@ async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
     bodies = huawei("outage")
     async with ingress(place, broker.bootstrap, http) as running:
         async with Outage(broker):
-            await says(http, running, "spooling", "does not answer")
+            await says(http, running, "spooling", "does not state")
             await push_many(http, running, bodies, at_once=KEYS)
-            told = await says(http, running, f"spooling: {PUSHES} bodies")
-            assert told["ready"] is True
+            state = await says(http, running, f"spooling: {PUSHES} bodies")
+            assert state["ready"] is True
             lines = (await asyncio.to_thread(spool, place, broker.bootstrap, "status")).stdout
             assert f"{PUSHES} bodies" in lines
             assert f"huawei: {PUSHES}" in lines
@@ -150,7 +150,7 @@ async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
 async def test_kill_9_again_and_again_in_an_outage_loses_nothing(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession, workers: str
 ) -> None:
-    """In the middle of pushes. Restarted with one worker in the end: the spool of the second is drained all the same."""
+    """It happens while bodies are pushed. At the end one worker is started, which drains the second one's spool too."""
     acknowledged: set[bytes] = set()
 
     async def caller(running: Ingress, mine: list[bytes]) -> None:
@@ -233,7 +233,7 @@ async def test_at_the_size_limit_vendors_get_their_retry_answer_and_the_once_onl
 
 @pytest.fixture
 def tiny_disk(place: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A file system of 2 MB; where nobody may mount one, a folder, and a limit in the settings instead of the disk's."""
+    """A file system of 2 MB; where none can be mounted, a folder and a limit in the settings."""
     disk = place / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -261,8 +261,8 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(
             taken.append(body)
         assert status == 503
         assert len(taken) > 20
-        told = await readyz(http, running)
-        assert "full" in f"{told['reason']}{told['note']}"
+        state = await readyz(http, running)
+        assert "full" in f"{state['reason']}{state['note']}"
         await outage.end()
         await arrive(broker.bootstrap, set(taken))
         await nothing_to_say(http, running)
@@ -274,7 +274,7 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(
 
 @contextlib.asynccontextmanager
 async def largest(broker: KafkaServer, size_bytes: int) -> AsyncIterator[None]:
-    """The broker takes records of calls.raw up to so many bytes only, as one may that others run."""
+    """Lets the broker take only records of calls.raw up to `size_bytes`, as a foreign broker may."""
 
     async def set_to(value: int) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)

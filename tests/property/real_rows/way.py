@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from ingress.http.accept import accept
 from ingress.http.routes import RequestHead, Router
 from processors.join import JoinResult
 from processors.normalise import Directory, normalise
@@ -26,8 +25,8 @@ from schemas.timeline import Timeline
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
 from tests.property.real_rows.kinds import RECEIVED, Kind
+from tests.support.accepting import accept_request
 
-CAP_BYTES: Final = 4 << 20
 JOIN: Final = JoinSettings()
 _PATHS: Final = {
     (vendor.name, callback.name): f"/v1/{vendor.name}{callback.path}"
@@ -51,7 +50,7 @@ class Way:
     """One raw partition and one facts partition."""
 
     def __init__(self) -> None:
-        self._doors = Router(Settings(), VENDORS)
+        self._router = Router(Settings(), VENDORS)
         self._offset = 0
         self.facts: dict[str, list[bytes]] = {}
         """By case the messages of `calls.facts`, in the order in which they were written."""
@@ -73,7 +72,7 @@ class Way:
 
     def send(self, case: str, head: RequestHead, body: bytes, received_at: datetime) -> list[Fact]:
         """The same of a request with a head of its own."""
-        taken = accept(self._doors, head, body, now=received_at, request_id="r", cap_bytes=CAP_BYTES)
+        taken = accept_request(self._router, head, body, now=received_at, request_id="r")
         return self._take(case, taken.raw)
 
     def pull(self, case: str, vendor: str, callback: str, body: bytes, received_at: datetime) -> list[Fact]:

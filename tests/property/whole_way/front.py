@@ -14,7 +14,7 @@ import msgspec
 from multidict import CIMultiDict, MultiDict
 
 from deploy.simulator.sending.retries import RETRIES
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.http.handlers import PushHandler
 from ingress.http.routes import Router
 from ingress.spool.spool import Spool
@@ -28,8 +28,7 @@ from tests.property.whole_way.loop import Process
 from tests.property.whole_way.rules import Rules
 
 _LIMITS: Final = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=2.0)
-_DOORS: Final = Router(Settings(), VENDORS)
-_CAP_BYTES: Final = 1 << 20
+_ROUTER: Final = Router(Settings(), VENDORS)
 _HANG_UP_S: Final = 0.7
 _AGAIN_S: Final = 0.4
 _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
@@ -51,15 +50,14 @@ class Ingress:
         kafka = IngressKafka(broker, process)
         self._spool = Spool(Path("unused"), _LIMITS, metrics, now_ms=broker.clock_ms)
         self._spool._writer = rules.writer(disk, process, broker.clock_ms)
-        self._publisher = SpoolingPublisher(kafka, self._spool, _LIMITS, metrics)
+        self._publisher = DurablePublisher(kafka, self._spool, _LIMITS, metrics)
         self._publisher._drain = rules.drain(self._spool, kafka, metrics, per_s=_LIMITS.spool_drain_per_s)
         self._front = PushHandler(
-            doors=_DOORS,
+            router=_ROUTER,
             reader=_Reader(),  # type: ignore[arg-type]  # as much of one as the front uses
             publisher=self._publisher,
             metrics=metrics,
             clock=lambda: datetime.fromtimestamp(broker.clock_ms() / 1000, UTC),
-            cap_bytes=_CAP_BYTES,
         )
         self._open = False
         process.spawn(self._live())

@@ -1,4 +1,4 @@
-"""When there is room for one more, and for whom."""
+"""Room for one more request or body, and for which senders."""
 
 import pytest
 
@@ -11,7 +11,7 @@ QUEUED, BYTES = 20, 1000
 @pytest.mark.parametrize(
     ("queued", "received", "outliving", "who_retries", "who_calls_once"),
     [
-        pytest.param(0, 0, 0, None, None, id="nothing in hand"),
+        pytest.param(0, 0, 0, None, None, id="nothing held"),
         pytest.param(20, 800, 0, None, None, id="as many requests as may, four fifths of the bytes"),
         pytest.param(21, 0, 0, "overload", None, id="one request more waits"),
         pytest.param(9999, 0, 0, "overload", None, id="very many wait"),
@@ -23,37 +23,37 @@ QUEUED, BYTES = 20, 1000
 def test_who_can_send_again_is_turned_away_first(
     queued: int, received: int, outliving: int, who_retries: str | None, who_calls_once: str | None
 ) -> None:
-    in_hand = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES, outliving_bytes=lambda: outliving)
-    in_hand.queued, in_hand.received_bytes = queued, received
-    assert (in_hand.full(no_retry=False), in_hand.full(no_retry=True)) == (who_retries, who_calls_once)
+    admission = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES, outliving_bytes=lambda: outliving)
+    admission.queued, admission.received_bytes = queued, received
+    assert (admission.full(no_retry=False), admission.full(no_retry=True)) == (who_retries, who_calls_once)
     for no_retry, why in ((False, who_retries), (True, who_calls_once)):
         if why is None:
-            in_hand.require_turn(no_retry=no_retry)
+            admission.require_turn(no_retry=no_retry)
         else:
             with pytest.raises(Unavailable) as refused:
-                in_hand.require_turn(no_retry=no_retry)
+                admission.require_turn(no_retry=no_retry)
             assert refused.value.code == why
 
 
 def test_one_that_does_not_wait_yet_counts_with_those_that_do() -> None:
-    in_hand = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
-    in_hand.queued = 20
-    assert (in_hand.full(no_retry=False), in_hand.full(no_retry=False, more=1)) == (None, "overload")
+    admission = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
+    admission.queued = 20
+    assert (admission.full(no_retry=False), admission.full(no_retry=False, more=1)) == (None, "overload")
 
 
 def test_a_body_on_its_way_is_given_up_for_its_bytes_and_not_for_those_that_wait() -> None:
-    in_hand = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
-    in_hand.queued = 1000
-    in_hand.require_bytes(no_retry=False)
-    in_hand.received_bytes = 801
-    in_hand.require_bytes(no_retry=True)
+    admission = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
+    admission.queued = 1000
+    admission.require_bytes(no_retry=False)
+    admission.received_bytes = 801
+    admission.require_bytes(no_retry=True)
     with pytest.raises(Unavailable):
-        in_hand.require_bytes(no_retry=False)
+        admission.require_bytes(no_retry=False)
 
 
 def test_a_quarter_beyond_its_bytes_only_cutting_helps() -> None:
-    in_hand = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
-    in_hand.received_bytes = 1250
-    assert not in_hand.bursting
-    in_hand.received_bytes = 1251
-    assert in_hand.bursting
+    admission = AdmissionControl(max_queued=QUEUED, max_bytes=BYTES)
+    admission.received_bytes = 1250
+    assert not admission.bursting
+    admission.received_bytes = 1251
+    assert admission.bursting

@@ -113,7 +113,7 @@ def test_no_vendor_has_a_callback_of_this_name() -> None:
 def test_no_address_leads_to_it(vendor: str) -> None:
     """What names the callback is ingress's own table: a push is one of the vendor's, whatever it says of itself."""
     with pytest.raises(Rejected):
-        Router(Settings(), VENDORS).find(f"/v1/{vendor}/{CALLBACK}")
+        Router(Settings(), VENDORS).match(f"/v1/{vendor}/{CALLBACK}")
 
 
 @pytest.mark.parametrize(

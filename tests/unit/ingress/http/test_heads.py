@@ -1,4 +1,4 @@
-"""Any bytes in any header are taken, and the body behind them is published as it came; what frames a request is not mended."""
+"""Any bytes in any header are taken, and the body is published as it came; framing is never mended."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -81,14 +81,14 @@ async def test_a_header_that_comes_again_is_taken(site: Site, lines: bytes, cont
     ],
 )  # fmt: skip
 async def test_what_frames_a_request_is_not_mended(site: Site, head: bytes) -> None:
-    """Else a proxy before us and we could see different requests."""
+    """Otherwise a proxy before us and we could see different requests."""
     assert (await raw(site, head))[0] == 400
     assert site.publisher.records == []
     assert site.count("bad_request", "-", "-") == 1
 
 
 async def test_a_body_is_published_as_it_came_however_the_request_is_cut(site: Site) -> None:
-    """Only a head that is whole in what the socket gave is mended: no byte of a body can be taken for one."""
+    """Only a head that is whole in the first bytes is mended: no byte of a body can be taken for one."""
     request = POST + b"Content-Type: \xff\r\n" + END
     for cut in range(1, len(request), 7):
         assert (await raw(site, request[:cut], request[cut:]))[0] == 200

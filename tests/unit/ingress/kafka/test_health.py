@@ -3,7 +3,7 @@ import pytest
 from ingress.kafka.health import KafkaHealth
 
 
-def told(*news: str) -> KafkaHealth:
+def health_after(*news: str) -> KafkaHealth:
     health = KafkaHealth("broker:9092")
     for item in news:
         match item:
@@ -39,6 +39,6 @@ def told(*news: str) -> KafkaHealth:
     ],
 )
 def test_health_is_what_was_last_seen(news: tuple[str, ...], now: float, oldest: float | None, expected: str) -> None:
-    trouble = told(*news).trouble(now, oldest)
+    trouble = health_after(*news).trouble(now, oldest)
     assert expected in trouble
     assert bool(expected) == bool(trouble)

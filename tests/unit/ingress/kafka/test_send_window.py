@@ -2,19 +2,19 @@ import asyncio
 
 import pytest
 
-from ingress.kafka.send_window import InFlight
+from ingress.kafka.send_window import SendWindow
 from schemas.errors import Unavailable
 
 
 async def turns(*waiting: "asyncio.Task[None]") -> list[bool]:
-    """Which of the tasks got their turn once nothing moves any more."""
+    """Returns the tasks that got their turn, once nothing changes any more."""
     for _ in range(5):
         await asyncio.sleep(0)
     return [task.done() for task in waiting]
 
 
 async def test_beyond_the_limit_a_record_is_refused_and_after_release_taken() -> None:
-    flow = InFlight(limit_bytes=100, window_bytes=100)
+    flow = SendWindow(limit_bytes=100, window_bytes=100)
     flow.admit(60)
     with pytest.raises(Unavailable) as refused:
         flow.admit(41)
@@ -25,7 +25,7 @@ async def test_beyond_the_limit_a_record_is_refused_and_after_release_taken() ->
 
 
 async def test_the_window_is_given_in_the_order_of_arrival() -> None:
-    flow = InFlight(limit_bytes=1000, window_bytes=100)
+    flow = SendWindow(limit_bytes=1000, window_bytes=100)
     await flow.hand_over(60)
     big = asyncio.create_task(flow.hand_over(80))
     small = asyncio.create_task(flow.hand_over(10))
@@ -35,7 +35,7 @@ async def test_the_window_is_given_in_the_order_of_arrival() -> None:
 
 
 async def test_a_record_larger_than_the_window_goes_alone() -> None:
-    flow = InFlight(limit_bytes=1000, window_bytes=100)
+    flow = SendWindow(limit_bytes=1000, window_bytes=100)
     await flow.hand_over(500)
     other = asyncio.create_task(flow.hand_over(1))
     assert await turns(other) == [False]
@@ -44,7 +44,7 @@ async def test_a_record_larger_than_the_window_goes_alone() -> None:
 
 
 async def test_a_record_given_up_in_the_queue_leaves_no_trace() -> None:
-    flow = InFlight(limit_bytes=1000, window_bytes=100)
+    flow = SendWindow(limit_bytes=1000, window_bytes=100)
     await flow.hand_over(100)
     given_up = asyncio.create_task(flow.hand_over(100))
     follower = asyncio.create_task(flow.hand_over(100))
@@ -56,7 +56,7 @@ async def test_a_record_given_up_in_the_queue_leaves_no_trace() -> None:
 
 
 async def test_a_record_given_up_as_its_turn_comes_hands_the_turn_on() -> None:
-    flow = InFlight(limit_bytes=1000, window_bytes=100)
+    flow = SendWindow(limit_bytes=1000, window_bytes=100)
     await flow.hand_over(100)
     given_up = asyncio.create_task(flow.hand_over(100))
     follower = asyncio.create_task(flow.hand_over(100))

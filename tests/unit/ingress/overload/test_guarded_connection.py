@@ -1,4 +1,4 @@
-"""What a connection counts as in hand, over real sockets: whatever a caller does, nothing of it is counted for ever."""
+"""The counts of a connection over real sockets: whatever a caller does, nothing of it is counted for ever."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,13 @@ from aiohttp import web
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.kafka.publisher import Headers, MemoryPublisher
+from ingress.kafka.publisher import Headers
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
 from schemas.vendors import VENDORS
+from tests.support.memory_publisher import MemoryPublisher
 from tests.unit.ingress.http.test_ingress_http import NOW
 
 LIMITS = IngressSettings(max_body_bytes=50_000, body_timeout_s=0.2, head_timeout_s=0.5)
@@ -25,7 +26,7 @@ ONCE_ONLY = PUSH.replace(b"/v1/ytx", b"/v1/huawei/ax")
 
 
 class Waiting(MemoryPublisher):
-    """Holds every body until told."""
+    """Holds every body until `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,14 +39,14 @@ class Waiting(MemoryPublisher):
 
 
 class Site:
-    def __init__(self, port: int, in_hand: AdmissionControl, metrics: Registry, publisher: Waiting) -> None:
+    def __init__(self, port: int, admission: AdmissionControl, metrics: Registry, publisher: Waiting) -> None:
         self.port = port
-        self.in_hand = in_hand
+        self.admission = admission
         self.metrics = metrics
         self.publisher = publisher
 
     async def say(self, *words: bytes, answers: int = 1) -> bytes:
-        """Everything that is answered, up to so many answers or the end of the connection."""
+        """Returns all responses, up to `answers` of them or the end of the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         heard = b""
         try:
@@ -65,7 +66,7 @@ class Site:
         return heard
 
     async def say_in_turn(self, words: bytes, *, times: int) -> bytes:
-        """The answers of a caller that repeats itself as soon as it is answered."""
+        """Returns the responses to a caller that repeats itself as soon as it is answered."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         heard = b""
         try:
@@ -79,34 +80,34 @@ class Site:
                 await writer.wait_closed()
         return heard
 
-    async def nothing_in_hand(self) -> tuple[int, int]:
-        """The counts, once they are back at nothing or for a good while are not."""
+    async def counts(self) -> tuple[int, int]:
+        """Returns the counts, once they are zero or have not become so for ten seconds."""
         deadline = asyncio.get_running_loop().time() + 10
         while (  # noqa: ASYNC110  # what is waited for is the server
-            self.in_hand.queued or self.in_hand.size_bytes
+            self.admission.queued or self.admission.size_bytes
         ) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.01)
-        return self.in_hand.queued, self.in_hand.size_bytes
+        return self.admission.queued, self.admission.size_bytes
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     metrics, publisher = Registry(), Waiting()
-    in_hand = AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
-    app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, in_hand=in_hand)
+    admission = AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
+    app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, admission=admission)
     runner = BoundedRunner(
         app,
         LIMITS,
         metrics,
-        in_hand=in_hand,
-        turning_away=LoadShedder(VENDORS),
+        admission=admission,
+        shedder=LoadShedder(VENDORS),
         leaving=asyncio.Event(),
         shutdown_timeout=1.0,
         **SERVER_OPTIONS,
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Site(runner.addresses[0][1], in_hand, metrics, publisher)
+    yield Site(runner.addresses[0][1], admission, metrics, publisher)
     publisher.go_on.set()
     await runner.cleanup()
 
@@ -136,9 +137,9 @@ def statuses(heard: bytes) -> list[bytes]:
         ),
     ],
 )  # fmt: skip
-async def test_what_is_answered_is_not_in_hand_any_more(site: Site, words: list[bytes], wanted: list[bytes]) -> None:
+async def test_what_is_answered_is_not_counted_any_more(site: Site, words: list[bytes], wanted: list[bytes]) -> None:
     assert statuses(await site.say(*words, answers=len(wanted))) == wanted
-    assert await site.nothing_in_hand() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -149,36 +150,36 @@ async def test_what_is_answered_is_not_in_hand_any_more(site: Site, words: list[
         pytest.param(PUSH * 5, id="before the answers"),
     ],
 )
-async def test_who_hangs_up_is_not_in_hand_any_more(site: Site, words: bytes) -> None:
+async def test_who_hangs_up_is_not_counted_any_more(site: Site, words: bytes) -> None:
     await site.say(words, answers=0)
-    assert await site.nothing_in_hand() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_who_hangs_up_while_kafka_is_waited_for_is_in_hand_until_then(site: Site) -> None:
     site.publisher.go_on.clear()
     await site.say(PUSH, answers=0)
     await asyncio.sleep(0.05)
-    assert (site.in_hand.queued, site.in_hand.size_bytes) == (0, len(PUSH))
+    assert (site.admission.queued, site.admission.size_bytes) == (0, len(PUSH))
     site.publisher.go_on.set()
-    assert await site.nothing_in_hand() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(site: Site) -> None:
-    """By the short way and, where the request is not plain, by the long one."""
+    """Plain requests are refused before they are parsed, others by the handlers."""
     in_chunks = PUSH.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked").replace(
         b"{}", b"2\r\n{}\r\n0\r\n\r\n"
     )
-    site.in_hand.queued = 5  # more than four
+    site.admission.queued = 5  # more than four
     for push, status in ((PUSH, b"500"), (in_chunks, b"500"), (ONCE_ONLY, b"200")):
         assert statuses(await site.say(push, push, answers=2)) == [status] * 2
-    site.in_hand.queued = 0
-    site.in_hand.received_bytes = MAX_BYTES - 1000  # more than four fifths
+    site.admission.queued = 0
+    site.admission.received_bytes = MAX_BYTES - 1000  # more than four fifths
     assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"200"] * 2
-    site.in_hand.received_bytes = MAX_BYTES + 1
+    site.admission.received_bytes = MAX_BYTES + 1
     assert statuses(await site.say(ONCE_ONLY, ONCE_ONLY, answers=2)) == [b"503"] * 2
-    site.in_hand.received_bytes = 0
+    site.admission.received_bytes = 0
     assert statuses(await site.say(PUSH)) == [b"200"]
-    assert await site.nothing_in_hand() == (0, 0)
+    assert await site.counts() == (0, 0)
     counted = [
         site.metrics.get("callweave_ingress_requests_total", *names)
         for names in (("ytx", "push", "overload"), ("huawei", "ax", "buffer_full"))
@@ -187,8 +188,8 @@ async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(si
 
 
 async def test_a_connection_that_is_always_refused_is_not_taken_for_a_silent_one(site: Site) -> None:
-    """It is listened to again after a while, and for longer than a silent one would be."""
-    site.in_hand.queued = 5
+    """The connection is read again after a pause, and kept longer than a silent one."""
+    site.admission.queued = 5
     assert statuses(await site.say_in_turn(PUSH, times=4)) == [b"500"] * 4
 
 
@@ -196,12 +197,12 @@ async def test_a_head_that_never_ends_is_cut(site: Site) -> None:
     lines = [b"X-%d: %s\r\n" % (number, b"y" * 8000) for number in range(12)]
     assert await site.say(b"POST /v1/ytx HTTP/1.1\r\n", *lines) == b""
     assert site.metrics.get("callweave_ingress_connections_cut_total", "large_head") == 1
-    assert await site.nothing_in_hand() == (0, 0)
+    assert await site.counts() == (0, 0)
 
 
 async def test_bytes_far_beyond_the_bound_cut_the_connection_that_brings_them(site: Site) -> None:
-    site.in_hand.received_bytes = 2 * MAX_BYTES
+    site.admission.received_bytes = 2 * MAX_BYTES
     assert await site.say(PUSH[:-1]) == b""
     assert site.metrics.get("callweave_ingress_connections_cut_total", "no_room") == 1
-    site.in_hand.received_bytes -= 2 * MAX_BYTES
-    assert await site.nothing_in_hand() == (0, 0)
+    site.admission.received_bytes -= 2 * MAX_BYTES
+    assert await site.counts() == (0, 0)

@@ -1,4 +1,4 @@
-"""Bounds on connections, over real sockets."""
+"""Bounds of connections, over real sockets."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ class Site:
         return pair
 
     async def leave(self) -> None:
-        """Hang up everywhere, also where nothing is read."""
+        """Closes all connections, also those that read nothing."""
         for writer in self._writers:
             writer.transport.abort()
             with contextlib.suppress(ConnectionError):
@@ -55,8 +55,8 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         app,
         limits,
         metrics,
-        in_hand=AdmissionControl(max_queued=100, max_bytes=1 << 20),
-        turning_away=LoadShedder({}),
+        admission=AdmissionControl(max_queued=100, max_bytes=1 << 20),
+        shedder=LoadShedder({}),
         leaving=asyncio.Event(),
         shutdown_timeout=1.0,
         **SERVER_OPTIONS,
@@ -71,7 +71,7 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
-    """Whether the other side closes, within a generous time."""
+    """Returns True once the other side has closed, within 20 seconds."""
     try:
         async with asyncio.timeout(20):
             while await reader.read(1 << 20):
@@ -115,7 +115,7 @@ async def test_who_reads_is_served_again_and_again(site: Site) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")
         await reader.readexactly(LARGE_BYTES)
-        site.server.look(asyncio.get_running_loop().time() + 1000)  # long after
+        site.server.check(asyncio.get_running_loop().time() + 1000)  # long after
     assert (site.cut("no_request"), site.cut("unread")) == (0, 0)
 
 
@@ -143,7 +143,7 @@ async def test_with_too_many_working_connections_the_new_one_is_closed(site: Sit
 
 
 async def ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-    """One request, answered."""
+    """Sends one request and reads its response."""
     reader, writer = pair
     writer.write(REQUEST)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")

@@ -13,7 +13,13 @@ PUSH = HEAD + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 @pytest.mark.parametrize(
     ("target", "vendor", "no_retry", "first_line"),
     [
-        pytest.param("/v1/ytx", "ytx", False, "HTTP/1.1 500 Internal Server Error", id="ytx is told to send again"),
+        pytest.param(
+            "/v1/ytx",
+            "ytx",
+            False,
+            "HTTP/1.1 500 Internal Server Error",
+            id="ytx gets the answer that makes it send again",
+        ),
         pytest.param("/v1/nxcloud/cdr", "nxcloud", False, "HTTP/1.1 503 Service Unavailable", id="nxcloud"),
         pytest.param("/v1/huawei/ax", "huawei", True, "HTTP/1.1 503 Service Unavailable", id="huawei calls once"),
         pytest.param("/v1/ytx/?account=a", "ytx", False, "HTTP/1.1 500 Internal Server Error", id="slash and query"),
@@ -26,7 +32,7 @@ def test_each_vendor_gets_its_retry_answer(target: str, vendor: str, *, no_retry
     refusal = REFUSALS.refusal(PUSH.replace(b"/v1/ytx", target.encode()))
     assert refusal is not None
     assert (refusal.vendor, refusal.no_retry) == (vendor, no_retry)
-    head, end, body = refusal.answer.partition(b"\r\n\r\n")
+    head, end, body = refusal.response.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     assert (lines[0], end) == (first_line, b"\r\n\r\n")
     assert f"Content-Length: {len(body)}" in lines

@@ -1,4 +1,4 @@
-"""What a poller asks next, for every code and every kind of page, and that no second of the vendor's time is passed over."""
+"""The poller's plan for every code and every kind of page; no second of the vendor's time is left out."""
 
 import json
 from collections.abc import Iterator
@@ -132,8 +132,7 @@ def waits_of(code: str, times: int) -> Iterator[float]:
         checkpoint = decision.checkpoint
 
 
-def test_a_cursor_that_is_a_later_start_time_is_gone_on_from() -> None:
-    """T40."""
+def test_a_window_goes_on_from_a_cursor_that_is_a_later_start_time() -> None:
     cursor = HORIZON - 100
     decision = step(asking(), "0", records=500, cursor=str(cursor))
     assert (decision.ask, decision.note) == (PollWindow(cursor, HORIZON), "more")
@@ -183,7 +182,7 @@ def test_a_checkpoint_from_before_there_were_tokens_is_read() -> None:
 @pytest.mark.parametrize(
     "cursor",
     [
-        pytest.param(str(ASKED.start_s), id="T41 equal to the last start"),
+        pytest.param(str(ASKED.start_s), id="equal to the last start"),
         pytest.param(str(ASKED.start_s - 1), id="before the start"),
         pytest.param(str(HORIZON), id="at the end"),
         pytest.param("500", id="a count"),
@@ -222,7 +221,7 @@ def test_windows_lie_on_the_grid_of_epoch_seconds() -> None:
 
 
 def test_each_window_of_the_overlap_is_asked_again_the_younger_the_oftener() -> None:
-    """T44: a call that appears late is found, although its window was settled long ago."""
+    """A call that appears late is found, although its window was settled long ago."""
     checkpoint, now_s, asked = Checkpoint(settled_s=HORIZON), NOW, dict[PollWindow, int]()
     for _ in range(64):
         now_s += 30

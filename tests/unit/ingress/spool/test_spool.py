@@ -1,4 +1,4 @@
-"""The spool, its drain and its publisher, against a Kafka in memory that does what it is told."""
+"""The spool, its drainer and its publisher, against a scripted Kafka in memory."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingress.durable.drainer import Drainer
-from ingress.durable.durable_publisher import SpoolingPublisher
+from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import _adopt
 from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Headers
@@ -24,8 +24,8 @@ LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_afte
 SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
 
 
-class ToldKafka:
-    """Takes, is late, is away or refuses keys, as told; keeps what it took in order."""
+class ScriptedKafka:
+    """A Kafka that takes, is late, is away or refuses keys, as set; it keeps the records that it took in order."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, bytes]] = []
@@ -56,7 +56,7 @@ class ToldKafka:
         self.taken.append((key, value))
 
     def acknowledge(self) -> None:
-        """What was late arrives."""
+        """Acknowledges the late records."""
         for key, value, later in self.pending:
             self.taken.append((key, value))
             later.set_result(None)
@@ -64,12 +64,12 @@ class ToldKafka:
 
 
 class Scene:
-    def __init__(self, folder: Path, spool: Spool, kafka: ToldKafka, metrics: Registry) -> None:
+    def __init__(self, folder: Path, spool: Spool, kafka: ScriptedKafka, metrics: Registry) -> None:
         self.folder = folder
         self.spool = spool
         self.kafka = kafka
         self.metrics = metrics
-        self.publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+        self.publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
 
     async def publish(self, number: int, key: bytes = b"k", *, no_retry: bool = False) -> None:
         await self.publisher.publish("calls.raw", key, b"%d" % number, [("vendor", b"v")], no_retry=no_retry)
@@ -86,7 +86,7 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     metrics = Registry()
     folder = of_worker(tmp_path, 1)
     async with Spool(folder, getattr(request, "param", LIMITS), metrics) as spool:
-        yield Scene(folder, spool, ToldKafka(), metrics)
+        yield Scene(folder, spool, ScriptedKafka(), metrics)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -107,14 +107,14 @@ async def test_what_kafka_does_not_take_in_time_is_on_the_disk_when_publish_retu
     else:
         setattr(scene.kafka, how, "Kafka is away" if how == "away" else True)
     await scene.publish(1)
-    assert look(scene.folder / "spool.db")[0].bodies == 1  # read past the process, from the file
+    assert look(scene.folder / "spool.db")[0].bodies == 1  # read from the file, beside the process
     assert scene.metrics.get("callweave_spool_written_total") == 1
 
 
 async def test_ready_as_long_as_one_of_both_takes_bodies_and_says_what_it_does(scene: Scene) -> None:
     scene.kafka.away = "Kafka does not answer"
     await scene.publish(1)
-    assert scene.publisher.ready()
+    assert scene.publisher.why_not() == ""
     assert scene.publisher.note().startswith("spooling: 1 bodies, ")
     assert "Kafka does not answer" in scene.publisher.note()
     scene.kafka.away = ""
@@ -122,7 +122,7 @@ async def test_ready_as_long_as_one_of_both_takes_bodies_and_says_what_it_does(s
 
 
 async def test_a_body_that_kafka_finds_too_large_is_kept_apart_and_its_key_goes_on(scene: Scene) -> None:
-    """What was acknowledged is never dropped, and one wrong limit must not stop a call."""
+    """An acknowledged body is never dropped, and one wrong limit must not stop a call."""
     scene.kafka.oversize = {b"2"}
     scene.kafka.away = "away"
     for number in range(1, 5):
@@ -188,7 +188,7 @@ async def test_a_slow_disk_is_waited_for_before_a_body_passes_those_of_its_key(s
 
 
 async def hanging(scene: Scene) -> threading.Event:
-    """The disk hangs now, until the event is set."""
+    """Lets the disk hang until the event is set."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hang(_: object) -> None:
@@ -201,9 +201,9 @@ async def hanging(scene: Scene) -> threading.Event:
 
 
 async def test_what_a_hanging_disk_still_holds_is_counted_until_it_lets_go(scene: Scene) -> None:
-    """Its request was answered long ago; its bytes are in memory all the same."""
+    """Its request was answered long ago, but its bytes are still in memory."""
     limits = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=0.05)
-    publisher = SpoolingPublisher(scene.kafka, scene.spool, limits, scene.metrics)
+    publisher = DurablePublisher(scene.kafka, scene.spool, limits, scene.metrics)
     scene.kafka.away = "away"
     go_on = await hanging(scene)
     with pytest.raises(Unavailable) as refused:
@@ -260,7 +260,7 @@ async def test_a_late_acknowledgement_takes_the_spooled_copy_back(scene: Scene) 
 
 
 async def test_the_drain_waits_for_what_kafka_still_holds(scene: Scene) -> None:
-    """Else everything that was in flight when Kafka went would be sent twice."""
+    """Otherwise all records that were in flight when Kafka went away would be sent twice."""
     scene.kafka.late = True
     await scene.publish(1)
     scene.kafka.late = False
@@ -316,7 +316,7 @@ async def test_a_disk_without_room_refuses_and_with_kafka_nobody_notices(scene: 
     assert "disk is full" in scene.publisher.why_not()
     scene.kafka.away = ""
     await scene.publish(2)
-    assert scene.publisher.ready()
+    assert scene.publisher.why_not() == ""
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ async def test_without_a_spool_a_late_acknowledgement_is_waited_for(scene: Scene
 
 
 async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp_path: Path) -> None:
-    kafka, metrics = ToldKafka(), Registry()
+    kafka, metrics = ScriptedKafka(), Registry()
     kafka.away = "away"
     async with Spool(tmp_path, LIMITS, metrics) as spool:
-        await SpoolingPublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
+        await DurablePublisher(kafka, spool, LIMITS, metrics).publish("calls.raw", b"k", b"1", [])
         with pytest.raises(SetupError, match="another process"):
             await Spool(tmp_path, LIMITS, metrics, patience_s=0).__aenter__()
     async with Spool(tmp_path, LIMITS, metrics) as spool:
@@ -344,7 +344,7 @@ async def test_a_second_process_is_refused_and_the_next_one_finds_everything(tmp
 
 
 async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_path: Path) -> None:
-    kafka, metrics = ToldKafka(), Registry()
+    kafka, metrics = ScriptedKafka(), Registry()
     folder = of_worker(tmp_path, 7)
     async with Spool(folder, LIMITS, metrics) as spool:
         for number in range(5):
@@ -358,18 +358,18 @@ async def test_the_spool_of_a_worker_that_is_no_more_is_drained_and_removed(tmp_
 
 async def test_a_folder_that_cannot_be_made_costs_the_spool_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    metrics, kafka = Registry(), ToldKafka()
+    metrics, kafka = Registry(), ScriptedKafka()
     async with Spool(tmp_path / "file" / "worker-1", LIMITS, metrics) as spool:
-        publisher = SpoolingPublisher(kafka, spool, LIMITS, metrics)
+        publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
         await publisher.publish("calls.raw", b"k", b"1", [])
-        assert publisher.ready()
+        assert publisher.why_not() == ""
         assert "cannot be used" in publisher.note()
         kafka.away = "Kafka is away"
         with pytest.raises(Unavailable) as refused:
             await publisher.publish("calls.raw", b"k", b"2", [])
-        assert (refused.value.code, publisher.ready()) == ("spool", False)
+        assert (refused.value.code, publisher.why_not() != "") == ("spool", True)
         (tmp_path / "file").unlink()
-        await until(publisher.ready)  # it mends itself
+        await until(lambda: not publisher.why_not())  # it mends itself
         await publisher.publish("calls.raw", b"k", b"3", [])
 
 
@@ -402,14 +402,14 @@ async def test_a_file_that_somebody_removes_is_noticed_and_made_again(
 
 
 async def test_a_body_that_is_on_the_disk_counts_once_while_nobody_has_been_told(tmp_path: Path) -> None:
-    """Else a vendor that calls once is refused with a quarter of the room free, and its call is lost."""
+    """Otherwise a vendor that calls once is refused with a quarter of the room free, and its call is lost."""
     bodies = [Body(topic="calls.raw", key=b"k%d" % number, value=b"0" * 9000, headers=()) for number in range(8)]
     limits = IngressSettings(spool_min_free_bytes=0, spool_max_bytes=100_000)
     async with Spool(tmp_path, limits, Registry()) as spool:
         stored = [spool.put(body, no_retry=True) for body in bodies[:6]]
         deadline = time.monotonic() + 10
         while spool.bodies < 6 and time.monotonic() < deadline:
-            time.sleep(0.01)  # noqa: ASYNC251  # the loop is held on purpose: the disk's thread commits, and nobody is told
+            time.sleep(0.01)  # noqa: ASYNC251  # the loop is held on purpose: the disk's thread commits, and its callers do not know yet
         waiting = [one.done() for one in stored]
         stored += [spool.put(body, no_retry=True) for body in bodies[6:]]
         await asyncio.gather(*stored)

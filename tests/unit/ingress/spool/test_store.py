@@ -1,4 +1,4 @@
-"""The spool's file: what was stored comes back in order, whatever the file has been through."""
+"""The spool's file: stored bodies come back in order, whatever happened to the file."""
 
 import contextlib
 import sqlite3
@@ -37,7 +37,7 @@ def everything(store: SpoolStore) -> list[Body]:
 
 
 def filled(folder: Path, count: int = 200, *, size_bytes: int = 400) -> list[Body]:
-    """A closed store with so many bodies."""
+    """Fills a store with `count` bodies and closes it; returns the bodies."""
     store = store_at(folder)
     bodies = [body(number, size_bytes=size_bytes) for number in range(count)]
     store.append(bodies, now_ms=1)
@@ -80,7 +80,7 @@ def test_what_is_deleted_is_gone_and_its_number_is_never_used_again(tmp_path: Pa
 
 @pytest.mark.parametrize("way", ["a new file", "a mended file"])
 def test_a_file_that_takes_the_place_of_another_goes_on_with_its_numbers(tmp_path: Path, way: str) -> None:
-    """A deletion that comes late must not hit a body of the new file."""
+    """A late deletion must not hit a body of the new file."""
     store = store_at(tmp_path)
     store.append([body(number) for number in range(5)], now_ms=1)
     next_id = store.next_id
@@ -89,7 +89,7 @@ def test_a_file_that_takes_the_place_of_another_goes_on_with_its_numbers(tmp_pat
         start_over(tmp_path)
         fresh = store_at(tmp_path, first_id=next_id)
     else:
-        fresh = open_store(tmp_path, now_ms=lambda: 1, damage="told so", first_id=next_id).store
+        fresh = open_store(tmp_path, now_ms=lambda: 1, damage="found damaged", first_id=next_id).store
     assert all(number >= next_id for number in [*fresh.ids(), *fresh.append([body(9)], now_ms=1)])
     fresh.close()
 
@@ -148,14 +148,14 @@ def cut(path: Path) -> None:
 
 
 def scribble(path: Path) -> None:
-    """Pages in the middle are overwritten."""
+    """Overwrites pages in the middle."""
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2 // 4096 * 4096)
         file.write(b"\xff" * 8192)
 
 
 def flip(path: Path) -> None:
-    """One byte of one body: SQLite itself does not see that."""
+    """Changes one byte of one body, which SQLite itself does not notice."""
     data = bytearray(path.read_bytes())
     data[data.index(b"000100x") + 7] ^= 1
     path.write_bytes(data)
@@ -205,7 +205,7 @@ def test_a_flipped_bit_costs_one_body_and_is_found(tmp_path: Path) -> None:
 
 
 def test_a_large_file_is_mended_without_holding_it(tmp_path: Path) -> None:
-    """Whoever could not start for want of memory would lose all of it."""
+    """An ingress that could not start for want of memory would lose all of it."""
     bodies = filled(tmp_path, 60, size_bytes=500_000)
     scribble(tmp_path / "spool.db")
     tracemalloc.start()
@@ -229,7 +229,7 @@ def test_a_file_of_a_later_release_is_refused_and_left_alone(tmp_path: Path) -> 
 
 
 def test_a_file_of_an_earlier_release_is_read(tmp_path: Path) -> None:
-    """Written out as SQL, so that a change of the table without a change of its version is seen."""
+    """The table is written out as SQL, so that a change of it without a change of its version fails."""
     db = sqlite3.connect(tmp_path / "spool.db")
     db.executescript(FIRST_VERSION.read_text())
     db.close()
@@ -274,7 +274,7 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_its_owner_removed_is_claimed_anew(tmp_path: Path) -> None:
-    """Who waited for the old lock must not hold one that keeps nobody out."""
+    """A process that waited for the old lock must not hold one that excludes nobody."""
     folder = of_worker(tmp_path, 1)
     first = claim(folder)
     with ThreadPoolExecutor(1) as pool:
@@ -348,7 +348,7 @@ def test_it_can_be_looked_at_while_somebody_writes(tmp_path: Path) -> None:
 
 
 def test_every_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
-    """The simulations take this for granted: SQLite must be told so, in every connection."""
+    """The simulations rely on this setting, which SQLite needs in every connection."""
     store = store_at(tmp_path)
     pragmas = [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
     assert pragmas == ["wal", 2]

@@ -253,6 +253,45 @@ def test_a_secret_drawn_by_lot_is_taken(secret: str) -> None:
     assert read(ACCOUNT.replace(SECRET, secret)).accounts[0].secret.value == secret
 
 
+SIGNED = ACCOUNT + 'signing_secrets = ["one-key", "the-next-key"]\n'
+
+
+def signing(toml: str, tmp_path: Path) -> Settings:
+    """Reads settings where signatures of the vendor can be checked."""
+    path = tmp_path / "callweave.toml"
+    path.write_text(toml, "utf-8")
+    return load(path, {}, VENDORS, signing=VENDORS)
+
+
+def test_several_signing_secrets_are_taken_and_none_is_shown(tmp_path: Path) -> None:
+    settings = signing(SIGNED, tmp_path)
+    assert [secret.value for secret in settings.accounts[0].signing_secrets] == ["one-key", "the-next-key"]
+    assert shown(settings)["accounts"][0]["signing_secrets"] == ["***", "***"]
+    assert "key" not in repr(settings.accounts[0].signing_secrets)
+    assert load(None, {WHOLE: whole(settings)}, VENDORS, signing=VENDORS) == settings
+    given = '[{"vendor":"acme","name":"main","allow":["10.0.0.0/8"],"signing_secrets":["one-key"]}]'
+    (account,) = load(None, {"CALLWEAVE_ACCOUNTS": given}, VENDORS, signing=VENDORS).accounts
+    assert [secret.value for secret in account.signing_secrets] == ["one-key"]
+
+
+def test_signing_secrets_of_a_vendor_whose_signatures_cannot_be_checked_are_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(SIGNED)
+    assert "signatures of acme cannot be checked" in str(caught.value)
+    assert "at `$.accounts[0].signing_secrets`" in str(caught.value)
+    assert "key" not in str(caught.value)
+
+
+def test_an_empty_signing_secret_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"at `\$\.accounts\[0\]\.signing_secrets\[1\]`"):
+        signing(SIGNED.replace("the-next-key", ""), tmp_path)
+
+
+def test_signing_secrets_do_not_stand_in_for_a_secret_or_a_network(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"at `\$\.accounts\[0\]\.secret`"):
+        signing(SIGNED.replace(f'secret = "{SECRET}"\n', ""), tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*none\.toml"):
         load(tmp_path / "none.toml", {}, VENDORS)
