@@ -31,9 +31,9 @@ _REGION: Final = "GB"
 _ZONE: Final = "UTC"
 _CURRENCY: Final = "GBP"
 
-EVENT_FIELDS: Final = ("event", "call_id", "account", "from_to", "leg", "at")
+EVENT_FIELDS: Final = ("event", "call_id", "customer", "from_to", "leg", "at")
 CDR_FIELDS: Final = (
-    "event", "call_id", "account", "from_to", "setup", "alerting", "answered", "ended", "seconds", "price", "sip", "recording",
+    "event", "call_id", "customer", "from_to", "setup", "alerting", "answered", "ended", "seconds", "price", "sip", "recording",
     "ref",
 )  # fmt: skip
 _CDR: Final = "cdr"
@@ -49,7 +49,7 @@ def _key(body: bytes) -> str:
 
 
 def _key_account(body: bytes, account: str) -> str:
-    return account or peek_form(body, "account")
+    return account or peek_form(body, "customer")
 
 
 def _elements(document: Any) -> Elements:
@@ -62,7 +62,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         raise Undecodable("neither an event nor a record of this vendor", code="wrong_kind")
     fields = Fields(element, ctx.received_at, documented=CDR_FIELDS if is_record else EVENT_FIELDS)
     call_id, event = fields.need("call_id", code="no_id"), fields.need("event")
-    account_id = account_of(fields, fields.text("account"), ctx, "account")
+    account_id = account_of(fields, fields.text("customer"), ctx, "customer")
     fact, further = (_record if is_record else _event)(fields, call_id, account_id, event, ctx)
     return Mapped(fact=fact, dedupe=(call_id, *further), key_account=ctx.account or account_id)
 
@@ -177,7 +177,7 @@ VENDOR = Vendor(
             methods=("POST", "GET"),
             verify=hmac_of_body("x-meridian-signature", encoding="base64"),
             body="form",
-            example=b"event=ring&call_id=7c2f&account=acme&from_to=442079460018-442079460123&leg=to&at=1772359203250",
+            example=b"event=ring&call_id=7c2f&customer=acme&from_to=442079460018-442079460123&leg=to&at=1772359203250",
             documented={Kind.CALLBACK_CDR: CDR_FIELDS, Kind.CALLBACK_STATE: EVENT_FIELDS},
         ),
     ),

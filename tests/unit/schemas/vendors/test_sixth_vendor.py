@@ -18,7 +18,9 @@ FORM = "application/x-www-form-urlencoded"
 KEY, OTHER = "k3vq9xw2mz7rt5hb", "another-key-0000"
 # Secrets of an account's address, as the settings want them: letters and digits drawn by lot.
 ADDRESS = "q7w3e9r2t5y8u1i4"
-ACCOUNT: dict[str, Any] = {"vendor": "meridian", "name": "main", "secret": ADDRESS, "signing_secrets": [KEY]}
+ACCOUNT: dict[str, Any] = {
+    "vendor": "meridian", "name": "main", "secret": {"value": ADDRESS}, "signing_secrets": [{"value": KEY}],
+}  # fmt: skip
 SIGNS = any(field.name == "signing_secrets" for field in msgspec.structs.fields(Account))
 
 CHECK = f"""
