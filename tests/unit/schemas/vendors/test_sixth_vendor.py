@@ -6,10 +6,8 @@ import hmac
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from schemas.config.settings import Account
 from tests.support.added_vendor import ROOT, case, check_shared_suites, push, run, with_vendor
 
 HERE = ROOT / "tests" / "sixth_vendor"
@@ -21,7 +19,6 @@ ADDRESS = "q7w3e9r2t5y8u1i4"
 ACCOUNT: dict[str, Any] = {
     "vendor": "meridian", "name": "main", "secret": {"value": ADDRESS}, "signing_secrets": [{"value": KEY}],
 }  # fmt: skip
-SIGNS = any(field.name == "signing_secrets" for field in msgspec.structs.fields(Account))
 
 CHECK = f"""
 import sys
@@ -75,7 +72,6 @@ def test_the_signature_is_that_of_the_key(project: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-@pytest.mark.skipif(not SIGNS, reason="accounts have no signing_secrets in this release")
 def test_only_a_right_signature_is_let_in_by_post_and_get(project: Path) -> None:
     requests = [
         request(name, key=key, address=f"/a/{ADDRESS}", get=get)
