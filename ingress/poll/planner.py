@@ -110,8 +110,8 @@ def next_step(
 ) -> PollDecision:
     """Returns the next decision after the response to the window asked last (`checkpoint.todo[0]`).
 
-    `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter; `token` is the
-    vendor's for the page after `answer` (`Poll.next`).
+    `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter; `token` is
+    the vendor's for the page after `answer` (`Poll.next`).
     """
     step = _Step(checkpoint)
     if answer is not None and checkpoint.todo and not checkpoint.stopped:

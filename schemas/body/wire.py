@@ -3,6 +3,7 @@
 Must not know a vendor, nor JSON. Pure: no I/O, no clock.
 """
 
+import codecs
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -13,7 +14,7 @@ from schemas.errors import Undecodable
 
 __all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
 
-_FORM: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
+_FORM: Final = re.compile(rb"\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
 _PIECE_BYTES: Final = 64 * 1024
 _BEGINS_JSON: Final = re.compile(rb'\s{0,1000}[{\["]')
 _BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")
@@ -51,6 +52,7 @@ def form_of(body: bytes, content_type: str, form_fields: tuple[str, ...], most: 
 
     Only the first `most` parameters are read.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     declared = "urlencoded" in content_type.lower() and b"=" in body[:256]
     if not _FORM.match(body) and (not declared or _BEGINS_JSON.match(body)):
         return None

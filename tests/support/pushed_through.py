@@ -1,4 +1,4 @@
-"""Requests from standard input through ingress, normaliser and joiner, as one process without Kafka; the rest as JSON out.
+"""Puts requests from standard input through ingress, normaliser and joiner, in one process without Kafka; JSON out.
 
 In: `requests` (`method`, `path`, `headers`, `body`) and `accounts` (of the settings). Out: `vendors`, a reply for each
 request (`status`, `body`), and for each published record its `key`, `facts`, `dead` codes and, at the end, `timelines`.

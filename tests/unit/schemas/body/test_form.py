@@ -36,6 +36,7 @@ def read(body: bytes, content_type: str = "application/x-www-form-urlencoded") -
         pytest.param(b"CALL_ID=7", {"call_id": "7"}, {Flag.KEY_NORMALISED}, id="a key in another case"),
         pytest.param(b"call_id=1&call_id=7", {"call_id": "7", "call_id#1": "1"}, {Flag.DUP_KEY}, id="a key twice"),
         pytest.param(b"call_id=7&name=", {"call_id": "7", "name": ""}, set(), id="a blank"),
+        pytest.param(b"\xef\xbb\xbfcall_id=7", {"call_id": "7"}, set(), id="a byte order mark"),
         pytest.param(b"call_id=7&name=" + b"x" * 30, {"call_id": "7", "name": "x" * 20}, {Flag.RANGE_ERROR}, id="a long text"),
         pytest.param(b"call_id=7&a=1&b=2&c=3&d=4", {"call_id": "7", "a": "1", "b": "2", "c": "3"}, set(), id="more keys than are read"),
         pytest.param(b'{"call_id":7}', {"call_id": 7}, set(), id="JSON in its place"),

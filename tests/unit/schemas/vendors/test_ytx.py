@@ -293,29 +293,47 @@ def test_any_other_conference_is_one(confid: Any) -> None:
     assert fact(CONFERENCE, confid=confid).conference_id == str(confid)
 
 
-RUNG = {"stime": "", "duration": "0"}
+CALLED_IN_VAIN = {"stime": "", "duration": "0"}
 
 
 @pytest.mark.parametrize(
     ("first", "second", "same_record"),
     [
-        pytest.param(RUNG, {**RUNG, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 rung again, later"),
         pytest.param(
-            {**RUNG, "stime": "0"}, {**RUNG, "stime": "0", "etime": "1457923813"}, False, id="with never spelt 0"
+            CALLED_IN_VAIN, {**CALLED_IN_VAIN, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 called again, later"
         ),
         pytest.param(
-            {**RUNG, "stime": None},
-            {**RUNG, "stime": None, "etime": "n/a"},
+            {**CALLED_IN_VAIN, "stime": "0"},
+            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923813"},
+            False,
+            id="with never spelt 0",
+        ),
+        pytest.param(
+            {**CALLED_IN_VAIN, "stime": None},
+            {**CALLED_IN_VAIN, "stime": None, "etime": "n/a"},
             False,
             id="with an end that cannot be read",
         ),
         pytest.param(
-            RUNG, {**RUNG, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"}, False, id="another phone"
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"},
+            False,
+            id="another phone",
         ),
-        pytest.param(RUNG, RUNG, True, id="sent twice"),
-        pytest.param(RUNG, {**RUNG, "stime": GONE}, True, id="never in another spelling"),
-        pytest.param(RUNG, {**RUNG, "stime": "0", "etime": "1457923453000"}, True, id="the end in another spelling"),
-        pytest.param(RUNG, {**RUNG, "singleoriamount": "0.1"}, True, id="another fee is another content of the same"),
+        pytest.param(CALLED_IN_VAIN, CALLED_IN_VAIN, True, id="sent twice"),
+        pytest.param(CALLED_IN_VAIN, {**CALLED_IN_VAIN, "stime": GONE}, True, id="never in another spelling"),
+        pytest.param(
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923453000"},
+            True,
+            id="the end in another spelling",
+        ),
+        pytest.param(
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "singleoriamount": "0.1"},
+            True,
+            id="another fee is another content of the same",
+        ),
         pytest.param({}, {"etime": "2016-03-14 10:50:13.000"}, True, id="C05 a participant is known by the answer"),
     ],
 )
