@@ -27,9 +27,8 @@ class SpooledKeys:
         """Counts a body of each key in."""
         for key in keys:
             if not self._total and self._counts is _NONE:
-                self._counts = memoryview(mmap(-1, 4 * COUNTS)).cast(
-                    "I"
-                )  # memory pages that no key falls on are never allocated
+                # Memory pages that no key falls on are never allocated.
+                self._counts = memoryview(mmap(-1, 4 * COUNTS)).cast("I")
             self._counts[hash(key) % COUNTS] += 1
             self._total += 1
 

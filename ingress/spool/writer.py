@@ -220,10 +220,8 @@ class SpoolWriter:
         self._looked_at = time.monotonic()
         try:
             store = self._ensure_open()
-            if not (self._folder / FILE).exists():
-                raise FileNotFoundError(
-                    f"somebody removed {self._folder / FILE}"
-                )  # bodies that still went into it would be lost
+            if not (self._folder / FILE).exists():  # bodies that still went into the removed file would be lost
+                raise FileNotFoundError(f"somebody removed {self._folder / FILE}")
             self.free_bytes, self.oldest_ms = free_bytes(self._folder), store.oldest_ms()
             if self.trouble:
                 store.probe()

@@ -130,7 +130,7 @@ async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
     bodies = huawei("outage")
     async with ingress(place, broker.bootstrap, http) as running:
         async with Outage(broker):
-            await says(http, running, "spooling", "does not state")
+            await says(http, running, "spooling", "does not answer")
             await push_many(http, running, bodies, at_once=KEYS)
             state = await says(http, running, f"spooling: {PUSHES} bodies")
             assert state["ready"] is True

@@ -134,6 +134,7 @@ def _request(send: Send) -> Any:
     return SimpleNamespace(
         method="POST",
         path=send.path,
+        raw_path=send.path,
         rel_url=SimpleNamespace(raw_path=send.path, query=MultiDict()),
         headers=_HEADERS,
         remote="192.0.2.1",
