@@ -26,7 +26,7 @@ DeadCode = Literal[
     "empty",  # no bytes, or only white space
     "charset",  # neither UTF-8 nor GB 18030
     "json",  # not JSON, and not one of the repairs
-    "xml",  # not XML, or XML with a document type, where a vendor sends XML
+    "xml",  # The body of a vendor that sends XML is not XML, or has a document type.
     "shape",  # JSON, but not the object or list that the vendor's document describes
     "wrong_kind",  # another vendor's or another callback's payload
     "no_id",  # the identity of the call is missing

@@ -36,7 +36,7 @@ def fact(**changes: Any) -> Fact:
     return found
 
 
-def values_of(found: Fact, names: tuple[str, ...]) -> dict[str, Any]:
+def fields_of(found: Fact, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
@@ -281,7 +281,7 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
 )
 def test_a_deviation_from_the_example(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(**changes)
-    assert values_of(found, tuple(expected)) == expected
+    assert fields_of(found, tuple(expected)) == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLE) - {"sessionid"}))
