@@ -108,7 +108,7 @@ def normalise(
     if raw.source != "push":
         limits = limits.for_pages()
     try:
-        decoded = decode(raw, callback.form_fields, callback.words, limits)
+        decoded = decode(raw, callback.form_fields, callback.words, limits, callback.body)
         items, errors = _taken_apart(callback, decoded, limits)
     except Undecodable as exc:
         letters.add(WHOLE_BODY, exc.dead_code, str(exc))

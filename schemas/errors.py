@@ -26,6 +26,7 @@ DeadCode = Literal[
     "empty",  # The body has no bytes, or only white space.
     "charset",  # The body is neither UTF-8 nor GB 18030.
     "json",  # The body is not JSON, and no repair makes it JSON.
+    "xml",  # The body of a vendor that sends XML is not XML, or has a document type.
     "shape",  # The JSON is not the object or list that the vendor's document describes.
     "wrong_kind",  # The payload is another vendor's or another callback's.
     "no_id",  # The identity of the call is missing.

@@ -15,6 +15,15 @@ from sinks.migrate import migrator
 from tests.support.clickhouse_at import address_of, settings_at
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the project's own options."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="Write the outcomes of the golden cases anew, for a person to review.",
+    )
+
+
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
     """A directory that outlives every test of the run and goes with it."""

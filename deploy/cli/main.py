@@ -14,6 +14,7 @@ from deploy.cli.options import Options, plainly
 from deploy.cli.part_commands import ingress, poll, process, sink
 from deploy.cli.spool_commands import spool
 from deploy.cli.up_commands import doctor, simulate, up
+from deploy.cli.vendor_commands import try_, vendor
 from schemas.config.loader import shown
 
 _EPILOG: Final = "Exit codes: 0 done, 1 failed (the sentence says why), 2 wrong usage, 70 crashed, 78 wrong settings, 130 stopped twice."
@@ -50,7 +51,7 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
 
 for _command in (
     *(up, ingress, poll, process, sink, migrate, topics, simulate),
-    *(replay, dead, conflicts, spool, clickhouse, doctor),
+    *(replay, dead, conflicts, spool, clickhouse, doctor, vendor, try_),
 ):
     main.add_command(_command)
 

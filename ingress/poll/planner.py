@@ -21,6 +21,8 @@ PROBE_S: Final = 60.0
 DAY_S: Final = 86_400
 ROUND_MAX: Final = 300
 """Most windows of one round, so that a checkpoint stays small while years are caught up."""
+PAGES_MAX: Final = 10_000
+"""Most pages of one window that are asked for by tokens; a vendor that has more goes round in circles."""
 
 
 class PollWindow(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -56,6 +58,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     stopped: str = ""
     """The code that stopped the poller until a person starts it again; "" while it runs."""
+    token: str = ""
+    """The vendor's token of the page that is asked for next in the first window of `todo`; "" for its first page."""
+    pages: int = 0
+    """The pages of that window that came before."""
 
 
 class PollDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +69,8 @@ class PollDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     checkpoint: Checkpoint
     ask: PollWindow | None = None
+    token: str = ""
+    """The page of the window to ask for, "" for the first one."""
     plain: bool = False
     wait_s: float = 0.0
     note: str = ""
@@ -98,18 +106,22 @@ def next_step(
     account: PollAccount,
     advice: Mapping[str, Advice],
     jitter: float = 0.0,
+    token: str = "",
 ) -> PollDecision:
     """Returns the next decision after the response to the window asked last (`checkpoint.todo[0]`).
 
-    `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter.
+    `answer` is None at the start and after a wait; `jitter` in [0, 1) lengthens waits by up to a quarter; `token` is
+    the vendor's for the page after `answer` (`Poll.next`).
     """
     step = _Step(checkpoint)
     if answer is not None and checkpoint.todo and not checkpoint.stopped:
-        after_error = answer.code != "0"
-        step = (
-            _after_error(checkpoint, answer, now_s, advice, jitter) if after_error else _after_page(checkpoint, answer)
-        )
+        if answer.code != "0":
+            step = _after_error(checkpoint, answer, now_s, advice, jitter)
+        else:
+            step = _after_token(checkpoint, token) if token else _after_page(checkpoint, answer)
     after = step.checkpoint
+    if after.todo[:1] != checkpoint.todo[:1]:  # another window: its first page
+        after = msgspec.structs.replace(after, token="", pages=0)
     if after.stopped:
         return PollDecision(checkpoint=after, wait_s=float("inf"), note=step.note or "stopped", alert=step.alert)
     if after.trouble and after.trouble.until_s > now_s:
@@ -120,7 +132,9 @@ def next_step(
         wait_s = max(after.next_round_s - now_s, account.min_gap_s)
         return PollDecision(checkpoint=after, wait_s=wait_s, note=step.note, alert=step.alert)
     plain = after.trouble is not None and after.trouble.plain
-    return PollDecision(checkpoint=after, ask=after.todo[0], plain=plain, note=step.note, alert=step.alert)
+    return PollDecision(
+        checkpoint=after, ask=after.todo[0], token=after.token, plain=plain, note=step.note, alert=step.alert
+    )
 
 
 def id_wait_s(advice: Advice, tries: int) -> float | None:
@@ -128,6 +142,14 @@ def id_wait_s(advice: Advice, tries: int) -> float | None:
     if advice.action != "retry_id" or tries > advice.tries:
         return None
     return min(advice.cap_s, advice.first_s * 2.0 ** (tries - 1))
+
+
+def _after_token(checkpoint: Checkpoint, token: str) -> _Step:
+    """Takes in a page with a token for the next one: its window stays, unless the tokens lead nowhere."""
+    untroubled = msgspec.structs.replace(checkpoint, trouble=None)
+    if token == checkpoint.token or checkpoint.pages >= PAGES_MAX:
+        return _Step(_parked(untroubled), "parked", "page")
+    return _Step(msgspec.structs.replace(untroubled, token=token, pages=checkpoint.pages + 1), "more")
 
 
 def _after_page(checkpoint: Checkpoint, page: Page) -> _Step:

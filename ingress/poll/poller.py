@@ -35,7 +35,9 @@ _QUIET: Final = frozenset({"", "page", "more"})
 _LAGGING_S: Final = 900.0
 _KAFKA_RETRY_S: Final = 1.0
 _REMEMBERED: Final = 1000
-"""Windows whose last page is remembered, so that an unchanged one is not published again."""
+"""Pages that are remembered, so that an unchanged one is not published again."""
+_OVERSIZE: Final = "oversize"
+"""The cursor of a page that is larger than Kafka takes: no time to go on from, so the window is halved."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -68,7 +70,7 @@ class Poller:
         self._now = now
         self._sleep = sleep
         self._jitter = jitter
-        self._published: dict[PollWindow, bytes] = {}
+        self._published: dict[tuple[PollWindow, str], bytes] = {}
         self._lagging = False
 
     async def run(self) -> None:
@@ -83,8 +85,8 @@ class Poller:
                 await self._sleep(decision.wait_s)
                 decision = self._next(None)
                 continue
-            answer = await self._ask(decision.ask, plain=decision.plain)
-            decision = self._next(await self._publish_page(answer, decision.ask))
+            answer = await self._ask(decision.ask, decision.token, plain=decision.plain)
+            decision = self._next(await self._publish_page(answer, decision.ask, decision.token))
             await self._sleep(self._account.min_gap_s)
 
     async def fetch_call(self, call_id: str) -> bool:
@@ -120,13 +122,15 @@ class Poller:
             account=self._account,
             advice=self._poll.advice,
             jitter=self._jitter(),
+            token=self._poll.next(page) if page and page.code == "0" and page.cursor != _OVERSIZE else "",
         )
 
-    async def _ask(self, window: PollWindow, *, plain: bool) -> PageResponse:
-        request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain)
+    async def _ask(self, window: PollWindow, token: str, *, plain: bool) -> PageResponse:
+        further = {"token": token} if token else {}
+        request = self._poll.request(self._account, start_s=window.start_s, end_s=window.end_s, plain=plain, **further)
         return await ask(self._session, self._poll, request, cap_bytes=self._settings.inflate_cap_bytes)
 
-    async def _publish_page(self, answer: PageResponse, window: PollWindow) -> Page:
+    async def _publish_page(self, answer: PageResponse, window: PollWindow, token: str) -> Page:
         """Publishes a page, and returns it as the planner is to see it.
 
         A page that is larger than Kafka takes counts as one with more behind it, so that its window is asked in halves.
@@ -137,15 +141,15 @@ class Poller:
             self._metrics.add("callweave_poll_errors_total", *self._labels, code)
             return page
         try:
-            await self._publish(answer, window)
+            await self._publish(answer, window, token)
         except Unavailable:
-            return msgspec.structs.replace(page, cursor="oversize")
+            return msgspec.structs.replace(page, cursor=_OVERSIZE)
         return page
 
-    async def _publish(self, answer: PageResponse, window: PollWindow | None) -> None:
+    async def _publish(self, answer: PageResponse, window: PollWindow | None, token: str = "") -> None:
         """Makes a page durable; an empty page, or one that was just published unchanged, adds nothing."""
         digest = hashlib.sha256(answer.body).digest()
-        if not answer.page.records or (window and self._published.get(window) == digest):
+        if not answer.page.records or (window and self._published.get((window, token)) == digest):
             return
         raw = RawCallback(
             vendor=self._account.vendor,
@@ -163,7 +167,7 @@ class Poller:
         await self._publish_durably(RAW.name, key.encode(), raw.body, raw.headers())
         self._metrics.add("callweave_poll_pages_total", *self._labels)
         if window:
-            self._published[window] = digest
+            self._published[window, token] = digest
             if len(self._published) > _REMEMBERED:
                 del self._published[next(iter(self._published))]
 
@@ -198,7 +202,7 @@ class Poller:
             _log.log(
                 _LEVELS[decision.alert],
                 "poller %s vendor=%s account=%s code=%s meaning=%s parked=%d",
-                decision.note, *self._labels, code, known.meaning if known else "", len(decision.checkpoint.parked),
+                decision.note, *self._labels, code, known.description if known else "", len(decision.checkpoint.parked),
             )  # fmt: skip
         lagging = lag_s > _LAGGING_S + self._account.lag_s and decision.checkpoint.trouble is not None
         if lagging and not self._lagging:

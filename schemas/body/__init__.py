@@ -1,1 +1,1 @@
-"""A body's bytes to a document: compression, charset, JSON with repairs, keys and wrappings."""
+"""Reads a body's bytes into a document: compression, charset, JSON with repairs, forms, XML, keys and wrappings."""

@@ -1,6 +1,6 @@
-"""A document made ready for a vendor's file: keys in the vendor's spelling, texts mended and within bounds, elements counted.
+"""Arranges a document for a vendor file: keys in the vendor's spelling, texts mended and bounded, elements counted.
 
-What is odd about one element is marked on that element and on no other. Must not know a vendor. Pure: no I/O, no clock.
+An oddity of one element is marked on that element and on no other. Must not know a vendor. Pure: no I/O, no clock.
 """
 
 import re
@@ -17,17 +17,20 @@ from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
 
-# Half a character, or a backslash that makes one of what follows when the text is read as JSON itself.
+# Half of a surrogate pair, or an escaped backslash that becomes one when the text is itself read as JSON.
 _HALF_ESCAPED: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|005[cC])")
 _HALF: Final = re.compile("[\ud800-\udfff]")
 _OTHER_HALF: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST_IN_VAIN: Final = 100
-"""Texts that look like an element and are none: after so many no further one is tried."""
+"""After so many texts that look like an element and are none, no further one is tried."""
 _SCALARS: Final = frozenset({str, int, bool, type(None), Decimal})
 
 
 class Arranger:
-    """Arranges the documents of one body; `flags` hold for all elements, `is_odd` says whether single ones have some."""
+    """Arranges the documents of one body.
+
+    `flags` hold for all elements; `is_odd` is true when single elements have flags of their own.
+    """
 
     def __init__(self, text: Text, words: Words, limits: Limits) -> None:
         self.flags: set[Flag] = set()
@@ -40,8 +43,8 @@ class Arranger:
         self._long = len(text.text) > limits.text_chars
         self._mends = self._halves or self._long or self._suffers is not None
 
-    def holds(self, document: Any) -> bool:
-        """Whether a document is a page with elements in it, and no element itself."""
+    def is_envelope(self, document: Any) -> bool:
+        """True when a document is an object around elements and no element itself."""
         held, top = self._words.held, self._words.top
         if not held or not isinstance(document, dict):
             return False
@@ -50,27 +53,27 @@ class Arranger:
         return any(spelt_as(name, top) in held for name in document)
 
     def document(self, document: Any) -> Any:
-        """A whole document; raises Undecodable `limit`, and `json` for a text that should hold the elements."""
+        """Arranges a whole document; raises Undecodable `limit`, and `json` for a text in the place of elements."""
         if isinstance(document, list):
             return self._elements(document, self._words.top, 1)
         if not isinstance(document, dict):
             return document
-        if not self.holds(document):
+        if not self.is_envelope(document):
             return self._element(document, self._words.top, 0)
         if isinstance(document, Marked):
             self.flags |= document.flags
-        page = document
+        envelope = document
         if not self._words.top.exact.issuperset(document):
-            page, odd = spelt(document, self._words.top, self._limits)
+            envelope, odd = spelt(document, self._words.top, self._limits)
             self.flags |= odd
-        if len(page) > 1:
-            beside = {name: value for name, value in page.items() if name not in self._words.held}
+        if len(envelope) > 1:
+            beside = {name: value for name, value in envelope.items() if name not in self._words.held}
             if self._mends or not _SCALARS.issuperset(map(type, beside.values())):
-                page = {**page, **self._mended(beside, self.flags, 0)}
+                envelope = {**envelope, **self._mended(beside, self.flags, 0)}
         for name, names in self._words.held.items():
-            if name in page:
-                page[name] = self._held(page[name], names)
-        return page
+            if name in envelope:
+                envelope[name] = self._held(envelope[name], names)
+        return envelope
 
     def _held(self, value: Any, names: Names) -> Any:
         if _is_json(value):
@@ -86,7 +89,7 @@ class Arranger:
         return [self._element(item, names, depth) for item in items]
 
     def _element(self, item: Any, names: Names, depth: int) -> Any:
-        """One element; `depth` is how many objects and lists it stands in."""
+        """Arranges one element; `depth` is the number of objects and lists around it."""
         flags: set[Flag] = set()
         if _is_json(item):
             item = self._unquoted(item, flags)
@@ -116,12 +119,12 @@ class Arranger:
             document = document_of(text, flags, self._limits)
         except Undecodable:
             self._in_vain += 1
-            return text  # it fails alone
+            return text  # this element fails, the others do not
         flags.add(Flag.REPAIRED_JSON)
         return document
 
     def _nested(self, value: Any, names: Names, flags: set[Flag]) -> Any:
-        """An object inside an element, whose keys are the vendor's, too: as it is or, as documented, as JSON text."""
+        """Arranges an object inside an element whose keys are the vendor's too, sent as an object or as JSON text."""
         if _is_json(value):
             try:
                 value = document_of(value, set(), self._limits, layers=1)
@@ -133,7 +136,7 @@ class Arranger:
         return value
 
     def _mended(self, item: dict[str, Any], flags: set[Flag], depth: int) -> dict[str, Any]:
-        """An element with containers in it, or with texts to be looked at."""
+        """Bounds and mends an element that has containers in it, or texts that may need it."""
         self._check_depth(item.values(), flags, depth + 1)
         if not self._mends:
             return item
@@ -143,14 +146,14 @@ class Arranger:
         return made
 
     def _short(self, value: Any) -> Any:
-        """A value; of an object or list that is longer as text than a text may be, that text."""
+        """Returns the value, but the text of an object or list that is longer as text than a text may be."""
         if not isinstance(value, dict | list):
             return value
         text = compact(value)
         return text if len(text) > self._limits.text_chars else value
 
     def _check_depth(self, values: Iterable[Any], flags: set[Flag], depth: int) -> None:
-        """Raise Undecodable `limit` for too many levels; what was odd in an inner object is the element's."""
+        """Raises Undecodable `limit` for too many levels; flags of inner objects become the element's."""
         level = [value for value in values if isinstance(value, dict | list)]
         while level:
             depth += 1
@@ -183,9 +186,8 @@ class Arranger:
         return made
 
     def _text(self, text: str, flags: set[Flag], most: int) -> str:
-        if self._halves and _OTHER_HALF.search(
-            text
-        ):  # what stands for a bad byte is a half, too, and is told apart by its range
+        # A bad byte is represented by half a pair, too; the range of the code point distinguishes the two.
+        if self._halves and _OTHER_HALF.search(text):
             flags.add(Flag.REPAIRED_JSON)
             text = _OTHER_HALF.sub("\ufffd", text)
         if self._suffers is not None and self._suffers.search(text):
@@ -201,5 +203,5 @@ class Arranger:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether a value is text that looks like JSON."""
+    """True when a value is text that looks like JSON."""
     return isinstance(value, str) and value.lstrip()[:1] in ("{", "[", '"') and value != ""

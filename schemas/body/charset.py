@@ -1,7 +1,7 @@
-"""From bytes to text: the order of evidence is a byte order mark, the declared charset, UTF-8, and then what damages least.
+"""Decodes bytes into text, by a byte order mark, the declared charset, UTF-8, or the reading that damages least.
 
 A few bad bytes in UTF-8 spoil the texts that they stand in and nothing else; text that is not UTF-8 at all is read as
-GB 18030. Which texts suffered is told by a pattern, so that only their elements are flagged. Pure: no I/O, no clock.
+GB 18030. A pattern finds the texts that suffered, so that only their elements are flagged. Pure: no I/O, no clock.
 """
 
 import codecs
@@ -16,7 +16,7 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What a charset's label may mean. Text codecs only: Python has others (rot13, zlib, unicode_escape) that are no charsets.
+# The charsets by label. Text codecs only: Python has others (rot13, zlib, unicode_escape) that are no charsets.
 _UTF8: Final = frozenset({"utf8", "utf", "unicode11utf8", "ascii", "usascii", "utf8mb4", "utf8n"})
 _GB: Final = frozenset({"gb2312", "gbk", "gb18030", "cp936", "ms936", "windows936", "xgbk", "euccn", "gb231280", "936"})
 _DOUBLE: Final = {
@@ -38,40 +38,44 @@ _DECLARED: Final = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9._:\-]{1,40})"
 _BETWEEN: Final = str.maketrans("", "", "-_.: ")
 
 _BAD: Final = re.compile("[\udc80-\udcff]")
-# Two bytes side by side, or four of which two are digits: so GB 18030 writes. A bad byte alone is no part of it.
+# GB 18030 writes two bytes side by side, or four of which two are digits. A single bad byte is no part of it.
 _TOGETHER: Final = re.compile(
     "[\udc80-\udcff][^\x00-\x7f]|[^\x00-\x7f][\udc80-\udcff]|[\udc80-\udcff][0-9][\udc80-\udcff][0-9]"
 )
 _FOREIGN: Final = re.compile("[^\x00-\x7f]")
 _REPLACED: Final = re.compile("\ufffd")
 _ALL_BUT_LONG_LEADS: Final = bytes(byte for byte in range(256) if not 0xE0 <= byte <= 0xF4)
-_FEW: Final = 16  # of so many bytes one may be bad
-_MANY: Final = 6  # and of so many bytes of foreign letters, in pairs as GB 18030 has them
+_FEW: Final = 16  # one bad byte in so many is tolerated
+_MANY: Final = 6  # as above, among the bytes of foreign letters that come in pairs as in GB 18030
 _RUNS: Final = re.compile(rb"[\x80-\xff]+")
 _ALL_BUT_SHORT_LEADS: Final = bytes(byte for byte in range(256) if not 0xC2 <= byte <= 0xDF)
 
 
 class Text(NamedTuple):
-    """A body as text; what `suffers` finds a match in was guessed or replaced."""
+    """A body as text; a text in which `suffers` finds a match was guessed or replaced."""
 
     text: str
     suffers: re.Pattern[str] | None = None
 
+    def without_bad_bytes(self) -> "Text":
+        """Returns the same text with U+FFFD in the place of bad bytes, for a reader that takes no other text."""
+        return Text(replaced(self.text), _REPLACED) if self.suffers is _BAD else self
+
 
 def label_of(content_type: str) -> str:
-    """The charset that a content type declares, "" for none."""
+    """Returns the charset that a content type declares, "" for none."""
     found = _DECLARED.search(content_type)
     return found[1] if found else ""
 
 
 def is_charset(label: str) -> bool:
-    """Whether a word names a charset: some senders put it where the content encoding belongs."""
+    """True when a word names a charset; some senders put it where the content encoding belongs."""
     name = _name(label)
     return name in _UTF8 or name in _GB or name in _DOUBLE or name in _SINGLE
 
 
 def text_of(body: bytes, label: str) -> Text:
-    """Read a body's bytes; `label` is the declared charset. Raises Undecodable `charset`."""
+    """Reads a body's bytes; `label` is the declared charset. Raises Undecodable `charset`."""
     if body.isascii():
         return Text(body.decode("ascii")) if b"\0" not in body[:8] else _wide(body) or Text(body.decode("ascii"))
     body = body.removeprefix(codecs.BOM_UTF8)
@@ -81,7 +85,7 @@ def text_of(body: bytes, label: str) -> Text:
     codec = "gb18030" if name in _GB else _DOUBLE.get(name) or _SINGLE.get(name)
     utf8 = _decoded(body, "utf-8")
     if codec is not None:
-        # A single-byte charset accepts anything, and no text in it is UTF-8 by chance; of two-byte text some is, but none
+        # A single-byte charset accepts anything, and no text in it is UTF-8 by chance; some two-byte text is, but never
         # with a sequence of three bytes.
         lies = utf8 is not None and (name in _SINGLE or _long(body) > 0)
         declared = None if lies else _decoded(body, codec)
@@ -93,14 +97,17 @@ def text_of(body: bytes, label: str) -> Text:
 
 
 def replaced(text: str) -> str:
-    """A text with U+FFFD where its bytes were bad."""
+    """Returns the text with U+FFFD where its bytes were bad."""
     if not _BAD.search(text):
         return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _least_damaged(body: bytes, *, gb_is_declared: bool) -> Text:
-    """What is no UTF-8: with few bad bytes it is all the same, else GB 18030 if it reads so, if need be with few bad bytes."""
+    """Reads bytes that are no valid UTF-8 in the way that damages least.
+
+    With few bad bytes they are UTF-8 all the same; else GB 18030, if need be with few bad bytes.
+    """
     mixed = body.decode("utf-8", "surrogateescape")
     good = mixed.encode("utf-8", "ignore")
     bad = len(body) - len(good)
@@ -126,22 +133,22 @@ def _least_damaged(body: bytes, *, gb_is_declared: bool) -> Text:
 
 
 def _in_pairs(body: bytes) -> bool:
-    """Whether foreign letters stand two bytes each: a bad byte beside ASCII makes an odd number of them."""
+    """True when foreign letters have two bytes each: a bad byte beside ASCII makes an odd number of them."""
     return all(len(run) % 2 == 0 for run in _RUNS.findall(body))
 
 
 def _foreign(body: bytes) -> int:
-    """Bytes of other than ASCII letters."""
+    """Counts the bytes of letters outside ASCII."""
     return sum(map(len, _RUNS.findall(body)))
 
 
 def _short(utf8: bytes) -> int:
-    """Characters of two bytes in valid UTF-8: letters of alphabets, which no Chinese text is full of."""
+    """Counts the characters of two bytes in valid UTF-8: letters of alphabets, which no Chinese text is full of."""
     return len(utf8.translate(None, _ALL_BUT_SHORT_LEADS))
 
 
 def _wide(body: bytes) -> Text | None:
-    """Text of two or four bytes a character: by its mark, or by the NULs that the first characters of JSON then have."""
+    """Reads text of two or four bytes a character, known by its mark or by the NULs beside JSON's first characters."""
     for mark, codec in _BOMS:
         if body.startswith(mark):
             text = _decoded(body[len(mark) :], codec)
@@ -165,7 +172,7 @@ def _decoded(body: bytes, codec: str) -> str | None:
 
 
 def _long(utf8: bytes) -> int:
-    """Characters of three and four bytes in valid UTF-8."""
+    """Counts the characters of three and four bytes in valid UTF-8."""
     return len(utf8.translate(None, _ALL_BUT_LONG_LEADS))
 
 

@@ -1,14 +1,15 @@
-"""From the bytes that came to a document of elements: the same for all vendors, before anyone asks what it means.
+"""Reads the bytes of a body into a document of elements, in the same way for all vendors and before any mapping.
 
-Strict reading first; a repair is tried only where that fails, and every repair is flagged, on the elements that it was
-done to. Nothing is made before it was held against its bound. Must not know a vendor. Pure: no I/O, no clock.
+Strict reading comes first; a repair is tried only where that fails, and is flagged on the elements that it touched.
+Every bound is checked before the work that it limits. Must not know a vendor. Pure: no I/O, no clock.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from schemas.body import xml_text
 from schemas.body.arrange import Arranger
 from schemas.body.charset import Text, is_charset, label_of, text_of
 from schemas.body.json_text import Marked, with_repeats
@@ -20,49 +21,50 @@ from schemas.errors import Undecodable
 from schemas.facts import Flag
 from schemas.raw import RawCallback
 
+BodyFormat = Literal["json", "form", "xml"]
+"""The format that a vendor documents for a body; JSON is read in its place, too, and a form in the place of JSON."""
+
 _PIECE_CHARS: Final = 64 * 1024
 _BETWEEN: Final = b"\x1e"
-"""Stands between the parts of a form while its charset is found out."""
+"""The separator of a form's parts while its charset is found out."""
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """A body as a document."""
 
     document: Any
-    pages: tuple[Any, ...] = ()
-    """Where several documents came one after another and each holds elements: all of them."""
+    envelopes: tuple[Any, ...] = ()
+    """All documents, when several came one after another and each is an object around elements."""
     flags: frozenset[Flag] = frozenset()
-    """What holds for each of its elements."""
+    """Flags that hold for each of its elements."""
     is_odd: bool = False
-    """Whether single elements have flags, too: `flags_of` tells."""
+    """True when single elements have flags of their own, which `flags_of` returns."""
 
     def documents(self) -> tuple[Any, ...]:
-        """All that is to be taken apart."""
-        return self.pages or (self.document,)
+        """Returns the documents that are to be taken apart."""
+        return self.envelopes or (self.document,)
 
 
 def decode(
-    raw: RawCallback, form_fields: tuple[str, ...], words: Words = NO_WORDS, limits: Limits = DEFAULT
+    raw: RawCallback,
+    form_fields: tuple[str, ...],
+    words: Words = NO_WORDS,
+    limits: Limits = DEFAULT,
+    body_format: BodyFormat = "json",
 ) -> Decoded:
-    """Read a body; raises Undecodable with `inflate`, `empty`, `charset`, `json` or `limit`."""
+    """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
     label = label_of(raw.content_type) or next(filter(is_charset, untrue), "")
     try:
-        return _read_body(body, label, raw.content_type, form_fields, words, limits)
+        return _read_body(body, label, raw.content_type, form_fields, words, limits, body_format)
     except Undecodable as exc:
-        if exc.dead_code in ("charset", "json") and not all(map(is_charset, untrue)):
+        if exc.dead_code in ("charset", "json", "xml") and not all(map(is_charset, untrue)):
             raise Undecodable(f"not in the content encoding that it names, and as it is {exc}", code="inflate") from exc
         raise
 
 
-def parse_text(text: str, words: Words = NO_WORDS, limits: Limits = DEFAULT) -> Decoded:
-    """Read JSON text found inside a document, with the same repairs; raises Undecodable `json` or `limit`."""
-    flags: set[Flag] = set()
-    return _arranged(document_of(text, flags, limits), Text(text), flags, words, limits)
-
-
 def flags_of(element: Any) -> frozenset[Flag]:
-    """What was odd about one element, itself or wrapped once more by its vendor's file."""
+    """Returns the flags of one element, by itself or wrapped once more by its vendor's file."""
     flags: frozenset[Flag] = element.flags if isinstance(element, Marked) else frozenset()
     if isinstance(element, Mapping):
         for value in element.values():
@@ -72,12 +74,28 @@ def flags_of(element: Any) -> frozenset[Flag]:
 
 
 def _read_body(
-    body: bytes, label: str, content_type: str, form_fields: tuple[str, ...], words: Words, limits: Limits
+    body: bytes,
+    label: str,
+    content_type: str,
+    form_fields: tuple[str, ...],
+    words: Words,
+    limits: Limits,
+    body_format: BodyFormat,
 ) -> Decoded:
-    form = form_of(body, content_type, form_fields, limits.keys)
-    if form is not None and form.value is None and (flat := _flat(form, label, words, limits)) is not None:
-        return flat
-    text = text_of(body if form is None or form.value is None else form.value, label)
+    is_xml = body_format == "xml" and xml_text.begins_xml(body)
+    form = None if is_xml else form_of(body, content_type, form_fields, limits.keys)
+    if form is not None and form.value is None:
+        flat = _flat(form, label, words, limits, is_documented=body_format == "form")
+        if flat is not None:
+            return flat
+    if form is not None and form.value is not None:
+        body = form.value
+        is_xml = body_format == "xml" and xml_text.begins_xml(body)
+    if is_xml:
+        text = text_of(body, label or xml_text.declared_encoding(body)).without_bad_bytes()
+        with_root = xml_text.ROOT in words.top.exact
+        return _arranged(xml_text.read_xml(text.text, limits, with_root=with_root), text, set(), words, limits)
+    text = text_of(body, label)
     if _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
     flags: set[Flag] = set()
@@ -85,30 +103,35 @@ def _read_body(
 
 
 def _is_blank(text: str) -> bool:
-    """Whether a text holds nothing; in pieces, because others wait while one is looked at."""
+    """True when a text holds nothing; it is examined in pieces so that no copy of the whole is made."""
     return not any(text[at : at + _PIECE_CHARS].strip(JUNK) for at in range(0, len(text), _PIECE_CHARS))
 
 
-def _flat(form: Form, label: str, words: Words, limits: Limits) -> Decoded | None:
-    """A form whose parameters are the vendor's own fields; None when they are not."""
+def _flat(form: Form, label: str, words: Words, limits: Limits, *, is_documented: bool) -> Decoded | None:
+    """Reads a form whose parameters are the vendor's own fields; None when none of them is.
+
+    A vendor whose documented format is a form (`is_documented`) gets no flag for it.
+    """
     known = [name.decode("latin-1").lower() in words.top.folded for name, _ in form.members]
     if not any(known):
         return None
     pieces = [piece.replace(_BETWEEN, b"") for member in form.members for piece in member]
     text = text_of(_BETWEEN.join(pieces), label)
-    told = text.text.split(_BETWEEN.decode())
-    pairs = list(zip(told[::2], told[1::2], strict=True))
+    parts = text.text.split(_BETWEEN.decode())
+    pairs = list(zip(parts[::2], parts[1::2], strict=True))
     members = dict(pairs)
     document = members if len(members) == len(pairs) else with_repeats(pairs)
-    return _arranged(document, text, {Flag.REPAIRED_JSON}, words, limits)
+    return _arranged(document, text, set() if is_documented else {Flag.REPAIRED_JSON}, words, limits)
 
 
 def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits: Limits) -> Decoded:
     arranger = Arranger(text, words, limits)
-    if isinstance(document, Sequence) and any(arranger.holds(item) for item in document):
-        pages = tuple(arranger.document(item) for item in document)
-        return Decoded(
-            document=list(pages), pages=pages, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd
-        )
-    document = arranger.document(document)
-    return Decoded(document=document, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd)
+    envelopes: tuple[Any, ...] = ()
+    if isinstance(document, Sequence) and any(arranger.is_envelope(item) for item in document):
+        envelopes = tuple(arranger.document(item) for item in document)
+        document = list(envelopes)
+    else:
+        document = arranger.document(document)
+    return Decoded(
+        document=document, envelopes=envelopes, flags=frozenset(flags | arranger.flags), is_odd=arranger.is_odd
+    )

@@ -1,7 +1,7 @@
-"""Undoes the compression around a body within bounds: layers, members, output. Ingress and normaliser open bodies alike.
+"""Undoes the compression around a body within bounds: layers, members, output. All parts open bodies in this way.
 
-What a header says of the encoding is a hint, not the truth: a body that is plain under `gzip` stays plain, and one that is
-compressed without saying so is opened. Only what begins like compressed data and then breaks is damaged. Pure.
+A header's encoding is a hint, not the truth: a body that is plain under `gzip` stays plain, and one that is compressed
+without a header is opened. Only data that begins like compressed data and then breaks is damaged. Pure.
 """
 
 import base64
@@ -24,18 +24,18 @@ _BARE: Final = -zlib.MAX_WBITS  # deflate without a header: RFC 9110 does not me
 _LIKE_TEXT: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s{0,1000}[{\["]')
 _PADDING: Final = re.compile(rb"\0*")
 _PIECE_BYTES: Final = 4096
-"""Compressed bytes at a time: at the worst four megabytes come of them."""
+"""Compressed bytes at a time: at the worst they inflate to four megabytes."""
 
 
 class DamagedStream(Exception):
-    """Compressed data that cannot be undone, or of more layers or members than is allowed."""
+    """Compressed data that cannot be undone, or has more layers or members than is allowed."""
 
 
 class _CutOff(DamagedStream):
     """Compressed data whose end is missing."""
 
 
-class PastCap(Exception):
+class CapExceeded(Exception):
     """A body that inflates to more than the cap."""
 
 
@@ -44,11 +44,14 @@ class Inflated(NamedTuple):
 
     body: bytes
     untrue: tuple[str, ...]
-    """Encodings that were declared and are not there, or are not known: a charset, `br`, a lie."""
+    """Encodings that were declared and are not there, or are not known, for example a charset or `br`."""
 
 
 def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undeclared: bool = True) -> Inflated:
-    """Undo what is declared, and then (`undeclared`) what shows; raises Damaged or PastCap."""
+    """Undoes the declared layers and then, with `undeclared`, those that the bytes show.
+
+    Raises DamagedStream or CapExceeded.
+    """
     untrue: list[str] = []
     layers = 0
     for name in reversed([part.strip() for part in encoding.lower().split(",")]):
@@ -70,14 +73,14 @@ def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undecl
         except (zlib.error, binascii.Error, _CutOff):
             if shown == "gzip":
                 raise DamagedStream("the compressed body does not inflate") from None
-            break  # text that begins so by chance
+            break  # text that begins like compressed data by chance
         layers = _one_more(layers, limits)
         body = inner
     return Inflated(body, tuple(untrue))
 
 
 def encoding_of(body: bytes) -> str:
-    """The content encoding that a body's first bytes give away, for senders that do not say; "" for none."""
+    """Returns the content encoding that a body's first bytes show, for senders that declare none; "" for none."""
     head = body[:2]
     if head == _GZIP:
         return "gzip"
@@ -85,7 +88,7 @@ def encoding_of(body: bytes) -> str:
 
 
 def _undone(body: bytes, name: str, limits: Limits, cap_bytes: int) -> bytes | None:
-    """The body without one declared layer; None when it has none."""
+    """Returns the body without one declared layer; None when it has none."""
     if body[:2] == _GZIP or body[:2] in _ZLIB:
         try:
             return _inflated(body, _BY_HEADER, limits, cap_bytes)
@@ -108,7 +111,7 @@ def _one_more(layers: int, limits: Limits) -> int:
 
 
 def _inflated(body: bytes, bits: int, limits: Limits, cap_bytes: int) -> bytes:
-    """All members of one layer; raises zlib.error when it is none, Damaged when it is cut off or has too many."""
+    """Inflates all members of one layer; raises zlib.error when it is none, DamagedStream when cut off or too many."""
     out = bytearray()
     whole, at, members = memoryview(body), 0, 0
     while at < len(body):
@@ -120,7 +123,7 @@ def _inflated(body: bytes, bits: int, limits: Limits, cap_bytes: int) -> bytes:
             piece = whole[at : at + _PIECE_BYTES]
             out += stream.decompress(piece, cap_bytes + 1 - len(out))
             if len(out) > cap_bytes:
-                raise PastCap
+                raise CapExceeded
             at += len(piece) - len(stream.unused_data)
         if not stream.eof:
             raise _CutOff("the compressed body is cut off")

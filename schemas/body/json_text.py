@@ -1,4 +1,4 @@
-"""Strict JSON to a document, within bounds: how much would come of a text is counted before any of it is made.
+"""Reads strict JSON into a document, within bounds: the values in a text are counted before any of them is made.
 
 Numbers stay exact: whole ones as int, others as Decimal; one with more digits than `limits.number_digits`, or whose
 exponent asks for more, stays the text that it was sent as. Must not know a vendor. Pure: no I/O, no clock.
@@ -22,7 +22,7 @@ _KEPT_REPEATS: Final = 16
 
 
 class Marked(dict[str, Any]):
-    """An object that was odd as it came: `flags` say how."""
+    """An object with oddities; `flags` name them."""
 
     __slots__ = ("flags",)
 
@@ -32,7 +32,7 @@ class Marked(dict[str, Any]):
 
 
 def read(text: str, limits: Limits = DEFAULT, *, strict: bool = True) -> Any:
-    """One document, of standard JSON (not strict: with control characters in texts).
+    """Reads one document of standard JSON (not strict: with control characters in texts).
 
     Raises ValueError when it is none, Undecodable `limit` when it is too large.
     """
@@ -44,7 +44,7 @@ def read(text: str, limits: Limits = DEFAULT, *, strict: bool = True) -> Any:
 
 
 def read_all(text: str, limits: Limits) -> list[Any]:
-    """Documents one after another, with white space or a comma between them; raises like `read`."""
+    """Reads documents one after another, with white space or a comma between them; raises like `read`."""
     check_size(text, limits)
     decoder = _decoder(limits.number_digits, False)
     found: list[Any] = []
@@ -64,7 +64,10 @@ def read_all(text: str, limits: Limits) -> list[Any]:
 
 
 def check_size(text: str, limits: Limits) -> None:
-    """Raise Undecodable `limit` when a text has more values than a body may have: each has a comma or a bracket before it."""
+    """Raises Undecodable `limit` when a text has more values than a body may have.
+
+    Each value has a comma or a bracket before it, so those are counted.
+    """
     if len(text) <= limits.values or _starts(text) < limits.values:
         return
     bare = text.replace("\\\\", "").replace('\\"', "")
@@ -82,17 +85,17 @@ def _starts(text: str) -> int:
 
 
 def too_deep(limits: Limits) -> Undecodable:
-    """What is said of a body with too many levels."""
+    """Returns the error for a body with too many levels."""
     return Undecodable(f"nested more than {limits.nesting} deep", code="limit")
 
 
 def too_many(limits: Limits) -> Undecodable:
-    """What is said of a body with too many elements."""
+    """Returns the error for a body with too many elements."""
     return Undecodable(f"more than {limits.elements} elements", code="limit")
 
 
 def with_repeats(pairs: list[tuple[str, Any]]) -> Marked:
-    """An object with a key more than once: the last value counts, the earlier ones are `key#1`, `key#2`."""
+    """Returns an object for pairs with repeated keys: the last value counts, the earlier ones are `key#1`, `key#2`."""
     members: dict[str, Any] = {}
     repeats: dict[str, int] = {}
     for name, value in pairs:
@@ -105,7 +108,7 @@ def with_repeats(pairs: list[tuple[str, Any]]) -> Marked:
 def keep(
     members: dict[str, Any], repeats: dict[str, int], name: str, value: Any, taken: Mapping[str, Any] = NOTHING
 ) -> None:
-    """Keep a value that is not used under the next free `name#1`, `name#2`; of very many only the first ones."""
+    """Keeps an unused value under the next free `name#1`, `name#2`; beyond the first sixteen none is kept."""
     number = repeats.get(name, 0) + 1
     while f"{name}#{number}" in members or f"{name}#{number}" in taken:
         number += 1

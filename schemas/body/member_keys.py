@@ -1,7 +1,7 @@
-"""Keys as a vendor's document spells them: matched exactly, else without the spaces around them, else without case.
+"""Spells keys as a vendor's document does: matched exactly, else without the spaces around them, else without case.
 
-Only what has a vocabulary is touched: the object around the elements, the elements, and the objects that a vendor declares
-inside them. What a customer nested into a field stays as it is. Must not know a vendor. Pure: no I/O, no clock.
+Only objects with a vocabulary are touched: the envelope, the elements, and the objects that a vendor declares inside
+them. An object that a customer put into a field stays as it is. Must not know a vendor. Pure: no I/O, no clock.
 """
 
 import sys
@@ -20,7 +20,7 @@ _TRIM: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace(
 
 
 class Names(msgspec.Struct, frozen=True):
-    """The keys that an object may have, and how they are found in other spellings."""
+    """The keys that an object may have, and the lookup of their other spellings."""
 
     exact: frozenset[str] = frozenset()
     folded: Mapping[str, str] = {}
@@ -30,11 +30,11 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     """The vocabulary of one callback."""
 
     top: Names = Names()
-    """Of the outermost object, and of the elements in an outermost list."""
+    """The keys of the outermost object, and of the elements in an outermost list."""
     held: Mapping[str, Names] = {}
-    """Per key that holds elements: theirs."""
+    """The keys of the elements, by the envelope's key that holds them."""
     nested: Mapping[str, Names] = {}
-    """Per field of an element that is an object with keys of the vendor's: those."""
+    """The keys of objects inside an element, by the field that holds such an object."""
 
 
 NO_WORDS: Final = Words()
@@ -46,7 +46,7 @@ def words_of(
     also: tuple[str, ...],
     nested: Mapping[str, tuple[str, ...]],
 ) -> Words:
-    """The vocabulary of a callback as it declares it (see `Callback`)."""
+    """Returns the vocabulary of a callback from its declarations (see `Callback`)."""
     inside = {kind for kinds in holders.values() for kind in kinds}
     top = [name for kind, names in documented.items() if kind not in inside for name in names]
     held = {
@@ -61,9 +61,9 @@ def words_of(
 
 
 def spelt(members: Mapping[str, Any], names: Names, limits: Limits) -> tuple[dict[str, Any], set[Flag]]:
-    """An object with its keys as `names` have them.
+    """Returns an object with its keys as `names` spell them, and the flags for it.
 
-    Where several spellings of one key stand in it, the exact one counts, else the first that is not blank; the others are
+    When one key comes in several spellings, the exact one counts, else the first that is not blank; the others are
     kept as `key#1`, `key#2`. Undocumented keys stay as they were sent, without the spaces around them.
     """
     flags: set[Flag] = set()
@@ -83,22 +83,22 @@ def spelt(members: Mapping[str, Any], names: Names, limits: Limits) -> tuple[dic
         else:
             flags.add(Flag.DUP_KEY)
             unused = value
-            if name not in members and _says_nothing(made[name]) and not _says_nothing(value):
+            if name not in members and _is_blank(made[name]) and not _is_blank(value):
                 made[name], unused = value, made[name]
             keep(made, repeats, name, unused, members)
     return made, flags
 
 
 def spelt_as(sent: str, names: Names) -> str:
-    """A key as the vocabulary has it, else as it was sent without the spaces around it."""
+    """Returns a key as the vocabulary spells it, else as it was sent without the spaces around it."""
     if sent in names.exact:
         return sent
     trimmed = sent.strip(_TRIM)
-    # Letters of other scripts fold into ours, too (the Kelvin sign into k): only ASCII is told without case.
+    # Letters of other scripts fold into ASCII, too (the Kelvin sign into k): only ASCII is matched without case.
     return names.folded.get(trimmed.lower(), trimmed) if trimmed.isascii() else trimmed
 
 
-def _says_nothing(value: Any) -> bool:
+def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "null"))
 
 

@@ -1,12 +1,12 @@
-"""Text that was UTF-8 once and then read as Latin-1 or Windows-1252 on its way: `åº”ç­”` for `应答`.
+"""Mends text that was UTF-8 and was then read as Latin-1 or Windows-1252 on its way: `åº”ç­”` for `应答`.
 
-Reading it back is safe because text that was meant so is not valid UTF-8 when written out again. Pure: no I/O, no clock.
+Reading it back is safe: real Latin-1 text is not valid UTF-8 when it is written out again. Pure: no I/O, no clock.
 """
 
 import re
 from typing import Final
 
-# Windows-1252 as browsers and databases do it: the five bytes it leaves out stand for themselves.
+# Windows-1252 as browsers and databases read it: the five bytes that it leaves out map to themselves.
 _WINDOWS: Final = {
     ord(bytes([byte]).decode("cp1252")): chr(byte) for byte in range(0x80, 0xA0) if byte not in b"\x81\x8d\x8f\x90\x9d"
 }
@@ -14,7 +14,7 @@ _LEAD_AND_TAIL: Final = re.compile("[Â-ô][\x80-\xbf" + "".join(map(chr, _WINDO
 
 
 def mended(text: str) -> str:
-    """The text read back when that works, else the very same object."""
+    """Returns the text read back when that works, else the very same object."""
     if not _LEAD_AND_TAIL.search(text):
         return text
     try:

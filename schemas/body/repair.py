@@ -1,6 +1,6 @@
-"""JSON that is nearly right, made right: commas too many or missing, line ends in texts, documents one after another.
+"""Repairs JSON that is nearly right: commas too many or missing, line ends in texts, documents one after another.
 
-Every repair works on what stands outside of texts, each in one pass, and none changes a valid document or a text in one.
+Every repair works outside of texts and in one pass; none changes a valid document or a text in one.
 Must not know a vendor. Pure: no I/O, no clock.
 """
 
@@ -16,13 +16,13 @@ from schemas.facts import Flag
 JUNK: Final = " \t\r\n\f\v\u3000\u00a0\ufeff\u200b\0;"
 _STRING: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))', re.DOTALL)
 _TEXT: Final = "\x01"
-"""Stands for a text while the rest is worked on: no JSON has it outside of one."""
+"""The placeholder of a text while the rest is worked on: no JSON has it outside of one."""
 _BETWEEN: Final = JUNK + ","
 _MOST_QUOTES: Final = 200_000
 _FEW_LINES: Final = 50
 
 _LAYERS: Final = 3
-"""JSON texts that hold JSON texts: so many are taken off."""
+"""The most layers of JSON text inside JSON text that are taken off."""
 
 _RULES: Final = (
     (re.compile(r",(?=\s*[}\]])"), ""),  # a comma with nothing after it
@@ -33,18 +33,18 @@ _RULES: Final = (
 
 
 class Sequence(list[Any]):
-    """Documents that came one after another: each an element, or a page of them."""
+    """Documents that came one after another: each an element, or an envelope around elements."""
 
 
 def document_of(text: str, flags: set[Flag], limits: Limits, *, layers: int = _LAYERS) -> Any:
-    """The document in a text, and in the text that it is itself, if it is one, up to `layers` times."""
+    """Returns the document in a text; when that is a text itself, the document in it, up to `layers` times."""
     document: Any = text
     for layer in range(layers + 1):
         if layer:
             flags.add(Flag.REPAIRED_JSON)
         try:
             document = read(document, limits)
-        except ValueError:  # kept nowhere: an exception in a variable of its own frame is a cycle
+        except ValueError:  # not bound to a name: an exception in a variable of its own frame is a reference cycle
             document = repaired(document, limits)
             flags.add(Flag.REPAIRED_JSON)
         if not isinstance(document, str) or document.lstrip()[:1] not in ("{", "[", '"'):
@@ -53,7 +53,7 @@ def document_of(text: str, flags: set[Flag], limits: Limits, *, layers: int = _L
 
 
 def repaired(text: str, limits: Limits) -> Any:
-    """The document in a text that is no JSON; raises Undecodable `json` or `limit`."""
+    """Returns the document in a text that is no valid JSON; raises Undecodable `json` or `limit`."""
     if len(text) > limits.repair_chars:
         raise Undecodable("not JSON, and too long to be repaired", code="json")
     text = text.strip(JUNK)
@@ -61,7 +61,7 @@ def repaired(text: str, limits: Limits) -> Any:
         return read(text, limits, strict=False)
     except ValueError as exc:
         place = f"line {exc.lineno} column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
-    # One document a line is tried first: what is wrong in one line does not shift the others.
+    # The attempts go from the least to the most invasive.
     for attempt in (_several, _commas_mended, _line_by_line):
         try:
             return attempt(text, limits)
@@ -88,7 +88,7 @@ def _commas_mended(text: str, limits: Limits) -> Any:
 
 
 def _line_by_line(text: str, limits: Limits) -> Any:
-    """Lines of which most are documents: one that is none stays the text that it is, and fails alone."""
+    """Reads one document a line; a line that is none stays a text and fails alone, when most lines are documents."""
     lines = [line for line in (line.strip(JUNK) for line in text.split("\n", limits.elements)) if line.strip(_BETWEEN)]
     if len(lines) < 2 or any(line.lstrip(_BETWEEN)[:1] not in ("{", "[") for line in lines[:2]):
         raise ValueError("not a document a line")
@@ -110,7 +110,7 @@ def _line_by_line(text: str, limits: Limits) -> Any:
 
 
 def _goes_on(line: str) -> bool:
-    """Whether a line ends within a list, before its next member: then what follows is of that list, and no document."""
+    """True when a line ends within a list, before its next member: the next line then belongs to that list."""
     if not line.endswith((",", "[")):
         return False
     closed = 0
@@ -136,7 +136,7 @@ def _line(line: str, limits: Limits) -> Any:
 
 
 def with_commas(text: str) -> str:
-    """The text with commas where they belong; itself when there is nothing to do, or too much."""
+    """Returns the text with its commas mended; the same text when there is nothing to do, or too much."""
     if text.count('"') > _MOST_QUOTES or _TEXT in text:
         return text
     parts = _STRING.split(text)

@@ -1,4 +1,4 @@
-"""Scalars as vendors spell them: text, whole numbers and truth in any JSON type, read the same.
+"""Reads scalars as vendors spell them: text, whole numbers and truth values in any JSON type.
 
 Must not know any vendor, field or flag. Pure: no I/O, no clock.
 """
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 CONTAINERS: Final = (dict, list)
-"""What JSON makes of objects and arrays."""
+"""The types of JSON's objects and arrays."""
 _NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
@@ -19,14 +19,14 @@ _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "off", "f"})
 
 
 def names_call(value: Any) -> bool:
-    """Whether an id is one, readable or not: neither blank, nor empty, nor a word or a number for "none"."""
+    """True when an id is one, readable or not: neither blank, nor empty, nor a word or a number for "none"."""
     if isinstance(value, CONTAINERS):
         return bool(value)
     return value is not None and value is not False and plain(value).lower() not in _NO_ID
 
 
 def blank(value: Any) -> bool:
-    """Whether the value says nothing: null, "", white space, or the word null."""
+    """True for a value without information: null, "", white space, or the word null."""
     if value is None:
         return True
     if not isinstance(value, str):
@@ -37,7 +37,7 @@ def blank(value: Any) -> bool:
 
 
 def plain(value: Any) -> str:
-    """A scalar as text: whole numbers plainly (3.0 is "3"), others exactly as they were written."""
+    """Returns a scalar as text: whole numbers plainly (3.0 is "3"), others exactly as they were written."""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
@@ -53,7 +53,7 @@ def plain(value: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """An object or a list as JSON text."""
+    """Returns an object or a list as JSON text."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     except RecursionError:
@@ -61,7 +61,7 @@ def compact(value: Any) -> str:
 
 
 def whole(value: Any) -> tuple[int | None, bool]:
-    """A whole number, and whether it was spelt oddly; a fraction is cut off (3.7 is 3), "10秒" is 10."""
+    """Returns a whole number, and true when it was spelt oddly; a fraction is cut off (3.7 is 3), "10秒" is 10."""
     if isinstance(value, _NO_AMOUNT):
         return None, True
     if isinstance(value, int):
@@ -71,7 +71,7 @@ def whole(value: Any) -> tuple[int | None, bool]:
 
 
 def truth(value: Any) -> bool | None:
-    """A truth value, also as text or 0 and 1; None when it is neither."""
+    """Returns a truth value, also of a text or of 0 and 1; None when it is none of them."""
     if isinstance(value, bool):
         return value
     word = "" if isinstance(value, CONTAINERS) else plain(value).lower()
@@ -79,7 +79,7 @@ def truth(value: Any) -> bool | None:
 
 
 def type_name(value: Any) -> str:
-    """What a JSON value is, for messages."""
+    """Returns the name of a JSON value's type, for messages."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):

@@ -1,13 +1,14 @@
-"""What HTTP and forms wrap around a body, taken off again: compression, and the form around or instead of the JSON.
+"""Unwraps a body: the compression around it, and the form around or instead of the JSON.
 
 Must not know a vendor, nor JSON. Pure: no I/O, no clock.
 """
 
+import codecs
 import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from schemas.body.inflate import DamagedStream, PastCap, encoding_of, opened
+from schemas.body.inflate import CapExceeded, DamagedStream, encoding_of, opened
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 
@@ -20,20 +21,20 @@ _BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")
 
 
 def unwrapped(body: bytes, encoding: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
-    """The body without compression, and what was declared and is not so; raises Undecodable `inflate`."""
+    """Returns the body without compression, and the encodings declared in vain; raises Undecodable `inflate`."""
     try:
         return opened(body, encoding, limits, limits.inflate_bytes)
-    except PastCap as exc:
+    except CapExceeded as exc:
         raise Undecodable(f"inflates to more than {limits.inflate_bytes} bytes", code="inflate") from exc
     except DamagedStream as exc:
         raise Undecodable(str(exc), code="inflate") from exc
 
 
 def inflated(body: bytes, encoding: str, cap_bytes: int) -> bytes:
-    """A body without the compression that is declared, to at most `cap_bytes`; raises Undecodable `inflate`."""
+    """Returns a body without its declared compression, at most `cap_bytes` of it; raises Undecodable `inflate`."""
     try:
         return opened(body, encoding, DEFAULT, cap_bytes, undeclared=False).body
-    except PastCap as exc:
+    except CapExceeded as exc:
         raise Undecodable(f"inflates to more than {cap_bytes} bytes", code="inflate") from exc
     except DamagedStream as exc:
         raise Undecodable(str(exc), code="inflate") from exc
@@ -47,7 +48,11 @@ class Form(NamedTuple):
 
 
 def form_of(body: bytes, content_type: str, form_fields: tuple[str, ...], most: int) -> Form | None:
-    """A form body by its look or its content type; None for anything else. Of the parameters the first `most` are read."""
+    """Reads a form, known by its look or its content type; None for anything else.
+
+    Only the first `most` parameters are read.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
     declared = "urlencoded" in content_type.lower() and b"=" in body[:256]
     if not _FORM.match(body) and (not declared or _BEGINS_JSON.match(body)):
         return None
@@ -72,7 +77,7 @@ def form_of(body: bytes, content_type: str, form_fields: tuple[str, ...], most: 
 
 
 def _unquoted(value: bytes) -> bytes:
-    """The value without its percent signs; in pieces, because each of them takes the memory of an object."""
+    """Decodes a percent-encoded value; in pieces, because each percent sign takes the memory of an object meanwhile."""
     out = bytearray()
     at = 0
     while at < len(value):

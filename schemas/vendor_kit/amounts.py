@@ -1,4 +1,4 @@
-"""Parts of a fact that vendors' mappings put together alike: durations against times, billed seconds and money.
+"""Builds the columns of duration and money, and checks durations against times, in the same way for all vendors.
 
 Must not know a vendor. Pure: no I/O, no clock.
 """
@@ -17,17 +17,17 @@ _PLACEHOLDER: Final = re.compile(r"https?://[^0-9A-Za-z]*\Z")
 
 
 def check_duration(fields: Fields, duration_s: int | None, *spans_ms: int | None) -> None:
-    """Flag a duration that none of the known spans bears out to the second; without any span nothing is said."""
+    """Flags a duration that no known span confirms to the second; without any span nothing is flagged."""
     known = [span for span in spans_ms if span is not None]
     if duration_s is not None and known and all(abs(duration_s * 1000 - span) > _TOLERANCE_MS for span in known):
         fields.flag(Flag.DURATION_MISMATCH)
 
 
 def billed(duration_s: int | None, spoken_ms: int | None, *, garbled: bool = False) -> dict[str, Any]:
-    """The three columns of duration of a vendor that bills by the seconds that it sends.
+    """Returns the three columns of duration for a vendor that bills by the seconds that it sends.
 
-    They are what it billed, whatever the times say; without them the talk, `spoken_ms` (0 for nobody answered). Seconds that
-    came but could not be read, or cannot be, are not known: nothing is put in their place.
+    The vendor's seconds stand, even against its times; without them the talk counts, `spoken_ms` (0 when nobody
+    answered). Seconds that came but could not be read are not known: nothing takes their place.
     """
     if duration_s is not None:
         return {"vendor_duration_s": duration_s, "billable_s": duration_s, "billable_source": "vendor"}
@@ -35,20 +35,23 @@ def billed(duration_s: int | None, spoken_ms: int | None, *, garbled: bool = Fal
 
 
 def spoken(talk_ms: int | None) -> dict[str, Any]:
-    """Billable seconds out of the talk, for who sends none: more than a week of it is not known."""
+    """Returns billable seconds computed from the talk, for vendors that send none; more than a week is not known."""
     if talk_ms is None or talk_ms > LONGEST_S * 1000:
         return {}
     return {"billable_s": talk_ms // 1000, "billable_source": "computed"}
 
 
 def check_billed(fields: Fields, disposition: Disposition, billable_s: int | None, cost: Decimal | None = None) -> None:
-    """Flag seconds or money for a call that is known not to have been answered; the vendor's figures stand."""
+    """Flags seconds or money for a call that is known not to have been answered; the vendor's figures stand."""
     if disposition not in _MAY_BE_BILLED and (billable_s or cost):
         fields.flag(Flag.BILLED_UNANSWERED)
 
 
 def charged(fields: Fields, cost: Decimal | None, currency: str, *, garbled: bool = False) -> dict[str, Any]:
-    """The three columns of money, of a vendor that sends a cost; a missing one is flagged, unless it came, and is not 0."""
+    """Returns the three columns of money for a vendor that sends a cost.
+
+    A missing cost is flagged, unless one came and could not be read (`garbled`); it is not known and never 0.
+    """
     if cost is None:
         if not garbled:
             fields.flag(Flag.COST_MISSING)
@@ -57,7 +60,10 @@ def charged(fields: Fields, cost: Decimal | None, currency: str, *, garbled: boo
 
 
 def fee_field(fields: Fields, own: str, other: str, currency: str) -> str:
-    """The field of a fee that has one of its own: another one beside it is flagged where it differs, or where it is alone."""
+    """Returns the name of the field to read a fee from: `own`, or `other` when only that came.
+
+    The other field is flagged when it is alone, or when it differs.
+    """
     if not fields.has(own):
         if fields.has(other):
             fields.flag(Flag.SCHEMA_DRIFT)
@@ -69,7 +75,7 @@ def fee_field(fields: Fields, own: str, other: str, currency: str) -> str:
 
 
 def recorded(fields: Fields, name: str, nothing: str) -> dict[str, Any]:
-    """The columns of a recording whose address is in field `name`, where there is one, and else the word `nothing`."""
+    """Returns the columns of a recording; field `name` has its address, or the word `nothing` for none."""
     url = fields.text(name)
     if not url:
         return {}

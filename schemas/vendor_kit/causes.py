@@ -1,7 +1,7 @@
-"""FreeSWITCH's hangup causes as data: Q.850 value, SIP code and what they mean for a call that was not answered.
+"""FreeSWITCH's hangup causes as data: Q.850 value, SIP code, and the disposition of a call that was not answered.
 
 Source: `switch_types.h` and `hangup_cause_to_sip` of mod_sofia (480 where that has no case). Values above 127 are
-FreeSWITCH's own: they have no Q.850 code. Beside them SIP statuses, for who sends no cause. Must not know a vendor.
+FreeSWITCH's own: they have no Q.850 code. SIP statuses are for vendors that send no cause. Must not know a vendor.
 """
 
 import re
@@ -67,11 +67,11 @@ _GROUPS: Final[tuple[tuple[Disposition, str, int, dict[str, int]], ...]] = (
     (_D.FAILED, "platform", 480, {"CRASH": 700, "SYSTEM_SHUTDOWN": 701}),
     (_D.CANCELLED, "platform", 480, {"MANAGER_REQUEST": 703}),
     (_D.CANCELLED, "answered_elsewhere", 480, {"LOSE_RACE": 702, "PICKED_OFF": 805}),
-    # Transfers happen on answered calls; seen without an answer, nothing says how that call ended.
+    # Transfers happen on answered calls; without an answer, the disposition is not known.
     (_D.UNKNOWN, "transfer", 480, {"BLIND_TRANSFER": 800, "ATTENDED_TRANSFER": 801, "BOWOUT": 814}),
     (_D.FAILED, "max_duration", 480, {"ALLOTTED_TIMEOUT": 802}),
     (_D.FAILED, "auth_identity", 480, {"USER_CHALLENGE": 803}),
-    # What RFC 8224 answers to a caller's identity.
+    # RFC 8224's responses to a caller's identity.
     (_D.FAILED, "auth_identity", 428, {"NO_IDENTITY": 820}),
     (_D.FAILED, "auth_identity", 429, {"BAD_IDENTITY_INFO": 821}),
     (_D.FAILED, "auth_identity", 437, {"UNSUPPORTED_CERTIFICATE": 822}),
@@ -104,7 +104,7 @@ CAUSES: Final = {
     for name, value in causes.items()
 }
 _BY_NUMBER: Final = {value: name for *_, causes in _GROUPS for name, value in causes.items() if name != "UNSPECIFIED"}
-# Until June 2022 its own causes were 500 to 503 and 600 to 624: both spellings are read. 825 never had another number.
+# Until June 2022 FreeSWITCH's own causes were 500 to 503 and 600 to 624: both are read. 825 never had another number.
 _BY_VALUE: Final = (
     _BY_NUMBER
     | {value - 200: name for value, name in _BY_NUMBER.items() if 700 <= value <= 703 or 800 <= value <= 824}
@@ -144,9 +144,9 @@ _NEVER_ANSWERED: Final = frozenset({_D.NO_ANSWER, _D.BUSY, _D.REJECTED, _D.UNREA
 
 
 def cause(text: str) -> Cause | None:
-    """The cause that a text names: any case, spaces or dashes for `_`, or the number; None for no text.
+    """Returns the cause that a text names: any case, spaces or dashes for `_`, or its number; None for no text.
 
-    A text that names none gives an unknown cause under its own words (`known` is False).
+    A text that names no cause gives an unknown one with that text as its name (`known` is False).
     """
     name = _SPACING.sub("_", text.strip()).upper()
     if not name:
@@ -158,33 +158,33 @@ def cause(text: str) -> Cause | None:
 
 
 def cause_of_sip(status: int) -> Cause:
-    """What a SIP status of 400 to 699 says of a call that was not answered; one that no RFC has is a failure."""
+    """Returns the cause for a SIP status of 400 to 699 on an unanswered call; a status that no RFC has is a failure."""
     return _STATUSES.get(status) or Cause("", None, status, Disposition.FAILED, "sip")
 
 
 def disposition_of(found: Cause | None, *, answered: bool) -> Disposition:
-    """Rule 0: a call with an answer time was answered, whatever the cause."""
+    """Returns the disposition: a call with an answer time was answered, whatever the cause."""
     if answered:
         return Disposition.ANSWERED
     return found.disposition if found else Disposition.UNKNOWN
 
 
 def sip_of(found: Cause | None, *, answered: bool) -> int | None:
-    """The SIP code; a normal clearing after an answer is the end of a 200."""
+    """Returns the SIP code; a normal clearing after an answer is the end of a 200."""
     if found is None:
         return None
     return _ANSWERED_SIP if answered and found.name == "NORMAL_CLEARING" else found.sip
 
 
 def reason_of(found: Cause | None, *, answered: bool) -> str:
-    """Why it ended; who cleared an answered call is not known from the cause."""
+    """Returns the reason of the release; the cause does not name the party that released an answered call."""
     if found is None:
         return ""
     return "normal" if answered and found.name == "NORMAL_CLEARING" else found.reason
 
 
 def denies_answer(found: Cause | None) -> bool:
-    """Whether the cause can only stand on a call that was never answered."""
+    """True when the cause is only possible on a call that was never answered."""
     return found is not None and (
         found.disposition in _NEVER_ANSWERED or found.reason in ("caller_cancel", "answered_elsewhere")
     )

@@ -1,4 +1,4 @@
-"""What every vendor's mapping checks in the same way: whose payload it is, and whether its times can follow each other.
+"""Checks that every vendor's mapping shares: the account of a payload, and the order of its times.
 
 Must not know a vendor. Pure: no I/O, no clock.
 """
@@ -19,10 +19,10 @@ _BEIJING: Final = timedelta(hours=8)
 
 
 def account_of(fields: Fields, external_id: str, ctx: Context, path: str) -> str:
-    """The vendor's account id that a payload belongs to; `external_id` is the one it names itself, "" for none.
+    """Returns the vendor's account id of a payload; `external_id` is the one it names itself, "" for none.
 
-    Raises Undecodable `wrong_account` when it is not for the address that the payload came by: another account's, one that only
-    a secret or a network may push for, or none of those that this account lists.
+    Raises Undecodable `wrong_account` when the id may not come by this address: it is another account's, one that
+    needs a secret or a network, or none of those that this account lists.
     """
     if external_id:
         listed = not ctx.external_ids or external_id in ctx.external_ids
@@ -35,7 +35,7 @@ def account_of(fields: Fields, external_id: str, ctx: Context, path: str) -> str
 
 
 def check_order(fields: Fields, *times: datetime | None) -> None:
-    """Flag times that go backwards; by exactly eight hours somebody mixed up Beijing and UTC, which is not mended here."""
+    """Flags times that go backwards; when by exactly eight hours, as a mix-up of Beijing and UTC. Nothing is mended."""
     known = [at for at in times if at is not None]
     if any(later < earlier for earlier, later in pairwise(known)):
         fields.flag(Flag.TIME_ORDER)
@@ -44,16 +44,19 @@ def check_order(fields: Fields, *times: datetime | None) -> None:
 
 
 def check_ahead(fields: Fields, latest: datetime | None, received_at: datetime) -> None:
-    """Flag a time that lies eight hours after its receipt, give or take half an hour on the way."""
+    """Flags a time that lies eight hours after its receipt, give or take half an hour of transport."""
     if latest and abs(latest - received_at - _BEIJING) <= _ON_THE_WAY:
         fields.flag(Flag.TZ_SUSPECT)
 
 
 def beijing_readings(fields: Fields, bound: str, names: tuple[str, ...], received_at: datetime) -> dict[str, str]:
-    """Where times without a zone fit `bound` and their receipt only as Beijing's: that reading, to stand beside ours (UTC)."""
+    """Returns the Beijing reading of times without a zone when only that fits `bound` and the receipt; else nothing.
+
+    It becomes extras beside the columns, which keep the UTC reading.
+    """
     if Flag.TZ_ASSUMED not in fields.flags:
         return {}
-    ours, theirs = (
+    as_utc, as_beijing = (
         {name: instants.parse(fields.glance(name), zone, received_at).at for name in (bound, *names)}
         for zone in ("UTC", "Asia/Shanghai")
     )
@@ -62,12 +65,12 @@ def beijing_readings(fields: Fields, bound: str, names: tuple[str, ...], receive
         first = reading[bound] or datetime.min.replace(tzinfo=UTC)
         return all(first <= at <= received_at for name in names if (at := reading[name]))
 
-    if fits(ours) or not fits(theirs):
+    if fits(as_utc) or not fits(as_beijing):
         return {}
     fields.flag(Flag.TZ_SUSPECT)
-    return {f"{name}.beijing": at.isoformat() for name, at in theirs.items() if at and at != ours[name]}
+    return {f"{name}.beijing": at.isoformat() for name, at in as_beijing.items() if at and at != as_utc[name]}
 
 
 def shown(text: str) -> str:
-    """An id as a message may quote it: short, and without what a terminal would obey."""
+    """Returns an id as a message may quote it: short, and without control characters."""
     return "".join(char if char.isprintable() else "?" for char in text[:_SHOWN_CHARS]) or "none"

@@ -1,4 +1,4 @@
-"""Groups of a fact's columns that always go together: how it ended, one leg, and amounts computed from times.
+"""Builds groups of a fact's columns that always go together: the cause, one leg, and amounts computed from times.
 
 Must not know a vendor. Pure: no I/O, no clock.
 """
@@ -9,11 +9,11 @@ from typing import Any
 from schemas.facts import Leg, Role
 from schemas.vendor_kit.amounts import spoken
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.phone_numbers import Number
+from schemas.vendor_kit.phone_numbers import PhoneNumber
 
 
 def ended(found: Cause) -> dict[str, Any]:
-    """The columns of a cause."""
+    """Returns the columns of a cause."""
     return {
         "disposition": found.disposition,
         "hangup_cause": found.name,
@@ -23,8 +23,8 @@ def ended(found: Cause) -> dict[str, Any]:
     }
 
 
-def leg(role: Role, number: Number, found: Cause, **times: datetime | None) -> Leg:
-    """One party's part of the call; `times` are the leg's own milestones."""
+def leg(role: Role, number: PhoneNumber, found: Cause, **times: datetime | None) -> Leg:
+    """Returns one party's leg; `times` are the leg's own milestones."""
     return Leg(
         role=role,
         number=number.number,
@@ -39,5 +39,5 @@ def leg(role: Role, number: Number, found: Cause, **times: datetime | None) -> L
 
 
 def computed(talk_ms: int | None, *, answered: bool, over: bool) -> dict[str, Any]:
-    """Billable seconds where the vendor sends none: talk time, 0 for a call that ended unanswered, else not known."""
+    """Returns billable seconds when the vendor sends none: talk time, 0 for an unanswered call, else not known."""
     return spoken(0 if talk_ms is None and over and not answered else talk_ms)

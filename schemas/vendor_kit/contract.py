@@ -1,7 +1,7 @@
-"""What a vendor's file declares, and the types between it and the rest.
+"""The contract of a vendor file: the types that it declares, and those between it and the other parts.
 
-A vendor's file ends with one `VENDOR = Vendor(...)`. Ingress uses its paths, keys, acknowledgement and authentication;
-the normaliser its elements and mappings; the poller its `Poll`. None of them knows a vendor by name. Pure: no I/O, no clock.
+A vendor file ends with one `VENDOR = Vendor(...)`. Ingress uses its paths, keys, replies and signatures; the normaliser
+its elements and mappings; the poller its `Poll`. None of them knows a vendor by name. Pure: no I/O, no clock.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.body.document import BodyFormat
 from schemas.body.member_keys import NO_WORDS, Words, words_of
 from schemas.config.settings import COST_LIMIT
 from schemas.facts import Fact
@@ -37,11 +38,14 @@ class PushHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Verify = Callable[[PushHead, bytes, tuple[str, ...]], bool]
-"""`verify(head, body, secrets)`: True when one of the account's signing secrets signs this push. Total and in constant time."""
+"""`verify(head, body, secrets)`: True when one of the account's signing secrets signs this push.
+
+It is total and takes constant time; `schemas.vendor_kit.signatures` has the common schemes.
+"""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a mapping may know besides the element itself."""
+    """The facts around an element that a mapping may use."""
 
     received_at: datetime
     account: str = ""
@@ -51,19 +55,19 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     known_ids: frozenset[str] = frozenset()
     """The external ids of all configured accounts of this vendor; empty: none configured."""
     foreign_ids: frozenset[str] = frozenset()
-    """External ids that nothing may carry which came by this address: those of other accounts, or of protected ones."""
+    """External ids that no payload of this address may carry: those of other accounts, or of protected ones."""
     cost_limits: Mapping[str, int] = {}
-    """What one call may cost at the most, by external id; "" is for this address."""
+    """The highest cost of one call by external id; "" is for this address."""
     source: Source = "push"
 
     def cost_limit(self, account_id: str) -> int:
-        """What one call of this account of the vendor's may cost at the most."""
+        """Returns the highest cost that one call of this vendor account may have."""
         limits = self.cost_limits
         return limits.get(account_id, limits.get("", COST_LIMIT))
 
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mapping makes of one element."""
+    """The result of mapping one element."""
 
     fact: Fact
     """Without identity and provenance: `schemas.identity.seal` adds them."""
@@ -74,22 +78,22 @@ class Mapped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filtered(msgspec.Struct, frozen=True, kw_only=True):
-    """An element that is understood and wanted by nobody; `reason` is a bounded label."""
+    """An element that is understood and not kept; `reason` is a bounded label."""
 
     reason: str
 
 
 Element = Mapping[str, Any]
-"""One decoded item in the vendor's words: keys trimmed, scalars as JSON gave them (ids never as float)."""
+"""One decoded item in the vendor's words: keys as documented, scalars as sent (ids never as float)."""
 
 
 class Elements(msgspec.Struct, frozen=True, kw_only=True):
     """A body taken apart."""
 
     items: tuple[Any, ...]
-    """Each one element, of any JSON type: a wrong type fails alone."""
+    """The elements, of any JSON type: one of a wrong type fails alone."""
     page_error: str = ""
-    """Of a pulled page: the vendor's error, in which case there are no items."""
+    """The vendor's error on a pulled page, which then has no items."""
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,34 +101,44 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     path: str
-    """Below `/v1/<vendor>`: "/cdr", or "" for the vendor's root."""
+    """The address below `/v1/<vendor>`: "/cdr", or "" for the vendor's root."""
     key: Callable[[bytes], str]
-    """The call id as far as a cheap look at the body shows it, else "". Total: never raises. Equal for all bodies of a call."""
+    """`key(body)`: the call id if a cheap look shows it, else "". Never raises; equal for all bodies of a call."""
     key_account: Callable[[bytes, str], str] = lambda _body, account: account
-    """The account in the key, from the body and the URL's account; the same as `Mapped.key_account` for a body of one call."""
+    """`key_account(body, account)`: the account in the key, from the body and the URL's account.
+
+    For a body of one call it equals `Mapped.key_account`.
+    """
     elements: Callable[[Any], Elements]
-    """Take the decoded document apart; raises `Undecodable` (`shape`, `wrong_kind`)."""
+    """Takes the decoded document apart; raises `Undecodable` (`shape`, `wrong_kind`)."""
     normalise: Callable[[Element, Context], Mapped | Filtered]
-    """Map one element; raises `Undecodable` (`no_id`, `field`, `wrong_kind`, `shape`)."""
+    """Maps one element; raises `Undecodable` (`no_id`, `field`, `wrong_kind`, `shape`)."""
     methods: tuple[str, ...] = ("POST",)
-    """The HTTP methods that carry a record. Of a GET the query string is the body, with the content type of a form."""
+    """The HTTP methods that carry a record. The body of a GET is its query string, with the content type of a form."""
     verify: Verify | None = None
-    """The vendor's signature; it is asked where the account has `signing_secrets`."""
+    """The vendor's signature check; it runs when the account has `signing_secrets`."""
+    body: BodyFormat = "json"
+    """The documented format of a body: "json", "form" (a parameter for each field) or "xml" (`schemas.body.xml_text`).
+
+    JSON is read in any case, and a form in the place of JSON; XML only when it is declared here.
+    """
     form_fields: tuple[str, ...] = ("cdr", "data", "payload", "json")
-    """Form parameters that may hold the JSON."""
+    """Form parameters that may hold the JSON or XML."""
     holders: Mapping[str, tuple[str, ...]] = {}
-    """Keys of an object around the elements that hold them, each with the kinds of `documented` that stand there; () for all
-    that stand in no other."""
+    """Keys of an envelope that hold elements, each with the kinds of `documented` that occur there.
+
+    () is for all kinds that no other key holds.
+    """
     also: tuple[str, ...] = ()
-    """Keys that count beside the documented ones: of the object around the elements, and what live payloads carry."""
+    """Keys beside the documented ones that are spelt alike: of the envelope, and of live payloads."""
     nested: Mapping[str, tuple[str, ...]] = {}
-    """Fields that are an object, or JSON text of one, with keys of the vendor's: those."""
+    """The keys of objects inside an element, by the field that holds such an object, or JSON text of one."""
     example: bytes = b""
-    """One body as the vendor's document prints it: what people are shown to try with."""
+    """One body as the vendor's document prints it, for people to try with."""
     documented: Mapping[str, tuple[str, ...]] = {}
-    """Per payload kind the fields of the vendor's document: how keys are spelt, and for the completeness test."""
+    """The fields of the vendor's document by payload kind: for the spelling of keys and the test of completeness."""
     words: Words = NO_WORDS
-    """Made from the four above."""
+    """The vocabulary made from the four above."""
 
     def __post_init__(self) -> None:
         words = words_of(self.documented, self.holders, self.also, self.nested)
@@ -132,30 +146,32 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a poller does about a vendor's answer."""
+    """The poller's reaction to one code of a vendor's answer."""
 
     action: str
-    """advance | resend_plain | halve | backoff | retry_id | probe | stop | park"""
+    """One of advance, resend_plain, halve, backoff, retry_id, probe, stop and park."""
     alert: str = ""
-    """"" | log | page | security"""
+    """One of "", log, page (somebody is called) and security."""
     auto_resume: bool = True
     tries: int = 0
-    """How often before `then`; 0 is without limit."""
+    """The number of tries before `then`; 0 is without limit."""
     then: str = ""
     first_s: float = 1.0
     cap_s: float = 300.0
-    meaning: str = ""
+    description: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """As much of a pulled page as the poller needs to go on; the body goes to Kafka untouched."""
+    """The part of a pulled page that the poller needs to go on; the body goes to Kafka untouched."""
 
     code: str
     """The vendor's error code as text; "0" is success."""
     message: str = ""
     records: int = 0
     cursor: str = ""
-    """The vendor's continuation, "" when there is none."""
+    """The vendor's continuation, "" when there is none: a start time to go on from, or a mere sign of more."""
+    token: str = ""
+    """A token in the page that names the page after it, for `Poll.next`."""
     call_ids: frozenset[str] = frozenset()
     newest_start_s: int = 0
 
@@ -168,17 +184,30 @@ class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+def no_next_page(_page: Page) -> str:
+    """Returns "": the API has no tokens, a window goes on by `Page.cursor`."""
+    return ""
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
-    """How a vendor's records are pulled."""
+    """A vendor's pull API."""
 
     callback: str
-    """Name of the callback that pages are published under."""
+    """The name of the callback that pages are published under."""
     request: Callable[..., PollRequest]
-    """`request(account, start_s=, end_s=, call_id=, plain=)`: one page's request; `account` is a `PollAccount`."""
+    """`request(account, start_s=, end_s=, call_id=, plain=)`: one page's request; `account` is a `PollAccount`.
+
+    `token=` comes with it for the pages after the first one, when `next` gives tokens.
+    """
     read_page: Callable[[bytes, str], Page]
-    """Body and content encoding to `Page`; raises `Undecodable`."""
+    """`read_page(body, content_encoding)`: reads a page; raises `Undecodable`."""
     advice: Mapping[str, Advice]
-    """Error code to action; key "" is for any code not listed, "transport" for no answer or one that is no page."""
+    """The reaction to each code; "" is for any code not listed, "transport" for no answer or one that is no page."""
+    next: Callable[[Page], str] = no_next_page
+    """`next(page)`: the token that the same window's next page is asked for with, "" when the window has no more.
+
+    While it gives one, `Page.cursor` does not count.
+    """
 
 
 class Vendor(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,12 +223,12 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     retry: Reply
     """The answer that makes the vendor send again."""
     sends_at_most: int
-    """How often the vendor sends one payload: 1 is "once, whatever we answer", 0 is not stated."""
+    """The number of times that the vendor sends one payload: 1 is once, whatever the reply; 0 is not stated."""
     time_zone: str
-    """Zone of times that carry none."""
+    """The zone of times that carry none."""
     region: str = ""
-    """Default region of national numbers, "" for none."""
+    """The default region of national numbers, "" for none."""
     currency: str = ""
     secrets: tuple[str, ...] = ()
-    """Names of fields that must not be shown (URLs with tokens, signatures)."""
+    """The names of fields that must not be shown (URLs with tokens, signatures)."""
     poll: Poll | None = None

@@ -1,7 +1,7 @@
-"""One element of a vendor's body, read field by field: what is odd becomes a flag, what is left over becomes an extra.
+"""Reads one element of a vendor's body field by field: oddities become flags, unread fields become extras.
 
-Adapters say which field means what; how a scalar may be spelt, and what is forgiven, stands here once for all of them.
-Must not know any vendor, nor what the fields mean. Pure: no I/O, no clock.
+Vendor files know the fields; the spellings of scalars, and the tolerance for them, are here once for all vendors.
+Must not know any vendor, nor the purpose of a field. Pure: no I/O, no clock.
 """
 
 import re
@@ -16,26 +16,26 @@ from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
 from schemas.vendor_kit import instants, money, phone_numbers
-from schemas.vendor_kit.phone_numbers import Number
+from schemas.vendor_kit.phone_numbers import PhoneNumber
 
 UINT32_MAX: Final = 2**32 - 1
 """The largest amount (s, ms) that a column holds."""
 
 LONGEST_S: Final = 7 * 86_400
-"""No call takes more than a week."""
+"""A week: no call takes longer."""
 
 _BEYOND_SPAN: Final = timedelta(days=1)
-"""By so much a vendor's seconds may exceed the span of its own times: whatever it rounds to is less."""
+"""The most by which a vendor's seconds may exceed the span of its own times: any rounding is less."""
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
 
 
-def _hides_nothing(_name: str, _said: str) -> bool:
+def _hides_nothing(_name: str, _text: str) -> bool:
     return False
 
 
 class Fields:
-    """Reads one element and remembers what was odd (`flags`), what was read, and the finest time precision."""
+    """Reads one element and remembers its oddities (`flags`), the fields read, and the finest time precision."""
 
     def __init__(
         self,
@@ -56,28 +56,31 @@ class Fields:
         self.time_precision = ""
 
     def flag(self, *flags: Flag) -> None:
-        """Note that something is odd."""
+        """Adds flags."""
         self.flags.update(flags)
 
     def has(self, name: str) -> bool:
-        """Whether the element carries the field with a value that is not blank."""
+        """True when the element carries the field with a value that is not blank."""
         return not blank(self._element.get(name))
 
     def raw(self, *names: str) -> Any:
-        """The value of the first of these fields that is not blank, as JSON gave it; None when there is none."""
+        """Returns the value of the first of these fields that is not blank, as it came; None when there is none."""
         return self._element[name] if (name := self._take(names)) else None
 
     def text(self, *names: str) -> str:
-        """The first of these fields as text, trimmed; "" when it is absent, blank or "null"."""
+        """Returns the first of these fields as text, trimmed; "" when it is absent, blank or "null"."""
         name = self._take(names)
         return self._as_text(self._element[name]) if name else ""
 
     def glance(self, name: str) -> str:
-        """The field as text like `text`, but it does not count as read: it still is an extra."""
+        """Returns the field as text like `text`, but does not count it as read: it still is an extra."""
         return self._plain(self._element.get(name))
 
     def need(self, *names: str, code: DeadCode = "field") -> str:
-        """The first of these fields as text; raises Undecodable with `code` when blank, with `field` when not a scalar."""
+        """Returns the first of these fields as text.
+
+        Raises Undecodable with `code` when it is blank, with `field` when it is not a scalar.
+        """
         name = self._take(names)
         if not name:
             raise Undecodable("is missing", code=code, path=names[0])
@@ -89,7 +92,7 @@ class Fields:
         return self._as_text(value)
 
     def integer(self, name: str, *, low: int = 0, high: int = UINT32_MAX) -> int | None:
-        """A whole amount; a fraction is cut off, what cannot be read is None and stays in the extras."""
+        """Returns a whole amount; a fraction is cut off. An unreadable value is None and stays in the extras."""
         if not self._take((name,)):
             return None
         value = self._element[name]
@@ -106,14 +109,17 @@ class Fields:
         return count
 
     def seconds(self, name: str, *times: datetime | None) -> int | None:
-        """Seconds of a call with these times; None (flagged) when they are negative or more than such a call can have."""
+        """Returns the seconds of a call with these times; None (flagged) when negative or more than it can have."""
         known = [at for at in times if at is not None]
         span = max(known) - min(known) + _BEYOND_SPAN if len(known) > 1 else None
         longest = LONGEST_S if span is None else min(LONGEST_S, span // timedelta(seconds=1))
         return self.integer(name, high=longest)
 
     def money(self, name: str, currency: str = "", limit: int = COST_LIMIT) -> Decimal | None:
-        """An amount of money to six places; None when absent, unreadable, in another currency, negative or above `limit`."""
+        """Returns an amount of money to six places.
+
+        None when it is absent, unreadable, in another currency, negative or above `limit`.
+        """
         if not self._take((name,)):
             return None
         read = money.parse(self._element[name], currency, limit)
@@ -129,7 +135,7 @@ class Fields:
         return read.value
 
     def boolean(self, name: str) -> bool | None:
-        """A truth value, also as text or 0 and 1; None when absent or unreadable."""
+        """Returns a truth value, also of text or 0 and 1; None when absent or unreadable."""
         if not self._take((name,)):
             return None
         answer = truth(self._element[name])
@@ -139,7 +145,7 @@ class Fields:
         return answer
 
     def instant(self, name: str, zone: str) -> datetime | None:
-        """A time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
+        """Returns a time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
         if not self._take((name,)):
             return None
         read = instants.parse(self._element[name], zone, self._received_at)
@@ -151,11 +157,11 @@ class Fields:
         return read.at
 
     def unreadable(self, name: str) -> bool:
-        """Whether a field that was asked for came with a value that could not be read: not known, which is not "none"."""
+        """True when a field was asked for and its value could not be read: it is not known, which is not "none"."""
         return self.has(name) and name not in self._read
 
-    def number(self, name: str, region: str, country_code: str = "") -> Number:
-        """A party's number; national ones belong to `country_code` when given, else to `region`."""
+    def number(self, name: str, region: str, country_code: str = "") -> PhoneNumber:
+        """Returns a party's number; a national one belongs to `country_code` when given, else to `region`."""
         self._read.add(name)
         value = self._element.get(name)
         if isinstance(value, Decimal):
@@ -167,9 +173,10 @@ class Fields:
         return read
 
     def span_ms(self, start: datetime | None, end: datetime | None) -> int | None:
-        """Milliseconds from `start` to `end`; None when one is unknown, or (flagged) when it is negative or no column holds it.
+        """Returns the milliseconds from `start` to `end`.
 
-        More than a week is flagged, too: something is wrong with the times.
+        None when one is unknown, or (flagged) when the span is negative or no column holds it. More than a week is
+        flagged, too: something is wrong with the times.
         """
         if start is None or end is None:
             return None
@@ -182,9 +189,9 @@ class Fields:
         return span if span <= UINT32_MAX else None
 
     def extras(self, *also: str) -> dict[str, str]:
-        """Every field that was not read or could not be, and those named in `also`, as text.
+        """Returns every field that was not read or could not be, and those named in `also`, as text.
 
-        Blank ones are left out, and undocumented ones that are to be hidden (by name and text).
+        Blank fields are left out, and undocumented ones that `hides` (name, text) covers.
         """
         wanted = set(also)
         kept: dict[str, str] = {}
@@ -195,18 +202,18 @@ class Fields:
                 continue
             if isinstance(value, CONTAINERS) and name in self._documented:
                 self.flag(Flag.TYPE_DRIFT)
-            said = self._plain(value)
-            if said and (name in self._documented or not self._hides(name, said)):
-                kept[name] = said
+            text = self._plain(value)
+            if text and (name in self._documented or not self._hides(name, text)):
+                kept[name] = text
         return kept
 
     def _repeats(self, name: str) -> bool:
-        """Whether the field is an earlier value of a repeated key: `key#1`."""
+        """True when the field is an earlier value of a repeated key: `key#1`."""
         origin, repeated, _ = name.partition("#")
         return bool(repeated) and origin in self._element
 
     def _take(self, names: tuple[str, ...]) -> str:
-        """The first of the names whose value is not blank, marked as read; "" when there is none."""
+        """Returns the first of the names whose value is not blank, and marks it as read; "" when there is none."""
         for name in names:
             if not blank(self._element.get(name)):
                 self._read.add(name)
@@ -223,8 +230,8 @@ class Fields:
         if blank(value):
             return ""
         if isinstance(value, str):
-            said = value if value.isascii() else mended(value)
-            if said is not value:
+            text = value if value.isascii() else mended(value)
+            if text is not value:
                 self.flag(Flag.CHARSET_REPAIRED)
-            return said.strip()
+            return text.strip()
         return compact(value) if isinstance(value, CONTAINERS) else plain(value)

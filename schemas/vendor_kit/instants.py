@@ -1,7 +1,7 @@
-"""One reader of instants for all vendors: epochs, civil times and the many spellings of "never".
+"""Reads instants for all vendors: epochs, civil times and the many spellings of "never".
 
-Which zone a vendor's civil time is in stands on the vendor's page; a zone that is a guess is written with a
-question mark ("UTC?") and every civil time read by it is flagged. Must not know a vendor, nor a clock.
+The vendor file names the zone of civil times; a guessed zone is written with a question mark ("UTC?"), and every civil
+time read in it is flagged. Must not know a vendor, nor a clock.
 """
 
 import re
@@ -18,21 +18,21 @@ from schemas.facts import EPOCH, Flag
 
 OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 NEWEST: Final = datetime(2299, 12, 24, tzinfo=UTC)
-"""What the tables' times hold, less a week for what is reckoned from one."""
+"""The latest time that the tables hold, less a week for times that are computed from one."""
 AHEAD: Final = timedelta(hours=24)
-"""How far a time may lie after the receipt: a zone's width, and clocks that go wrong."""
+"""The most by which a time may lie after its receipt: a zone's width, and clocks that go wrong."""
 
 _LATEST: Final = NEWEST - AHEAD
 _LONGEST: Final = 64
-"""Characters of a time; what has more is none, and is not looked at."""
+"""The most characters of a time; a longer text is none, and is not examined."""
 _WIDEST: Final = 40
-"""Digits of a number before or behind its point."""
+"""The most digits of a number before or behind its point."""
 _NEVER: Final = frozenset({"", "0", "-1", "null", "none"})
 _NEVER_CIVIL: Final = re.compile(r"0000-00-00|0001-01-01|1970-01-01[ T]?0[08]:00:00")
 _NEVER_COMPACT: Final = re.compile(r"0000|00010101|197001010[08]0000")
 _EPOCH: Final = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _EPOCH_UNITS: Final = {10: 1_000_000, 13: 1_000, 16: 1}
-"""Digits before the point to microseconds per unit."""
+"""Microseconds per unit, by the number of digits before the point."""
 _CIVIL: Final = re.compile(
     r"([0-9]{4})([-/])([0-9]{1,2})\2([0-9]{1,2})"
     r"(?:[ T]+|(?<=[-/][0-9]{2})(?=[0-9]{2}:))"  # the gap may be missing between two-digit fields
@@ -47,7 +47,7 @@ _EPOCH_PRECISION: Final = {10: "s", 13: "ms", 16: "us"}
 
 
 class Instant(msgspec.Struct, frozen=True):
-    """What a field says about when; `at` is None for "never" and for the unreadable, which alone is flagged."""
+    """The time in a field; `at` is None for "never" and for the unreadable, which alone is flagged."""
 
     at: datetime | None = None
     precision: str = ""
@@ -63,7 +63,7 @@ _PLAIN: Final[frozenset[Flag]] = frozenset()
 
 
 def parse(value: Any, zone: str, received_at: datetime) -> Instant:
-    """Read one field; a civil time without a zone is in `zone` (IANA name, with "?" when the vendor does not say)."""
+    """Reads one field; a civil time without a zone is in `zone` (IANA name, with "?" when the vendor names none)."""
     if value is None:
         return NEVER
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -80,7 +80,7 @@ def parse(value: Any, zone: str, received_at: datetime) -> Instant:
 
 
 def _number_text(value: float | Decimal) -> str:
-    """A JSON number as its digits: 3.0 is 3, and no exponent; "" is never asked for, so what is too wide is a word."""
+    """Returns a JSON number as its digits: 3.0 is 3, and no exponent; a number that is too wide becomes a word."""
     if isinstance(value, int):
         return str(value) if value.bit_length() <= _LONGEST else "too wide"
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
@@ -152,7 +152,7 @@ def _precision(fraction: str | None) -> str:
 
 
 def _offset(text: str) -> timedelta | None:
-    """How far a zone is ahead of UTC; None for what no zone is."""
+    """Returns the offset of a zone from UTC; None when no zone has it."""
     if text in "Zz":
         return timedelta(0)
     hours, minutes = int(text[1:3]), int(text[-2:])
@@ -161,7 +161,7 @@ def _offset(text: str) -> timedelta | None:
 
 
 def _placed(civil: datetime, precision: str, zone: str) -> Instant:
-    """A civil time in its zone."""
+    """Returns the instant of a civil time in its zone."""
     if _NEVER_CIVIL.match(civil.isoformat()):
         return NEVER
     at = civil.replace(tzinfo=_zone(zone.rstrip("?"))).astimezone(UTC) if 1 < civil.year < 9999 else None

@@ -1,7 +1,7 @@
-"""One reader of amounts of money for all vendors: exact, in the vendor's own currency, or not known.
+"""Reads amounts of money for all vendors: exact, in the vendor's own currency, or not known.
 
-A sign, code or name of another currency makes an amount unknown: 2.94 dollars are not 2.94 yuan. So does a number that no call
-can cost. Must not know a vendor. Pure: no I/O, no clock.
+A sign, code or name of another currency makes an amount unknown: 2.94 dollars are not 2.94 yuan. So does a number that
+no call can cost. Must not know a vendor. Pure: no I/O, no clock.
 """
 
 import re
@@ -17,7 +17,7 @@ from schemas.config.settings import COST_LIMIT
 from schemas.facts import Flag
 
 _LONGEST: Final = 64
-"""Characters: an amount with more is none."""
+"""The most characters of an amount; a longer text is none."""
 _STEP: Final = Decimal("0.000001")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
 _BEYOND: Final = re.compile(r"[+-]?[0-9]*\.?[0-9]+[eE]\+?[0-9]+")
@@ -25,7 +25,7 @@ _EXPONENT: Final = re.compile(r"(?<=[0-9])[eE](?=[+-]?[0-9])")
 _SIGN_APART: Final = re.compile(r"(?<=[+-])\s+(?=[0-9.])")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?(?:0,[0-9]+|[0-9]+,(?:[0-9]{1,2}|[0-9]{4,}))")
 _THOUSANDS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*")
-# How an amount in a currency may be marked, longest first; before or behind the number.
+# The marks of a currency before or behind an amount, longest first.
 _OWN_MARKS: Final[Mapping[str, re.Pattern[str]]] = {
     "CNY": re.compile(r"人民币元|人民币|CNY|CNH|RMB|CN¥|YUAN|元|圆|¥", re.IGNORECASE),
     "USD": re.compile(r"美元|美金|USD|US\$|\$", re.IGNORECASE),
@@ -37,7 +37,7 @@ _NO_MARKS: Final = re.compile(r"(?!)")
 
 
 class Amount(msgspec.Struct, frozen=True):
-    """What a field says about a price; `value` is None for what cannot be read, which is flagged."""
+    """The price in a field; `value` is None when it cannot be read, which is flagged."""
 
     value: Decimal | None = None
     flags: frozenset[Flag] = frozenset()
@@ -52,7 +52,7 @@ _DRIFT: Final = frozenset({Flag.TYPE_DRIFT})
 
 
 def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
-    """Read one field to six places, half-even; unmarked amounts are in `currency`, none is negative or above `limit`."""
+    """Reads one field to six places, half-even; unmarked amounts are in `currency`, the range is 0 to `limit`."""
     if value is None:
         return _ABSENT
     if isinstance(value, int) and value.bit_length() > _LONGEST:
@@ -60,7 +60,7 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
     sent = _text(value)
     if not sent:
         return _UNREADABLE
-    bare = sent if _NUMBER.fullmatch(sent) else _bare(sent, currency)  # nearly all are plain numbers
+    bare = sent if _NUMBER.fullmatch(sent) else _bare(sent, currency)  # nearly all amounts are plain numbers
     number = _number(bare)
     if number is None:
         return _OUT_OF_RANGE if _BEYOND.fullmatch(bare) else FOREIGN if _is_marked(bare) else _UNREADABLE
@@ -71,19 +71,19 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
 
 
 def _bare(text: str, currency: str) -> str:
-    """An amount without the marks of its own currency."""
+    """Returns an amount without the marks of its own currency."""
     bare = _OWN_MARKS.get(currency, _NO_MARKS).sub(" ", unicodedata.normalize("NFKC", text))
     return _SIGN_APART.sub("", bare.strip())
 
 
 def names_other(text: str, currency: str) -> bool:
-    """Whether a text names a currency, and not this one."""
+    """True when a text names a currency, and not this one."""
     named = unicodedata.normalize("NFKC", text[:_LONGEST])
     return bool(_OWN_MARKS.get(currency, _NO_MARKS).sub("", named).strip())
 
 
 def _text(value: Any) -> str:
-    """The amount as text; "" where it is none: a truth, an object, or longer than any."""
+    """Returns the amount as text; "" when it is none: a truth value, an object, or too long a text."""
     if isinstance(value, (bool, *CONTAINERS)) or (isinstance(value, str) and len(value) > _LONGEST):
         return ""
     text = plain(value)
@@ -91,7 +91,7 @@ def _text(value: Any) -> str:
 
 
 def _number(text: str) -> Decimal | None:
-    """The number that a text is, also with a decimal comma; "1,234" alone may be either, and money is not guessed."""
+    """Returns the number in a text, also with a decimal comma; "1,234" alone is ambiguous, and money is not guessed."""
     if _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
     elif _THOUSANDS.fullmatch(text):
@@ -100,6 +100,6 @@ def _number(text: str) -> Decimal | None:
 
 
 def _is_marked(text: str) -> bool:
-    """Whether a text is a number with something of another currency around it: a sign, a code or a name."""
+    """True when a text is a number with a sign, a code or a name of another currency around it."""
     marked = any(char.isalpha() or unicodedata.category(char) == "Sc" for char in _EXPONENT.sub("", text))
     return marked and any(char.isdigit() for char in text)

@@ -1,4 +1,4 @@
-"""Values that hold other values: one or many where a list belongs, Base64 of a text.
+"""Reads values that hold other values: one or many in the place of a list, Base64 of a text.
 
 Must not know a vendor. Pure: no I/O, no clock.
 """
@@ -13,22 +13,23 @@ from schemas.errors import Undecodable
 
 
 def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
-    """The elements of a list, or the one object that stands in its place; none when blank; raises Undecodable `shape`."""
+    """Returns the elements of a list, or the one object in its place; none when blank.
+
+    Raises Undecodable `shape`, or `json` for a text that is not JSON.
+    """
     if isinstance(value, list):
         return tuple(value)
     if isinstance(value, Mapping):
         return (value,)
     if blank(value) and path:
         return ()
-    if isinstance(value, str) and path:
-        raise Undecodable(
-            "a text that is not JSON", code="json", path=path
-        )  # what is JSON in it was read by the decoder
+    if isinstance(value, str) and path:  # a text that is JSON was read by the decoder
+        raise Undecodable("a text that is not JSON", code="json", path=path)
     raise Undecodable(f"{expected} is expected", code="shape", path=path)
 
 
 def decoded(text: str) -> str:
-    """The plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
+    """Returns the plain text of Base64 that holds CJK; "" for anything else: an id of digits is legal Base64, too."""
     if text.isdecimal() or len(text) % 4:
         return ""
     try:

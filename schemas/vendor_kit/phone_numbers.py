@@ -1,7 +1,7 @@
-"""One reader of telephone numbers for all vendors, by E.164's numbering plans.
+"""Reads telephone numbers for all vendors, by E.164's numbering plans.
 
 Only a number that its plan holds valid is called `e164`: merely possible ones are masks, short codes and row ids as
-often as not. What cannot be verified is kept as sent. Must not know a vendor; must never log what it reads.
+often as not. An unverified number is kept as sent. Must not know a vendor; must never log a number.
 """
 
 import re
@@ -37,71 +37,71 @@ _NOBODY: Final = frozenset(
 _PUNCTUATION: Final = re.compile(r"[\s\-().·]+")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
 _LONGEST: Final = DEFAULT.cached_chars
-"""Characters of a number: what has more is none, is not looked at and not remembered."""
+"""The most characters of a number; a longer text is none, is not examined and not cached."""
 _CODE_DIGITS: Final = 3
-"""Of a country's code, by E.164."""
+"""The most digits of a country code, by E.164."""
 _EXTENSION_DIGITS: Final = 6
-"""Up to so many digits, a number that no plan knows is somebody's extension."""
+"""A number that no plan knows is an extension if it has at most so many digits."""
 
 
-class Number(msgspec.Struct, frozen=True):
+class PhoneNumber(msgspec.Struct, frozen=True):
     """A party as sent and as understood."""
 
     number: str | None = None
-    """E.164 with "+" if the kind is e164; the masked text if masked; None for nobody; else the digits as sent."""
+    """The number: E.164 with "+", the masked text if masked, None for nobody, else the digits as sent."""
     raw: str = ""
     kind: NumberKind = NumberKind.NONE
     flags: frozenset[Flag] = frozenset()
 
 
-NOBODY: Final = Number()
+NOBODY: Final = PhoneNumber()
 _UNVERIFIED: Final = frozenset({Flag.NUMBER_UNVERIFIED})
 _AMBIGUOUS: Final = frozenset({Flag.NUMBER_AMBIGUOUS})
 
 
-def parse(value: Any, region: str, country_code: str = "") -> Number:
-    """Read one field; national numbers belong to `country_code` ("86", "+86", "0086") or else to `region` ("CN", "").
+def parse(value: Any, region: str, country_code: str = "") -> PhoneNumber:
+    """Reads one field; national numbers belong to `country_code` ("86", "+86", "0086") or else to `region` ("CN", "").
 
     An absent field is nobody without a flag; an empty one is flagged, because the vendor meant to name somebody.
     """
     if value is None:
         return NOBODY
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return Number(flags=frozenset({Flag.TYPE_DRIFT}))
+        return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
     if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:
-        return Number(flags=frozenset({Flag.TYPE_DRIFT}))
+        return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if len(text) > _LONGEST:
-        return Number(text[:_LONGEST], text, NumberKind.UNVERIFIED, _UNVERIFIED)
+        return PhoneNumber(text[:_LONGEST], text, NumberKind.UNVERIFIED, _UNVERIFIED)
     return _parse(text, region, _code(country_code) if country_code else "")
 
 
 def _code(text: str) -> str:
-    """The digits of a country's code as it was sent beside a number: "86" of "+86" and "0086"; "" for none.
+    """Returns the digits of a country code that was sent beside a number: "86" for "+86" and "0086"; "" for none.
 
-    What cannot be one is "?", which is no number's.
+    A text that cannot be a country code gives "?", which fits no number.
     """
     code = unicodedata.normalize("NFKC", text).strip().lstrip("+0") if len(text) <= _LONGEST else "?"
     return code if not code or (code.isdecimal() and code.isascii() and len(code) <= _CODE_DIGITS) else "?"
 
 
-def columns(prefix: str, number: Number) -> dict[str, Any]:
-    """The three columns of a party: `from_number`, `from_raw`, `from_kind` for the prefix "from"."""
+def columns(prefix: str, number: PhoneNumber) -> dict[str, Any]:
+    """Returns the three columns of a party: `from_number`, `from_raw`, `from_kind` for the prefix "from"."""
     return {f"{prefix}_number": number.number, f"{prefix}_raw": number.raw, f"{prefix}_kind": number.kind}
 
 
-@lru_cache(maxsize=1 << 14)  # the numbers of some minutes, in 8 MB
-def _parse(raw: str, region: str, code: str) -> Number:
+@lru_cache(maxsize=1 << 14)  # holds the numbers of some minutes, in 8 MB
+def _parse(raw: str, region: str, code: str) -> PhoneNumber:
     text = unicodedata.normalize("NFKC", raw).strip()
     if any(mark in text for mark in _MASKS):
-        return Number(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
+        return PhoneNumber(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
     if not text:
-        return Number(None, raw, NumberKind.NONE, _UNVERIFIED)
+        return PhoneNumber(None, raw, NumberKind.NONE, _UNVERIFIED)
     if text.lower() in _NOBODY:
-        return Number(None, raw, NumberKind.ANONYMOUS)
+        return PhoneNumber(None, raw, NumberKind.ANONYMOUS)
     digits = _PUNCTUATION.sub("", text)
     if not _DIGITS.fullmatch(digits):
-        return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+        return PhoneNumber(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
     if digits.startswith(("+", "00")):
         return _international(digits, raw, code)
     if code:
@@ -109,19 +109,22 @@ def _parse(raw: str, region: str, code: str) -> Number:
     return _national(digits, raw, region)
 
 
-def _international(digits: str, raw: str, code: str) -> Number:
-    """A number that names its country; where that is not the country sent beside it, the number is believed."""
+def _international(digits: str, raw: str, code: str) -> PhoneNumber:
+    """Reads a number with its country code; when another country was sent beside it, the number's own counts."""
     plus = "+" + digits.lstrip("+0")
     e164 = _valid(plus, None)
     if e164 is None:
-        return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
-    return Number(e164, raw, NumberKind.E164, _AMBIGUOUS if code and not e164.startswith(f"+{code}") else frozenset())
+        return PhoneNumber(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+    return PhoneNumber(
+        e164, raw, NumberKind.E164, _AMBIGUOUS if code and not e164.startswith(f"+{code}") else frozenset()
+    )
 
 
-def _national(digits: str, raw: str, region: str) -> Number:
-    """A number without "+": national, or with its country's code in front, or too short to be dialled from outside.
+def _national(digits: str, raw: str, region: str) -> PhoneNumber:
+    """Reads a number without "+": national, or with its country code in front, or too short to be dialled from outside.
 
-    Where it is valid either way, the code in front is believed: nobody writes a code beside a number that begins with another.
+    When both readings are valid, the digits in front are the country code: a sender that writes a code beside a number
+    does not begin that number with another code.
     """
     inside = _valid(digits, region) if region else None
     if inside is not None:
@@ -130,14 +133,14 @@ def _national(digits: str, raw: str, region: str) -> Number:
         twofold = outside not in (None, inside) or (
             digits.startswith(code * 2) and _valid("+" + digits[len(code) :], None)
         )
-        return Number(outside or inside, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
+        return PhoneNumber(outside or inside, raw, NumberKind.E164, _AMBIGUOUS if twofold else frozenset())
     if len(digits) <= _EXTENSION_DIGITS:
-        return Number(digits, raw, NumberKind.SHORT if _is_short(digits, region) else NumberKind.EXTENSION)
-    return Number(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+        return PhoneNumber(digits, raw, NumberKind.SHORT if _is_short(digits, region) else NumberKind.EXTENSION)
+    return PhoneNumber(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
 
 
 def _valid(text: str, region: str | None) -> str | None:
-    """E.164, if the numbering plan has such a number."""
+    """Returns E.164 if the numbering plan has such a number, else None."""
     number = _parsed(text, region)
     if number is None or not phonenumbers.is_valid_number(number):
         return None
@@ -146,7 +149,7 @@ def _valid(text: str, region: str | None) -> str | None:
 
 
 def _is_short(digits: str, region: str) -> bool:
-    """A service number of the country: 110, 10086, 95588."""
+    """True for a service number of the country: 110, 10086, 95588."""
     if not region:
         return False
     number = _parsed(digits, region)
@@ -154,10 +157,10 @@ def _is_short(digits: str, region: str) -> bool:
 
 
 def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
-    """What the library makes of the text, if anything.
+    """Returns the library's reading of the text, None when it has none.
 
-    It keeps its exception in a variable of the frame that raises it: a cycle which holds all callers' frames, and with them
-    the whole slice of bodies, until the next search for garbage.
+    The library keeps its exception in a variable of the frame that raises it: a reference cycle that would hold all
+    callers' frames, and with them the whole record batch, until the next garbage collection.
     """
     try:
         return phonenumbers.parse(text, region)

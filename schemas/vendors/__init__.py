@@ -1,4 +1,4 @@
-"""Every file of this folder that does not start with `_` is one vendor; nothing else names it."""
+"""Finds the vendors: every file of this folder that does not start with `_` is one; nothing else names it."""
 
 import importlib
 import pkgutil
@@ -10,7 +10,7 @@ from schemas.vendor_kit.contract import Vendor
 
 
 def discover() -> Mapping[str, Vendor]:
-    """All vendors of this folder by name, sorted; raises TypeError that says what a file lacks."""
+    """Returns all vendors of this folder by name, sorted; raises TypeError with what a file lacks."""
     found: dict[str, Vendor] = {}
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
         if module.name.startswith("_"):

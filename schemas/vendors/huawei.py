@@ -1,16 +1,16 @@
 """Huawei Cloud private numbers (AX): the customer's relay pushes a binding's row, with the call's columns in it.
 
-Documents: the relay's page on the push, and the platform's own "AX call record notification" (support.huaweicloud.com,
-api-PrivateNumber), whose body comes to the same URL when the platform is pointed at us directly.
+Documents: the relay's description of its push, and the platform's own "AX call record notification"
+(support.huaweicloud.com, api-PrivateNumber), whose body comes to the same URL when the platform calls us directly.
 
 Known lies and gaps, from the document itself:
 - The row is a binding's: `status` is the binding's state, `id` and `subscriptionId` repeat for every call. The printed
   example has no call in it at all. Only `sessionId` names a call; without it the row is a snapshot of the binding.
-  A row with call times that names none is a call that cannot be told from others, and no snapshot.
-- It is sent once, "whether or not it succeeded": what we fail to store is gone.
+  A row with call times and no `sessionId` is a call that cannot be distinguished from others, and no snapshot.
+- It is sent once, "whether or not it succeeded": a row that is not stored is lost.
 - There is no other party, no duration, no cause, no ringing: the billed seconds are the talk, the peer stays unknown.
-- `callDirection` is what the binding allows; it tells this call's direction only when it allows just one.
-- `recordFlag` is what was asked for; below 3 s of talk there is no recording. Times as text may be UTC or Beijing.
+- `callDirection` is the direction that the binding allows; it gives this call's only when it allows just one.
+- `recordFlag` only requests a recording; below 3 s of talk there is none. Times as text may be UTC or Beijing.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ NATIVE_FIELDS: Final = (
     "recordDomain", "recordFileDownloadUrl", "ttsPlayTimes", "ttsTransDuration", "mptyId", "serviceType", "hostName", "userData",
     "voiceCheckType",
 )  # fmt: skip
-# What the guides of the platform's other modes and services print beside them.
+# More fields, from the guides of the platform's other modes and services.
 _SIBLING_FIELDS: Final = (
     "origCalleeNum", "dynIVRStartTime", "dynIVRPath", "recordPushURL", "createMptyTime", "joinMptyTime", "callType", "endToEndID",
     "billType", "subbillType", "callerType", "calleeType",
@@ -93,7 +93,7 @@ _RELEASE_POINTS: Final = {
     )
     for code in codes
 }
-# By times alone an answered call was released normally, as far as anybody can tell.
+# Times alone give no cause: an answered call counts as released normally.
 _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "normal")
 _SILENT: Final = Cause("", None, None, Disposition.NO_ANSWER)
 _RUNNING: Final = Cause("", None, None, Disposition.IN_PROGRESS)
@@ -101,7 +101,7 @@ _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
 
 
 def _key(body: bytes) -> str:
-    """The call of a relay's row, else its binding; the call of a notification with one record."""
+    """Returns the call of a relay's row, else its binding; the call of a notification with one record."""
     session = peek_text(body, "sessionId")
     if b'"feeLst"' in body or names_call(session):
         return session
@@ -109,7 +109,7 @@ def _key(body: bytes) -> str:
 
 
 def _key_account(body: bytes, account: str) -> str:
-    """The account of the address: what came by another one is never joined with it. Else the one that the body names."""
+    """Returns the account of the address, so that nothing from another address joins it; else the body's account."""
     return account or peek_text(body, "ak") or peek_text(body, "appKey")
 
 
@@ -132,19 +132,19 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
 
 
 def _refuse_call(fields: Fields, element: Element) -> None:
-    """Raise Undecodable when a row that names no call has the times of one, readable or not; says which, and of what binding."""
+    """Raises Undecodable when a row that names no call has call times, readable or not; names them and the binding."""
     times: list[str] = []
     for name in _CALL_TIMES:
         at = fields.instant(name, _RELAY_ZONE)
         if at or (fields.unreadable(name) and element[name] not in (False, {}, [])):
             times.append(f"{name} {at.isoformat() if at else 'unreadable'}")
     if times:
-        told = [*(f"{name} {shown(fields.text(name))}" for name in ("subscriptionId", "id")), *times]
-        raise Undecodable(f"names no call in a row with call times ({', '.join(told)})", code="no_id", path="sessionId")
+        sent = [*(f"{name} {shown(fields.text(name))}" for name in ("subscriptionId", "id")), *times]
+        raise Undecodable(f"names no call in a row with call times ({', '.join(sent)})", code="no_id", path="sessionId")
 
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
-    """A row without a call: what the binding is now. Two bindings with one row number are two: each has a Kafka key of its own."""
+    """Maps a row without a call: the binding's state. Two bindings with one row number have a Kafka key each."""
     fact = _row(fields, ctx)
     row = fields.text("id") or fact.binding_id
     if not row:
@@ -162,7 +162,7 @@ def _binding(fields: Fields, ctx: Context) -> Mapped:
 
 
 def _call(fields: Fields, ctx: Context) -> Mapped:
-    """A row with a call: its times are all that is known of how it went."""
+    """Maps a row with a call; only its times give the outcome."""
     session = fields.need("sessionId", code="no_id")
     fact = _row(fields, ctx)
     setup, answer, end = (fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES)
@@ -175,8 +175,8 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     longest_min = fields.integer("maxDuration", high=1440)
     if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
         fields.flag(Flag.OVER_MAX)
-    garbled = fields.unreadable("answerTime")  # somebody answered, nobody knows when: that is not "no answer"
-    # Whether it is over is not known either where the end cannot be read.
+    garbled = fields.unreadable("answerTime")  # answered at an unknown time, which is not "no answer"
+    # With an end that cannot be read, it is not known either if the call is over.
     unclear = garbled or (answer is None and fields.unreadable("disconnectTime"))
     found = _UNKNOWN if unclear else _by_times(setup, answer, end)
     recording, url = _recording(fields, "recordUrl", talk_ms, answered=garbled or answer is not None)
@@ -202,7 +202,7 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
 
 
 def _row(fields: Fields, ctx: Context) -> Fact:
-    """The columns that both kinds of row share."""
+    """Returns the columns that both kinds of row share."""
     private = fields.number("privateNum", _REGION)
     if private.number and private.number == fields.number("origNum", _REGION).number:
         fields.flag(Flag.NUMBER_AMBIGUOUS)
@@ -230,7 +230,7 @@ def _row(fields: Fields, ctx: Context) -> Fact:
 
 
 def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ...]) -> Mapped:
-    """Add the A leg, what the two nested answers say, the extras and the flags."""
+    """Adds the A leg, the fields of the two nested responses, the extras and the flags."""
     party = fields.number("origNum", _REGION)
     nested = {**_answer(fields, "bind", fact), **_answer(fields, "unbind", fact)}
     extras = fields.extras("recordFlag", "callDirection", "maxDuration", *(() if fact.binding_state else ("status",)))
@@ -246,7 +246,7 @@ def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ..
             extras["binding_held_min"] = str(held_min)
     found = Cause("", fact.q850, fact.sip_code, fact.disposition, fact.hangup_reason)
     if fact.disposition is Disposition.NO_ANSWER and fact.direction is not Direction.INBOUND:
-        found = _UNKNOWN  # A may have called: then it was somebody else who did not answer
+        found = _UNKNOWN  # A may have called: then another party did not answer
     fact = replace(
         fact,
         legs=(leg(Role.A, party, found, setup_at=fact.setup_at, answer_at=fact.answer_at, end_at=fact.end_at),),
@@ -276,24 +276,24 @@ def _recording(fields: Fields, name: str, talk_ms: int | None, *, answered: bool
 
 
 def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
-    """The platform's answer to (un)binding: JSON text in a field, escaped once or twice, or an object."""
+    """Reads the platform's response to (un)binding: JSON text in a field, escaped once or twice, or an object."""
     name = f"{which}Response"
-    answer = fields.raw(name)  # read by the decoder, as `nested` says
-    if answer is None:
+    response = fields.raw(name)  # the decoder has read the JSON in it, as `nested` declares
+    if response is None:
         return {}
-    if not isinstance(answer, Mapping):
-        return {name: answer if isinstance(answer, str) else compact(answer)}
-    said = Fields(answer, fact.received_at).extras()
-    if fact.binding_state == _DONE[which] and said.get("resultcode", "0") != "0":
+    if not isinstance(response, Mapping):
+        return {name: response if isinstance(response, str) else compact(response)}
+    sent = Fields(response, fact.received_at).extras()
+    if fact.binding_state == _DONE[which] and sent.get("resultcode", "0") != "0":
         fields.flag(Flag.STATE_VS_TIME)
-    other_x = "privateNum" in said and phone_numbers.parse(said["privateNum"], _REGION).number != fact.privacy_number
-    if other_x or said.get("subscriptionId", fact.binding_id) != fact.binding_id:
+    other_x = "privateNum" in sent and phone_numbers.parse(sent["privateNum"], _REGION).number != fact.privacy_number
+    if other_x or sent.get("subscriptionId", fact.binding_id) != fact.binding_id:
         fields.flag(Flag.FIELD_CONFLICT)
-    return {f"{which}.{key}": value for key, value in said.items()}
+    return {f"{which}.{key}": value for key, value in sent.items()}
 
 
 def _native(element: Any, ctx: Context) -> Mapped:
-    """One record of the platform's own notification: it knows both parties, the ringing and the cause."""
+    """Maps one record of the platform's own notification, which has both parties, the ringing and the cause."""
     fields = Fields(element, ctx.received_at, documented=(*NATIVE_FIELDS, *_SIBLING_FIELDS))
     session = fields.need("sessionId", code="no_id")
     account_id = account_of(fields, fields.text("appKey"), ctx, "appKey")
@@ -314,7 +314,7 @@ def _native(element: Any, ctx: Context) -> Mapped:
         found, confidence = _native_cause(fields)
     recording, url = _recording(fields, "recordFileDownloadUrl", talk_ms, answered=garbled or answer is not None)
     if fields.boolean("recordFlag") and fields.has("recordObjectName"):
-        recording = RecordingState.AVAILABLE  # its address is to be asked for
+        recording = RecordingState.AVAILABLE  # its address has to be requested
     b_leg = leg(Role.B, called, found, setup_at=forwarded, alerting_at=alerting, answer_at=answer, end_at=end)
     fact = Fact(
         fact_type=FactType.RECORD,
@@ -351,7 +351,7 @@ def _native(element: Any, ctx: Context) -> Mapped:
 
 
 def _native_cause(fields: Fields) -> tuple[Cause, str]:
-    """Why it was not answered, from the most telling of four codes, and how sure that is; 0 is "does not apply"."""
+    """Returns the cause of an unanswered call, by the most specific of four codes, and its confidence; 0 is no code."""
     q850 = fields.integer("fwdUnaswRsn") or fields.integer("callOutUnaswRsn")
     point = fields.integer("ulFailReason") or 0
     sip = fields.integer("sipStatusCode") or (
@@ -390,7 +390,7 @@ VENDOR = Vendor(
             nested={"bindResponse": _ANSWER_FIELDS, "unbindResponse": _ANSWER_FIELDS},
         ),
     ),
-    # The relay wants nothing; of the platform's services one reads the code.
+    # The relay reads no reply; one of the platform's services reads the code.
     accepted=Reply(status=200, body=b'{"resultcode":"0","resultdesc":"Success"}', content_type="application/json"),
     retry=Reply(status=503),
     sends_at_most=1,

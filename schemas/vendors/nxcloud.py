@@ -1,17 +1,18 @@
 """NXCloud softphone: one JSON object per finished call.
 
-Document: "Call Detail Records (CDR) Callback Push Interface V1.0". It states neither the acknowledgement, nor retries, nor
-a signature. Elsewhere the vendor says "every minute for an hour, stops after 5 failures", and other numbers again.
+Document: "Call Detail Records (CDR) Callback Push Interface V1.0". It states neither the acknowledgement, nor retries,
+nor a signature. Other documents of the vendor state "every minute for an hour, stops after 5 failures", and other
+numbers again.
 
 Known lies and gaps:
 - `code` belongs to `phone` alone: the printed example has 86 beside a four-digit extension and a +62 display number.
 - `phone` may already carry `code`; `show_phone` has no "+" and is not E.164 as it stands.
 - `direction` is 0 in the vendor's own sample of an outgoing call (`effective_called_number` gives it away).
 - `record` and `record_url` may contradict each other; the URL answers 302 and is stored as it is.
-- How a call that was not answered looks is not said: "0", "", null and a missing `answer_time` all occur.
+- The form of an unanswered call is not documented: "0", "", null and a missing `answer_time` all occur.
 - Times are epoch seconds here and text of no stated zone in the pull API. There is no cost.
-- `duration` is what a call is charged by: it is the billed seconds where it comes, also of a call that nobody answered.
-- Live records carry fields of the pull API, and `id` and `fee`, which the document says were removed.
+- `duration` is the charged time: it is the billed seconds when it comes, also of a call that nobody answered.
+- Live records carry fields of the pull API, and `id` and `fee`, which the document calls removed.
 """
 
 from typing import Any, Final
@@ -26,22 +27,22 @@ from schemas.vendor_kit.columns import leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
-from schemas.vendor_kit.phone_numbers import NOBODY, Number, columns
+from schemas.vendor_kit.phone_numbers import NOBODY, PhoneNumber, columns
 
 _NAME: Final = "nxcloud"
-_ZONE: Final = "UTC?"  # of text times, which the document does not have
+_ZONE: Final = "UTC?"  # for times as text, which the document does not have
 
 CDR_FIELDS: Final = (
     "sessionid", "username", "mobile_name", "sipid", "orderid", "code", "phone", "show_phone", "duration", "direction",
     "record", "record_url", "start_time", "answer_time", "end_time", "hangup_cause",
 )  # fmt: skip
 _LIVE_FIELDS: Final = (*CDR_FIELDS, "effective_called_number", "country_code", "id", "fee")
-# One of these tells this payload from other vendors', which have session ids and times, too.
+# One of these distinguishes this payload from other vendors', which have session ids and times, too.
 _TELLTALES: Final = ("show_phone", "hangup_cause", "sipid", "mobile_name")
 
 _DIRECTIONS: Final = {"1": Direction.OUTBOUND, "0": Direction.INBOUND, "": Direction.UNKNOWN}
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
-# Who hung up, as far as the reason of an unanswered call tells.
+# The party that hung up, by the reason of an unanswered call.
 _PARTIES: Final = {"caller_hangup": "a", "caller_cancel": "a", "declined": "b", "platform": "platform"}
 
 
@@ -66,7 +67,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     setup, answer, end = (fields.instant(name, _ZONE) for name in ("start_time", "answer_time", "end_time"))
     check_order(fields, setup, answer, end)
     answered, garbled = answer is not None, fields.unreadable("answer_time")
-    # Ringing is not reported: from the start, as this vendor counts. When it was answered nobody knows, how long it rang neither.
+    # Ringing is not reported, so it counts from the start, as this vendor does; it needs a readable answer time.
     ring_ms = None if garbled else fields.span_ms(setup, answer or end)
     early = setup is not None and answer is not None and answer < setup
     talk_ms = None if early else fields.span_ms(answer, end)
@@ -80,7 +81,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
         fields.flag(Flag.UNKNOWN_ENUM)
     if answered and denies_answer(found):
         fields.flag(Flag.STATE_VS_TIME)
-    # A cause says how an unanswered call ended, or an answered one: of one that may be either only its name is known.
+    # A cause has one sense on an answered call and one on an unanswered: without that, only its name is kept.
     disposition = Disposition.UNKNOWN if garbled else disposition_of(found, answered=answered)
     reason = "" if garbled else reason_of(found, answered=answered)
     check_billed(fields, disposition, amounts.get("billable_s"))
@@ -132,8 +133,8 @@ def _direction(fields: Fields) -> Direction:
     return direction
 
 
-def _parties(direction: Direction, phone: Number, shown: Number) -> tuple[Number, Number]:
-    """Caller and callee; nobody while it is not known who called whom."""
+def _parties(direction: Direction, phone: PhoneNumber, shown: PhoneNumber) -> tuple[PhoneNumber, PhoneNumber]:
+    """Returns caller and callee; nobody when the direction is not known."""
     if direction is Direction.OUTBOUND:
         return shown, phone
     return (phone, shown) if direction is Direction.INBOUND else (NOBODY, NOBODY)

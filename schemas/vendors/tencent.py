@@ -1,16 +1,16 @@
 """Tencent Cloud two-way callback: call records are not pushed, they are pulled with getCdr.
 
-Document: "getCdr" of the callback product (201511v3). A page is `{"cdr": [...], "errorCode": "0", "offset": "0"}`; a failure
-carries only the code and a text. A page that somebody pushes to us is read alike.
+Document: "getCdr" of the callback product (201511v3). A page is `{"cdr": [...], "errorCode": "0", "offset": "0"}`;
+a failure carries only the code and a text. A page that somebody pushes to us is read alike.
 
 Known lies and gaps:
-- Times are documented as `yyyy-MM-dd HH:mm:ss`; what comes are epoch seconds as text, "0" for what never happened.
-- `duration` is the billed time ("通话计费时间") with the vendor's own rounding: it may differ from any difference of the times.
+- Times are documented as `yyyy-MM-dd HH:mm:ss`; live ones are epoch seconds as text, "0" for what never happened.
+- `duration` is the billed time ("通话计费时间") with the vendor's own rounding: it need not be a difference of the times.
 - `offset` is answered but cannot be sent. In a sibling's sample it looks like a start time to go on from.
 - `recordUrl` is empty for "not recorded", for "failed", and for "not yet": it may come with a later page.
-- `compress` says zlib without saying how it is wrapped: plain zlib, gzip and Base64 all occur.
-- Siblings fail with `msg` instead of `result`, and one prints a trailing comma.
-- `callEndStatus` is text that may contradict the times; a sibling counts on to 10 with other meanings. The times decide.
+- `compress` is documented as zlib without its wrapping: plain zlib, gzip and Base64 all occur.
+- Sibling APIs fail with `msg` instead of `result`, and one prints a trailing comma.
+- `callEndStatus` is text that may contradict the times; a sibling API has other statuses up to 10. The times decide.
 """
 
 import json
@@ -66,7 +66,7 @@ _EXAMPLE: Final = (
     b'"dstAcceptTime":"0","duration":"0","endCallTime":"1548235118","orderId":"","recordUrl":"","src":"008613500000000","srcAcceptTime":"0",'
     b'"startDstCallTime":"0","startDstRingTime":"0","startSrcCallTime":"1548235059","startSrcRingTime":"1548235062"}],"errorCode":"0","offset":"0","result":"Call Details"}'
 )
-# One of these tells this record from other vendors' that are wrapped in `cdr`, too.
+# One of these distinguishes this record from other vendors' that are wrapped in `cdr`, too.
 _TELLTALES: Final = ("callEndStatus", "startSrcCallTime", "srcAcceptTime", "endCallTime")
 _A_TIMES: Final = ("startSrcCallTime", "startSrcRingTime", "srcAcceptTime")
 _B_TIMES: Final = ("startDstCallTime", "startDstRingTime", "dstAcceptTime")
@@ -79,7 +79,7 @@ _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, _D.ANSWERED, "normal")
 _SILENT: Final = Cause("NO_ANSWER", 19, 480, _D.NO_ANSWER, "no_answer")
 _AWAY: Final = Cause("SUBSCRIBER_ABSENT", 20, 480, _D.UNREACHABLE, "cannot_reach")
 _OPEN: Final = Cause("", None, None, _D.UNKNOWN)
-# callEndStatus: what it says of leg A and of leg B; the call ended by the first leg that was not answered.
+# callEndStatus: the causes of leg A and of leg B; the first leg that was not answered ended the call.
 _STATUSES: Final[Mapping[str, tuple[Cause, Cause]]] = {
     "0": (_OPEN, _OPEN),
     "1": (_ANSWERED, _ANSWERED),
@@ -89,7 +89,7 @@ _STATUSES: Final[Mapping[str, tuple[Cause, Cause]]] = {
     "5": (_ANSWERED, _AWAY),
 }
 _UNSPECIFIED: Final = Cause("NORMAL_UNSPECIFIED", 31, None, _D.UNKNOWN)
-# How an answered call ended is the status's to say: "unknown" is unspecified, and one that nobody knows says nothing.
+# The status gives the cause of an answered call: "0" (unknown) is unspecified, and an undocumented status gives none.
 _ENDS: Final[Mapping[str, Cause]] = {
     "0": Cause("NORMAL_UNSPECIFIED", 31, None, _D.ANSWERED, "unspecified"),
     **dict.fromkeys("12345", _ANSWERED),
@@ -97,26 +97,34 @@ _ENDS: Final[Mapping[str, Cause]] = {
 _ANSWERED_SOMEHOW: Final = Cause("", None, None, _D.ANSWERED)
 
 ADVICE: Final[Mapping[str, Advice]] = {
-    "0": Advice(action="advance", meaning="success"),
-    "-1": Advice(action="stop", alert="page", auto_resume=False, meaning="version not supported"),
-    "-2": Advice(action="resend_plain", alert="log", tries=1, then="park", meaning="bad parameter"),
+    "0": Advice(action="advance", description="success"),
+    "-1": Advice(action="stop", alert="page", auto_resume=False, description="version not supported"),
+    "-2": Advice(action="resend_plain", alert="log", tries=1, then="park", description="bad parameter"),
     # The record of a call may not exist yet; asked for by window it is a parameter like any other.
     "-201": Advice(
-        action="retry_id", alert="log", tries=6, then="not_found", first_s=20.0, cap_s=600.0, meaning="call id abnormal"
+        action="retry_id",
+        alert="log",
+        tries=6,
+        then="not_found",
+        first_s=20.0,
+        cap_s=600.0,
+        description="call id abnormal",
     ),
-    "-202": Advice(action="halve", alert="log", tries=1, then="park", meaning="bad time stamps"),
-    "-203": Advice(action="backoff", meaning="network fault at the vendor"),
-    "-401": Advice(action="stop", alert="page", auto_resume=False, meaning="appId illegal"),
-    "-402": Advice(action="stop", alert="page", auto_resume=False, meaning="URL does not match"),
+    "-202": Advice(action="halve", alert="log", tries=1, then="park", description="bad time stamps"),
+    "-203": Advice(action="backoff", description="network fault at the vendor"),
+    "-401": Advice(action="stop", alert="page", auto_resume=False, description="appId illegal"),
+    "-402": Advice(action="stop", alert="page", auto_resume=False, description="URL does not match"),
     "-403": Advice(
-        action="probe", alert="page", first_s=600.0, cap_s=600.0, meaning="our address is not on their list"
+        action="probe", alert="page", first_s=600.0, cap_s=600.0, description="our address is not on their list"
     ),
     "-423": Advice(
-        action="stop", alert="security", auto_resume=False, meaning="blocked: caller compromised or abnormal"
+        action="stop", alert="security", auto_resume=False, description="blocked: caller compromised or abnormal"
     ),
-    "-501": Advice(action="backoff", tries=10, then="probe", meaning="server fault"),
-    "transport": Advice(action="backoff", tries=10, then="probe", meaning="no answer, or none that is a page"),
-    "": Advice(action="backoff", alert="log", tries=3, then="park", meaning="a code that the document does not have"),
+    "-501": Advice(action="backoff", tries=10, then="probe", description="server fault"),
+    "transport": Advice(action="backoff", tries=10, then="probe", description="no answer, or none that is a page"),
+    "": Advice(
+        action="backoff", alert="log", tries=3, then="park", description="a code that the document does not have"
+    ),
 }
 
 
@@ -136,7 +144,7 @@ def _elements(document: Any) -> Elements:
 
 
 def _code(document: Mapping[str, Any]) -> str:
-    """The page's error code as text; a page without one is good when it has records."""
+    """Returns the page's error code as text; a page without one is good when it has records."""
     if "errorCode" not in document and "cdr" not in document and "callId" not in document:
         raise Undecodable("neither errorCode nor cdr: not a page", code="wrong_kind")
     return Fields(document, EPOCH).text("errorCode") or "0"
@@ -162,22 +170,22 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     garbled = fields.unreadable("srcAcceptTime") or fields.unreadable("dstAcceptTime")
     if status not in _STATUSES:
         fields.flag(Flag.UNKNOWN_ENUM)
-    if garbled:  # somebody answered, nobody knows when: that is not "no answer"
+    if garbled:  # answered at an unknown time, which is not "no answer"
         a_found, b_found = (_ENDS.get(status, _ANSWERED_SOMEHOW) if at else _OPEN for at in (a_answer, b_answer))
     else:
         a_found, b_found = _legs_found(fields, status, a_answer, b_answer)
     found = _call_found(status, a_found, b_found)
-    # Who was rung last tells how long it took: B, unless it never came to B.
-    b_rung = bool(b_setup or b_alerting or b_answer) or any(map(fields.unreadable, _B_TIMES))
-    setup, alerting, answer = (b_setup, b_alerting, b_answer) if b_rung else (a_setup, a_alerting, a_answer)
-    b_end = end if b_rung else None
+    # Delay and ringing are those of the leg that was called last: B, unless B was never called.
+    b_called = bool(b_setup or b_alerting or b_answer) or any(map(fields.unreadable, _B_TIMES))
+    setup, alerting, answer = (b_setup, b_alerting, b_answer) if b_called else (a_setup, a_alerting, a_answer)
+    b_end = end if b_called else None
     talk_ms = fields.span_ms(b_answer, end)
     duration_s = fields.seconds("duration", a_setup, a_alerting, a_answer, b_setup, b_alerting, b_answer, end)
     spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, found.disposition, duration_s)
-    last_rung = _B_TIMES if b_rung else _A_TIMES
-    rang_until = None if fields.unreadable(last_rung[-1]) else answer or end
+    last_called = _B_TIMES if b_called else _A_TIMES
+    rang_until = None if fields.unreadable(last_called[-1]) else answer or end
     src, dst, url = fields.number("src", _REGION), fields.number("dst", _REGION), fields.text("recordUrl")
     call_type, custom_ref = fields.text("callType") or _DEFAULT_CALL_TYPE, fields.text("bizId")
     extras = {**fields.extras("callEndStatus"), "call_type": call_type, **_date_note(call_id, a_setup)}
@@ -218,24 +226,24 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
 def _legs_found(
     fields: Fields, status: str, a_answer: datetime | None, b_answer: datetime | None
 ) -> tuple[Cause, Cause]:
-    """How each leg ended: by its times; the status adds why one was not answered."""
-    a_said, b_said = _STATUSES.get(status, (_OPEN, _OPEN))
-    said_answered = status in ("1", "3")
-    if (a_answer and (a_said in (_SILENT, _AWAY) or status == "0")) or (not a_answer and said_answered):
+    """Returns the cause of each leg: by its times; the status adds the reason when one was not answered."""
+    a_status, b_status = _STATUSES.get(status, (_OPEN, _OPEN))
+    a_claimed = status in ("1", "3")
+    if (a_answer and (a_status in (_SILENT, _AWAY) or status == "0")) or (not a_answer and a_claimed):
         fields.flag(Flag.STATE_VS_TIME)
-    if (b_answer and status in _STATUSES and b_said is not _ANSWERED) or (not b_answer and b_said is _ANSWERED):
+    if (b_answer and status in _STATUSES and b_status is not _ANSWERED) or (not b_answer and b_status is _ANSWERED):
         fields.flag(Flag.STATE_VS_TIME)
     answered = _ENDS.get(status, _ANSWERED_SOMEHOW)
-    a_found = answered if a_answer or b_answer else _OPEN if a_said is _ANSWERED else a_said
+    a_found = answered if a_answer or b_answer else _OPEN if a_status is _ANSWERED else a_status
     if b_answer:
         return a_found, answered
-    if a_answer and a_said in (_SILENT, _AWAY):
-        return a_found, _SILENT  # it was not A then that did not answer
-    return a_found, _OPEN if b_said is _ANSWERED else b_said
+    if a_answer and a_status in (_SILENT, _AWAY):
+        return a_found, _SILENT  # A answered, so the status is about B
+    return a_found, _OPEN if b_status is _ANSWERED else b_status
 
 
 def _call_found(status: str, a_found: Cause, b_found: Cause) -> Cause:
-    """The call was answered when B was; else the first leg that is known to have failed tells."""
+    """Returns the call's cause: answered when B was, else that of the first leg that is known to have failed."""
     if b_found.disposition is _D.ANSWERED:
         return b_found
     if a_found.disposition not in (_D.ANSWERED, _D.UNKNOWN):
@@ -250,7 +258,7 @@ def _recording(url: str, answer: datetime | None) -> RecordingState:
 
 
 def _date_note(call_id: str, setup: datetime | None) -> dict[str, str]:
-    """The day inside the call id, where it is not the day of the call."""
+    """Returns the day inside the call id when it is not the day of the call."""
     dated = _CALL_ID_DATE.search(call_id)
     if dated is None or setup is None or setup.astimezone(_BEIJING).strftime("%y%m%d") == dated[1]:
         return {}
@@ -260,7 +268,10 @@ def _date_note(call_id: str, setup: datetime | None) -> dict[str, str]:
 def _request(
     account: PollAccount, *, start_s: int = 0, end_s: int = 0, call_id: str = "", plain: bool = False
 ) -> PollRequest:
-    """One page: the calls that started in [start_s, end_s), or one call; `plain` leaves out every optional parameter."""
+    """Returns the request for one page: the calls that started in [start_s, end_s), or one call.
+
+    `plain` leaves out every optional parameter.
+    """
     asked = {"appId": account.app_id}
     if not plain:
         asked |= {"src": "", "compress": "1" if account.compress else "0"}
@@ -276,7 +287,7 @@ def _request(
 
 
 def _read_page(body: bytes, encoding: str) -> Page:
-    """What the poller needs of a page; raises Undecodable when it is none."""
+    """Reads the poller's part of a page; raises Undecodable when the body is none."""
     raw = RawCallback(
         vendor=_NAME, callback=_CALLBACK, received_at=EPOCH, request_id="", content_encoding=encoding, body=body
     )

@@ -1,19 +1,19 @@
 """YTX (api.ytx.net): voice codes, two-way calls and conferences, as records and as state pushes to one address.
 
-Document: "话单回调" (call record callback). `{"cdr":[...]}` holds records of three kinds, told apart by `fid`; a state
-push is a bare object without `appid` and `fid`. HTTP 500 makes it send again later, at most three times in all.
+Document: "话单回调" (call record callback). `{"cdr":[...]}` holds records of three kinds, distinguished by `fid`; a
+state push is a bare object without `appid` and `fid`. HTTP 500 makes it send again later, at most three times in all.
 
 Known lies and gaps:
 - The document's own two-way example is not JSON: a comma is missing, a key has spaces in it, a time has lost its.
-- A two-way call's `duration` is the A leg's time, not talk time; `应答|正常` stands on calls that B never answered.
-  Answered is what has an answer time.
-- `duration` is what the fee is for, so it is the billed seconds of all three records, also where nobody answered.
+- A two-way call's `duration` is the A leg's time, not talk time; calls that B never answered have `应答|正常`, too.
+  A call was answered when it has an answer time.
+- The fee is for `duration`, so it is the billed seconds of all three records, also when nobody answered.
 - The voice example has 22 s between its times and a duration of 10; `tel` in it is not a phone number.
-- Voice records may carry the code that was read out: it is a secret, and nothing of it is kept but the raw body.
-- `confid` "0" is no conference. A conference's fee is `singleoriamount`, a participant's; `oriamount` beside it is another's.
-- In a state push `src` is the platform's display number and `dsc` the phone that this leg rings: leg A's or leg B's.
+- Voice records may carry the code that was read out: it is a secret, and is kept in the raw body only.
+- `confid` "0" is no conference. A participant's fee is `singleoriamount`; `oriamount` beside it is another amount.
+- In a state push `src` is the platform's display number and `dsc` the phone of this leg: leg A's or leg B's.
 - Live records have numbers where the example has text, no `.000`, sometimes no `stateDesc`; live states have one.
-- Times are Beijing's, which nobody says. A conference's participants may share a `requestid`; `confid` is reused.
+- Times are Beijing's, which is not documented. A conference's participants may share a `requestid`; `confid` is reused.
 """
 
 import re
@@ -34,7 +34,7 @@ from schemas.vendor_kit.columns import ended, leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
-from schemas.vendor_kit.phone_numbers import Number, columns
+from schemas.vendor_kit.phone_numbers import PhoneNumber, columns
 from schemas.vendor_kit.secret_fields import holds_code
 
 _NAME: Final = "ytx"
@@ -52,7 +52,7 @@ CONFERENCE_FIELDS: Final = (
     "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
     "tapesurl",  # in the example only
 )  # fmt: skip
-# What live pushes carry beside.
+# More fields of live pushes.
 _LIVE_FIELDS: Final = {Kind.CONFERENCE_LEG: ("oriamount",), Kind.CALLBACK_STATE: ("stateDesc", "appid", "dst")}
 _NO_CONFERENCE: Final = re.compile(r"0+(?:\.0*)?|-1")
 
@@ -101,8 +101,8 @@ _TEXTS: Final = {
 _UNLISTED: Final = "未知"
 _OPEN: Final = (_D.IN_PROGRESS, _D.UNKNOWN)
 _STILL_RINGING: Final = Cause(_RINGING, None, None, _D.IN_PROGRESS, "ringing")
-_ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time; no text says so
-_CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered, says the text, and no time
+_ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time, without a text
+_CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered by its text, without a time
 _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
 
@@ -168,9 +168,9 @@ def _voice(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, .
 
 
 def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
-    """One participant; several may share the request id, so the phone and its answer time tell them apart.
+    """Maps one participant; several may share the request id, so the phone and its answer time distinguish them.
 
-    Who did not answer has no such time, and may be rung again: then the end tells one attempt from the next.
+    A participant that did not answer has no such time and may be called again: then the end distinguishes attempts.
     """
     conference_id = fields.text("confid")
     if not conference_id:
@@ -193,8 +193,8 @@ def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[s
     return fact, (phone, "", end) if end else (phone, "")
 
 
-def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fact, Number]:
-    """What voice codes and conference legs share: one phone, one pair of times, one fee."""
+def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fact, PhoneNumber]:
+    """Maps the fields that voice codes and conference legs share: one phone, one pair of times, one fee."""
     tel = fields.number("tel", _REGION)
     cost = fields.money(amount, _CURRENCY, ctx.cost_limit(fact.account_id))
     answer, end = fields.instant("stime", _ZONE), fields.instant("etime", _ZONE)
@@ -233,7 +233,7 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
     ends = [at for at in (a_end, b_end) if at]
     end = max(ends, default=None)
     a_ms, b_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
-    # They speak from B's answer until the first of them hangs up; which that was, an end that cannot be read does not say.
+    # They talk from B's answer until the first of them hangs up, which needs both ends.
     ends_known = not fields.unreadable("calleretime") and not fields.unreadable("calledetime")
     talk_ms = fields.span_ms(b_answer, min(ends, default=None)) if ends_known else None
     duration_s = fields.seconds("duration", a_answer, a_end, b_answer, b_end)
@@ -242,7 +242,7 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
     text = fields.text("stateDesc")
     call, leg_a, leg_b, party = _endings(fields, text, a_answer, b_answer, end)
     garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
-    if garbled:  # somebody answered, nobody knows when: that is not "no answer"
+    if garbled:  # answered at an unknown time, which is not "no answer"
         call = leg_b = _UNKNOWN
     spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
@@ -275,12 +275,12 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
 def _endings(
     fields: Fields, text: str, a_answer: datetime | None, b_answer: datetime | None, end: datetime | None
 ) -> tuple[Cause, Cause, Cause, str]:
-    """How the call, leg A and leg B ended, and whose leg ("a", "b") decided; where text and times disagree, times win."""
+    """Returns the causes of the call, leg A and leg B, and the leg ("a", "b") that decided; times win over texts."""
     x, y = _split(fields, text, a_answer)
     leg_a, leg_b = _heard(fields, x, a_answer, end), _heard(fields, y, b_answer, end)
     if b_answer:
         return leg_b, leg_a, leg_b, "b"
-    if a_answer:  # B was rung in vain
+    if a_answer:  # B did not answer
         if leg_b is _CLAIMED or (y or _UNLISTED) == _UNLISTED:
             if text:
                 fields.flag(Flag.STATE_VS_TIME)
@@ -292,7 +292,7 @@ def _endings(
 
 
 def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, str]:
-    """The texts of leg A and leg B; a single one is of the first leg that did not answer."""
+    """Returns the texts of leg A and leg B; a single one is of the first leg that did not answer."""
     parts = [part.strip() for part in _PAIR.split(text)]
     if len(parts) == 1:
         return ("", text) if a_answer else (text, "")
@@ -302,24 +302,24 @@ def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, s
 
 
 def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | None) -> Cause:
-    """How a leg ended, by its answer time and then by its text."""
-    said = _TEXTS.get(text)
-    if text and said is None:
+    """Returns the cause of a leg, by its answer time and then by its text."""
+    announced = _TEXTS.get(text)
+    if text and announced is None:
         fields.flag(Flag.UNKNOWN_ENUM)
-    if said is None:
+    if announced is None:
         return _ANSWERED if answer else _UNKNOWN
-    claimed = said.disposition is Disposition.ANSWERED
+    claimed = announced.disposition is Disposition.ANSWERED
     if claimed is not (answer is not None):
         fields.flag(Flag.STATE_VS_TIME)
     if claimed:
-        return said if answer else _CLAIMED
-    return _ANSWERED if answer else said if end or text != _RINGING else _STILL_RINGING
+        return announced if answer else _CLAIMED
+    return _ANSWERED if answer else announced if end or text != _RINGING else _STILL_RINGING
 
 
 def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
     if not fields.has("dsc") and fields.has("dst"):
         fields.flag(Flag.KEY_NORMALISED)
-    rung = fields.need("dsc", "dst")
+    called = fields.need("dsc", "dst")
     phone = fields.number("dsc" if fields.has("dsc") else "dst", _REGION)
     word = fields.need("state").lower()
     state = _STATES.get(word, State.UNKNOWN)
@@ -329,23 +329,24 @@ def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, 
     if at is None:
         fields.flag(Flag.BAD_TIME)
     text = fields.text("stateDesc")
-    # A pair cannot be told apart here: which of the two this leg is shows only beside the record.
-    said = _TEXTS.get(text, _UNKNOWN)
-    if text and said is _UNKNOWN and not _PAIR.search(text):
+    # A pair of texts gives no cause here: only the record shows which of the two legs this is.
+    announced = _TEXTS.get(text, _UNKNOWN)
+    if text and announced is _UNKNOWN and not _PAIR.search(text):
         fields.flag(Flag.UNKNOWN_ENUM)
-    tells = state is State.RELEASE and said.disposition is not Disposition.ANSWERED
+    is_outcome = state is State.RELEASE and announced.disposition is not Disposition.ANSWERED
+    outcome = announced.disposition if is_outcome else Disposition.UNKNOWN
     fact = msgspec.structs.replace(
         fact,
         direction=Direction.CALLBACK,
         **columns("display", fields.number("src", _REGION)),
-        leg=rung,
+        leg=called,
         leg_number=phone.number,
         state=state,
         event_at=at,
-        **{**ended(said), "hangup_cause": text, "disposition": said.disposition if tells else Disposition.UNKNOWN},
-        cause_confidence="derived" if said.q850 else "none",
+        **{**ended(announced), "hangup_cause": text, "disposition": outcome},
+        cause_confidence="derived" if announced.q850 else "none",
     )
-    return fact, (phone.number or rung, word, _stamp(at) or fields.glance("timestamp"))
+    return fact, (phone.number or called, word, _stamp(at) or fields.glance("timestamp"))
 
 
 def _stamp(at: datetime | None) -> str:

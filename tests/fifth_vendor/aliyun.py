@@ -1,12 +1,12 @@
 """Alibaba Cloud private numbers: a list of finished calls per push, two parties behind one number.
 
-Document: "SecretReport" by HTTP batch push (help.aliyun.com, 305596). It answers to be within 700 ms; after anything but 200
-it sends again after 1, 5 and 10 minutes, and it announces duplicates.
+Document: "SecretReport" by HTTP batch push (help.aliyun.com, 305596). It wants a reply within 700 ms; after anything
+but 200 it sends again after 1, 5 and 10 minutes, and it announces duplicates.
 
 Known lies and gaps:
 - No time is ever empty: unanswered is `start_time` = `release_time`, not called out is `call_out_time` = `call_time`,
-  not rung is `free_ring_time` = `call_out_time`. The zone of the times is not stated.
-- `phone_no` is always A: who called stands in `call_type`.
+  no alerting is `free_ring_time` = `call_out_time`. The zone of the times is not stated.
+- `phone_no` is always A: `call_type` has the direction.
 - `release_cause` is Q.850, and 31 on calls that went well.
 - The printed example is not JSON: its ids are masked with asterisks.
 """
@@ -42,7 +42,7 @@ _TIMES: Final = ("call_time", "call_out_time", "ring_time", "free_ring_time", "s
 _DIRECTIONS: Final = {"0": Direction.OUTBOUND, "1": Direction.INBOUND, "4": Direction.UNKNOWN}
 _SMS: Final = ("2", "3")
 _PARTIES: Final = {"0": "platform", "1": "a", "2": "b"}
-# unconnected_cause: why the platform itself did not connect; 0 leaves it to the release cause.
+# unconnected_cause: the platform's own reason not to connect; with 0 the release cause counts.
 _REFUSED: Final = {
     "1": Cause("", 21, None, Disposition.BARRED, "blocked"),
     "2": Cause("", None, None, Disposition.FAILED, "no_binding"),
@@ -128,7 +128,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped | Filtered:
 
 
 def _cause(fields: Fields) -> Cause:
-    """Why it was not answered."""
+    """Returns the cause of an unanswered call."""
     refused = _REFUSED.get(fields.text("unconnected_cause"))
     found = refused or causes.cause(fields.text("release_cause")) or _UNKNOWN
     if not found.known:

@@ -84,7 +84,7 @@ def elements_in(vendor: Vendor, raw: RawCallback) -> int | None:
     """How many elements a body has; None when it cannot be read."""
     (callback,) = vendor.callbacks
     try:
-        documents = decode(raw, callback.form_fields, callback.words, LIMITS).documents()
+        documents = decode(raw, callback.form_fields, callback.words, LIMITS, callback.body).documents()
         return sum(len(callback.elements(document).items) for document in documents)
     except Undecodable:
         return None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingress.poll.planner import Checkpoint, PollDecision, PollWindow, fresh, id_wait_s, next_step, resumed
+from ingress.poll.planner import PAGES_MAX, Checkpoint, PollDecision, PollWindow, fresh, id_wait_s, next_step, resumed
 from schemas.config.settings import PollAccount
 from schemas.vendor_kit.contract import Page
 from schemas.vendors.tencent import ADVICE
@@ -137,6 +137,46 @@ def test_a_window_goes_on_from_a_cursor_that_is_a_later_start_time() -> None:
     decision = step(asking(), "0", records=500, cursor=str(cursor))
     assert (decision.ask, decision.note) == (PollWindow(cursor, HORIZON), "more")
     assert decision.checkpoint.settled_s == cursor
+
+
+def turned(checkpoint: Checkpoint, token: str, **page: object) -> PollDecision:
+    answer = Page(code="0", records=9, **page)  # type: ignore[arg-type]
+    return next_step(checkpoint, answer, NOW, account=ACCOUNT, advice=ADVICE, token=token)
+
+
+def test_pages_of_a_window_are_asked_for_by_their_tokens() -> None:
+    second = turned(asking(), "t2", cursor="x")
+    assert (second.ask, second.token, second.note) == (ASKED, "t2", "more")
+    assert second.checkpoint.settled_s == ASKED.start_s, "nothing is settled before the last page"
+    third = turned(second.checkpoint, "t3")
+    assert (third.ask, third.token) == (ASKED, "t3")
+    last = turned(third.checkpoint, "")
+    assert (last.ask, last.token, last.checkpoint.settled_s) == (None, "", HORIZON)
+    assert (last.checkpoint.token, last.checkpoint.pages) == ("", 0)
+
+
+def test_a_page_that_fails_is_asked_for_again_by_its_token() -> None:
+    second = turned(asking(), "t2")
+    failed = step(second.checkpoint, "-203")
+    assert wait_over(failed).token == "t2"
+
+
+def test_a_new_window_begins_with_its_first_page() -> None:
+    second = turned(asking(), "t2")
+    halved = step(second.checkpoint, "-202")
+    assert (halved.ask, halved.token) == (PollWindow(HORIZON - 300, HORIZON - 150), "")
+
+
+def test_tokens_that_lead_nowhere_park_the_window() -> None:
+    second = turned(asking(), "t2")
+    same = turned(second.checkpoint, "t2")
+    assert (same.note, same.alert, same.checkpoint.parked, same.checkpoint.token) == ("parked", "page", (ASKED,), "")
+    circle = turned(asking(token="a", pages=PAGES_MAX), "b")
+    assert (circle.note, circle.checkpoint.parked) == ("parked", (ASKED,))
+
+
+def test_a_checkpoint_from_before_there_were_tokens_is_read() -> None:
+    assert msgspec.json.decode(b'{"settled_s":7}', type=Checkpoint) == Checkpoint(settled_s=7)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a body came says nothing about the call: keys, charsets, encodings and wrappings, through to the facts.
+"""The way a body came does not change the call: keys, charsets, encodings and wrappings, through to the facts.
 
 Each row is a body as somebody sends it, what its facts must say, and which flags about its form they must carry.
 """
@@ -55,7 +55,7 @@ def written(document: Any) -> bytes:
 
 
 def of_form(fact: Fact) -> set[Flag]:
-    """The flags about how it came."""
+    """Returns the flags about the way it came."""
     return {flag for flag in map(Flag, fact.quality_flags) if flag in FORM_FLAGS}
 
 
@@ -64,7 +64,7 @@ def renamed(element: dict[str, Any], **names: str) -> dict[str, Any]:
 
 
 def with_pair(element: dict[str, Any], *pairs: str) -> str:
-    """The element with these members (as JSON text) put at its end; their names are taken out of it before."""
+    """Returns the element with these members (as JSON text) at its end, in the place of its own of these names."""
     names = {json.loads(f"{{{pair}}}").popitem()[0].strip() for pair in pairs}
     rest = {name: value for name, value in element.items() if name not in names}
     return text(rest)[:-1] + "".join("," + pair for pair in pairs) + "}"
@@ -240,21 +240,21 @@ RAW_DEFLATE = zlib.compress(BODY)[2:-4]
         pytest.param(BODY, "utf-8", id="K8 a charset as encoding"),
         pytest.param(BODY, "UTF8", id="written otherwise"),
         pytest.param(BODY.decode().encode("gbk"), "GBK", id="another charset as encoding"),
-        pytest.param(BODY, "gzip", id="K8 gzip said, plain sent"),
-        pytest.param(BODY, "deflate", id="deflate said, plain sent"),
-        pytest.param(BODY, "gzip, deflate", id="both said, plain sent"),
-        pytest.param(BODY, "br", id="Brotli said, plain sent"),
-        pytest.param(BODY, "base64", id="Base64 said, plain sent"),
-        pytest.param(BODY, "aws-chunked", id="something else said"),
-        pytest.param(gzip.compress(BODY), "", id="K8 gzip that is not said"),
-        pytest.param(zlib.compress(BODY), "", id="zlib that is not said"),
-        pytest.param(gzip.compress(BODY), "deflate", id="deflate said, gzip sent"),
-        pytest.param(zlib.compress(BODY), "gzip", id="gzip said, zlib sent"),
+        pytest.param(BODY, "gzip", id="K8 gzip declared, plain sent"),
+        pytest.param(BODY, "deflate", id="deflate declared, plain sent"),
+        pytest.param(BODY, "gzip, deflate", id="both declared, plain sent"),
+        pytest.param(BODY, "br", id="Brotli declared, plain sent"),
+        pytest.param(BODY, "base64", id="Base64 declared, plain sent"),
+        pytest.param(BODY, "aws-chunked", id="another word declared"),
+        pytest.param(gzip.compress(BODY), "", id="K8 gzip that is not declared"),
+        pytest.param(zlib.compress(BODY), "", id="zlib that is not declared"),
+        pytest.param(gzip.compress(BODY), "deflate", id="deflate declared, gzip sent"),
+        pytest.param(zlib.compress(BODY), "gzip", id="gzip declared, zlib sent"),
         pytest.param(RAW_DEFLATE, "deflate", id="deflate without its header"),
-        pytest.param(gzip.compress(gzip.compress(BODY)), "gzip", id="gzip twice, said once"),
-        pytest.param(zlib.compress(gzip.compress(BODY)), "gzip, deflate", id="both, as said"),
+        pytest.param(gzip.compress(gzip.compress(BODY)), "gzip", id="gzip twice, declared once"),
+        pytest.param(zlib.compress(gzip.compress(BODY)), "gzip, deflate", id="both, as declared"),
         pytest.param(gzip.compress(BODY), "gzip, utf-8", id="gzip and a charset"),
-        pytest.param(base64.b64encode(gzip.compress(BODY)), "", id="gzip in Base64 that is not said"),
+        pytest.param(base64.b64encode(gzip.compress(BODY)), "", id="gzip in Base64 that is not declared"),
         pytest.param(gzip.compress(BODY[:99]) + gzip.compress(BODY[99:]) + b"\0\0", "gzip", id="gzip in two members, padded"),
     ],
 )  # fmt: skip
@@ -325,13 +325,13 @@ def test_a_wrapping_of_other_vendors_is_taken_off(vendor: str, body: bytes, coun
 def test_a_broken_line_fails_alone() -> None:
     outcome = sent("nxcloud", b"\n".join((written(NX), b'{"sessionid":"x"', written(TWO[1]))))
     assert [fact.vendor_call_id for fact in outcome.facts] == [NX["sessionid"], "other"]
-    assert [(letter.code, letter.element) for letter in outcome.dead] == [("shape", 1)]
+    assert [(dead.code, dead.element) for dead in outcome.dead] == [("shape", 1)]
 
 
 def test_a_broken_line_with_a_comma_fails_alone() -> None:
     outcome = sent("nxcloud", b",\n".join((written(NX), b'{"sessionid":"x","code":', written(TWO[1]))))
     assert [fact.vendor_call_id for fact in outcome.facts] == [NX["sessionid"], "other"]
-    assert [(letter.code, letter.element) for letter in outcome.dead] == [("shape", 1)]
+    assert [(dead.code, dead.element) for dead in outcome.dead] == [("shape", 1)]
 
 
 RECORDS = [written({**TWO_WAY, "requestid": f"r{n}"}) for n in range(5)]
@@ -350,10 +350,10 @@ RECORDS = [written({**TWO_WAY, "requestid": f"r{n}"}) for n in range(5)]
     ],
 )  # fmt: skip
 def test_of_a_page_that_was_cut_no_record_is_taken_for_a_document(body: bytes) -> None:
-    """A record a line is not a document a line: the page stays whole, to be read when it can be."""
+    """A record a line is not a document a line: the body stays whole, as one dead letter that can be replayed."""
     outcome = sent("ytx", body)
     assert outcome.facts == ()
-    assert [letter.code for letter in outcome.dead] == ["json"]
+    assert [dead.code for dead in outcome.dead] == ["json"]
 
 
 MEMBERS = (
@@ -409,7 +409,7 @@ def nested(levels: int) -> bytes:
 )  # fmt: skip
 def test_what_is_beyond_a_bound_is_a_dead_letter(body: bytes, code: str) -> None:
     outcome = sent("nxcloud", body)
-    assert {letter.code for letter in outcome.dead} == {code}
+    assert {dead.code for dead in outcome.dead} == {code}
     assert len(outcome.dead) == (5_000 if code == "shape" else 1)
     assert not outcome.facts
 
@@ -449,12 +449,12 @@ def test_of_very_many_keys_the_known_ones_are_read() -> None:
 
 def test_a_large_body_is_hashed_once_for_all_its_letters() -> None:
     outcome = sent("nxcloud", b"[" + b"0," * 3_000 + b'"' + b"x" * 900_000 + b'"]')
-    assert len({letter.origin_hash for letter in outcome.dead}) == 1
-    assert sum(len(letter.original) for letter in outcome.dead) < 5 * 1024 * 1024
+    assert len({dead.origin_hash for dead in outcome.dead}) == 1
+    assert sum(len(dead.original) for dead in outcome.dead) < 5 * 1024 * 1024
 
 
 def test_a_page_of_a_busy_hour_is_read_and_a_push_of_that_size_is_not() -> None:
-    """The poller's cursor moves on behind a page: one that ends as a dead letter would take all of its calls with it."""
+    """The poller goes on after a page: one that ends as a dead letter would lose all of its calls."""
     record = {"callId": "c", "src": "008613500000000", "callEndStatus": "1", "endCallTime": "1548235118"}
     page = json.dumps({"errorCode": "0", "cdr": [record] * (DEFAULT.elements + 1)}).encode()
 
@@ -473,4 +473,4 @@ def test_a_page_of_a_busy_hour_is_read_and_a_push_of_that_size_is_not() -> None:
     ]
 
     assert [len(outcome.facts) for outcome in outcomes] == [DEFAULT.elements + 1, 0]
-    assert [letter.code for letter in outcomes[1].dead] == ["limit"]
+    assert [dead.code for dead in outcomes[1].dead] == ["limit"]

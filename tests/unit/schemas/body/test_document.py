@@ -209,7 +209,7 @@ _VALUES = st.one_of(
     st.data(),
 )
 def test_a_missing_comma_is_found_after_any_value(members: dict[str, Any], data: st.DataObject) -> None:
-    """Wherever in the object it is, and whatever the texts hold that look like commas, keys or brackets."""
+    """It is read at any place of the object, and beside texts that look like commas, keys or brackets."""
     pieces = [f"{json.dumps(name)}:{json.dumps(value)}" for name, value in members.items()]
     at = data.draw(st.integers(1, len(pieces) - 1))
     broken = "{" + ",".join(pieces[:at]) + data.draw(st.sampled_from(["", " ", "\n"])) + ",".join(pieces[at:]) + "}"

@@ -1,4 +1,4 @@
-"""What is read leaves nothing in reference cycles: those wait for a rare search (`deploy.runtime`), each with a slice of bodies."""
+"""Reading leaves no reference cycles: those wait for a rare collection (`deploy.runtime`), each with a record batch."""
 
 import gc
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ NUMBERS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def earlier_tests() -> Iterator[None]:
-    """What they left is not searched at each test."""
+    """Freezes the objects of earlier tests, so that no collection examines them again."""
     gc.collect()
     gc.freeze()
     yield
@@ -38,7 +38,7 @@ def earlier_tests() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def searched() -> Iterator[None]:
-    """No search of its own runs within a test."""
+    """Turns automatic garbage collection off within a test."""
     phone_numbers._parse.cache_clear()
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Whose payload it is: no address lets in what belongs to another account's, and nobody's account is joined with another's."""
+"""The account of a payload: no address takes another account's payload, and no two accounts are joined."""
 
 import json
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ each_body = pytest.mark.parametrize("name", BODIES)
 
 
 def sent(name: str, address: str, *accounts: Account, **changes: Any) -> Normalised:
-    """What becomes of the body when it comes by this account's address, "" for the one without any."""
+    """Returns the outcome of the body when it comes by this account's address, "" for the one without an account."""
     vendor, callback, document = BODIES[name]
     if changes:
         document = {"cdr": [{**document["cdr"][0], **changes}]}
@@ -66,7 +66,7 @@ def sent(name: str, address: str, *accounts: Account, **changes: Any) -> Normali
 )
 def test_what_belongs_to_another_account_is_refused(name: str, address: str, accounts: tuple[Account, ...]) -> None:
     found = sent(name, address, *accounts)
-    assert ([letter.code for letter in found.dead], found.facts) == (["wrong_account"], ())
+    assert ([dead.code for dead in found.dead], found.facts) == (["wrong_account"], ())
     assert X not in found.dead[0].detail
 
 

@@ -1,4 +1,4 @@
-"""One element, field by field: spellings are forgiven and flagged, nothing is lost, and only the id is worth a failure."""
+"""One element, field by field: odd spellings are read and flagged, nothing is lost, and only a missing id fails."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -250,7 +250,7 @@ def test_the_most_that_a_call_may_cost_is_the_account_s(value: str, limit: int, 
     ],
 )
 def test_seconds_are_bounded_by_the_call_s_own_times(value: Any, span_s: int | None, seconds: int | None) -> None:
-    """A1, A2: what is beyond is not known, and what was sent stays beside it."""
+    """A1, A2: an amount beyond its bound is not known, and the sent value is an extra."""
     found = fields({"f": value}, "f")
     times = (NOW, None) if span_s is None else (NOW + timedelta(seconds=span_s), None, NOW)
     assert found.seconds("f", *times) == seconds
@@ -371,7 +371,7 @@ def test_a_span_without_an_end_is_not_known() -> None:
 
 @given(st.text(st.characters(codec="utf-8"), max_size=20))
 def test_what_was_broken_by_latin_1_is_mended(text: str) -> None:
-    """Any text of two bytes and more a character comes back; plain ASCII never broke."""
+    """Any text with two bytes or more a character is read back; plain ASCII never broke."""
     if not text.isascii():
         assert mended(text.encode().decode("latin-1")) == text
 

@@ -161,7 +161,7 @@ def test_the_bounds_themselves_are_taken() -> None:
     [
         pytest.param("2147483648", datetime(2038, 1, 19, 4, tzinfo=UTC), True, id="2038"),
         pytest.param("4294967296", datetime(2106, 2, 7, 7, tzinfo=UTC), True, id="2106"),
-        pytest.param("2038-01-19 03:14:08", datetime(2026, 1, 1, tzinfo=UTC), False, id="2038, told too early"),
+        pytest.param("2038-01-19 03:14:08", datetime(2026, 1, 1, tzinfo=UTC), False, id="2038, sent too early"),
         pytest.param("2262-04-12 00:00:00", datetime(2262, 4, 12, tzinfo=UTC), True, id="2262"),
         pytest.param(
             "2299-12-24 00:00:00",

@@ -105,7 +105,7 @@ def test_what_is_no_plan_s_number_is_kept_and_told(
 
 
 def test_a_cache_keeps_no_long_text() -> None:
-    """P8."""
+
     _parse.cache_clear()
     for n in range(200):
         parse("\ufdfa" * 100_000 + str(n), "CN")
@@ -114,7 +114,7 @@ def test_a_cache_keeps_no_long_text() -> None:
 
 
 def test_a_number_of_thousands_of_digits_is_no_number() -> None:
-    """As text it is kept; as a number Python would not even write it out."""
+    """A text is kept; a number of that size Python does not even write out."""
     assert parse(10**5000, "CN").flags == {Flag.TYPE_DRIFT}
 
 

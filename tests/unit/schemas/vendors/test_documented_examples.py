@@ -1,4 +1,4 @@
-"""What the vendors' own documents print is no drift: a flag that is always on says nothing."""
+"""The examples in the vendors' own documents have no drift: a flag that is always on is worth nothing."""
 
 import pytest
 

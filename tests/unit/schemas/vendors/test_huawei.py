@@ -42,7 +42,7 @@ ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "q850": 16, "ta
         pytest.param({"maxDuration": 1, "disconnectTime": T_MS + 5_000 + 120_000}, {"billable_s": 120}, (), id="H25 grace"),
         pytest.param({"maxDuration": 1, "disconnectTime": T_MS + 5_000 + 120_001}, {"billable_s": 120}, (Flag.OVER_MAX,),
                      id="H25 over"),
-        pytest.param({"maxDuration": None, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 none told"),
+        pytest.param({"maxDuration": None, "disconnectTime": T_MS + 7_200_000}, {}, (), id="H26 none sent"),
         pytest.param({"maxDuration": 1441}, ANSWERED, (Flag.RANGE_ERROR,), id="a longest time out of range"),
         pytest.param({"answerTime": "2022-02-30 06:46:45"}, {"answer_at": None, "disposition": Disposition.UNKNOWN, "billable_s": None},
                      (Flag.BAD_TIME,), id="G35 30 February"),
@@ -96,7 +96,7 @@ def test_the_direction_is_known_only_when_one_is_allowed(
     ],
 )
 def test_a_s_number_in_every_spelling(sent: str, number: str, kind: NumberKind) -> None:
-    """H41."""
+
     (leg,) = fact(origNum=sent).legs
     assert (leg.number, leg.number_kind, leg.number_raw) == (number, kind, sent)
 
@@ -109,7 +109,7 @@ def test_a_s_number_in_every_spelling(sent: str, number: str, kind: NumberKind) 
         pytest.param({"recordFlag": "true"}, RecordingState.PENDING, "", (), id="H38 text"),
         pytest.param({"recordFlag": 1}, RecordingState.PENDING, "", (), id="H38 number"),
         pytest.param({"recordFlag": 0}, RecordingState.NONE, "", (), id="H38 zero"),
-        pytest.param({"recordFlag": None}, RecordingState.UNKNOWN, "", (), id="not told"),
+        pytest.param({"recordFlag": None}, RecordingState.UNKNOWN, "", (), id="not sent"),
         pytest.param({"recordFlag": "maybe"}, RecordingState.UNKNOWN, "", (Flag.TYPE_DRIFT,), id="neither"),
         pytest.param({"recordFlag": True, "disconnectTime": T_MS + 7_000}, RecordingState.NONE, "", (), id="H40 2 s of talk"),
         pytest.param({"recordFlag": True, "answerTime": None}, RecordingState.NONE, "", (), id="never answered"),
@@ -185,7 +185,7 @@ def test_a_row_without_a_call_is_a_binding() -> None:
 
 @pytest.mark.parametrize(("minutes", "noted"), [(4, None), (6, None), (7, "7"), (3, "3"), (120, "120")])
 def test_a_binding_that_held_otherwise_than_agreed_is_noted(minutes: int, noted: str | None) -> None:
-    """H28: five minutes were agreed, one more or less is the clock's."""
+    """H28: five minutes were agreed, and clocks may differ by one minute."""
     assert fact(unbindTime=1_646_288_530_000 + minutes * 60_000).extras.get("binding_held_min") == noted
 
 
@@ -198,7 +198,6 @@ def test_two_calls_of_one_binding_are_two_records_and_one_call_sent_twice_is_one
 
 
 def test_a_revision_says_when_and_changes_the_content() -> None:
-    """H10, H11."""
     older, newer = fact(updatedAt=T_MS + 70_000), fact(updatedAt=T_MS + 80_000, answerTime=T_MS + 6_000)
     assert older.fact_id == newer.fact_id
     assert older.content_digest != newer.content_digest
@@ -223,7 +222,7 @@ def test_snapshots_of_a_binding_differ_by_when_they_were_taken() -> None:
         pytest.param(
             at(100), ROW["bindTime"], {Flag.TZ_ASSUMED, Flag.TZ_SUSPECT}, id="H17 it fits as Beijing time only"
         ),
-        pytest.param(at(65), T_MS, {Flag.TZ_ASSUMED, Flag.TZ_SUSPECT}, id="H17 bound, called and told at once"),
+        pytest.param(at(65), T_MS, {Flag.TZ_ASSUMED, Flag.TZ_SUSPECT}, id="H17 bound, called and reported at once"),
         pytest.param(at(100), None, {Flag.TZ_ASSUMED, Flag.TZ_SUSPECT}, id="H17 bound nobody knows when"),
         pytest.param(at(100), T_MS + 1, {Flag.TZ_ASSUMED}, id="it fits as neither"),
     ],
@@ -255,7 +254,7 @@ def test_text_times_are_utc_until_only_beijing_fits(received_at: datetime, bound
 )
 def test_what_cannot_be_read_is_a_dead_letter(element: Any, code: str) -> None:
     found = outcome(element)
-    assert ([letter.code for letter in found.dead], found.facts) == ([code], ())
+    assert ([dead.code for dead in found.dead], found.facts) == ([code], ())
 
 
 @pytest.mark.parametrize(
@@ -273,7 +272,7 @@ def test_a_row_belongs_to_the_account_that_it_was_sent_to(
         vendor="huawei", callback="ax", account="a", received_at=RECEIVED, request_id="r", body=json.dumps(CALL).encode()
     )  # fmt: skip
     found = run(raw, directory(tuple(Account(vendor="huawei", name=n, external_ids=i) for n, i in configured.items())))
-    assert [letter.code for letter in found.dead] == ([code] if code else [])
+    assert [dead.code for dead in found.dead] == ([code] if code else [])
     assert [set(fact.quality_flags) for fact in found.facts] == ([] if code else [{Flag.PEER_UNKNOWN, *flags}])
 
 
@@ -285,7 +284,7 @@ def test_the_key_is_seen_in_the_body(element: dict[str, Any]) -> None:
 
 
 def test_it_is_told_once_that_we_have_it_and_to_come_again_when_not() -> None:
-    """H44: where the platform reads an answer, its code decides."""
+    """H44: when the platform reads a reply, its code decides."""
     vendor = VENDORS["huawei"]
     assert (vendor.accepted.status, json.loads(vendor.accepted.body)["resultcode"]) == (200, "0")
     assert vendor.accepted.content_type == "application/json"
@@ -307,9 +306,9 @@ NO_TIMES = {"callinTime": None, "answerTime": "", "disconnectTime": 0}
     ],
 )  # fmt: skip
 def test_a_row_with_call_times_and_no_session_is_no_binding(session: Any, times: dict[str, Any], shown: str) -> None:
-    """V1: the letter says which binding and when, and shows no phone number."""
+    """V1: the dead letter names the binding and the times, and shows no phone number."""
     found = outcome({**CALL, "sessionId": session, **times})
-    assert ([letter.code for letter in found.dead], found.facts) == (["no_id"], ())
+    assert ([dead.code for dead in found.dead], found.facts) == (["no_id"], ())
     detail = found.dead[0].detail
     assert shown in detail
     assert f"subscriptionId {ROW['subscriptionId']}, id 1" in detail
@@ -326,9 +325,9 @@ def test_a_row_without_call_times_and_session_is_a_binding(session: Any, times: 
 
 
 def test_a_letter_about_a_row_is_short_whatever_the_row_says() -> None:
-    (letter,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "\x1b[31m\u202e" * 5000}).dead
-    assert len(letter.detail) < 500
-    assert letter.detail.isprintable()
+    (dead,) = outcome({**CALL, "sessionId": None, "subscriptionId": "x" * 5000, "id": "\x1b[31m\u202e" * 5000}).dead
+    assert len(dead.detail) < 500
+    assert dead.detail.isprintable()
 
 
 @pytest.mark.parametrize("session", ["0", "none", "null", "n/a"])
@@ -349,7 +348,7 @@ def test_the_place_of_a_row_without_a_session_is_its_binding_s(session: str) -> 
         pytest.param(ROW, {"unbindTime": ROW["bindTime"]}, set(), id="unbound as it was bound"),
         pytest.param(CALL, {"privateNum": CALL["origNum"]}, {Flag.NUMBER_AMBIGUOUS, Flag.FIELD_CONFLICT}, id="S10 X is A"),
         pytest.param(ROW, {"privateNum": "008618801330084", "bindResponse": None}, {Flag.NUMBER_AMBIGUOUS}, id="X is A in another spelling"),
-        pytest.param(ROW, {"privateNum": None, "origNum": None, "bindResponse": None}, set(), id="neither is told"),
+        pytest.param(ROW, {"privateNum": None, "origNum": None, "bindResponse": None}, set(), id="neither is sent"),
         pytest.param(ROW, {"privateNum": "188****0084", "origNum": "188****0085", "bindResponse": None}, {Flag.MASKED_NUMBER}, id="both are masked"),
         pytest.param(ROW, {"status": 0, "unbindResponse": '{"resultcode":"1011005"}'}, {Flag.STATE_VS_TIME}, id="S10 unbound although refused"),
         pytest.param(ROW, {"status": "0", "unbindResponse": {"resultcode": 1}}, {Flag.STATE_VS_TIME}, id="refused by a number"),

@@ -85,7 +85,6 @@ BY_STATUS = [line.split() for line in STATUSES.strip().splitlines()]
 def test_without_a_cause_the_sip_status_tells_why(
     codes: dict[str, Any], status: str, disposition: str, reason: str, q850: str
 ) -> None:
-    """S5."""
     changes = {name: code.format(status) if isinstance(code, str) else code for name, code in codes.items()}
     found = fee(BUSY, fwdUnaswRsn=0, **changes)
     assert (found.disposition, found.hangup_reason, str(found.q850 or "-")) == (disposition, reason, q850)
@@ -140,7 +139,7 @@ def test_a_release_point_tells_why_where_no_cause_does(point: str, disposition: 
                      id="H40 2 s of talk"),
         pytest.param({"recordObjectName": "", "fwdAnswerTime": ""}, RecordingState.NONE, (), id="never answered"),
         pytest.param({"recordFlag": 0, "recordObjectName": ""}, RecordingState.NONE, (), id="not recorded"),
-        pytest.param({"recordFlag": None, "recordObjectName": ""}, RecordingState.UNKNOWN, (), id="not told"),
+        pytest.param({"recordFlag": None, "recordObjectName": ""}, RecordingState.UNKNOWN, (), id="not sent"),
         pytest.param({"recordFlag": 0, "recordFileDownloadUrl": "https://r.example/1"}, RecordingState.AVAILABLE,
                      (Flag.REC_MISMATCH,), id="not recorded, and here it is"),
     ],
@@ -188,7 +187,6 @@ def test_a_notification_that_deviates(
 
 
 def test_fifty_notifications_are_fifty_records() -> None:
-    """H44."""
     fees = [{**FEE, "sessionId": f"s-{n}"} for n in range(50)]
     facts = outcome({"eventType": "fee", "feeLst": fees}).facts
     assert [found.vendor_call_id for found in facts] == [f"s-{n}" for n in range(50)]

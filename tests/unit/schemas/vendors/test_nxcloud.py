@@ -36,7 +36,7 @@ def fact(**changes: Any) -> Fact:
     return found
 
 
-def told(found: Fact, names: tuple[str, ...]) -> dict[str, Any]:
+def fields_of(found: Fact, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
@@ -143,7 +143,7 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
         pytest.param(
             {"record": GONE, "record_url": None},
             {"recording_state": RecordingState.UNKNOWN, "quality_flags": UNVERIFIED},
-            id="N36 nothing said of a recording",
+            id="N36 nothing sent about a recording",
         ),
         pytest.param(
             {**NOBODY, "answer_time": "0", "record": 1},
@@ -281,7 +281,7 @@ NOBODY: dict[str, Any] = {"hangup_cause": "NO_ANSWER", "duration": 0, "record": 
 )
 def test_a_deviation_from_the_example(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(**changes)
-    assert told(found, tuple(expected)) == expected
+    assert fields_of(found, tuple(expected)) == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLE) - {"sessionid"}))
@@ -291,7 +291,7 @@ def test_any_field_but_the_id_may_be_missing(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLE) - {"sessionid"}))
 def test_any_field_but_the_id_may_be_an_object(name: str) -> None:
-    """G38: flagged, and no reason to lose the call."""
+    """G38: it is flagged, and the call is not lost."""
     assert Flag.TYPE_DRIFT in fact(**{name: {"value": EXAMPLE[name]}}).quality_flags
 
 
@@ -303,14 +303,14 @@ def test_the_recordings_address_is_content_and_no_identity() -> None:
 
 
 def test_two_calls_of_one_order_are_two_records() -> None:
-    """N41."""
+
     assert fact().fact_id != fact(sessionid="other").fact_id
 
 
 def test_a_list_of_records_is_taken_apart() -> None:
     found = outcome([EXAMPLE, {**EXAMPLE, "sessionid": ""}, {**EXAMPLE, "sessionid": "other"}])
     assert [f.raw_element for f in found.facts] == [0, 2]
-    assert [(letter.code, letter.element) for letter in found.dead] == [("no_id", 1)]
+    assert [(dead.code, dead.element) for dead in found.dead] == [("no_id", 1)]
 
 
 @pytest.mark.parametrize(
@@ -322,4 +322,4 @@ def test_a_list_of_records_is_taken_apart() -> None:
     ],
 )
 def test_other_payloads_are_of_the_wrong_kind(element: Any) -> None:
-    assert [letter.code for letter in outcome(element).dead] == ["wrong_kind"]
+    assert [dead.code for dead in outcome(element).dead] == ["wrong_kind"]

@@ -79,7 +79,6 @@ NO_ANSWER, AWAY, OK, OPEN, NORMAL_31, SOMEHOW = (
 
 
 def test_the_documented_example() -> None:
-    """T01."""
     found = fact(DOCUMENTED)
     assert ended(found) == NO_ANSWER
     assert [ended(leg) for leg in found.legs] == [NO_ANSWER, OPEN]
@@ -203,7 +202,6 @@ def test_a_missing_call_type_is_a_callback(sent: Any, kept: str) -> None:
 
 
 def test_blank_references_are_no_content() -> None:
-    """T26."""
     digests = {fact(bizId=blank, orderId=blank).content_digest for blank in ("", None, GONE)}
     assert len(digests) == 1
 
@@ -217,14 +215,12 @@ def test_a_day_in_the_id_that_is_not_the_call_s_is_noted() -> None:
 
 
 def test_the_same_call_in_a_page_and_pushed_alone_is_one_fact() -> None:
-    """T29."""
     (pulled,) = outcome(page(ANSWERED)).facts
     (pushed,) = outcome(ANSWERED).facts
     assert (pulled.fact_id, pulled.content_digest) == (pushed.fact_id, pushed.content_digest)
 
 
 def test_a_recording_that_comes_later_is_other_content_of_the_same_fact() -> None:
-    """T25."""
     before, after = fact(), fact(recordUrl="https://r.example/1")
     assert before.fact_id == after.fact_id
     assert before.content_digest != after.content_digest
@@ -256,7 +252,7 @@ def test_a_recording_that_comes_later_is_other_content_of_the_same_fact() -> Non
 )
 def test_a_page_is_taken_apart(body: Any, facts: int, dead: list[str], filtered: tuple[str, ...]) -> None:
     found = outcome(body)
-    assert (len(found.facts), [letter.code for letter in found.dead], found.filtered) == (facts, dead, filtered)
+    assert (len(found.facts), [dead.code for dead in found.dead], found.filtered) == (facts, dead, filtered)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +272,7 @@ def test_a_compressed_page_is_the_same_page(body: bytes, encoding: str) -> None:
 
 
 def test_a_poller_reads_what_it_needs_of_a_page() -> None:
-    """T35: a sibling says msg where the document says result."""
+    """T35: a sibling API has msg in the place of result."""
     read = POLL.read_page(json.dumps(page(ANSWERED, DOCUMENTED, None, offset="1440820800")).encode(), "")
     assert (read.code, read.records, read.cursor) == ("0", 2, "1440820800")
     assert (read.call_ids, read.newest_start_s) == (frozenset({DOCUMENTED["callId"]}), T_S)
@@ -325,10 +321,9 @@ def test_a_request_is_all_text(asked: dict[str, Any], expected: dict[str, str], 
     ],
 )
 def test_each_code_of_the_document_has_its_advice(code: str, action: str, *, auto_resume: bool, alert: str) -> None:
-    """T38."""
     advice = POLL.advice[code]
     assert (advice.action, advice.auto_resume, advice.alert) == (action, auto_resume, alert)
-    assert advice.meaning
+    assert advice.description
 
 
 def test_how_it_ended_is_one_of_our_words() -> None:

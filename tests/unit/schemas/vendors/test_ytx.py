@@ -1,4 +1,4 @@
-"""YTX beyond the golden cases: one deviation from a documented example a row; how two-way calls end has its own file."""
+"""YTX beyond the golden cases: one deviation from a documented example a row; outcomes of two-way calls are apart."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,9 @@ from processors.normalise import directory
 from schemas.config.settings import Account
 from schemas.facts import Disposition, Flag, Kind, NumberKind, Role, State
 from schemas.vendors import VENDORS
-from tests.support.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, outcome, same, told
+from tests.support.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, fields_of, outcome, same
 
-DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # what the documented voice example has anyway
+DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # the flags of the documented voice example
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # what the document
     ],
 )
 def test_voice_code(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert told(fact(VOICE, **changes), expected) == expected
+    assert fields_of(fact(VOICE, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_voice_code(changes: dict[str, Any], expected: dict[str, Any]) -> None:
         pytest.param(VOICE, {"stime": "1454383176000", "etime": 1454383198000}, id="V29 epoch ms"),
         pytest.param(VOICE, {"stime": "2016-02-0211:19:36.000"}, id="V28 no space"),
         pytest.param(VOICE, {"requestid": 2016010000000205}, id="G13 bare id"),
-        pytest.param(VOICE, {"fid": GONE}, id="fid told by the fields"),
+        pytest.param(VOICE, {"fid": GONE}, id="fid known by the fields"),
         pytest.param(
             TWO_WAY,
             {"fid": 4, "duration": 60, "oriamount": 2.94, "callerstime": "2016-02-02 11:19:36", "customParm": 123456},
@@ -145,7 +145,7 @@ def test_another_identity_is_another_fact(base: dict[str, Any], changes: dict[st
     ],
 )
 def test_two_batches_that_overlap_by_five_repeat_five_facts(base: dict[str, Any]) -> None:
-    """Neither the body, nor the place in it, nor the hour of the receipt is part of what a fact is."""
+    """Neither the body, nor the place in it, nor the hour of the receipt is part of a fact's identity."""
     items = [{**base, "requestid": str(2016010000000300 + number)} for number in range(15)]
     first, second = outcome(items[:10]).facts, outcome(items[5:], at=datetime(2018, 6, 5, 3, tzinfo=UTC)).facts
     known = {(fact.fact_id, fact.content_digest) for fact in first}
@@ -159,7 +159,7 @@ def test_a_record_that_names_a_state_is_still_a_record() -> None:
 
 
 def test_one_id_in_two_kinds_is_two_records_of_one_call() -> None:
-    """W37."""
+
     voice, two_way = fact(VOICE), fact(TWO_WAY, requestid=VOICE["requestid"])
     assert voice.fact_id != two_way.fact_id
     assert voice.call_key == two_way.call_key
@@ -235,7 +235,7 @@ def test_what_cannot_be_placed_is_a_dead_letter(base: dict[str, Any], changes: d
 )
 def test_state(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(STATE, **changes)
-    assert told(found, expected) == expected
+    assert fields_of(found, expected) == expected
     assert (found.kind, found.is_final) == (Kind.CALLBACK_STATE, False)
 
 
@@ -244,7 +244,7 @@ def test_state(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     [(0, False), (300, False), (449, False), (450, True), (480, True), (510, True), (511, False), (-480, False)],
 )
 def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, suspect: bool) -> None:  # noqa: FBT001 - a table's column
-    """S31: somebody mixed up Beijing and UTC, give or take half an hour on the way; said, not mended."""
+    """S31: a mix-up of Beijing and UTC, give or take half an hour of transport, is flagged and not mended."""
     event = datetime(2018, 6, 4, 3, 13, 4, tzinfo=UTC)
     (found,) = outcome(STATE, at=event - timedelta(minutes=ahead_min)).facts
     assert found.event_at == event
@@ -278,13 +278,13 @@ def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, su
 )
 def test_conference(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(CONFERENCE, **changes)
-    assert told(found, expected) == expected
+    assert fields_of(found, expected) == expected
     assert [leg.role for leg in found.legs] == [Role.P]
 
 
 @pytest.mark.parametrize("confid", ["0", 0, "00", "000000", "0.0", 0.0, "-1", "", None, GONE], ids=repr)
 def test_conference_zero_is_none(confid: Any) -> None:
-    """S8: strangers are not put together in it."""
+    """S8: unrelated calls are not put together in it."""
     assert fact(CONFERENCE, confid=confid).conference_id == ""
 
 
@@ -293,30 +293,48 @@ def test_any_other_conference_is_one(confid: Any) -> None:
     assert fact(CONFERENCE, confid=confid).conference_id == str(confid)
 
 
-RUNG = {"stime": "", "duration": "0"}
+CALLED_IN_VAIN = {"stime": "", "duration": "0"}
 
 
 @pytest.mark.parametrize(
     ("first", "second", "same_record"),
     [
-        pytest.param(RUNG, {**RUNG, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 rung again, later"),
         pytest.param(
-            {**RUNG, "stime": "0"}, {**RUNG, "stime": "0", "etime": "1457923813"}, False, id="with never spelt 0"
+            CALLED_IN_VAIN, {**CALLED_IN_VAIN, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 called again, later"
         ),
         pytest.param(
-            {**RUNG, "stime": None},
-            {**RUNG, "stime": None, "etime": "n/a"},
+            {**CALLED_IN_VAIN, "stime": "0"},
+            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923813"},
+            False,
+            id="with never spelt 0",
+        ),
+        pytest.param(
+            {**CALLED_IN_VAIN, "stime": None},
+            {**CALLED_IN_VAIN, "stime": None, "etime": "n/a"},
             False,
             id="with an end that cannot be read",
         ),
         pytest.param(
-            RUNG, {**RUNG, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"}, False, id="another phone"
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"},
+            False,
+            id="another phone",
         ),
-        pytest.param(RUNG, RUNG, True, id="sent twice"),
-        pytest.param(RUNG, {**RUNG, "stime": GONE}, True, id="never in another spelling"),
-        pytest.param(RUNG, {**RUNG, "stime": "0", "etime": "1457923453000"}, True, id="the end in another spelling"),
-        pytest.param(RUNG, {**RUNG, "singleoriamount": "0.1"}, True, id="another fee is another content of the same"),
-        pytest.param({}, {"etime": "2016-03-14 10:50:13.000"}, True, id="C05 who answered is told by the answer"),
+        pytest.param(CALLED_IN_VAIN, CALLED_IN_VAIN, True, id="sent twice"),
+        pytest.param(CALLED_IN_VAIN, {**CALLED_IN_VAIN, "stime": GONE}, True, id="never in another spelling"),
+        pytest.param(
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923453000"},
+            True,
+            id="the end in another spelling",
+        ),
+        pytest.param(
+            CALLED_IN_VAIN,
+            {**CALLED_IN_VAIN, "singleoriamount": "0.1"},
+            True,
+            id="another fee is another content of the same",
+        ),
+        pytest.param({}, {"etime": "2016-03-14 10:50:13.000"}, True, id="C05 a participant is known by the answer"),
     ],
 )
 def test_who_did_not_answer_is_told_by_the_end(
@@ -357,7 +375,7 @@ def test_a_participants_fee_is_its_own(changes: dict[str, Any], cost: str | None
     ],
 )  # fmt: skip
 def test_a_fee_that_is_not_known_is_null_and_kept(base: dict[str, Any], amount: Any, flag: Flag) -> None:
-    """A3, A4, P1: it came, so it is not missing."""
+    """A3, A4, P1: a cost that came is not missing."""
     name = "singleoriamount" if base is CONFERENCE else "oriamount"
     found = fact(base, **{name: amount})
     assert (found.cost, found.currency, found.cost_source) == (None, "", "")
@@ -380,7 +398,7 @@ HOLDERS: dict[str, Any] = {
 @pytest.mark.parametrize("name", HOLDERS)
 @pytest.mark.parametrize("base", [VOICE, TWO_WAY, STATE, CONFERENCE], ids=["voice", "two-way", "state", "conference"])
 def test_a_verification_code_is_kept_nowhere(base: dict[str, Any], name: str) -> None:
-    """S9, V36."""
+
     found = fact(base, **{name: HOLDERS[name]})
     assert CODE not in json.dumps(msgspec.to_builtins(found), ensure_ascii=False, default=str)
 
@@ -405,7 +423,7 @@ def test_a_voice_record_keeps_what_is_no_code(name: str, value: Any) -> None:
 
 
 def test_five_hundred_participants_are_as_many_facts() -> None:
-    """C28."""
+
     tels = [str(13_800_138_000 + n) for n in range(500)]
     found = outcome({"cdr": [{**CONFERENCE, "tel": tel} for tel in tels]})
     assert [fact.legs[0].number for fact in found.facts] == [f"+86{tel}" for tel in tels]
@@ -436,7 +454,7 @@ def test_five_hundred_participants_are_as_many_facts() -> None:
 def test_bodies(document: Any, facts: int, dead: list[tuple[str, int]]) -> None:
     found = outcome(document)
     assert len(found.facts) == facts
-    assert [(letter.code, letter.element) for letter in found.dead] == dead
+    assert [(dead.code, dead.element) for dead in found.dead] == dead
 
 
 def test_records_inside_a_string_are_flagged() -> None:
@@ -479,7 +497,7 @@ def test_states_of_an_account_with_several_applications_are_the_accounts_own() -
 
 def test_a_record_of_another_tenant_is_of_the_wrong_account() -> None:
     found = outcome({"cdr": [{**VOICE, "appid": "other"}]}, account="shop", accounts=ACCOUNTS)
-    assert [letter.code for letter in found.dead] == ["wrong_account"]
+    assert [dead.code for dead in found.dead] == ["wrong_account"]
 
 
 def test_the_replies_are_as_documented() -> None:

@@ -1,4 +1,4 @@
-"""How YTX's two-way calls end: the whole table of announcements, and where texts, times and durations disagree."""
+"""Outcomes of YTX's two-way calls: the whole table of announcements, and texts, times and durations that disagree."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import Disposition, Flag, RecordingState
-from tests.support.ytx_elements import GONE, TWO_WAY, fact, told
+from tests.support.ytx_elements import GONE, TWO_WAY, fact, fields_of
 
 UNDER_A = {"calledstime": "", "duration": "60", "tapesurl": "NoTapes"}  # A answered, B did not
 UNDER_NONE = {"callerstime": "", "calledstime": "", "duration": "0", "tapesurl": "NoTapes"}
@@ -56,9 +56,9 @@ TABLE = [line.split() for line in ANNOUNCED.strip().splitlines()]
 def test_an_announcement_decides_a_leg_without_an_answer(
     row: list[str], text: str, changes: dict[str, Any], role: int
 ) -> None:
-    """W17: each value as A's and as B's; the leg's ending is the call's."""
-    said, *ending = row
-    found = fact(TWO_WAY, **changes, stateDesc=text.format(said))
+    """W17: each value as A's and as B's; the leg's cause is the call's."""
+    word, *ending = row
+    found = fact(TWO_WAY, **changes, stateDesc=text.format(word))
     leg = found.legs[role]
     shown = [str(part or "-") for part in (leg.disposition, leg.hangup_reason, leg.q850, leg.sip_code)]
     assert shown == ending
@@ -69,7 +69,7 @@ def test_an_announcement_decides_a_leg_without_an_answer(
         leg.sip_code,
     ]
     assert found.cause_confidence == ("derived" if leg.q850 else "none")
-    assert found.is_final is (said != "正在处理中")
+    assert found.is_final is (word != "正在处理中")
 
 
 @pytest.mark.parametrize("text", ["正常", "应答"])
@@ -196,7 +196,7 @@ def test_a_text_that_claims_an_answer_without_a_time(
     ],
 )
 def test_two_way_call(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert told(fact(TWO_WAY, **changes), expected) == expected
+    assert fields_of(fact(TWO_WAY, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_who_declined_is_whose_leg_decided(text: str, changes: dict[str, Any], p
 def test_an_answer_that_cannot_be_read_is_neither_an_answer_nor_none(
     changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert told(fact(TWO_WAY, **changes), expected) == expected
+    assert fields_of(fact(TWO_WAY, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""A copy of the project with one vendor more: its file and its folder of golden cases, and nothing else.
+
+`run` runs a command in the copy; `push` sends requests through the copy's own ingress, normaliser and joiner.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("deploy", "ingress", "processors", "schemas", "sinks")
+SHARED_SUITES: Final = (
+    *(f"schemas/vendors/test_{name}.py" for name in ("golden", "every_vendor", "vendor_contract")),
+    "test_architecture.py",
+)
+_PYTEST: Final = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def with_vendor(copy: Path, source: Path, name: str) -> Path:
+    """Copies the project into `copy` and adds the vendor `name`, whose file and `golden` folder are in `source`."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("golden", "support", "unit"):
+        shutil.copytree(ROOT / "tests" / part, copy / "tests" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "tests/conftest.py"):
+        shutil.copy(ROOT / file, copy / file)
+    shutil.copy(source / f"{name}.py", copy / "schemas" / "vendors" / f"{name}.py")
+    shutil.copytree(source / "golden", copy / "tests" / "golden" / name)
+    return copy
+
+
+def run(project: Path, *command: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Runs Python in a copy of the project."""
+    return subprocess.run(
+        [sys.executable, *command], cwd=project, input=stdin, capture_output=True, timeout=240, check=False,
+        env={**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+
+
+def push(project: Path, *requests: dict[str, Any], accounts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    """Sends requests to the copy; returns replies, records, facts and timelines (`tests.support.pushed_through`)."""
+    asked = json.dumps({"requests": requests, "accounts": accounts}).encode()
+    done = run(project, "-m", "tests.support.pushed_through", stdin=asked)
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def check_shared_suites(project: Path, name: str) -> None:
+    """Every shared suite has tests for the vendor, and they pass."""
+    suites = [f"tests/unit/{suite}" for suite in SHARED_SUITES]
+    listed = run(project, *_PYTEST, "--collect-only", *suites, "-k", name).stdout.decode()
+    found = {line.split("::")[0].removeprefix("tests/unit/") for line in listed.splitlines() if "::" in line}
+    assert found == set(SHARED_SUITES), listed[-2000:]
+    done = run(project, *_PYTEST, "-x", *suites, "-k", f"{name} or folder")
+    assert done.returncode == 0, done.stdout.decode()[-4000:]
+
+
+def case(source: Path, name: str) -> dict[str, Any]:
+    """Returns the request of one of the vendor's golden cases."""
+    found: dict[str, Any] = json.loads((source / "golden" / f"{name}.json").read_text("utf-8"))
+    return found
