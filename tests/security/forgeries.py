@@ -15,9 +15,9 @@ from schemas.facts import Fact
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.support import huawei_elements as huawei
-from tests.support import ytx_elements as ytx
 from tests.support.accepting import accept_request
+from tests.support.payloads import huawei_elements as huawei
+from tests.support.payloads import ytx_elements as ytx
 
 VENDOR_NAMES: Final = ("nxcloud", "ytx", "huawei")
 """Those that push."""

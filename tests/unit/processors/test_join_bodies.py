@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from schemas.facts import Disposition, Flag
-from tests.support.whole_rows import BEYOND_MS, RECEIVED, Rows, Sent, beijing, changed, printed
+from tests.support.payloads.whole_rows import BEYOND_MS, RECEIVED, Rows, Sent, beijing, changed, printed
 
 A, B, C = "13810603954", "18810207016", "15801445465"
 BEGAN: Final = RECEIVED - timedelta(hours=1)

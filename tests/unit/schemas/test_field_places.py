@@ -5,7 +5,7 @@ import msgspec
 from schemas.facts import Fact
 from schemas.timeline import Timeline
 from sinks.migrate import Migration, migrations
-from tests.support.field_places import filled, missing_places, names
+from tests.support.payloads.field_places import filled, missing_places, names
 
 
 class WiderFact(Fact, frozen=True, kw_only=True):

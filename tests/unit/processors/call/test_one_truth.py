@@ -11,7 +11,7 @@ import pytest
 from processors.call.precedence import Item, item_of
 from schemas.facts import Disposition, Fact, Flag
 from schemas.resolution import CALLBACK, resolution_body
-from tests.support.whole_rows import GONE, RECEIVED, Rows, Sent, beijing, changed, epoch, printed
+from tests.support.payloads.whole_rows import GONE, RECEIVED, Rows, Sent, beijing, changed, epoch, printed
 
 OUTCOME = (
     "disposition", "answer_at", "end_at", "talk_ms", "legs", "hangup_cause", "q850", "sip_code", "hangup_reason", "hangup_party",

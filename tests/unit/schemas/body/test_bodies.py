@@ -20,8 +20,8 @@ from schemas.facts import Disposition, Fact, Flag
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.golden.cases import HERE, load, run
-from tests.support.huawei_elements import CALL, FEE, FEES
-from tests.support.ytx_elements import CONFERENCE, STATE, TWO_WAY, VOICE
+from tests.support.payloads.huawei_elements import CALL, FEE, FEES
+from tests.support.payloads.ytx_elements import CONFERENCE, STATE, TWO_WAY, VOICE
 
 NX: dict[str, Any] = json.loads(load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body)
 TC: dict[str, Any] = json.loads(load(HERE / "tencent" / "getCdr-T01-document-success.json").raw.body)

@@ -12,8 +12,8 @@ from schemas.facts import Flag
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.support.huawei_elements import CALL, FEE, ROW
-from tests.support.ytx_elements import CONFERENCE, STATE, TWO_WAY, VOICE
+from tests.support.payloads.huawei_elements import CALL, FEE, ROW
+from tests.support.payloads.ytx_elements import CONFERENCE, STATE, TWO_WAY, VOICE
 
 X = "X-000000001"
 LOCKED = Account(vendor="", name="locked", secret=Secret("s" * 16), external_ids=(X,))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.added_vendor import ROOT, case, check_shared_suites, push, run, with_vendor
+from tests.support.payloads.added_vendor import ROOT, case, check_shared_suites, push, run, with_vendor
 
 HERE = ROOT / "tests" / "fifth_vendor"
 

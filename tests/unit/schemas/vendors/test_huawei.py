@@ -15,7 +15,7 @@ from schemas.identity import call_key
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.support.huawei_elements import CALL, FEE, GONE, RECEIVED, ROW, T_MS, at, fact, outcome
+from tests.support.payloads.huawei_elements import CALL, FEE, GONE, RECEIVED, ROW, T_MS, at, fact, outcome
 
 (AX,) = VENDORS["huawei"].callbacks
 ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "q850": 16, "talk_ms": 60_000, "billable_s": 60}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import Disposition, Flag, RecordingState
-from tests.support.huawei_elements import BUSY, FEE, fee, outcome
+from tests.support.payloads.huawei_elements import BUSY, FEE, fee, outcome
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.added_vendor import ROOT, case, check_shared_suites, push, run, with_vendor
+from tests.support.payloads.added_vendor import ROOT, case, check_shared_suites, push, run, with_vendor
 
 HERE = ROOT / "tests" / "sixth_vendor"
 CALL = [f"event-{name}" for name in ("01-dial", "02-ring", "03-answer", "04-end", "05-record")]

@@ -12,7 +12,18 @@ from processors.normalise import directory
 from schemas.config.settings import Account
 from schemas.facts import Disposition, Flag, Kind, NumberKind, Role, State
 from schemas.vendors import VENDORS
-from tests.support.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, fields_of, outcome, same
+from tests.support.payloads.ytx_elements import (
+    CONFERENCE,
+    GONE,
+    STATE,
+    TWO_WAY,
+    VOICE,
+    code,
+    fact,
+    fields_of,
+    outcome,
+    same,
+)
 
 DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # the flags of the documented voice example
 

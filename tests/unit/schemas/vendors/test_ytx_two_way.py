@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import Disposition, Flag, RecordingState
-from tests.support.ytx_elements import GONE, TWO_WAY, fact, fields_of
+from tests.support.payloads.ytx_elements import GONE, TWO_WAY, fact, fields_of
 
 UNDER_A = {"calledstime": "", "duration": "60", "tapesurl": "NoTapes"}  # A answered, B did not
 UNDER_NONE = {"callerstime": "", "calledstime": "", "duration": "0", "tapesurl": "NoTapes"}

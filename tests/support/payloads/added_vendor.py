@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 PACKAGES: Final = ("deploy", "ingress", "processors", "schemas", "sinks")
 SHARED_SUITES: Final = (
     *(f"schemas/vendors/test_{name}.py" for name in ("golden", "every_vendor", "vendor_contract")),
@@ -42,9 +42,9 @@ def run(project: Path, *command: str, stdin: bytes = b"") -> subprocess.Complete
 
 
 def push(project: Path, *requests: dict[str, Any], accounts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    """Sends requests to the copy; returns replies, records, facts and timelines (`tests.support.pushed_through`)."""
+    """Sends requests to the copy; returns replies, records, facts and timelines (`tests.support.payloads.pushed_through`)."""
     asked = json.dumps({"requests": requests, "accounts": accounts}).encode()
-    done = run(project, "-m", "tests.support.pushed_through", stdin=asked)
+    done = run(project, "-m", "tests.support.payloads.pushed_through", stdin=asked)
     assert done.returncode == 0, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout)
     return found
