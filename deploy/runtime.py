@@ -21,9 +21,9 @@ from aiohttp import web
 
 from deploy.clickhouse import passwords
 from deploy.clickhouse.launch import given_passwords, reached
-from deploy.process.exits import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
 from deploy.process.log_limit import LogLimit
 from deploy.process.loop_guard import guarded_loop
+from deploy.process.part_process import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
 from deploy.process.ports import cannot_listen
 from deploy.process.readiness import not_ready
 from schemas.config.loader import load

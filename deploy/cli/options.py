@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deploy.admin.printable import printable
-from deploy.process.exits import EXIT_FAILED, EXIT_SETTINGS
+from deploy.process.part_process import EXIT_FAILED, EXIT_SETTINGS
 from deploy.runtime import read_settings
 from schemas.config.settings import Settings
 from schemas.errors import CallweaveError, SettingsError

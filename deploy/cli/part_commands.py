@@ -1,14 +1,18 @@
 """The commands that run one part: ingress, poll, process, sink."""
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import click
 
+from deploy.admin.schema_registry import codecs_from
 from deploy.cli.options import Options, pass_options, plainly
 from deploy.runtime import BLOCKED_S, Part, log_to_stderr, resolved, run_part
+from schemas.codec import Codecs
 from schemas.config.settings import Settings
+from schemas.metrics import Registry
 
 
 def _run(
@@ -22,6 +26,15 @@ def _run(
     settings = resolved(options.settings())
     port, blocked = metrics_port(settings), blocked_s(settings)
     sys.exit(run_part(part, settings, metrics_port=port, name=name, blocked_s=blocked))
+
+
+def with_codecs(run: Callable[[Settings, asyncio.Event, Registry, Codecs], Awaitable[None]]) -> Part:
+    """Returns a part that writes or reads Avro with the ids of the configured schema registry."""
+
+    async def part(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
+        await run(settings, stop, metrics, await codecs_from(settings.schema_registry))
+
+    return part
 
 
 @click.command()
@@ -62,12 +75,12 @@ def process(options: Options) -> None:
 
     Run as many as there are cores or machines, up to the number of partitions.
     """
-    from deploy.cli.registered_parts import process_part  # noqa: PLC0415
+    from processors.main import run  # noqa: PLC0415
 
     _run(
         options,
         "process",
-        process_part,
+        with_codecs(run),
         metrics_port=lambda settings: settings.process.metrics_port,
         blocked_s=lambda settings: settings.process.blocked_s,
     )
@@ -81,6 +94,6 @@ def sink(options: Options) -> None:
 
     While ClickHouse is away it waits; offsets move only after the inserts are acknowledged.
     """
-    from deploy.cli.registered_parts import sink_part  # noqa: PLC0415
+    from sinks.worker import run  # noqa: PLC0415
 
-    _run(options, "sink", sink_part, metrics_port=lambda settings: settings.sink.metrics_port)
+    _run(options, "sink", with_codecs(run), metrics_port=lambda settings: settings.sink.metrics_port)

@@ -7,7 +7,7 @@ import click
 
 from deploy.admin.printable import printable
 from deploy.cli.options import Options, pass_options, plainly
-from deploy.process.exits import EXIT_FAILED
+from deploy.process.part_process import EXIT_FAILED
 
 
 @click.command()

@@ -62,7 +62,7 @@ class Outlook:
     def warnings(self, samples: list[Sample]) -> tuple[str, ...]:
         """Sentences on all that is not as it should be."""
         now_s = time.monotonic()
-        lately = {part.spec.name: part.restarts_lately(time.time()) for part in self._stack.parts}
+        lately = {part.name: part.restarts_lately(time.time()) for part in self._stack.parts}
         silent_s = {name: now_s - since_s for name, since_s in self._silent_since.items()}
         unmoved = self._movement.unmoved(self._groups, now_s, longer_than_s=STANDS_S)
         return (

@@ -20,11 +20,11 @@ from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
 from deploy.process.data_dir import claim
+from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
 from deploy.process.part_states import remove_states, write_states
 from deploy.process.ports import http_url, native_port, require_free
-from deploy.process.server_supervisor import Server, SupervisedServer
-from deploy.process.supervisor import PartSpec, SupervisedPart
-from deploy.process.waiting import until_answers
+from deploy.process.scrape import until_answers
+from deploy.process.supervisor import Runnable, Supervised
 from deploy.runtime import resolved
 from schemas.config.loader import WHOLE, whole
 from schemas.config.settings import PollAccount, Settings
@@ -35,6 +35,7 @@ log: Final = logging.getLogger(__name__)
 StartProgress = Callable[[str, float | None], None]
 """A sentence on what is being done, and how far it is (0 to 1) where that is known."""
 
+SupervisedServer = Supervised[Runnable]
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -52,7 +53,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """With every address known."""
     parts: tuple[SupervisedPart, ...]
     servers: tuple[SupervisedServer, ...]
-    """The embedded ones, kept running as the parts are."""
+    """The embedded ones."""
     metrics: Mapping[str, str]
     """Part name to the address of its metrics."""
     reader: Login | None = None
@@ -65,17 +66,11 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 
     def pids(self) -> dict[str, int]:
         """Every running process of the stack."""
-        return {
-            **{server.name: server.pid for server in self.servers if server.pid},
-            **{part.spec.name: part.pid for part in self.parts if part.pid},
-        }
+        return {one.name: one.pid for one in (*self.servers, *self.parts) if one.pid}
 
     def restarts(self) -> dict[str, int]:
         """How often each process of the stack was started again."""
-        return {
-            **{server.name: server.restarts for server in self.servers},
-            **{part.spec.name: part.restarts for part in self.parts},
-        }
+        return {one.name: one.restarts for one in (*self.servers, *self.parts)}
 
 
 @contextlib.asynccontextmanager
@@ -100,7 +95,7 @@ async def running_stack(
         people = reader(settings)
         settings = resolved(settings)
         specs, metrics = part_specs(settings)
-        parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
+        parts = tuple(supervised_part(spec, data_dir / "logs") for spec in specs)
         down.callback(remove_states, data_dir)
         for part in parts:
             part.on_change = partial(write_states, data_dir, parts, metrics)
@@ -108,7 +103,7 @@ async def running_stack(
         for part in reversed(parts):
             down.push_async_callback(part.stop)
         for part in parts:
-            progress(f"{part.spec.name}: starting", None)
+            progress(f"{part.name}: starting", None)
             await part.start()
         servers = tuple(server for server in embedded if server)
         stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics, reader=people)
@@ -176,8 +171,8 @@ async def _clickhouse_with_tables(
     return server
 
 
-async def _started(down: contextlib.AsyncExitStack, name: str, server: Server) -> SupervisedServer:
-    kept = SupervisedServer(name, server)
+async def _started(down: contextlib.AsyncExitStack, name: str, server: Runnable) -> SupervisedServer:
+    kept = Supervised(name, server)
     # Registered first: a start that is cancelled half way is stopped too.
     down.push_async_callback(kept.stop)
     await kept.start()
@@ -227,11 +222,11 @@ def _given_up(part: SupervisedPart) -> bool:
 async def _until_ready(stack: Stack, progress: StartProgress) -> None:
     addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
     for part in stack.parts:
-        progress(f"{part.spec.name}: getting ready", None)
-        if not await until_answers(addresses[part.spec.name], _READY_S, partial(_given_up, part)):
+        progress(f"{part.name}: getting ready", None)
+        if not await until_answers(addresses[part.name], _READY_S, partial(_given_up, part)):
             raise SetupError(
-                f"{part.spec.name} does not get ready (restarts: {part.restarts}, last exit: {part.last_exit}); it said last:\n"
-                f"{part.last_words()}",
+                f"{part.name} does not get ready (restarts: {part.restarts}, last exit: {part.process.last_exit}); it said last:\n"
+                f"{part.process.last_lines()}",
                 code="part",
-                advice=f"Its log is {part.log_file}.",
+                advice=f"Its log is {part.process.log_file}.",
             )

@@ -12,7 +12,7 @@ import msgspec
 
 from deploy.local.outlook import Outlook
 from deploy.local.stack import Stack
-from deploy.process.scrape import Sample, scraped, total
+from deploy.process.scrape import Sample, scrape, total
 
 _TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
 _QUERY_EVERY_S: Final = 3.0
@@ -37,7 +37,6 @@ class StackStats(msgspec.Struct, frozen=True, kw_only=True):
     freshness_s: float = 0.0
     accept_ms: float = 0.0
     polled_pages: int = 0
-    poll_errors: int = 0
     waiting: bool = False
     """The sink waits for ClickHouse."""
     parts: tuple[tuple[str, int, int, int], ...] = ()
@@ -87,7 +86,6 @@ class Gauge:
             freshness_s=max(tables, default=0.0),
             accept_ms=1000 * total(samples, "callweave_ingress_accept_seconds_sum") / accepted if accepted else 0.0,
             polled_pages=int(total(samples, "callweave_poll_pages_total")),
-            poll_errors=int(total(samples, "callweave_poll_errors_total")),
             waiting=total(samples, "callweave_sink_waiting") > 0,
             parts=self._parts(),
             warnings=self._outlook.warnings(samples),
@@ -99,7 +97,7 @@ class Gauge:
 
     async def _pages(self) -> dict[str, list[Sample] | None]:
         addresses = self._stack.metrics
-        pages = await asyncio.gather(*(scraped(self._session, url) for url in addresses.values()))
+        pages = await asyncio.gather(*(scrape(self._session, url) for url in addresses.values()))
         return dict(zip(addresses, pages, strict=True))
 
     def _parts(self) -> tuple[tuple[str, int, int, int], ...]:

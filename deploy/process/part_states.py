@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from deploy.process.supervisor import SupervisedPart
+from deploy.process.part_process import SupervisedPart
 
 FILE: Final = "parts.json"
 
@@ -39,11 +39,11 @@ def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mappi
         supervisor=os.getpid(),
         parts=tuple(
             PartState(
-                name=part.spec.name,
+                name=part.name,
                 pid=part.pid or 0,
                 restarts=tuple(part.started_again),
-                last_exit=part.last_exit,
-                metrics=metrics.get(part.spec.name, ""),
+                last_exit=part.process.last_exit,
+                metrics=metrics.get(part.name, ""),
             )
             for part in parts
         ),

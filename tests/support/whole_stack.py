@@ -89,7 +89,7 @@ async def query(clickhouse: ClickHouseSettings, sql: str) -> list[dict[str, Any]
 async def samples(stack: Stack) -> list[Sample]:
     """Every metric of every part."""
     async with aiohttp.ClientSession() as session:
-        return [sample for url in stack.metrics.values() for sample in await scrape(session, url)]
+        return [sample for url in stack.metrics.values() for sample in await scrape(session, url) or ()]
 
 
 async def counted(stack: Stack, vendors: list[str], *, restarted: bool) -> dict[str, Counts]:

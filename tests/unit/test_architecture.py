@@ -167,7 +167,7 @@ def test_only_the_runtime_reads_the_environment() -> None:
         "deploy/clickhouse/engine.py",  # sets TZ, which the engine reads
         "deploy/kafka/java.py",  # JAVA_HOME
         "deploy/kafka/jars.py",  # XDG_CACHE_HOME
-        "deploy/process/supervisor.py",  # hands it on to the parts
+        "deploy/process/part_process.py",  # hands it on to the parts
     }
     wrong = {
         str(path.relative_to(ROOT))

@@ -207,10 +207,10 @@ async def has_rows(desk: Desk, call_id: str) -> bool:
 
 async def mend(stack: Stack) -> None:
     """Start the worker again with the settings it should have had."""
-    (part,) = [part for part in stack.parts if part.spec.name == "process-1"]
-    own = msgspec.json.decode(part.spec.env[WHOLE], type=type(stack.settings))
+    (part,) = [part for part in stack.parts if part.name == "process-1"]
+    own = msgspec.json.decode(part.process.spec.env[WHOLE], type=type(stack.settings))
     own = replace(own, limits=DEFAULT)
-    part.spec = replace(part.spec, env={WHOLE: whole(own)})
+    part.process.spec = replace(part.process.spec, env={WHOLE: whole(own)})
     before = part.restarts
     assert part.pid
     os.kill(part.pid, signal.SIGTERM)

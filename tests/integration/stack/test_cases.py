@@ -177,8 +177,8 @@ async def test_a_pulled_page_shows_what_it_must(shown: Shown, case: Case) -> Non
 
 
 async def test_no_process_ended_by_any_of_it(shown: Shown) -> None:
-    assert {part.spec.name: part.restarts for part in shown.stack.parts} == dict.fromkeys(
-        (part.spec.name for part in shown.stack.parts), 0
+    assert {part.name: part.restarts for part in shown.stack.parts} == dict.fromkeys(
+        (part.name for part in shown.stack.parts), 0
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
-from deploy.process.waiting import until_answers
+from deploy.process.scrape import until_answers
 from deploy.simulator.sending.getcdr_server import GetCdrOptions
 from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.sending.options import SimulateOptions
@@ -48,7 +48,7 @@ async def kill_again_and_again(stack: Stack, names: tuple[str, ...], stop: async
     kills = 0
     while not stop.is_set():
         for name in names:
-            part = next(part for part in stack.parts if part.spec.name == name)
+            part = next(part for part in stack.parts if part.name == name)
             await until_answers(stack.metrics[name], READY_S)
             await asyncio.sleep(3)
             if part.pid:

@@ -14,9 +14,9 @@ from deploy.local.dashboard import line, rendered
 from deploy.local.outlook import lag_of, warnings_on_parts
 from deploy.local.stats import StackStats
 from deploy.process import part_states
+from deploy.process.part_process import PartSpec, supervised_part
 from deploy.process.part_states import PartState, read_states, remove_states, write_states
 from deploy.process.scrape import parse
-from deploy.process.supervisor import PartSpec, SupervisedPart
 from processors.poison.suspects import Book, RecordPlace, WorkerEnd
 from schemas.metrics import Registry
 
@@ -194,9 +194,9 @@ def test_the_view_shows_warnings_first_and_none_where_all_is_well() -> None:
 
 
 def test_another_process_reads_what_up_says_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = SupervisedPart(PartSpec(name="process-1", arguments=()), tmp_path)
+    one = supervised_part(PartSpec(name="process-1", arguments=()), tmp_path)
     one.started_again += [NOW_S - 1000, NOW_S - 599, NOW_S - 1]
-    one.last_exit = -9
+    one.process.last_exit = -9
     write_states(tmp_path, [one], {"process-1": "http://127.0.0.1:9642/metrics"})
 
     states = read_states(tmp_path)
