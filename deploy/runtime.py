@@ -20,7 +20,7 @@ import uvloop
 from aiohttp import web
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.launch import given_passwords, reached
+from deploy.clickhouse.launch import engine_settings, given_passwords
 from deploy.process.log_limit import LogLimit
 from deploy.process.loop_guard import guarded_loop
 from deploy.process.part_process import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
@@ -73,7 +73,7 @@ def _embedded_clickhouse(clickhouse: ClickHouseSettings, embedded: EmbeddedSetti
     """How the embedded engine is reached: its passwords stand in its data directory."""
     said = {name: password for name, password in given_passwords(clickhouse).items() if password}
     kept = {name: all_[0] for name, all_ in passwords.read(clickhouse_dir(embedded)).items() if all_}
-    return reached(clickhouse, f"http://127.0.0.1:{embedded.clickhouse_port}", {**kept, **said})
+    return engine_settings(clickhouse, f"http://127.0.0.1:{embedded.clickhouse_port}", {**kept, **said})
 
 
 def clickhouse_dir(embedded: EmbeddedSettings) -> Path:

@@ -92,7 +92,7 @@ def changeable(settings: Settings, name: str) -> EngineAccount:
     return account
 
 
-def told(settings: Settings) -> tuple[str, ...]:
+def account_lines(settings: Settings) -> tuple[str, ...]:
     """The accounts, each with what it is for, and where they log in, as lines; raises SetupError."""
     accounts = {account.role: account.name for account in _accounts(settings)}
     database, embedded = settings.clickhouse.database, settings.embedded

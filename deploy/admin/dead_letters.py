@@ -20,7 +20,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 """The numbers that the table's columns may hold of a partition, an offset or an element; Python's own digits are those of all scripts."""
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class FoundDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One stored letter, as the command line shows it."""
 
     stored: StoredDeadLetter
@@ -28,7 +28,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def id(self) -> str:
         """The argument of `dead show`: the letter's place, and its origin's hash where another letter has the same place."""
-        place = letter_id(self.stored.letter)
+        place = dead_letter_id(self.stored.letter)
         return f"{place}@{self.stored.letter.origin_hash}" if self.stored.has_namesake else place
 
     @property
@@ -57,7 +57,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return shown
 
 
-def letter_id(letter: DeadLetter) -> str:
+def dead_letter_id(letter: DeadLetter) -> str:
     """`topic/partition/offset`, with `/element` for one of a batch."""
     whole = f"{letter.topic}/{letter.partition}/{letter.offset}"
     return whole if letter.element < 0 else f"{whole}/{letter.element}"
@@ -75,16 +75,16 @@ def parse_id(text: str) -> tuple[tuple[str, int, int, int], str | None]:
     return (topic, partition, offset, element[0] if element else -1), origin_hash if at else None
 
 
-async def listed(settings: Settings, **filters: Any) -> list[Found]:
+async def listed(settings: Settings, **filters: Any) -> list[FoundDeadLetter]:
     """The letters that the options choose, newest first."""
     async with ClickHouse(settings.clickhouse) as client:
-        return [Found(stored=stored) for stored in await list_dead(client, _filter(filters))]
+        return [FoundDeadLetter(stored=stored) for stored in await list_dead(client, _filter(filters))]
 
 
-async def named(settings: Settings, text: str) -> list[Found]:
+async def named(settings: Settings, text: str) -> list[FoundDeadLetter]:
     """The letters of this id, of one record; raises `CallweaveError` when there is none, or when it could be of several."""
     async with ClickHouse(settings.clickhouse) as client:
-        return [Found(stored=stored) for stored in await _named(client, text)]
+        return [FoundDeadLetter(stored=stored) for stored in await _named(client, text)]
 
 
 async def replayed(settings: Settings, letter_ids: Sequence[str], **filters: Any) -> tuple[int, int]:
@@ -105,7 +105,7 @@ async def _named(client: ClickHouse, text: str) -> list[StoredDeadLetter]:
     found = await find_dead(client, *place, origin_hash=origin_hash)
     if not found:
         raise CallweaveError(f"there is no dead letter {printable(text)}", code="usage")
-    records = {one.letter.origin_hash: Found(stored=one).line() for one in found}
+    records = {one.letter.origin_hash: FoundDeadLetter(stored=one).line() for one in found}
     if len(records) > 1:
         lines = "".join(f"\n  {line}" for line in records.values())
         raise CallweaveError(

@@ -26,7 +26,7 @@ async def codecs_from(registry: SchemaRegistrySettings) -> Codecs:
         )
 
 
-async def reached(registry: SchemaRegistrySettings) -> str:
+async def describe_registry(registry: SchemaRegistrySettings) -> str:
     """A sentence on the registry at its address; raises `Unavailable`, `SetupError`."""
     url = f"{registry.url.rstrip('/')}/subjects"
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:

@@ -19,9 +19,9 @@ def clickhouse() -> None:
 @plainly
 def accounts(options: Options) -> None:
     """The accounts with what each is for, and the addresses."""
-    from deploy.admin.clickhouse_accounts import told  # noqa: PLC0415 - each command loads only its own part
+    from deploy.admin.clickhouse_accounts import account_lines  # noqa: PLC0415 - each command loads only its own part
 
-    click.echo(printable("\n".join(told(options.settings())), keep="\n"))
+    click.echo(printable("\n".join(account_lines(options.settings())), keep="\n"))
 
 
 @clickhouse.command()

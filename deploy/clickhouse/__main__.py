@@ -14,11 +14,11 @@ from typing import Final
 
 from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, EngineRole, accounts_for
-from deploy.clickhouse.config import EnginePlace, server_config, start_statements, users_config
+from deploy.clickhouse.config import EngineConfig, server_config, start_statements, users_config
+from deploy.clickhouse.disk_guard import DiskGuard, free_bytes
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.login import Logins, LoginServer
-from deploy.clickhouse.room import Guard, free_bytes
-from deploy.clickhouse.statement import Asker, Refused
+from deploy.clickhouse.statement import Refused, StatementClient
 from deploy.process.data_dir import claim
 from deploy.process.ports import require_free
 from schemas.errors import SetupError
@@ -64,7 +64,7 @@ def _serve(options: argparse.Namespace) -> None:
     owner = next(account.name for account in accounts if account.role is EngineRole.WRITER)
     logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
     memory_bytes = options.memory_mib << 20
-    place = EnginePlace(
+    place = EngineConfig(
         http_port=options.port,
         tcp_port=options.tcp_port,
         login_port=logins.port,
@@ -80,24 +80,24 @@ def _serve(options: argparse.Namespace) -> None:
     engine = Engine(statements=start_statements(memory_bytes), before=lambda: _close(place) if sandboxed else None)
     if not sandboxed:
         log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
-    asker = Asker(options.port, GUARD, own_password)
+    client = StatementClient(options.port, GUARD, own_password)
     # Where releases before kept inserts on their way in.
     shutil.rmtree("incoming", ignore_errors=True)
     start = _enter_start(place.directory)
     engine.start()
-    _until_it_listens(engine, asker)
+    _until_it_listens(engine, client)
     shutil.rmtree(start)
-    guard = Guard(asker.ask, partial(free_bytes, place.directory))
+    guard = DiskGuard(client.execute, partial(free_bytes, place.directory))
     guard.start()
     while not stop.is_set():
         if engine.wait(0):
             raise SetupError(f"the engine ended: {engine.failure or 'it gave no reason'}", code="engine")
         stop.wait(1.0)
     guard.stop()
-    _finish(asker)
+    _finish(client)
 
 
-def _close(place: EnginePlace) -> None:
+def _close(place: EngineConfig) -> None:
     """Restricts the engine's thread, which is the one that calls this."""
     own = Path("/proc") / str(os.getpid())
     sandbox.restrict(
@@ -129,25 +129,25 @@ def _enter_start(directory: Path) -> Path:
     return start
 
 
-def _until_it_listens(engine: Engine, asker: Asker) -> None:
+def _until_it_listens(engine: Engine, client: StatementClient) -> None:
     deadline = time.monotonic() + _LISTENS_WITHIN_S
     while not engine.wait(0.01):
         if engine.listens():
-            return _log_in(asker)
+            return _log_in(client)
         if time.monotonic() > deadline:
             raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine")
     raise SetupError(f"the engine does not listen: {engine.failure or 'it ended'}", code="engine")
 
 
-def _log_in(asker: Asker) -> None:
+def _log_in(client: StatementClient) -> None:
     """Sees that the engine answers to who asks with a password; raises SetupError."""
     try:
-        asker.ask("SELECT 1")
+        client.execute("SELECT 1")
     except (OSError, Refused) as exc:
         raise SetupError(f"the engine listens and does not answer: {type(exc).__name__} {exc}", code="engine") from exc
 
 
-def _finish(asker: Asker) -> None:
+def _finish(client: StatementClient) -> None:
     """Lets queries end with an answer, or cancels them, within a bound.
 
     After that the process may end at once: what was answered is in the store, as after a kill. The engine's own way out would
@@ -157,10 +157,10 @@ def _finish(asker: Asker) -> None:
     others = "user NOT IN ('', currentUser())"
     running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a fixed text
     try:
-        asker.ask(f"KILL QUERY WHERE {others} ASYNC")
-        while time.monotonic() < deadline and asker.ask(running) != b"0\n":
+        client.execute(f"KILL QUERY WHERE {others} ASYNC")
+        while time.monotonic() < deadline and client.execute(running) != b"0\n":
             time.sleep(_LOOK_EVERY_S)
-        asker.ask("SYSTEM FLUSH LOGS")
+        client.execute("SYSTEM FLUSH LOGS")
     except (OSError, Refused) as exc:
         log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
 

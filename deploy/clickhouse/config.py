@@ -83,7 +83,7 @@ _REACHES_BEHIND_VIEWS: Final = ("additional_table_filters",)
 """A filter on the table behind a view could ask for restricted columns, one letter after the other."""
 
 
-class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The ports, the login server, the memory and the directory of one engine."""
 
     http_port: int
@@ -96,7 +96,7 @@ class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that holds the store; absolute where the engine starts in another one."""
 
 
-def server_config(place: EnginePlace) -> str:
+def server_config(place: EngineConfig) -> str:
     """`config.xml`."""
     rows = [
         _tag("http_port", place.http_port),

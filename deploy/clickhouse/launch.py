@@ -137,7 +137,7 @@ class ClickHouseServer:
 
     def settings(self) -> ClickHouseSettings:
         """How parts and commands reach it."""
-        return reached(self._given, self.url, self._passwords)
+        return engine_settings(self._given, self.url, self._passwords)
 
     async def start(self) -> None:
         """Starts it and returns when it answers; raises SetupError with what to do when it cannot."""
@@ -252,7 +252,7 @@ def given_passwords(given: ClickHouseSettings) -> dict[str, str]:
     return {account.name: said[account.role] for account in accounts_for(given.user)}
 
 
-def reached(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:
+def engine_settings(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:
     """The settings of an embedded engine at `url` whose accounts have these passwords; the sink looks after its disk."""
     names = {account.role: account.name for account in accounts_for(given.user)}
     return replace(

@@ -11,14 +11,14 @@ class Refused(Exception):
     """The engine answered with an error; its text stays out of logs, because it may quote values."""
 
 
-class Asker:
+class StatementClient:
     """Asks as one account, a connection for each statement."""
 
     def __init__(self, port: int, name: str, password: str) -> None:
         self._port = port
         self._authorization = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
-    def ask(self, sql: str) -> bytes:
+    def execute(self, sql: str) -> bytes:
         """The answer to `sql`; raises `Refused`, or OSError where nobody answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
         try:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import aiohttp
 import msgspec
 
-from deploy.admin.schema_registry import reached
+from deploy.admin.schema_registry import describe_registry
 from deploy.admin.topic_setup import differences
 from deploy.clickhouse import engine, sandbox
 from deploy.doctor.finding import Finding
@@ -207,7 +207,7 @@ async def _work(settings: Settings) -> Finding:
 async def _registry(settings: Settings) -> Finding:
     if not settings.schema_registry.url:
         return Finding(what="registry", state="ok", detail="none is set: the pinned ids")
-    return Finding(what="registry", state="ok", detail=await reached(settings.schema_registry))
+    return Finding(what="registry", state="ok", detail=await describe_registry(settings.schema_registry))
 
 
 async def _clock(settings: Settings) -> Finding:

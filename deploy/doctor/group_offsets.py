@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from deploy.doctor.movement import GroupOffsets, Standing
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
 from processors.engine.group import GROUP as WORKERS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
@@ -51,15 +51,15 @@ class KafkaOffsets:
         described = await self._admin.describe_topics([topic for topic in topics if topic in names])
         places = [TopicPartition(one["topic"], p["partition"]) for one in described for p in one["partitions"]]
         if not places:
-            return GroupOffsets(name=group, members=0, committed=False, standings=())
+            return GroupOffsets(name=group, members=0, committed=False, partitions=())
         ends = await self._reader.end_offsets(places)
         begins = await self._reader.beginning_offsets(places)
         found = await self._offsets(group)
         committed = {TopicPartition(*place): at.offset for place, at in found.items() if at.offset >= 0}
         answer = await self._admin.describe_consumer_groups([group])
         members = sum(len(one[5]) for response in answer for one in response.groups)
-        standings = tuple(
-            Standing(
+        partitions = tuple(
+            PartitionOffsets(
                 group=group,
                 topic=place.topic,
                 partition=place.partition,
@@ -68,7 +68,7 @@ class KafkaOffsets:
             )
             for place in sorted(places)
         )
-        return GroupOffsets(name=group, members=members, committed=bool(committed), standings=standings)
+        return GroupOffsets(name=group, members=members, committed=bool(committed), partitions=partitions)
 
     async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
         """What the group has committed. Kafka makes the place of all groups when it is first asked for one: until then it has none."""
@@ -80,7 +80,7 @@ class KafkaOffsets:
                 continue
             return found
 
-    async def waits_since_ms(self, topic: str, partition: int, offset: int) -> int | None:
+    async def appended_at_ms(self, topic: str, partition: int, offset: int) -> int | None:
         """When the record at this offset was appended, as its timestamp says; None when it is not to be had."""
         place = TopicPartition(topic, partition)
         try:
@@ -108,7 +108,7 @@ class KafkaOffsets:
         """Connect; raises `Unavailable`."""
         address = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
         admin = AIOKafkaAdminClient(**address)
-        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-outside")
+        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-offsets")
         made = cls(admin, reader)
         try:
             async with asyncio.timeout(_ASK_S):
@@ -121,7 +121,7 @@ class KafkaOffsets:
 
 
 @contextlib.asynccontextmanager
-async def outside(kafka: KafkaSettings) -> AsyncIterator[KafkaOffsets]:
+async def connected_offsets(kafka: KafkaSettings) -> AsyncIterator[KafkaOffsets]:
     """The clients, connected; raises `Unavailable`."""
     looking = await KafkaOffsets.connect(kafka)
     try:

@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from deploy.doctor.finding import Finding
-from deploy.doctor.group_offsets import KafkaOffsets, outside
-from deploy.doctor.movement import GroupOffsets, Movement, Unmoved, told
+from deploy.doctor.group_offsets import KafkaOffsets, connected_offsets
+from deploy.doctor.stalled_partitions import GroupOffsets, StallDetector, StalledPartition, sentences
 from deploy.process.part_states import PartState, read_states
 from deploy.process.scrape import parse, total
 from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
@@ -34,40 +34,42 @@ _AGED: Final = 6
 
 async def work(settings: Settings) -> Finding:
     """Tell whether the groups have members and every partition with records moves, in two looks at Kafka; raises `Unavailable`."""
-    loop, movement = asyncio.get_running_loop(), Movement()
-    async with outside(settings.kafka) as kafka:
+    loop, detector = asyncio.get_running_loop(), StallDetector()
+    async with connected_offsets(settings.kafka) as kafka:
         groups = await kafka.look()
         if any(group.waiting for group in groups):
-            movement.observe(groups, loop.time())
+            detector.observe(groups, loop.time())
             await asyncio.sleep(LOOK_AGAIN_S)
             groups = await kafka.look()
-        movement.observe(groups, loop.time())
-        unmoved = movement.unmoved(groups, loop.time(), longer_than_s=LOOK_AGAIN_S / 2)
-        return verdict_on_work(groups, await _with_ages(kafka, groups, unmoved))
+        detector.observe(groups, loop.time())
+        stalled = detector.stalled(groups, loop.time(), longer_than_s=LOOK_AGAIN_S / 2)
+        return verdict_on_work(groups, await _with_ages(kafka, groups, stalled))
 
 
-async def _with_ages(kafka: KafkaOffsets, groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> list[Unmoved]:
+async def _with_ages(
+    kafka: KafkaOffsets, groups: Sequence[GroupOffsets], stalled: list[StalledPartition]
+) -> list[StalledPartition]:
     """Since when the oldest record waits, which says more than our two looks."""
-    committed = {(one.topic, one.partition): one.committed for group in groups for one in group.standings}
+    committed = {(one.topic, one.partition): one.committed for group in groups for one in group.partitions}
     aged = []
-    for one in unmoved[:_AGED]:
-        since_ms = await kafka.waits_since_ms(one.topic, one.partition, committed[one.topic, one.partition])
+    for one in stalled[:_AGED]:
+        since_ms = await kafka.appended_at_ms(one.topic, one.partition, committed[one.topic, one.partition])
         for_s = max(one.for_s, time.time() - since_ms / 1000) if since_ms else one.for_s
         aged.append(msgspec.structs.replace(one, for_s=for_s))
-    return sorted((*aged, *unmoved[_AGED:]), key=lambda one: -one.for_s)
+    return sorted((*aged, *stalled[_AGED:]), key=lambda one: -one.for_s)
 
 
-def verdict_on_work(groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> Finding:
+def verdict_on_work(groups: Sequence[GroupOffsets], stalled: list[StalledPartition]) -> Finding:
     """Bad: a group that nobody is in, or a partition that stands still for longer than any restart takes."""
     alone = [group for group in groups if not group.members]
     if left := [group for group in alone if group.committed or group.waiting]:
         detail = "; ".join(f"nobody works for {group.name}: {group.waiting:,} records wait" for group in left)
         advice = "Start `callweave process` and `callweave sink`, or look why they end: their logs."
         return Finding(what="work", state="bad", detail=detail, advice=advice)
-    if unmoved:
-        state: Literal["bad", "note"] = "bad" if unmoved[0].for_s > PATIENCE_S else "note"
+    if stalled:
+        state: Literal["bad", "note"] = "bad" if stalled[0].for_s > PATIENCE_S else "note"
         advice = "The log of the worker that has it; `callweave dead list --code poison` once it goes on."
-        return Finding(what="work", state=state, detail="; ".join(told(unmoved)), advice=advice)
+        return Finding(what="work", state=state, detail="; ".join(sentences(stalled)), advice=advice)
     if alone:
         names = " and ".join(group.name for group in alone)
         return Finding(what="work", state="note", detail=f"nobody has worked yet for {names}", advice="")

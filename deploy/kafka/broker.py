@@ -53,13 +53,13 @@ class KafkaServer:
         controller_port: int = 0,
         voters: tuple[str, ...] = (),
         cluster_id: str | None = None,
-        doors: tuple[Listener, ...] = (),
+        extra_listeners: tuple[Listener, ...] = (),
         minimum_free_bytes: int = MINIMUM_FREE_BYTES,
     ) -> None:
         """Ports of 0 are picked at start.
 
         A cluster: every node with its own id and controller port, the same `voters` and `cluster_id`, started together:
-        none answers before most of them run. `doors` are listeners beside `port`.
+        none answers before most of them run. `extra_listeners` are listeners beside `port`.
         """
         self._data_dir = data_dir.absolute()
         self._port = port
@@ -70,7 +70,7 @@ class KafkaServer:
         self._controller_port = controller_port
         self._voters = voters
         self._cluster_id = cluster_id
-        self._doors = doors
+        self._extra_listeners = extra_listeners
         self._minimum_free_bytes = minimum_free_bytes
         self._lock: IO[str] | None = None
         self._child: Child | None = None
@@ -155,7 +155,7 @@ class KafkaServer:
             given_up.set()  # a thread is not cancelled with who waits for it
 
     def _pick_ports(self) -> Node:
-        for port in (self._port, self._controller_port, *(door.port for door in self._doors)):
+        for port in (self._port, self._controller_port, *(listener.port for listener in self._extra_listeners)):
             if port:
                 require_free(port, what="Kafka", setting="its port")
         return Node(
@@ -164,7 +164,7 @@ class KafkaServer:
             port=self._port or free_port(),
             controller_port=self._controller_port or free_port(),
             voters=self._voters,
-            doors=self._doors,
+            extra_listeners=self._extra_listeners,
         )
 
     async def _start_somewhere(self, command: tuple[str, ...]) -> None:

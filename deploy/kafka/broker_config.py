@@ -14,13 +14,13 @@ MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One more door of a broker, for clients that reach it by another way (through a proxy, for one)."""
+    """One more listener of a broker, for clients that reach it by another way (through a proxy, for one)."""
 
     name: str
     """Upper case letters."""
     port: int
     advertised_port: int
-    """Where clients that came in by this door are told to go."""
+    """Where clients that came in by this listener are told to go."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     controller_port: int
     voters: tuple[str, ...] = ()
     """All controllers as `id@host:port`; empty for a node that is alone."""
-    doors: tuple[Listener, ...] = ()
+    extra_listeners: tuple[Listener, ...] = ()
 
     @property
     def log_dir(self) -> Path:
@@ -44,14 +44,14 @@ def server_properties(node: Node) -> str:
     """The broker's `server.properties`."""
     voters = node.voters or (f"{node.node_id}@127.0.0.1:{node.controller_port}",)
     copies = min(3, len(voters))
-    doors = "".join(f",{door.name}://127.0.0.1:{door.port}" for door in node.doors)
-    told = "".join(f",{door.name}://127.0.0.1:{door.advertised_port}" for door in node.doors)
-    plain = "".join(f",{door.name}:PLAINTEXT" for door in node.doors)
+    extra_listeners = "".join(f",{listener.name}://127.0.0.1:{listener.port}" for listener in node.extra_listeners)
+    told = "".join(f",{listener.name}://127.0.0.1:{listener.advertised_port}" for listener in node.extra_listeners)
+    plain = "".join(f",{listener.name}:PLAINTEXT" for listener in node.extra_listeners)
     values = {
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": ",".join(voters),
-        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{doors}",
+        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{extra_listeners}",
         "advertised.listeners": f"BROKER://127.0.0.1:{node.port}{told}",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",

@@ -10,8 +10,8 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from deploy.local.outlook import Outlook
 from deploy.local.stack import Stack
+from deploy.local.stack_health import StackHealth
 from deploy.process.scrape import Sample, scrape, total
 
 _TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
@@ -45,14 +45,14 @@ class StackStats(msgspec.Struct, frozen=True, kw_only=True):
     """What is not as it should be, in sentences."""
 
 
-class Gauge:
+class StatsCollector:
     """Looks at a stack again and again; the database only every few seconds."""
 
     def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
         self._stack = stack
         self._session = session
         self._queried_at = 0.0
-        self._outlook = Outlook(stack)
+        self._health = StackHealth(stack)
         self._rows: dict[str, int] = {}
         self._dispositions: dict[str, int] = {}
 
@@ -60,7 +60,7 @@ class Gauge:
         """The numbers of this moment; what does not answer keeps its last value or is zero."""
         pages = await self._pages()
         samples = [sample for page in pages.values() for sample in page or ()]
-        await self._outlook.look(pages)
+        await self._health.look(pages)
         if time.monotonic() - self._queried_at > _QUERY_EVERY_S:
             self._queried_at = time.monotonic()
             await self._query()
@@ -82,18 +82,18 @@ class Gauge:
             phases={labels["phase"]: int(value) for name, labels, value in samples if name == "callweave_join_calls"},
             rows=dict(self._rows),
             dispositions=dict(self._dispositions),
-            lag=self._outlook.lag,
+            lag=self._health.lag,
             freshness_s=max(tables, default=0.0),
             accept_ms=1000 * total(samples, "callweave_ingress_accept_seconds_sum") / accepted if accepted else 0.0,
             polled_pages=int(total(samples, "callweave_poll_pages_total")),
             waiting=total(samples, "callweave_sink_waiting") > 0,
             parts=self._parts(),
-            warnings=self._outlook.warnings(samples),
+            warnings=self._health.warnings(samples),
         )
 
     async def close(self) -> None:
         """Let go of Kafka."""
-        await self._outlook.close()
+        await self._health.close()
 
     async def _pages(self) -> dict[str, list[Sample] | None]:
         addresses = self._stack.metrics

@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from deploy.local.dashboard import line, rendered
-from deploy.local.greeting import greeting
+from deploy.local.dashboard import line, ready_message, rendered
 from deploy.local.stack import Stack, running_stack
-from deploy.local.stats import Gauge
+from deploy.local.stats import StatsCollector
 from deploy.runtime import keep_private, log_to_stderr, stop_on_signals
 from deploy.simulator.main import Simulation
 from schemas.config.settings import Settings
@@ -54,7 +53,7 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
             stack = await _unless_stopped(down.enter_async_context(bringing), stop)
         if stack is None:
             return
-        console.print(greeting(stack, time.monotonic() - started), markup=False, highlight=False, soft_wrap=True)
+        console.print(ready_message(stack, time.monotonic() - started), markup=False, highlight=False, soft_wrap=True)
         # Entered last, so that it ends first: no more traffic, then the parts in the order of the flow.
         if traffic:
             await down.enter_async_context(traffic.sending_to(stack.ingress_url))
@@ -83,16 +82,16 @@ async def _watch(
 ) -> None:
     """Show the numbers until `stop` is set."""
     async with contextlib.AsyncExitStack() as down, aiohttp.ClientSession() as session:
-        gauge = Gauge(stack, session)
-        down.push_async_callback(gauge.close)
-        before, then = await gauge.look(), time.monotonic()
+        collector = StatsCollector(stack, session)
+        down.push_async_callback(collector.close)
+        before, then = await collector.look(), time.monotonic()
         every_s = _LINE_EVERY_S if options.plain else _LOOK_EVERY_S
         live = contextlib.nullcontext() if options.plain else Live(console=console, auto_refresh=False, transient=False)
         with live as screen:
             while not stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), every_s)
-                now, at = await gauge.look(), time.monotonic()
+                now, at = await collector.look(), time.monotonic()
                 note = traffic.note() if traffic else ""
                 if screen is None:
                     console.print(f"{line(now)} | {note}" if note else line(now), highlight=False, soft_wrap=True)

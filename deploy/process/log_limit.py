@@ -7,13 +7,13 @@ It reads the time from the records, so it needs no clock.
 import logging
 from typing import Final
 
-SAID: Final = 3
+LINES_PER_WINDOW: Final = 3
 """Lines of one kind that are let through in one window."""
 WINDOW_S: Final = 30.0
 
 
 class LogLimit(logging.Filter):
-    """Lets each kind of line of these loggers, and of those below them, through `SAID` times in `WINDOW_S` seconds.
+    """Lets each kind of line of these loggers, and of those below them, through `LINES_PER_WINDOW` times in `WINDOW_S` seconds.
 
     A kind is a logger and its text without the values. The first line of a new window says how many were left out.
     """
@@ -31,9 +31,11 @@ class LogLimit(logging.Filter):
         began_s, count = self._windows.get(kind, (record.created, 0))
         if record.created - began_s < WINDOW_S:
             self._windows[kind] = (began_s, count + 1)
-            return count < SAID
+            return count < LINES_PER_WINDOW
         self._windows[kind] = (record.created, 1)
-        if count > SAID:
-            record.msg = f"{record.getMessage()} ({count - SAID} more like it in {record.created - began_s:.0f} s)"
+        if count > LINES_PER_WINDOW:
+            record.msg = (
+                f"{record.getMessage()} ({count - LINES_PER_WINDOW} more like it in {record.created - began_s:.0f} s)"
+            )
             record.args = ()
         return True

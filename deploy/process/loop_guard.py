@@ -53,14 +53,14 @@ class Pauses:
 
 @contextlib.asynccontextmanager
 async def guarded_loop(
-    metrics: Registry, part: str, *, blocked_s: float, told_in: TextIO | None = None
+    metrics: Registry, part: str, *, blocked_s: float, traceback_file: TextIO | None = None
 ) -> AsyncIterator[None]:
     """Measure the running loop, and end the process when it is held for `blocked_s` (0: never)."""
     loop, pauses = asyncio.get_running_loop(), Pauses()
     metrics.before_read(
         lambda: metrics.put("callweave_loop_blocked_seconds", part, value=round(pauses.longest(loop.time()), 3))
     )
-    watching = asyncio.create_task(_watch(pauses, blocked_s, told_in or sys.stderr))
+    watching = asyncio.create_task(_watch(pauses, blocked_s, traceback_file or sys.stderr))
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ async def guarded_loop(
             faulthandler.cancel_dump_traceback_later()
 
 
-async def _watch(pauses: Pauses, blocked_s: float, told_in: TextIO) -> None:
+async def _watch(pauses: Pauses, blocked_s: float, traceback_file: TextIO) -> None:
     loop = asyncio.get_running_loop()
     # Well within the bound, however short it is: a loop that is not held must never be late with it.
     look_s = min(LOOK_S, blocked_s / 8) if blocked_s else LOOK_S
@@ -80,7 +80,7 @@ async def _watch(pauses: Pauses, blocked_s: float, told_in: TextIO) -> None:
         if blocked_s and loop.time() - armed_s >= arm_s:
             armed_s = loop.time()
             try:
-                faulthandler.dump_traceback_later(blocked_s, exit=True, file=told_in)
+                faulthandler.dump_traceback_later(blocked_s, exit=True, file=traceback_file)
             except (RuntimeError, ValueError, OSError) as exc:  # no room for a thread, or no file to write to
                 log.warning("nobody watches the event loop for now: %s", exc)
         pauses.next_look(loop.time() + look_s)

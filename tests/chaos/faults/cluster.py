@@ -47,7 +47,7 @@ class Cluster:
                 node_id=number + 1,
                 voters=voters,
                 cluster_id=cluster_id,
-                doors=tuple(doors[number] for doors in self.doors.values()),
+                extra_listeners=tuple(doors[number] for doors in self.doors.values()),
                 heap=_HEAP,
                 minimum_free_bytes=0,
             )

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from deploy.clickhouse.statement import Asker, Refused
+from deploy.clickhouse.statement import Refused, StatementClient
 from deploy.process.ports import free_port
 
 
@@ -49,7 +49,7 @@ def port() -> Iterator[int]:
 
 
 def test_an_answer_comes_whole_and_the_login_goes_along(port: int) -> None:
-    said, _, login = Asker(port, "guard", "a:b ü").ask("SELECT 'ü'").partition(b"|")
+    said, _, login = StatementClient(port, "guard", "a:b ü").execute("SELECT 'ü'").partition(b"|")
 
     assert said.decode() == "SELECT 'ü'"
     assert login == b"Basic " + base64.b64encode("guard:a:b ü".encode())
@@ -58,16 +58,16 @@ def test_an_answer_comes_whole_and_the_login_goes_along(port: int) -> None:
 @pytest.mark.parametrize(("sql", "said"), [("fail", "241"), ("fail without a number", "502")])
 def test_a_refusal_says_its_number_and_not_its_text(port: int, sql: str, said: str) -> None:
     with pytest.raises(Refused) as caught:
-        Asker(port, "guard", "x").ask(sql)
+        StatementClient(port, "guard", "x").execute(sql)
 
     assert str(caught.value) == said
 
 
 def test_what_is_no_http_is_a_fault_of_the_connection(port: int) -> None:
     with pytest.raises(ConnectionError):
-        Asker(port, "guard", "x").ask("no HTTP")
+        StatementClient(port, "guard", "x").execute("no HTTP")
 
 
 def test_nobody_there_is_a_fault_of_the_system() -> None:
     with pytest.raises(OSError, match="refused"):
-        Asker(free_port(), "guard", "x").ask("SELECT 1")
+        StatementClient(free_port(), "guard", "x").execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""What a broker is told: alone, among others, and with doors of its own for some clients."""
+"""What a broker is told: alone, among others, and with extra_listeners of its own for some clients."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_one_of_three_keeps_three_copies_and_waits_for_two() -> None:
 
 
 def test_a_door_listens_at_one_port_and_sends_its_clients_to_another() -> None:
-    found = told(doors=(DOOR,))
+    found = told(extra_listeners=(DOOR,))
 
     assert found["listeners"].endswith(",SINK://127.0.0.1:3001")
     assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002,SINK://127.0.0.1:4001"

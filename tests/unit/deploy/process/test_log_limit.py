@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from deploy.process.log_limit import SAID, WINDOW_S, LogLimit
+from deploy.process.log_limit import LINES_PER_WINDOW, WINDOW_S, LogLimit
 
 AWAY = ("aiokafka.client", "Unable connect to node with id %s: %s")
 FETCH = ("aiokafka.consumer.fetcher", "Failed fetch messages from %s: %s")
@@ -25,10 +25,10 @@ def said(lines: Sequence[Line]) -> Iterator[str]:
 
 
 CASES: dict[str, tuple[list[Line], int]] = {
-    "a few of one kind are all said": ([(AWAY, n) for n in range(SAID)], SAID),
-    "many of one kind are said a few times": ([(AWAY, n / 10) for n in range(200)], SAID),
-    "each kind for itself": ([(kind, n / 10) for n in range(100) for kind in (AWAY, FETCH)], 2 * SAID),
-    "again in the next window": ([(AWAY, n) for n in range(2 * int(WINDOW_S))], 2 * SAID),
+    "a few of one kind are all said": ([(AWAY, n) for n in range(LINES_PER_WINDOW)], LINES_PER_WINDOW),
+    "many of one kind are said a few times": ([(AWAY, n / 10) for n in range(200)], LINES_PER_WINDOW),
+    "each kind for itself": ([(kind, n / 10) for n in range(100) for kind in (AWAY, FETCH)], 2 * LINES_PER_WINDOW),
+    "again in the next window": ([(AWAY, n) for n in range(2 * int(WINDOW_S))], 2 * LINES_PER_WINDOW),
     "ours are never held back": ([(OURS, n / 10) for n in range(100)], 100),
     "a name that only begins alike is not meant": ([(("aiokafkaesque", "text"), 0.0)] * 10, 10),
 }
@@ -44,7 +44,7 @@ def test_what_was_left_out_is_counted() -> None:
 
     *_, last = said([*flood, (AWAY, 40)])
 
-    assert last == f"Unable connect to node with id x: x ({200 - SAID} more like it in 40 s)"
+    assert last == f"Unable connect to node with id x: x ({200 - LINES_PER_WINDOW} more like it in 40 s)"
 
 
 def test_a_library_that_was_quiet_is_said_as_it_is() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.clickhouse.config import RESERVE_BYTES
-from deploy.clickhouse.room import MEND_EVERY_S, Guard, free_bytes
+from deploy.clickhouse.disk_guard import MEND_EVERY_S, DiskGuard, free_bytes
 
 
 def told(*values: int) -> Callable[[], int]:
@@ -69,7 +69,7 @@ def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
         now_s += step_s
         return now_s
 
-    guard = Guard(engine, told(*free), later)
+    guard = DiskGuard(engine, told(*free), later)
     for _ in free:
         guard.look()
     assert engine.asked == asked
@@ -77,7 +77,7 @@ def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
 
 def test_what_the_engine_refused_is_asked_again() -> None:
     engine = Engine()
-    guard = Guard(engine, told(0))
+    guard = DiskGuard(engine, told(0))
     engine.refuses = True
     for _ in range(2):
         with pytest.raises(OSError, match="full"):
@@ -89,7 +89,7 @@ def test_what_the_engine_refused_is_asked_again() -> None:
 
 def test_what_is_sound_is_left_alone(tmp_path: Path) -> None:
     engine = Engine(part(tmp_path / "sound", spoilt=False))
-    guard = Guard(engine, told(0, 2 * RESERVE_BYTES))
+    guard = DiskGuard(engine, told(0, 2 * RESERVE_BYTES))
     for _ in range(2):
         guard.look()
     assert engine.asked == [STOP, START]
@@ -97,8 +97,8 @@ def test_what_is_sound_is_left_alone(tmp_path: Path) -> None:
 
 def test_the_watch_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """What the engine says may quote values, so the log has only the kind of the failure."""
-    monkeypatch.setattr("deploy.clickhouse.room.LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr("deploy.clickhouse.room.RETRY_EVERY_S", 0.001)
+    monkeypatch.setattr("deploy.clickhouse.disk_guard.LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr("deploy.clickhouse.disk_guard.RETRY_EVERY_S", 0.001)
     asked = threading.Event()
     left = [RuntimeError("+8613800001111"), ValueError("+8613800001111")]
 
@@ -108,7 +108,7 @@ def test_the_watch_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, capl
         asked.set()
         return b""
 
-    guard = Guard(execute, told(0))
+    guard = DiskGuard(execute, told(0))
     guard.start()
     went_on = asked.wait(60)
     guard.stop()

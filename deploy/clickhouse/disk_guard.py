@@ -39,7 +39,7 @@ def free_bytes(directory: Path) -> int:
     return disk.f_bavail * disk.f_frsize
 
 
-class Guard:
+class DiskGuard:
     """Stops merges while the disk is nearly full, and writes anew what it spoilt; one thread."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Lag and movement as Kafka tells them, and the doctor's and the view's verdicts on them."""
+"""Lag and detector as Kafka tells them, and the doctor's and the view's verdicts on them."""
 
 import math
 import os
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.doctor.movement import GroupOffsets, Movement, Standing, Unmoved, told
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets, StallDetector, StalledPartition, sentences
 from deploy.doctor.work import verdict_on_parts, verdict_on_work
 from deploy.local.dashboard import line, rendered
-from deploy.local.outlook import lag_of, warnings_on_parts
+from deploy.local.stack_health import lag_of, warnings_on_parts
 from deploy.local.stats import StackStats
 from deploy.process import part_states
 from deploy.process.part_process import PartSpec, supervised_part
@@ -24,21 +24,21 @@ NOW_S = 1_700_000_000.0
 
 
 def group(
-    *standings: tuple[str, int, int, int], name: str = "callweave-process", members: int = 1, committed: bool = True
+    *partitions: tuple[str, int, int, int], name: str = "callweave-process", members: int = 1, committed: bool = True
 ) -> GroupOffsets:
     return GroupOffsets(
         name=name,
         members=members,
         committed=committed,
-        standings=tuple(
-            Standing(group=name, topic=topic, partition=partition, committed=at, end=end)
-            for topic, partition, at, end in standings
+        partitions=tuple(
+            PartitionOffsets(group=name, topic=topic, partition=partition, committed=at, end=end)
+            for topic, partition, at, end in partitions
         ),
     )
 
 
 @pytest.mark.parametrize(
-    ("looks", "unmoved"),
+    ("looks", "stalled"),
     [
         pytest.param([(0, 5, 5), (40, 5, 5)], [], id="nothing waits"),
         pytest.param([(0, 5, 9), (40, 9, 12)], [], id="it moves"),
@@ -49,38 +49,38 @@ def group(
         pytest.param([(0, 5, 9), (10, 9, 12), (40, 9, 12)], [(3, 30)], id="it stopped later"),
     ],
 )  # fmt: skip
-def test_what_does_not_move(looks: list[tuple[float, int, int]], unmoved: list[tuple[int, float]]) -> None:
-    movement = Movement()
+def test_what_does_not_move(looks: list[tuple[float, int, int]], stalled: list[tuple[int, float]]) -> None:
+    detector = StallDetector()
     for at_s, committed, end in looks:
         groups = [group(("calls.raw", 3, committed, end))]
-        movement.observe(groups, at_s)
+        detector.observe(groups, at_s)
 
-    found = movement.unmoved(groups, looks[-1][0], longer_than_s=20)
-    assert [(one.waiting, one.for_s) for one in found] == unmoved
+    found = detector.stalled(groups, looks[-1][0], longer_than_s=20)
+    assert [(one.waiting, one.for_s) for one in found] == stalled
 
 
 def test_a_partition_that_stands_is_told_with_how_long_and_how_much() -> None:
-    assert str(Unmoved(topic="calls.raw", partition=3, waiting=120, for_s=40.2)) == (
+    assert str(StalledPartition(topic="calls.raw", partition=3, waiting=120, for_s=40.2)) == (
         "partition 3 of calls.raw has not moved for 40 s with 120 records waiting"
     )
-    many = [Unmoved(topic="calls.raw", partition=n, waiting=1, for_s=40) for n in range(24)]
-    assert told(many)[-1] == "and 21 more partitions"
-    assert len(told(many)) == 4
+    many = [StalledPartition(topic="calls.raw", partition=n, waiting=1, for_s=40) for n in range(24)]
+    assert sentences(many)[-1] == "and 21 more partitions"
+    assert len(sentences(many)) == 4
 
 
-STANDS = Unmoved(topic="calls.raw", partition=3, waiting=120, for_s=40)
+STANDS = StalledPartition(topic="calls.raw", partition=3, waiting=120, for_s=40)
 RAW_WAITS = ("calls.raw", 3, 5, 125)
 
 
 @pytest.mark.parametrize(
-    ("groups", "unmoved", "state", "said"),
+    ("groups", "stalled", "state", "said"),
     [
         pytest.param([group(RAW_WAITS)], [], "ok", "120 records wait, and every partition moves", id="busy"),
         pytest.param([group(("calls.raw", 3, 5, 5))], [], "ok", "0 records wait", id="idle"),
         pytest.param([group(RAW_WAITS)], [STANDS], "bad", "has not moved for 40 s with 120 records", id="it stands"),
         pytest.param(
             [group(RAW_WAITS)],
-            [Unmoved(topic="calls.raw", partition=3, waiting=1, for_s=6)],
+            [StalledPartition(topic="calls.raw", partition=3, waiting=1, for_s=6)],
             "note",
             "has not moved for 6 s with 1 record waiting",
             id="it stands for as long as a restart takes",
@@ -102,11 +102,13 @@ RAW_WAITS = ("calls.raw", 3, 5, 125)
         ),
     ],
 )  # fmt: skip
-def test_the_verdict_on_the_work(groups: list[GroupOffsets], unmoved: list[Unmoved], state: str, said: str) -> None:
-    found = verdict_on_work(groups, unmoved)
+def test_the_verdict_on_the_work(
+    groups: list[GroupOffsets], stalled: list[StalledPartition], state: str, said: str
+) -> None:
+    found = verdict_on_work(groups, stalled)
 
     assert (found.state, said in found.detail) == (state, True), found.detail
-    assert bool(found.advice) == (state == "bad" or bool(unmoved))
+    assert bool(found.advice) == (state == "bad" or bool(stalled))
 
 
 def part(name: str, *restarts_s_ago: float) -> PartState:

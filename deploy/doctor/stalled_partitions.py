@@ -11,7 +11,7 @@ PartitionKey = tuple[str, str, int]
 _SHOWN: Final = 3
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class PartitionOffsets(msgspec.Struct, frozen=True, kw_only=True):
     """One partition, as a consumer group stands on it."""
 
     group: str
@@ -39,15 +39,15 @@ class GroupOffsets(msgspec.Struct, frozen=True, kw_only=True):
     members: int
     committed: bool
     """Whether it ever committed anything."""
-    standings: tuple[Standing, ...]
+    partitions: tuple[PartitionOffsets, ...]
 
     @property
     def waiting(self) -> int:
         """Records that are not done, of all partitions."""
-        return sum(standing.waiting for standing in self.standings)
+        return sum(one.waiting for one in self.partitions)
 
 
-class Unmoved(msgspec.Struct, frozen=True, kw_only=True):
+class StalledPartition(msgspec.Struct, frozen=True, kw_only=True):
     """A partition where records wait and nothing is done."""
 
     topic: str
@@ -61,7 +61,7 @@ class Unmoved(msgspec.Struct, frozen=True, kw_only=True):
         return f"{place} has not moved for {self.for_s:.0f} s with {self.waiting:,} {records} waiting"
 
 
-class Movement:
+class StallDetector:
     """Since when each partition stands where it stands; times in seconds of any steady clock."""
 
     def __init__(self) -> None:
@@ -70,30 +70,30 @@ class Movement:
     def observe(self, groups: Iterable[GroupOffsets], now_s: float) -> None:
         """Take in one look."""
         since: dict[PartitionKey, tuple[int, float]] = {}
-        for standing in (one for group in groups for one in group.standings if one.waiting):
-            known = self._since.get(standing.key)
-            stands = known is not None and known[0] == standing.committed
-            since[standing.key] = known if known is not None and stands else (standing.committed, now_s)
+        for one in (one for group in groups for one in group.partitions if one.waiting):
+            known = self._since.get(one.key)
+            stands = known is not None and known[0] == one.committed
+            since[one.key] = known if known is not None and stands else (one.committed, now_s)
         self._since = since
 
-    def unmoved(self, groups: Iterable[GroupOffsets], now_s: float, *, longer_than_s: float) -> list[Unmoved]:
+    def stalled(self, groups: Iterable[GroupOffsets], now_s: float, *, longer_than_s: float) -> list[StalledPartition]:
         """The partitions of the last look that have stood for longer, the longest first."""
         found = [
-            Unmoved(
-                topic=standing.topic,
-                partition=standing.partition,
-                waiting=standing.waiting,
-                for_s=now_s - self._since[standing.key][1],
+            StalledPartition(
+                topic=one.topic,
+                partition=one.partition,
+                waiting=one.waiting,
+                for_s=now_s - self._since[one.key][1],
             )
             for group in groups
-            for standing in group.standings
-            if standing.key in self._since and now_s - self._since[standing.key][1] > longer_than_s
+            for one in group.partitions
+            if one.key in self._since and now_s - self._since[one.key][1] > longer_than_s
         ]
         return sorted(found, key=lambda one: (-one.for_s, one.topic, one.partition))
 
 
-def told(unmoved: list[Unmoved]) -> list[str]:
+def sentences(stalled: list[StalledPartition]) -> list[str]:
     """A sentence for each of the first, and one for how many more there are."""
-    sentences = [str(one) for one in unmoved[:_SHOWN]]
-    more = len(unmoved) - _SHOWN
+    sentences = [str(one) for one in stalled[:_SHOWN]]
+    more = len(stalled) - _SHOWN
     return [*sentences, f"and {more} more partitions"] if more > 0 else sentences

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deploy.doctor.group_offsets import STAGES, KafkaOffsets
-from deploy.doctor.movement import GroupOffsets, Movement, told
+from deploy.doctor.stalled_partitions import GroupOffsets, StallDetector, sentences
 from deploy.local.stack import Stack
 from deploy.process.scrape import Sample, total
 from processors.poison.crashes import OFTEN
@@ -18,7 +18,7 @@ SILENT_S: Final = 6.0
 BLOCKED_S: Final = 2.0
 
 
-class Outlook:
+class StackHealth:
     """Looks again and again, at Kafka only every few seconds."""
 
     def __init__(self, stack: Stack) -> None:
@@ -27,7 +27,7 @@ class Outlook:
         self._stack = stack
         self._kafka: KafkaOffsets | None = None
         self._asked_at = 0.0
-        self._movement = Movement()
+        self._detector = StallDetector()
         self._groups: tuple[GroupOffsets, ...] = ()
         self._unknown = ""
         """Why Kafka tells nothing."""
@@ -50,7 +50,7 @@ class Outlook:
             await self.close()
             return
         self._unknown = ""
-        self._movement.observe(self._groups, time.monotonic())
+        self._detector.observe(self._groups, time.monotonic())
         self.lag = lag_of(self._groups)
 
     async def close(self) -> None:
@@ -64,11 +64,11 @@ class Outlook:
         now_s = time.monotonic()
         lately = {part.name: part.restarts_lately(time.time()) for part in self._stack.parts}
         silent_s = {name: now_s - since_s for name, since_s in self._silent_since.items()}
-        unmoved = self._movement.unmoved(self._groups, now_s, longer_than_s=STANDS_S)
+        stalled = self._detector.stalled(self._groups, now_s, longer_than_s=STANDS_S)
         return (
             *((self._unknown,) if self._unknown else ()),
             *(f"nobody works for {group.name}" for group in self._groups if not group.members and group.waiting),
-            *told(unmoved),
+            *sentences(stalled),
             *warnings_on_parts(lately, silent_s, samples),
         )
 
@@ -76,8 +76,8 @@ class Outlook:
 def lag_of(groups: Sequence[GroupOffsets]) -> dict[str, int]:
     """Stage to records that wait."""
     lag = dict.fromkeys(("normalise", "join", "sink"), 0)
-    for standing in (one for group in groups for one in group.standings):
-        lag[STAGES[standing.topic]] += standing.waiting
+    for one in (one for group in groups for one in group.partitions):
+        lag[STAGES[one.topic]] += one.waiting
     return lag
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from deploy.doctor.group_offsets import KafkaOffsets
-from deploy.doctor.movement import GroupOffsets, Standing
-from deploy.local import outlook
-from deploy.local.outlook import Outlook
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
+from deploy.local import stack_health
+from deploy.local.stack_health import StackHealth
 from schemas.config.settings import Settings
 from schemas.errors import Unavailable
 
@@ -32,8 +32,8 @@ class Kafka:
 
 
 def group(committed: int, end: int, members: int = 1) -> GroupOffsets:
-    standing = Standing(group="callweave-process", topic="calls.raw", partition=3, committed=committed, end=end)
-    return GroupOffsets(name="callweave-process", members=members, committed=True, standings=(standing,))
+    standing = PartitionOffsets(group="callweave-process", topic="calls.raw", partition=3, committed=committed, end=end)
+    return GroupOffsets(name="callweave-process", members=members, committed=True, partitions=(standing,))
 
 
 class Clock:
@@ -45,17 +45,17 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(outlook, "time", SimpleNamespace(monotonic=lambda: made.now_s, time=time.time))
+    monkeypatch.setattr(stack_health, "time", SimpleNamespace(monotonic=lambda: made.now_s, time=time.time))
     return made
 
 
-def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> Outlook:
+def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> StackHealth:
     async def connect(_settings: Any) -> Kafka:
         return kafka
 
     monkeypatch.setattr(KafkaOffsets, "connect", connect)
     stack: Any = SimpleNamespace(settings=Settings(), pids=lambda: {"process-1": 7}, parts=())
-    return Outlook(stack)
+    return StackHealth(stack)
 
 
 async def test_a_partition_that_stands_is_warned_of_and_one_that_moves_is_not(
