@@ -43,8 +43,8 @@ def with_codecs(run: Callable[[Settings, asyncio.Event, Registry, Codecs], Await
 def ingress(options: Options) -> None:
     """Receive vendors' pushes and publish them to calls.raw.
 
-    A vendor gets its success answer only when Kafka has the body on all in-sync replicas, or this machine's disk has it
-    (see `callweave spool`). SIGTERM drains; SIGHUP renews the workers of `ingress.workers`, one after the other.
+    A vendor gets its success answer only when the body is on all in-sync replicas of Kafka, or on this machine's disk
+    (see `callweave spool`). SIGTERM drains; SIGHUP replaces the workers of `ingress.workers`, one after the other.
     """
     from ingress.workers.pool import run_workers  # noqa: PLC0415 - each command loads only its own part
 
@@ -59,7 +59,8 @@ def ingress(options: Options) -> None:
 def poll(options: Options, resume: tuple[str, ...], calls: tuple[tuple[str, str], ...]) -> None:
     """Pull records from vendors that do not push, and publish their pages to calls.raw.
 
-    What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
+    The accounts are those of [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is
+    acknowledged.
     """
     from ingress.poll.main import fetch, run  # noqa: PLC0415
 

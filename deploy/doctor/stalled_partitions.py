@@ -1,4 +1,4 @@
-"""Which partitions do not move, judged from what Kafka says of a group and never from what its workers say. Pure."""
+"""Finds partitions that do not move, from the offsets in Kafka and never from the workers' own reports. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,44 +6,44 @@ from typing import Final
 import msgspec
 
 PartitionKey = tuple[str, str, int]
-"""Group, topic and partition."""
+"""Group, topic and partition number."""
 
 _SHOWN: Final = 3
 
 
 class PartitionOffsets(msgspec.Struct, frozen=True, kw_only=True):
-    """One partition, as a consumer group stands on it."""
+    """The offsets of one partition in one consumer group."""
 
     group: str
     topic: str
     partition: int
     committed: int
-    """The next offset to be read; where nothing is committed yet, the first there is."""
+    """The next offset to be read; the first one of the partition when nothing is committed."""
     end: int
 
     @property
     def key(self) -> PartitionKey:
-        """Which it is."""
+        """The key of the partition."""
         return self.group, self.topic, self.partition
 
     @property
     def waiting(self) -> int:
-        """Records that are not done."""
+        """The number of records that are not done."""
         return max(0, self.end - self.committed)
 
 
 class GroupOffsets(msgspec.Struct, frozen=True, kw_only=True):
-    """One consumer group."""
+    """The offsets of one consumer group."""
 
     name: str
     members: int
     committed: bool
-    """Whether it ever committed anything."""
+    """True when it ever committed anything."""
     partitions: tuple[PartitionOffsets, ...]
 
     @property
     def waiting(self) -> int:
-        """Records that are not done, of all partitions."""
+        """The number of records that are not done in all partitions."""
         return sum(one.waiting for one in self.partitions)
 
 
@@ -62,22 +62,22 @@ class StalledPartition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StallDetector:
-    """Since when each partition stands where it stands; times in seconds of any steady clock."""
+    """Remembers since when each partition has its committed offset; times are seconds of a steady clock."""
 
     def __init__(self) -> None:
         self._since: dict[PartitionKey, tuple[int, float]] = {}
 
     def observe(self, groups: Iterable[GroupOffsets], now_s: float) -> None:
-        """Take in one look."""
+        """Takes the offsets of one look."""
         since: dict[PartitionKey, tuple[int, float]] = {}
         for one in (one for group in groups for one in group.partitions if one.waiting):
             known = self._since.get(one.key)
-            stands = known is not None and known[0] == one.committed
-            since[one.key] = known if known is not None and stands else (one.committed, now_s)
+            unchanged = known is not None and known[0] == one.committed
+            since[one.key] = known if known is not None and unchanged else (one.committed, now_s)
         self._since = since
 
     def stalled(self, groups: Iterable[GroupOffsets], now_s: float, *, longer_than_s: float) -> list[StalledPartition]:
-        """The partitions of the last look that have stood for longer, the longest first."""
+        """Returns the partitions of the last look that have not moved for longer, the longest first."""
         found = [
             StalledPartition(
                 topic=one.topic,
@@ -93,7 +93,7 @@ class StallDetector:
 
 
 def sentences(stalled: list[StalledPartition]) -> list[str]:
-    """A sentence for each of the first, and one for how many more there are."""
+    """Returns a sentence for each of the first, and one for the number of the others."""
     sentences = [str(one) for one in stalled[:_SHOWN]]
     more = len(stalled) - _SHOWN
     return [*sentences, f"and {more} more partitions"] if more > 0 else sentences

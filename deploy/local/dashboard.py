@@ -1,4 +1,4 @@
-"""The text that `callweave up` prints: the message when everything is ready, and the live view. It looks nothing up itself."""
+"""The text that `callweave up` prints: the message when everything is ready, and the live view."""
 
 import shlex
 import shutil
@@ -20,7 +20,7 @@ from schemas.vendors import VENDORS
 
 
 def rendered(now: StackStats, before: StackStats, seconds: float, note: str = "") -> RenderableType:
-    """The whole view; rates are against `before`, `seconds` ago."""
+    """Returns the live view; rates are against `before`, `seconds` ago."""
     return Group(
         *_warnings(now),
         _flow(now, before, seconds),
@@ -32,14 +32,14 @@ def rendered(now: StackStats, before: StackStats, seconds: float, note: str = ""
 
 
 def line(now: StackStats) -> str:
-    """The same in one line, for a terminal that is none."""
+    """Returns the same in one line, for an output that is no terminal."""
     rows = " ".join(f"{table}={count}" for table, count in now.rows.items())
     lag = " ".join(f"{stage}={count}" for stage, count in now.lag.items())
-    died = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
+    restarted = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
     return (
         f"received={now.received} pages={now.polled_pages} facts={now.facts} duplicates={now.duplicates} dead={now.dead} "
         f"filtered={now.filtered} | {rows} | lag {lag} | fresh {now.freshness_s:.2f}s"
-        + (f" | started again: {died}" if died else "")
+        + (f" | started again: {restarted}" if restarted else "")
         + "".join(f" | WARNING: {warning}" for warning in now.warnings)
     )
 
@@ -109,7 +109,7 @@ def _pairs(counts: Mapping[str, int], none: str = "none yet") -> str:
 
 
 def ready_message(stack: Stack, seconds: float) -> str:
-    """The addresses of a running stack, ready to be copied; the reader's password stands in them, and no other one."""
+    """Returns the addresses of a running stack and lines to copy; only the reader's password is in them."""
     base, settings, command = stack.ingress_url, stack.settings, _command()
     clickhouse = settings.clickhouse
     pushed = [
@@ -143,14 +143,14 @@ def ready_message(stack: Stack, seconds: float) -> str:
 
 
 def _curl_user(clickhouse: ClickHouseSettings, reader: Login | None) -> str:
-    """Who curl is: the reader of the embedded engine; at somebody else's ClickHouse curl asks for the password of the parts."""
+    """Returns curl's login: the embedded engine's reader; elsewhere that of the parts, whose password curl asks for."""
     if reader:
         return f"-u {shlex.quote(f'{reader.name}:{reader.password.value}')}"
     return f"-u {shlex.quote(clickhouse.user + ('' if clickhouse.password.value else ':'))}"
 
 
 def _clients(stack: Stack, reader: Login, command: str) -> Iterator[str]:
-    """How BI tools and native clients log in to the embedded engine."""
+    """Returns the lines for BI tools and native clients of the embedded engine."""
     settings = stack.settings
     name, password, database = reader.name, reader.password.value, settings.clickhouse.database
     native = native_port(settings.embedded)
@@ -163,12 +163,12 @@ def _clients(stack: Stack, reader: Login, command: str) -> Iterator[str]:
 
 
 def _command() -> str:
-    """How this command is called from here: few have its environment on their PATH."""
+    """Returns how this command is called from here: its environment is seldom on the PATH."""
     return "callweave" if shutil.which("callweave") else shlex.quote(sys.argv[0])
 
 
 def _example(base: str) -> str:
-    """The rest of a curl line that pushes the shortest documented body."""
+    """Returns the rest of a curl line that pushes the shortest documented body."""
     shown = [(c.example, v.name + c.path) for v in VENDORS.values() if v.poll is None for c in v.callbacks if c.example]
     body, path = min(shown, key=lambda one: len(one[0]))
     return f"{base}/v1/{path} -H 'Content-Type: application/json' -d {shlex.quote(body.decode())}"

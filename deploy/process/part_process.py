@@ -1,4 +1,4 @@
-"""A part of Callweave as a child process of `callweave up`, and what the two agree on: exit codes and the environment."""
+"""A part of Callweave as a child process of `callweave up`, with the exit codes and the variable that both know."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What `callweave up` writes down of its parts, so that `callweave doctor`, another process, knows of them."""
+"""The file in which `callweave up` describes its parts, so that `callweave doctor`, another process, knows of them."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     """0 between two starts."""
     restarts: tuple[float, ...]
-    """When it was started again (epoch seconds), the latest last."""
+    """The times of its restarts in epoch seconds, the latest last."""
     last_exit: int | None
     metrics: str
     """The address of its metrics."""
@@ -34,7 +34,7 @@ class States(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mapping[str, str]) -> None:
-    """Write the parts as they are now; on a disk without room the old state stays."""
+    """Writes the parts as they are now; on a full disk the old file stays."""
     states = States(
         supervisor=os.getpid(),
         parts=tuple(
@@ -55,17 +55,17 @@ def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mappi
 
 
 def remove_states(data_dir: Path) -> None:
-    """Nothing runs any more."""
+    """Removes the file when the parts have stopped."""
     (data_dir / FILE).unlink(missing_ok=True)
 
 
 def read_states(data_dir: Path) -> States | None:
-    """The parts of the `callweave up` that runs on this directory; None when none does."""
+    """Returns the parts of the `callweave up` that runs on this directory; None when none does."""
     try:
         states = msgspec.json.decode((data_dir / FILE).read_bytes(), type=States)
         os.kill(states.supervisor, 0)
     except PermissionError:
-        return states  # it lives, and is somebody else's
+        return states  # it runs as another user
     except (OSError, msgspec.DecodeError):
         return None
     return states

@@ -1,6 +1,7 @@
 """Keeps a process running: started again when it ends by itself, after pauses that grow, until it is stopped.
 
-It does not know which process it keeps: a part of Callweave (`part_process`) and an embedded server are kept in the same way.
+It does not know which process it keeps: a part of Callweave (`part_process`) and an embedded server are kept in the
+same way.
 """
 
 import asyncio

@@ -280,7 +280,7 @@ async def test_a_replay_of_one_of_two_letters_of_a_place_resolves_that_one(desk:
     before, after = (f"calls.raw/0/1@{one.origin_hash}" for one in LETTERS[:2])
     done = await desk.run("dead", "replay", before)
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     sent = [record for record in await desk.raw() if dict(record.headers).get("replay_of")]
     assert [(record.value, record.partition, dict(record.headers)["replay_of"]) for record in sent] == [
         (b"before", 0, b"calls.raw/0/1")
@@ -288,4 +288,4 @@ async def test_a_replay_of_one_of_two_letters_of_a_place_resolves_that_one(desk:
     left = [line.split()[0] for line in (await desk.run("dead", "list")).lines]
     assert (before in left, after in left) == (False, True)
     both = await desk.run("dead", "replay", "--code", "json", "--all")
-    assert both.text == "4 bodies sent again for 4 letters\n"
+    assert both.text == "4 bodies sent again for 4 dead letters\n"

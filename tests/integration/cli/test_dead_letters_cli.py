@@ -153,7 +153,7 @@ async def test_a_body_that_is_still_unreadable_becomes_a_new_letter(desk: Desk) 
     listed = {line.split()[0] for line in (await desk.run("dead", "list")).lines}
     all_of_them = [line for line in (await desk.run("dead", "list", "--all")).lines if line.startswith(f"{old['id']} ")]
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     assert {**new, "id": old["id"], "replay_of": ""} == old
     assert new["replay_of"] == old["id"]
     assert (old["id"] in listed, new["id"] in listed) == (False, True)
@@ -172,7 +172,7 @@ async def test_a_replay_of_one_bad_element_doubles_none_of_the_good_ones(desk: D
     done = await desk.run("dead", "replay", letter["id"])
     again = await desk.letter(request_id, 2)
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     assert (letter["element"], again["element"]) == (1, 1)
     assert [await desk.rows(query.format(view)) for view in views] == before
     assert [len(rows) for rows in before] == [1, 1]
@@ -190,10 +190,10 @@ async def test_after_a_fix_a_replay_makes_the_row_that_was_missing(desk: Desk) -
     await until_true("the record has its rows", lambda: has_rows(desk, "mended"))
 
     rows = await desk.rows("SELECT request_id, received_at FROM v_cdr WHERE vendor_call_id = 'mended'")
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     assert rows == [{"request_id": request_id, "received_at": letter["occurred_at"]}]
     assert [one["resolved"] for one in await desk.letters(request_id)] == [True]
-    assert (await desk.run("dead", "replay", "--code", "inflate")).text == "0 bodies sent again for 0 letters\n"
+    assert (await desk.run("dead", "replay", "--code", "inflate")).text == "0 bodies sent again for 0 dead letters\n"
 
 
 async def has_rows(desk: Desk, call_id: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.clickhouse.config import RESERVE_BYTES
-from deploy.clickhouse.disk_guard import MEND_EVERY_S, DiskGuard, free_bytes
+from deploy.clickhouse.disk_guard import REPAIR_EVERY_S, DiskGuard, free_bytes
 
 
 def told(*values: int) -> Callable[[], int]:
@@ -51,7 +51,7 @@ LOOKS = {
     "hardly more again": ([RESERVE_BYTES - 1, RESERVE_BYTES], 0.0, [STOP]),
     "room again": ([RESERVE_BYTES - 1, 2 * RESERVE_BYTES], 0.0, [STOP, START, MEND]),
     "room again, and little": ([0, 2 * RESERVE_BYTES, 0], 0.0, [STOP, START, MEND, STOP]),
-    "full unseen": ([RESERVE_BYTES] * 2, MEND_EVERY_S, [MEND]),
+    "full unseen": ([RESERVE_BYTES] * 2, REPAIR_EVERY_S, [MEND]),
 }
 
 
