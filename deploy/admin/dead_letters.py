@@ -69,7 +69,7 @@ def parse_id(text: str) -> tuple[tuple[str, int, int, int], str | None]:
     topic, *numbers = place.split("/")
     if len(numbers) not in (2, 3) or not all(_NUMBER.fullmatch(number) for number in numbers):
         raise CallweaveError(
-            f"{text!r} is no letter's id: it looks like calls.raw/3/1234 or calls.raw/3/1234/0", code="usage"
+            f"{text!r} is no dead letter's id: it looks like calls.raw/3/1234 or calls.raw/3/1234/0", code="usage"
         )
     partition, offset, *element = map(int, numbers)
     return (topic, partition, offset, element[0] if element else -1), origin_hash if at else None
@@ -109,7 +109,7 @@ async def _named(client: ClickHouse, text: str) -> list[StoredDeadLetter]:
     if len(records) > 1:
         lines = "".join(f"\n  {line}" for line in records.values())
         raise CallweaveError(
-            f"letters of {len(records)} records are called {printable(text)}, say which:{lines}", code="usage"
+            f"dead letters of {len(records)} records are called {printable(text)}, say which:{lines}", code="usage"
         )
     return found
 

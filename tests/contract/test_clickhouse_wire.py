@@ -1,4 +1,7 @@
-"""ClickHouse's HTTP protocol byte by byte, as curl and BI tools speak it; CALLWEAVE_TEST_CLICKHOUSE_URL names another server."""
+"""ClickHouse's HTTP protocol, byte by byte, as curl and BI tools use it.
+
+CALLWEAVE_TEST_CLICKHOUSE_URL names another server than the embedded one.
+"""
 
 import gzip
 import io
@@ -16,7 +19,7 @@ from yarl import URL
 
 @pytest.fixture(scope="session")
 async def stranger(clickhouse_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session that has no name and no password."""
+    """Yields a session without a name and a password."""
     async with aiohttp.ClientSession(URL(clickhouse_url).with_user(None)) as session:
         yield session
 
@@ -182,7 +185,7 @@ async def test_the_headers_of_an_answer_say_what_it_is(http: aiohttp.ClientSessi
     assert headers["X-ClickHouse-Timezone"] == "UTC"
     assert headers["X-ClickHouse-Server-Display-Name"]
     assert headers["Content-Type"].startswith("application/x-ndjson")
-    # What is read and written is known before the first byte is sent, what the answer holds is not.
+    # The rows read and written are known before the first byte is sent; the size of the answer is not.
     assert summary["read_rows"] == "10"
     assert summary["total_rows_to_read"] == "10"
 
@@ -317,7 +320,7 @@ async def test_a_right_login_may_be_written_in_three_ways(
 
 
 async def test_put_can_read_and_not_change_anything(http: aiohttp.ClientSession, table: str) -> None:
-    """As GET: the engine takes nothing but POST for a wish to write."""
+    """PUT is read-only, as GET is: the engine writes only for POST."""
     async with http.put("/", data="SELECT 1") as response:
         read = await response.text()
     async with http.put("/", params={"query": f"INSERT INTO {table} FORMAT CSV"}, data=b"1,one\n") as response:

@@ -1,4 +1,4 @@
-"""A whole `callweave up` on a machine with other people: what it writes is its user's alone, and passwords show in one place."""
+"""A whole `callweave up` on a machine with other users: its files are private, and passwords appear in one place."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Place:
-    """A folder in which everybody may do everything, with an old data directory in it, and a running `callweave up`."""
+    """A folder open to all users, with an old data directory in it, and a running `callweave up`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,13 +68,13 @@ class Place:
             return await post(session, url, PATHS["nxcloud"], body_of("nxcloud", call_id))
 
     async def ask(self, name: str, password: str, sql: str = "SELECT 'in'") -> str:
-        """What the engine says to somebody."""
+        """Returns the engine's answer to an account."""
         login = {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
         async with aiohttp.ClientSession(headers=login) as session, session.post(self.clickhouse, data=sql) as answer:
             return (await answer.text()).strip() if answer.status == 200 else f"HTTP {answer.status}"
 
     async def without_row(self, call_id: str) -> bool:
-        """Whether people do not see this call."""
+        """True when the call is not in the view for people."""
         password = passwords.read(self.data / "clickhouse")["callweave_reader"][0]
         found = await self.ask(
             "callweave_reader", password, f"SELECT count() FROM calls.v_cdr WHERE vendor_call_id = '{call_id}'"
@@ -84,7 +84,7 @@ class Place:
 
 @contextlib.asynccontextmanager
 async def running(place: Place) -> AsyncIterator[Up]:
-    """`callweave up` of somebody whose umask closes nothing."""
+    """Yields a `callweave up` of a user whose umask closes nothing."""
     log = place.folder / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -104,7 +104,7 @@ async def running(place: Place) -> AsyncIterator[Up]:
 
 
 def found_in(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Every file and directory with its mode; the engine takes away parts that it has merged while we look."""
+    """Returns every file and directory with its mode; the engine may remove merged parts meanwhile."""
     for below, directories, files in os.walk(folder):
         for path in (Path(below, name) for name in (*directories, *files)):
             with contextlib.suppress(FileNotFoundError):
@@ -127,7 +127,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 async def place(folder: Path) -> AsyncIterator[Place]:
-    """One body came in and is a row."""
+    """Yields a running `callweave up` in which one pushed body is a row."""
     made = Place(folder)
     async with running(made) as up:
         made.up = up
@@ -137,11 +137,11 @@ async def place(folder: Path) -> AsyncIterator[Place]:
 
 
 async def test_no_file_and_no_directory_is_open_to_others(place: Place) -> None:
-    """Kafka's log, ClickHouse's store, logs, spool, notes of crashes, states of the parts, under a umask of 0."""
+    """Checks Kafka's log, ClickHouse's store, logs, spool, crash notes and part states, under a umask of 0."""
     found = {
         path.relative_to(place.folder): stat.S_IMODE(mode)
         for path, mode in found_in(place.folder)
-        if not stat.S_ISLNK(mode) and path.name != "up.log"  # which is the shell's
+        if not stat.S_ISLNK(mode) and path.name != "up.log"  # the shell makes this file
     }
 
     assert {path.parts[0] for path in found} == {"data", "spool of its own", "crashes of its own"}
@@ -184,7 +184,7 @@ async def test_the_command_shows_what_the_engine_takes(place: Place) -> None:
 
 @pytest.mark.parametrize("name", ["callweave_reader", "callweave", "callweave_migrator"])
 async def test_a_password_is_changed_under_a_running_stack_which_goes_on(place: Place, name: str) -> None:
-    """Twice: the parts have the one that they were started with, and that is taken through both changes."""
+    """Changes it twice: the parts use the one from their start, which stays valid through both changes."""
     old = passwords.read(place.data / "clickhouse")[name][0]
     changed = [(await place.command("clickhouse", "password", name, "--new")).text.strip() for _ in range(2)]
 

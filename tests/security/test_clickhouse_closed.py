@@ -1,8 +1,8 @@
-"""What no account of the embedded ClickHouse can do: reach a file, a port or a table that is not its own, whatever the statement.
+"""The limits of every account of the embedded ClickHouse: no statement reaches a file, port or table of others.
 
-Each statement goes to a real engine as every account that can log in. Afterwards a listener of the test must have heard nothing
-and the files of the host must be as they were. The engine runs twice: in its sandbox, and as on a kernel that has none, where
-the rights alone must do.
+Each statement goes to a real engine as every account that can log in. Afterwards a listener of the test must have heard
+nothing and the files of the host must be as they were. The engine runs twice: in its sandbox, and as on a kernel that
+has none, where the rights alone must do.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ DATABASE: Final = "calls"
 ACCOUNTS: Final = ("writer", "migrator", "reader", "default")
 SECRET: Final = "what-the-host-keeps"
 RAW: Final = "as-the-vendor-sent-it"
-"""In every restricted column."""
+"""The value in every restricted column."""
 NUMBER: Final = "+8613800001111"
 
 WITHOUT_A_SANDBOX: Final = """
@@ -42,25 +42,25 @@ sys.exit(main())
 """
 
 DENIED: Final = 497
-"""ACCESS_DENIED."""
+"""The code of ACCESS_DENIED."""
 READ_ONLY: Final = 164
 FIXED: Final = 452
-"""SETTING_CONSTRAINT_VIOLATION."""
+"""The code of SETTING_CONSTRAINT_VIOLATION."""
 NO_DIRECTORY: Final = 1001
-"""The engine looks for its current directory, and there is none."""
+"""The code of the error when the engine has no current directory."""
 NOT_HERE: Final = 76
-"""CANNOT_OPEN_FILE."""
+"""The code of CANNOT_OPEN_FILE."""
 
 
 class Heard(NamedTuple):
-    """A port of the test's own, and what came in."""
+    """A port of the test, and the connections to it."""
 
     port: int
-    said: list[bytes]
+    received: list[bytes]
 
 
 class House(NamedTuple):
-    """A running engine, what it could reach, and what it must not."""
+    """A running engine, with files and ports that it must not reach."""
 
     server: ClickHouseServer
     heard: Heard
@@ -69,14 +69,14 @@ class House(NamedTuple):
     sandboxed: bool
 
     def url(self, account: str) -> str:
-        """The address with name and password of an account."""
+        """Returns the address with the name and password of an account."""
         if account == "default":
             return f"http://{BUILT_IN}:{self.server.password(EngineRole.WRITER)}@127.0.0.1:{self.server.port}"
         role = EngineRole(account)
         return f"http://{self.server.account(role)}:{self.server.password(role)}@127.0.0.1:{self.server.port}"
 
     async def says(self, account: str, sql: str, session: str = "") -> str:
-        """The engine's answer; `{...}` in the statement are places of this house."""
+        """Returns the engine's answer; `{...}` in the statement are places of this environment."""
         for name, value in self.places.items():
             sql = sql.replace("{" + name + "}", value)
         url = self.url(account)
@@ -84,7 +84,7 @@ class House(NamedTuple):
 
     @property
     def places(self) -> dict[str, str]:
-        """What statements name."""
+        """Returns the values of the places in statements."""
         return {
             "port": str(self.heard.port),
             "pid": str(self.server.pid),
@@ -93,16 +93,16 @@ class House(NamedTuple):
         }
 
     def assert_untouched(self) -> None:
-        """The files of the host are as they were, and nobody called."""
-        heard = self.heard.said.copy()
-        self.heard.said.clear()
+        """Asserts that the host's files are unchanged and that nothing connected."""
+        heard = self.heard.received.copy()
+        self.heard.received.clear()
         assert not heard
         assert {path.name for path in self.outside.rglob("*")} == {"secret.txt", "secret.sqlite"}
         assert (self.outside / "secret.txt").read_text() == f"{SECRET}\n"
 
 
 class Try(NamedTuple):
-    """One statement and the codes of the refusals that are right."""
+    """One statement, and the codes of the right refusals."""
 
     name: str
     sql: str
@@ -123,15 +123,15 @@ async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         made.execute("CREATE TABLE t (a TEXT)")
         made.execute("INSERT INTO t VALUES (?)", (SECRET,))
     made.close()
-    said: list[bytes] = []
+    received: list[bytes] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        said.append(b"somebody connected")
-        said.append(await reader.read(1 << 16))
+        received.append(b"somebody connected")
+        received.append(await reader.read(1 << 16))
         writer.close()
 
     listener = await asyncio.start_server(listen, "127.0.0.1", 0)
-    heard = Heard(port=listener.sockets[0].getsockname()[1], said=said)
+    heard = Heard(port=listener.sockets[0].getsockname()[1], received=received)
     with pytest.MonkeyPatch.context() as patch:
         if not sandboxed:
             patch.setattr(deploy.clickhouse.launch, "spawn", spawned_without_a_sandbox)
@@ -148,19 +148,19 @@ async def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def spawned_without_a_sandbox(command: tuple[str, ...], *, output: Path) -> deploy.process.child.Child:
-    """Starts what was asked for, on a kernel that says it has no Landlock."""
+    """Starts the engine as on a kernel without Landlock."""
     python, _, _, *arguments = command
     return await deploy.process.child.spawn((python, "-c", WITHOUT_A_SANDBOX, *arguments), output=output)
 
 
 def code(answer: str) -> int | None:
-    """The code of an error, wherever in an answer it stands."""
+    """Returns the code of the error in an answer."""
     found = re.search(r"Code: (\d+)", answer)
     return int(found[1]) if found else None
 
 
 async def refused(house: House, one: Try) -> None:
-    """Asserts that every account is refused the statement, by the right code, and that nothing came of it."""
+    """Asserts that every account is refused the statement with the right code, and without an effect."""
     answers = await asyncio.gather(*(house.says(account, one.sql) for account in one.accounts))
     wrong = {
         account: answer
@@ -172,7 +172,7 @@ async def refused(house: House, one: Try) -> None:
 
 
 def every(tries: Iterable[Try]) -> pytest.MarkDecorator:
-    """A test for each statement."""
+    """Returns a test case for each statement."""
     return pytest.mark.parametrize("one", [pytest.param(one, id=one.name) for one in tries])
 
 
@@ -189,7 +189,7 @@ DATABASE_AT: Final = "('127.0.0.1:{port}', 'd', 't', 'u', 'p')"
 
 
 def clustered(arguments: str) -> str:
-    """The same for a function that spreads over a cluster."""
+    """Returns the same for a function that runs on a cluster."""
     return f"('default', {arguments[1:]}"
 
 
@@ -262,14 +262,14 @@ ARITHMETIC: Final = {
     *("SQLStandardValues", "format", "fuzzJSON", "fuzzQuery", "generateRandom", "generateSeries", "generate_series"),
     *("input", "null", "numbers", "numbers_mt", "primes", "values", "zeros", "zeros_mt"),
 }
-"""They make their rows themselves."""
+"""Functions that generate their rows."""
 OF_TABLES: Final = {
     *("dictionary", "eval", "loop", "merge", "view", "viewExplain", "viewIfPermitted"),
     *("mergeTreeAnalyzeIndexes", "mergeTreeAnalyzeIndexesUUID", "mergeTreeCodecBlockCounts", "mergeTreeIndex"),
     *("mergeTreeProjection", "mergeTreeTextIndex", "prometheusQuery", "prometheusQueryRange", "timeSeriesData"),
     *("timeSeriesMetricFamilies", "timeSeriesMetrics", "timeSeriesSamples", "timeSeriesSelector", "timeSeriesTags"),
 }
-"""They read tables of this engine: what they may is among the restricted columns below."""
+"""Functions that read tables of this engine; the restricted columns are tested below."""
 
 
 async def test_every_table_function_of_this_engine_is_looked_at(house: House) -> None:
@@ -383,12 +383,12 @@ async def test_no_temporary_table_reaches_out(house: House, one: Try) -> None:
     await refused(house, one)
 
 
-# Statements. `NOT_OURS` is for everybody; `DDL` for everybody but the migrator, whose work it is.
+# Statements. `NOT_OURS` is refused to every account; `DDL` to every account but the migrator.
 
 DISK: Final = "CREATE TABLE calls.other (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS disk = disk("
 DICTIONARY: Final = "CREATE DICTIONARY calls.d (k UInt64, v String) PRIMARY KEY k LAYOUT(FLAT()) LIFETIME(0) SOURCE("
 REFUSED: Final = (DENIED, READ_ONLY)
-"""Without the right, or in a session that only reads."""
+"""The right is missing, or the session is read-only."""
 
 NOT_OURS: Final = (
     Try("scalar file of the host", "SELECT file('{out}/secret.txt')", (NO_DIRECTORY,)),
@@ -455,7 +455,8 @@ NOT_OURS: Final = (
         (DENIED, FIXED),
     ),
     Try("disk of a web site", DISK + f"type = web, endpoint = {HTTP})", (DENIED, FIXED, 36)),
-    # Of the migrator's: the engine asks the server before it looks at the right, so only the kernel keeps that connection in.
+    # For the migrator the engine contacts the server before it checks the right, so only the kernel stops that
+    # connection.
     Try(
         "disk at hdfs",
         DISK + "type = hdfs, endpoint = 'hdfs://127.0.0.1:{port}/')",
@@ -612,7 +613,7 @@ async def test_no_statement_does_it(house: House, one: Try) -> None:
     ],
 )
 async def test_an_insert_from_a_file_of_the_host_is_refused(house: House, file: str) -> None:
-    """By the kernel; where it cannot, the writer alone has the right, and Landlock is what he lacks."""
+    """The kernel refuses it; without Landlock only the writer has the right, and could read the file."""
     table = f"{DATABASE}.schema_migrations (name)"
     for account in ("writer", "migrator") if house.sandboxed else ("migrator",):
         answer = await house.says(account, f"INSERT INTO {table} FROM INFILE '{file}' FORMAT LineAsString")
@@ -631,7 +632,7 @@ async def test_without_the_sandbox_only_the_writer_inserts_and_the_start_says_so
     assert ("this kernel has no Landlock" in console) is not house.sandboxed
 
 
-# Restricted columns, for whoever may read the views.
+# Restricted columns, for accounts that may read the views.
 
 ONE_LETTER: Final = "{'calls.cdr_versions': 'throwIf(from_raw LIKE \\'as%\\') = 0'}"
 NOTHING_ELSE: Final = (None, DENIED, READ_ONLY, FIXED, 36, 43, 47, 60, 62, 344, 582, 636, 727, NO_DIRECTORY)
@@ -679,7 +680,7 @@ BEHIND_THE_VIEWS: Final = {
     [
         pytest.param(account, sql, id=f"{account}: {name}")
         for name, sql in BEHIND_THE_VIEWS.items()
-        # Whoever knows the password of `default` is the writer too, and may see the column.
+        # `default` has the password of the writer, who may read the column.
         for account in (("reader",) if ONE_LETTER in sql else ("reader", "default"))
     ],
 )
@@ -728,7 +729,7 @@ async def test_another_accounts_session_and_cached_answer_are_not_shared(house: 
 
 
 async def test_nobody_stops_merges_without_the_right(house: House) -> None:
-    """Without a table the engine answers that it did, and passes over every table that the account has no right for."""
+    """Without a table the engine answers with success, and skips every table that the account has no right for."""
     for account in ("writer", "reader", "default"):
         await house.says(account, "SYSTEM STOP MERGES")
     for vendor in ("one", "two"):
@@ -741,7 +742,7 @@ async def test_nobody_stops_merges_without_the_right(house: House) -> None:
     )
 
 
-# What people and parts need stays open.
+# Statements that people and parts need.
 
 METADATA: Final = (
     *("databases", "tables", "columns", "functions", "data_type_families", "settings", "formats", "table_functions"),
@@ -792,7 +793,7 @@ async def test_nobody_logs_in_without_the_password(house: House, account: str, p
 
 
 async def test_the_native_protocol_lets_in_with_the_password(house: House) -> None:
-    """Else the refusals above could be our own mistakes."""
+    """Without this the refusals above could be faults of the tests."""
     assert (
         await hello(
             house.server.tcp_port, house.server.account(EngineRole.READER), house.server.password(EngineRole.READER)
@@ -807,7 +808,7 @@ async def test_the_guards_password_stands_in_no_file(house: House) -> None:
 
 
 async def hello(port: int, user: str, password: str) -> int:
-    """The code of the engine's answer to a login by its native protocol, 0 for a welcome."""
+    """Returns the code of the answer to a login over the native protocol, 0 for success."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     text = [bytes([len(one)]) + one.encode() for one in ("test", "", user, password)]
     writer.write(b"\x00" + text[0] + bytes([24, 1]) + b"\xa2\xa8\x03" + text[1] + text[2] + text[3])
@@ -818,7 +819,7 @@ async def hello(port: int, user: str, password: str) -> int:
     return int(answer)
 
 
-# Who is spoken to: only whoever names this machine.
+# The Host header must name this machine.
 
 HERE: Final = (200,)
 NOWHERE: Final = (400, 404)
@@ -889,7 +890,7 @@ async def test_no_other_page_of_the_engine_is_served(house: House, path: str) ->
 
 
 async def raw(port: int, request: str) -> tuple[int, str]:
-    """The status and the body of the answer to these bytes."""
+    """Returns the status and the body of the answer to these bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request.replace("{port}", str(port)).encode())
     answer = (await reader.read(-1)).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""The documented elements of YTX, and what becomes of one with some of its fields changed."""
+"""YTX's documented elements, and the outcome of one with some fields changed."""
 
 import json
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ TWO_WAY = example("W02-the-same-in-valid-JSON")
 STATE = example("S01-document-example")
 CONFERENCE = example("C01-document-example")
 GONE = object()
-"""A field that is not sent."""
+"""The value of a field that is left out."""
 
 
 def outcome(
@@ -53,14 +53,14 @@ def fact(base: dict[str, Any], **changes: Any) -> Fact:
 
 def code(base: dict[str, Any], **changes: Any) -> str:
     element = sent(base, changes)
-    (letter,) = outcome(element if base is STATE else {"cdr": [element]}).dead
-    return letter.code
+    (dead_letter,) = outcome(element if base is STATE else {"cdr": [element]}).dead
+    return dead_letter.code
 
 
-def told(found: Fact, names: Any) -> dict[str, Any]:
+def fields_of(found: Fact, names: Any) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
 def same(one: Fact, other: Fact) -> bool:
-    """Whether the second is the first sent again."""
+    """True when the second fact is the first one, sent again."""
     return (one.fact_id, one.content_digest) == (other.fact_id, other.content_digest)

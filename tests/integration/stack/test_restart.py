@@ -1,4 +1,4 @@
-"""`callweave up` as a process: stopped, killed or started wrongly, it leaves nothing running and loses nothing acknowledged."""
+"""`callweave up` as a process: stopped, killed or badly started, it leaves no process and loses no call."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ STOP_S = 60.0
 
 
 class Place:
-    """A data directory and the ports of the `callweave up` that runs on it."""
+    """A data directory, and the ports of the `callweave up` on it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,7 +52,7 @@ class Place:
         return await ws.query(resolved(self.settings).clickhouse, sql)
 
     async def rowless(self, traffic: Traffic) -> list[str]:
-        """What was acknowledged and has not exactly one row in each view."""
+        """Returns the calls that were acknowledged and do not have exactly one row in each view."""
         wrong = []
         for view in ("v_cdr", "v_timelines"):
             counted = await self.query(
@@ -71,10 +71,10 @@ class Up:
         self.process = process
         self.log = log
         self.family: frozenset[tuple[int, str]] = frozenset()
-        """Every process below it, by id and start time, so that an id used again is not taken for it."""
+        """Every descendant, by id and start time, because an id can be used again."""
 
     async def ready(self) -> None:
-        """Return when it says so."""
+        """Waits until it prints that it is ready."""
         deadline = asyncio.get_running_loop().time() + LIMIT_S
         while "ready after" not in self.log.read_text():
             assert self.process.returncode is None, self.log.read_text()
@@ -83,7 +83,7 @@ class Up:
         self.family = frozenset(descendants(self.process.pid))
 
     async def ended(self, number: signal.Signals | None = None) -> int:
-        """Its exit code after this signal, when all below it have ended too."""
+        """Sends the signal; returns the exit code when all descendants have ended too."""
         if number and self.process.returncode is None:
             self.process.send_signal(number)
         code = await asyncio.wait_for(self.process.wait(), STOP_S)
@@ -95,7 +95,7 @@ class Up:
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """All processes below `pid`."""
+    """Returns all descendants of `pid`."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
 
 
 def started_at(pid: int) -> str:
-    """When a living process started, in ticks; "" when there is none."""
+    """Returns when a living process started, in ticks; "" when there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -119,7 +119,7 @@ def started_at(pid: int) -> str:
 
 @contextlib.asynccontextmanager
 async def up(place: Place) -> AsyncIterator[Up]:
-    """`callweave up`, ready."""
+    """Yields a `callweave up` that is ready."""
     log = place.directory / "up.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -138,7 +138,7 @@ async def up(place: Place) -> AsyncIterator[Up]:
 
 
 async def refused(place: Place, **changes: object) -> Done:
-    """What `callweave up` says where it cannot start."""
+    """Returns the exit code and the message of a `callweave up` that cannot start."""
     settings = {**place.env(), **changes}
     return await callweave("up", "--plain", "--no-simulator", cwd=place.directory, settings=settings)
 
@@ -151,12 +151,12 @@ async def send(place: Place, traffic: Traffic, name: str, count: int = 20) -> No
 
 
 async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: Path) -> None:
-    """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and takes a repetition for one."""
+    """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and recognises a repetition."""
     place = Place(tmp_path)
     traffic = Traffic(place.url, "kept")
     async with up(place) as first:
         await send(place, traffic, "before")
-        # Stopped at once: what is in hand drains, or is done at the next start.
+        # Stopped at once: records on their way are processed now, or at the next start.
         assert await first.ended(signal.SIGINT) == 0
         assert "the data stays in" in first.log.read_text()
 
@@ -179,7 +179,7 @@ async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: P
 
 
 async def test_a_kill_takes_all_children_along_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    """`kill -9` of the parent alone, under traffic: nothing goes on without it, and the next start has every acknowledged call."""
+    """After `kill -9` of the parent under traffic no process is left, and the next start has every call."""
     place = Place(tmp_path)
     traffic = Traffic(place.url, "killed")
     async with up(place) as first:
@@ -219,7 +219,7 @@ async def few(traffic: Traffic) -> bool:
     ],
 )
 async def test_a_port_in_use_is_told_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
-    """Exit code 1, the port, and which setting moves it; nothing is left running."""
+    """The exit code is 1, with the port and the setting that changes it; no process is left."""
     place = Place(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -5,7 +5,7 @@ from schemas.facts import Flag
 
 
 def test_the_list_is_the_enum() -> None:
-    """After a new flag: `python -m deploy.admin.flag_list`."""
+    """Run `python -m deploy.admin.flag_list` after a new flag."""
     assert FILE.read_text(encoding="utf-8") == document()
 
 

@@ -12,21 +12,21 @@ from schemas.errors import SetupError
 
 KEPT: passwords.Passwords = {"a": ("now", "before")}
 READY = [
-    pytest.param({}, {"a": "said"}, {"a": ("said",)}, id="new, and said"),
+    pytest.param({}, {"a": "given"}, {"a": ("given",)}, id="new, and given"),
     pytest.param(KEPT, {"a": ""}, {"a": ("now",)}, id="kept: what was before ends"),
-    pytest.param(KEPT, {"a": "said"}, {"a": ("said",)}, id="said: what was kept ends"),
-    pytest.param(KEPT, {"b": "said"}, {"b": ("said",)}, id="another name: who is not named any more is gone"),
-    pytest.param({"a": ()}, {"a": "said"}, {"a": ("said",)}, id="a name without any"),
+    pytest.param(KEPT, {"a": "given"}, {"a": ("given",)}, id="given: what was kept ends"),
+    pytest.param(KEPT, {"b": "given"}, {"b": ("given",)}, id="another name: who is not named any more is gone"),
+    pytest.param({"a": ()}, {"a": "given"}, {"a": ("given",)}, id="a name without any"),
 ]
 
 
-@pytest.mark.parametrize(("kept", "said", "wanted"), READY)
+@pytest.mark.parametrize(("kept", "given", "wanted"), READY)
 def test_a_start_settles_one_password_for_each_name(
-    tmp_path: Path, kept: passwords.Passwords, said: dict[str, str], wanted: passwords.Passwords
+    tmp_path: Path, kept: passwords.Passwords, given: dict[str, str], wanted: passwords.Passwords
 ) -> None:
     if kept:
         passwords.write(tmp_path, kept)
-    current = passwords.ready(tmp_path, said)
+    current = passwords.ready(tmp_path, given)
 
     assert passwords.read(tmp_path) == wanted
     assert current == {name: all_[0] for name, all_ in wanted.items()}

@@ -1,4 +1,4 @@
-"""Lag and detector as Kafka tells them, and the doctor's and the view's verdicts on them."""
+"""Lag and stalled partitions from Kafka's offsets, and the verdicts of the doctor and the live view."""
 
 import math
 import os
@@ -73,7 +73,7 @@ RAW_WAITS = ("calls.raw", 3, 5, 125)
 
 
 @pytest.mark.parametrize(
-    ("groups", "stalled", "state", "said"),
+    ("groups", "stalled", "state", "sentence"),
     [
         pytest.param([group(RAW_WAITS)], [], "ok", "120 records wait, and every partition moves", id="busy"),
         pytest.param([group(("calls.raw", 3, 5, 5))], [], "ok", "0 records wait", id="idle"),
@@ -103,11 +103,11 @@ RAW_WAITS = ("calls.raw", 3, 5, 125)
     ],
 )  # fmt: skip
 def test_the_verdict_on_the_work(
-    groups: list[GroupOffsets], stalled: list[StalledPartition], state: str, said: str
+    groups: list[GroupOffsets], stalled: list[StalledPartition], state: str, sentence: str
 ) -> None:
     found = verdict_on_work(groups, stalled)
 
-    assert (found.state, said in found.detail) == (state, True), found.detail
+    assert (found.state, sentence in found.detail) == (state, True), found.detail
     assert bool(found.advice) == (state == "bad" or bool(stalled))
 
 
@@ -127,7 +127,7 @@ AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18)
 
 
 @pytest.mark.parametrize(
-    ("seen", "state", "said"),
+    ("seen", "state", "sentence"),
     [
         pytest.param({}, "ok", "none", id="nothing"),
         pytest.param({"states": [part("sink", 5, 100)]}, "ok", "none", id="twice"),
@@ -148,10 +148,10 @@ AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18)
         pytest.param({"known": book(1, 2, place=AT)}, "note", "1 records are put aside, the last is calls.raw/3/17", id="poison"),
     ],
 )  # fmt: skip
-def test_the_verdict_on_the_parts(seen: dict[str, Any], state: str, said: str) -> None:
+def test_the_verdict_on_the_parts(seen: dict[str, Any], state: str, sentence: str) -> None:
     found = verdict_on_parts(seen.get("states", ()), seen.get("held_s", {}), seen.get("known", Book()), now_s=NOW_S)
 
-    assert (found.state, said in found.detail) == (state, True), found.detail
+    assert (found.state, sentence in found.detail) == (state, True), found.detail
 
 
 def test_lag_is_by_stage_and_from_outside() -> None:
@@ -180,7 +180,7 @@ def test_what_the_view_warns_of() -> None:
 
 
 def shown(numbers: StackStats) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - what is shown is recorded
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - the output is recorded
     console.print(rendered(numbers, StackStats(), 1.0))
     console.file.close()
     return console.export_text()

@@ -1,4 +1,4 @@
-"""What `callweave up` prints when it is ready: lines that work as they stand, with one password and no other."""
+"""The message of `callweave up` when it is ready: lines that work when copied, with one password in them."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ def stack(reader: Login | None, **clickhouse: Any) -> Stack:
 
 
 def curl_of(text: str) -> list[str]:
-    """The words of the line that queries, as a shell reads them."""
+    """Returns the words of the line that queries, as a shell splits them."""
     (found,) = re.findall(r"^ +(curl -u .*?) \\$", text, re.MULTILINE)
     return shlex.split(found)
 

@@ -1,4 +1,4 @@
-"""What the live view learns from outside the parts: of Kafka, and of who does not answer."""
+"""The faults that the live view finds from outside the parts: in Kafka's offsets, and in missing answers."""
 
 import time
 from types import SimpleNamespace
@@ -15,17 +15,17 @@ from schemas.errors import Unavailable
 
 
 class Kafka:
-    """What Kafka says, look by look; an exception is raised."""
+    """Kafka's answers, one for each look; an exception is raised."""
 
     def __init__(self, *says: GroupOffsets | Unavailable) -> None:
         self._says = list(says)
         self.closed = 0
 
     async def look(self) -> tuple[GroupOffsets, ...]:
-        said = self._says.pop(0)
-        if isinstance(said, Unavailable):
-            raise said
-        return (said,)
+        answer = self._says.pop(0)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return (answer,)
 
     async def close(self) -> None:
         self.closed += 1
@@ -37,7 +37,7 @@ def group(committed: int, end: int, members: int = 1) -> GroupOffsets:
 
 
 class Clock:
-    """A steady clock that the test moves."""
+    """A steady clock that the test sets."""
 
     now_s = 1000.0
 

@@ -1,4 +1,4 @@
-"""A loop that is held: measured, told on the part's pages, and ended from outside."""
+"""A blocked event loop: measured, published in the metrics, and ended from outside."""
 
 import asyncio
 import os
@@ -91,7 +91,7 @@ async def test_a_pause_is_measured() -> None:
     metrics = Registry()
     async with guarded_loop(metrics, "sink", blocked_s=0):
         await asyncio.sleep(0.3)
-        time.sleep(0.8)  # noqa: ASYNC251 - this is it
+        time.sleep(0.8)  # noqa: ASYNC251 - the block under test
         await asyncio.sleep(0.3)
         metrics.refresh()
 
@@ -135,10 +135,10 @@ async def test_whether_a_part_is_ready(
         http.get("/healthz") as alive,
         http.get("/readyz") as ready,
     ):
-        said = await ready.json()
+        answer = await ready.json()
 
     assert alive.status == 200
     assert ready.status == (503 if reason else 200)
-    assert said["ready"] is not bool(reason)
-    assert reason in said.get("reason", "")
+    assert answer["ready"] is not bool(reason)
+    assert reason in answer.get("reason", "")
     assert bool(not_ready(metrics, part)) == bool(reason)

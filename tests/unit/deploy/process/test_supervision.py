@@ -114,7 +114,7 @@ async def test_a_stop_while_a_part_is_being_started_again_stops_that_one_too(
 
     async def stopped_meanwhile(one: SupervisedPart) -> tuple[str, ...]:
         stops.append(asyncio.create_task(one.stop()))
-        await asyncio.sleep(0)  # it begins, and finds the one before
+        await asyncio.sleep(0)  # it begins, and finds the process before this one
         return await lives(one)
 
     async with part(monkeypatch, tmp_path, dies, stopped_meanwhile) as one:

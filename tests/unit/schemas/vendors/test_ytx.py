@@ -12,7 +12,7 @@ from processors.normalise import directory
 from schemas.config.settings import Account
 from schemas.facts import Disposition, Flag, Kind, NumberKind, Role, State
 from schemas.vendors import VENDORS
-from tests.support.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, outcome, same, told
+from tests.support.ytx_elements import CONFERENCE, GONE, STATE, TWO_WAY, VOICE, code, fact, fields_of, outcome, same
 
 DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # what the documented voice example has anyway
 
@@ -66,7 +66,7 @@ DOUBTFUL = (Flag.DURATION_MISMATCH, Flag.NUMBER_UNVERIFIED)  # what the document
     ],
 )
 def test_voice_code(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert told(fact(VOICE, **changes), expected) == expected
+    assert fields_of(fact(VOICE, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_cannot_be_placed_is_a_dead_letter(base: dict[str, Any], changes: d
 )
 def test_state(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(STATE, **changes)
-    assert told(found, expected) == expected
+    assert fields_of(found, expected) == expected
     assert (found.kind, found.is_final) == (Kind.CALLBACK_STATE, False)
 
 
@@ -278,7 +278,7 @@ def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, su
 )
 def test_conference(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     found = fact(CONFERENCE, **changes)
-    assert told(found, expected) == expected
+    assert fields_of(found, expected) == expected
     assert [leg.role for leg in found.legs] == [Role.P]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.facts import Disposition, Flag, RecordingState
-from tests.support.ytx_elements import GONE, TWO_WAY, fact, told
+from tests.support.ytx_elements import GONE, TWO_WAY, fact, fields_of
 
 UNDER_A = {"calledstime": "", "duration": "60", "tapesurl": "NoTapes"}  # A answered, B did not
 UNDER_NONE = {"callerstime": "", "calledstime": "", "duration": "0", "tapesurl": "NoTapes"}
@@ -196,7 +196,7 @@ def test_a_text_that_claims_an_answer_without_a_time(
     ],
 )
 def test_two_way_call(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert told(fact(TWO_WAY, **changes), expected) == expected
+    assert fields_of(fact(TWO_WAY, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_who_declined_is_whose_leg_decided(text: str, changes: dict[str, Any], p
 def test_an_answer_that_cannot_be_read_is_neither_an_answer_nor_none(
     changes: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert told(fact(TWO_WAY, **changes), expected) == expected
+    assert fields_of(fact(TWO_WAY, **changes), expected) == expected
 
 
 @pytest.mark.parametrize(
