@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 import click
 
 from deploy.admin.printable import printable
-from deploy.cli.options import Options, pass_options, plainly
+from deploy.cli.options import UTC_TIME, Options, pass_options, plainly
 from deploy.runtime import resolved
 from schemas.vendors import VENDORS
-
-_TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
 @click.group()
@@ -20,7 +18,7 @@ def conflicts() -> None:
 
 @conflicts.command("list")
 @click.option("--vendor", type=click.Choice([*VENDORS]), help="Only this vendor's.")
-@click.option("--since", type=_TIME, help="UTC time from which on one of the contents was received.")
+@click.option("--since", type=UTC_TIME, help="UTC time from which on one of the contents was received.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many records.")
 @click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too.")
 @pass_options

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from deploy.admin.printable import printable
-from deploy.cli.options import Options, pass_options, plainly
+from deploy.cli.options import UTC_TIME, Options, pass_options, plainly
 from deploy.runtime import resolved
 from schemas.errors import DEAD_CODES, SetupError
 from schemas.vendors import VENDORS
@@ -18,7 +18,6 @@ from schemas.vendors import VENDORS
 _STAGES = ("normalise", "join", "sink")
 _CODES = f"Only with this code: {', '.join(sorted(DEAD_CODES))}."
 _STAGE = f"Only of this stage: {', '.join(_STAGES)}."
-_TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
 @click.command()
@@ -55,8 +54,8 @@ def topics(options: Options, create: bool) -> None:  # noqa: FBT001 - click pass
 
 
 @click.command()
-@click.option("--since", type=_TIME, required=True, help="UTC time of the first raw record.")
-@click.option("--until", type=_TIME, help="UTC time after the last one; else now.")
+@click.option("--since", type=UTC_TIME, required=True, help="UTC time of the first raw record.")
+@click.option("--until", type=UTC_TIME, help="UTC time after the last one; else now.")
 @click.option("--vendor", type=click.Choice([*VENDORS]), help="Only this vendor's.")
 @pass_options
 @plainly
@@ -94,7 +93,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--vendor", help="Only this vendor's."),
         click.option("--code", type=click.Choice(sorted(DEAD_CODES)), metavar="CODE", help=_CODES),
         click.option("--stage", type=click.Choice(_STAGES), metavar="STAGE", help=_STAGE),
-        click.option("--since", type=_TIME, help="UTC time from which on the bodies were received."),
+        click.option("--since", type=UTC_TIME, help="UTC time from which on the bodies were received."),
         click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many."),
         click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too."),
     ):

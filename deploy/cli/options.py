@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,8 @@ from deploy.process.part_process import EXIT_FAILED, EXIT_SETTINGS
 from deploy.runtime import read_settings
 from schemas.config.settings import Settings
 from schemas.errors import CallweaveError, SettingsError
+
+UTC_TIME: Final = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
 class Options:

@@ -9,6 +9,14 @@ from deploy.admin.printable import printable
 from deploy.cli.options import Options, pass_options, plainly
 from deploy.process.part_process import EXIT_FAILED
 
+_poison = click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
+
 
 @click.command()
 @click.option(
@@ -25,13 +33,7 @@ from deploy.process.part_process import EXIT_FAILED
     help="Requests a second that the simulator sends.",
 )
 @click.option("--seed", type=int, help="Seed of the simulator's random choices; default: another one each time.")
-@click.option(
-    "--poison",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
-)
+@_poison
 @click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
 @pass_options
 @plainly
@@ -85,13 +87,7 @@ def up(
     default=0,
     help="Serve the pull API here and wait for a poller; 0: no calls of vendors that are pulled.",
 )
-@click.option(
-    "--poison",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
-)
+@_poison
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, writable=True),

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -69,10 +69,6 @@ _CAUSES: Final = (
 )
 
 
-def _quiet(_stage: str, _fraction: float | None) -> None:
-    """The progress of a start that nobody watches."""
-
-
 class ClickHouseServer:
     """A server that runs between `start` and `stop`; also an async context manager."""
 
@@ -85,7 +81,6 @@ class ClickHouseServer:
         given: ClickHouseSettings = ClickHouseSettings(),  # noqa: B008 - frozen
         databases: str = EVERY_DATABASE,
         memory_mib: int = 0,
-        progress: Callable[[str, float | None], None] = _quiet,
     ) -> None:
         """A port of 0 is picked at start; `given` may name the writer's account and passwords; the others are made.
 
@@ -97,7 +92,6 @@ class ClickHouseServer:
         self._given = given
         self._databases = databases
         self._memory_mib = memory_mib
-        self._progress = progress
         self._port = 0
         self._tcp_port = 0
         self._passwords: dict[str, str] = {}
@@ -142,7 +136,6 @@ class ClickHouseServer:
 
     async def start(self) -> None:
         """Starts it and returns when it answers; raises SetupError with what to do when it cannot."""
-        self._progress("Starting ClickHouse", None)
         for asked, what in ((self._asked_port, "ClickHouse"), (self._asked_tcp_port, "ClickHouse's native protocol")):
             if asked:
                 require_free(asked, what=what, setting="its port")
@@ -172,7 +165,6 @@ class ClickHouseServer:
         except BaseException:
             await self.stop()
             raise
-        self._progress("ClickHouse is ready", 1.0)
 
     async def wait(self) -> SetupError:
         """Waits until a started server ends by itself; returns the reason as far as its output tells."""

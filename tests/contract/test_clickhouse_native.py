@@ -123,6 +123,15 @@ async def connected(clickhouse_url: str) -> AsyncIterator[tuple[native.Answer, a
     writer.close()
 
 
+async def greeted(clickhouse_url: str, answer: native.Answer, writer: asyncio.StreamWriter) -> None:
+    """Logs in as a client of revision `OLD`, and reads the server's hello."""
+    writer.write(login(clickhouse_url, revision=native.OLD))
+    assert await answer.number() == native.IS_HELLO
+    await answer.text()
+    for _ in range(3):
+        await answer.number()
+
+
 def login(clickhouse_url: str, *, revision: int = native.WITH_NAME) -> bytes:
     url = URL(clickhouse_url)
     return native.hello(url.user or "", url.password or "", revision=revision)
@@ -174,11 +183,7 @@ async def test_the_right_name_with_a_wrong_password_is_refused(clickhouse_url: s
 
 async def test_a_query_over_tcp_is_answered_block_by_block(clickhouse_url: str) -> None:
     async with connected(clickhouse_url) as (answer, writer):
-        writer.write(login(clickhouse_url, revision=native.OLD))
-        assert await answer.number() == native.IS_HELLO
-        await answer.text()
-        for _ in range(3):
-            await answer.number()
+        await greeted(clickhouse_url, answer, writer)
         writer.write(native.query("SELECT toUInt8(42) AS n"))
         blocks = []
         while (kind := await answer.number()) != native.IS_END:
@@ -206,11 +211,7 @@ async def test_a_query_over_tcp_is_answered_block_by_block(clickhouse_url: str) 
 
 async def test_a_query_that_fails_over_tcp_is_an_exception_and_the_connection_goes_on(clickhouse_url: str) -> None:
     async with connected(clickhouse_url) as (answer, writer):
-        writer.write(login(clickhouse_url, revision=native.OLD))
-        assert await answer.number() == native.IS_HELLO
-        await answer.text()
-        for _ in range(3):
-            await answer.number()
+        await greeted(clickhouse_url, answer, writer)
         writer.write(native.query("SELECT * FROM no_such_table"))
         kind = await answer.number()
         code, _ = await answer.exception()

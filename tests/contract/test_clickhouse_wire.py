@@ -34,6 +34,13 @@ async def table(http: aiohttp.ClientSession) -> str:
     return name
 
 
+async def error_code(http: aiohttp.ClientSession, sql: str, **params: str) -> str:
+    """Returns the code of the error that a statement ends with."""
+    async with http.post("/", params=params, data=sql) as response:
+        await response.read()
+    return response.headers["X-ClickHouse-Exception-Code"]
+
+
 async def ask(http: aiohttp.ClientSession, sql: str, **params: str) -> bytes:
     async with http.post("/", params=params, data=sql) as response:
         body = await response.read()
@@ -266,17 +273,12 @@ async def test_a_link_cannot_change_anything(http: aiohttp.ClientSession, table:
 
 async def test_readonly_cannot_be_taken_back_by_the_query(http: aiohttp.ClientSession, table: str) -> None:
     sql = f"SELECT count() FROM {table} SETTINGS readonly = 0"
-    async with http.post("/", params={"readonly": "2"}, data=sql) as response:
-        await response.read()
 
-    assert response.headers["X-ClickHouse-Exception-Code"] == "164"
+    assert await error_code(http, sql, readonly="2") == "164"
 
 
 async def test_an_unknown_setting_is_an_error(http: aiohttp.ClientSession) -> None:
-    async with http.post("/", params={"no_such_setting": "1"}, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "115"
+    assert await error_code(http, "SELECT 1", no_such_setting="1") == "115"
 
 
 LOGINS = [
@@ -336,18 +338,11 @@ async def test_an_address_that_is_not_served_says_so(http: aiohttp.ClientSession
 
 
 async def test_a_session_that_must_exist_and_does_not_is_an_error(http: aiohttp.ClientSession) -> None:
-    params = {"session_id": uuid.uuid4().hex, "session_check": "1"}
-    async with http.post("/", params=params, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "372"
+    assert await error_code(http, "SELECT 1", session_id=uuid.uuid4().hex, session_check="1") == "372"
 
 
 async def test_a_role_that_nobody_has_is_an_error(http: aiohttp.ClientSession) -> None:
-    async with http.post("/", params={"role": "no_such_role"}, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "511"
+    assert await error_code(http, "SELECT 1", role="no_such_role") == "511"
 
 
 async def test_head_gives_the_headers_alone(http: aiohttp.ClientSession) -> None:

@@ -5,9 +5,7 @@ import base64
 import contextlib
 import os
 import re
-import signal
 import stat
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -16,11 +14,10 @@ import aiohttp
 import pytest
 
 from deploy.clickhouse import passwords
-from deploy.process.ports import free_port
-from tests.integration.stack.test_restart import Up, descendants
 from tests.support import whole_stack as ws
-from tests.support.command import Done, callweave, clean_env
+from tests.support.command import Done, callweave
 from tests.support.pushing import PATHS, body_of, post
+from tests.support.up_process import Up, descendants, running_up, up_env
 
 LIMIT_S = 60.0
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -33,7 +30,6 @@ class Place:
         self.folder = folder
         self.data = folder / "data"
         self.settings = ws.settings_for(self.data)
-        self.tcp_port = free_port()
         self.up: Up
         (self.data / "logs").mkdir(parents=True)
         self.data.chmod(0o777)
@@ -42,17 +38,10 @@ class Place:
         old.chmod(0o666)
 
     def env(self) -> dict[str, object]:
-        embedded = self.settings.embedded
         return {
-            "kafka__partitions": self.settings.kafka.partitions,
-            "ingress__port": self.settings.ingress.port,
+            **up_env(self.settings),
             "ingress__spool_dir": self.folder / "spool of its own",
             "process__crash_dir": self.folder / "crashes of its own",
-            "embedded__data_dir": self.data,
-            "embedded__kafka_port": embedded.kafka_port,
-            "embedded__clickhouse_port": embedded.clickhouse_port,
-            "embedded__clickhouse_tcp_port": self.tcp_port,
-            "embedded__metrics_base_port": embedded.metrics_base_port,
         }
 
     @property
@@ -82,27 +71,6 @@ class Place:
         return found != "1"
 
 
-@contextlib.asynccontextmanager
-async def running(place: Place) -> AsyncIterator[Up]:
-    """Yields a `callweave up` of a user whose umask closes nothing."""
-    log = place.folder / "up.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
-            env=clean_env(**place.env()),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            umask=0,
-        )
-    up = Up(process, log)
-    try:
-        await up.ready()
-        yield up
-    finally:
-        await up.ended(signal.SIGTERM)
-
-
 def found_in(folder: Path) -> Iterator[tuple[Path, int]]:
     """Returns every file and directory with its mode; the engine may remove merged parts meanwhile."""
     for below, directories, files in os.walk(folder):
@@ -129,7 +97,8 @@ def folder() -> Iterator[Path]:
 async def place(folder: Path) -> AsyncIterator[Place]:
     """Yields a running `callweave up` in which one pushed body is a row."""
     made = Place(folder)
-    async with running(made) as up:
+    # A umask that closes nothing.
+    async with running_up(folder, made.env(), umask=0) as up:
         made.up = up
         assert await made.push("first") == 200
         assert not await ws.until(lambda: made.without_row("first"), LIMIT_S)
@@ -162,11 +131,11 @@ async def test_the_line_that_queries_works_as_it_is_printed(place: Place) -> Non
 def test_passwords_stand_in_their_file_and_the_reader_s_on_the_screen_once_started(place: Place) -> None:
     kept = passwords.read(place.data / "clickhouse")
     reader, others = kept["callweave_reader"][0], [kept[name][0] for name in ("callweave", "callweave_migrator")]
-    greeting, _, after = place.up.log.read_text().partition("look and mend:")
+    message, _, after = place.up.log.read_text().partition("look and mend:")
 
-    assert reader in greeting
+    assert reader in message
     assert not [password for password in (reader, *others) if password in after]
-    assert not [password for password in others if password in greeting]
+    assert not [password for password in others if password in message]
     for pid, _started in descendants(place.up.process.pid):
         assert not holds(Path(f"/proc/{pid}/cmdline"), (reader, *others))
     holding = [

@@ -15,12 +15,12 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from schemas.config.settings import Account, PollAccount, Secret
 from tests.integration.cases import amounts, conflicts, figures, parties, poison, spellings
 from tests.integration.cases.parts import Case, Push, call, record
 from tests.property.real_rows.kinds import KINDS, Element
 from tests.support import whole_stack as ws
+from tests.support.serving import serving
 
 LIMIT_S = 60.0
 APP_ID = "1400000000"
@@ -82,14 +82,8 @@ async def vendor_api() -> AsyncIterator[str]:
             body=KINDS["pulled"].body(*(FIRST if pages < 3 else LATER)), content_type="application/json"
         )
 
-    app = web.Application()
-    app.router.add_post("/{version}/getCdr", get_cdr)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with serving(get_cdr, "/{version}/getCdr") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

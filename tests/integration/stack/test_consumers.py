@@ -20,7 +20,6 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from deploy.process.scrape import total
 from schemas.codec import PUBLISHED
 from schemas.config.settings import SchemaRegistrySettings
@@ -28,6 +27,7 @@ from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.command import addresses, callweave
 from tests.support.pushing import JSON
+from tests.support.serving import serving_app
 
 LIMIT_S = 45.0
 AVRO = Path(__file__).parents[3] / "schemas" / "avro"
@@ -76,13 +76,9 @@ async def registry() -> AsyncIterator[RegistryStub]:
     app = web.Application()
     app.router.add_post("/subjects/{subject}/versions", stub.register)
     app.router.add_get("/schemas/ids/{id}", stub.by_id)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    stub.url = f"http://127.0.0.1:{port}"
-    yield stub
-    await runner.cleanup()
+    async with serving_app(app) as url:
+        stub.url = url
+        yield stub
 
 
 @pytest.fixture(scope="module", params=["pinned ids", "ids of a registry"])

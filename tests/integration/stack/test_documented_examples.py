@@ -18,12 +18,12 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from deploy.process.scrape import total
 from schemas.config.settings import Account, PollAccount
 from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.pushing import JSON
+from tests.support.serving import serving
 
 LIMIT_S = 45.0
 NXCLOUD, YTX, HUAWEI = "/v1/nxcloud/cdr", "/v1/ytx", "/v1/huawei/ax"
@@ -57,14 +57,8 @@ async def vendor_api() -> AsyncIterator[str]:
         asked = json.loads(await request.read())
         return web.Response(body=SUCCESS if asked["appId"] == APP_ID else FAILURE, content_type="application/json")
 
-    app = web.Application()
-    app.router.add_post("/201511v3/getCdr", get_cdr)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with serving(get_cdr, "/201511v3/getCdr") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """`callweave doctor` on a machine where nothing runs yet, and where other servers run."""
 
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from schemas.config.settings import (
     SchemaRegistrySettings,
     Settings,
 )
+from tests.support.serving import serving
 
 
 @pytest.fixture
@@ -31,22 +31,13 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@contextlib.asynccontextmanager
-async def answering(port: int, body: object, status: int = 200) -> AsyncIterator[str]:
-    """Yields the address of a server that gives this answer to everything."""
+def answering(port: int, body: object, status: int = 200) -> contextlib.AbstractAsyncContextManager[str]:
+    """Returns a server that gives this answer to everything."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response(body, status=status)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(answer, port=port)
 
 
 async def look(settings: Settings, what: str) -> Finding:
@@ -153,23 +144,14 @@ async def test_an_engine_that_no_test_has_seen_is_bad(settings: Settings, monkey
     assert "make run" in bad.advice
 
 
-@contextlib.asynccontextmanager
-async def refusing(port: int, code: int) -> AsyncIterator[str]:
-    """A ClickHouse that refuses every login with this code."""
+def refusing(port: int, code: int) -> contextlib.AbstractAsyncContextManager[str]:
+    """Returns a ClickHouse that refuses every login with this code."""
 
     async def answer(_request: web.Request) -> web.Response:
         text = f"Code: {code}. DB::Exception: nobody: Authentication failed"
         return web.Response(status=403, text=text, headers={"X-ClickHouse-Exception-Code": str(code)})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(answer, port=port)
 
 
 @pytest.mark.parametrize("code", [194, 516], ids=["no password", "a wrong password"])
