@@ -35,7 +35,7 @@ SECRETS: Final = {
 }  # fmt: skip
 EXTERNAL: Final = {"main": "ids-of-main-0001", "other": "ids-of-other-0002", "net": "ids-of-net-0003"}
 UNCLAIMED: Final = "ids-of-nobody-0009"
-INSIDE, OUTSIDE = "192.0.2.9", "198.51.100.7"
+INSIDE: Final = "192.0.2.9"
 T: Final = datetime(2022, 3, 3, 8, tzinfo=UTC)
 
 

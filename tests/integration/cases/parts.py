@@ -106,9 +106,4 @@ def record(call_id: str, *flags: str, without: tuple[str, ...] = (), **shows: An
     return Want(view="v_cdr", of={"vendor_call_id": call_id}, shows=shows, flags=flags, without=without)
 
 
-def no_call(call_id: str) -> Want:
-    """Returns the expectation that the call has no row."""
-    return Want(view="v_timelines", of={"vendor_call_id": call_id}, count=0)
-
-
 PATHS: Final = {"nxcloud": NXCLOUD, "ytx": YTX, "huawei": HUAWEI}
