@@ -18,7 +18,7 @@ ORDER: Final = {
         main replay
     """,
     "sinks": "error_classes rows clickhouse flush typed_records consumer migrate queries worker",
-    "deploy": "process kafka clickhouse runtime admin doctor simulator local cli",
+    "deploy": "checkout_wheel process kafka clickhouse runtime admin doctor simulator local cli",
     "deploy/simulator": "calls expectation requests vendors broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
