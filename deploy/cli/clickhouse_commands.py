@@ -34,7 +34,7 @@ def accounts(options: Options) -> None:
 @pass_options
 @plainly
 def password(options: Options, name: str, typed: bool, random: bool, at_once: bool) -> None:  # noqa: FBT001 - click passes it so
-    """Show the password of an account, alone on stdout, or change it; no part needs to run, and all may run.
+    """Show the password of an account, alone on stdout, or change it; the server may run or not.
 
     NAME is an account's name, or reader, writer or migrator. The default is the reader, callweave_reader, the account
     for people and BI tools. A new password is valid from the next login on, without a restart. The reader's old

@@ -147,7 +147,7 @@ def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 -
 @pass_options
 @plainly
 def replay_(options: Options, letter_ids: tuple[str, ...], **filters: object) -> None:
-    """Send the bodies of dead letters to calls.raw again, each once, and mark the dead letters resolved.
+    """Send the bodies of dead letters to the topics they came from, each once, and mark the dead letters resolved.
 
     Name dead letters, or choose them by options; without either, the newest ones that are not resolved. A body that is
     still unreadable becomes a new dead letter.

@@ -1,7 +1,7 @@
 """The configuration of an embedded broker: its properties, its logging, its JVM options. Pure.
 
 A small broker: few threads, small buffers, no work at idle, everything on the loopback interface. Clients see no
-difference to other brokers, except that topics are never created by accident.
+difference from other brokers, except that topics are never created by accident.
 """
 
 from pathlib import Path
@@ -130,8 +130,8 @@ def jvm_options(*, heap: str, log4j_file: Path) -> tuple[str, ...]:
         "-XX:MaxDirectMemorySize=128m",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
-        # The quick compiler only: at what one machine sends, the thorough one costs more than it gives back (`python -m
-        # tests.bench whole_way`: 130 us of CPU an event with it, 85 us without, and a third less when cold).
+        # The quick compiler only: at the load of one machine the thorough one costs more than it gives back. Measured
+        # with `python -m tests.bench whole_way`: 130 us of CPU an event with it, 85 us without, a third less when cold.
         "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={log4j_file}",

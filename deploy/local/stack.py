@@ -1,6 +1,6 @@
-"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up in order and down in reverse.
+"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up and down in order.
 
-What has an address in the settings is used as it is; only what has none is embedded.
+A server that has an address in the settings is used as it is; only one without an address is embedded.
 """
 
 import asyncio
