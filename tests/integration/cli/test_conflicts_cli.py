@@ -194,7 +194,7 @@ async def test_a_decision_that_nothing_would_come_of_is_refused_in_a_sentence(
     assert len(await desk.raw()) == before
 
 
-async def test_a_forgotten_record_is_told_how_to_be_read_again(desk: Desk) -> None:
+async def test_the_refusal_of_a_forgotten_record_says_how_to_read_it_again(desk: Desk) -> None:
     done = await desk.run("conflicts", "resolve", _id(2), "--keep", FIRST)
     newest = NOW - timedelta(days=8)
 
@@ -228,7 +228,7 @@ async def test_a_decision_goes_to_the_raw_log_and_says_what_will_happen(desk: De
     assert record.key == b"nxcloud|main|call-1"
 
 
-async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk) -> None:
+async def test_a_kafka_that_does_not_answer_is_reported_in_a_sentence(desk: Desk) -> None:
     port = free_port()
     done = await desk.run("conflicts", "resolve", _id(1), "--keep", FIRST, kafka__bootstrap=f"127.0.0.1:{port}")
 

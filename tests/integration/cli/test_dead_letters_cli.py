@@ -135,7 +135,7 @@ async def test_show_prints_a_letter_and_its_bytes(desk: Desk) -> None:
     [(("show", "calls.raw/0/999999"), "no dead letter"), (("show", "nonsense"), "no dead letter's id")],
     ids=["a dead letter that is not there", "no id at all"],
 )
-async def test_a_wrong_id_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...], message: str) -> None:
+async def test_a_wrong_id_is_reported_in_a_sentence(desk: Desk, arguments: tuple[str, ...], message: str) -> None:
     done = await desk.run("dead", *arguments)
 
     assert (done.code, done.out) == (1, b"")
@@ -333,7 +333,7 @@ async def test_doctor_says_who_does_not_answer(desk: Desk, setting: str) -> None
     [("topics",), ("topics", "--create"), ("replay", "--since", "2020-01-01")],
     ids=["topics", "topics --create", "replay"],
 )
-async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+async def test_a_kafka_that_does_not_answer_is_reported_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
     port = free_port()
 
     done = await desk.run(*arguments, kafka__bootstrap=f"127.0.0.1:{port}")
@@ -344,7 +344,9 @@ async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk, ar
 
 
 @pytest.mark.parametrize("arguments", [("migrate",), ("dead", "list")], ids=["migrate", "dead list"])
-async def test_a_clickhouse_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+async def test_a_clickhouse_that_does_not_answer_is_reported_in_a_sentence(
+    desk: Desk, arguments: tuple[str, ...]
+) -> None:
     done = await desk.run(*arguments, clickhouse__url=f"http://127.0.0.1:{free_port()}")
 
     assert done.code == 1

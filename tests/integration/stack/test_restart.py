@@ -135,7 +135,7 @@ async def few(traffic: Traffic) -> bool:
         ("embedded__metrics_base_port", "embedded.metrics_base_port"),
     ],
 )
-async def test_a_port_in_use_is_told_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
+async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
     """The exit code is 1, with the port and the setting that changes it; no process is left."""
     place = Place(tmp_path)
     with socket.socket() as taken:

@@ -160,7 +160,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize(("arguments", "settings", "code", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_is_said(
+def test_an_impossible_request_is_refused_in_a_sentence(
     started: Path, arguments: tuple[str, ...], settings: dict[str, str], code: int, message: str
 ) -> None:
     before = passwords.read(started)
@@ -198,7 +198,7 @@ def test_at_a_terminal_it_is_asked_twice_and_not_shown(started: Path, monkeypatc
     assert passwords.read(started)["callweave_reader"] == ("m5tj",)
 
 
-def test_the_accounts_are_told_with_their_places_and_without_passwords(started: Path) -> None:
+def test_the_accounts_are_listed_with_addresses_and_without_passwords(started: Path) -> None:
     done = run("accounts", clickhouse__user="parts", embedded__clickhouse_port="18123", clickhouse__database="mine")
 
     assert done.exit_code == 0

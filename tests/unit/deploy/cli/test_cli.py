@@ -87,7 +87,7 @@ def test_wrong_settings_leave_an_export_as_it_was(tmp_path: Path) -> None:
     assert target.read_text() == "what stood here before"
 
 
-def test_a_spool_that_never_was_is_said_with_its_place(tmp_path: Path) -> None:
+def test_a_spool_that_never_was_is_reported_with_its_place(tmp_path: Path) -> None:
     assert run("spool", "status").output == f"no ingress ever had a spool in {tmp_path}/data/spool\n"
 
 
@@ -125,7 +125,7 @@ def test_an_account_of_a_vendor_that_is_only_pulled_needs_no_secret() -> None:
     assert done.exit_code == 0
 
 
-def test_a_taken_metrics_port_is_said_with_its_setting() -> None:
+def test_a_taken_metrics_port_is_reported_with_its_setting() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -56,7 +56,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize(("free", "step_s", "asked"), LOOKS.values(), ids=LOOKS.keys())
-def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
+def test_merges_stop_in_time_and_damaged_parts_are_written_again(
     tmp_path: Path, free: list[int], step_s: float, asked: list[str]
 ) -> None:
     engine = Engine(

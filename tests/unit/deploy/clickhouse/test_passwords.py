@@ -32,7 +32,7 @@ def test_a_start_settles_one_password_for_each_name(
     assert current == {name: all_[0] for name, all_ in wanted.items()}
 
 
-def test_what_nobody_said_is_made_by_lot_and_kept(tmp_path: Path) -> None:
+def test_a_password_that_is_not_given_is_random_and_kept(tmp_path: Path) -> None:
     first = passwords.ready(tmp_path, {"a": "", "b": ""})
     second = passwords.ready(tmp_path, {"a": "", "b": ""})
 
@@ -81,7 +81,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, kept:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"a": "b"}', b'{"a": [1]}', b"\xff"])
-def test_a_file_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path, raw: bytes) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_what_to_do(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / passwords.FILE).write_bytes(raw)
     with pytest.raises(SetupError, match="cannot be read") as caught:
         passwords.ready(tmp_path, {"a": ""})

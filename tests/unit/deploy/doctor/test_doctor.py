@@ -52,7 +52,7 @@ async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings, m
     assert len(found) == 12
 
 
-async def test_a_java_that_does_not_run_is_said_with_the_one_taken_instead(
+async def test_a_java_that_does_not_run_is_reported_with_the_one_used_instead(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shim = tmp_path / "java"
@@ -99,7 +99,7 @@ async def test_who_answers_for_the_registry(settings: Settings, body: object, st
     assert (found.state, url in found.detail) == (state, True)
 
 
-async def test_a_clickhouse_that_answers_and_is_none_is_told_from_one(settings: Settings) -> None:
+async def test_a_server_that_is_no_clickhouse_is_recognised(settings: Settings) -> None:
     """A server that answers 200 to everything must not count as our ingress."""
     async with answering(free_port(), "Ok.") as url:
         found = await look(replace(settings, clickhouse=ClickHouseSettings(url=url)), "ClickHouse")

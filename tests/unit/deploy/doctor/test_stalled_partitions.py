@@ -59,7 +59,7 @@ def test_what_does_not_move(looks: list[tuple[float, int, int]], stalled: list[t
     assert [(one.waiting, one.for_s) for one in found] == stalled
 
 
-def test_a_partition_that_stands_is_told_with_how_long_and_how_much() -> None:
+def test_a_stalled_partition_is_reported_with_its_time_and_lag() -> None:
     assert str(StalledPartition(topic="calls.raw", partition=3, waiting=120, for_s=40.2)) == (
         "partition 3 of calls.raw has not moved for 40 s with 120 records waiting"
     )

@@ -30,7 +30,7 @@ def test_one_of_three_keeps_three_copies_and_waits_for_two() -> None:
     assert [found[name] for name in names] == ["3", "3", "2"]
 
 
-def test_a_door_listens_at_one_port_and_sends_its_clients_to_another() -> None:
+def test_an_extra_listener_listens_at_one_port_and_advertises_another() -> None:
     found = properties(extra_listeners=(LISTENER,))
 
     assert found["listeners"].endswith(",SINK://127.0.0.1:3001")
@@ -39,6 +39,6 @@ def test_a_door_listens_at_one_port_and_sends_its_clients_to_another() -> None:
     assert found["inter.broker.listener.name"] == "BROKER"
 
 
-def test_the_jvm_is_told_nothing_of_jmx() -> None:
+def test_the_jvm_has_no_option_of_jmx() -> None:
     """The JMX property opens a port even where its value is `false`."""
     assert not [option for option in jvm_options(heap="64m", log4j_file=Path("/x")) if "jmx" in option.lower()]

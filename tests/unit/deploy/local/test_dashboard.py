@@ -63,7 +63,7 @@ def test_the_reader_s_password_is_in_every_line_that_logs_in(password: str) -> N
         pytest.param("", "parts:", id="there is none, and curl does not ask"),
     ],
 )
-def test_at_somebody_else_s_clickhouse_no_password_is_printed(password: str, user: str) -> None:
+def test_at_an_external_clickhouse_no_password_is_printed(password: str, user: str) -> None:
     text = ready_message(stack(None, url="http://db.example:8123", user="parts", password=Secret(password)), 1.0)
 
     assert curl_of(text)[:3] == ["curl", "-u", user]

@@ -58,7 +58,7 @@ def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> StackHealth:
     return StackHealth(stack)
 
 
-async def test_a_partition_that_stands_is_warned_of_and_one_that_moves_is_not(
+async def test_a_stalled_partition_is_warned_of_and_one_that_moves_is_not(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     looks = looking(monkeypatch, Kafka(group(5, 9), group(5, 125), group(125, 125)))
@@ -73,7 +73,7 @@ async def test_a_partition_that_stands_is_warned_of_and_one_that_moves_is_not(
     assert (looks.lag["normalise"], looks.warnings([])) == (0, ())
 
 
-async def test_records_that_nobody_works_on_are_warned_of(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+async def test_records_without_a_worker_are_warned_of(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     looks = looking(monkeypatch, Kafka(group(5, 9, members=0)))
     await looks.look({})
 

@@ -47,7 +47,7 @@ def test_what_was_left_out_is_counted() -> None:
     assert last == f"Unable connect to node with id x: x ({200 - LINES_PER_WINDOW} more like it in 40 s)"
 
 
-def test_a_library_that_was_quiet_is_said_as_it_is() -> None:
+def test_a_line_of_a_quiet_library_passes_unchanged() -> None:
     *_, last = passed([(AWAY, 0), (AWAY, 100)])
 
     assert last == "Unable connect to node with id x: x"
