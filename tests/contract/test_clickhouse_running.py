@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.support.clickhouse_at import ask
+from tests.support.clickhouse_at import ask, until_it_says
 
 LIMIT_S = 60.0
 ENDLESS = "SELECT count() FROM system.numbers WHERE sipHash64(number) = 0"
@@ -18,17 +18,11 @@ MILLIONS = 5_000_000
 
 
 async def until_it_runs(url: str, query_id: str) -> None:
-    await until(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "1")
+    await until_it_says(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "1")
 
 
 async def until_it_is_gone(url: str, query_id: str) -> None:
-    await until(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "0")
-
-
-async def until(url: str, sql: str, wanted: str) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.05)
+    await until_it_says(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "0")
 
 
 @contextlib.asynccontextmanager
@@ -47,10 +41,10 @@ async def running(url: str, *, session_id: str = "") -> AsyncIterator[tuple[str,
 
 async def test_a_query_is_ended_by_its_id(clickhouse_url: str) -> None:
     async with running(clickhouse_url) as (query_id, task):
-        answer = await ask(clickhouse_url, f"KILL QUERY WHERE query_id = '{query_id}' SYNC")
+        ended = await ask(clickhouse_url, f"KILL QUERY WHERE query_id = '{query_id}' SYNC")
         answer = await task
 
-    assert "finished" in answer
+    assert "finished" in ended
     assert answer.startswith("Code: 394. ")
     assert "(QUERY_WAS_CANCELLED)" in answer
 

@@ -21,7 +21,7 @@ from schemas.errors import SetupError
 from tests.contract import native_protocol as native
 from tests.embedded.kill_clickhouse import kill_series
 from tests.support.children import alive, ends_with_its_parent
-from tests.support.clickhouse_at import address, ask
+from tests.support.clickhouse_at import address, ask, until_it_says
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,12 +35,6 @@ async def server(tmp_path: Path) -> AsyncIterator[ClickHouseServer]:
 @pytest.fixture
 def url(server: ClickHouseServer) -> str:
     return address(server)
-
-
-async def until_it_says(url: str, sql: str, wanted: str) -> None:
-    async with asyncio.timeout(60):
-        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.05)
 
 
 async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> None:

@@ -61,14 +61,14 @@ async def test_readers_beyond_their_part_are_ended_while_inserts_go_on(server: C
 async def test_inserts_go_on_while_many_readers_take_all_they_can(server: ClickHouseServer) -> None:
     await ask(address(server), "TRUNCATE TABLE t")
     readers = asyncio.gather(*(ask(address(server, EngineRole.READER), BIG.format(rows=40_000_000)) for _ in range(12)))
-    answers = []
+    inserts = []
     while not readers.done():
-        answers.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
+        inserts.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
     answers = await readers
 
-    assert any("Code: " in answer for answer in answers), "they had room: nothing was shown"
-    assert set(answers) == {""}
-    assert await ask(address(server), "SELECT count() FROM t") == str(1000 * len(answers))
+    assert any("Code: " in answer for answer in answers), "they had enough memory: nothing was shown"
+    assert set(inserts) == {""}
+    assert await ask(address(server), "SELECT count() FROM t") == str(1000 * len(inserts))
 
 
 async def test_queries_that_reserve_their_memory_wait_for_their_turn(server: ClickHouseServer) -> None:

@@ -1,6 +1,7 @@
 """Addresses of a ClickHouse with the name and the password in them."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -8,6 +9,8 @@ import aiohttp
 from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import ClickHouseSettings, Secret
+
+_LIMIT_S: Final = 60.0
 
 
 def address(server: ClickHouseServer, role: EngineRole = EngineRole.MIGRATOR) -> str:
@@ -40,3 +43,10 @@ async def ask(url: str, sql: str | bytes, *, headers: dict[str, str] | None = No
         session.post(url, data=sql, headers=headers, params=params) as response,
     ):
         return (await response.text()).strip()
+
+
+async def until_it_says(url: str, sql: str, wanted: str) -> None:
+    """Waits until the server's answer to a statement is this one."""
+    async with asyncio.timeout(_LIMIT_S):
+        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
+            await asyncio.sleep(0.05)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.oracle.expected import Counts, Expected
 from tests.support.clickhouse_at import address_of
 
 PARTITIONS = 6
+_LIMIT_S = 60.0
 VIEWS = {
     "cdr": "v_cdr",
     "events": "call_events",
@@ -133,6 +134,15 @@ async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.
         if not answer or asyncio.get_running_loop().time() > deadline:
             return answer
         await asyncio.sleep(every_s)
+
+
+async def until_true(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits until the condition is true; fails with `what` after a minute."""
+
+    async def is_false() -> bool:
+        return not await condition()
+
+    assert not await until(is_false, _LIMIT_S, every_s=0.1), f"in vain: {what}"
 
 
 async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Desk:
 
     async def dead_letter(self, request_id: str, count: int = 1) -> dict[str, Any]:
         """Returns the newest dead letter, once there are `count`."""
-        await until_true("the dead letter is stored", lambda: self._enough(request_id, count))
+        await ws.until_true("the dead letter is stored", lambda: self._enough(request_id, count))
         return (await self.dead_letters(request_id))[0]
 
     async def _enough(self, request_id: str, count: int) -> bool:
@@ -83,13 +83,6 @@ class Desk:
             view: await self.rows(f"SELECT {columns} FROM {source} ORDER BY ALL")
             for view, (columns, source) in VIEWS.items()
         }
-
-
-async def until_true(what: str, true: Callable[[], Awaitable[bool]]) -> None:
-    async def untrue() -> bool:
-        return not await true()
-
-    assert not await ws.until(untrue, LIMIT_S, every_s=0.2), f"in vain: {what}"
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +159,7 @@ async def test_a_replay_of_one_bad_element_doubles_none_of_the_good_ones(desk: D
     dead_letter = await desk.dead_letter(request_id)
     query = "SELECT * EXCEPT (ingested_at) FROM {} WHERE vendor_call_id = 'half-good'"
     views = ("v_cdr", "v_timelines")
-    await until_true("the good one has its rows", lambda: has_rows(desk, "half-good"))
+    await ws.until_true("the good one has its rows", lambda: has_rows(desk, "half-good"))
     before = [await desk.rows(query.format(view)) for view in views]
 
     done = await desk.run("dead", "replay", dead_letter["id"])
@@ -187,7 +180,7 @@ async def test_after_a_fix_a_replay_makes_the_row_that_was_missing(desk: Desk) -
     await mend(desk.stack)
 
     done = await desk.run("dead", "replay", "--code", "inflate")
-    await until_true("the record has its rows", lambda: has_rows(desk, "mended"))
+    await ws.until_true("the record has its rows", lambda: has_rows(desk, "mended"))
 
     rows = await desk.rows("SELECT request_id, received_at FROM v_cdr WHERE vendor_call_id = 'mended'")
     assert done.text == "1 bodies sent again for 1 dead letters\n"
@@ -218,7 +211,7 @@ async def mend(stack: Stack) -> None:
     async def again() -> bool:
         return part.restarts > before
 
-    await until_true("the worker runs again", again)
+    await ws.until_true("the worker runs again", again)
 
 
 async def test_simulate_sends_traffic_that_ends_in_rows(desk: Desk) -> None:
@@ -227,7 +220,7 @@ async def test_simulate_sends_traffic_that_ends_in_rows(desk: Desk) -> None:
     assert done.code == 0, done.err
     assert done.text.startswith("20 calls, ")
     assert ", 0 given up, " in done.text
-    await until_true("the calls are in the view", lambda: counted(desk, 10))
+    await ws.until_true("the calls are in the view", lambda: counted(desk, 10))
 
 
 async def counted(desk: Desk, at_least: int) -> bool:
@@ -286,7 +279,7 @@ async def quiet(desk: Desk) -> None:
         ]
         return [len(await desk.rows(source)) for source in sources] == [count, count]
 
-    await until_true("what came last has its rows", written)
+    await ws.until_true("what came last has its rows", written)
 
 
 async def test_topics_shows_the_contract_and_finds_no_difference(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from deploy.process.child import Child, spawn
 from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
 from deploy.process.supervisor import Backoff, Supervised
 from schemas.errors import CallweaveError, SetupError
+from tests.support.children import until
 
 LIMIT_S = 30.0
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -24,12 +25,6 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_S", 0.01)
     monkeypatch.setattr(supervisor, "CAP_S", 0.02)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
