@@ -10,15 +10,20 @@ ARGS ?=
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-.venv/.ready: deploy/requirements-dev.txt pyproject.toml
+# Two sets: what running needs, and the tools of everything else beside it.
+.venv/.run: deploy/requirements.txt deploy/checkout_wheel.py pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found: install it, or make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-index --no-deps --force-reinstall "$$($(BIN)/python -m deploy.checkout_wheel .venv)"
 	@touch $@
 
-run: .venv/.ready ## Run everything on this machine (ARGS="--no-simulator" waits for real vendors)
+.venv/.ready: .venv/.run deploy/requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.txt
+	@touch $@
+
+run: .venv/.run ## Run everything on this machine (ARGS="--no-simulator" waits for real vendors)
 	@$(BIN)/callweave up $(ARGS)
 
 check: .venv/.ready ## Check style, types, units and golden payloads: a minute

@@ -1,1 +1,1 @@
-"""How the parts run: the command line, the stack on one machine, the embedded servers, the simulator. No business rules."""
+"""Runs the parts: the command line, the stack on one machine, embedded servers, the simulator. No business rules."""

@@ -1,7 +1,7 @@
-"""What every command needs before its own work: settings, addresses, logging, signals, and a place for metrics.
+"""The base of every command: settings, addresses, logging, signals, and the server for metrics.
 
-The only module that reads the environment for settings. A part is a coroutine `run(settings, stop, metrics)`;
-`run_part` gives it a stop event that SIGTERM and Ctrl-C set, and ends the process at a second one.
+No other module reads settings from the environment. A part is a coroutine `run(settings, stop, metrics)`; `run_part`
+gives it an event that SIGTERM and Ctrl-C set, and ends the process at a second one.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ import uvloop
 from aiohttp import web
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.launch import given_passwords, reached
-from deploy.process.exits import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
+from deploy.clickhouse.launch import engine_settings, given_passwords
 from deploy.process.log_limit import LogLimit
 from deploy.process.loop_guard import guarded_loop
+from deploy.process.part_process import EXIT_FAILED, EXIT_SETTINGS, RESTARTS
 from deploy.process.ports import cannot_listen
 from deploy.process.readiness import not_ready
 from schemas.config.loader import load
@@ -36,7 +36,7 @@ Part = Callable[[Settings, asyncio.Event, Registry], Awaitable[None]]
 
 DEFAULT_FILE: Final = Path("callweave.toml")
 BLOCKED_S: Final = 60.0
-"""A part whose event loop is held this long serves nobody; the workers' own bound is `process.blocked_s`."""
+"""A part whose event loop is blocked for this long serves nobody; the bound of workers is `process.blocked_s`."""
 EXIT_HARD_STOP: Final = 130
 _LIBRARIES: Final = ("aiokafka", "faust", "mode", "urllib3", "clickhouse_connect")
 _PULLED: Final = frozenset(
@@ -44,25 +44,25 @@ _PULLED: Final = frozenset(
     for name, vendor in VENDORS.items()
     if vendor.poll and {c.name for c in vendor.callbacks} == {vendor.poll.callback}
 )
-"""Vendors that nobody can push to."""
+"""Vendors that are only pulled."""
 _SIGNING: Final = frozenset(
     name for name, vendor in VENDORS.items() if any(callback.verify for callback in vendor.callbacks)
 )
 """Vendors whose signatures can be checked."""
 _COLLECT_EVERY: Final = 100_000
-"""New objects between two searches for garbage in cycles. Batches are many objects and no cycles: Python's 700 cost a worker a
-quarter of its time."""
+"""New objects between two searches for cyclic garbage. Batches are many objects without cycles: with Python's default
+of 700 a worker spent a quarter of its time on the searches."""
 
 
 def read_settings(config: Path | None) -> Settings:
-    """The effective settings of this process; raises `SettingsError`."""
+    """Returns the effective settings of this process; raises `SettingsError`."""
     named = config or (Path(os.environ["CALLWEAVE_CONFIG"]) if os.environ.get("CALLWEAVE_CONFIG") else None)
     path = named or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
     return load(path, os.environ, frozenset(VENDORS), _PULLED, _SIGNING)
 
 
 def resolved(settings: Settings) -> Settings:
-    """Settings with every address known: an unset one is that of the embedded server."""
+    """Returns the settings with every address filled in: an unset one is that of the embedded server."""
     kafka, clickhouse, embedded = settings.kafka, settings.clickhouse, settings.embedded
     return msgspec.structs.replace(
         settings,
@@ -74,19 +74,19 @@ def resolved(settings: Settings) -> Settings:
 
 
 def _embedded_clickhouse(clickhouse: ClickHouseSettings, embedded: EmbeddedSettings) -> ClickHouseSettings:
-    """How the embedded engine is reached: its passwords stand in its data directory."""
-    said = {name: password for name, password in given_passwords(clickhouse).items() if password}
+    """Returns the settings that reach the embedded engine, with the passwords from its data directory."""
+    given = {name: password for name, password in given_passwords(clickhouse).items() if password}
     kept = {name: all_[0] for name, all_ in passwords.read(clickhouse_dir(embedded)).items() if all_}
-    return reached(clickhouse, f"http://127.0.0.1:{embedded.clickhouse_port}", {**kept, **said})
+    return engine_settings(clickhouse, f"http://127.0.0.1:{embedded.clickhouse_port}", {**kept, **given})
 
 
 def clickhouse_dir(embedded: EmbeddedSettings) -> Path:
-    """Where the embedded ClickHouse keeps its store and its passwords."""
+    """Returns the directory in which the embedded ClickHouse keeps its store and its passwords."""
     return Path(embedded.data_dir).absolute() / "clickhouse"
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """One line an event on stderr; libraries below WARNING stay silent, and what they repeat is counted, not said."""
+    """Logs to stderr, one line per event; libraries log from WARNING up, and lines that they repeat are counted."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(LogLimit(_LIBRARIES))
     logging.basicConfig(
@@ -97,16 +97,17 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def keep_private() -> None:
-    """Whatever this process and its children make from now on is for its user alone: files 0600, directories 0700."""
+    """Makes all new files and directories of this process and its children private to the user: modes 0600 and 0700."""
     os.umask(0o077)
 
 
 def run_part(
     part: Part, settings: Settings, *, metrics_port: int = 0, name: str = "part", blocked_s: float = 0.0
 ) -> int:
-    """Run one part until it is told to stop; returns the process's exit code.
+    """Runs one part until it is asked to stop; returns the process's exit code.
 
-    `name` is which part it is; one whose event loop is held for `blocked_s` is ended from outside the loop (0: never).
+    `name` is the name of the part. When its event loop is blocked for `blocked_s` seconds, the process is ended (0:
+    never).
     """
     keep_private()
     log_to_stderr()
@@ -114,13 +115,13 @@ def run_part(
     try:
         uvloop.run(_run(part, settings, metrics_port, name, blocked_s))
     except CallweaveError as exc:
-        logging.getLogger("callweave").error("%s: %s", exc.code, exc)  # noqa: TRY400 - expected: the sentence says it
+        logging.getLogger("callweave").error("%s: %s", exc.code, exc)  # noqa: TRY400 - expected: the sentence is enough
         return EXIT_SETTINGS if isinstance(exc, SettingsError) else EXIT_FAILED
     return 0
 
 
 def collect_rarely() -> None:
-    """Search for garbage in cycles less often, and never among what the imports made."""
+    """Searches for cyclic garbage less often, and never among the objects that the imports made."""
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY, 10, 10)
 
@@ -133,31 +134,31 @@ async def _run(part: Part, settings: Settings, metrics_port: int, name: str, blo
 
 
 def _restarts() -> int:
-    """How often the supervisor started this part again, as it says."""
-    said = os.environ.get(RESTARTS, "")
-    return int(said) if said.isdecimal() else 0
+    """Returns how often the supervisor started this part again, from the environment."""
+    text = os.environ.get(RESTARTS, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that the first SIGTERM or Ctrl-C sets; the second one ends the process at once."""
+    """Returns an event that the first SIGTERM or Ctrl-C sets; the second one ends the process at once."""
     stop = asyncio.Event()
 
-    def asked() -> None:
+    def on_signal() -> None:
         if stop.is_set():
             os._exit(EXIT_HARD_STOP)
         stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, on_signal)
     return stop
 
 
 @contextlib.asynccontextmanager
 async def metrics_page(metrics: Registry, port: int, name: str = "part") -> AsyncIterator[None]:
-    """Serve `/metrics`, `/healthz` and `/readyz` on the loopback interface; port 0 serves nothing.
+    """Serves `/metrics`, `/healthz` and `/readyz` on the loopback interface; with port 0 it serves nothing.
 
-    Raises SetupError when the port cannot be had.
+    Raises SetupError when it cannot listen on the port.
     """
     if not port:
         yield
@@ -173,8 +174,8 @@ async def metrics_page(metrics: Registry, port: int, name: str = "part") -> Asyn
     async def ready(_request: web.Request) -> web.Response:
         metrics.refresh()
         reasons = not_ready(metrics, name)
-        said = {"ready": not reasons, **({"reason": "; ".join(reasons)} if reasons else {})}
-        return web.json_response(said, status=503 if reasons else 200)
+        body = {"ready": not reasons, **({"reason": "; ".join(reasons)} if reasons else {})}
+        return web.json_response(body, status=503 if reasons else 200)
 
     app.router.add_get("/metrics", page)
     app.router.add_get("/healthz", alive)

@@ -1,4 +1,4 @@
-"""The two servers that tests share: one broker and one ClickHouse for a whole run, embedded unless an address is given."""
+"""The servers that tests share: one broker and one ClickHouse for a whole run, embedded unless an address is given."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A directory that outlives every test of the run and goes with it."""
+    """Yields a directory for the whole run, and removes it at the end."""
     path = Path(tempfile.mkdtemp(prefix="callweave-tests-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
@@ -34,7 +34,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def kafka(scratch: Path) -> AsyncIterator[str]:
-    """The bootstrap address of a broker; tests make their topics' names unique. CALLWEAVE_TEST_KAFKA names another one."""
+    """Yields the bootstrap address of a broker. CALLWEAVE_TEST_KAFKA names another one; topics need unique names."""
     given = os.environ.get("CALLWEAVE_TEST_KAFKA")
     if given:
         yield given
@@ -45,7 +45,7 @@ async def kafka(scratch: Path) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 async def clickhouse(scratch: Path) -> AsyncIterator[ClickHouseSettings]:
-    """How the parts reach a ClickHouse, and who makes tables there; tests make their databases' names unique.
+    """Yields the settings that reach a ClickHouse; tests make their databases' names unique.
 
     CALLWEAVE_TEST_CLICKHOUSE_URL names another one, with one account for everything: `http://name:password@host:8123`.
     """
@@ -59,5 +59,5 @@ async def clickhouse(scratch: Path) -> AsyncIterator[ClickHouseSettings]:
 
 @pytest.fixture(scope="session")
 def clickhouse_url(clickhouse: ClickHouseSettings) -> str:
-    """The address of the same, with the name and the password of the account that makes tables."""
+    """Returns its address, with the name and the password of the account that makes tables."""
     return address_of(migrator(clickhouse))

@@ -1,1 +1,1 @@
-"""The work behind the commands on topics, tables, schemas, dead letters, conflicts, spools and accounts."""
+"""The implementation of the commands on topics, tables, schemas, dead letters, conflicts, spools and accounts."""

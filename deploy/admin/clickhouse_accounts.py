@@ -1,6 +1,6 @@
-"""The accounts of the embedded ClickHouse, for people: who there is and what for, and their passwords, shown and changed.
+"""The accounts of the embedded ClickHouse, for people: lists them with their purpose, shows and changes passwords.
 
-All of it works without a running engine: passwords stand in its data directory, and a running one looks there at each login.
+None of it needs a running engine: the passwords are in its data directory, which a running one reads at each login.
 """
 
 import unicodedata
@@ -18,9 +18,9 @@ from schemas.config.settings import Secret, Settings
 from schemas.errors import SetupError
 
 LONGEST: Final = 200
-"""Characters of a password: more than anybody types, and less than any client's or server's bound of a header."""
-_LOST: Final = ("Cc", "Cs")
-"""Categories of characters that no password can have: controls, and halves of characters."""
+"""Characters of a password: more than anybody types, and below the limit of a header in every client and server."""
+_FORBIDDEN: Final = ("Cc", "Cs")
+"""Categories of characters that no password may have: control characters and surrogates."""
 _SETTING: Final = {EngineRole.WRITER: "clickhouse.password", EngineRole.MIGRATOR: "clickhouse.migrator_password"}
 _FIRST_START: Final = (
     "`callweave up` makes them at its first start here; embedded.data_dir says where it ran, if it was elsewhere."
@@ -35,14 +35,14 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a change."""
+    """The result of a change."""
 
     account: EngineAccount
     old: Literal["has ended", "is taken until the next start"]
 
 
 def reader(settings: Settings) -> Login | None:
-    """Who people and BI tools log in as; None where ClickHouse is somebody else's. Raises SetupError when it cannot be read."""
+    """Returns the login for people and BI tools, None at an external ClickHouse; raises SetupError."""
     if settings.clickhouse.url:
         return None
     name = next(one.name for one in accounts_for(settings.clickhouse.user) if one.role is EngineRole.READER)
@@ -51,16 +51,17 @@ def reader(settings: Settings) -> Login | None:
 
 
 def password_of(settings: Settings, name: str) -> str:
-    """The password of an account, called by its name or by what it is for; raises SetupError with what to do."""
+    """Returns the password of an account, given by its name or role; raises SetupError with what to do."""
     account = _account(settings, name)
     kept = _kept(settings, account)
     return given_passwords(settings.clickhouse)[account.name] or kept[account.name][0]
 
 
 def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Changed:
-    """Gives an account another password, which is taken from now on; raises SetupError with what to do.
+    """Gives an account another password, valid from now on; raises SetupError with what to do.
 
-    The parts that run have the old one of the writer or the migrator, so it is taken until the next start, unless `at_once`.
+    Running parts use the old password of the writer or the migrator, so that stays valid until the next start, unless
+    `at_once`.
     """
     account = changeable(settings, name)
     _check(password)
@@ -72,13 +73,13 @@ def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Ch
         raise SetupError(
             f"the passwords in {directory} cannot be written: {exc.strerror}",
             code="no_access",
-            advice="Run this as the user whom the data directory belongs to, and see that its disk has room.",
+            advice="Run this as the user whom the data directory belongs to, and check that its disk is not full.",
         ) from exc
     return Changed(account=account, old="is taken until the next start" if keep_old else "has ended")
 
 
 def changeable(settings: Settings, name: str) -> EngineAccount:
-    """The account whose password can be changed here; raises SetupError with what to do where it cannot."""
+    """Returns the account if its password can be changed here; otherwise raises SetupError with what to do."""
     account = _account(settings, name)
     if given_passwords(settings.clickhouse)[account.name]:
         setting = _SETTING[account.role]
@@ -92,8 +93,8 @@ def changeable(settings: Settings, name: str) -> EngineAccount:
     return account
 
 
-def told(settings: Settings) -> tuple[str, ...]:
-    """The accounts, each with what it is for, and where they log in, as lines; raises SetupError."""
+def account_lines(settings: Settings) -> tuple[str, ...]:
+    """Returns lines with the addresses and with each account and its purpose; raises SetupError."""
     accounts = {account.role: account.name for account in _accounts(settings)}
     database, embedded = settings.clickhouse.database, settings.embedded
     uses = {
@@ -125,7 +126,7 @@ def _accounts(settings: Settings) -> tuple[EngineAccount, ...]:
 
 
 def _account(settings: Settings, name: str) -> EngineAccount:
-    """By its name or, where nobody is called so, by its role."""
+    """Returns the account with this name or, if there is none, with this role."""
     accounts = _accounts(settings)
     found = [one for one in accounts if one.name == name] or [one for one in accounts if one.role == name]
     if not found:
@@ -135,7 +136,7 @@ def _account(settings: Settings, name: str) -> EngineAccount:
 
 
 def _kept(settings: Settings, account: EngineAccount) -> passwords.Passwords:
-    """What the data directory holds, this account's among them."""
+    """Returns the stored passwords; raises SetupError when this account has none."""
     directory = clickhouse_dir(settings.embedded)
     kept = passwords.read(directory)
     if not kept:
@@ -152,7 +153,7 @@ def _kept(settings: Settings, account: EngineAccount) -> passwords.Passwords:
 def _check(password: str) -> None:
     if not password:
         raise SetupError("an empty password would let everybody in", code="password", advice="Give one, or use --new.")
-    if any(unicodedata.category(char) in _LOST for char in password):
+    if any(unicodedata.category(char) in _FORBIDDEN for char in password):
         raise SetupError(
             "a password with a control character, as the end of a line is one, does not come through every client",
             code="password",

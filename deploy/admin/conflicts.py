@@ -1,6 +1,6 @@
-"""Contradicting contents for people at a terminal: list them, and decide which one counts.
+"""Contradicting contents of records, for people at a terminal: lists them, and decides which one counts.
 
-A decision is a record of `calls.raw` like what vendors send, so that a replay comes to the same.
+A decision is a record on `calls.raw`, as vendors' bodies are, so a replay has the same outcome.
 """
 
 import uuid
@@ -22,12 +22,12 @@ from sinks.clickhouse import ClickHouse
 from sinks.queries.conflict_store import Conflict, ConflictFilter, find_conflicts
 
 _SHORTEST: Final = 6
-"""Digits that name a content, where no other begins with them."""
+"""The fewest digits of a digest that may name a content."""
 _NOTE_CHARS: Final = 500
 
 
 async def listed(settings: Settings, **filters: Any) -> list[Conflict]:
-    """The records that the options choose, the last received first."""
+    """Returns the records that the options select, the last received first."""
     asked = {name: value for name, value in filters.items() if value is not None}
     if since := asked.get("since"):
         asked["since"] = since.replace(tzinfo=UTC)
@@ -36,17 +36,17 @@ async def listed(settings: Settings, **filters: Any) -> list[Conflict]:
 
 
 def lines(conflict: Conflict) -> list[str]:
-    """A record and its contents, the shown one marked with a star."""
-    door = f"  account {conflict.account}" if conflict.account else ""
+    """Returns a line for the record and one for each content; a star marks the content that the views show."""
+    account = f"  account {conflict.account}" if conflict.account else ""
     done = "  (resolved)" if conflict.is_resolved else ""
-    head = f"{conflict.record_id}  {conflict.vendor} {conflict.kind}  call {conflict.vendor_call_id}{door}{done}"
+    head = f"{conflict.record_id}  {conflict.vendor} {conflict.kind}  call {conflict.vendor_call_id}{account}{done}"
     return [printable(head), *(f"  {_line(content)}" for content in conflict.contents)]
 
 
 async def resolved(
     settings: Settings, record_id: str, keep: str, note: str, now: datetime, *, forgotten_too: bool
 ) -> str:
-    """Decide which content of a record counts; returns what will happen, raises `CallweaveError` when it cannot be."""
+    """Decides which content of a record counts; returns a report, raises `CallweaveError` when it cannot be done."""
     async with ClickHouse(settings.clickhouse) as client:
         wanted = ConflictFilter(record_id=_record_id(record_id), resolved_too=True, limit=1)
         found = await find_conflicts(client, wanted)
@@ -77,18 +77,18 @@ def _record_id(text: str) -> uuid.UUID:
 
 
 def _chosen(conflict: Conflict, keep: str) -> RecordContent:
-    """The content with this digest, or the only one that begins so."""
+    """Returns the content with this digest, or the only one whose digest begins with it."""
     long_enough = len(keep) >= _SHORTEST
     found = [one for one in conflict.contents if one.digest == keep or (long_enough and one.digest.startswith(keep))]
     if len(found) == 1:
         return found[0]
     choices = "".join(f"\n  {_line(content)}" for content in conflict.contents)
-    said = "names more than one content" if found else "is no content"
-    raise CallweaveError(f"{keep!r} {said} of record {conflict.record_id}, which has:{choices}", code="usage")
+    fault = "names more than one content" if found else "is no content"
+    raise CallweaveError(f"{keep!r} {fault} of record {conflict.record_id}, which has:{choices}", code="usage")
 
 
 def _check_known(conflict: Conflict, join: JoinSettings, now: datetime) -> None:
-    """The joiner forgets a call after its horizon: a decision would find nothing to decide on."""
+    """Raises when the call is older than the joiner's horizon: its state is gone, and a decision would do nothing."""
     if now - conflict.newest <= timedelta(seconds=join.horizon_s):
         return
     first = min(content.received_at for content in conflict.contents)
@@ -103,8 +103,8 @@ def _check_known(conflict: Conflict, join: JoinSettings, now: datetime) -> None:
 
 
 def _resolution(conflict: Conflict, content: RecordContent, note: str, now: datetime) -> RawCallback:
-    """The record for the raw log: it names the record and the content that counts."""
-    said = Resolution(
+    """Returns the message for the raw log that names the record and the content that counts."""
+    decision = Resolution(
         record_id=str(conflict.record_id),
         call_key=conflict.call_key,
         kind=Kind(conflict.kind),
@@ -112,7 +112,7 @@ def _resolution(conflict: Conflict, content: RecordContent, note: str, now: date
         resolved_at=now,
         note=note[:_NOTE_CHARS],
     )
-    return resolution_raw(said, vendor=conflict.vendor, account=conflict.account, request_id=str(uuid.uuid4()))
+    return resolution_raw(decision, vendor=conflict.vendor, account=conflict.account, request_id=str(uuid.uuid4()))
 
 
 async def _send(kafka: KafkaSettings, call_key: str, raw: RawCallback) -> str:
@@ -127,7 +127,7 @@ async def _send(kafka: KafkaSettings, call_key: str, raw: RawCallback) -> str:
 def _line(content: RecordContent) -> str:
     mark = "*" if content.is_shown else " "
     place = f"{content.raw_topic}/{content.raw_partition}/{content.raw_offset}/{content.raw_element}"
-    said: Mapping[str, object] = {
+    columns: Mapping[str, object] = {
         "cause": content.hangup_cause or content.hangup_reason,
         "setup": _utc(content.setup_at),
         "answer": _utc(content.answer_at),
@@ -136,9 +136,9 @@ def _line(content: RecordContent) -> str:
         "billable": None if content.billable_s is None else f"{content.billable_s}s",
         "cost": None if content.cost is None else f"{content.cost.normalize():f} {content.currency}",
     }
-    told = "  ".join(f"{name} {value}" for name, value in said.items() if value not in (None, ""))
+    known = "  ".join(f"{name} {value}" for name, value in columns.items() if value not in (None, ""))
     return printable(
-        f"{mark} {content.digest}  {content.disposition}  {told}  received {_utc(content.received_at)} by {content.source}, {place}"
+        f"{mark} {content.digest}  {content.disposition}  {known}  received {_utc(content.received_at)} by {content.source}, {place}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A producer for commands that send a few records: acknowledged by all replicas, or said why not."""
+"""A producer for commands that send a few records, each acknowledged by all in-sync replicas."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from schemas.topics import MAX_MESSAGE_BYTES
 
 @contextlib.asynccontextmanager
 async def producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer that is stopped afterwards; raises `Unavailable`."""
+    """Yields a started producer and stops it afterwards; raises `Unavailable`."""
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap, acks="all", enable_idempotence=True, max_request_size=MAX_MESSAGE_BYTES
     )

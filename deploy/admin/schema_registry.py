@@ -1,4 +1,4 @@
-"""Publish the schemas at a Confluent-compatible registry and learn its ids."""
+"""Registers the schemas at a Confluent-compatible registry, and reads the ids that it gives them."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 
 
 async def codecs_from(registry: SchemaRegistrySettings) -> Codecs:
-    """Codecs with the registry's ids, or the pinned ones where no registry is set; raises `Unavailable`, `SetupError`."""
+    """Returns codecs with the registry's ids, or the pinned ones if none is set; raises `Unavailable`, `SetupError`."""
     if not registry.url:
         return Codecs()
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
@@ -26,24 +26,24 @@ async def codecs_from(registry: SchemaRegistrySettings) -> Codecs:
         )
 
 
-async def reached(registry: SchemaRegistrySettings) -> str:
-    """A sentence on the registry at its address; raises `Unavailable`, `SetupError`."""
+async def describe_registry(registry: SchemaRegistrySettings) -> str:
+    """Returns a sentence on the registry; raises `Unavailable` or `SetupError` when it is none."""
     url = f"{registry.url.rstrip('/')}/subjects"
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-        status, said = await _answer(session, "GET", url)
-    if status != 200 or not isinstance(said, list):
+        status, answer = await _answer(session, "GET", url)
+    if status != 200 or not isinstance(answer, list):
         raise SetupError(f"what answers at {url} is no schema registry (status {status})", code="registry")
-    return f"{registry.url}: {len(said)} subjects"
+    return f"{registry.url}: {len(answer)} subjects"
 
 
 async def _registered(session: aiohttp.ClientSession, registry: str, subject: str, published: PublishedSchema) -> int:
-    """The id that the registry has for a schema, which it is given first."""
+    """Registers a schema and returns its id."""
     url = f"{registry.rstrip('/')}/subjects/{subject}/versions"
     body = {"schema": schema_text(published), "schemaType": "AVRO"}
-    status, said = await _answer(session, "POST", url, json=body, headers={"Content-Type": _TYPE})
-    if status == 200 and isinstance(said, dict) and isinstance(said.get("id"), int):
-        return int(said["id"])
-    reason = said.get("message", "") if isinstance(said, dict) else ""
+    status, answer = await _answer(session, "POST", url, json=body, headers={"Content-Type": _TYPE})
+    if status == 200 and isinstance(answer, dict) and isinstance(answer.get("id"), int):
+        return int(answer["id"])
+    reason = answer.get("message", "") if isinstance(answer, dict) else ""
     raise SetupError(
         f"the schema registry refuses {subject} with status {status}: {reason or 'it does not say why'}",
         code="registry",
@@ -53,8 +53,8 @@ async def _registered(session: aiohttp.ClientSession, registry: str, subject: st
 
 async def _answer(session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> tuple[int, Any]:
     try:
-        async with session.request(method, url, **more) as answer:
-            return answer.status, await answer.json(content_type=None)
+        async with session.request(method, url, **more) as response:
+            return response.status, await response.json(content_type=None)
     except (aiohttp.ClientError, TimeoutError) as exc:
         raise Unavailable(f"the schema registry at {url} does not answer: {type(exc).__name__}") from exc
     except ValueError as exc:

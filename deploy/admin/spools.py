@@ -1,4 +1,4 @@
-"""The spools for people at a terminal: what waits in them, send it while the ingress is stopped, write it to a file."""
+"""The spools, for people at a terminal: shows them, sends them while the ingress is stopped, exports them."""
 
 import base64
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
 
 _PER_S: Final = 100_000
-"""Nobody else needs Kafka's latency while the ingress is stopped."""
+"""While the ingress is stopped, draining slows nothing else down."""
 _ROUNDS_WITHOUT_ANY: Final = 3
 
 
@@ -31,11 +31,11 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     vendors: dict[str, int]
     set_aside: tuple[Path, ...]
     too_large: int = 0
-    """Bodies kept apart because the broker finds them too large."""
+    """Bodies put aside because the broker refused them as too large."""
     trouble: str = ""
 
     def lines(self, now: datetime) -> list[str]:
-        """As people read it."""
+        """Returns the status as lines of text."""
         if self.trouble:
             return [f"{self.folder}: {self.trouble}", *self._asides()]
         age_s = now.timestamp() - self.totals.oldest_ms / 1000
@@ -55,12 +55,15 @@ class SpoolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def statuses(settings: Settings) -> list[SpoolStatus]:
-    """What waits, of every worker that ever had a spool here; an ingress may be running."""
+    """Returns the status of every worker's spool on this machine; an ingress may be running."""
     return [_status(of_worker(root(settings), number)) for number in workers(root(settings))]
 
 
 async def drained(settings: Settings) -> int:
-    """Send everything to Kafka: how many bodies. Raises SetupError while an ingress has a spool, Unavailable without Kafka."""
+    """Sends all bodies to Kafka and returns their number.
+
+    Raises SetupError while an ingress runs, and Unavailable when Kafka does not take all of them.
+    """
     limits, metrics, sent = settings.ingress, Registry(), 0
     async with KafkaPublisher(
         settings.kafka,
@@ -80,7 +83,7 @@ async def drained(settings: Settings) -> int:
 
 
 def exported(settings: Settings, target: IO[bytes], *, aside: bool) -> int:
-    """Write every body as a line of JSON, body and headers in base64; with `aside` those of the files set aside as well."""
+    """Writes every body as a line of JSON, with body and headers in base64; with `aside` also from files set aside."""
     count = 0
     for number in workers(root(settings)):
         folder = of_worker(root(settings), number)
@@ -116,7 +119,7 @@ def _status(folder: Path) -> SpoolStatus:
     try:
         totals, vendors = look(folder / FILE)
         too_large = look(apart)[0].bodies if apart.exists() else 0
-    except Exception as exc:  # noqa: BLE001  # whatever is wrong with a file, the others are shown
+    except Exception as exc:  # noqa: BLE001  # a fault of one file must not hide the others
         return SpoolStatus(
             folder=folder, totals=Totals(), vendors={}, set_aside=asides, trouble=f"cannot be read: {exc}"
         )

@@ -1,4 +1,4 @@
-"""Create the topics of `schemas.topics`, and tell where an existing one differs from its contract."""
+"""Creates the topics of `schemas.topics`, and lists where an existing one differs from its contract."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _VISIBLE_S: Final = 20.0
 
 
 async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
-    """Create what is missing; returns the names created. Raises `Unavailable`, or `SetupError` on a wrong partition count."""
+    """Creates missing topics and returns their names; raises `Unavailable`, or `SetupError` on wrong partitions."""
     async with _administering(kafka) as admin:
         present = set(await admin.list_topics())
         missing = [topic for topic in TOPICS if topic.name not in present]
@@ -55,7 +55,7 @@ def _wanted(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
 
 
 async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
-    """Wait until every partition has a leader: a producer that asks earlier is told that there is no such topic."""
+    """Waits until every partition has a leader: a producer that asks earlier gets an unknown topic."""
     deadline = time.monotonic() + _VISIBLE_S
     names = [topic.name for topic in TOPICS]
     while True:
@@ -77,7 +77,7 @@ async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:
 
 
 async def differences(kafka: KafkaSettings) -> tuple[str, ...]:
-    """Sentences on what differs between the topics and their contract; raises `Unavailable`."""
+    """Returns a sentence for each difference between the topics and their contract; raises `Unavailable`."""
     async with _administering(kafka) as admin:
         names = set(await admin.list_topics())
         present = [topic for topic in TOPICS if topic.name in names]

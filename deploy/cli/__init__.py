@@ -1,1 +1,1 @@
-"""The command line: it reads options and hands over."""
+"""The command line: it reads options and calls the module that does the work."""

@@ -6,27 +6,25 @@ from datetime import UTC, datetime
 import click
 
 from deploy.admin.printable import printable
-from deploy.cli.options import Options, pass_options, plainly
+from deploy.cli.options import UTC_TIME, Options, pass_options, plainly
 from deploy.runtime import resolved
 from schemas.vendors import VENDORS
-
-_TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
 @click.group()
 def conflicts() -> None:
-    """Look at records whose final contents contradict each other, and say which content counts."""
+    """List records whose final contents contradict each other, and decide which content counts."""
 
 
 @conflicts.command("list")
 @click.option("--vendor", type=click.Choice([*VENDORS]), help="Only this vendor's.")
-@click.option("--since", type=_TIME, help="UTC time from which on one of the contents was received.")
+@click.option("--since", type=UTC_TIME, help="UTC time from which on one of the contents was received.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many records.")
 @click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too.")
 @pass_options
 @plainly
 def list_(options: Options, **filters: object) -> None:
-    """A record and its contents, the last received first; a star marks the content that the views show."""
+    """List records with their contents, the last received first; a star marks the content that the views show."""
     from deploy.admin.conflicts import lines, listed  # noqa: PLC0415 - each command loads only its own part
 
     found = asyncio.run(listed(resolved(options.settings()), **filters))
@@ -46,12 +44,12 @@ def list_(options: Options, **filters: object) -> None:
 @pass_options
 @plainly
 def resolve(options: Options, record_id: str, keep: str, note: str, forgotten_too: bool) -> None:  # noqa: FBT001 - click passes it so
-    """Say which content of a record counts; RECORD_ID and DIGEST as `conflicts list` prints them.
+    """Decide which content of a record counts; RECORD_ID and DIGEST as `conflicts list` prints them.
 
-    The decision goes to calls.raw, and from there the way of everything else.
+    The decision is a record on calls.raw and is processed like all others.
     """
     from deploy.admin.conflicts import resolved as decided  # noqa: PLC0415
 
     settings = resolved(options.settings())
-    told = asyncio.run(decided(settings, record_id, keep, note, datetime.now(UTC), forgotten_too=forgotten_too))
-    click.echo(printable(told, keep="\n"))
+    report = asyncio.run(decided(settings, record_id, keep, note, datetime.now(UTC), forgotten_too=forgotten_too))
+    click.echo(printable(report, keep="\n"))

@@ -1,4 +1,4 @@
-"""The commands on what is stored: tables, topics, replays, dead letters."""
+"""The commands on stored data: tables, topics, replays, dead letters."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from deploy.admin.printable import printable
-from deploy.cli.options import Options, pass_options, plainly
+from deploy.cli.options import UTC_TIME, Options, pass_options, plainly
 from deploy.runtime import resolved
 from schemas.errors import DEAD_CODES, SetupError
 from schemas.vendors import VENDORS
@@ -18,7 +18,6 @@ from schemas.vendors import VENDORS
 _STAGES = ("normalise", "join", "sink")
 _CODES = f"Only with this code: {', '.join(sorted(DEAD_CODES))}."
 _STAGE = f"Only of this stage: {', '.join(_STAGES)}."
-_TIME = click.DateTime(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"])
 
 
 @click.command()
@@ -55,16 +54,17 @@ def topics(options: Options, create: bool) -> None:  # noqa: FBT001 - click pass
 
 
 @click.command()
-@click.option("--since", type=_TIME, required=True, help="UTC time of the first raw record.")
-@click.option("--until", type=_TIME, help="UTC time after the last one; else now.")
+@click.option("--since", type=UTC_TIME, required=True, help="UTC time of the first raw record.")
+@click.option("--until", type=UTC_TIME, help="UTC time after the last one; else now.")
 @click.option("--vendor", type=click.Choice([*VENDORS]), help="Only this vendor's.")
 @pass_options
 @plainly
 def replay(options: Options, since: datetime, until: datetime | None, vendor: str | None) -> None:
-    """Normalise a stretch of calls.raw again, with this release's vendor pages.
+    """Normalise a part of calls.raw again, with this release's vendor modules.
 
-    What comes out the same is told again in its current version; what a mended page reads better becomes a new version.
-    Nothing is counted twice: the identity and the position of each item are those of its raw record.
+    An item that comes out the same is published again in its current version; one that a corrected vendor module reads
+    better becomes a new version. Nothing is counted twice: the identity and the position of an item are those of its
+    raw record.
     """
     from deploy.admin.schema_registry import codecs_from  # noqa: PLC0415
     from processors.replay import Replayed  # noqa: PLC0415
@@ -85,7 +85,7 @@ def replay(options: Options, since: datetime, until: datetime | None, vendor: st
 
 @click.group()
 def dead() -> None:
-    """Look at what could not be used, and send it again after a fix."""
+    """List dead letters, show them, and send their bodies again after a fix."""
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,7 +93,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--vendor", help="Only this vendor's."),
         click.option("--code", type=click.Choice(sorted(DEAD_CODES)), metavar="CODE", help=_CODES),
         click.option("--stage", type=click.Choice(_STAGES), metavar="STAGE", help=_STAGE),
-        click.option("--since", type=_TIME, help="UTC time from which on the bodies were received."),
+        click.option("--since", type=UTC_TIME, help="UTC time from which on the bodies were received."),
         click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="At most so many."),
         click.option("--all", "resolved_too", is_flag=True, help="The resolved ones too."),
     ):
@@ -106,12 +106,12 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 @pass_options
 @plainly
 def list_(options: Options, **filters: object) -> None:
-    """One line a letter, the newest first: its id, when, stage, code, vendor, what is wrong."""
+    """List dead letters, the newest first, one a line: id, time, stage, code, vendor, what is wrong."""
     from deploy.admin.dead_letters import listed  # noqa: PLC0415
 
     found = asyncio.run(listed(resolved(options.settings()), **filters))
-    for letter in found:
-        click.echo(letter.line())
+    for dead_letter in found:
+        click.echo(dead_letter.line())
     if not found:
         click.echo("no such dead letters", err=True)
     elif len(found) == filters["limit"]:
@@ -124,21 +124,21 @@ def list_(options: Options, **filters: object) -> None:
 @pass_options
 @plainly
 def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 - click passes it so
-    """One letter whole; LETTER_ID as `dead list` prints it."""
+    """Show one dead letter; LETTER_ID as `dead list` prints it."""
     from deploy.admin.dead_letters import named  # noqa: PLC0415
 
     found = asyncio.run(named(resolved(options.settings()), letter_id))
     if raw:
         if sys.stdout.isatty():
             raise SetupError(
-                "the bytes are what somebody sent, and may steer this terminal",
+                "the bytes come from outside, and may control this terminal",
                 code="terminal",
                 advice="Send them to a file or a pipe: callweave dead show ... --raw > FILE",
             )
         click.get_binary_stream("stdout").write(found[0].original)
         return
-    for letter in found:
-        click.echo(printable(json.dumps(letter.plain(), indent=2, ensure_ascii=False, default=str), keep="\n"))
+    for dead_letter in found:
+        click.echo(printable(json.dumps(dead_letter.plain(), indent=2, ensure_ascii=False, default=str), keep="\n"))
 
 
 @dead.command("replay")
@@ -147,14 +147,14 @@ def show(options: Options, letter_id: str, raw: bool) -> None:  # noqa: FBT001 -
 @pass_options
 @plainly
 def replay_(options: Options, letter_ids: tuple[str, ...], **filters: object) -> None:
-    """Send letters through the front again, each body once, and mark them resolved.
+    """Send the bodies of dead letters to the topics they came from, each once, and mark the dead letters resolved.
 
-    Name letters, or choose them by options; without either, the newest ones that are not resolved. A body that is still
-    unreadable ends as a new letter.
+    Name dead letters, or choose them by options; without either, the newest ones that are not resolved. A body that is
+    still unreadable becomes a new dead letter.
     """
     from deploy.admin.dead_letters import replayed  # noqa: PLC0415
 
-    sent, letters = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))
-    click.echo(f"{sent} bodies sent again for {letters} letters")
-    if not letter_ids and letters == filters["limit"]:
-        click.echo(f"the newest {letters}: there may be more, say it again for them", err=True)
+    sent, count = asyncio.run(replayed(resolved(options.settings()), letter_ids, **filters))
+    click.echo(f"{sent} bodies sent again for {count} dead letters")
+    if not letter_ids and count == filters["limit"]:
+        click.echo(f"the newest {count}: there may be more, say it again for them", err=True)

@@ -1,4 +1,4 @@
-"""The command line. It only reads options and hands over; each command's work stands in its own module."""
+"""The command line. It only reads options; each command's work is in a module of its own."""
 
 import json
 import logging
@@ -38,7 +38,8 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
     Start with `callweave up`: it runs everything on this machine. The other commands run one part each, against the
     addresses in callweave.toml or CALLWEAVE_* (CALLWEAVE_KAFKA__BOOTSTRAP=host:9092).
     """
-    # What a library logs is not for who runs a command: an expected failure is one sentence. The parts set up their own log.
+    # Log lines of libraries are not for the user of a command: an expected failure is one sentence. Parts set up their
+    # own log.
     logging.getLogger().addHandler(logging.NullHandler())
     context.obj = Options(config)
     if check_config:

@@ -1,14 +1,18 @@
 """The commands that run one part: ingress, poll, process, sink."""
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import click
 
+from deploy.admin.schema_registry import codecs_from
 from deploy.cli.options import Options, pass_options, plainly
 from deploy.runtime import BLOCKED_S, Part, log_to_stderr, resolved, run_part
+from schemas.codec import Codecs
 from schemas.config.settings import Settings
+from schemas.metrics import Registry
 
 
 def _run(
@@ -24,14 +28,23 @@ def _run(
     sys.exit(run_part(part, settings, metrics_port=port, name=name, blocked_s=blocked))
 
 
+def with_codecs(run: Callable[[Settings, asyncio.Event, Registry, Codecs], Awaitable[None]]) -> Part:
+    """Returns a part that writes or reads Avro with the ids of the configured schema registry."""
+
+    async def part(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
+        await run(settings, stop, metrics, await codecs_from(settings.schema_registry))
+
+    return part
+
+
 @click.command()
 @pass_options
 @plainly
 def ingress(options: Options) -> None:
     """Receive vendors' pushes and publish them to calls.raw.
 
-    A vendor gets its success answer only when Kafka has the body on all in-sync replicas, or this machine's disk has it
-    (see `callweave spool`). SIGTERM drains; SIGHUP renews the workers of `ingress.workers`, one after the other.
+    A vendor gets its success answer only when the body is on all in-sync replicas of Kafka, or on this machine's disk
+    (see `callweave spool`). SIGTERM drains; SIGHUP replaces the workers of `ingress.workers`, one after the other.
     """
     from ingress.workers.pool import run_workers  # noqa: PLC0415 - each command loads only its own part
 
@@ -46,7 +59,8 @@ def ingress(options: Options) -> None:
 def poll(options: Options, resume: tuple[str, ...], calls: tuple[tuple[str, str], ...]) -> None:
     """Pull records from vendors that do not push, and publish their pages to calls.raw.
 
-    What to poll stands in [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is acknowledged.
+    The accounts are those of [[poll.accounts]]. The checkpoint is kept on Kafka and moves only after a page is
+    acknowledged.
     """
     from ingress.poll.main import fetch, run  # noqa: PLC0415
 
@@ -62,12 +76,12 @@ def process(options: Options) -> None:
 
     Run as many as there are cores or machines, up to the number of partitions.
     """
-    from deploy.cli.registered_parts import process_part  # noqa: PLC0415
+    from processors.main import run  # noqa: PLC0415
 
     _run(
         options,
         "process",
-        process_part,
+        with_codecs(run),
         metrics_port=lambda settings: settings.process.metrics_port,
         blocked_s=lambda settings: settings.process.blocked_s,
     )
@@ -81,6 +95,6 @@ def sink(options: Options) -> None:
 
     While ClickHouse is away it waits; offsets move only after the inserts are acknowledged.
     """
-    from deploy.cli.registered_parts import sink_part  # noqa: PLC0415
+    from sinks.main import run  # noqa: PLC0415
 
-    _run(options, "sink", sink_part, metrics_port=lambda settings: settings.sink.metrics_port)
+    _run(options, "sink", with_codecs(run), metrics_port=lambda settings: settings.sink.metrics_port)

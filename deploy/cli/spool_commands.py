@@ -1,4 +1,4 @@
-"""The commands on the ingress's spool: what is on this machine's disk because Kafka did not take it in time."""
+"""The commands on the ingress's spool: the bodies on this machine's disk that Kafka did not acknowledge in time."""
 
 import asyncio
 import os
@@ -16,14 +16,14 @@ from schemas.errors import SetupError
 
 @click.group()
 def spool() -> None:
-    """Look at what waits on this machine's disk for Kafka."""
+    """Show, send or export the bodies that wait on this machine's disk for Kafka."""
 
 
 @spool.command()
 @pass_options
 @plainly
 def status(options: Options) -> None:
-    """Depth, bytes and age of each worker's spool, and whose bodies they are; also while the ingress runs."""
+    """Show the number, bytes, age and vendors of the bodies in each worker's spool; the ingress may run."""
     from deploy.admin.spools import statuses  # noqa: PLC0415 - each command loads only its own part
     from ingress.spool.folder import root  # noqa: PLC0415
 
@@ -39,9 +39,10 @@ def status(options: Options) -> None:
 @pass_options
 @plainly
 def drain(options: Options) -> None:
-    """Send everything to Kafka while the ingress is stopped; a running one does that by itself.
+    """Send all bodies to Kafka while the ingress is stopped; a running ingress does that itself.
 
-    What the broker found too large is sent again only by this command: raise the topic's max.message.bytes first.
+    Bodies that the broker refused as too large are sent again only by this command: raise the topic's max.message.bytes
+    first.
     """
     from deploy.admin.spools import drained  # noqa: PLC0415
 
@@ -50,20 +51,20 @@ def drain(options: Options) -> None:
 
 @spool.command()
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--aside", is_flag=True, help="What can be read of the files that were set aside, too.")
+@click.option("--aside", is_flag=True, help="Also what can be read of the files that were set aside.")
 @pass_options
 @plainly
 def export(options: Options, target: Path, aside: bool) -> None:  # noqa: FBT001 - click passes it so
     """Write every body to TARGET, a line of JSON each; nothing is removed from the spool.
 
-    The file holds what vendors sent, phone numbers and all: it is made readable by you alone.
+    The file has phone numbers in it, as vendors sent them: only you can read it.
     """
     from deploy.admin.spools import exported  # noqa: PLC0415
 
     settings = resolved(options.settings())
     try:
         with _private(target) as file:
-            target.chmod(0o600)  # one that was there before may be open to others
+            target.chmod(0o600)  # an existing file may be readable by others
             count = exported(settings, file, aside=aside)
     except OSError as exc:
         raise SetupError(f"{target} cannot be written: {exc.strerror}", advice="Name another file.") from exc

@@ -7,7 +7,15 @@ import click
 
 from deploy.admin.printable import printable
 from deploy.cli.options import Options, pass_options, plainly
-from deploy.process.exits import EXIT_FAILED
+from deploy.process.part_process import EXIT_FAILED
+
+_poison = click.option(
+    "--poison",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
+)
 
 
 @click.command()
@@ -24,14 +32,8 @@ from deploy.process.exits import EXIT_FAILED
     show_default=True,
     help="Requests a second that the simulator sends.",
 )
-@click.option("--seed", type=int, help="Of the simulator's chances; else another one each time.")
-@click.option(
-    "--poison",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
-)
+@click.option("--seed", type=int, help="Seed of the simulator's random choices; default: another one each time.")
+@_poison
 @click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
 @pass_options
 @plainly
@@ -45,8 +47,8 @@ def up(
 ) -> None:
     """Run everything on this machine: Kafka, ClickHouse, ingress, processors, sink, poller.
 
-    What has an address in the settings is used, not started. Data stays in embedded.data_dir (.callweave): starting again
-    goes on from there. Ctrl-C stops all of it in order.
+    A server that has an address in the settings is used, not started. Data stays in embedded.data_dir (.callweave), and
+    the next start continues with it. Ctrl-C stops everything in order.
     """
     from deploy.local.up import UpOptions, run_up  # noqa: PLC0415 - each command loads only its own part
 
@@ -73,24 +75,23 @@ def up(
 @click.option(
     "--calls", type=click.IntRange(min=0), default=1000, show_default=True, help="How many calls; 0: until Ctrl-C."
 )
-@click.option("--seed", default=1, show_default=True, help="Of the chances; ids and times are those of the start.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    help="Seed of the random choices; ids and times follow the clock at the start.",
+)
 @click.option(
     "--getcdr-port",
     type=click.IntRange(0, 65535),
     default=0,
     help="Serve the pull API here and wait for a poller; 0: no calls of vendors that are pulled.",
 )
-@click.option(
-    "--poison",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of calls beside which the simulator sends what once stopped, hid or falsified a call.",
-)
+@_poison
 @click.option(
     "--ledger",
     type=click.Path(dir_okay=False, writable=True),
-    help="Append what was sent and what must come of it to this file, as JSON lines.",
+    help="Append what was sent and the expected outcome to this file, as JSON lines.",
 )
 @pass_options
 @plainly
@@ -107,7 +108,7 @@ def simulate(
 ) -> None:
     """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies.
 
-    Each vendor sends again what was not taken, as patiently as it does (minutes); exit code 1 when one gave up.
+    Each vendor repeats what was not acknowledged, with its own retries (minutes); exit code 1 when one gave up.
     """
     from deploy.process.ports import http_url  # noqa: PLC0415
     from deploy.simulator.main import run_simulator  # noqa: PLC0415
@@ -132,9 +133,10 @@ def simulate(
 @pass_options
 @plainly
 def doctor(options: Options) -> None:
-    """Check what is needed (Python, Java, ports, disk, Kafka, ClickHouse, registry, clock) and whether the work goes on; say what to do.
+    """Check what is needed (Python, Java, ports, disk, Kafka, ClickHouse, registry, clock), and that the work moves.
 
-    How far the workers are is asked of Kafka, in two looks some seconds apart. Exit code 1 when something is bad.
+    The progress comes from Kafka, in two looks some seconds apart. Each finding says what to do. Exit code 1 when one
+    is bad.
     """
     from deploy.doctor.doctor import examine  # noqa: PLC0415
 

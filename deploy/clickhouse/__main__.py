@@ -1,4 +1,4 @@
-"""`python -m deploy.clickhouse`: serves one data directory until SIGTERM or SIGINT. Exit code 1: the reason is on stderr."""
+"""`python -m deploy.clickhouse`: serves a data directory until SIGTERM or SIGINT; exit code 1: see stderr."""
 
 import argparse
 import logging
@@ -14,11 +14,11 @@ from typing import Final
 
 from deploy.clickhouse import passwords, sandbox
 from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, OWNER, EngineRole, accounts_for
-from deploy.clickhouse.config import EnginePlace, server_config, start_statements, users_config
+from deploy.clickhouse.config import EngineConfig, server_config, start_statements, users_config
+from deploy.clickhouse.disk_guard import DiskGuard, free_bytes
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.login import Logins, LoginServer
-from deploy.clickhouse.room import Guard, free_bytes
-from deploy.clickhouse.statement import Asker, Refused
+from deploy.clickhouse.statement import Refused, StatementClient
 from deploy.process.data_dir import claim
 from deploy.process.ports import require_free
 from schemas.errors import SetupError
@@ -33,13 +33,13 @@ _SYSTEM_FILES: Final = (
     *("/sys/devices/system/cpu", "/sys/fs/cgroup"),
 )
 _OWN_FILES: Final = ("statm", "status", "stat", "maps", "cgroup", "limits", "mountinfo", "mounts")
-"""Beneath /proc/<own id>: sizes and limits of the process itself; its environment and its open files are not among them."""
+"""Files under /proc/<own id>: sizes and limits of the process, but neither its environment nor its open files."""
 
 log: Final = logging.getLogger("callweave.clickhouse")
 
 
 def main() -> int:
-    """Runs the server and gives the exit code."""
+    """Runs the server and returns the exit code."""
     options = _options().parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     os.umask(0o077)
@@ -50,7 +50,7 @@ def main() -> int:
             os.chdir(options.data_dir)
             _serve(options)
     except (SetupError, OSError, RuntimeError, ValueError) as exc:
-        print(exc, file=sys.stderr, flush=True)  # noqa: T201 - the one line that whoever started us reads
+        print(exc, file=sys.stderr, flush=True)  # noqa: T201 - the one line that the parent process reads
         return 1
     return 0
 
@@ -64,7 +64,7 @@ def _serve(options: argparse.Namespace) -> None:
     owner = next(account.name for account in accounts if account.role is EngineRole.WRITER)
     logins = LoginServer(Logins(Path.cwd(), owner=owner, also={GUARD: own_password}).answer)
     memory_bytes = options.memory_mib << 20
-    place = EnginePlace(
+    config = EngineConfig(
         http_port=options.port,
         tcp_port=options.tcp_port,
         login_port=logins.port,
@@ -73,52 +73,55 @@ def _serve(options: argparse.Namespace) -> None:
         directory=Path.cwd(),
     )
     sandboxed = sandbox.version() > 0
-    Path("config.xml").write_text(server_config(place))
+    Path("config.xml").write_text(server_config(config))
     Path("users.xml").write_text(
         users_config(accounts, options.databases, memory_bytes=memory_bytes, sandboxed=sandboxed)
     )
-    engine = Engine(statements=start_statements(memory_bytes), before=lambda: _close(place) if sandboxed else None)
+    engine = Engine(statements=start_statements(memory_bytes), before=lambda: _restrict(config) if sandboxed else None)
     if not sandboxed:
-        log.warning("this kernel has no Landlock: whoever may query can read the files that this user can read")
-    asker = Asker(options.port, GUARD, own_password)
-    # Where releases before kept inserts on their way in.
+        log.warning(
+            "this kernel has no Landlock: every account that may query can read the files that this user can read"
+        )
+    client = StatementClient(options.port, GUARD, own_password)
+    # The directory in which earlier releases kept inserts on their way.
     shutil.rmtree("incoming", ignore_errors=True)
-    start = _enter_start(place.directory)
+    start = _enter_start_directory(config.directory)
     engine.start()
-    _until_it_listens(engine, asker)
+    _until_it_listens(engine, client)
     shutil.rmtree(start)
-    guard = Guard(asker.ask, partial(free_bytes, place.directory))
+    guard = DiskGuard(client.execute, partial(free_bytes, config.directory))
     guard.start()
     while not stop.is_set():
         if engine.wait(0):
             raise SetupError(f"the engine ended: {engine.failure or 'it gave no reason'}", code="engine")
         stop.wait(1.0)
     guard.stop()
-    _finish(asker)
+    _finish(client)
 
 
-def _close(place: EnginePlace) -> None:
-    """Restricts the engine's thread, which is the one that calls this."""
+def _restrict(config: EngineConfig) -> None:
+    """Restricts the thread that calls this, which is the engine's."""
     own = Path("/proc") / str(os.getpid())
     sandbox.restrict(
-        writable=(place.directory / STORE, Path("/dev/null")),
+        writable=(config.directory / STORE, Path("/dev/null")),
         readable=(
-            *(place.directory / "config.xml", place.directory / "users.xml"),
+            *(config.directory / "config.xml", config.directory / "users.xml"),
             *(Path(name) for name in _SYSTEM_FILES),
             *(own / name for name in _OWN_FILES),
         ),
-        # What is in there has the environment and the open files once more, for each thread.
+        # Only listable: its directories show the environment and the open files again, for each thread.
         listable=(own / "task",),
-        bind=(place.http_port, place.tcp_port),
-        connect=(place.login_port,),
+        bind=(config.http_port, config.tcp_port),
+        connect=(config.login_port,),
     )
 
 
-def _enter_start(directory: Path) -> Path:
-    """Makes a directory for the engine to start in and goes there; it is removed as soon as the engine listens.
+def _enter_start_directory(directory: Path) -> Path:
+    """Enters a new directory for the engine to start in, which is removed once the engine listens.
 
     The function `file()`, which no grant forbids, and the formats that take a file as their template first ask for the
-    current directory, and fail for everybody when there is none: else they could read the columns in the store.
+    current directory, and fail for every account when there is none: otherwise they could read the columns in the
+    store.
     """
     start = directory / "start"
     shutil.rmtree(start, ignore_errors=True)
@@ -129,38 +132,38 @@ def _enter_start(directory: Path) -> Path:
     return start
 
 
-def _until_it_listens(engine: Engine, asker: Asker) -> None:
+def _until_it_listens(engine: Engine, client: StatementClient) -> None:
     deadline = time.monotonic() + _LISTENS_WITHIN_S
     while not engine.wait(0.01):
         if engine.listens():
-            return _log_in(asker)
+            return _log_in(client)
         if time.monotonic() > deadline:
             raise SetupError(f"the engine does not listen after {_LISTENS_WITHIN_S:.0f} s", code="engine")
     raise SetupError(f"the engine does not listen: {engine.failure or 'it ended'}", code="engine")
 
 
-def _log_in(asker: Asker) -> None:
-    """Sees that the engine answers to who asks with a password; raises SetupError."""
+def _log_in(client: StatementClient) -> None:
+    """Checks that the engine answers a client with a password; raises SetupError."""
     try:
-        asker.ask("SELECT 1")
+        client.execute("SELECT 1")
     except (OSError, Refused) as exc:
         raise SetupError(f"the engine listens and does not answer: {type(exc).__name__} {exc}", code="engine") from exc
 
 
-def _finish(asker: Asker) -> None:
+def _finish(client: StatementClient) -> None:
     """Lets queries end with an answer, or cancels them, within a bound.
 
-    After that the process may end at once: what was answered is in the store, as after a kill. The engine's own way out would
-    need a current directory again, and with it open the function `file()`.
+    After that the process may end at once: what was acknowledged is in the store, as after a kill. The engine's own
+    shutdown would need a current directory again, which would open the function `file()`.
     """
     deadline = time.monotonic() + _ENDS_WITHIN_S
     others = "user NOT IN ('', currentUser())"
-    running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a fixed text
+    running = f"SELECT count() FROM system.processes WHERE {others}"  # noqa: S608 - a constant text
     try:
-        asker.ask(f"KILL QUERY WHERE {others} ASYNC")
-        while time.monotonic() < deadline and asker.ask(running) != b"0\n":
+        client.execute(f"KILL QUERY WHERE {others} ASYNC")
+        while time.monotonic() < deadline and client.execute(running) != b"0\n":
             time.sleep(_LOOK_EVERY_S)
-        asker.ask("SYSTEM FLUSH LOGS")
+        client.execute("SYSTEM FLUSH LOGS")
     except (OSError, Refused) as exc:
         log.warning("queries could not be ended before the stop: %s", type(exc).__name__)
 
@@ -178,5 +181,5 @@ def _options() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    # Not by the interpreter's way out: the engine's threads run on, and its clean-up in a process that ends aborts.
+    # Not the interpreter's exit: the engine's threads go on, and its clean-up in an ending process aborts.
     os._exit(main())

@@ -1,7 +1,7 @@
-"""Who may log in to the embedded ClickHouse, and what each may do. Pure.
+"""The accounts of the embedded ClickHouse, and the rights of each. Pure.
 
-Grants name what is allowed, one by one: no source (`file`, `url`, `remote`, `s3` and so on), no table engine that reaches
-outside, no SYSTEM SHUTDOWN and no SYSTEM LISTEN for anybody who can log in.
+Grants list what is allowed, one by one: no source (`file`, `url`, `remote`, `s3` and so on), no table engine that
+reaches beyond the store, no SYSTEM SHUTDOWN and no SYSTEM LISTEN for any account that can log in.
 """
 
 import re
@@ -13,16 +13,16 @@ import msgspec
 from schemas.errors import SetupError
 
 OWNER: Final = "callweave"
-"""The parts of this project, where the settings name nobody else."""
+"""The account of the parts, where the settings name no other."""
 MIGRATOR: Final = "callweave_migrator"
 READER: Final = "callweave_reader"
 GUARD: Final = "callweave_guard"
-"""The guard of the disk; its password is made at each start and known to nobody else."""
+"""The account of the disk guard; its password is made at each start and stays in the process."""
 BUILT_IN: Final = "default"
-"""The engine's own: it logs itself in with this name to open its listeners, so a client with this name may only read."""
+"""The engine's own account, with which it opens its listeners; a client that uses it may only read."""
 EVERY_DATABASE: Final = "*"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-"""A user's name is the name of an element in the engine's configuration file."""
+"""A user's name becomes the name of an element in the engine's configuration file."""
 ENGINES: Final = (
     *("MergeTree", "ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree", "CollapsingMergeTree"),
     *("VersionedCollapsingMergeTree", "Memory", "Null", "View", "MaterializedView"),
@@ -34,7 +34,7 @@ _METADATA: Final = (
     *("system.build_options", "system.clusters", "system.data_skipping_indices", "system.dictionaries"),
     *("system.parts", "information_schema.*", "INFORMATION_SCHEMA.*"),
 )
-"""Tables that BI tools ask beside what everybody may read; they show only the tables and columns that the account sees."""
+"""Tables that BI tools query in addition to those that all may read; they show only what the account may see."""
 
 
 class EngineRole(StrEnum):
@@ -49,14 +49,14 @@ class EngineRole(StrEnum):
 
 
 class EngineAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """One name that people or parts log in with."""
+    """One account that people or parts log in with."""
 
     name: str
     role: EngineRole
 
 
 def accounts_for(user: str) -> tuple[EngineAccount, ...]:
-    """The accounts of an engine whose parts are called `user` in the settings; raises SetupError."""
+    """Returns the accounts of an engine with `user` as the writer; raises SetupError for a bad name."""
     names = {
         EngineRole.WRITER: OWNER if user in ("", BUILT_IN) else user,
         EngineRole.MIGRATOR: MIGRATOR,
@@ -72,10 +72,10 @@ def accounts_for(user: str) -> tuple[EngineAccount, ...]:
 
 
 def grants(role: EngineRole, databases: str, *, sandboxed: bool) -> tuple[str, ...]:
-    """Lists what an account of this role may do in `databases` (a name, or `*`), as the engine's GRANT statements without the receiver.
+    """Returns the rights of a role in `databases` (a name, or `*`), as GRANT statements without the receiver.
 
-    An INSERT can name a file of the host as its source (`FROM INFILE`), which no grant forbids: outside the sandbox only the
-    writer may insert.
+    An INSERT can name a file of the host as its source (`FROM INFILE`), which no grant forbids: without the sandbox
+    only the writer may insert.
     """
     everything = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.*"
     views = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.v_*"
@@ -101,6 +101,6 @@ def grants(role: EngineRole, databases: str, *, sandboxed: bool) -> tuple[str, .
         *(f"SELECT ON {name}" for name in _METADATA),
         "CREATE TEMPORARY TABLE, KILL QUERY ON *.*",
         "SYSTEM FLUSH LOGS, SYSTEM MERGES, SYSTEM TTL MERGES, SYSTEM DROP CACHE, SYSTEM VIEWS ON *.*",
-        # So that a view reads with the rights of whoever made it, and its readers need none on the tables.
+        # So that a view reads with the rights of the account that made it, and its readers need none on the tables.
         f"SET DEFINER ON {MIGRATOR}",
     )

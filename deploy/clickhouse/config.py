@@ -1,6 +1,6 @@
 """The engine's configuration files, `config.xml` and `users.xml`, as text. Pure.
 
-They hold no password: at each login the engine asks our own server (`login`). Both are written anew at each start.
+They contain no password: at each login the engine asks the server in `login`. Both are written again at each start.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,20 +13,20 @@ import msgspec
 from deploy.clickhouse.accounts import BUILT_IN, GUARD, EngineAccount, EngineRole, grants
 
 RESERVE_BYTES: Final = 128 << 20
-"""The engine leaves so much free on its disk: below it no insert and no merge begins."""
+"""The engine keeps so much of its disk free: below it no insert and no merge begins."""
 LOG: Final = "engine.log"
 _LOGIN: Final = "callweave"
 _LOG_DAYS: Final = 3
 _LOG_TABLES: Final = ("query_log", "session_log", "part_log")
 _READING_SHARE: Final = 0.6
-"""The share of the memory that all readers have together: beyond it the largest of their queries is ended."""
+"""The share of the memory for all readers together: beyond it the largest of their queries is ended."""
 _READING_BOUND: Final = 0.8
-"""No reader gets more than this share: a query that grows in large steps is faster than the scheduler that ends it."""
+"""The largest share of one reader: a query that grows in large steps is faster than the scheduler that ends it."""
 _ALL_SHARE: Final = 0.9
 _NICE_READING: Final = 5
-"""Threads of readers' queries give way to inserts and to the other processes of the machine."""
+"""The nice value of readers' threads: inserts and the machine's other processes go first."""
 
-# Caches of a server with hundreds of gigabytes are the engine's defaults; these keep the process near its smallest size.
+# The engine's defaults are for a server with hundreds of gigabytes; these keep the process near its smallest size.
 _SMALL: Final[Mapping[str, int | str]] = {
     "mark_cache_size": 64 << 20,
     "index_mark_cache_size": 16 << 20,
@@ -41,10 +41,11 @@ _SMALL: Final[Mapping[str, int | str]] = {
     "text_index_postings_cache_size": 16 << 20,
 }
 
-# A web page that a browser was led to by a name of its own (DNS rebinding) sends that name as Host, and finds no handler.
+# A web page that reaches this address by a name of its own (DNS rebinding) sends that name as Host, and finds no
+# handler.
 _HERE: Final = r"regex:^(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?$"
 _HANDLERS: Final = (
-    # What load balancers and people look at first.
+    # The address that load balancers and people try first.
     ("/", "static", "<status>200</status><response_content>Ok.&#10;</response_content>"),
     ("/ping", "ping", ""),
     ("/replicas_status", "replicas_status", ""),
@@ -60,9 +61,9 @@ _EVERYBODY: Final[Mapping[str, int | str]] = {
     "implicit_select": 0,
     "storage_file_read_method": "pread",
     "allow_introspection_functions": 0,
-    # As a plain POST goes on, so that an insert whose answer is lost is whole.
+    # Only read-only queries: a plain POST goes on, so that an insert whose client has gone is complete.
     "cancel_http_readonly_queries_on_client_close": 1,
-    # `SELECT * FROM Python(x)` ends the process of chDB 4.4, whoever asks.
+    # `SELECT * FROM Python(x)` ends the process of chDB 4.4, whatever the account.
     "allow_python_table_function": 0,
     "add_http_cors_header": 0,
 }
@@ -71,7 +72,7 @@ _FIXED: Final = (
     "allow_introspection_functions",
     "storage_file_read_method",
     "add_http_cors_header",
-    # These formats read and write files and ask servers without any right: schemas, templates, lists of errors.
+    # These formats read and write files and contact servers without any right: schemas, templates, lists of errors.
     *("format_schema", "format_template_resultset", "format_template_row", "output_format_schema"),
     *("input_format_record_errors_file_path", "format_avro_schema_registry_url"),
     "merge_tree_disk",
@@ -80,35 +81,35 @@ _FIXED: Final = (
 """Settings that no client may change."""
 
 _REACHES_BEHIND_VIEWS: Final = ("additional_table_filters",)
-"""A filter on the table behind a view could ask for restricted columns, one letter after the other."""
+"""A filter on the table behind a view could find out restricted columns, one character after the other."""
 
 
-class EnginePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """The ports, the login server, the memory and the directory of one engine."""
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The ports, login server, memory and directory of one engine."""
 
     http_port: int
     tcp_port: int
     login_port: int
     login_path: str
-    """A secret of this start: nobody else on this machine can ask the login server."""
+    """A secret of this start, so that no other process of this machine can use the login server."""
     memory_bytes: int
     directory: Path = Path()
-    """The directory that holds the store; absolute where the engine starts in another one."""
+    """The directory of the store; absolute when the engine starts in another one."""
 
 
-def server_config(place: EnginePlace) -> str:
-    """`config.xml`."""
+def server_config(engine: EngineConfig) -> str:
+    """Returns the text of `config.xml`."""
     rows = [
-        _tag("http_port", place.http_port),
-        _tag("tcp_port", place.tcp_port),
+        _tag("http_port", engine.http_port),
+        _tag("tcp_port", engine.tcp_port),
         _tag("listen_host", "127.0.0.1"),
         _tag("users_config", "users.xml"),
-        # clickhouse-local lays the file system over its default database; nobody's queries shall meet that one.
+        # clickhouse-local shows the file system as tables of its default database; no query may reach that one.
         _tag("default_database", "default_local"),
         _tag("display_name", "callweave"),
-        _tag("max_server_memory_usage", place.memory_bytes),
+        _tag("max_server_memory_usage", engine.memory_bytes),
         *(_tag(name, value) for name, value in _SMALL.items()),
-        _logging(place.directory),
+        _logging(engine.directory),
         "<access_control_improvements>"
         + _tag("select_from_system_db_requires_grant", "true")
         + _tag("select_from_information_schema_requires_grant", "true")
@@ -119,16 +120,16 @@ def server_config(place: EnginePlace) -> str:
         *(_log_table(name) for name in _LOG_TABLES),
         "<remote_servers><default><shard><replica>"
         + _tag("host", "127.0.0.1")
-        + _tag("port", place.tcp_port)
+        + _tag("port", engine.tcp_port)
         + "</replica></shard></default></remote_servers>",
         f"<http_authentication_servers><{_LOGIN}>"
-        + _tag("uri", f"http://127.0.0.1:{place.login_port}{place.login_path}")
+        + _tag("uri", f"http://127.0.0.1:{engine.login_port}{engine.login_path}")
         + _tag("connection_timeout_ms", 5000)
         + _tag("receive_timeout_ms", 5000)
         + _tag("send_timeout_ms", 5000)
         + _tag("max_tries", 2)
         + f"</{_LOGIN}></http_authentication_servers>",
-        # Otherwise the engine tells every page that it may ask from anywhere.
+        # Otherwise the engine allows every web page to query it.
         "<http_options_response><header>"
         + _tag("name", "Allow")
         + _tag("value", "GET, HEAD, POST, OPTIONS")
@@ -139,7 +140,7 @@ def server_config(place: EnginePlace) -> str:
 
 
 def users_config(accounts: Iterable[EngineAccount], databases: str, *, memory_bytes: int, sandboxed: bool) -> str:
-    """`users.xml`: profiles and users; `default` is the engine's own and may do what it needs at its start."""
+    """Returns the text of `users.xml`: profiles and users; the user `default` has the rights for the engine's start."""
     fixed = "".join(f"<{name}><const/></{name}>" for name in _FIXED)
     reading: Mapping[str, int | str] = {
         "readonly": 2,
@@ -169,9 +170,9 @@ def users_config(accounts: Iterable[EngineAccount], databases: str, *, memory_by
 
 
 def start_statements(memory_bytes: int) -> tuple[str, ...]:
-    """Gives the statements that the engine runs before it listens: readers share a part of the memory, so that they starve nobody else.
+    """Returns the statements that the engine runs before it listens: readers share a part of the memory.
 
-    A query that says `SETTINGS reserve_memory = '500M'` waits until so much is free; where readers want more than their part,
+    A query with `SETTINGS reserve_memory = '500M'` waits until so much is free; when readers want more than their part,
     the largest of their queries is ended.
     """
     everybody, reading = int(memory_bytes * _ALL_SHARE), int(memory_bytes * _READING_SHARE)
@@ -190,15 +191,15 @@ _OWN_START: Final = (
 
 
 def _logging(directory: Path) -> str:
-    # What these loggers say quotes statements, and statements hold phone numbers; their errors reach the client in any case.
-    # `ThreadStatus` says of each thread that the sandbox keeps the counts of its waiting from it.
+    # These loggers quote statements, and statements contain phone numbers; their errors reach the client in any case.
+    # `ThreadStatus` logs for each thread that the sandbox hides its scheduler statistics.
     quoting = (
         "ThreadStatus",
         *("executeQuery", "DynamicQueryHandler", "HTTPHandler", "TCPHandler", "TCP-Session", "HTTP-Session"),
         *("MutatePlainMergeTreeTask", "virtual bool DB::MutatePlainMergeTreeTask::executeStep()"),
         *("MergeTreeBackgroundExecutor", "RefreshTask"),
     )
-    # Several times a second: that a pool of two threads gives one kind of task one of them.
+    # These log several times a second that a pool of two threads gives one kind of task only one of them.
     idle = ("BackgroundSchedulePool/BgSchPool", "BackgroundSchedulePool/BgStrmSchPool")
     silent = "".join(f"<logger><name>{name}</name><level>none</level></logger>" for name in (*quoting, *idle))
     return (

@@ -1,8 +1,8 @@
 """The engine: loaded from chDB's package, made to listen, ended. One for each process, on the current directory.
 
-`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe whose other end
-is ours and never written to, so it lasts as long as the process; a client's KILL QUERY does not end it, and it takes no time of
-a core.
+`_chdb.query` runs a whole clickhouse-local for as long as its statements take. The last one reads a named pipe that
+this process holds open and never writes to, so it lasts as long as the process; a client's KILL QUERY does not end it,
+and it uses no CPU.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from typing import Any, Final
 from schemas.errors import SetupError
 
 SEEN: Final = ("26.9.0",)
-"""Versions of chdb-core that the test suite has run on: how it listens is no promise of theirs."""
+"""Versions of chdb-core that the test suite has run on: the way it listens is not documented."""
 STORE: Final = Path("store")
 _PIPE: Final = STORE / "end"
 _DEEPBIND: Final = 8
@@ -33,7 +33,7 @@ class Engine:
     """Serves from `start` until the process ends, or until it fails."""
 
     def __init__(self, *, statements: Sequence[str], before: Callable[[], None]) -> None:
-        """`before` runs in the engine's thread, before the engine does anything; `statements` before it listens."""
+        """`before` runs in the engine's thread before the engine starts; `statements` run before it listens."""
         self._statements = statements
         self._before = before
         self._library = _load()
@@ -44,20 +44,20 @@ class Engine:
         _new_store()
 
     def start(self) -> None:
-        """Begins to serve; `listens` says when."""
+        """Starts it; `listens` is True once it serves."""
         threading.Thread(target=self._serve, name="engine", daemon=True).start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Says whether it ended within `timeout_s`."""
+        """Returns True when it ended within `timeout_s`."""
         return self._ended.wait(timeout_s)
 
     @property
     def failure(self) -> str:
-        """Why it ended, "" when it was asked to."""
+        """The reason why it ended; "" when it was asked to."""
         return self._failure
 
     def listens(self) -> bool:
-        """Says whether it has opened its ports and come to its last statement."""
+        """Returns True when it has opened its ports and reached its last statement."""
         if self._held is None:
             try:
                 self._held = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
@@ -74,15 +74,15 @@ class Engine:
         try:
             self._before()
             text = ";\n".join((*self._statements, *listening))
-            # The format's alias would become everybody's default format, and stand in their headers.
+            # An alias of the format would become the default format of all clients, and appear in their headers.
             self._library.query(text, "TabSeparated", path=str(self._store))
-        except Exception as exc:  # noqa: BLE001 - the one place that says why there is no server, whatever it was
+        except Exception as exc:  # noqa: BLE001 - the one place that reports why there is no server
             self._failure = str(exc) or type(exc).__name__
         self._ended.set()
 
 
 def _load() -> Any:
-    """The extension itself: the package around it would start and stop an engine of its own when it is imported."""
+    """Loads the extension alone: its package would start and stop an engine of its own when it is imported."""
     found = importlib.util.find_spec("chdb")
     version = _version()
     if found is None or found.origin is None or version not in SEEN:
@@ -91,10 +91,10 @@ def _load() -> Any:
             code="engine",
             advice=_ADVICE,
         )
-    # The library takes its time zone from here, once; answers must not depend on where a server stands.
+    # The library reads its time zone from here, once; answers must not depend on the place of a server.
     os.environ["TZ"] = "UTC"
     time.tzset()
-    # A thread that ends would load it, and the sandbox leaves it no file to load from.
+    # An ending thread would load it, and cannot read its file inside the sandbox.
     ctypes.CDLL("libgcc_s.so.1")
     files = sorted(Path(found.origin).parent.glob("_chdb.*.so"))
     flags = sys.getdlopenflags()
@@ -105,7 +105,7 @@ def _load() -> Any:
         assert spec is not None
         library = importlib.util.module_from_spec(spec)
         loader.exec_module(library)
-        # The engine's own handlers would end the process at SIGTERM, in the middle of what it does.
+        # The engine's own handlers would end the process at SIGTERM in the middle of its work.
         library.set_signal_handlers_enabled(0)
     except (ImportError, IndexError, AttributeError, OSError) as exc:
         raise SetupError(
@@ -124,7 +124,7 @@ def _version() -> str:
 
 
 def _new_store() -> None:
-    """The directories, the pipe, and in a new store the database `default`, which the accounts' logins need."""
+    """Creates the directories, the pipe and, in a new store, the database `default`, which every login needs."""
     (STORE / "metadata").mkdir(parents=True, exist_ok=True)
     database = STORE / "metadata" / "default.sql"
     if not database.exists():
@@ -134,7 +134,7 @@ def _new_store() -> None:
 
 
 def _own_uuid() -> uuid.UUID:
-    """Gives the UUID of the database `default`: where chDB's other engine made the store, a link without a statement names it."""
+    """Returns the UUID of the database `default`; in a store of chDB's other engine only a link names it."""
     try:
         return uuid.UUID((STORE / "metadata" / "default").readlink().name)
     except (OSError, ValueError):

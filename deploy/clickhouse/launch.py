@@ -1,8 +1,8 @@
-"""Starts and stops the embedded ClickHouse as a process of its own, so that a query's memory is never ours."""
+"""Starts and stops the embedded ClickHouse as a process of its own, with a memory of its own."""
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,10 +21,11 @@ START_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.05
 MIN_FREE_MB: Final = 1
-"""Above the engine's own reserve (`config.RESERVE_BYTES`): an insert that ends with less may have lost something on the way (`room`)."""
+"""The free space above the engine's reserve (`config.RESERVE_BYTES`) below which an insert may have lost data
+(`disk_guard`)."""
 _QUOTED_LINES: Final = 12
 
-# What the process says -> the code of our error. The sentence itself is the process's own.
+# Text in the output of the process -> the code of the error. The message is the process's own sentence.
 _CODES: Final = (
     ("already runs on", "locked"),
     ("needs port", "port_in_use"),
@@ -33,7 +34,7 @@ _CODES: Final = (
     ("cannot be written", "no_access"),
     ("chdb-core", "engine"),
 )
-# What the engine says in its own words -> the code of our error, what it means, and what to do.
+# Text in the output of the engine -> the code of the error, the sentence for people, and what to do.
 _CAUSES: Final = (
     (
         "(MEMORY_LIMIT_EXCEEDED)",
@@ -52,7 +53,7 @@ _CAUSES: Final = (
     ),
     (
         "No space left on device",
-        *("no_disk", "the embedded ClickHouse found no room on its disk"),
+        *("no_disk", "the disk of the embedded ClickHouse is full"),
         "Free some space, or set a data directory on another disk.",
     ),
     (
@@ -68,10 +69,6 @@ _CAUSES: Final = (
 )
 
 
-def _quiet(_stage: str, _fraction: float | None) -> None:
-    """The progress of a start that nobody watches."""
-
-
 class ClickHouseServer:
     """A server that runs between `start` and `stop`; also an async context manager."""
 
@@ -84,9 +81,8 @@ class ClickHouseServer:
         given: ClickHouseSettings = ClickHouseSettings(),  # noqa: B008 - frozen
         databases: str = EVERY_DATABASE,
         memory_mib: int = 0,
-        progress: Callable[[str, float | None], None] = _quiet,
     ) -> None:
-        """A port of 0 is picked at start; `given` may name the account that inserts, and passwords; the others are made.
+        """A port of 0 is picked at start; `given` may name the writer's account and passwords; the others are made.
 
         The accounts may use `databases`: one, or `*` for all. Memory of 0 is a quarter of the machine's, at most 2 GiB.
         """
@@ -96,7 +92,6 @@ class ClickHouseServer:
         self._given = given
         self._databases = databases
         self._memory_mib = memory_mib
-        self._progress = progress
         self._port = 0
         self._tcp_port = 0
         self._passwords: dict[str, str] = {}
@@ -128,20 +123,19 @@ class ClickHouseServer:
         return self._child.pid
 
     def password(self, role: EngineRole) -> str:
-        """The password of an account; known after `start`."""
+        """Returns the password of an account; known after `start`."""
         return self._passwords[self.account(role)]
 
     def account(self, role: EngineRole) -> str:
-        """The name of an account."""
+        """Returns the name of an account."""
         return next(account.name for account in accounts_for(self._given.user) if account.role is role)
 
     def settings(self) -> ClickHouseSettings:
-        """How parts and commands reach it."""
-        return reached(self._given, self.url, self._passwords)
+        """Returns the settings with which parts and commands reach it."""
+        return engine_settings(self._given, self.url, self._passwords)
 
     async def start(self) -> None:
         """Starts it and returns when it answers; raises SetupError with what to do when it cannot."""
-        self._progress("Starting ClickHouse", None)
         for asked, what in ((self._asked_port, "ClickHouse"), (self._asked_tcp_port, "ClickHouse's native protocol")):
             if asked:
                 require_free(asked, what=what, setting="its port")
@@ -155,7 +149,7 @@ class ClickHouseServer:
             arguments.append(f"--memory-mib={self._memory_mib}")
         try:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Once: whoever was told of a password keeps it when the process is started again.
+            # Once: a restart of the process must not change a password that clients already use.
             self._passwords = self._passwords or passwords.ready(self._data_dir, given_passwords(self._given))
             self._console.touch(mode=0o600)
             self._console.chmod(0o600)
@@ -171,10 +165,9 @@ class ClickHouseServer:
         except BaseException:
             await self.stop()
             raise
-        self._progress("ClickHouse is ready", 1.0)
 
     async def wait(self) -> SetupError:
-        """Waits until a started server ends by itself; gives the reason as far as it said one."""
+        """Waits until a started server ends by itself; returns the reason as far as its output tells."""
         if self._child is None:
             raise RuntimeError("the server was not started")
         return self._explain(await self._child.wait())
@@ -224,16 +217,16 @@ class ClickHouseServer:
         lines = [
             line
             for line in self._console.read_text(errors="replace").splitlines()
-            if not line.startswith("Logging ")  # the engine's word on where its log is
+            if not line.startswith("Logging ")  # the engine's line on the place of its log
         ][-_QUOTED_LINES:]
-        said = "\n".join(lines)
+        output = "\n".join(lines)
         for sign, error_code in _CODES:
-            if sign in said:
-                return SetupError(said, code=error_code)
+            if sign in output:
+                return SetupError(output, code=error_code)
         quoted = "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"
-        for sign, error_code, meaning, advice in _CAUSES:
-            if sign in said:
-                return SetupError(f"{meaning}; it said:\n{quoted}", code=error_code, advice=advice)
+        for sign, error_code, sentence, advice in _CAUSES:
+            if sign in output:
+                return SetupError(f"{sentence}; it said:\n{quoted}", code=error_code, advice=advice)
         what = "did not answer in time" if code is None else f"ended with exit code {code}"
         return SetupError(
             f"the embedded ClickHouse {what}; it said last:\n{quoted}",
@@ -243,17 +236,17 @@ class ClickHouseServer:
 
 
 def given_passwords(given: ClickHouseSettings) -> dict[str, str]:
-    """The password that the settings say for each account's name, "" where they say none."""
-    said = {
+    """Returns the password in the settings for each account's name, "" where there is none."""
+    given_for = {
         EngineRole.WRITER: given.password.value,
         EngineRole.MIGRATOR: given.migrator_password.value,
         EngineRole.READER: "",
     }
-    return {account.name: said[account.role] for account in accounts_for(given.user)}
+    return {account.name: given_for[account.role] for account in accounts_for(given.user)}
 
 
-def reached(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:
-    """The settings of an embedded engine at `url` whose accounts have these passwords; the sink looks after its disk."""
+def engine_settings(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:
+    """Returns the settings of an embedded engine at `url` with these passwords; the sink then watches its free disk."""
     names = {account.role: account.name for account in accounts_for(given.user)}
     return replace(
         given,

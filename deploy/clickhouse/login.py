@@ -1,7 +1,7 @@
-"""Answers the engine when it asks whether a password is right; the engine asks at each login, over HTTP on loopback.
+"""Checks passwords for the engine, which asks at each login, over HTTP on loopback.
 
-So passwords change without a restart, and none stands in the engine's configuration. The engine logs itself in as `default`
-without a password before it listens: that is allowed once. After that an empty password is never right.
+Therefore passwords change without a restart, and none is in the engine's configuration. The engine logs itself in as
+`default` without a password before it listens: that is allowed once. After that an empty password is never right.
 """
 
 import base64
@@ -23,15 +23,15 @@ from schemas.errors import SetupError
 log: Final = logging.getLogger("callweave.clickhouse")
 
 READ_ONLY: Final = msgspec.json.encode({"settings": {"workload": "reading", "readonly": "2"}})
-"""The answer for a session of `default`, which may read as the readers do."""
+"""The answer for a session of `default`, which may read what readers may."""
 _NOTHING: Final = b"{}"
 
 
 class Logins:
-    """Decides on names and passwords; safe to be asked by several threads."""
+    """Decides on names and passwords; several threads may use it."""
 
     def __init__(self, data_dir: Path, *, owner: str, also: Mapping[str, str]) -> None:
-        """`also` are names with passwords that stand in no file; `default` is let in with the password of `owner`."""
+        """`also` are names with passwords that are in no file; `default` logs in with the password of `owner`."""
         self._data_dir = data_dir
         self._owner = owner
         self._also = dict(also)
@@ -41,13 +41,13 @@ class Logins:
         self._kept: passwords.Passwords = {}
 
     def answer(self, authorization: str) -> bytes | None:
-        """The body for a right Basic authorization, None for a wrong one."""
+        """Returns the body for a right Basic authorization, None for a wrong one."""
         name, password = _basic(authorization)
         if not password:
             return _NOTHING if name == BUILT_IN and self._own_login() else None
         right = self._also.get(name) or None
         taken = (right,) if right else self._of(self._owner if name == BUILT_IN else name)
-        # Each one is compared, so that the time taken does not tell which was nearly right.
+        # Each one is compared, so that the time taken does not show which was nearly right.
         if not sum(hmac.compare_digest(password.encode(), one.encode()) for one in taken):
             return None
         return READ_ONLY if name == BUILT_IN else _NOTHING
@@ -58,7 +58,7 @@ class Logins:
             return left
 
     def _of(self, name: str) -> tuple[str, ...]:
-        """The passwords of a name; the file is read again when it was replaced."""
+        """Returns the passwords of a name; the file is read again when it was replaced."""
         with self._lock:
             try:
                 seen = (self._data_dir / passwords.FILE).stat()
@@ -66,16 +66,16 @@ class Logins:
                 if stamp != self._stamp:
                     self._kept, self._stamp = passwords.read(self._data_dir), stamp
             except (OSError, SetupError) as exc:
-                log.error("the passwords cannot be read, the last ones stay: %s", type(exc).__name__)  # noqa: TRY400 - no trace of what the file holds
+                log.error("the passwords cannot be read, the last ones stay: %s", type(exc).__name__)  # noqa: TRY400 - no traceback that could quote the file
             return self._kept.get(name, ())
 
 
 class LoginServer:
-    """Serves the answers on a loopback port of its own, in threads, until `close`."""
+    """Serves the answers on a loopback port, in threads, until `close`."""
 
     def __init__(self, answer: Callable[[str], bytes | None]) -> None:
         self.path: Final = f"/{secrets.token_urlsafe()}"
-        """Where the engine asks; whoever does not know it is not answered."""
+        """The secret path that the engine asks at; other paths get a 403."""
         handler = type("Handler", (_Handler,), {"answer": staticmethod(answer), "wanted": self.path})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -83,11 +83,11 @@ class LoginServer:
 
     @property
     def port(self) -> int:
-        """Where the engine asks."""
+        """The port that the engine asks at."""
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops the server."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
     wbufsize = -1
-    """Head and body leave together: the body would wait 40 ms for the engine to acknowledge the head."""
+    """Head and body are sent together: otherwise the body waits 40 ms for the engine to acknowledge the head."""
     answer: Callable[[str], bytes | None]
     wanted: str
 
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing: a request's line is nobody's business."""
+        """Logs nothing: requests carry passwords."""
 
 
 def _basic(authorization: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""The passwords of one data directory: made by lot, kept in a file that nobody but its owner can read.
+"""The passwords of one data directory: random, and stored in a file that only its owner can read.
 
-The file stands beside the store, where the sandbox does not let the engine look. The first password of a name is the one that
+The file is beside the store, where the sandbox hides it from the engine. The first password of a name is the one that
 is shown; the others are those that running parts still use.
 """
 
@@ -17,14 +17,14 @@ from schemas.errors import SetupError
 
 FILE: Final = "passwords.json"
 _BYTES: Final = 18
-"""144 bits by lot: nobody finds one by trying."""
+"""144 random bits cannot be guessed."""
 
 Passwords = dict[str, tuple[str, ...]]
-"""Name to what is taken for it, the current one first."""
+"""The valid passwords of each name, the current one first."""
 
 
 def read(data_dir: Path) -> Passwords:
-    """Reads what the file holds; nothing when there is none. Raises SetupError when it cannot be read."""
+    """Returns the contents of the file, empty when there is none; raises SetupError when it cannot be read."""
     path = data_dir / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Passwords)
@@ -54,12 +54,12 @@ def write(data_dir: Path, passwords: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def ready(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """One password for each name in `given`: that one, or where it is empty the kept one, or a new one; all are kept.
+    """Stores and returns one password for each name: the given one; else the stored one; else a new one.
 
-    Earlier passwords end here: whoever calls this starts what uses them.
+    Earlier passwords end here, so the caller must start every process that uses them.
     """
     kept = read(data_dir)
-    current = {name: said or _first(kept, name) or generated() for name, said in given.items()}
+    current = {name: password or _first(kept, name) or generated() for name, password in given.items()}
     wanted = {name: (password,) for name, password in current.items()}
     if wanted != kept:
         write(data_dir, wanted)
@@ -67,7 +67,7 @@ def ready(data_dir: Path, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def change(data_dir: Path, name: str, password: str, *, keep_old: bool) -> None:
-    """Gives `name` another password at once; those before go on being taken until the next start with `keep_old`.
+    """Gives `name` another password at once; with `keep_old` the earlier ones stay valid until the next start.
 
     Raises SetupError where no account has that name.
     """
@@ -83,7 +83,7 @@ def change(data_dir: Path, name: str, password: str, *, keep_old: bool) -> None:
 
 
 def generated() -> str:
-    """A password by lot, of letters, digits, - and _."""
+    """Returns a random password of letters, digits, - and _."""
     return secrets.token_urlsafe(_BYTES)
 
 

@@ -1,10 +1,11 @@
 """Landlock: the engine's threads reach the store and a few files of the system, and no other file and no other port.
 
-A right in SQL cannot close everything: the scalar function `file()` and `INSERT ... FROM INFILE` read whatever the process can
-read. The kernel does, from 5.13 on, without root and for good. A restriction holds for the thread that asks for it and for
-all that it starts later, so the thread that starts the engine restricts itself first, and our own threads stay free.
+SQL rights cannot close everything: the scalar function `file()` and `INSERT ... FROM INFILE` read any file that the
+process can read. The kernel can, from 5.13 on, without root, and irrevocably. A restriction holds for the thread that
+asks for it and for all threads that it starts later: the thread that starts the engine restricts itself first, and the
+other threads stay free.
 
-Structures and numbers: linux/landlock.h, and Documentation/userspace-api/landlock.rst of the kernel.
+Source of structures and numbers: linux/landlock.h, and Documentation/userspace-api/landlock.rst of the kernel.
 """
 
 import ctypes
@@ -27,7 +28,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = (1 << bit for bit in range(4))
 _TRUNCATE: Final = 1 << 14
 _IOCTL: Final = 1 << 15
 _FILE_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""All that a version of Landlock can forbid; a version that is not listed knows what the one before it knows."""
+"""The rights that a version of Landlock can forbid; a version that is not listed has those of the one before it."""
 _OF_A_FILE: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 """The rights that can be allowed for a path that is no directory."""
 _BIND, _CONNECT = 1, 2
@@ -49,7 +50,7 @@ class _OnPort(ctypes.Structure):
 
 
 def version() -> int:
-    """The version of Landlock (its ABI) that this kernel offers; 0 where there is none, or where it is switched off."""
+    """Returns the version of Landlock's ABI in this kernel; 0 where it is absent or switched off."""
     if sys.platform != "linux":
         return 0
     try:
@@ -66,11 +67,12 @@ def restrict(
     bind: Iterable[int],
     connect: Iterable[int],
 ) -> None:
-    """Leaves this thread, and what it starts, these paths and these TCP ports; raises OSError when the kernel refuses.
+    """Restricts this thread and all that it starts to these paths and TCP ports; raises OSError on refusal.
 
-    A path that does not exist, or that we cannot reach ourselves, is left out. Of what is `listable` only the names can be read.
-    Ports are restricted from version 4 (kernel 6.7) on; a port that can be connected to is one of any host. No version up to 7
-    restricts UDP; the engine resolves names by a server on this machine alone, since it cannot read /etc/resolv.conf.
+    A path that does not exist, or that this process cannot reach, is left out. In `listable` directories only names can
+    be read. Ports are restricted from version 4 (kernel 6.7) on; `connect` allows a port of any host. No version up to
+    7 restricts UDP; the engine can resolve names only at a server on this machine, since it cannot read
+    /etc/resolv.conf.
     """
     known = version()
     files = next(rights for since, rights in reversed(_FILE_RIGHTS.items()) if known >= since)

@@ -1,4 +1,4 @@
-"""One statement over HTTP to the engine in this process, for the guard of the disk and the stop."""
+"""A statement over HTTP to the engine in this process, for the disk guard and the stop."""
 
 import base64
 import http.client
@@ -11,15 +11,15 @@ class Refused(Exception):
     """The engine answered with an error; its text stays out of logs, because it may quote values."""
 
 
-class Asker:
-    """Asks as one account, a connection for each statement."""
+class StatementClient:
+    """Executes statements as one account, each on a connection of its own."""
 
     def __init__(self, port: int, name: str, password: str) -> None:
         self._port = port
         self._authorization = "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
-    def ask(self, sql: str) -> bytes:
-        """The answer to `sql`; raises `Refused`, or OSError where nobody answers."""
+    def execute(self, sql: str) -> bytes:
+        """Returns the answer to `sql`; raises `Refused`, or OSError when nothing answers."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_TIMEOUT_S)
         try:
             connection.request("POST", "/", body=sql.encode(), headers={"Authorization": self._authorization})

@@ -1,1 +1,1 @@
-"""`callweave doctor`: looks at everything that the stack needs, and says what to do about what is missing."""
+"""`callweave doctor`: checks everything that the stack needs, and says what to do about each fault."""

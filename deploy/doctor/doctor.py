@@ -1,4 +1,4 @@
-"""`callweave doctor`: look at everything the stack needs, and say what to do about what is missing."""
+"""The checks of `callweave doctor`, one after the other."""
 
 import asyncio
 import importlib.metadata
@@ -13,7 +13,7 @@ from typing import Final, Literal
 import aiohttp
 import msgspec
 
-from deploy.admin.schema_registry import reached
+from deploy.admin.schema_registry import describe_registry
 from deploy.admin.topic_setup import differences
 from deploy.clickhouse import engine, sandbox
 from deploy.doctor.finding import Finding
@@ -32,7 +32,7 @@ _ANSWER_S: Final = 5.0
 
 
 async def examine(settings: Settings) -> tuple[Finding, ...]:
-    """Every look, each with its own verdict; a look that itself fails is a finding."""
+    """Returns the finding of every check; a check that itself fails is a finding."""
     looks: dict[str, Callable[[Settings], Awaitable[Finding]]] = {
         "Python": _python,
         "Java": _java,
@@ -50,9 +50,7 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
     found: list[Finding] = []
     for name, look in looks.items():
         if name == "work" and any(one.what == "Kafka" and one.state == "bad" for one in found):
-            found.append(
-                Finding(what=name, state="note", detail="not looked at: only Kafka knows how far the workers are")
-            )
+            found.append(Finding(what=name, state="note", detail="not checked: only Kafka knows the workers' offsets"))
             continue
         try:
             found.append(await look(settings))
@@ -64,7 +62,7 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
 _ADVICE: Final = {
     "Kafka": "Check kafka.bootstrap and the brokers; `callweave up` starts one where none is set.",
     "ClickHouse": "Check clickhouse.url, user and password, and the server; `callweave up` starts one where none is set.",
-    "work": "Kafka does not tell how far the workers are: see Kafka.",
+    "work": "Kafka does not tell the workers' offsets: see Kafka.",
     "registry": "Check schema_registry.url and the registry, or leave it empty for the pinned ids.",
 }
 
@@ -159,7 +157,7 @@ def _no_login(settings: Settings, code: int, *, embedded: bool) -> Finding:
 
 
 async def _engine(settings: Settings) -> Finding:
-    """Tell whether the embedded engine is one that the test suite has run on."""
+    """Checks that the embedded engine is one that the test suite has run on."""
     if settings.clickhouse.url:
         return Finding(what="engine", state="ok", detail="not needed: ClickHouse runs elsewhere")
     wanted = " or ".join(engine.SEEN)
@@ -177,7 +175,7 @@ async def _engine(settings: Settings) -> Finding:
 
 
 async def _sandbox(settings: Settings) -> Finding:
-    """Tell whether the kernel can keep the embedded engine from files and ports of others."""
+    """Checks that the kernel can restrict the embedded engine to its own files and ports."""
     if settings.clickhouse.url:
         return Finding(what="sandbox", state="ok", detail="not needed: ClickHouse runs elsewhere")
     version = await asyncio.to_thread(sandbox.version)
@@ -185,7 +183,7 @@ async def _sandbox(settings: Settings) -> Finding:
         return Finding(
             what="sandbox",
             state="note",
-            detail="this kernel has no Landlock: whoever may query the embedded ClickHouse can read the files that this user can read",
+            detail="this kernel has no Landlock: every account of the embedded ClickHouse can read the files that this user can read",
             advice="Linux 5.13 or newer with landlock among its security modules (lsm=) closes that; or give the passwords only to "
             "people who may read those files.",
         )
@@ -207,11 +205,11 @@ async def _work(settings: Settings) -> Finding:
 async def _registry(settings: Settings) -> Finding:
     if not settings.schema_registry.url:
         return Finding(what="registry", state="ok", detail="none is set: the pinned ids")
-    return Finding(what="registry", state="ok", detail=await reached(settings.schema_registry))
+    return Finding(what="registry", state="ok", detail=await describe_registry(settings.schema_registry))
 
 
 async def _clock(settings: Settings) -> Finding:
-    """Compare with the ClickHouse server's clock; alone on a machine there is nothing to compare with."""
+    """Compares the clock with the ClickHouse server's; an embedded one has the same clock."""
     if not settings.clickhouse.url:
         return Finding(what="clock", state="ok", detail="one machine: one clock")
     answer = await _asked(f"{settings.clickhouse.url.rstrip('/')}/ping")
@@ -228,7 +226,7 @@ async def _clock(settings: Settings) -> Finding:
 
 
 def _unused(port: int) -> str:
-    """What to say of an embedded server's port that nobody listens on; "" when somebody does."""
+    """Returns a sentence on an embedded server's port when it is free; "" when a process listens on it."""
     try:
         require_free(port, what="It", setting="its port")
     except SetupError:
@@ -237,7 +235,7 @@ def _unused(port: int) -> str:
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What an address said."""
+    """The answer of an address."""
 
     status: int
     body: bytes
@@ -245,7 +243,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _asked(url: str) -> _Answer | None:
-    """The answer of an address; None when nobody gives one."""
+    """Returns the answer of an address; None when there is none."""
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session,

@@ -1,4 +1,4 @@
-"""The finding of one look of the doctor."""
+"""The result of one check of the doctor."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """The finding of one look."""
+    """The result of one check: `note` is a warning, `bad` makes the command fail."""
 
     what: str
     state: Literal["ok", "note", "bad"]

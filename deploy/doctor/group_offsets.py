@@ -1,4 +1,4 @@
-"""Ask Kafka itself how far the groups are: what a worker says of itself it cannot say while it is stuck or away."""
+"""Reads the offsets of the consumer groups from Kafka: a worker that is stuck or away cannot report its own."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from deploy.doctor.movement import GroupOffsets, Standing
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
 from processors.engine.group import GROUP as WORKERS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
@@ -24,7 +24,7 @@ from sinks.consumer import GROUP as SINK
 from sinks.typed_records import TOPICS as SINK_TOPICS
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {WORKERS: (RAW.name, FACTS.name), SINK: SINK_TOPICS}
-"""Each group with what it reads."""
+"""The topics that each group reads."""
 STAGES: Final[Mapping[str, str]] = {RAW.name: "normalise", FACTS.name: "join", **dict.fromkeys(SINK_TOPICS, "sink")}
 _ASK_S: Final = 5.0
 _READ_S: Final = 2.0
@@ -32,34 +32,34 @@ _AGAIN_S: Final = 0.2
 
 
 class KafkaOffsets:
-    """Two clients that read and change nothing; made by `outside`."""
+    """Two clients that only read; made by `connected_offsets`."""
 
     def __init__(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer) -> None:
         self._admin = admin
         self._reader = reader
 
     async def look(self) -> tuple[GroupOffsets, ...]:
-        """All groups, as they stand now; raises `Unavailable`."""
+        """Returns the present offsets of all groups; raises `Unavailable`."""
         try:
             async with asyncio.timeout(_ASK_S):
                 names = set(await self._admin.list_topics())
                 return tuple([await self._group(group, topics, names) for group, topics in GROUPS.items()])
         except (KafkaError, TimeoutError) as exc:
-            raise Unavailable(f"Kafka does not tell how far the workers are: {type(exc).__name__}") from exc
+            raise Unavailable(f"Kafka does not tell the workers' offsets: {type(exc).__name__}") from exc
 
     async def _group(self, group: str, topics: Sequence[str], names: set[str]) -> GroupOffsets:
         described = await self._admin.describe_topics([topic for topic in topics if topic in names])
         places = [TopicPartition(one["topic"], p["partition"]) for one in described for p in one["partitions"]]
         if not places:
-            return GroupOffsets(name=group, members=0, committed=False, standings=())
+            return GroupOffsets(name=group, members=0, committed=False, partitions=())
         ends = await self._reader.end_offsets(places)
         begins = await self._reader.beginning_offsets(places)
         found = await self._offsets(group)
         committed = {TopicPartition(*place): at.offset for place, at in found.items() if at.offset >= 0}
         answer = await self._admin.describe_consumer_groups([group])
         members = sum(len(one[5]) for response in answer for one in response.groups)
-        standings = tuple(
-            Standing(
+        partitions = tuple(
+            PartitionOffsets(
                 group=group,
                 topic=place.topic,
                 partition=place.partition,
@@ -68,10 +68,10 @@ class KafkaOffsets:
             )
             for place in sorted(places)
         )
-        return GroupOffsets(name=group, members=members, committed=bool(committed), standings=standings)
+        return GroupOffsets(name=group, members=members, committed=bool(committed), partitions=partitions)
 
     async def _offsets(self, group: str) -> Mapping[TopicPartition, OffsetAndMetadata]:
-        """What the group has committed. Kafka makes the place of all groups when it is first asked for one: until then it has none."""
+        """Returns the group's committed offsets; waits while Kafka creates its topic for them, at the first request."""
         while True:
             try:
                 found: Mapping[TopicPartition, OffsetAndMetadata] = await self._admin.list_consumer_group_offsets(group)
@@ -80,8 +80,8 @@ class KafkaOffsets:
                 continue
             return found
 
-    async def waits_since_ms(self, topic: str, partition: int, offset: int) -> int | None:
-        """When the record at this offset was appended, as its timestamp says; None when it is not to be had."""
+    async def appended_at_ms(self, topic: str, partition: int, offset: int) -> int | None:
+        """Returns the timestamp of the record at this offset; None when it cannot be read."""
         place = TopicPartition(topic, partition)
         try:
             async with asyncio.timeout(_READ_S):
@@ -96,7 +96,7 @@ class KafkaOffsets:
         return None
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         with contextlib.suppress(KafkaError, TimeoutError):
             await self._admin.close()
         with contextlib.suppress(KafkaError, TimeoutError):
@@ -105,10 +105,10 @@ class KafkaOffsets:
 
     @classmethod
     async def connect(cls, kafka: KafkaSettings) -> Self:
-        """Connect; raises `Unavailable`."""
+        """Connects; raises `Unavailable`."""
         address = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
         admin = AIOKafkaAdminClient(**address)
-        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-outside")
+        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-offsets")
         made = cls(admin, reader)
         try:
             async with asyncio.timeout(_ASK_S):
@@ -121,10 +121,10 @@ class KafkaOffsets:
 
 
 @contextlib.asynccontextmanager
-async def outside(kafka: KafkaSettings) -> AsyncIterator[KafkaOffsets]:
-    """The clients, connected; raises `Unavailable`."""
-    looking = await KafkaOffsets.connect(kafka)
+async def connected_offsets(kafka: KafkaSettings) -> AsyncIterator[KafkaOffsets]:
+    """Yields connected clients; raises `Unavailable`."""
+    offsets = await KafkaOffsets.connect(kafka)
     try:
-        yield looking
+        yield offsets
     finally:
-        await looking.close()
+        await offsets.close()

@@ -1,6 +1,6 @@
-"""The doctor's looks at the work itself: do partitions move, do parts answer, does something die again and again.
+"""The doctor's checks of the work itself: partitions move, parts answer, and no process dies again and again.
 
-Each verdict is a pure function of what was seen; the looks only gather it.
+Each verdict is a pure function of what was collected.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ import aiohttp
 import msgspec
 
 from deploy.doctor.finding import Finding
-from deploy.doctor.group_offsets import KafkaOffsets, outside
-from deploy.doctor.movement import GroupOffsets, Movement, Unmoved, told
+from deploy.doctor.group_offsets import KafkaOffsets, connected_offsets
+from deploy.doctor.stalled_partitions import GroupOffsets, StallDetector, StalledPartition, sentences
 from deploy.process.part_states import PartState, read_states
 from deploy.process.scrape import parse, total
 from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
@@ -23,51 +23,53 @@ from processors.poison.suspects import Book
 from schemas.config.settings import Settings
 
 LOOK_AGAIN_S: Final = 5.0
-"""Between the two looks; commits come every second."""
+"""The pause between the two looks; commits come every second."""
 PATIENCE_S: Final = 20.0
-"""A restart with its rebalance takes less."""
+"""A partition may stand still for this long: a restart with its rebalance takes less."""
 ANSWER_S: Final = 5.0
 _BLOCKED_S: Final = 5.0
 _AGED: Final = 6
-"""So many records are looked at for their age."""
+"""The number of records whose age is read."""
 
 
 async def work(settings: Settings) -> Finding:
-    """Tell whether the groups have members and every partition with records moves, in two looks at Kafka; raises `Unavailable`."""
-    loop, movement = asyncio.get_running_loop(), Movement()
-    async with outside(settings.kafka) as kafka:
+    """Checks in two looks at Kafka that groups have members and partitions move; raises `Unavailable`."""
+    loop, detector = asyncio.get_running_loop(), StallDetector()
+    async with connected_offsets(settings.kafka) as kafka:
         groups = await kafka.look()
         if any(group.waiting for group in groups):
-            movement.observe(groups, loop.time())
+            detector.observe(groups, loop.time())
             await asyncio.sleep(LOOK_AGAIN_S)
             groups = await kafka.look()
-        movement.observe(groups, loop.time())
-        unmoved = movement.unmoved(groups, loop.time(), longer_than_s=LOOK_AGAIN_S / 2)
-        return verdict_on_work(groups, await _with_ages(kafka, groups, unmoved))
+        detector.observe(groups, loop.time())
+        stalled = detector.stalled(groups, loop.time(), longer_than_s=LOOK_AGAIN_S / 2)
+        return verdict_on_work(groups, await _with_ages(kafka, groups, stalled))
 
 
-async def _with_ages(kafka: KafkaOffsets, groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> list[Unmoved]:
-    """Since when the oldest record waits, which says more than our two looks."""
-    committed = {(one.topic, one.partition): one.committed for group in groups for one in group.standings}
+async def _with_ages(
+    kafka: KafkaOffsets, groups: Sequence[GroupOffsets], stalled: list[StalledPartition]
+) -> list[StalledPartition]:
+    """Adds the age of the oldest record, which says more than the time between two looks."""
+    committed = {(one.topic, one.partition): one.committed for group in groups for one in group.partitions}
     aged = []
-    for one in unmoved[:_AGED]:
-        since_ms = await kafka.waits_since_ms(one.topic, one.partition, committed[one.topic, one.partition])
+    for one in stalled[:_AGED]:
+        since_ms = await kafka.appended_at_ms(one.topic, one.partition, committed[one.topic, one.partition])
         for_s = max(one.for_s, time.time() - since_ms / 1000) if since_ms else one.for_s
         aged.append(msgspec.structs.replace(one, for_s=for_s))
-    return sorted((*aged, *unmoved[_AGED:]), key=lambda one: -one.for_s)
+    return sorted((*aged, *stalled[_AGED:]), key=lambda one: -one.for_s)
 
 
-def verdict_on_work(groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> Finding:
-    """Bad: a group that nobody is in, or a partition that stands still for longer than any restart takes."""
+def verdict_on_work(groups: Sequence[GroupOffsets], stalled: list[StalledPartition]) -> Finding:
+    """Judges the groups; bad: a group without members, or a partition that stands still longer than a restart."""
     alone = [group for group in groups if not group.members]
     if left := [group for group in alone if group.committed or group.waiting]:
         detail = "; ".join(f"nobody works for {group.name}: {group.waiting:,} records wait" for group in left)
         advice = "Start `callweave process` and `callweave sink`, or look why they end: their logs."
         return Finding(what="work", state="bad", detail=detail, advice=advice)
-    if unmoved:
-        state: Literal["bad", "note"] = "bad" if unmoved[0].for_s > PATIENCE_S else "note"
+    if stalled:
+        state: Literal["bad", "note"] = "bad" if stalled[0].for_s > PATIENCE_S else "note"
         advice = "The log of the worker that has it; `callweave dead list --code poison` once it goes on."
-        return Finding(what="work", state=state, detail="; ".join(told(unmoved)), advice=advice)
+        return Finding(what="work", state=state, detail="; ".join(sentences(stalled)), advice=advice)
     if alone:
         names = " and ".join(group.name for group in alone)
         return Finding(what="work", state="note", detail=f"nobody has worked yet for {names}", advice="")
@@ -76,7 +78,7 @@ def verdict_on_work(groups: Sequence[GroupOffsets], unmoved: list[Unmoved]) -> F
 
 
 async def parts(settings: Settings) -> Finding:
-    """Tell whether the parts answer, and whether they die again and again."""
+    """Checks that the parts answer and do not die again and again."""
     directory, crashes = Path(settings.embedded.data_dir), crash_dir(settings)
     states = await asyncio.to_thread(read_states, directory)
     known = states.parts if states else _by_port(settings)
@@ -86,7 +88,7 @@ async def parts(settings: Settings) -> Finding:
 
 
 def _by_port(settings: Settings) -> tuple[PartState, ...]:
-    """Parts that run without `callweave up`, as far as this machine's settings tell."""
+    """Returns the parts that run without `callweave up`, as far as this machine's settings tell."""
     ports = {name: getattr(settings, name).metrics_port for name in ("poll", "process", "sink")}
     return tuple(
         PartState(name=name, pid=0, restarts=(), last_exit=None, metrics=f"http://127.0.0.1:{port}/metrics")
@@ -96,7 +98,7 @@ def _by_port(settings: Settings) -> tuple[PartState, ...]:
 
 
 async def _held_s(part: PartState) -> float:
-    """The time for which its event loop was held lately, as it says; endless where it takes the question and does not answer."""
+    """Returns for how long its event loop was blocked lately; infinite when it connects and does not answer."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(part.metrics) as answer:
@@ -104,11 +106,11 @@ async def _held_s(part: PartState) -> float:
     except TimeoutError:
         return math.inf
     except aiohttp.ClientError:
-        return 0.0  # it is not there, or only starts
+        return 0.0  # it is not running, or still starting
 
 
 def verdict_on_parts(states: Sequence[PartState], held_s: Mapping[str, float], book: Book, *, now_s: float) -> Finding:
-    """Bad: what does not answer, what was started again three times in ten minutes, what ends workers."""
+    """Judges the parts; bad: a blocked event loop, three restarts or three ends of a worker in ten minutes."""
     bad = [_blocked(name, seconds) for name, seconds in held_s.items() if seconds >= _BLOCKED_S]
     since_s = now_s - LATELY_MS / 1000
     for part in states:
@@ -121,16 +123,16 @@ def verdict_on_parts(states: Sequence[PartState], held_s: Mapping[str, float], b
     workers = sorted({end.worker for end in ends if sum(end.worker == one.worker for one in ends) >= OFTEN})
     for worker in workers:
         count = sum(end.worker == worker for end in ends)
-        bad.append(f"worker {worker} ended {count} times in the last 10 minutes without being told to")
+        bad.append(f"worker {worker} ended {count} times in the last 10 minutes without being asked to")
     suspects = [f"workers died at {one.place} {one.deaths} times: it is tried alone" for one in book.suspects[:3]]
     aside = [f"{len(book.poison)} records are put aside, the last is {book.poison[-1].place}"] if book.poison else []
-    said = "; ".join((*bad, *suspects, *aside))
+    text = "; ".join((*bad, *suspects, *aside))
     if bad:
         advice = "Their logs; memory (process.memory_limit_mb); `callweave dead list --code poison`."
-        return Finding(what="parts", state="bad", detail=said, advice=advice)
-    if said:
+        return Finding(what="parts", state="bad", detail=text, advice=advice)
+    if text:
         advice = "`callweave dead list --code poison`: mend what they died of, then `callweave dead replay`."
-        return Finding(what="parts", state="note", detail=said, advice=advice)
+        return Finding(what="parts", state="note", detail=text, advice=advice)
     return Finding(what="parts", state="ok", detail="none of those that are known here ended lately")
 
 

@@ -1,1 +1,1 @@
-"""The embedded Apache Kafka, and how it is configured, fetched and started."""
+"""The embedded Apache Kafka: its files, Java runtime, configuration and process."""

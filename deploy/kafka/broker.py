@@ -1,7 +1,7 @@
 """The embedded Apache Kafka: one KRaft node on the loopback interface, its data kept between starts.
 
-Used when no bootstrap address is set, and by the tests. It is the real broker, so nothing else may know that it is
-embedded: the other parts get an address and speak Kafka's protocol.
+It is used when no bootstrap address is set, and by the tests. It is the real broker, so no other part knows that it is
+embedded: the parts get an address and speak Kafka's protocol.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ START_LIMIT_S: Final = 90.0
 """A cold disk with much data to check takes long; a healthy start takes 2 to 4 seconds."""
 STOP_LIMIT_S: Final = 20.0
 MINIMUM_FREE_BYTES: Final = 512 * 1024 * 1024
-"""Below this a broker would soon stop with its log half written, so it is not started at all."""
+"""With less free space a broker would soon stop in the middle of a write, so it is not started."""
 _POLL_S: Final = 0.05
 _PORT_TRIES: Final = 3
 
 
 def _quiet(_stage: str, _fraction: float | None) -> None:
-    """The progress of a start that nobody watches."""
+    """Ignores the progress of a start."""
 
 
 class KafkaServer:
@@ -53,13 +53,13 @@ class KafkaServer:
         controller_port: int = 0,
         voters: tuple[str, ...] = (),
         cluster_id: str | None = None,
-        doors: tuple[Listener, ...] = (),
+        extra_listeners: tuple[Listener, ...] = (),
         minimum_free_bytes: int = MINIMUM_FREE_BYTES,
     ) -> None:
         """Ports of 0 are picked at start.
 
         A cluster: every node with its own id and controller port, the same `voters` and `cluster_id`, started together:
-        none answers before most of them run. `doors` are listeners beside `port`.
+        none answers before most of them run. `extra_listeners` are listeners beside `port`.
         """
         self._data_dir = data_dir.absolute()
         self._port = port
@@ -70,7 +70,7 @@ class KafkaServer:
         self._controller_port = controller_port
         self._voters = voters
         self._cluster_id = cluster_id
-        self._doors = doors
+        self._extra_listeners = extra_listeners
         self._minimum_free_bytes = minimum_free_bytes
         self._lock: IO[str] | None = None
         self._child: Child | None = None
@@ -90,14 +90,14 @@ class KafkaServer:
 
     @property
     def pid(self) -> int:
-        """The Java process."""
+        """The process id of Java."""
         if self._child is None:
             raise RuntimeError("the broker was not started")
         return self._child.pid
 
     @property
     def log_file(self) -> Path:
-        """Kafka's own warnings and errors."""
+        """The file with Kafka's own warnings and errors."""
         return self._data_dir / "broker.log"
 
     async def start(self) -> None:
@@ -120,7 +120,7 @@ class KafkaServer:
             raise
 
     async def wait(self) -> SetupError:
-        """Waits until a started broker ends by itself; gives the reason as far as its log tells."""
+        """Waits until a started broker ends by itself; returns the reason as far as its log tells."""
         if self._child is None:
             raise RuntimeError("the broker was not started")
         code = await self._child.wait()
@@ -141,21 +141,21 @@ class KafkaServer:
         await self.stop()
 
     async def _jars(self) -> tuple[Path, ...]:
-        """Kafka's files; a start that is given up while they are downloaded fetches no further one."""
-        given_up = threading.Event()
+        """Returns Kafka's files; a start that is cancelled while they are downloaded fetches no further one."""
+        cancelled = threading.Event()
 
         def progress(stage: str, fraction: float | None) -> None:
-            if given_up.is_set():
+            if cancelled.is_set():
                 raise asyncio.CancelledError
             self._progress(stage, fraction)
 
         try:
             return await asyncio.to_thread(kafka_class_path, self._cache_dir, progress)
         finally:
-            given_up.set()  # a thread is not cancelled with who waits for it
+            cancelled.set()  # cancelling the waiter does not cancel its thread
 
     def _pick_ports(self) -> Node:
-        for port in (self._port, self._controller_port, *(door.port for door in self._doors)):
+        for port in (self._port, self._controller_port, *(listener.port for listener in self._extra_listeners)):
             if port:
                 require_free(port, what="Kafka", setting="its port")
         return Node(
@@ -164,11 +164,11 @@ class KafkaServer:
             port=self._port or free_port(),
             controller_port=self._controller_port or free_port(),
             voters=self._voters,
-            doors=self._doors,
+            extra_listeners=self._extra_listeners,
         )
 
     async def _start_somewhere(self, command: tuple[str, ...]) -> None:
-        """On its port; where it has none, on one that nobody took before it listens."""
+        """Starts it on its port; where none is set, on a free one, and on another one if that is taken meanwhile."""
         for attempt in range(1, _PORT_TRIES + 1):
             try:
                 await self._start_on(command, self._pick_ports())
@@ -252,7 +252,7 @@ async def answers(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
-        return False  # the client would log an error for each of these
+        return False  # the client would log an error each time
     writer.close()
     client = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=5_000)
     try:

@@ -1,7 +1,7 @@
-"""What a broker of ours is told: its properties, its logging, its JVM options. Pure text, no I/O.
+"""The configuration of an embedded broker: its properties, its logging, its JVM options. Pure.
 
-A small broker, on purpose: few threads, small buffers, no work at idle, everything on the loopback interface. Nothing here
-changes what clients see of Kafka, save that topics are never created by accident.
+A small broker: few threads, small buffers, no work at idle, everything on the loopback interface. Clients see no
+difference from other brokers, except that topics are never created by accident.
 """
 
 from pathlib import Path
@@ -14,17 +14,17 @@ MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One more door of a broker, for clients that reach it by another way (through a proxy, for one)."""
+    """One more listener of a broker, for clients that reach it in another way, as through a proxy."""
 
     name: str
     """Upper case letters."""
     port: int
     advertised_port: int
-    """Where clients that came in by this door are told to go."""
+    """The port in the address that the broker gives to clients of this listener."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One broker that is also a controller, and where it lives."""
+    """One broker that is also a controller, with its directory and ports."""
 
     node_id: int
     data_dir: Path
@@ -32,27 +32,29 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     controller_port: int
     voters: tuple[str, ...] = ()
     """All controllers as `id@host:port`; empty for a node that is alone."""
-    doors: tuple[Listener, ...] = ()
+    extra_listeners: tuple[Listener, ...] = ()
 
     @property
     def log_dir(self) -> Path:
-        """Where Kafka keeps partitions and its own metadata."""
+        """The directory of Kafka's partitions and its own metadata."""
         return self.data_dir / "log"
 
 
 def server_properties(node: Node) -> str:
-    """The broker's `server.properties`."""
+    """Returns the text of the broker's `server.properties`."""
     voters = node.voters or (f"{node.node_id}@127.0.0.1:{node.controller_port}",)
     copies = min(3, len(voters))
-    doors = "".join(f",{door.name}://127.0.0.1:{door.port}" for door in node.doors)
-    told = "".join(f",{door.name}://127.0.0.1:{door.advertised_port}" for door in node.doors)
-    plain = "".join(f",{door.name}:PLAINTEXT" for door in node.doors)
+    extra_listeners = "".join(f",{listener.name}://127.0.0.1:{listener.port}" for listener in node.extra_listeners)
+    advertised = "".join(
+        f",{listener.name}://127.0.0.1:{listener.advertised_port}" for listener in node.extra_listeners
+    )
+    plain = "".join(f",{listener.name}:PLAINTEXT" for listener in node.extra_listeners)
     values = {
         "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": ",".join(voters),
-        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{doors}",
-        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}{told}",
+        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{extra_listeners}",
+        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}{advertised}",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": f"BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{plain}",
@@ -70,7 +72,7 @@ def server_properties(node: Node) -> str:
         "offsets.topic.num.partitions": 4,
         "transaction.state.log.num.partitions": 4,
         "share.coordinator.state.topic.num.partitions": 1,
-        # One member is the normal case here: do not wait for others to join.
+        # One member is the usual case here: do not wait for others to join.
         "group.initial.rebalance.delay.ms": 0,
         "message.max.bytes": MESSAGE_MAX_BYTES,
         "replica.fetch.max.bytes": MESSAGE_MAX_BYTES,
@@ -85,7 +87,7 @@ def server_properties(node: Node) -> str:
         "log.segment.bytes": 128 * 1024 * 1024,
         "metadata.log.segment.bytes": 16 * 1024 * 1024,
         "metadata.max.retention.bytes": 64 * 1024 * 1024,
-        # A broker killed without a goodbye can register again only after this long.
+        # A broker that was killed can register again only after this time.
         "broker.session.timeout.ms": 5_000,
         "broker.heartbeat.interval.ms": 500,
     }
@@ -93,7 +95,7 @@ def server_properties(node: Node) -> str:
 
 
 def log4j_properties(log_file: Path) -> str:
-    """Kafka's logging: warnings and worse, in one small rotated file."""
+    """Returns Kafka's logging configuration: warnings and worse, in one small rotated file."""
     return f"""\
 status=error
 name=broker
@@ -114,7 +116,7 @@ rootLogger.appenderRef.file.ref=file
 
 
 def jvm_options(*, heap: str, log4j_file: Path) -> tuple[str, ...]:
-    """Options of a JVM that stays small: `heap` as in `-Xmx` (`512m`)."""
+    """Returns the options of a JVM that stays small; `heap` as in `-Xmx` (`512m`)."""
     return (
         f"-Xmx{heap}",
         "-Xms64m",
@@ -128,8 +130,8 @@ def jvm_options(*, heap: str, log4j_file: Path) -> tuple[str, ...]:
         "-XX:MaxDirectMemorySize=128m",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
-        # The quick compiler only: at what one machine sends, the thorough one costs more than it gives back
-        # (`python -m tests.bench whole_way`: 130 us of CPU an event with it, 85 us without, and a third less when cold).
+        # The quick compiler only: at the load of one machine the thorough one costs more than it gives back. Measured
+        # with `python -m tests.bench whole_way`: 130 us of CPU an event with it, 85 us without, a third less when cold.
         "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={log4j_file}",

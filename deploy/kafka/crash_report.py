@@ -1,4 +1,4 @@
-"""Turns the last lines of a broker that ended into a sentence and an advice. Pure."""
+"""The reason why a broker ended, from the last lines of its log. Pure."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,8 @@ from schemas.errors import SetupError
 
 _QUOTED_LINES: Final = 12
 
-# What Kafka says -> (our code, our sentence, what to do). The first match counts, so the causes stand before their effects.
+# Text in Kafka's log, the code of the error, its sentence, what to do. The first match counts: causes before their
+# effects.
 _KNOWN: Final = (
     (
         "No space left on device",
@@ -44,12 +45,12 @@ _KNOWN: Final = (
 
 
 def explain_crash(lines: Sequence[str], *, code: int | None, data_dir: Path, log_file: Path) -> SetupError:
-    """The error for a broker that ended with `code`, or did not answer in time (`code` None)."""
+    """Returns the error for a broker that ended with `code`, or did not answer in time (`code` None)."""
     for sign, error_code, sentence, advice in _KNOWN:
         if any(sign in line for line in lines):
             return SetupError(sentence.format(data_dir=data_dir), code=error_code, advice=advice)
     what = "did not answer in time" if code is None else f"ended with exit code {code}"
-    quoted = "\n".join(f"    {line}" for line in _telling(lines)) or "    (it said nothing)"
+    quoted = "\n".join(f"    {line}" for line in _without_frames(lines)) or "    (it said nothing)"
     return SetupError(
         f"Kafka {what}; it said last:\n{quoted}",
         code="crash",
@@ -57,6 +58,6 @@ def explain_crash(lines: Sequence[str], *, code: int | None, data_dir: Path, log
     )
 
 
-def _telling(lines: Sequence[str]) -> Sequence[str]:
-    # Stack frames push the sentence that matters out of view.
+def _without_frames(lines: Sequence[str]) -> Sequence[str]:
+    # Stack frames would push the sentence that matters out of the quoted lines.
     return [line for line in lines if not line.lstrip().startswith("at ")][-_QUOTED_LINES:]

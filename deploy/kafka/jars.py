@@ -1,7 +1,8 @@
 """Apache Kafka's jars: a pinned list with checksums, a cache that is checked at each start, jgo for what is missing.
 
-The list (`kafka-4.3.1.sha256`) is in the format of `sha256sum -c`, its paths those of a Maven repository. With every file
-there and right, nothing is resolved and no network is touched. It must not know where packages come from: jgo does.
+The list (`kafka-4.3.1.sha256`) has the format of `sha256sum -c`; its paths are those of a Maven repository. When every
+file is present and right, nothing is resolved and the network is not used. The place that packages come from is jgo's
+affair.
 """
 
 import errno
@@ -25,10 +26,10 @@ FetchProgress = Callable[[str, float | None], None]
 """Called with the name of the step and how much of it is done (0 to 1; None where that is not known)."""
 
 _PARALLEL: Final = 8
-"""Downloads at a time: most jars are small, so the round trips are what takes long."""
+"""Downloads at a time: most jars are small, so most of the time is round trips."""
 
 _ATTEMPTS: Final = 2
-"""A file damaged on the way is fetched once more before it is an error."""
+"""A damaged download is fetched once more before it is an error."""
 
 
 class Jar(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Jar(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def coordinate(self) -> str:
-        """The name people know it by."""
+        """The Maven coordinate `group:artifact:version`."""
         return f"{self.group}:{self.artifact}:{self.version}"
 
 
@@ -52,20 +53,20 @@ Fetch = Callable[[Jar, Path], None]
 
 
 def default_cache_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """`$XDG_CACHE_HOME/callweave`, or the same below `~/.cache`."""
+    """Returns `$XDG_CACHE_HOME/callweave`, or `~/.cache/callweave`."""
     env = os.environ if environ is None else environ
     return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "callweave"
 
 
 def read_manifest(path: Path = MANIFEST) -> tuple[Jar, ...]:
-    """The jars of the list, in its order."""
+    """Returns the jars of the list, in its order."""
     return tuple(_parse(line) for line in path.read_text("ascii").splitlines())
 
 
 def kafka_class_path(cache_dir: Path, progress: FetchProgress, *, fetch: Fetch | None = None) -> tuple[Path, ...]:
-    """All jars, verified; the missing and the damaged ones are fetched once more.
+    """Returns all jars, verified; fetches the missing and the damaged ones.
 
-    Raises SetupError `no_network`, `no_disk` or `corrupt_jar`.
+    Raises SetupError `no_network`, `no_disk`, `no_access` or `corrupt_jar`.
     """
     jars = read_manifest()
     root = cache_dir / f"kafka-{KAFKA_VERSION}"
@@ -82,7 +83,7 @@ def kafka_class_path(cache_dir: Path, progress: FetchProgress, *, fetch: Fetch |
 
 def _complete(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch: Fetch) -> None:
     for _ in range(_ATTEMPTS):
-        # Looked at again under the lock: another process may have done the work meanwhile.
+        # Checked again under the lock: another process may have fetched them meanwhile.
         wanted = tuple(_damaged(root, jars))
         _download(root, wanted, progress, fetch)
     for jar in _damaged(root, jars):
@@ -131,7 +132,7 @@ def _jgo_fetch() -> Fetch:
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 - likewise
     from jgo.maven import MavenContext  # noqa: PLC0415 - likewise
 
-    # A user's own mirrors, as jgo's settings name them, come first.
+    # The user's mirrors in jgo's settings come first.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
 
     def fetch(jar: Jar, root: Path) -> None:

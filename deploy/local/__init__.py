@@ -1,1 +1,1 @@
-"""Everything on one machine: the stack of `callweave up`, its numbers and its terminal view."""
+"""Everything on one machine: the stack of `callweave up`, its statistics and its terminal view."""

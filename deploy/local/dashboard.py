@@ -1,17 +1,26 @@
-"""The live terminal view of `callweave up`: numbers in, text out. It does not look anything up itself."""
+"""The text that `callweave up` prints: the message when everything is ready, and the live view."""
 
-from collections.abc import Mapping
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, urlsplit
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from deploy.admin.clickhouse_accounts import Login
+from deploy.local.stack import Stack
 from deploy.local.stats import StackStats
+from deploy.process.ports import native_port
+from schemas.config.settings import ClickHouseSettings
+from schemas.vendors import VENDORS
 
 
 def rendered(now: StackStats, before: StackStats, seconds: float, note: str = "") -> RenderableType:
-    """The whole view; rates are against `before`, `seconds` ago."""
+    """Returns the live view; rates are against `before`, `seconds` ago."""
     return Group(
         *_warnings(now),
         _flow(now, before, seconds),
@@ -23,14 +32,14 @@ def rendered(now: StackStats, before: StackStats, seconds: float, note: str = ""
 
 
 def line(now: StackStats) -> str:
-    """The same in one line, for a terminal that is none."""
+    """Returns the same in one line, for an output that is no terminal."""
     rows = " ".join(f"{table}={count}" for table, count in now.rows.items())
     lag = " ".join(f"{stage}={count}" for stage, count in now.lag.items())
-    died = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
+    restarted = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
     return (
         f"received={now.received} pages={now.polled_pages} facts={now.facts} duplicates={now.duplicates} dead={now.dead} "
         f"filtered={now.filtered} | {rows} | lag {lag} | fresh {now.freshness_s:.2f}s"
-        + (f" | started again: {died}" if died else "")
+        + (f" | started again: {restarted}" if restarted else "")
         + "".join(f" | WARNING: {warning}" for warning in now.warnings)
     )
 
@@ -97,3 +106,69 @@ def _parts(now: StackStats) -> RenderableType:
 
 def _pairs(counts: Mapping[str, int], none: str = "none yet") -> str:
     return "  ".join(f"{name} {count:,}" for name, count in counts.items() if count) or none
+
+
+def ready_message(stack: Stack, seconds: float) -> str:
+    """Returns the addresses of a running stack and lines to copy; only the reader's password is in them."""
+    base, settings, command = stack.ingress_url, stack.settings, _command()
+    clickhouse = settings.clickhouse
+    pushed = [
+        f"    {vendor.title:34} POST {base}/v1/{vendor.name}{callback.path}"
+        for vendor in VENDORS.values()
+        if vendor.poll is None
+        for callback in vendor.callbacks
+    ]
+    pulled = [f"    {vendor.title:34} pulled by `callweave poll`" for vendor in VENDORS.values() if vendor.poll]
+    return "\n".join(
+        (
+            f"ready after {seconds:.1f} s",
+            "",
+            "  vendors",
+            *pushed,
+            *pulled,
+            "",
+            "  send a callback:",
+            f"    curl -i {_example(base)}",
+            "  query the calls:",
+            f"    curl {_curl_user(clickhouse, stack.reader)} '{clickhouse.url}/?database={clickhouse.database}&default_format=PrettyCompactMonoBlock' --data-binary \\",
+            '      "SELECT vendor, vendor_call_id, disposition, setup_at, talk_ms, cost, currency FROM v_timelines ORDER BY version DESC LIMIT 10"',
+            *(_clients(stack, stack.reader, command) if stack.reader else ()),
+            "  read the canonical records:",
+            f"    Kafka at {settings.kafka.bootstrap}, topic calls.normalized (Avro; schemas in schemas/avro)",
+            "  look and mend:",
+            f"    curl {base}/readyz    {command} dead list    {command} doctor",
+            "",
+        )
+    )
+
+
+def _curl_user(clickhouse: ClickHouseSettings, reader: Login | None) -> str:
+    """Returns curl's login: the embedded engine's reader; elsewhere that of the parts, whose password curl asks for."""
+    if reader:
+        return f"-u {shlex.quote(f'{reader.name}:{reader.password.value}')}"
+    return f"-u {shlex.quote(clickhouse.user + ('' if clickhouse.password.value else ':'))}"
+
+
+def _clients(stack: Stack, reader: Login, command: str) -> Iterator[str]:
+    """Returns the lines for BI tools and native clients of the embedded engine."""
+    settings = stack.settings
+    name, password, database = reader.name, reader.password.value, settings.clickhouse.database
+    native = native_port(settings.embedded)
+    yield f"  connect a tool, as {name} with the password {password}"
+    yield f"    jdbc:clickhouse://{urlsplit(settings.clickhouse.url).netloc}/{database}?user={quote(name)}&password={quote(password, safe='')}"
+    yield (
+        f"    clickhouse-client --port {native} --user {name} --password={shlex.quote(password)} --database {database}"
+    )
+    yield f"    accounts and passwords: {command} clickhouse accounts    {command} clickhouse password [--new]"
+
+
+def _command() -> str:
+    """Returns how this command is called from here: its environment is seldom on the PATH."""
+    return "callweave" if shutil.which("callweave") else shlex.quote(sys.argv[0])
+
+
+def _example(base: str) -> str:
+    """Returns the rest of a curl line that pushes the shortest documented body."""
+    shown = [(c.example, v.name + c.path) for v in VENDORS.values() if v.poll is None for c in v.callbacks if c.example]
+    body, path = min(shown, key=lambda one: len(one[0]))
+    return f"{base}/v1/{path} -H 'Content-Type: application/json' -d {shlex.quote(body.decode())}"

@@ -1,6 +1,6 @@
-"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up in order and down in reverse.
+"""Everything on one machine: Kafka, ClickHouse, topics, tables and the parts, brought up and down in order.
 
-What has an address in the settings is used as it is; only what has none is embedded.
+A server that has an address in the settings is used as it is; only one without an address is embedded.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
 from deploy.process.data_dir import claim
+from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
 from deploy.process.part_states import remove_states, write_states
 from deploy.process.ports import http_url, native_port, require_free
-from deploy.process.server_supervisor import Server, SupervisedServer
-from deploy.process.supervisor import PartSpec, SupervisedPart
-from deploy.process.waiting import until_answers
+from deploy.process.scrape import until_answers
+from deploy.process.supervisor import Runnable, Supervised
 from deploy.runtime import resolved
 from schemas.config.loader import WHOLE, whole
 from schemas.config.settings import PollAccount, Settings
@@ -33,49 +33,44 @@ from sinks.migrate import migrate_tables
 log: Final = logging.getLogger(__name__)
 
 StartProgress = Callable[[str, float | None], None]
-"""A sentence on what is being done, and how far it is (0 to 1) where that is known."""
+"""Called with the name of the step and its progress (0 to 1) where that is known."""
 
+SupervisedServer = Supervised[Runnable]
 T = TypeVar("T")
 U = TypeVar("U")
 
 _FIXED_METRICS_PORTS: Final = 2
-"""The sink's and the poller's; the workers' come after them."""
+"""The ports of the sink and the poller; those of the workers follow."""
 _READY_S: Final = 60.0
 _HOPELESS: Final = 3
-"""Starts that failed one after the other: another one would fail alike."""
+"""After so many failed starts another one would fail in the same way."""
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """A running stack."""
 
     settings: Settings
-    """With every address known."""
+    """The settings with every address filled in."""
     parts: tuple[SupervisedPart, ...]
     servers: tuple[SupervisedServer, ...]
-    """The embedded ones, kept running as the parts are."""
+    """The embedded ones."""
     metrics: Mapping[str, str]
-    """Part name to the address of its metrics."""
+    """The address of each part's metrics."""
     reader: Login | None = None
-    """Who people log in to the embedded ClickHouse as."""
+    """The account for people at the embedded ClickHouse; None at an external one."""
 
     @property
     def ingress_url(self) -> str:
-        """Where vendors push to."""
+        """The address that vendors push to."""
         return http_url(self.settings.ingress.host, self.settings.ingress.port)
 
     def pids(self) -> dict[str, int]:
-        """Every running process of the stack."""
-        return {
-            **{server.name: server.pid for server in self.servers if server.pid},
-            **{part.spec.name: part.pid for part in self.parts if part.pid},
-        }
+        """Returns the id of every running process of the stack."""
+        return {one.name: one.pid for one in (*self.servers, *self.parts) if one.pid}
 
     def restarts(self) -> dict[str, int]:
-        """How often each process of the stack was started again."""
-        return {
-            **{server.name: server.restarts for server in self.servers},
-            **{part.spec.name: part.restarts for part in self.parts},
-        }
+        """Returns how often each process of the stack was started again."""
+        return {one.name: one.restarts for one in (*self.servers, *self.parts)}
 
 
 @contextlib.asynccontextmanager
@@ -85,14 +80,14 @@ async def running_stack(
     *,
     poll_also: tuple[PollAccount, ...] = (),
 ) -> AsyncIterator[Stack]:
-    """Bring all of it up, and down again at the end; raises `SetupError` or `Unavailable` with what to do."""
+    """Brings the stack up, and down at the end; raises `SetupError` or `Unavailable` with what to do."""
     polled = (*settings.poll.accounts, *poll_also)
     settings = replace(settings, poll=replace(settings.poll, accounts=polled))
     async with contextlib.AsyncExitStack() as down:
-        # First of all: who starts it twice is told so, and not that some port is taken.
+        # First of all: a second start must fail with this reason, and not with that of a port in use.
         data_dir = _data_dir(down, settings)
         _require_ports(settings)
-        # Each server with what it alone needs, side by side: a start takes as long as the slower one.
+        # Each server with its own topics or tables, side by side: a start takes as long as the slower one.
         embedded = await gather_or_cancel(
             _kafka_with_topics(down, settings, data_dir, progress),
             _clickhouse_with_tables(down, settings, data_dir, progress),
@@ -100,15 +95,15 @@ async def running_stack(
         people = reader(settings)
         settings = resolved(settings)
         specs, metrics = part_specs(settings)
-        parts = tuple(SupervisedPart(spec, data_dir / "logs") for spec in specs)
+        parts = tuple(supervised_part(spec, data_dir / "logs") for spec in specs)
         down.callback(remove_states, data_dir)
         for part in parts:
             part.on_change = partial(write_states, data_dir, parts, metrics)
-        # Down in the order of the flow: no more input first, then what is in hand drains through.
+        # Down in the order of the flow: no more input first, then the records on their way are processed.
         for part in reversed(parts):
             down.push_async_callback(part.stop)
         for part in parts:
-            progress(f"{part.spec.name}: starting", None)
+            progress(f"{part.name}: starting", None)
             await part.start()
         servers = tuple(server for server in embedded if server)
         stack = Stack(settings=settings, parts=parts, servers=servers, metrics=metrics, reader=people)
@@ -176,8 +171,8 @@ async def _clickhouse_with_tables(
     return server
 
 
-async def _started(down: contextlib.AsyncExitStack, name: str, server: Server) -> SupervisedServer:
-    kept = SupervisedServer(name, server)
+async def _started(down: contextlib.AsyncExitStack, name: str, server: Runnable) -> SupervisedServer:
+    kept = Supervised(name, server)
     # Registered first: a start that is cancelled half way is stopped too.
     down.push_async_callback(kept.stop)
     await kept.start()
@@ -185,7 +180,7 @@ async def _started(down: contextlib.AsyncExitStack, name: str, server: Server) -
 
 
 async def gather_or_cancel(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
-    """Both results; when one fails, the other is cancelled and the failure is raised as it is."""
+    """Returns both results; when one fails, the other is cancelled and the failure is raised as it is."""
     tasks = (asyncio.ensure_future(one), asyncio.ensure_future(other))
     try:
         await asyncio.gather(*tasks)
@@ -197,7 +192,7 @@ async def gather_or_cancel(one: Coroutine[Any, Any, T], other: Coroutine[Any, An
 
 
 def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, str]]:
-    """The parts to run in the order of the flow, and where each publishes its metrics."""
+    """Returns the parts to run, in the order of the flow, and the address of each one's metrics."""
     base = settings.embedded.metrics_base_port
     specs: list[PartSpec] = []
     metrics: dict[str, str] = {}
@@ -227,11 +222,11 @@ def _given_up(part: SupervisedPart) -> bool:
 async def _until_ready(stack: Stack, progress: StartProgress) -> None:
     addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
     for part in stack.parts:
-        progress(f"{part.spec.name}: getting ready", None)
-        if not await until_answers(addresses[part.spec.name], _READY_S, partial(_given_up, part)):
+        progress(f"{part.name}: getting ready", None)
+        if not await until_answers(addresses[part.name], _READY_S, partial(_given_up, part)):
             raise SetupError(
-                f"{part.spec.name} does not get ready (restarts: {part.restarts}, last exit: {part.last_exit}); it said last:\n"
-                f"{part.last_words()}",
+                f"{part.name} does not get ready (restarts: {part.restarts}, last exit: {part.process.last_exit}); it said last:\n"
+                f"{part.process.last_lines()}",
                 code="part",
-                advice=f"Its log is {part.log_file}.",
+                advice=f"Its log is {part.process.log_file}.",
             )

@@ -1,4 +1,4 @@
-"""One look at the running stack, as numbers: what came in, what came of it, what waits, how fresh the rows are."""
+"""The statistics of a running stack: records in, their outcome, lag, and the freshness of the rows."""
 
 import asyncio
 import base64
@@ -10,9 +10,9 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from deploy.local.outlook import Outlook
 from deploy.local.stack import Stack
-from deploy.process.scrape import Sample, scraped, total
+from deploy.local.stack_health import StackHealth
+from deploy.process.scrape import Sample, scrape, total
 
 _TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
 _QUERY_EVERY_S: Final = 3.0
@@ -20,7 +20,7 @@ _QUERY_TIMEOUT_S: Final = 5.0
 
 
 class StackStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What the view shows; counts are since the parts started, rows are all there are."""
+    """The numbers of the live view; counts are since the parts started, rows are all that are stored."""
 
     received: int = 0
     refused: int = 0
@@ -29,7 +29,7 @@ class StackStats(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     filtered: int = 0
     by_vendor: Mapping[str, tuple[int, int, int, int]] = {}
-    """Vendor to requests, facts, duplicates, dead."""
+    """Requests, facts, duplicates and dead letters of each vendor."""
     phases: Mapping[str, int] = {}
     rows: Mapping[str, int] = {}
     dispositions: Mapping[str, int] = {}
@@ -37,31 +37,30 @@ class StackStats(msgspec.Struct, frozen=True, kw_only=True):
     freshness_s: float = 0.0
     accept_ms: float = 0.0
     polled_pages: int = 0
-    poll_errors: int = 0
     waiting: bool = False
-    """The sink waits for ClickHouse."""
+    """True while the sink waits for ClickHouse."""
     parts: tuple[tuple[str, int, int, int], ...] = ()
     """Name, process id (0: between two starts), restarts, resident MiB."""
     warnings: tuple[str, ...] = ()
-    """What is not as it should be, in sentences."""
+    """A sentence for each fault."""
 
 
-class Gauge:
-    """Looks at a stack again and again; the database only every few seconds."""
+class StatsCollector:
+    """Collects the statistics of a stack, and queries the database only every few seconds."""
 
     def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
         self._stack = stack
         self._session = session
         self._queried_at = 0.0
-        self._outlook = Outlook(stack)
+        self._health = StackHealth(stack)
         self._rows: dict[str, int] = {}
         self._dispositions: dict[str, int] = {}
 
     async def look(self) -> StackStats:
-        """The numbers of this moment; what does not answer keeps its last value or is zero."""
+        """Returns the statistics of this moment; numbers that cannot be read keep their last value or are zero."""
         pages = await self._pages()
         samples = [sample for page in pages.values() for sample in page or ()]
-        await self._outlook.look(pages)
+        await self._health.look(pages)
         if time.monotonic() - self._queried_at > _QUERY_EVERY_S:
             self._queried_at = time.monotonic()
             await self._query()
@@ -83,23 +82,22 @@ class Gauge:
             phases={labels["phase"]: int(value) for name, labels, value in samples if name == "callweave_join_calls"},
             rows=dict(self._rows),
             dispositions=dict(self._dispositions),
-            lag=self._outlook.lag,
+            lag=self._health.lag,
             freshness_s=max(tables, default=0.0),
             accept_ms=1000 * total(samples, "callweave_ingress_accept_seconds_sum") / accepted if accepted else 0.0,
             polled_pages=int(total(samples, "callweave_poll_pages_total")),
-            poll_errors=int(total(samples, "callweave_poll_errors_total")),
             waiting=total(samples, "callweave_sink_waiting") > 0,
             parts=self._parts(),
-            warnings=self._outlook.warnings(samples),
+            warnings=self._health.warnings(samples),
         )
 
     async def close(self) -> None:
-        """Let go of Kafka."""
-        await self._outlook.close()
+        """Closes the connection to Kafka."""
+        await self._health.close()
 
     async def _pages(self) -> dict[str, list[Sample] | None]:
         addresses = self._stack.metrics
-        pages = await asyncio.gather(*(scraped(self._session, url) for url in addresses.values()))
+        pages = await asyncio.gather(*(scrape(self._session, url) for url in addresses.values()))
         return dict(zip(addresses, pages, strict=True))
 
     def _parts(self) -> tuple[tuple[str, int, int, int], ...]:
@@ -118,7 +116,7 @@ class Gauge:
 
     async def _pairs(self, query: str) -> dict[str, int]:
         clickhouse = self._stack.settings.clickhouse
-        # Not as ClickHouse's own headers, at whose ends a space is lost.
+        # ClickHouse's own headers would lose a space at the end of a password.
         login = base64.b64encode(f"{clickhouse.user}:{clickhouse.password.value}".encode()).decode()
         try:
             async with self._session.post(
@@ -146,7 +144,7 @@ def _of_vendor(samples: list[Sample], vendor: str) -> tuple[int, int, int, int]:
 
 
 def resident_mib(pid: int) -> int:
-    """Resident memory of a process in MiB; 0 where the system does not tell."""
+    """Returns the resident memory of a process in MiB; 0 where the system does not tell."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

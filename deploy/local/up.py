@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from deploy.local.dashboard import line, rendered
-from deploy.local.greeting import greeting
+from deploy.local.dashboard import line, ready_message, rendered
 from deploy.local.stack import Stack, running_stack
-from deploy.local.stats import Gauge
+from deploy.local.stats import StatsCollector
 from deploy.runtime import keep_private, log_to_stderr, stop_on_signals
 from deploy.simulator.main import Simulation
 from schemas.config.settings import Settings
@@ -27,7 +26,7 @@ _LINE_EVERY_S: Final = 5.0
 
 
 class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line said."""
+    """The options of the command."""
 
     simulator: bool = True
     rate: float = 5.0
@@ -37,7 +36,7 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_up(settings: Settings, options: UpOptions) -> None:
-    """Run until Ctrl-C; raises `CallweaveError` with what to do when it cannot start."""
+    """Runs until Ctrl-C; raises `CallweaveError` with what to do when it cannot start."""
     keep_private()
     log_to_stderr(logging.ERROR)
     uvloop.run(_run(settings, options, Console()))
@@ -50,24 +49,24 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
         traffic = Simulation(options.rate, options.seed, options.poison) if options.simulator else None
         polled = traffic.poll_accounts() if traffic else ()
         with _steps(console, options) as steps:
-            bringing = running_stack(settings, steps, poll_also=polled)
-            stack = await _unless_stopped(down.enter_async_context(bringing), stop)
+            starting = running_stack(settings, steps, poll_also=polled)
+            stack = await _unless_stopped(down.enter_async_context(starting), stop)
         if stack is None:
             return
-        console.print(greeting(stack, time.monotonic() - started), markup=False, highlight=False, soft_wrap=True)
+        console.print(ready_message(stack, time.monotonic() - started), markup=False, highlight=False, soft_wrap=True)
         # Entered last, so that it ends first: no more traffic, then the parts in the order of the flow.
         if traffic:
             await down.enter_async_context(traffic.sending_to(stack.ingress_url))
         await _watch(stack, traffic, stop, console, options)
-        console.print("stopping: input first, then what is in hand drains through ...", highlight=False)
+        console.print("stopping: no more input, then the records on their way are processed ...", highlight=False)
     console.print(f"stopped; the data stays in {settings.embedded.data_dir}", highlight=False)
 
 
-async def _unless_stopped(bringing: Coroutine[Any, Any, Stack], stop: asyncio.Event) -> Stack | None:
-    """The stack when it is up, or None when Ctrl-C came first."""
-    up, asked = asyncio.ensure_future(bringing), asyncio.ensure_future(stop.wait())
+async def _unless_stopped(starting: Coroutine[Any, Any, Stack], stop: asyncio.Event) -> Stack | None:
+    """Returns the stack when it is up, or None when Ctrl-C came first."""
+    up, stopped = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({up, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({up, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if up.done():
             return up.result()
         up.cancel()
@@ -75,24 +74,24 @@ async def _unless_stopped(bringing: Coroutine[Any, Any, Stack], stop: asyncio.Ev
             await up
         return None
     finally:
-        asked.cancel()
+        stopped.cancel()
 
 
 async def _watch(
     stack: Stack, traffic: Simulation | None, stop: asyncio.Event, console: Console, options: UpOptions
 ) -> None:
-    """Show the numbers until `stop` is set."""
+    """Shows the statistics until `stop` is set."""
     async with contextlib.AsyncExitStack() as down, aiohttp.ClientSession() as session:
-        gauge = Gauge(stack, session)
-        down.push_async_callback(gauge.close)
-        before, then = await gauge.look(), time.monotonic()
+        collector = StatsCollector(stack, session)
+        down.push_async_callback(collector.close)
+        before, then = await collector.look(), time.monotonic()
         every_s = _LINE_EVERY_S if options.plain else _LOOK_EVERY_S
         live = contextlib.nullcontext() if options.plain else Live(console=console, auto_refresh=False, transient=False)
         with live as screen:
             while not stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), every_s)
-                now, at = await gauge.look(), time.monotonic()
+                now, at = await collector.look(), time.monotonic()
                 note = traffic.note() if traffic else ""
                 if screen is None:
                     console.print(f"{line(now)} | {note}" if note else line(now), highlight=False, soft_wrap=True)
@@ -103,16 +102,16 @@ async def _watch(
 
 @contextlib.contextmanager
 def _steps(console: Console, options: UpOptions) -> Iterator[Callable[[str, float | None], None]]:
-    """Where the setting up tells how far it is: bars on a terminal, lines elsewhere."""
+    """Yields a function that shows the steps of the start: bars on a terminal, lines elsewhere."""
     if options.plain:
-        told: list[str] = []
+        shown: list[str] = []
 
-        def tell(step: str, _fraction: float | None) -> None:
-            if step not in told:
-                told.append(step)
+        def print_step(step: str, _fraction: float | None) -> None:
+            if step not in shown:
+                shown.append(step)
                 console.print(step, highlight=False)
 
-        yield tell
+        yield print_step
         return
     columns = (
         SpinnerColumn(finished_text="[green]✓"),
@@ -123,7 +122,7 @@ def _steps(console: Console, options: UpOptions) -> Iterator[Callable[[str, floa
     with Progress(*columns, console=console) as bars:
         running: dict[str, tuple[str, TaskID]] = {}
 
-        def show(step: str, fraction: float | None) -> None:
+        def show_bar(step: str, fraction: float | None) -> None:
             # "Kafka: topics" ends "Kafka: starting", and leaves what runs beside it alone.
             what = step.partition(":")[0]
             before, task = running.get(what, ("", None))
@@ -134,6 +133,6 @@ def _steps(console: Console, options: UpOptions) -> Iterator[Callable[[str, floa
             if fraction is not None:
                 bars.update(running[what][1], total=1, completed=fraction)
 
-        yield show
+        yield show_bar
         for _, task in running.values():
             bars.update(task, total=1, completed=1)

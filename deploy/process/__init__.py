@@ -1,1 +1,1 @@
-"""Processes: started, watched, restarted and stopped; their ports, directories, logs and settings."""
+"""Processes: started, watched, restarted and stopped; their ports, directories, logs and metrics."""

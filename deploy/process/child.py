@@ -1,8 +1,8 @@
-"""One child process that never outlives us: started in its own session, stopped within a bound, gone when we are killed.
+"""One child process that does not outlive its parent: started in its own session, stopped within a bound.
 
-A terminal's Ctrl-C reaches only us, so that whoever started several children decides the order in which they stop. On
-Linux the kernel kills the child when the thread that started it ends; elsewhere a killed parent leaves the child running.
-It must not know what it runs.
+A terminal's Ctrl-C reaches only the parent, so whoever started several children decides the order in which they stop.
+On Linux the kernel kills the child when the thread that started it ends; elsewhere a killed parent leaves the child
+running. This module does not know what it runs.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Runs between fork and exec in a fresh interpreter, because code between fork and exec in a threaded parent can deadlock.
-# The second look at the parent closes the gap in which the parent died before the kernel was told.
+# Runs between fork and exec in a fresh interpreter, because code between fork and exec in a threaded parent can
+# deadlock. The check of the parent closes the gap in which the parent died before prctl was called.
 _BIND = """\
 import ctypes, os, sys
 if sys.platform == "linux":
@@ -32,20 +32,20 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id; the same from start to end."""
+        """The process id, the same from start to end."""
         return self._process.pid
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs, else its exit code (negative: the signal that ended it)."""
+        """The exit code (negative: the signal that ended it); None while it runs."""
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Waits until it ends by itself and gives its exit code."""
+        """Waits until it ends by itself and returns its exit code."""
         return await self._process.wait()
 
     async def stop(self, *, grace_s: float) -> int:
-        """Asks it to end, and kills it when `grace_s` seconds were not enough."""
+        """Asks it to end, kills it when `grace_s` seconds were not enough, and returns its exit code."""
         if self._process.returncode is None:
             self._signal(signal.SIGTERM)
             try:
@@ -62,9 +62,9 @@ class Child:
 
 
 async def spawn(argv: Sequence[str], *, output: Path, env: Mapping[str, str] | None = None) -> Child:
-    """Starts `argv` (the first is an absolute path); its output and errors replace what `output` held.
+    """Starts `argv`, whose first item is an absolute path; its output and errors replace the contents of `output`.
 
-    Call it from a thread that lives as long as the child should: the event loop's own is the right one.
+    It must be called from a thread that lives as long as the child should: the event loop's own is the right one.
     """
     bound = (sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *argv)
     with output.open("wb") as sink:

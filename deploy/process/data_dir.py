@@ -1,4 +1,4 @@
-"""A data directory that exactly one server may use at a time: made, locked, and checked for space before anything starts."""
+"""A data directory that one server at a time may use: created, locked and checked for space before anything starts."""
 
 import fcntl
 import os
@@ -13,9 +13,9 @@ _OF_OTHERS: Final = 0o077
 
 
 def claim(path: Path, *, what: str, minimum_free_bytes: int) -> IO[str]:
-    """Makes and locks `path` for the server that people call `what`; closing the result gives it free.
+    """Creates and locks `path` for the server that messages call `what`; closing the result releases the lock.
 
-    The lock goes with the process, however it ends. Raises SetupError `no_access`, `locked` or `no_disk`.
+    The lock ends with the process, however that ends. Raises SetupError `no_access`, `locked` or `no_disk`.
     """
     try:
         path.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def claim(path: Path, *, what: str, minimum_free_bytes: int) -> IO[str]:
 
 
 def _close_to_others(path: Path) -> None:
-    """Takes every right of others away, once: what a release before made could be read by everybody on the machine."""
+    """Removes every right of others, once: earlier releases made directories that every local user could read."""
     if not path.stat().st_mode & _OF_OTHERS:
         return
     for folder, _, names in os.walk(path):
@@ -46,7 +46,7 @@ def _close_to_others(path: Path) -> None:
                 file.chmod(file.stat().st_mode & ~_OF_OTHERS)
         if Path(folder) != path:
             Path(folder).chmod(_OWNER_ONLY)
-    path.chmod(_OWNER_ONLY)  # last: what breaks off begins again at the next start
+    path.chmod(_OWNER_ONLY)  # last: if this is interrupted, the next start repeats it
 
 
 def _check(lock: IO[str], path: Path, *, what: str, minimum_free_bytes: int) -> None:

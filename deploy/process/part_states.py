@@ -1,4 +1,4 @@
-"""What `callweave up` writes down of its parts, so that `callweave doctor`, another process, knows of them."""
+"""The file in which `callweave up` describes its parts, so that `callweave doctor`, another process, knows of them."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from deploy.process.supervisor import SupervisedPart
+from deploy.process.part_process import SupervisedPart
 
 FILE: Final = "parts.json"
 
@@ -20,7 +20,7 @@ class PartState(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     """0 between two starts."""
     restarts: tuple[float, ...]
-    """When it was started again (epoch seconds), the latest last."""
+    """The times of its restarts in epoch seconds, the latest last."""
     last_exit: int | None
     metrics: str
     """The address of its metrics."""
@@ -34,16 +34,16 @@ class States(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mapping[str, str]) -> None:
-    """Write the parts as they are now; on a disk without room the old state stays."""
+    """Writes the parts as they are now; on a full disk the old file stays."""
     states = States(
         supervisor=os.getpid(),
         parts=tuple(
             PartState(
-                name=part.spec.name,
+                name=part.name,
                 pid=part.pid or 0,
                 restarts=tuple(part.started_again),
-                last_exit=part.last_exit,
-                metrics=metrics.get(part.spec.name, ""),
+                last_exit=part.process.last_exit,
+                metrics=metrics.get(part.name, ""),
             )
             for part in parts
         ),
@@ -55,17 +55,17 @@ def write_states(data_dir: Path, parts: Sequence[SupervisedPart], metrics: Mappi
 
 
 def remove_states(data_dir: Path) -> None:
-    """Nothing runs any more."""
+    """Removes the file when the parts have stopped."""
     (data_dir / FILE).unlink(missing_ok=True)
 
 
 def read_states(data_dir: Path) -> States | None:
-    """The parts of the `callweave up` that runs on this directory; None when none does."""
+    """Returns the parts of the `callweave up` that runs on this directory; None when none does."""
     try:
         states = msgspec.json.decode((data_dir / FILE).read_bytes(), type=States)
         os.kill(states.supervisor, 0)
     except PermissionError:
-        return states  # it lives, and is somebody else's
+        return states  # it runs as another user
     except (OSError, msgspec.DecodeError):
         return None
     return states

@@ -1,4 +1,4 @@
-"""Which TCP ports of this machine are free, and who holds the ones that are not."""
+"""TCP ports of this machine: finds free ones, and names the process that uses one."""
 
 import contextlib
 import errno
@@ -10,27 +10,30 @@ from typing import Final
 from schemas.config.settings import EmbeddedSettings
 from schemas.errors import SetupError
 
-# Below the range from which systems take ports for connections (32768 on Linux): nobody gets one of these by chance
-# while its server is started again.
+# Below the range from which systems take ports for outgoing connections (32768 on Linux): no connection takes one of
+# these while its server is being started again.
 _LOWEST: Final = 12_000
 _HIGHEST: Final = 32_000
 _GIVEN: Final[set[int]] = set()
-"""Handed out by this process; whoever asked may not listen yet."""
+"""The ports that this process has handed out; their servers may not listen yet."""
 _PROC: Final = Path("/proc")
 _LAST_PORT: Final = 65535
 _NATIVE_APART: Final = 877
-"""From ClickHouse's port for HTTP to its native one: 8123 and 9000."""
+"""The distance from ClickHouse's HTTP port (8123) to its native port (9000)."""
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not bound
 
 
 def native_port(embedded: EmbeddedSettings) -> int:
-    """The port of the embedded ClickHouse's native protocol."""
+    """Returns the port of the embedded ClickHouse's native protocol."""
     apart = _NATIVE_APART if embedded.clickhouse_port + _NATIVE_APART <= _LAST_PORT else -_NATIVE_APART
     return embedded.clickhouse_tcp_port or embedded.clickhouse_port + apart
 
 
 def free_port(host: str = "127.0.0.1", *, run: int = 1) -> int:
-    """The first of `run` ports in a row that were free a moment ago, none handed out before; another process can still be quicker."""
+    """Returns the first of `run` consecutive ports that are free and were not handed out before.
+
+    Another process can still take one before the caller listens.
+    """
     while True:
         first = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
         ports = range(first, first + run)
@@ -48,7 +51,7 @@ def require_free(port: int, *, what: str, setting: str, host: str = "127.0.0.1")
 
 
 def cannot_listen(error: OSError, port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> SetupError:
-    """Why `what` cannot have its port, who has it, and what to do."""
+    """Returns the error for a port that `what` cannot listen on: the reason, who uses it, and what to do."""
     if error.errno != errno.EADDRINUSE:
         return SetupError(
             f"{what} cannot listen on {host}:{port}: {error.strerror or error}",
@@ -59,7 +62,7 @@ def cannot_listen(error: OSError, port: int, *, what: str, setting: str, host: s
 
 
 def taken(port: int, *, what: str, setting: str) -> SetupError:
-    """Who has the port that `what` needs, and what to do."""
+    """Returns the error for a port that another process uses, with its name where the system tells it."""
     by = holder(port)
     return SetupError(
         f"{what} needs port {port}, which {by or 'another process'} already uses",
@@ -69,13 +72,13 @@ def taken(port: int, *, what: str, setting: str) -> SetupError:
 
 
 def http_url(host: str, port: int) -> str:
-    """Where a server that listens on `host` is reached from this machine."""
+    """Returns the address at which this machine reaches a server that listens on `host`."""
     reached = _EVERYWHERE.get(host, host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def holder(port: int, proc: Path = _PROC) -> str:
-    """The process that listens on `port`, as `name (pid 12)`; empty where the system does not tell."""
+    """Returns the process that listens on `port`, as `name (pid 12)`; empty where the system does not tell."""
     inodes = _listening_inodes(port, proc)
     for process in proc.glob("[0-9]*") if inodes else ():
         if not inodes.isdisjoint(_open_files(process)):
@@ -114,7 +117,7 @@ def _listening_inodes(port: int, proc: Path) -> frozenset[str]:
 
 
 def _open_files(process: Path) -> frozenset[str]:
-    """Where a process's descriptors lead; none when it has just ended or belongs to somebody else."""
+    """Returns the targets of a process's descriptors; none when it has just ended or belongs to another user."""
     found = set()
     with contextlib.suppress(OSError):
         for link in (process / "fd").iterdir():

@@ -1,4 +1,4 @@
-"""Whether a part does its work, read from its own metrics. Pure: numbers in, sentences out."""
+"""The readiness of a part, judged from its own metrics. Pure: numbers in, sentences out."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,7 +7,7 @@ from processors.poison.crashes import OFTEN
 from schemas.metrics import Registry
 
 BLOCKED_S: Final = 5.0
-"""A loop that was held this long let heartbeats wait."""
+"""A loop that was blocked for this long delayed heartbeats."""
 
 _Reason = Callable[[Registry, str], str]
 
@@ -44,5 +44,5 @@ _REASONS: Final[dict[str, tuple[_Reason, ...]]] = {
 
 
 def not_ready(metrics: Registry, part: str) -> list[str]:
-    """Why a part is not ready; nothing when it is. The registry's gauges must be of this moment (`Registry.read`)."""
-    return [said for reason in _REASONS.get(part, (_blocked,)) if (said := reason(metrics, part))]
+    """Returns the reasons why a part is not ready, none when it is; call `Registry.refresh` before."""
+    return [text for reason in _REASONS.get(part, (_blocked,)) if (text := reason(metrics, part))]

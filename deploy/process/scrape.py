@@ -1,7 +1,8 @@
-"""Read the numbers that the parts publish, for the terminal view and for tests."""
+"""Asks a part over HTTP: waits until it answers, and reads the metrics that it publishes."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
@@ -9,17 +10,20 @@ import aiohttp
 _LINE: Final = re.compile(r"^(?P<name>[a-z_]+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)$")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
+_EVERY_S: Final = 0.1
+
 Sample = tuple[str, Mapping[str, str], float]
+"""The name of a metric, its labels and its value."""
 
 
 def parse(text: str) -> list[Sample]:
-    """The samples of a page in Prometheus's text format."""
+    """Returns the samples of a text in Prometheus's exposition format."""
     found = (_LINE.match(line) for line in text.splitlines() if not line.startswith("#"))
     return [(m["name"], dict(_LABEL.findall(m["labels"] or "")), float(m["value"])) for m in found if m]
 
 
 def total(samples: list[Sample], name: str, **labels: str) -> float:
-    """The sum of the samples of one metric that carry these labels."""
+    """Returns the sum of the samples of one metric that carry these labels."""
     return sum(
         value
         for found, has, value in samples
@@ -27,15 +31,26 @@ def total(samples: list[Sample], name: str, **labels: str) -> float:
     )
 
 
-async def scrape(session: aiohttp.ClientSession, url: str) -> list[Sample]:
-    """The samples at `url`; none when it does not answer."""
-    return await scraped(session, url) or []
-
-
-async def scraped(session: aiohttp.ClientSession, url: str) -> list[Sample] | None:
-    """The samples at `url`; None when it does not answer."""
+async def scrape(session: aiohttp.ClientSession, url: str) -> list[Sample] | None:
+    """Returns the samples at `url`; None when it does not answer."""
     try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
-            return parse(await answer.text())
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
+            return parse(await response.text())
     except (aiohttp.ClientError, TimeoutError):
         return None
+
+
+async def until_answers(url: str, limit_s: float, hopeless: Callable[[], bool] = lambda: False) -> bool:
+    """Waits until `url` answers 200; False when it did not within `limit_s` seconds, or as soon as `hopeless()`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + limit_s
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        while loop.time() < deadline and not hopeless():
+            try:
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        return True
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            await asyncio.sleep(_EVERY_S)
+    return False

@@ -1,125 +1,137 @@
-"""The parts of Callweave as supervised child processes of `callweave up`: started again when they die, stopped in order.
+"""Keeps a process running: started again when it ends by itself, after pauses that grow, until it is stopped.
 
-A part that is wrongly configured (exit code 78) is not started again: trying again would not mend it.
+It does not know which process it keeps: a part of Callweave (`part_process`) and an embedded server are kept in the
+same way.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar
 
-import msgspec
-
-from deploy.process.backoff import Backoff
-from deploy.process.child import Child, spawn
-from deploy.process.exits import EXIT_SETTINGS, RESTARTS
+from schemas.errors import CallweaveError, SettingsError, SetupError
 
 log: Final = logging.getLogger(__name__)
 
+FIRST_S: Final = 0.5
+CAP_S: Final = 10.0
+HEALTHY_AFTER_S: Final = 10.0
+"""A process that ran this long did not fail because of its start."""
 LATELY_S: Final = 600.0
-_LAST_LINES: Final = 8
 _REMEMBERED: Final = 100
 
 
-class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run."""
+class Backoff:
+    """The pauses between the starts of one process, doubled from `FIRST_S` to `CAP_S` while it keeps failing."""
 
-    name: str
-    arguments: tuple[str, ...]
-    """Of the `callweave` command."""
-    env: Mapping[str, str] = {}
-    grace_s: float = 25.0
-    """How long it gets to stop by itself."""
+    def __init__(self) -> None:
+        self._next_s = FIRST_S
+
+    def after(self, ran_s: float) -> float:
+        """Returns the seconds to wait after the process ran for `ran_s` seconds (0: it did not start)."""
+        if ran_s > HEALTHY_AFTER_S:
+            self._next_s = FIRST_S
+        pause_s, self._next_s = self._next_s, min(2 * self._next_s, CAP_S)
+        return pause_s
 
 
-class SupervisedPart:
-    """One part, kept running until `stop`."""
+class Runnable(Protocol):
+    """A process that can be kept running."""
 
-    def __init__(self, spec: PartSpec, log_dir: Path) -> None:
-        self.spec = spec
-        self.log_file = log_dir / f"{spec.name}.log"
+    @property
+    def pid(self) -> int:
+        """The process id; raises RuntimeError when there is no process."""
+
+    async def start(self) -> None:
+        """Starts it; returns when it runs (an embedded server: when it answers)."""
+
+    async def wait(self) -> CallweaveError:
+        """Waits until it ends by itself and returns the reason; after a SettingsError it is not started again."""
+
+    async def stop(self) -> None:
+        """Stops it and releases what it held, in the middle of a start too; does nothing when it does not run."""
+
+
+R_co = TypeVar("R_co", bound=Runnable, covariant=True)
+
+
+class Supervised(Generic[R_co]):
+    """One process, kept running from `start` to `stop`."""
+
+    def __init__(self, name: str, process: R_co) -> None:
+        self.name = name
+        self.process = process
         self.restarts = 0
         self.started_again: deque[float] = deque(maxlen=_REMEMBERED)
-        """When, in epoch seconds: the latest of the restarts."""
+        """The times of the latest restarts, in epoch seconds."""
         self.on_change: Callable[[], None] = lambda: None
-        """Called when it was started, and when it ended by itself."""
-        self.last_exit: int | None = None
-        self.given_up = False
-        self._child: Child | None = None
+        """Called when the process was started and when it ended by itself."""
+        self.last_error: CallweaveError | None = None
+        """The reason of its last end, or of the last start that failed."""
+        self._runs = False
         self._keeper: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
-        """The running process, None between two starts."""
-        return self._child.pid if self._child and self._child.returncode is None else None
+        """The process id, None between two starts."""
+        return self.process.pid if self._runs else None
+
+    @property
+    def given_up(self) -> bool:
+        """True when it is not started again, because its settings are wrong and would be wrong the next time too."""
+        return isinstance(self.last_error, SettingsError)
 
     async def start(self) -> None:
-        """Start it and keep it running."""
-        await self._spawn()
+        """Starts it and keeps it running; raises what the first start raises."""
+        await self.process.start()
+        self._started()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Ask it to stop, and kill it when its grace has passed."""
-        self._stopping.set()
-        if self._child:
-            await self._child.stop(grace_s=self.spec.grace_s)
+        """Stops it, in the middle of a start too."""
         if self._keeper:
-            await self._keeper
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        try:
+            await self.process.stop()
+        finally:
+            self._runs = False
 
     def restarts_lately(self, now_s: float) -> int:
-        """How often it was started again in the last ten minutes."""
+        """Returns how often it was started again in the last ten minutes."""
         return sum(now_s - at_s <= LATELY_S for at_s in self.started_again)
 
-    def last_words(self) -> str:
-        """The end of its log, for a message about why it does not run."""
-        with contextlib.suppress(OSError):
-            return "\n".join(self.log_file.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:])
-        return ""
-
-    async def _spawn(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.log_file.replace(self.log_file.with_suffix(".previous.log"))
-        command = (sys.executable, "-m", "deploy.cli.main", *self.spec.arguments)
-        env = {**os.environ, **self.spec.env, RESTARTS: str(self.restarts)}
-        self._child = await spawn(command, output=self.log_file, env=env)
+    def _started(self) -> None:
+        self._runs = True
         self.on_change()
 
     async def _keep(self) -> None:
-        backoff, loop, begun = Backoff(), asyncio.get_running_loop(), asyncio.get_running_loop().time()
-        while self._child is not None:
-            self.last_exit = await self._child.wait()
-            self.given_up = self.last_exit == EXIT_SETTINGS
-            if self.given_up or self._stopping.is_set():
+        loop, backoff = asyncio.get_running_loop(), Backoff()
+        while True:
+            begun_s = loop.time()
+            self.last_error = await self.process.wait()
+            self._runs = False
+            if self.given_up:
                 return
             self.on_change()
-            pause_s = backoff.after(loop.time() - begun)
-            log.warning("%s ended with code %s, starting it again in %.1f s", self.spec.name, self.last_exit, pause_s)
-            await self._pause(pause_s)
-            begun = loop.time()
-            await self._spawn_again()
+            pause_s = backoff.after(loop.time() - begun_s)
+            while not self._runs:
+                log.warning("%s ended, starting it again in %.1f s: %s", self.name, pause_s, self.last_error)
+                await asyncio.sleep(pause_s)
+                pause_s = backoff.after(0)
+                await self._start_again()
 
-    async def _spawn_again(self) -> None:
-        """Start it, unless it is to stop; while the machine lacks the means (a full disk, no memory) it is tried again later."""
-        if self._stopping.is_set():
-            return
+    async def _start_again(self) -> None:
         self.restarts += 1
         self.started_again.append(time.time())
         try:
-            await self._spawn()
-        except OSError as exc:
-            log.warning("%s could not be started: %s", self.spec.name, exc)
-            return  # the one before has ended, so the loop comes back here after a longer pause
-        if self._stopping.is_set() and self._child:
-            # `stop` came while it started, and has only seen the one before.
-            await self._child.stop(grace_s=self.spec.grace_s)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            await self.process.stop()  # it has ended, but an embedded server still holds the lock on its directory
+            await self.process.start()
+        except CallweaveError as exc:
+            self.last_error = exc
+        except OSError as exc:  # a full disk or too little memory, which may pass
+            self.last_error = SetupError(f"{self.name} could not be started: {exc}")
+        else:
+            self._started()

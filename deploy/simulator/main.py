@@ -11,7 +11,7 @@ import aiohttp
 import click
 import uvloop
 
-from deploy.process.exits import EXIT_FAILED
+from deploy.process.part_process import EXIT_FAILED
 from deploy.process.ports import free_port
 from deploy.runtime import stop_on_signals
 from deploy.simulator.sending.options import SimulateOptions, SimulationProgress

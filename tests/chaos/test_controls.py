@@ -23,7 +23,7 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
-from deploy.process.waiting import until_answers
+from deploy.process.scrape import until_answers
 from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge.judge import stored

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.local.stack import Stack, part_specs
-from deploy.process.supervisor import PartSpec, SupervisedPart
-from deploy.process.waiting import until_answers
+from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
+from deploy.process.scrape import until_answers
 from deploy.simulator.vendor_contract import PullServerOptions
 from schemas.config.settings import (
     ClickHouseSettings,
@@ -112,7 +112,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         await migrate_tables(settings)
         walls = WallClocks(data_dir / "clocks", (name for names in GROUPS.values() for name in names))
         specs, pages = _specs(settings, cluster, f"http://127.0.0.1:{sink_ch}", walls)
-        parts = {spec.name: SupervisedPart(spec, data_dir / "logs") for spec in specs}
+        parts = {spec.name: supervised_part(spec, data_dir / "logs") for spec in specs}
         for part in reversed(parts.values()):
             down.push_async_callback(part.stop)
         for part in parts.values():
@@ -120,7 +120,7 @@ async def running_world(data_dir: Path) -> AsyncIterator[World]:
         stack = Stack(settings=settings, parts=tuple(parts.values()), servers=(), metrics=pages)
         for name, part in parts.items():
             url = f"{stack.ingress_url}/readyz" if name == "ingress" else pages[name]
-            assert await until_answers(url, _READY_S), f"{name} is not ready:\n{part.last_words()}"
+            assert await until_answers(url, _READY_S), f"{name} is not ready:\n{part.process.last_lines()}"
         yield World(
             stack=stack,
             parts=parts,

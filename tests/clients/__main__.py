@@ -1,8 +1,8 @@
-"""`python -m tests.clients`: one small program for each client, against an embedded ClickHouse with its default settings.
+"""`python -m tests.clients`: tries each client's program against an embedded ClickHouse with its default settings.
 
-A program reads the server's address from the environment and prints a line for each check: `version 1.2.3`, `ok NAME`, or
-`not ok NAME: WHY`. The programs are copied to `build/clients` and built there, so that no toolchain writes into the source. The exit code is
-1 when a check fails; a client whose toolchain is missing is in the table as not run.
+A program reads the server's address from the environment and prints a line for each check: `version 1.2.3`, `ok NAME`,
+or `not ok NAME: WHY`. The programs are copied to `build/clients` and built there, so that no toolchain writes into the
+source. The exit code is 1 when a check fails; a client whose toolchain is missing is in the table as not run.
 """
 
 import asyncio
@@ -32,21 +32,21 @@ RUN_LIMIT_S: Final = 600
 SUITE_LIMIT_S: Final = 3600
 SUITE_COMMIT: Final = "842e4131e76cc44cef00052a48f695c57a5c187c"
 SUITE_CLONE: Final = "CLICKHOUSE_CONNECT_CLONE"
-"""The environment's variable that says where a clone of clickhouse-connect's repository is: its tests are in no package."""
+"""The environment variable with the place of a clone of clickhouse-connect's repository: no package has its tests."""
 NATIVE_PORT: Final = 9000
-"""The port that one of the suite's tests expects; another is taken when it is not free."""
+"""The port that a test of the suite expects; another one is used when it is not free."""
 
 
 class NotRun(Exception):
-    """What of a client's needs is missing here."""
+    """A tool or package of a client is missing; the message names it."""
 
 
 class NotBuilt(Exception):
-    """Why a client's program could not be built, or its packages not fetched."""
+    """A client's program could not be built, or its packages not fetched."""
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """One client: how its program is made ready and started."""
+    """One client: the steps that prepare and start its program."""
 
     name: str
     folder: str
@@ -56,7 +56,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(command: tuple[str, ...], folder: Path, limit_s: float, environment: Mapping[str, str]) -> Done:
-    """Runs it to its end, or to the limit."""
+    """Runs a command to its end, or to the limit."""
     try:
         done = subprocess.run(
             command,
@@ -77,7 +77,7 @@ def _text(given: str | bytes | None) -> str:
 
 
 def built(*command: str) -> Callable[[Path], None]:
-    """A step that runs one command in the program's folder; raises NotBuilt with its last words."""
+    """Returns a step that runs one command in the program's folder; the step raises NotBuilt with the last line."""
 
     def step(folder: Path) -> None:
         done = run(command, folder, BUILD_LIMIT_S, {})
@@ -88,7 +88,7 @@ def built(*command: str) -> Callable[[Path], None]:
 
 
 def environment_made(folder: Path) -> None:
-    """An environment of its own from the hash-pinned requirements of the folder; kept while they stay the same."""
+    """Makes an environment from the hash-pinned requirements of the folder; it is kept while they stay the same."""
     wanted, done = (folder / "requirements.txt").read_bytes(), folder / "env" / "requirements"
     if done.exists() and done.read_bytes() == wanted:
         return
@@ -126,7 +126,7 @@ CLIENTS: Final = (
 
 
 def ready(client: Client) -> Path:
-    """The folder in which the client's program is built; raises NotRun or NotBuilt."""
+    """Returns the folder in which the client's program is built; raises NotRun or NotBuilt."""
     if missing := [tool for tool in client.needs if shutil.which(tool) is None]:
         raise NotRun(f"no {' and no '.join(missing)} on this machine")
     folder = WORK / client.folder
@@ -136,7 +136,7 @@ def ready(client: Client) -> Path:
 
 
 def ready_suite() -> Path:
-    """The folder with clickhouse-connect's tests in it, from a clone that the environment names; raises NotRun or NotBuilt."""
+    """Returns the folder of clickhouse-connect's tests in the named clone; raises NotRun or NotBuilt."""
     clone = os.environ.get(SUITE_CLONE)
     if not clone:
         raise NotRun(f"{SUITE_CLONE} names no clone of its repository, and its tests are in no package")
@@ -196,14 +196,14 @@ _BI: Final = (
 
 
 async def served(names: list[str]) -> list[Result]:
-    """Starts two servers, one as tests have it and one as `callweave up` has it, and tries the clients one after the other."""
+    """Starts two servers, with the settings of the tests and of `callweave up`, and tries the clients one by one."""
     with tempfile.TemporaryDirectory(prefix="callweave-clients-") as folder:
         wide = ClickHouseServer(Path(folder) / "wide", tcp_port=_native_port())
         narrow = ClickHouseServer(Path(folder) / "narrow", databases="bi")
         async with wide, narrow:
             for statement in _BI:
-                if said := await ask(address(narrow), statement):
-                    raise RuntimeError(said)
+                if error := await ask(address(narrow), statement):
+                    raise RuntimeError(error)
             environment = {
                 **_environment("CLICKHOUSE_", wide, EngineRole.MIGRATOR),
                 **_environment("CLICKHOUSE_BI_", narrow, EngineRole.READER),
@@ -211,7 +211,7 @@ async def served(names: list[str]) -> list[Result]:
             results = []
             for name, trial in _trials(environment):
                 if not names or name in names:
-                    print(f"{name} ...", file=sys.stderr, flush=True)  # noqa: T201 - whoever waits sees how far it is
+                    print(f"{name} ...", file=sys.stderr, flush=True)  # noqa: T201 - shows the progress
                     results.append(await asyncio.to_thread(trial))
             return results
 
@@ -241,7 +241,7 @@ def _environment(prefix: str, server: ClickHouseServer, role: EngineRole) -> dic
 
 
 def main(names: list[str]) -> int:
-    """Tries the named clients, or all; gives the exit code."""
+    """Tries the named clients, or all; returns the exit code."""
     known = {client.name for client in CLIENTS} | {"suite"}
     if unknown := set(names) - known:
         sys.exit(f"no client {', '.join(sorted(unknown))}: there are {', '.join(sorted(known))}")

@@ -1,4 +1,4 @@
-"""What the clients' programs and the suite said, and the table of it. Pure."""
+"""Reads the output of the clients' programs and of the suite, and makes the table of results. Pure."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ _WHY_WIDTH: Final = 160
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that ended."""
+    """The result of a command."""
 
     code: int
     output: str
@@ -19,7 +19,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client's program said."""
+    """The result of one client's program."""
 
     client: str
     version: str = "-"
@@ -31,7 +31,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(client: str, done: Done) -> Result:
-    """What a program's output says; a program that ends early has failed too."""
+    """Reads a program's output; a program that ended early has failed too."""
     lines = done.output.splitlines()
     failed = [line.removeprefix("not ok ") for line in lines if line.startswith("not ok ")]
     passed = sum(line.startswith("ok ") for line in lines)
@@ -42,12 +42,12 @@ def read(client: str, done: Done) -> Result:
 
 
 def last_words(done: Done) -> str:
-    """The last line of its errors, or else of its output."""
+    """Returns the last line of its errors, or else of its output."""
     return (done.errors.strip() or done.output.strip() or "it said nothing").splitlines()[-1]
 
 
 def read_suite(report: ET.Element, known: Mapping[str, str], version: str) -> Result:
-    """What clickhouse-connect's own suite says in its JUnit report; failures in `known` are explained."""
+    """Reads the JUnit report of clickhouse-connect's own suite; failures in `known` are explained."""
     passed = skipped = explained = 0
     failed: list[str] = []
     for case in report.iter("testcase"):
@@ -72,7 +72,7 @@ def read_suite(report: ET.Element, known: Mapping[str, str], version: str) -> Re
 
 
 def known_failures(text: str) -> dict[str, str]:
-    """Test to reason, of a file with a reason in a line that begins with # and its tests in the lines below."""
+    """Returns the reason of each known test; in the file, a line with # is the reason of the tests below it."""
     reason, known = "", {}
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("#"):
@@ -83,7 +83,7 @@ def known_failures(text: str) -> dict[str, str]:
 
 
 def table(results: Iterable[Result]) -> Iterator[str]:
-    """The lines of the table."""
+    """Returns the lines of the table."""
     form = "{:<32} {:<10} {:>6} {:>6} {:>9} {:>7}  {}"
     yield form.format("client", "version", "passed", "failed", "explained", "skipped", "why")
     for one in results:

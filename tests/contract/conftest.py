@@ -1,4 +1,4 @@
-"""What the tests of ClickHouse's protocols share: a plain HTTP session, and a question with its answer."""
+"""The HTTP session that the tests of ClickHouse's protocols share."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 async def http(clickhouse_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session with the name and password of the address, which takes answers as they come."""
+    """Yields a session with the name and password of the address, which does not decompress answers."""
     plain = {"Accept-Encoding": "identity"}
     async with aiohttp.ClientSession(clickhouse_url, auto_decompress=False, headers=plain) as session:
         yield session

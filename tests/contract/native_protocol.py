@@ -1,6 +1,7 @@
-"""ClickHouse's native protocol as far as tests speak it: numbers, texts, compressed frames, and packets over TCP.
+"""ClickHouse's native protocol as far as tests need it: numbers, texts, compressed frames, and packets over TCP.
 
-Structures: the engine's `CompressedReadBufferBase`, `NativeWriter` and `TCPHandler`; the revisions are `ProtocolDefines.h`'s.
+Structures: the engine's `CompressedReadBufferBase`, `NativeWriter` and `TCPHandler`; the revisions are
+`ProtocolDefines.h`'s.
 """
 
 import asyncio
@@ -11,30 +12,30 @@ import cramjam
 import msgspec
 
 HELLO, QUERY, DATA, PING = 0, 1, 2, 4
-"""Packets of a client."""
+"""The numbers of a client's packets."""
 IS_HELLO, IS_DATA, IS_EXCEPTION, IS_PROGRESS, IS_PONG, IS_END, IS_PROFILE = 0, 1, 2, 3, 4, 5, 6
-"""Packets of a server."""
+"""The numbers of a server's packets."""
 WITH_NAME: Final = 54372
-"""From this revision on a server's hello has its time zone and its name, before it has more than that."""
+"""The oldest revision whose server's hello has its time zone and name, and no further fields."""
 OLD: Final = 54028
-"""A revision before clients had to tell of themselves with each query: the shortest query there is."""
+"""A revision before clients had to describe themselves with each query: the shortest query there is."""
 EMPTY_BLOCK: Final = b"\x01\x00\x02\xff\xff\xff\xff\x00\x00\x00"
-"""What a block says of itself, no columns and no rows."""
+"""An empty block: its information, no columns and no rows."""
 LZ4: Final = 0x82
 _HASH: Final = 16
 _HEAD: Final = struct.Struct("<BII")
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a compressed stream."""
+    """One frame of a compressed stream."""
 
     method: int
     data: bytes
-    """As it was before it was compressed."""
+    """Returns the frame's data, decompressed."""
 
 
 def frames(stream: bytes) -> list[Frame]:
-    """The pieces of what `compress=1` answers: hash, method, both sizes, data. The hash is the engine's to look at."""
+    """Returns the frames of an answer to `compress=1`: hash, method, both sizes, data. The engine checks the hash."""
     found = []
     while stream:
         method, packed, plain = _HEAD.unpack_from(stream, _HASH)
@@ -60,13 +61,13 @@ def text(value: str) -> bytes:
 
 
 def hello(user: str, password: str, *, revision: int = WITH_NAME) -> bytes:
-    """The packet with which a client begins."""
+    """Returns the packet with which a client begins."""
     names = text("a test") + number(1) + number(0) + number(revision)
     return number(HELLO) + names + text("default") + text(user) + text(password)
 
 
 def query(sql: str, query_id: str = "") -> bytes:
-    """A query of a client of revision `OLD`, with no table of its own."""
+    """Returns a query of a client of revision `OLD`, without external tables."""
     no_settings, whole, plain = text(""), number(2), number(0)
     return (
         number(QUERY) + text(query_id) + no_settings + whole + plain + text(sql) + number(DATA) + text("") + EMPTY_BLOCK
@@ -74,17 +75,17 @@ def query(sql: str, query_id: str = "") -> bytes:
 
 
 class Answer:
-    """Reads what a server sends, piece by piece."""
+    """Reads a server's packets, field by field."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
 
     async def exactly(self, size: int) -> bytes:
-        """So many bytes."""
+        """Reads this many bytes."""
         return await self._reader.readexactly(size)
 
     async def number(self) -> int:
-        """A number of variable length."""
+        """Returns a number as a varint."""
         value = shift = 0
         while True:
             (byte,) = await self.exactly(1)
@@ -94,14 +95,14 @@ class Answer:
                 return value
 
     async def text(self) -> str:
-        """A text with its length before it."""
+        """Returns a text with its length before it."""
         return (await self.exactly(await self.number())).decode()
 
     async def exception(self) -> tuple[int, str]:
-        """The number and the text of an exception whose packet's number was read."""
+        """Reads the number and the text of an exception, after the number of its packet."""
         (code,) = struct.unpack("<i", await self.exactly(4))
         await self.text()  # the class
-        said = await self.text()
+        message = await self.text()
         await self.text()  # the stack
         await self.exactly(1)  # whether another one follows
-        return code, said
+        return code, message

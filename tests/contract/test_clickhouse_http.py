@@ -1,4 +1,4 @@
-"""What clickhouse-connect does every day, against the embedded engine; CALLWEAVE_TEST_CLICKHOUSE_URL names another server."""
+"""The everyday use of clickhouse-connect against the embedded engine; CALLWEAVE_TEST_CLICKHOUSE_URL names another."""
 
 import uuid
 from collections.abc import Iterator
@@ -278,7 +278,7 @@ def test_an_unknown_database_is_an_error_with_its_number(clickhouse_url: str) ->
     assert caught.value.code == 81
 
 
-# The engine has a number of its own for `default`, since a new installation's users meet it.
+# The engine has an error of its own for `default`, the account of new installations.
 @pytest.mark.parametrize(("name", "code"), [("nobody", 516), ("default", 194)])
 def test_a_wrong_password_is_refused(clickhouse_url: str, name: str, code: int) -> None:
     with pytest.raises(DatabaseError) as caught:
@@ -296,7 +296,7 @@ def test_a_reader_cannot_write(client: Client, table: str) -> None:
 
 
 def test_a_query_out_of_time_is_ended(client: Client) -> None:
-    """One that has sent no row yet: after the first one the failure comes in mid-stream."""
+    """A query that has sent no row yet: after the first one the failure comes in the middle of the stream."""
     with pytest.raises(DatabaseError) as caught:
         client.command(
             "SELECT sum(sleepEachRow(0.05)) FROM numbers(1000)", settings={"max_execution_time": 1, "max_block_size": 1}
@@ -332,7 +332,7 @@ def test_set_and_use_last_for_their_session(clickhouse_url: str) -> None:
 
 
 def test_the_client_and_the_server_agree_on_a_version_of_the_protocol(client: Client) -> None:
-    """Without it a column of a JSON type or of LowCardinality inside a Tuple could not be read."""
+    """Without this setting a column of a JSON type or of LowCardinality inside a Tuple cannot be read."""
     found = client.query("SELECT toLowCardinality('ytx'), toDateTime(0, 'Asia/Shanghai')")
 
     assert client.protocol_version == 54405

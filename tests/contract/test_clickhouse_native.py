@@ -1,4 +1,4 @@
-"""ClickHouse's native format: compressed in answers and bodies of HTTP (JDBC, Go), by version of the protocol, and over TCP."""
+"""ClickHouse's native format: compressed over HTTP (JDBC, Go), by version of the protocol, and over TCP."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ async def compressed(http: aiohttp.ClientSession, sql: str, **params: str) -> tu
 
 @pytest.mark.parametrize("name", ["TabSeparated", "Native", "RowBinaryWithNamesAndTypes", "JSON"])
 async def test_an_answer_in_frames_is_the_plain_answer(http: aiohttp.ClientSession, name: str) -> None:
-    """In LZ4, which is what the JDBC driver can read."""
+    """Answers are compressed with LZ4, the only method that the JDBC driver reads."""
     sql = f"{ROWS} FORMAT {name} SETTINGS output_format_write_statistics = 0, max_threads = 1"
     _, stream = await compressed(http, sql)
     async with http.post("/", data=sql) as response:
@@ -67,7 +67,7 @@ async def test_a_body_in_frames_is_inserted(
 
 
 async def test_both_ways_in_one_request(http: aiohttp.ClientSession) -> None:
-    """As the Go driver does with its inserts, and JDBC with a query that it sends compressed."""
+    """The Go driver sends its inserts so, and JDBC compressed queries."""
     _, stream = await compressed(http, "SELECT 'SELECT 40 + 2' FORMAT TabSeparatedRaw")
     async with http.post("/", params={"decompress": "1", "compress": "1"}, data=stream) as response:
         body = await response.read()
@@ -91,7 +91,7 @@ async def test_a_damaged_frame_is_an_error_and_stores_nothing(
     assert await ask(clickhouse_url, f"SELECT count() FROM {table}") == "0"
 
 
-# clickhouse-connect looks for 54405, clickhouse-go says 54460; from 54454 on a column says how it is written.
+# clickhouse-connect asks for 54405, clickhouse-go for 54460; from 54454 on a column has a serialization kind.
 VERSIONS = [
     pytest.param("", b"\x01\x01\x05check\x05UInt8\x01", id="none"),
     pytest.param("54405", native.EMPTY_BLOCK[:8] + b"\x01\x01\x05check\x05UInt8\x01", id="clickhouse-connect"),
@@ -121,6 +121,15 @@ async def connected(clickhouse_url: str) -> AsyncIterator[tuple[native.Answer, a
     async with asyncio.timeout(60):
         yield native.Answer(reader), writer
     writer.close()
+
+
+async def greeted(clickhouse_url: str, answer: native.Answer, writer: asyncio.StreamWriter) -> None:
+    """Logs in as a client of revision `OLD`, and reads the server's hello."""
+    writer.write(login(clickhouse_url, revision=native.OLD))
+    assert await answer.number() == native.IS_HELLO
+    await answer.text()
+    for _ in range(3):
+        await answer.number()
 
 
 def login(clickhouse_url: str, *, revision: int = native.WITH_NAME) -> bytes:
@@ -157,10 +166,10 @@ async def test_a_wrong_hello_is_answered_with_an_exception(clickhouse_url: str, 
     async with connected(clickhouse_url) as (answer, writer):
         writer.write(packet)
         kind = await answer.number()
-        code, said = await answer.exception()
+        code, message = await answer.exception()
 
     assert (kind, code) == (native.IS_EXCEPTION, 516)
-    assert "Authentication failed" in said
+    assert "Authentication failed" in message
 
 
 async def test_the_right_name_with_a_wrong_password_is_refused(clickhouse_url: str) -> None:
@@ -174,11 +183,7 @@ async def test_the_right_name_with_a_wrong_password_is_refused(clickhouse_url: s
 
 async def test_a_query_over_tcp_is_answered_block_by_block(clickhouse_url: str) -> None:
     async with connected(clickhouse_url) as (answer, writer):
-        writer.write(login(clickhouse_url, revision=native.OLD))
-        assert await answer.number() == native.IS_HELLO
-        await answer.text()
-        for _ in range(3):
-            await answer.number()
+        await greeted(clickhouse_url, answer, writer)
         writer.write(native.query("SELECT toUInt8(42) AS n"))
         blocks = []
         while (kind := await answer.number()) != native.IS_END:
@@ -206,11 +211,7 @@ async def test_a_query_over_tcp_is_answered_block_by_block(clickhouse_url: str) 
 
 async def test_a_query_that_fails_over_tcp_is_an_exception_and_the_connection_goes_on(clickhouse_url: str) -> None:
     async with connected(clickhouse_url) as (answer, writer):
-        writer.write(login(clickhouse_url, revision=native.OLD))
-        assert await answer.number() == native.IS_HELLO
-        await answer.text()
-        for _ in range(3):
-            await answer.number()
+        await greeted(clickhouse_url, answer, writer)
         writer.write(native.query("SELECT * FROM no_such_table"))
         kind = await answer.number()
         code, _ = await answer.exception()

@@ -1,4 +1,4 @@
-"""Queries while they run: found, ended, watched and streamed; and what the engine's own logs hold of them afterwards."""
+"""Queries while they run: listed, ended, observed and streamed; and their entries in the engine's own logs."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.support.clickhouse_at import ask
+from tests.support.clickhouse_at import ask, until_it_says
 
 LIMIT_S = 60.0
 ENDLESS = "SELECT count() FROM system.numbers WHERE sipHash64(number) = 0"
@@ -18,22 +18,16 @@ MILLIONS = 5_000_000
 
 
 async def until_it_runs(url: str, query_id: str) -> None:
-    await until(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "1")
+    await until_it_says(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "1")
 
 
 async def until_it_is_gone(url: str, query_id: str) -> None:
-    await until(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "0")
-
-
-async def until(url: str, sql: str, wanted: str) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.05)
+    await until_it_says(url, f"SELECT count() FROM system.processes WHERE query_id = '{query_id}'", "0")
 
 
 @contextlib.asynccontextmanager
 async def running(url: str, *, session_id: str = "") -> AsyncIterator[tuple[str, "asyncio.Task[str]"]]:
-    """A query that runs, by its id and as the task that waits for its answer; ended in any case."""
+    """Yields a running query, as its id and the task that waits for its answer, and ends it."""
     query_id = uuid.uuid4().hex
     there = f"{url}/?session_id={session_id}" if session_id else url
     task = asyncio.create_task(ask(there, ENDLESS, query_id=query_id))
@@ -47,10 +41,10 @@ async def running(url: str, *, session_id: str = "") -> AsyncIterator[tuple[str,
 
 async def test_a_query_is_ended_by_its_id(clickhouse_url: str) -> None:
     async with running(clickhouse_url) as (query_id, task):
-        said = await ask(clickhouse_url, f"KILL QUERY WHERE query_id = '{query_id}' SYNC")
+        ended = await ask(clickhouse_url, f"KILL QUERY WHERE query_id = '{query_id}' SYNC")
         answer = await task
 
-    assert "finished" in said
+    assert "finished" in ended
     assert answer.startswith("Code: 394. ")
     assert "(QUERY_WAS_CANCELLED)" in answer
 
@@ -99,7 +93,7 @@ async def _whole(session: aiohttp.ClientSession, method: str, url: str, params: 
 
 
 async def test_an_insert_goes_on_though_its_client_closed_the_connection(clickhouse_url: str) -> None:
-    """So that one whose answer is lost is whole."""
+    """An insert whose answer is lost goes on and is complete."""
     table = f"r_{uuid.uuid4().hex}"
     await ask(clickhouse_url, f"CREATE TABLE {table} (n UInt64) ENGINE = MergeTree ORDER BY n")
     query_id = uuid.uuid4().hex
@@ -114,20 +108,20 @@ async def test_an_insert_goes_on_though_its_client_closed_the_connection(clickho
     assert await ask(clickhouse_url, f"SELECT count() FROM {table}") == "20"
 
 
-async def test_progress_is_told_while_a_query_runs(http: aiohttp.ClientSession) -> None:
+async def test_progress_is_reported_while_a_query_runs(http: aiohttp.ClientSession) -> None:
     params = {
         "query": "SELECT sum(sleepEachRow(0.05)) FROM numbers(20) SETTINGS max_block_size = 1",
         "send_progress_in_http_headers": "1",
         "http_headers_progress_interval_ms": "100",
     }
     async with http.get("/", params=params) as response:
-        told = [json.loads(line) for line in response.headers.getall("X-ClickHouse-Progress")]
+        reports = [json.loads(line) for line in response.headers.getall("X-ClickHouse-Progress")]
         assert await response.text() == "0\n"
-    rows = [int(one["read_rows"]) for one in told]
+    rows = [int(one["read_rows"]) for one in reports]
 
     assert len(rows) > 1
     assert rows == sorted(rows)
-    assert {one["total_rows_to_read"] for one in told} == {"20"}
+    assert {one["total_rows_to_read"] for one in reports} == {"20"}
 
 
 STREAMED = [
@@ -145,7 +139,7 @@ STREAMED = [
 async def test_the_first_bytes_come_before_the_last_row_is_read(
     http: aiohttp.ClientSession, clickhouse_url: str, name: str
 ) -> None:
-    """The query never ends, and yet its first rows are here."""
+    """The first rows of a query that never ends arrive."""
     query_id = uuid.uuid4().hex
     sql = f"SELECT number, toString(number) FROM system.numbers FORMAT {name}"
     async with asyncio.timeout(LIMIT_S), http.get("/", params={"query": sql, "query_id": query_id}) as response:
@@ -194,7 +188,7 @@ async def test_a_failure_in_mid_stream_is_a_block_that_its_header_announced(
         assert response.status == 200
         with contextlib.suppress(
             aiohttp.ClientPayloadError
-        ):  # the stream is cut short, so that nobody takes it for whole
+        ):  # the stream is cut, so that no client takes it for complete
             async for piece in response.content.iter_any():
                 body += piece
     found = EXCEPTION.search(body[-4096:])

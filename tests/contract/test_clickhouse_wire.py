@@ -1,4 +1,7 @@
-"""ClickHouse's HTTP protocol byte by byte, as curl and BI tools speak it; CALLWEAVE_TEST_CLICKHOUSE_URL names another server."""
+"""ClickHouse's HTTP protocol, byte by byte, as curl and BI tools use it.
+
+CALLWEAVE_TEST_CLICKHOUSE_URL names another server than the embedded one.
+"""
 
 import gzip
 import io
@@ -16,7 +19,7 @@ from yarl import URL
 
 @pytest.fixture(scope="session")
 async def stranger(clickhouse_url: str) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session that has no name and no password."""
+    """Yields a session without a name and a password."""
     async with aiohttp.ClientSession(URL(clickhouse_url).with_user(None)) as session:
         yield session
 
@@ -29,6 +32,13 @@ async def table(http: aiohttp.ClientSession) -> str:
     ) as done:
         assert done.status == 200
     return name
+
+
+async def error_code(http: aiohttp.ClientSession, sql: str, **params: str) -> str:
+    """Returns the code of the error that a statement ends with."""
+    async with http.post("/", params=params, data=sql) as response:
+        await response.read()
+    return response.headers["X-ClickHouse-Exception-Code"]
 
 
 async def ask(http: aiohttp.ClientSession, sql: str, **params: str) -> bytes:
@@ -182,7 +192,7 @@ async def test_the_headers_of_an_answer_say_what_it_is(http: aiohttp.ClientSessi
     assert headers["X-ClickHouse-Timezone"] == "UTC"
     assert headers["X-ClickHouse-Server-Display-Name"]
     assert headers["Content-Type"].startswith("application/x-ndjson")
-    # What is read and written is known before the first byte is sent, what the answer holds is not.
+    # The rows read and written are known before the first byte is sent; the size of the answer is not.
     assert summary["read_rows"] == "10"
     assert summary["total_rows_to_read"] == "10"
 
@@ -263,17 +273,12 @@ async def test_a_link_cannot_change_anything(http: aiohttp.ClientSession, table:
 
 async def test_readonly_cannot_be_taken_back_by_the_query(http: aiohttp.ClientSession, table: str) -> None:
     sql = f"SELECT count() FROM {table} SETTINGS readonly = 0"
-    async with http.post("/", params={"readonly": "2"}, data=sql) as response:
-        await response.read()
 
-    assert response.headers["X-ClickHouse-Exception-Code"] == "164"
+    assert await error_code(http, sql, readonly="2") == "164"
 
 
 async def test_an_unknown_setting_is_an_error(http: aiohttp.ClientSession) -> None:
-    async with http.post("/", params={"no_such_setting": "1"}, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "115"
+    assert await error_code(http, "SELECT 1", no_such_setting="1") == "115"
 
 
 LOGINS = [
@@ -317,7 +322,7 @@ async def test_a_right_login_may_be_written_in_three_ways(
 
 
 async def test_put_can_read_and_not_change_anything(http: aiohttp.ClientSession, table: str) -> None:
-    """As GET: the engine takes nothing but POST for a wish to write."""
+    """PUT is read-only, as GET is: the engine writes only for POST."""
     async with http.put("/", data="SELECT 1") as response:
         read = await response.text()
     async with http.put("/", params={"query": f"INSERT INTO {table} FORMAT CSV"}, data=b"1,one\n") as response:
@@ -333,18 +338,11 @@ async def test_an_address_that_is_not_served_says_so(http: aiohttp.ClientSession
 
 
 async def test_a_session_that_must_exist_and_does_not_is_an_error(http: aiohttp.ClientSession) -> None:
-    params = {"session_id": uuid.uuid4().hex, "session_check": "1"}
-    async with http.post("/", params=params, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "372"
+    assert await error_code(http, "SELECT 1", session_id=uuid.uuid4().hex, session_check="1") == "372"
 
 
 async def test_a_role_that_nobody_has_is_an_error(http: aiohttp.ClientSession) -> None:
-    async with http.post("/", params={"role": "no_such_role"}, data="SELECT 1") as response:
-        await response.read()
-
-    assert response.headers["X-ClickHouse-Exception-Code"] == "511"
+    assert await error_code(http, "SELECT 1", role="no_such_role") == "511"
 
 
 async def test_head_gives_the_headers_alone(http: aiohttp.ClientSession) -> None:

@@ -1,7 +1,7 @@
-"""The private parts of Faust that the slice transport stands on: a new release that moves one fails here, not at night.
+"""The private parts of Faust that the transport overrides: a release that changes one must fail here.
 
-Where a signature differs, read the new source, mend `processors/engine/transport.py` or `processors/engine/fetcher.py`, run the
-integration tests, and only then change the table.
+Where a signature differs, read the new source, correct `processors/engine/transport.py` or
+`processors/engine/fetcher.py`, run the integration tests, and only then change the table.
 """
 
 import inspect

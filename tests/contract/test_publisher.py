@@ -1,4 +1,4 @@
-"""What every publisher promises, held against the one in memory and the one on a real broker."""
+"""The contract of every publisher, tested on the one in memory and on the one with a real broker."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ async def make_topic(bootstrap: str, *, partitions: int = 3, **config: str) -> s
 
 
 async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> list[PublishedBody]:
-    """The first `count` records of a topic; fails after half a minute."""
+    """Returns the first `count` records of a topic; fails after half a minute."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_BYTES
     )
@@ -156,9 +156,9 @@ async def test_more_bytes_than_the_buffer_are_refused_and_taken_again_later(kafk
 
 
 async def test_more_large_bodies_than_one_broker_request_holds_all_arrive(kafka: str) -> None:
-    """Ten MiB for each of 22 partitions would be requests of more than 200 MiB: a broker cuts the connection at 100."""
+    """Ten MiB for each of 22 partitions would be requests of over 200 MiB; a broker closes the connection at 100."""
     topic = await make_topic(kafka, partitions=22)
-    body = os.urandom(10 * 1024 * 1024)  # nothing to compress
+    body = os.urandom(10 * 1024 * 1024)  # random bytes, so that compression does not help
     async with over(kafka, topic, deadline_s=60, max_buffer_bytes=256 * 1024 * 1024) as publisher:
         await asyncio.gather(*(publisher.publish(topic, bytes([number]), body, []) for number in range(22)))
     found = await read(kafka, topic, 22, partitions=22)

@@ -1,6 +1,6 @@
-"""kill -9 of the embedded ClickHouse in the middle of inserts, again and again; what was answered must be there, whole and once.
+"""Kills the embedded ClickHouse in the middle of inserts, again and again: acknowledged rows must be there, once.
 
-`python -m tests.embedded.kill_clickhouse --kills 100` prints what a long series found.
+`python -m tests.embedded.kill_clickhouse --kills 100` prints the results of a long series.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from tests.support.clickhouse_at import address, ask
 
 _WRITERS: Final = 4
 _SIZES: Final = (1, 1, 10, 1_000, 50_000)
-"""Rows of an insert, one as likely as the other."""
+"""The sizes of inserts in rows, each as likely as the others."""
 _ANSWERED_BEFORE: Final = 8
 _LATEST_KILL_S: Final = 0.2
-"""After the inserts of a life that must be answered, the kill comes within this."""
+"""The kill comes within this time after the inserts of a life that must be acknowledged."""
 _TABLES: Final = {
     "compact": "",
     "wide": "SETTINGS min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0",
@@ -34,27 +34,27 @@ _TABLES: Final = {
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What a series found."""
+    """The results of a series."""
 
     kills: int
     answered: int
-    """Inserts that were answered with success."""
+    """Inserts that were acknowledged."""
     in_hand: int
     """Inserts that a kill left without an answer."""
     stored_of_those: int
-    """How many of the latter are there all the same."""
+    """The number of unanswered inserts that are stored all the same."""
     missing: tuple[int, ...]
-    """Inserts that were answered and are not there."""
+    """Inserts that were acknowledged and are not stored."""
     twice: tuple[int, ...]
     """Inserts with more rows than they had."""
     torn: tuple[int, ...]
     """Inserts with fewer rows than they had, but some."""
     starts_s: tuple[float, ...]
-    """How long each start took."""
+    """The seconds that each start took."""
 
     @property
     def harmless(self) -> bool:
-        """Whether every promise was kept."""
+        """True when no acknowledged insert is lost, cut or doubled."""
         return not (self.missing or self.twice or self.torn)
 
 
@@ -66,7 +66,7 @@ class _Series:
         self._answered: set[int] = set()
 
     async def insert(self) -> None:
-        """Insert until nobody answers any more."""
+        """Inserts until the server is gone."""
         url = address(self._server)
         while True:
             number = len(self._sizes) + 1
@@ -74,18 +74,18 @@ class _Series:
             table = self._lot.choice(tuple(_TABLES))
             rows = f"{number}\n" * size
             try:
-                said = await ask(url, rows, query=f"INSERT INTO calls.{table} FORMAT TabSeparated")
+                error = await ask(url, rows, query=f"INSERT INTO calls.{table} FORMAT TabSeparated")
             except aiohttp.ClientError:
                 return
-            if said:
-                raise AssertionError(said)
+            if error:
+                raise AssertionError(error)
             self._answered.add(number)
 
     async def live(self) -> None:
-        """One life: inserts from several sides, and a kill in the middle of them."""
+        """Runs one life: inserts from several clients, and a kill in the middle of them."""
         before = len(self._answered)
         writers = [asyncio.create_task(self.insert()) for _ in range(_WRITERS)]
-        while len(self._answered) < before + _ANSWERED_BEFORE and not any(one.done() for one in writers):  # noqa: ASYNC110 - several writers count
+        while len(self._answered) < before + _ANSWERED_BEFORE and not any(one.done() for one in writers):  # noqa: ASYNC110 - several writers count up
             await asyncio.sleep(0.001)
         await asyncio.sleep(self._lot.uniform(0, _LATEST_KILL_S))
         os.kill(self._server.pid, signal.SIGKILL)
@@ -93,7 +93,7 @@ class _Series:
         await self._server.stop()
 
     async def outcome(self, starts_s: list[float]) -> Outcome:
-        """Compare what was answered with what is there."""
+        """Compares what was acknowledged with what is stored."""
         stored: Counter[int] = Counter()
         for table in _TABLES:
             sql = f"SELECT number, count() FROM calls.{table} GROUP BY number"
@@ -114,7 +114,7 @@ class _Series:
 
 
 async def kill_series(data_dir: Path, *, kills: int, seed: int = 1) -> Outcome:
-    """Start, insert and kill so many times on one data directory, and start once more to look."""
+    """Starts, inserts and kills this many times on one data directory, and starts once more to look."""
     server = ClickHouseServer(data_dir)
     series = _Series(server, random.Random(seed))
     starts_s: list[float] = []
@@ -143,7 +143,7 @@ async def kill_series(data_dir: Path, *, kills: int, seed: int = 1) -> Outcome:
 
 
 def main() -> int:
-    """Run a series and say what it found; 1 when a promise was broken."""
+    """Runs a series and prints its results; 1 when an acknowledged insert was lost, cut or doubled."""
     parser = argparse.ArgumentParser(prog="python -m tests.embedded.kill_clickhouse", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""The embedded ClickHouse as a process: it keeps what it answered for, guards its directory, and goes when we go."""
+"""The embedded ClickHouse as a process: keeps what it acknowledged, locks its directory, ends with its parent."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from schemas.errors import SetupError
 from tests.contract import native_protocol as native
 from tests.embedded.kill_clickhouse import kill_series
 from tests.support.children import alive, ends_with_its_parent
-from tests.support.clickhouse_at import address, ask
+from tests.support.clickhouse_at import address, ask, until_it_says
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,14 +37,8 @@ def url(server: ClickHouseServer) -> str:
     return address(server)
 
 
-async def until_it_says(url: str, sql: str, wanted: str) -> None:
-    async with asyncio.timeout(60):
-        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.05)
-
-
 async def test_every_answered_insert_is_there_after_a_kill(tmp_path: Path) -> None:
-    """Killed twelve times in the middle of inserts; `python -m tests.embedded.kill_clickhouse` does it more often."""
+    """Runs twelve kills; `python -m tests.embedded.kill_clickhouse` runs more."""
     found = await kill_series(tmp_path / "clickhouse", kills=12)
 
     assert found.answered > 12
@@ -62,7 +56,7 @@ NOT_STORED = [
 
 @pytest.mark.parametrize(("setting", "code"), NOT_STORED)
 async def test_an_insert_that_is_not_stored_is_not_answered_with_success(url: str, setting: str, code: str) -> None:
-    """Whatever fails after the rows were read must reach the client: who is told of success forgets the rows."""
+    """A failure after the rows were read must reach the client: a client that gets a success forgets the rows."""
     await ask(url, "CREATE TABLE t (n UInt32) ENGINE = MergeTree ORDER BY n")
     await ask(url, "INSERT INTO t VALUES (1)")
     await ask(url, f"ALTER TABLE t MODIFY SETTING {setting}")
@@ -80,9 +74,9 @@ async def test_an_insert_that_is_not_stored_is_not_answered_with_success(url: st
 async def test_an_insert_with_a_refused_row_stores_nothing(url: str) -> None:
     await ask(url, "CREATE TABLE t (n UInt32, CONSTRAINT low CHECK n < 5) ENGINE = MergeTree ORDER BY n")
 
-    said = await ask(url, "INSERT INTO t SETTINGS max_insert_block_size = 10 FORMAT CSV\n1\n7\n")
+    answer = await ask(url, "INSERT INTO t SETTINGS max_insert_block_size = 10 FORMAT CSV\n1\n7\n")
 
-    assert "VIOLATED_CONSTRAINT" in said
+    assert "VIOLATED_CONSTRAINT" in answer
     assert await ask(url, "SELECT count() FROM t") == "0"
 
 
@@ -97,7 +91,7 @@ async def test_a_stop_and_a_start_keep_the_data(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
-# What the releases before this one did: the same package's other engine, on the same directory, by a relative address.
+# As earlier releases did: the same package's other engine, on the same directory, by a relative address.
 _BEFORE = """\
 import importlib, os, signal, sys
 from pathlib import Path
@@ -222,25 +216,25 @@ async def test_a_port_in_use_is_refused(tmp_path: Path, taken: int, argument: st
 
 @pytest.mark.parametrize("option", ["--port", "--tcp-port"])
 async def test_the_process_itself_says_that_a_port_is_in_use(tmp_path: Path, taken: int, option: str) -> None:
-    """The port may have been taken between the launcher's look and the process's start."""
+    """The port may have been taken between the launcher's check and the process's start."""
     ports = {"--port": free_port(), "--tcp-port": free_port(), option: taken}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.clickhouse", f"--data-dir={tmp_path / 'clickhouse'}"),
         *(f"{name}={port}" for name, port in ports.items()),
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
+    _, output = await process.communicate()
 
     assert process.returncode == 1
-    assert f"needs port {taken}" in said.decode()
-    assert "Traceback" not in said.decode()
+    assert f"needs port {taken}" in output.decode()
+    assert "Traceback" not in output.decode()
 
 
 async def test_it_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     await ends_with_its_parent(ClickHouseServer, tmp_path / "clickhouse")
 
 
-# What chDB's other engine says to it, and a package without clickhouse-local would.
+# The answer of chDB's other engine, and of a package without clickhouse-local.
 _NO_LISTENER = """\
 import deploy.clickhouse.engine as e
 
@@ -271,7 +265,7 @@ _PATCHED = "import sys\n{patch}\nimport deploy.clickhouse.__main__ as main\nsys.
 async def test_an_engine_that_cannot_serve_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patch: str, sentence: str
 ) -> None:
-    """Said by the launcher, with what to do where the process cannot know more."""
+    """The launcher adds what to do where the process cannot know more."""
     script = _PATCHED.format(patch=patch)
 
     async def spawned(argv: tuple[str, ...], *, output: Path) -> Child:
@@ -285,7 +279,7 @@ async def test_an_engine_that_cannot_serve_is_named(
 
 
 async def test_a_wide_answer_streams_through_little_memory(server: ClickHouseServer, url: str) -> None:
-    """By what the process holds: 400 MB of an answer may add a tenth of that to it."""
+    """Measured by the process's memory: 400 MB of an answer may add a tenth of that."""
     await ask(url, "SELECT number, toString(number) FROM numbers(100000) FORMAT Null")
     before, size = resident(server.pid), 0
     sql = "SELECT number, repeat('x', 32) FROM numbers(10000000) FORMAT TabSeparated"
@@ -371,7 +365,7 @@ async def test_a_malformed_request_leaves_it_alive(
     if reset:
         linger = struct.pack("ii", 1, 0)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    with contextlib.suppress(OSError):  # it may have been quicker to close
+    with contextlib.suppress(OSError):  # the server may have closed it already
         if not reset:
             await writer.drain()
             writer.write_eof()

@@ -1,4 +1,4 @@
-"""The embedded ClickHouse on a disk that is really full: nothing is answered that is not stored, and what was spoilt is mended."""
+"""The embedded ClickHouse on a full disk: it acknowledges nothing that is not stored, and repairs damaged parts."""
 
 import asyncio
 import os
@@ -31,17 +31,17 @@ async def small_disk(tmp_path: Path) -> AsyncIterator[Disk]:
 
 async def until_it_says(url: str, sql: str, sign: str) -> str:
     async with asyncio.timeout(60):
-        while sign not in (said := await ask(url, sql)):  # noqa: ASYNC110 - another process's state has no event to wait for
+        while sign not in (answer := await ask(url, sql)):  # noqa: ASYNC110 - another process's state has no event to wait for
             await asyncio.sleep(0.1)
-        return said
+        return answer
 
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# How much room there is -> whether an insert is taken.
-ROOMS = {
+# The free space -> whether an insert is accepted.
+FREE_SPACES = {
     "none": (0, False),
     "hardly any": (1 << 20, False),
     "what is not kept free in the engine alone": (100 << 20, False),
@@ -51,28 +51,31 @@ ROOMS = {
 
 
 async def test_an_insert_for_which_there_is_no_room_is_refused_before_anything_is_written(small_disk: Disk) -> None:
-    """Below its reserve the engine takes nothing. Without one it answers with success, and cannot read the part again."""
-    columns = ", ".join(f"c{n} String DEFAULT 'x'" for n in range(300))  # each is two files: more than it reserves
+    """Below its reserve the engine accepts nothing; without one it acknowledges, and cannot read the part again."""
+    # Each column is two files, which together is more than the engine reserves.
+    columns = ", ".join(f"c{n} String DEFAULT 'x'" for n in range(300))
     wide = "min_bytes_for_wide_part = 0, min_rows_for_wide_part = 0"
-    said: dict[str, str] = {}
+    answers: dict[str, str] = {}
     async with ClickHouseServer(small_disk.path / "clickhouse") as server:
         url = address(server)
         await ask(url, f"CREATE TABLE t (n UInt64, {columns}) ENGINE = MergeTree ORDER BY n SETTINGS {wide}")
         folder = Path(await ask(url, "SELECT data_paths[1] FROM system.tables WHERE name = 't'"))
         empty = names_in(folder)
-        for number, (name, (room, _)) in enumerate(ROOMS.items()):
-            small_disk.fill(but=room)
-            said[name] = await ask(url, f"INSERT INTO t (n) VALUES ({number})")
-            if said[name]:
+        for number, (name, (free, _)) in enumerate(FREE_SPACES.items()):
+            small_disk.fill(but=free)
+            answers[name] = await ask(url, f"INSERT INTO t (n) VALUES ({number})")
+            if answers[name]:
                 assert names_in(folder) == empty
             small_disk.free()
         os.kill(server.pid, signal.SIGKILL)
     async with ClickHouseServer(small_disk.path / "clickhouse") as server:
         stored = await ask(address(server), "SELECT n FROM t")
 
-    assert {name: not text for name, text in said.items()} == {name: taken for name, (_, taken) in ROOMS.items()}
-    assert all("(NOT_ENOUGH_SPACE)" in text and "Code: 243" in text for text in said.values() if text)
-    assert stored == str(len(ROOMS) - 1)
+    assert {name: not text for name, text in answers.items()} == {
+        name: taken for name, (_, taken) in FREE_SPACES.items()
+    }
+    assert all("(NOT_ENOUGH_SPACE)" in text and "Code: 243" in text for text in answers.values() if text)
+    assert stored == str(len(FREE_SPACES) - 1)
 
 
 async def test_an_insert_that_uses_up_the_room_fails(small_disk: Disk) -> None:
@@ -80,10 +83,10 @@ async def test_an_insert_that_uses_up_the_room_fails(small_disk: Disk) -> None:
         url = address(server)
         await ask(url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY tuple()")
         small_disk.fill(but=RESERVE_BYTES + _MORE_THAN_A_PART)
-        said = await ask(url, "INSERT INTO t SELECT rand64() FROM numbers(14000000)")
+        answer = await ask(url, "INSERT INTO t SELECT rand64() FROM numbers(14000000)")
         small_disk.free()
 
-    assert "NOT_ENOUGH_SPACE" in said
+    assert "NOT_ENOUGH_SPACE" in answer
 
 
 async def test_the_same_insert_is_taken_when_there_is_room_again(small_disk: Disk) -> None:
@@ -98,7 +101,7 @@ async def test_the_same_insert_is_taken_when_there_is_room_again(small_disk: Dis
         stored = await ask(url, "SELECT n FROM t")
 
     assert "NOT_ENOUGH_SPACE" in refused
-    assert (read, taken, stored) == ("0", "", "1"), "readers do not need room"
+    assert (read, taken, stored) == ("0", "", "1"), "readers do not need free space"
 
 
 async def test_merges_stop_while_there_is_hardly_any_room(small_disk: Disk) -> None:
@@ -120,17 +123,17 @@ async def test_merges_stop_while_there_is_hardly_any_room(small_disk: Disk) -> N
 
 
 async def test_what_a_full_disk_spoilt_is_there_after_a_kill(small_disk: Disk) -> None:
-    """A part whose small files could not be written is whole in memory only; without being written anew it is gone."""
+    """A part whose small files were not written is complete only in memory; unless it is written again, it is lost."""
     async with ClickHouseServer(small_disk.path / "clickhouse") as server:
         url = address(server)
         await ask(url, "CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
         await ask(url, "INSERT INTO t VALUES (1)")
         spoilt = await ask(url, PARTS)
-        os.truncate(Path(spoilt) / "checksums.txt", 0)  # as a full disk leaves it
+        os.truncate(Path(spoilt) / "checksums.txt", 0)  # as after a full disk
         small_disk.fill()
         await until_it_says(url, "OPTIMIZE TABLE t FINAL", "(ABORTED)")  # the guard has seen it
         small_disk.free()
-        async with asyncio.timeout(30):  # before the guard looks at all parts anyway
+        async with asyncio.timeout(30):  # before the guard checks all parts anyway
             while await ask(url, PARTS) == spoilt:  # noqa: ASYNC110 - another process's state has no event to wait for
                 await asyncio.sleep(0.1)
         os.kill(server.pid, signal.SIGKILL)

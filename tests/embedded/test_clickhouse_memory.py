@@ -1,4 +1,4 @@
-"""The embedded ClickHouse's memory: bounded, shared out between readers and writers, and waited for by who asks for it."""
+"""The embedded ClickHouse's memory: bounded, shared by readers and writers, and reserved by queries that ask for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from tests.support.clickhouse_at import address, ask
 
 _MIB = 1 << 20
 ALL = 1200
-"""For everything; readers have 60 % of it."""
+"""The memory for everything; readers have 60 % of it."""
 BIG = "SELECT length(groupArray(number)) FROM numbers({rows}) SETTINGS max_threads = 1"
 
 
@@ -35,42 +35,44 @@ async def test_a_query_beyond_the_memory_limit_fails_and_the_server_lives(
 
 
 async def test_readers_beyond_their_part_are_ended_while_inserts_go_on(server: ClickHouseServer) -> None:
-    """By the engine's scheduler or, where that is slower than the query grows, by the bound of the readers' account."""
+    """Ended by the engine's scheduler or, where the query grows faster, by the limit of the reader's account."""
     grows = "SELECT sum(length(a)) FROM (SELECT number % 4096 AS k, groupArray(number) AS a FROM numbers(120000000) GROUP BY k) SETTINGS max_threads = 1"
     inserted = 0
 
     async def insert_beside(reader: "asyncio.Task[str]") -> list[str]:
         nonlocal inserted
-        said = []
+        answers = []
         while not reader.done():
-            said.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
+            answers.append(
+                await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)")
+            )
             inserted += 1
-        return said
+        return answers
 
     reader = asyncio.create_task(ask(address(server, EngineRole.READER), grows))
-    said = await insert_beside(reader)
+    answers = await insert_beside(reader)
     ended = await reader
 
     assert "Workload 'reading' limit is hit" in ended or "User memory limit exceeded" in ended
-    assert set(said) == {""}
+    assert set(answers) == {""}
     assert await ask(address(server), "SELECT count() FROM t") == str(1000 * inserted)
 
 
 async def test_inserts_go_on_while_many_readers_take_all_they_can(server: ClickHouseServer) -> None:
     await ask(address(server), "TRUNCATE TABLE t")
     readers = asyncio.gather(*(ask(address(server, EngineRole.READER), BIG.format(rows=40_000_000)) for _ in range(12)))
-    said = []
+    inserts = []
     while not readers.done():
-        said.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
+        inserts.append(await ask(address(server, EngineRole.WRITER), "INSERT INTO t SELECT number FROM numbers(1000)"))
     answers = await readers
 
-    assert any("Code: " in answer for answer in answers), "they had room: nothing was shown"
-    assert set(said) == {""}
-    assert await ask(address(server), "SELECT count() FROM t") == str(1000 * len(said))
+    assert any("Code: " in answer for answer in answers), "they had enough memory: nothing was shown"
+    assert set(inserts) == {""}
+    assert await ask(address(server), "SELECT count() FROM t") == str(1000 * len(inserts))
 
 
 async def test_queries_that_reserve_their_memory_wait_for_their_turn(server: ClickHouseServer) -> None:
-    """Eight that together need four times what there is for readers: each gets it, one after the other."""
+    """Eight queries that need four times the readers' memory: each gets it, one after the other."""
     sql = f"{BIG.format(rows=20_000_000)}, reserve_memory = '{400 * _MIB}'"
     answers = await asyncio.gather(*(ask(address(server, EngineRole.READER), sql) for _ in range(8)))
 

@@ -1,4 +1,4 @@
-"""What the embedded ClickHouse keeps to itself: its files, its passwords, and the numbers that statements hold."""
+"""The privacy of the embedded ClickHouse: its files, its passwords, and the phone numbers in statements."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """What somebody else on the machine could read, enter or change."""
+    """Returns the files that another user of the machine could read, enter or change."""
     found = []
     for path in (folder, *folder.rglob("*")):
         mode = path.lstat().st_mode
@@ -83,7 +83,7 @@ GIVEN = ["simple", "with:colons:", "quote'\"<&>% \\", "пароль-密码", "x"
 
 @pytest.mark.parametrize("password", GIVEN, ids=["simple", "colons", "odd letters", "other scripts", "long"])
 async def test_given_passwords_are_taken(tmp_path: Path, password: str) -> None:
-    """Over HTTP and over the native protocol; afterwards they are the kept ones."""
+    """They work over HTTP and the native protocol, and are kept afterwards."""
     given = ClickHouseSettings(user="team-1", password=Secret(password), migrator_password=Secret(f"{password}2"))
     async with ClickHouseServer(tmp_path / "clickhouse", given=given) as server:
         found = [await login(server, "team-1", password), await login(server, MIGRATOR, f"{password}2")]
@@ -99,9 +99,9 @@ async def test_given_passwords_are_taken(tmp_path: Path, password: str) -> None:
 
 
 async def login(server: ClickHouseServer, name: str, password: str) -> str:
-    """Who one is with this password, or the number of the error."""
-    said = await ask(server.url, "SELECT currentUser()", user=name, password=password)
-    return said.removeprefix("Code: ").partition(".")[0]
+    """Returns the account that this password logs in to, or the number of the error."""
+    answer = await ask(server.url, "SELECT currentUser()", user=name, password=password)
+    return answer.removeprefix("Code: ").partition(".")[0]
 
 
 async def native_login(server: ClickHouseServer, name: str, password: str) -> int:
@@ -170,13 +170,13 @@ QUOTING = {
 async def test_a_failing_query_leaves_no_number_in_a_log_file(server: ClickHouseServer, sql: str) -> None:
     await ask(address(server), sql)
     await native_query(server, sql)
-    await asyncio.sleep(0.5)  # what fails in the background does so by itself
+    await asyncio.sleep(0.5)  # a mutation fails later, in the background
 
     assert found_in_files(server) == []
 
 
 async def test_the_engine_does_write_its_log(server: ClickHouseServer) -> None:
-    """Else the test before this one shows nothing: what fails at a login stands in it."""
+    """Without this the test above shows nothing: a failed login must be in the log."""
     await native_login(server, "nobody", "no")
 
     await until(lambda: "nobody: Authentication failed" in log_of(server).read_text())
@@ -187,7 +187,7 @@ def log_of(server: ClickHouseServer) -> Path:
 
 
 def found_in_files(server: ClickHouseServer) -> list[str]:
-    """Lines of the logs that hold the number or the beginning of a statement."""
+    """Returns the lines of the logs that have the number or the beginning of a statement in them."""
     folder = server._data_dir
     lines = [
         f"{path.name}: {line}"
@@ -198,7 +198,7 @@ def found_in_files(server: ClickHouseServer) -> list[str]:
 
 
 async def native_query(server: ClickHouseServer, sql: str) -> None:
-    """Ask over the native protocol and read on until it ends; answers are not looked at."""
+    """Sends a query over the native protocol and reads to its end, without looking at the answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.tcp_port)
     name, password = server.account(EngineRole.MIGRATOR), server.password(EngineRole.MIGRATOR)
     writer.write(native.hello(name, password, revision=native.OLD) + native.query(sql))

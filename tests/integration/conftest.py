@@ -1,4 +1,4 @@
-"""What the tests of the ingress as a process stand on: a place on disk, a broker of a file's own, a client."""
+"""Fixtures for tests of the ingress as a process: a folder, a broker for a file, an HTTP client."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -16,14 +16,14 @@ from tests.support.ingress_process import PARTITIONS
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that goes with its test: bodies and spools by the thousand are not kept as pytest's own are."""
+    """Yields a folder that is removed after the test: pytest would keep spools with thousands of bodies."""
     with tempfile.TemporaryDirectory(prefix="callweave-ingress-test-") as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
 async def broker() -> AsyncIterator[KafkaServer]:
-    """A broker of this file's own, which its tests may stop and start again."""
+    """Yields a broker for the tests of one file, which may stop and start it."""
     with tempfile.TemporaryDirectory(prefix="callweave-ingress-test-") as folder:
         async with KafkaServer(Path(folder), port=free_port(), heap="256m") as server:
             await create_topics(KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS))
@@ -32,7 +32,7 @@ async def broker() -> AsyncIterator[KafkaServer]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client with any number of connections."""
+    """Yields a client without a limit of connections."""
     async with aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=0)
     ) as session:

@@ -1,4 +1,4 @@
-"""Payloads of every vendor and kind, who may push them, and what somebody else sends under the same ids."""
+"""Payloads of every vendor and kind, the accounts that may push them, and the same ids in a forger's push."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +20,7 @@ from tests.support.payloads import huawei_elements as huawei
 from tests.support.payloads import ytx_elements as ytx
 
 VENDOR_NAMES: Final = ("nxcloud", "ytx", "huawei")
-"""Those that push."""
+"""Vendors that push."""
 SECRETS: Final = {
     (vendor, name): secret
     for (vendor, name), secret in zip(
@@ -35,7 +35,7 @@ SECRETS: Final = {
 }  # fmt: skip
 EXTERNAL: Final = {"main": "ids-of-main-0001", "other": "ids-of-other-0002", "net": "ids-of-net-0003"}
 UNCLAIMED: Final = "ids-of-nobody-0009"
-INSIDE, OUTSIDE = "192.0.2.9", "198.51.100.7"
+INSIDE: Final = "192.0.2.9"
 T: Final = datetime(2022, 3, 3, 8, tzinfo=UTC)
 
 
@@ -54,24 +54,24 @@ def _accounts(vendor: str) -> tuple[Account, ...]:
 
 SETTINGS: Final = Settings(accounts=tuple(account for vendor in VENDOR_NAMES for account in _accounts(vendor)))
 DIRECTORY: Final = directory(SETTINGS.accounts)
-DOORS: Final = ("main", "other", "bare", "net", "open", "")
-"""Each account, and the address that names none."""
+ROUTES: Final = ("main", "other", "bare", "net", "open", "")
+"""Every account, and the address without an account."""
 
 
 class Payload(msgspec.Struct, frozen=True):
-    """One payload kind: what is true, and what a forger says of the same call."""
+    """One payload kind: the true payload, and a forger's payload for the same call."""
 
     name: str
     vendor: str
     path: str
     id_field: str
-    """What names the vendor's own account, where something does; "" where nothing ever does."""
+    """The field that names the vendor's own account; "" when there is none."""
     true: Callable[[], list[Any]]
     forged: Callable[[], list[Any]]
 
     @property
     def names_account(self) -> bool:
-        """Whether the true payload names the vendor's own account."""
+        """True when the true payload names the vendor's own account."""
         return UNCLAIMED in str(claimed(self.true(), self.id_field, UNCLAIMED))
 
 
@@ -152,7 +152,7 @@ PAYLOADS: Final = (
 
 
 def claimed(document: Any, field: str, external_id: str | None) -> Any:
-    """The document with another id of the vendor's account in it; None: with none."""
+    """Returns the document with another vendor's account id in it; None: without one."""
     if isinstance(document, list):
         return [claimed(item, field, external_id) for item in document]
     if not isinstance(document, dict):
@@ -164,17 +164,17 @@ def claimed(document: Any, field: str, external_id: str | None) -> Any:
     return {**rest, **held} if external_id is None else {**rest, **held, field: external_id}
 
 
-def address(payload: Payload, door: str) -> tuple[str, dict[str, Any]]:
-    """The path of a door, and what else a request at it has."""
-    if (payload.vendor, door) in SECRETS:
-        return f"/v1/a/{SECRETS[payload.vendor, door]}{payload.path}", {}
-    named = {"accounts": (door,)} if door else {}
+def address(payload: Payload, account: str) -> tuple[str, dict[str, Any]]:
+    """Returns the path of a route, and the other properties of a request to it."""
+    if (payload.vendor, account) in SECRETS:
+        return f"/v1/a/{SECRETS[payload.vendor, account]}{payload.path}", {}
+    named = {"accounts": (account,)} if account else {}
     return f"/v1{payload.path}", {**named, "peer": INSIDE}
 
 
-def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetime, offset: int) -> list[Normalised]:
-    """What becomes of pushes at a door, each at its own place of the raw log."""
-    path, more = address(payload, door)
+def pushed(payload: Payload, account: str, documents: Iterable[Any], *, at: datetime, offset: int) -> list[Normalised]:
+    """Returns the outcome of pushes at a route, each at its own place of the raw log."""
+    path, more = address(payload, account)
     outcomes = []
     for number, document in enumerate(documents):
         head = msgspec.convert(
@@ -191,17 +191,17 @@ def pushed(payload: Payload, door: str, documents: Iterable[Any], *, at: datetim
 
 
 def facts_of(outcomes: Iterable[Normalised]) -> list[Fact]:
-    """All facts, in order."""
+    """Returns all facts, in order."""
     return [fact for outcome in outcomes for fact in outcome.facts]
 
 
 Rows = dict[tuple[str, ...], Any]
 LATER: Final = object()
-"""Between facts: so much time goes by that every call is forgotten."""
+"""A pause between facts after which every call is forgotten."""
 
 
 def history(log: Iterable[Any]) -> Iterator[Any]:
-    """Every fact and timeline that is published while a log of facts is joined."""
+    """Returns every fact and timeline that is published while a log of facts is joined."""
     settings = JoinSettings()
     state = PartitionState(settings)
     now_ms = int(T.timestamp() * 1000)
@@ -221,7 +221,7 @@ def _published(step: Any) -> Iterator[Fact | Timeline]:
 
 
 def rows(log: Iterable[Any]) -> Rows:
-    """What tables that keep the newest version of a key show after a log of facts."""
+    """Returns the contents of tables that keep the newest version of a key, after a log of facts."""
     shown = Rows()
     for row in history(log):
         key = (

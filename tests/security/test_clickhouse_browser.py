@@ -1,8 +1,8 @@
-"""What a web page can do to the embedded ClickHouse of whoever opens it: nothing, in a real browser.
+"""Attacks by a web page on the embedded ClickHouse of the browser's user, in a real browser: none succeeds.
 
-The page tries all that a page can send without being asked: to the machine's own addresses, and to its own name after that name's
-owner let it point here (DNS rebinding). The same tries go to a server of the test that answers everybody: there the page gets the
-number by each of them, so a try that cannot work by itself fails here.
+The page tries every request that it can send without permission: to the machine's own addresses, and to its own name
+after the owner of that name let it point here (DNS rebinding). The same requests go to a server of the test that allows
+everything: there each of them gets the number, so an attack that cannot work fails the test.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ pytestmark = pytest.mark.skipif(
     reason="NO BROWSER: not shown that a web page gets nothing; install chromium, or name one in CALLWEAVE_TEST_CHROMIUM",
 )
 
-# Each try ends by itself. What it could read is told to the page's owner, and what it made the server tell a stranger is heard.
+# Each attack ends by itself. It reports what it read to the page's owner; requests that the server made to a stranger
+# are noted.
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>page</title><body><script>
 const at = "{at}", tell = "{tell}", read = {}, limit = 4000;
 const sql = "SELECT number FROM phones";
@@ -110,33 +111,33 @@ PLACES: Final = ("the machine's number", "the machine's name", "the page's own n
 
 
 class Result(NamedTuple):
-    """What a page got, by the name of the try."""
+    """The texts that a page got, by the name of the attack."""
 
     read: Mapping[str, str]
-    told: Mapping[str, str]
-    """What a server told the stranger."""
+    sent: Mapping[str, str]
+    """The requests of a server to the stranger."""
 
     def of(self, name: str) -> str:
-        """All that the try brought out."""
-        return self.read.get(name, "") + self.told.get(name, "")
+        """Returns everything that the attack got out."""
+        return self.read.get(name, "") + self.sent.get(name, "")
 
 
 class Stranger:
-    """The owner of the page: hands it out, hears what is told, and lets its name point to another server behind it."""
+    """The owner of the page: serves it, takes its reports, and points its name to another server later."""
 
     def __init__(self) -> None:
-        self.told: dict[str, str] = {}
+        self.sent: dict[str, str] = {}
         self.done: asyncio.Queue[dict[str, str]] = asyncio.Queue()
 
     async def answer(self, request: web.Request) -> web.Response:
-        """One request to the stranger's server."""
+        """Answers one request to the stranger's server."""
         if request.path == "/page":
             text = PAGE.replace("{at}", request.query["at"]).replace("{tell}", request.query["tell"])
             return web.Response(text=text, content_type="text/html")
         if request.path == "/done":
             self.done.put_nowait(msgspec.json.decode(await request.read(), type=dict[str, str]))
         if request.path == "/heard":
-            self.told[request.query["by"]] = request.query["what"]
+            self.sent[request.query["by"]] = request.query["what"]
         return web.Response()
 
 
@@ -144,16 +145,16 @@ STRANGER: Final = web.AppKey("stranger", Stranger)
 
 
 async def answers_everybody(request: web.Request) -> web.StreamResponse:
-    """A server as careless as a ClickHouse without passwords, and more: it answers each page in the form that it wants."""
+    """A server without passwords that allows every page to read its answers."""
     query = request.query.get("query", "")
-    told = re.search(r"/heard\?by=([^&']*)&what=", query)
+    sent = re.search(r"/heard\?by=([^&']*)&what=", query)
     anybody = {"Access-Control-Allow-Origin": request.headers.get("Origin", "*"), "Access-Control-Allow-Headers": "*"}
     anybody["Access-Control-Allow-Credentials"] = "true"
     if request.headers.get("Access-Control-Request-Headers"):
         anybody["Access-Control-Allow-Headers"] = request.headers["Access-Control-Request-Headers"]
-    if told:
+    if sent:
         heard: Stranger = request.app[STRANGER]
-        heard.told[unquote(told[1])] = NUMBER
+        heard.sent[unquote(sent[1])] = NUMBER
     if request.headers.get("Upgrade", "").lower() == "websocket":
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -168,7 +169,7 @@ async def answers_everybody(request: web.Request) -> web.StreamResponse:
 
 
 async def served(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], stranger: Stranger) -> web.AppRunner:
-    """A server on a port of its own; its first address is where."""
+    """Yields a server on a port of its own, whose first address is the result."""
     app = web.Application()
     app[STRANGER] = stranger
     app.router.add_route("*", "/{any:.*}", answer)
@@ -179,13 +180,13 @@ async def served(answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
 
 
 async def rebound(stranger_port: int, target_port: int) -> asyncio.Server:
-    """The page's own name: the stranger's server for the page itself, and what stands on this machine for all that follows."""
+    """Yields the page's own name: first the stranger's server, later the server on this machine."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         own = head.split(b" ", 2)[1].startswith(b"/page")
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", stranger_port if own else target_port)
-        # A connection for each request, as after a change of the name's address.
+        # A new connection for each request, as after a change of the name's address.
         to_writer.write(head.replace(b"Connection: keep-alive", b"Connection: close"))
         await asyncio.gather(copied(reader, to_writer), copied(to_reader, writer))
 
@@ -199,7 +200,7 @@ async def rebound(stranger_port: int, target_port: int) -> asyncio.Server:
 
 
 async def copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Bytes as they come, until there are no more."""
+    """Yields bytes as they come, to the end."""
     while piece := await source.read(1 << 16):
         sink.write(piece)
         await sink.drain()
@@ -207,8 +208,8 @@ async def copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> No
 
 
 async def opened(page: str, stranger: Stranger, profile: Path) -> Result:
-    """What the page brought out, opened in a browser of its own."""
-    stranger.told.clear()
+    """Returns what the page got, opened in a browser of its own."""
+    stranger.sent.clear()
     assert BROWSER is not None
     browser = await asyncio.create_subprocess_exec(
         BROWSER,
@@ -223,12 +224,12 @@ async def opened(page: str, stranger: Stranger, profile: Path) -> Result:
     finally:
         browser.kill()
         await browser.wait()
-    return Result(read=read, told=dict(stranger.told))
+    return Result(read=read, sent=dict(stranger.sent))
 
 
 @pytest.fixture(scope="module")
 async def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], Result]:
-    """What the page got, by what it attacked and how it named that."""
+    """Returns what the page got, by the target of the attack and the name that it used."""
     stranger = Stranger()
     place = tmp_path_factory.mktemp("browser")
     runners = [await served(stranger.answer, stranger), await served(answers_everybody, stranger)]
@@ -271,7 +272,7 @@ async def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str
 async def test_a_page_gets_the_number_from_a_careless_server(
     results: Mapping[tuple[str, str], Result], one: str, place: str
 ) -> None:
-    """So that the tests below can fail."""
+    """The attacks work on the careless server, so the tests below can fail."""
     assert NUMBER in results["a careless server", place].of(one)
 
 
@@ -286,13 +287,13 @@ async def test_a_page_gets_nothing(results: Mapping[tuple[str, str], Result], on
 
 @pytest.mark.parametrize("what", ["the engine", "the engine's logins", "the engine's native protocol"])
 @pytest.mark.parametrize("place", PLACES)
-async def test_nothing_is_told_to_a_stranger(results: Mapping[tuple[str, str], Result], place: str, what: str) -> None:
-    assert not results[what, place].told
+async def test_nothing_is_sent_to_a_stranger(results: Mapping[tuple[str, str], Result], place: str, what: str) -> None:
+    assert not results[what, place].sent
 
 
 @pytest.mark.parametrize("one", ["fetch", "fetch with an account's name", "fetch with headers"])
 async def test_by_its_own_name_a_page_finds_no_engine(results: Mapping[tuple[str, str], Result], one: str) -> None:
-    """Before any password is asked for: that name is not this machine's."""
+    """The request is refused before its password is checked: the Host is not this machine's."""
     got = results["the engine", PLACES[2]].of(one)
-    assert got  # the page could read the answer
+    assert got  # the page can read the answer
     assert "DB::Exception" not in got

@@ -1,4 +1,4 @@
-"""Nobody writes into another's books: what comes by one door changes, contradicts and hides no row that came by another."""
+"""A forger's push changes, contradicts and hides no row that came by another route (guarantee 8)."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,10 +11,10 @@ from schemas.errors import Rejected
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
 from tests.security.forgeries import (
-    DOORS,
     EXTERNAL,
     LATER,
     PAYLOADS,
+    ROUTES,
     SETTINGS,
     UNCLAIMED,
     Payload,
@@ -27,22 +27,22 @@ from tests.security.forgeries import (
 from tests.support.accepting import accept_request
 
 FORGED = 1000
-"""The offsets from which forgeries begin."""
+"""The offsets at which forgeries begin."""
 VICTIMS = ("main", "bare", "net", "open")
-"""A secret and external ids; a secret without external ids; a network; nothing but a name."""
+"""Accounts with a secret and external ids, with a secret alone, with a network, and with nothing but a name."""
 each_payload = pytest.mark.parametrize("payload", [pytest.param(each, id=each.name) for each in PAYLOADS])
 names_its_account = pytest.mark.parametrize(
     "payload", [pytest.param(each, id=each.name) for each in PAYLOADS if each.names_account]
 )
 
 
-def own_id(door: str) -> str:
-    """The vendor's id that stands in what comes by this door."""
-    return EXTERNAL.get(door, UNCLAIMED)
+def own_id(account: str) -> str:
+    """Returns the vendor's id in payloads that come by this route."""
+    return EXTERNAL.get(account, UNCLAIMED)
 
 
 def claims(payload: Payload, victim: str, forger: str) -> Iterator[tuple[str, str | None]]:
-    """What a forgery says whose it is: all that a forger could try."""
+    """Returns the account ids that a forger could put into a payload."""
     yield "the victim's id", own_id(victim)
     if payload.id_field:
         yield "the forger's own id", own_id(forger)
@@ -57,17 +57,17 @@ def without_forgeries(payload: Payload, victim: str, claim: str | None) -> list[
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-@pytest.mark.parametrize("forger", DOORS, ids=[door or "no account" for door in DOORS])
+@pytest.mark.parametrize("forger", ROUTES, ids=[account or "no account" for account in ROUTES])
 @each_payload
-def test_no_row_changes_by_what_comes_through_another_door(payload: Payload, victim: str, forger: str) -> None:
-    """Pushed before the true ones, after them, on both sides, and when the call is long forgotten."""
+def test_no_row_changes_by_a_push_on_another_route(payload: Payload, victim: str, forger: str) -> None:
+    """The forgeries come before the true pushes, after them, on both sides, and when the call is forgotten."""
     if forger == victim:
-        return  # whoever has the secret is the account
+        return  # the holder of the secret is the account
     changed: list[str] = []
     for named in (own_id(victim), None) if payload.id_field and victim in ("bare", "open") else (own_id(victim),):
         true = without_forgeries(payload, victim, named)
         assert true, "the true payload makes rows"
-        for said, claim in claims(payload, victim, forger):
+        for claimed_id, claim in claims(payload, victim, forger):
             forgeries = [claimed(each, payload.id_field, claim) for each in payload.forged()]
             early = facts_of(pushed(payload, forger, forgeries, at=T - timedelta(hours=1), offset=FORGED))
             late = facts_of(pushed(payload, forger, forgeries, at=T + timedelta(hours=1), offset=2 * FORGED))
@@ -82,15 +82,17 @@ def test_no_row_changes_by_what_comes_through_another_door(payload: Payload, vic
                 shown = rows(log)
                 for key, row in rows(item for item in log if item is LATER or item.raw_offset < FORGED).items():
                     if shown.get(key) != row:
-                        changed.append(f"{said}, {when}: {key[0]} {'is hidden' if key not in shown else 'differs'}")
+                        changed.append(
+                            f"{claimed_id}, {when}: {key[0]} {'is hidden' if key not in shown else 'differs'}"
+                        )
     assert changed == []
 
 
 @pytest.mark.parametrize("victim", ["main", "other", "net"])
-@pytest.mark.parametrize("forger", DOORS, ids=[door or "no account" for door in DOORS])
+@pytest.mark.parametrize("forger", ROUTES, ids=[account or "no account" for account in ROUTES])
 @names_its_account
 def test_an_id_that_another_account_has_is_a_dead_letter(payload: Payload, victim: str, forger: str) -> None:
-    """Whoever let it in: the account that has it is reached by its own address."""
+    """An account is reached only by its own address, so another account's id in the payload is refused."""
     documents = [claimed(each, payload.id_field, EXTERNAL[victim]) for each in payload.true()]
     outcomes = pushed(payload, forger, documents, at=T, offset=0)
     named = [

@@ -1,4 +1,4 @@
-"""Over real HTTP: who gets in at all, and that no word of a request becomes one of ours."""
+"""Admission over real HTTP: who may push, and that no text of a request becomes one of our own headers."""
 
 import json
 from collections.abc import AsyncIterator
@@ -100,7 +100,7 @@ OURS: dict[str, str] = {
 @pytest.mark.parametrize("payload", ONE_EACH)
 @pytest.mark.parametrize("place", ["headers", "query", "form"])
 async def test_no_word_of_a_request_becomes_one_of_ours(site: Site, payload: Payload, place: str) -> None:
-    """Nobody says by a header, a query or a form whose push it is, when it came, or that it is a repetition."""
+    """No header, query or form decides whose push it is, when it came, or that it is a repetition."""
     more: dict[str, Any] = {
         "headers": {"headers": OURS},
         "query": {"params": {name: value for name, value in OURS.items() if name != "account"}},

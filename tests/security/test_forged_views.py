@@ -1,4 +1,4 @@
-"""The forged set on the real engine: what comes by another door changes, hides and adds up with no row of any view."""
+"""The forged pushes on the real engine: they change, hide and add to no row of any view."""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -13,7 +13,7 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
 from sinks.rows import TABLES, TIMELINES, Table, table_of
-from tests.security.forgeries import DOORS, LATER, PAYLOADS, Payload, T, claimed, facts_of, pushed, rows
+from tests.security.forgeries import LATER, PAYLOADS, ROUTES, Payload, T, claimed, facts_of, pushed, rows
 from tests.security.test_forged import FORGED, VICTIMS, claims, own_id, without_forgeries
 from tests.support.clickhouse_at import settings_at
 
@@ -28,7 +28,7 @@ async def db(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
 
 
 async def put(db: ClickHouse, log: Sequence[Any]) -> None:
-    """Insert the newest version of every row that a log of facts makes."""
+    """Inserts the newest version of every row that a log of facts makes."""
     batches: dict[str, tuple[Table[Any], list[Fact | Timeline]]] = {}
     for row in rows(log).values():
         table: Table[Any] = TIMELINES if isinstance(row, Timeline) else table_of(row)
@@ -38,7 +38,7 @@ async def put(db: ClickHouse, log: Sequence[Any]) -> None:
 
 
 async def shown(db: ClickHouse) -> dict[str, set[str]]:
-    """The rows of every view, without when they were stored."""
+    """Returns the rows of every view, without the time at which they were stored."""
     names = await db.query(
         f"SELECT name FROM system.tables WHERE database = '{db.database}' AND startsWith(name, 'v_')"
     )
@@ -51,7 +51,7 @@ async def shown(db: ClickHouse) -> dict[str, set[str]]:
 @pytest.mark.parametrize("victim", VICTIMS)
 @pytest.mark.parametrize("payload", [pytest.param(each, id=each.name) for each in PAYLOADS])
 async def test_every_row_of_every_view_stays(db: ClickHouse, payload: Payload, victim: str) -> None:
-    """Through all other doors at once, with all that a forger could say, before and after the true ones."""
+    """The forgeries come by all other routes, with all account ids, before and after the true pushes."""
     for table in TABLES:
         await db.command(f"TRUNCATE TABLE {db.database}.{table.name}")
     true = without_forgeries(payload, victim, own_id(victim))
@@ -60,7 +60,7 @@ async def test_every_row_of_every_view_stays(db: ClickHouse, payload: Payload, v
     before = await shown(db)
     assert sum(map(len, before.values())) > 0
     forgeries: list[tuple[list[Fact], list[Fact]]] = []
-    for forger in DOORS:
+    for forger in ROUTES:
         if forger != victim:
             for _, claim in claims(payload, victim, forger):
                 documents = [claimed(each, payload.id_field, claim) for each in payload.forged()]

@@ -1,4 +1,4 @@
-"""The processes of embedded servers as tests look at them: whether one lives, and what becomes of it when its parent is killed."""
+"""Helpers for the processes of embedded servers: one lives, and one ends when its parent is killed."""
 
 import asyncio
 import os
@@ -22,14 +22,14 @@ asyncio.run(main())
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for something that becomes true."""
+    """Waits until the condition is true."""
     async with asyncio.timeout(LIMIT_S):
         while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
             await asyncio.sleep(0.02)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and was not waited for does not."""
+    """True when a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
 
 
 async def ends_with_its_parent(server: type, data_dir: Path) -> None:
-    """Start the server in a process of its own, kill that, and see the server go; in a session of its own until then."""
+    """Starts the server in a process of its own, kills that process, and checks that the server ends."""
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PARENT, server.__module__, server.__name__, str(data_dir)),
         stdout=asyncio.subprocess.PIPE,

@@ -1,6 +1,7 @@
-"""A ClickHouse given by its address with name and password in it, as tests are given one."""
+"""Addresses of a ClickHouse with the name and the password in them."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -9,21 +10,23 @@ from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import ClickHouseSettings, Secret
 
+_LIMIT_S: Final = 60.0
+
 
 def address(server: ClickHouseServer, role: EngineRole = EngineRole.MIGRATOR) -> str:
-    """`http://name:password@host:port` of a running server, for one of its accounts."""
+    """Returns `http://name:password@host:port` of a running server, for one of its accounts."""
     return f"http://{server.account(role)}:{server.password(role)}@127.0.0.1:{server.port}"
 
 
 def address_of(settings: ClickHouseSettings) -> str:
-    """The same of the account that settings name."""
+    """Returns the same for the account in the settings."""
     parts = urlsplit(settings.url)
     account = f"{quote(settings.user, safe='')}:{quote(settings.password.value, safe='')}"
     return f"{parts.scheme}://{account}@{parts.netloc}{parts.path}"
 
 
 def settings_at(url: str, **more: Any) -> ClickHouseSettings:
-    """The settings that reach the server at such an address, everything by this one account."""
+    """Returns the settings for the server at such an address, with this one account for everything."""
     parts = urlsplit(url)
     return ClickHouseSettings(
         url=f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}",
@@ -34,9 +37,16 @@ def settings_at(url: str, **more: Any) -> ClickHouseSettings:
 
 
 async def ask(url: str, sql: str | bytes, *, headers: dict[str, str] | None = None, **params: str) -> str:
-    """What the server at such an address says to a statement, an error's text too."""
+    """Returns the server's answer to a statement, or the text of its error."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, data=sql, headers=headers, params=params) as response,
     ):
         return (await response.text()).strip()
+
+
+async def until_it_says(url: str, sql: str, wanted: str) -> None:
+    """Waits until the server's answer to a statement is this one."""
+    async with asyncio.timeout(_LIMIT_S):
+        while await ask(url, sql) != wanted:  # noqa: ASYNC110 - another process's state has no event to wait for
+            await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The `callweave` command as people run it: a process, with its settings in the environment."""
+"""Runs the `callweave` command as a process, with its settings in the environment."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ _LIMIT_S = 60.0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished command left."""
+    """The result of a command."""
 
     code: int
     out: bytes
@@ -22,23 +22,23 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """What it printed."""
+        """The text that it printed."""
         return self.out.decode()
 
     @property
     def lines(self) -> list[str]:
-        """What it printed, line by line."""
+        """The lines that it printed."""
         return self.text.splitlines()
 
 
 def clean_env(**settings: object) -> dict[str, str]:
-    """Our environment without settings, and these: `kafka__bootstrap="..."`."""
+    """Returns the environment without the settings in it, and with these: `kafka__bootstrap="..."`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CALLWEAVE_")}
     return {**inherited, **{f"CALLWEAVE_{name.upper()}": str(value) for name, value in settings.items()}}
 
 
 def addresses(stack: Stack) -> dict[str, object]:
-    """The settings that point a command at a running stack."""
+    """Returns the settings that point a command at a running stack."""
     return {
         "kafka__bootstrap": stack.settings.kafka.bootstrap,
         "kafka__partitions": stack.settings.kafka.partitions,
@@ -48,7 +48,7 @@ def addresses(stack: Stack) -> dict[str, object]:
 
 
 def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
-    """The settings that point a command at a ClickHouse."""
+    """Returns the settings that point a command at a ClickHouse."""
     return {
         "clickhouse__url": clickhouse.url,
         "clickhouse__user": clickhouse.user,
@@ -60,7 +60,7 @@ def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
 
 
 async def callweave(*arguments: str, cwd: Path, settings: dict[str, object] | None = None) -> Done:
-    """Run the command to its end."""
+    """Runs the command to its end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.cli.main", *arguments),
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""`callweave ingress` as a process of its own, and what a test says to it."""
+"""`callweave ingress` as a process of its own, and the requests of a test to it."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from deploy.process.ports import free_port
 from schemas.topics import RAW
 
 PARTITIONS = 4
-"""Of each topic of the broker in `conftest.py`."""
+"""The partitions of each topic of the broker in `conftest.py`."""
 
 
 def environment(place: Path, bootstrap: str, **more: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ async def ingress(place: Path, bootstrap: str, http: aiohttp.ClientSession, **mo
 
 
 async def readyz(http: aiohttp.ClientSession, running: Ingress) -> dict[str, object]:
-    """What it says of itself; nothing while it does not listen."""
+    """Returns the body of /readyz; empty while it does not listen."""
     try:
         async with http.get(f"{running.url}/readyz") as answer:
             return dict(await answer.json())
@@ -74,7 +74,7 @@ async def readyz(http: aiohttp.ClientSession, running: Ingress) -> dict[str, obj
 
 
 async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: bytes) -> tuple[int, float]:
-    """Status, and how long the answer took."""
+    """Returns the status and the seconds until the answer."""
     begun = time.perf_counter()
     async with http.post(running.url + path, data=body) as answer:
         await answer.read()
@@ -82,7 +82,7 @@ async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: b
 
 
 async def in_kafka(bootstrap: str) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
-    """All of calls.raw as it stands, each partition in its order: key, value, headers."""
+    """Returns all of calls.raw, each partition in its order: key, value, headers."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:

@@ -1,4 +1,4 @@
-"""Callbacks as vendors push them: bodies of two vendors with calls of our choice, and traffic that goes on through outages."""
+"""Pushes callbacks as vendors do: bodies of two vendors with chosen calls, and traffic that goes on through outages."""
 
 import asyncio
 import contextlib
@@ -22,14 +22,14 @@ _BODIES: Mapping[str, bytes] = {"nxcloud": _SOFTPHONE, "ytx": _VOICE_CODE}
 
 
 def body_of(vendor: str, call_id: str) -> bytes:
-    """The record of one answered call."""
+    """Returns the body with the record of one answered call."""
     return _BODIES[vendor] % call_id.encode()
 
 
 async def post(
     session: aiohttp.ClientSession, base: str, path: str, body: bytes, headers: Mapping[str, str] = JSON
 ) -> int:
-    """The status of one push; 0 when there was no answer."""
+    """Pushes once and returns the status; 0 when there was no answer."""
     try:
         async with session.post(base + path, data=body, headers=headers) as answer:
             await answer.read()
@@ -39,29 +39,29 @@ async def post(
 
 
 class Traffic:
-    """What was pushed and how it was answered."""
+    """The pushes of a test and their answers."""
 
     def __init__(self, base: str, prefix: str) -> None:
         self.base = base
         self.prefix = prefix
         self.answers: dict[tuple[str, str], int] = {}
-        """Vendor and call id to the last status."""
+        """The last status of each call, by vendor and call id."""
         self.seen: Counter[tuple[str, int]] = Counter()
-        """How often a vendor got a status."""
+        """Returns how often a vendor got a status."""
 
     def acknowledged(self, vendor: str) -> set[str]:
-        """The calls that the vendor may forget."""
+        """Returns the calls that were acknowledged."""
         return {call_id for (of, call_id), status in self.answers.items() if of == vendor and status == 200}
 
     async def push(self, session: aiohttp.ClientSession, vendor: str, call_id: str) -> int:
-        """Push one call's record and note the answer."""
+        """Pushes one call's record and notes the status."""
         status = await post(session, self.base, PATHS[vendor], body_of(vendor, call_id))
         self.answers[vendor, call_id] = status
         self.seen[vendor, status] += 1
         return status
 
     async def push_again(self) -> None:
-        """What vendors do: send what was not acknowledged, until it is."""
+        """Repeats what was not acknowledged, as vendors do, until it is."""
         async with aiohttp.ClientSession() as session:
             for _ in range(20):
                 for vendor, call_id in [key for key, status in self.answers.items() if status != 200]:
@@ -69,7 +69,7 @@ class Traffic:
 
     @contextlib.asynccontextmanager
     async def going_on(self, every_s: float = 0.05) -> AsyncIterator[None]:
-        """Push new calls of both vendors all the time, each without waiting for the one before."""
+        """Pushes new calls of both vendors all the time, each without waiting for the one before."""
         pushes: set[asyncio.Task[int]] = set()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 

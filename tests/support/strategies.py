@@ -1,4 +1,4 @@
-"""Facts for tests: builders in the canonical words, and Hypothesis strategies of whole logs of one call."""
+"""Facts for tests: builders with canonical fields, and Hypothesis strategies for all facts of one call."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.facts import Direction, Disposition, Fact, FactType, Kind, Leg, NumberKind, RecordingState, Role, State
 from schemas.identity import digest, fact_id
 
-# Tests never judge by time, and the machine may be busy.
+# No deadline: tests never judge by time, and the machine may be busy.
 settings.register_profile("callweave", deadline=None)
 settings.load_profile("callweave")
 
@@ -29,12 +29,12 @@ E164: Final = NumberKind.E164
 
 
 def at(seconds: float | None) -> datetime | None:
-    """`seconds` after the start of the call; None for "did not happen"."""
+    """Returns the instant `seconds` after the start of the call; None for "did not happen"."""
     return None if seconds is None else T0 + timedelta(seconds=seconds)
 
 
 def placed(fact: Fact, offset: int, *, element: int = 0, partition: int = 0, received: float | None = None) -> Fact:
-    """The fact as it came in the raw record at `offset`, received `received` seconds after the start."""
+    """Returns the fact of the raw record at `offset`, received `received` seconds after the start."""
     return msgspec.structs.replace(
         fact,
         raw_topic="calls.raw",
@@ -47,7 +47,7 @@ def placed(fact: Fact, offset: int, *, element: int = 0, partition: int = 0, rec
 
 
 def sealed(fact: Fact, *dedupe: str, call_key: str = KEY) -> Fact:
-    """The fact with its identity."""
+    """Returns the fact with its identity."""
     return msgspec.structs.replace(
         fact,
         fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, dedupe, fact.account),
@@ -57,7 +57,7 @@ def sealed(fact: Fact, *dedupe: str, call_key: str = KEY) -> Fact:
 
 
 def pushed_state(leg: str, state: State, seconds: float | None, **more: Any) -> Fact:
-    """A state push of the leg that rings `leg`."""
+    """Returns a state push of the leg to the number `leg`."""
     fact = Fact(
         fact_type=FactType.STATE,
         vendor="ytx",
@@ -87,7 +87,7 @@ def callback(
     called: str | None = CALLED,
     **more: Any,
 ) -> Fact:
-    """A two-way call's record: times of both legs in seconds after the start."""
+    """Returns a two-way call's record; times of both legs are seconds after the start."""
     answered = b_answer is not None
     ends = [seconds for seconds in (a_end, b_end) if seconds is not None]
     fact = Fact(
@@ -124,7 +124,7 @@ def callback(
 
 
 def voice(**more: Any) -> Fact:
-    """A voice code's record under the same request id."""
+    """Returns a voice code's record under the same request id."""
     fact = Fact(
         fact_type=FactType.RECORD,
         vendor="ytx",
@@ -148,7 +148,7 @@ def voice(**more: Any) -> Fact:
 
 
 def participant(number: str, start: float | None, end: float | None, **more: Any) -> Fact:
-    """One participant's record of a conference."""
+    """Returns one participant's record of a conference."""
     fact = Fact(
         fact_type=FactType.RECORD,
         vendor="ytx",
@@ -174,7 +174,7 @@ def participant(number: str, start: float | None, end: float | None, **more: Any
 
 
 def privacy(*, callin: float | None = 0, answer: float | None = 8, end: float | None = 68, **more: Any) -> Fact:
-    """A privacy number's record; it is final once it has an end."""
+    """Returns a privacy number's record; it is final once it has an end."""
     fact = Fact(
         fact_type=FactType.RECORD,
         vendor="huawei",
@@ -201,7 +201,7 @@ def privacy(*, callin: float | None = 0, answer: float | None = 8, end: float | 
 
 
 def binding(seconds: float = 0, status: str = "bound") -> Fact:
-    """A binding's snapshot, as of its own update clock."""
+    """Returns a binding's snapshot, versioned by its own update time."""
     fact = Fact(
         fact_type=FactType.BINDING,
         vendor="huawei",
@@ -215,7 +215,7 @@ def binding(seconds: float = 0, status: str = "bound") -> Fact:
 
 
 def decision(record: Fact, keep: Fact | str, seconds: float = 0) -> Fact:
-    """Somebody's word, `seconds` after the start, that of the record's contents this one counts."""
+    """Returns a decision, `seconds` after the start, on which content of the record counts."""
     fact = Fact(
         fact_id=record.fact_id,
         call_key=record.call_key,
@@ -245,11 +245,11 @@ BOTH_LEGS: Final = (*A_STATES, *B_STATES)
 
 
 def in_a_row(facts: Sequence[Fact], *, first_offset: int = 0, partition: int = 0) -> list[Fact]:
-    """Each fact in its own raw record, one after the other."""
+    """Puts each fact in its own raw record, one after the other."""
     return [placed(fact, first_offset + index, partition=partition) for index, fact in enumerate(facts)]
 
 
-# Everything a call of this vendor may ever say, corrections and contradictions too.
+# All facts that a call of this vendor may have, corrections and contradictions included.
 RECORDS: Final = (
     callback(),
     callback(hangup_reason="normal"),
@@ -265,7 +265,7 @@ RECORDS: Final = (
     voice(end_at=at(30)),
     participant(STRANGER, 5, 36),
     participant(CALLED, 6, 40),
-    # by reason, pulled, revised, by another door, and beyond belief
+    # with a reason, pulled, revised, by another route, and implausible
     callback(b_answer=None, b_end=None, hangup_cause="busy", q850=17, disposition=Disposition.BUSY),
     callback(b_answer=None, b_end=None, hangup_cause="gone", q850=20, disposition=Disposition.UNREACHABLE),
     callback(disposition=Disposition.UNKNOWN, b_answer=None, b_end=None, cost=None),
@@ -300,12 +300,12 @@ STATES: Final = (
 )
 
 call_items = st.lists(st.sampled_from((*RECORDS, *STATES, *DECISIONS)), min_size=1, max_size=9)
-"""What one call says, repetitions included."""
+"""Draws the facts of one call, repetitions included."""
 
 
 @st.composite
 def raw_arrivals(draw: st.DrawFn) -> list[Fact]:
-    """Facts of one call as two raw partitions carry them: their offsets and mostly their times of receipt rise."""
+    """Draws facts of one call as two raw partitions carry them: offsets and mostly receipt times rise."""
     offsets = [0, 0]
     arrivals: list[Fact] = []
     for fact in draw(call_items):
@@ -320,7 +320,7 @@ def raw_arrivals(draw: st.DrawFn) -> list[Fact]:
 
 @st.composite
 def fact_logs(draw: st.DrawFn) -> list[Fact]:
-    """The facts topic of one call: the arrivals in order, with stretches written again as after a restart."""
+    """Draws the facts topic of one call: the arrivals in order, with parts written again as after a restart."""
     log: list[Fact] = []
     for fact in draw(raw_arrivals()):
         log.append(fact)

@@ -1,9 +1,9 @@
-"""The product itself under test: the stack of `callweave up` on free ports, the simulator's traffic, and what all views show."""
+"""The whole stack of `callweave up` under test, on free ports, with the simulator's traffic and the views' contents."""
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.oracle.expected import Counts, Expected
 from tests.support.clickhouse_at import address_of
 
 PARTITIONS = 6
+_LIMIT_S = 60.0
 VIEWS = {
     "cdr": "v_cdr",
     "events": "call_events",
@@ -39,7 +40,7 @@ VIEWS = {
 
 
 def settings_for(data_dir: Path, **sections: Any) -> Settings:
-    """Everything embedded, on ports that were free a moment ago."""
+    """Returns settings with everything embedded, on free ports."""
     base = Settings(
         kafka=KafkaSettings(partitions=PARTITIONS),
         ingress=IngressSettings(port=free_port()),
@@ -47,7 +48,7 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
             data_dir=str(data_dir),
             kafka_port=free_port(),
             clickhouse_port=free_port(),
-            # Told, since what follows from the other port may be somebody's already.
+            # Set, because the port derived from the other one may be in use.
             clickhouse_tcp_port=free_port(),
             metrics_base_port=free_port(run=4),
         ),
@@ -57,18 +58,18 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
 
 @contextlib.asynccontextmanager
 async def whole_stack(data_dir: Path, *poll: PollAccount, **sections: Any) -> AsyncIterator[Stack]:
-    """A running stack in `data_dir`."""
+    """Yields a running stack in `data_dir`."""
     async with running_stack(settings_for(data_dir, **sections), lambda _step, _share: None, poll_also=poll) as stack:
         yield stack
 
 
 async def rows(stack: Stack, sql: str) -> list[dict[str, Any]]:
-    """The rows of a query by column name."""
+    """Returns the rows of a query, by column name."""
     return await query(stack.settings.clickhouse, sql)
 
 
 async def query(clickhouse: ClickHouseSettings, sql: str) -> list[dict[str, Any]]:
-    """The same of this ClickHouse."""
+    """Returns the rows of a query to this ClickHouse."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(
@@ -87,13 +88,13 @@ async def query(clickhouse: ClickHouseSettings, sql: str) -> list[dict[str, Any]
 
 
 async def samples(stack: Stack) -> list[Sample]:
-    """Every metric of every part."""
+    """Returns every metric of every part."""
     async with aiohttp.ClientSession() as session:
-        return [sample for url in stack.metrics.values() for sample in await scrape(session, url)]
+        return [sample for url in stack.metrics.values() for sample in await scrape(session, url) or ()]
 
 
 async def counted(stack: Stack, vendors: list[str], *, restarted: bool) -> dict[str, Counts]:
-    """Law 7 as the system tells it; a restarted normaliser has lost its own counters, the joiner's are exact all the same."""
+    """Returns the numbers of guarantee 7 (the books balance); a restarted normaliser has lost its own counters."""
     metrics = await samples(stack)
     dead = Counter(
         {
@@ -118,7 +119,7 @@ async def counted(stack: Stack, vendors: list[str], *, restarted: bool) -> dict[
 
 
 async def differences(stack: Stack, expected: Expected, *, restarted: bool = False) -> list[Difference]:
-    """Everything that any view or count shows otherwise than the ledger."""
+    """Returns every difference between the views or counts and the ledger."""
     shown = {name: await rows(stack, f"SELECT * FROM {view}") for name, view in VIEWS.items()}
     return compare(expected, **shown) + compare_counts(
         expected, await counted(stack, sorted(expected.counts), restarted=restarted)
@@ -126,7 +127,7 @@ async def differences(stack: Stack, expected: Expected, *, restarted: bool = Fal
 
 
 async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.5) -> Any:
-    """The first answer of `probe` that is empty or the last one before the limit."""
+    """Returns the first empty answer of `probe`, or the last one before the limit."""
     deadline = asyncio.get_running_loop().time() + limit_s
     while True:
         answer = await probe()
@@ -135,8 +136,17 @@ async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.
         await asyncio.sleep(every_s)
 
 
+async def until_true(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits until the condition is true; fails with `what` after a minute."""
+
+    async def is_false() -> bool:
+        return not await condition()
+
+    assert not await until(is_false, _LIMIT_S, every_s=0.1), f"in vain: {what}"
+
+
 async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:
-    """The highest version of each record and of each call, as another service reads them from the public topics."""
+    """Returns the highest version of each record and of each call on the public topics."""
     facts: dict[str, int] = {}
     calls: dict[str, int] = {}
     consumer = aiokafka.AIOKafkaConsumer(
@@ -162,8 +172,8 @@ async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]
     return facts, calls
 
 
-def told(found: list[Difference], examples: int = 2) -> list[str]:
-    """The differences by kind, each with how many there are and some of them."""
+def summary(found: list[Difference], examples: int = 2) -> list[str]:
+    """Returns a line for each kind of difference, with its number and some examples."""
     kinds: dict[tuple[str, str, str], list[Difference]] = {}
     for difference in found:
         kinds.setdefault((difference.view, difference.key[0], difference.column), []).append(difference)

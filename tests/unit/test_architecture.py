@@ -18,7 +18,7 @@ ORDER: Final = {
         main replay
     """,
     "sinks": "error_classes rows clickhouse flush typed_records consumer migrate queries worker main",
-    "deploy": "process kafka clickhouse runtime admin doctor simulator local cli",
+    "deploy": "checkout_wheel process kafka clickhouse runtime admin doctor simulator local cli",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
@@ -168,7 +168,7 @@ def test_only_the_runtime_reads_the_environment() -> None:
         "deploy/clickhouse/engine.py",  # sets TZ, which the engine reads
         "deploy/kafka/java.py",  # JAVA_HOME
         "deploy/kafka/jars.py",  # XDG_CACHE_HOME
-        "deploy/process/supervisor.py",  # hands it on to the parts
+        "deploy/process/part_process.py",  # hands it on to the parts
     }
     wrong = {
         str(path.relative_to(ROOT))

@@ -47,7 +47,7 @@ class Cluster:
                 node_id=number + 1,
                 voters=voters,
                 cluster_id=cluster_id,
-                doors=tuple(listeners[number] for listeners in self.listeners.values()),
+                extra_listeners=tuple(listeners[number] for listeners in self.listeners.values()),
                 heap=_HEAP,
                 minimum_free_bytes=0,
             )

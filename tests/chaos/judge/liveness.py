@@ -32,7 +32,7 @@ async def _until_at_work(session: aiohttp.ClientSession, world: World, name: str
     counters = _COUNTERS[name.split("-", maxsplit=1)[0]]
     before: float | None = None
     while loop.time() - begun < limit_s:
-        samples = await scrape(session, world.stack.metrics[name])
+        samples = await scrape(session, world.stack.metrics[name]) or []
         now = sum(total(samples, metric, **labels) for metric, labels in counters) if samples else None
         if now is not None and before is not None and now > before:
             return loop.time() - begun

@@ -15,10 +15,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from deploy.cli.registered_parts import process_part, sink_part
+from deploy.cli.part_commands import with_codecs
 from deploy.runtime import run_part
+from processors.main import run as run_process
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
+from sinks.main import run as run_sink
 from sinks.migrate import migrate_tables
 from tests.chaos.judge.naive import NAIVE, Naive
 from tests.chaos.kills.failpoints import POINTS, WORK_DONE, PartName, after, arm
@@ -54,7 +56,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 async def _sink(settings: Settings, stop: asyncio.Event, metrics: Registry) -> None:
     """Runs the sink as it is deployed: first the tables, then the sink."""
     await migrate_tables(settings)
-    await sink_part(settings, stop, metrics)
+    await with_codecs(run_sink)(settings, stop, metrics)
 
 
 def _emit(event: Event) -> None:
@@ -88,7 +90,7 @@ def _run_part(order: Order) -> int:
     after(*WORK_DONE[order.part], worked)
     if order.part == "sink":
         return run_part(_sink, order.settings, metrics_port=order.settings.sink.metrics_port)
-    return run_part(process_part, order.settings, metrics_port=order.settings.process.metrics_port)
+    return run_part(with_codecs(run_process), order.settings, metrics_port=order.settings.process.metrics_port)
 
 
 def _fork(order: Order) -> None:

@@ -17,8 +17,8 @@ from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
 from deploy.local.stack import Stack, part_specs
-from deploy.process.supervisor import SupervisedPart
-from deploy.process.waiting import until_answers
+from deploy.process.part_process import supervised_part
+from deploy.process.scrape import until_answers
 from schemas.codec import FACT
 from schemas.config.settings import (
     EmbeddedSettings,
@@ -93,7 +93,7 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
         )
         await create_topics(settings.kafka)
         specs, pages = part_specs(settings)
-        ingress = SupervisedPart(next(spec for spec in specs if spec.name == "ingress"), logs)
+        ingress = supervised_part(next(spec for spec in specs if spec.name == "ingress"), logs)
         up.push_async_callback(ingress.stop)
         await ingress.start()
         made = [
@@ -111,7 +111,7 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
             metrics={"ingress": pages["ingress"]}
             | {name: _page(server) for name, server in fork_servers.items() if name != "guest"},
         )
-        assert await until_answers(f"{stack.ingress_url}/readyz", _READY_S), ingress.last_words()
+        assert await until_answers(f"{stack.ingress_url}/readyz", _READY_S), ingress.process.last_lines()
         yield KillWorld(stack=stack, fork_servers=fork_servers, producer=producer, refused=set())
 
 

@@ -1,4 +1,4 @@
-"""Checks of clickhouse-sqlalchemy over HTTP and over the native protocol; its third way, asynch, does not work with asynch 0.4."""
+"""Checks of clickhouse-sqlalchemy over HTTP and the native protocol; its asynch dialect fails with asynch 0.4."""
 
 from collections.abc import Callable
 from functools import partial

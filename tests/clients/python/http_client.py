@@ -48,12 +48,12 @@ def inserts(db: Any) -> None:
     db.command(
         "CREATE TABLE connect_rows (id UInt32, name String, note Nullable(String)) ENGINE = MergeTree ORDER BY id"
     )
-    told = db.insert(
+    summary = db.insert(
         "connect_rows",
         [(n, f"应答 {n}", None if n % 2 else "x") for n in range(50_000)],
         column_names=["id", "name", "note"],
     )
-    expect(told.written_rows, 50_000)
+    expect(summary.written_rows, 50_000)
     columns = [list(range(50_000, 100_000)), ["y"] * 50_000, [None] * 50_000]
     db.insert("connect_rows", columns, column_names=["id", "name", "note"], column_oriented=True)
     db.raw_insert("connect_rows", ["id", "name"], "100000,z\n", fmt="CSV")

@@ -72,8 +72,8 @@ def many_rows(db: Client) -> None:
 
 
 def progress(db: Client) -> None:
-    told = sum(rows for rows, _ in db.execute_with_progress("SELECT sum(number) FROM numbers(1000000)"))
-    assert told > 0
+    progressed = sum(rows for rows, _ in db.execute_with_progress("SELECT sum(number) FROM numbers(1000000)"))
+    assert progressed > 0
     expect(db.last_query.progress.rows, 1_000_000)
 
 

@@ -1,4 +1,4 @@
-"""What every one of the Python programs here shares: it runs named checks and prints a line for each."""
+"""Runs named checks and prints a line for each; all Python programs here use it."""
 
 import importlib.metadata
 import os
@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 
 def setting(name: str) -> str:
-    """A part of the server's address, from the environment."""
+    """Returns a part of the server's address from the environment."""
     return os.environ[f"CLICKHOUSE_{name}"]
 
 
 def expect(got: object, wanted: object) -> None:
-    """Raises AssertionError when they differ."""
+    """Raises AssertionError when the two values differ."""
     if got != wanted:
         raise AssertionError(f"got {got!r}, want {wanted!r}")
 
@@ -22,11 +22,11 @@ def version(package: str) -> None:
 
 
 def run(checks: Mapping[str, Callable[[], object]]) -> None:
-    """Runs each; whatever one raises is its line's end."""
+    """Runs each check; an exception becomes the end of its line."""
     for name, check in checks.items():
         try:
             check()
-        except Exception as exc:  # noqa: BLE001 - a failing check is what this program tells
+        except Exception as exc:  # noqa: BLE001 - this program reports failing checks
             print(f"not ok {name}: {' '.join(f'{type(exc).__name__}: {exc}'.split())}", flush=True)  # noqa: T201 - likewise
         else:
             print("ok", name, flush=True)  # noqa: T201 - likewise

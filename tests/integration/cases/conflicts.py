@@ -1,4 +1,4 @@
-"""Final contents that contradict each other, and what vanished."""
+"""Final contents that contradict each other, and contents that had vanished."""
 
 from typing import Any, Final
 
@@ -118,12 +118,12 @@ CASES: Final = (
     ),
     *(
         Case(
-            name=f"V1 a call's times and {said}",
+            name=f"V1 a call's times and {name}",
             pushes=(push("privacy_ax", _bare_call(f"case-V1-{number}", session)),),
             wants=(Want(view="v_bindings", of={"binding_id": f"b-case-V1-{number}"}, count=0),),
             dead=("no_id",),
         )
-        for number, (said, session) in enumerate(
+        for number, (name, session) in enumerate(
             (("no id", None), ("an empty id", ""), ("a blank id", " "), ("the word null", "null"))
         )
     ),

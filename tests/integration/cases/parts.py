@@ -1,4 +1,4 @@
-"""What a case is: pushes, and what all views and dead letters must show of them once everything came to rest."""
+"""A case: its pushes, and the rows of views and dead letters that they must lead to."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -14,7 +14,7 @@ _MONEY: Final = frozenset({"cost", "cost_in_conflict"})
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):
-    """One request; it must be answered with 200."""
+    """One request; its answer must be 200."""
 
     path: str
     body: bytes
@@ -23,51 +23,51 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Want(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that a view must show."""
+    """The rows that a view must show."""
 
     view: str
     of: Mapping[str, Any]
-    """Which rows: values of columns."""
+    """The values of columns that select the rows."""
     count: int = 1
     shows: Mapping[str, Any] = {}
-    """Columns of each of these rows."""
+    """The values that each of these rows must have."""
     one_of: Mapping[str, tuple[Any, ...]] = {}
-    """Columns that may show one of several values."""
+    """Columns that may have one of several values."""
     flags: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """Flags that the rows must not have."""
 
     def wrong(self, rows: Sequence[Row]) -> list[str]:
-        """What is not so, in sentences."""
+        """Returns a sentence for each difference."""
         found = [row for row in rows if all(row.get(name) == value for name, value in self.of.items())]
         if len(found) != self.count:
             return [f"{self.view} has {len(found)} rows of {dict(self.of)}, not {self.count}"]
-        said = []
+        faults = []
         for row in found:
-            said += [
+            faults += [
                 f"{self.view}.{name} is {row.get(name, 'no column')!r}, not {value!r}"
                 for name, value in self.shows.items()
                 if not _same(name, row.get(name, "no column"), value)
             ]
-            said += [
+            faults += [
                 f"{self.view}.{name} is {row.get(name)!r}, none of {values}"
                 for name, values in self.one_of.items()
                 if not any(_same(name, row.get(name), value) for value in values)
             ]
             flags = set(row.get("quality_flags", ()))
-            said += [f"{self.view} lacks the flag {flag}" for flag in self.flags if flag not in flags]
-            said += [f"{self.view} has the flag {flag}" for flag in self.without if flag in flags]
-        return said
+            faults += [f"{self.view} lacks the flag {flag}" for flag in self.flags if flag not in flags]
+            faults += [f"{self.view} has the flag {flag}" for flag in self.without if flag in flags]
+        return faults
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One input of the list, and what must come of it."""
+    """One input, and its expected outcome."""
 
     name: str
     pushes: tuple[Push, ...]
     wants: tuple[Want, ...] = ()
     dead: tuple[str, ...] | None = ()
-    """The codes of all its dead letters, sorted; None: they are left open."""
+    """The codes of all its dead letters, sorted; None: not checked."""
 
 
 def _same(name: str, shown: Any, wanted: Any) -> bool:
@@ -77,38 +77,33 @@ def _same(name: str, shown: Any, wanted: Any) -> bool:
 
 
 def at(seconds: float) -> str:
-    """So many seconds after the calls' beginning, as ClickHouse writes it."""
+    """Returns the instant this many seconds after the calls' beginning, as ClickHouse writes it."""
     return f"{after(seconds):%Y-%m-%d %H:%M:%S.%f}"
 
 
 def element(kind: str, call: str, **changes: Any) -> Element:
-    """A payload of that kind with these fields said otherwise."""
+    """Returns a payload of that kind with these fields changed."""
     return KINDS[kind].of(call) | changes
 
 
 def push(kind: str, *elements: Element, **more: Any) -> Push:
-    """Elements as a push of their kind."""
+    """Returns elements as a push of their kind."""
     return Push(path=PATHS[KINDS[kind].vendor], body=KINDS[kind].body(*elements), **more)
 
 
 def plain(path: str, body: bytes | str, **more: Any) -> Push:
-    """A body as it stands."""
+    """Returns a push of a body as it is."""
     return Push(path=path, body=body.encode() if isinstance(body, str) else body, **more)
 
 
 def call(call_id: str, *flags: str, without: tuple[str, ...] = (), **shows: Any) -> Want:
-    """The call's one row."""
+    """Returns the expectation of the call's one row."""
     return Want(view="v_timelines", of={"vendor_call_id": call_id}, shows=shows, flags=flags, without=without)
 
 
 def record(call_id: str, *flags: str, without: tuple[str, ...] = (), **shows: Any) -> Want:
-    """The call's one record."""
+    """Returns the expectation of the call's one record."""
     return Want(view="v_cdr", of={"vendor_call_id": call_id}, shows=shows, flags=flags, without=without)
-
-
-def no_call(call_id: str) -> Want:
-    """No row of it at all."""
-    return Want(view="v_timelines", of={"vendor_call_id": call_id}, count=0)
 
 
 PATHS: Final = {"nxcloud": NXCLOUD, "ytx": YTX, "huawei": HUAWEI}

@@ -27,7 +27,7 @@ def _text(fields: Any) -> str:
 
 
 def _pairs(fields: dict[str, Any], *more: tuple[str, Any]) -> str:
-    """An object in which keys may stand twice."""
+    """Returns the text of an object in which a key may occur twice."""
     pairs = [*fields.items(), *more]
     return "{" + ",".join(f"{json.dumps(name)}:{_text(value)}" for name, value in pairs) + "}"
 
@@ -41,7 +41,7 @@ def _off(case: str) -> dict[str, Any]:
 
 
 def _bad_byte(*cases: str) -> Push:
-    """One byte that is no UTF-8, in the second of these records, or in the only one."""
+    """Puts a byte that is no UTF-8 into the second of these records, or into the only one."""
     body = _batch(*map(_text, map(_off, cases)))
     parts = body.split(b"@abc")
     spoilt = min(1, len(cases) - 1)
@@ -140,7 +140,7 @@ CASES: Final = (
         wants=(call("case-K8b", disposition="answered"),),
     ),
     Case(
-        name="K8 a compression that was not said",
+        name="K8 a compression that was not declared",
         pushes=(plain(NXCLOUD, gzip.compress(_text(_softphone("case-K8c")).encode())),),
         wants=(call("case-K8c", disposition="answered"),),
     ),
@@ -175,7 +175,7 @@ CASES: Final = (
     ),
     *(
         Case(
-            name=f"K10 a comma is missing after {said}",
+            name=f"K10 a comma is missing after {name}",
             pushes=(
                 plain(
                     YTX,
@@ -184,7 +184,7 @@ CASES: Final = (
             ),
             wants=(call(f"case-K10{number}", "repaired_json", disposition="answered"),),
         )
-        for number, (said, key, value) in enumerate(
+        for number, (name, key, value) in enumerate(
             (("a number", "duration", "60"), ("null", "x", "null"), ("a list", "x", "[1]"), ("an object", "x", "{}"))
         )
     ),

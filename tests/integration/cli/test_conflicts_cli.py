@@ -1,4 +1,4 @@
-"""`callweave conflicts` against a real broker and the real engine, and how listings show what somebody else wrote."""
+"""`callweave conflicts` on a real broker and engine, and listings with text that somebody else wrote."""
 
 import json
 import tempfile
@@ -30,7 +30,7 @@ ANSI = "\x1b[2J\u202eevil\ncalls.raw/0/1"
 
 
 class Desk:
-    """A person's terminal beside a broker and a database."""
+    """A terminal beside a broker and a database."""
 
     def __init__(self, kafka: KafkaSettings, db: ClickHouse, clickhouse: ClickHouseSettings, cwd: Path) -> None:
         self.kafka = kafka
@@ -42,7 +42,7 @@ class Desk:
         return await callweave(*arguments, cwd=self._cwd, settings={**self._settings, **settings})
 
     async def raw(self) -> list[ConsumerRecord]:
-        """All that stands on calls.raw."""
+        """Returns all records of calls.raw."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
@@ -181,20 +181,20 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "said"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
 async def test_a_decision_that_nothing_would_come_of_is_refused_in_a_sentence(
-    desk: Desk, arguments: tuple[str, ...], said: str
+    desk: Desk, arguments: tuple[str, ...], message: str
 ) -> None:
     before = len(await desk.raw())
     done = await desk.run("conflicts", "resolve", *arguments)
 
     assert (done.code, done.out) == (1, b"")
-    assert said in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert len(await desk.raw()) == before
 
 
-async def test_a_forgotten_record_is_told_how_to_be_read_again(desk: Desk) -> None:
+async def test_the_refusal_of_a_forgotten_record_says_how_to_read_it_again(desk: Desk) -> None:
     done = await desk.run("conflicts", "resolve", _id(2), "--keep", FIRST)
     newest = NOW - timedelta(days=8)
 
@@ -212,9 +212,9 @@ async def test_a_decision_goes_to_the_raw_log_and_says_what_will_happen(desk: De
     record = max(await desk.raw(), key=lambda one: one.timestamp)
     assert f"sent to calls.raw/{record.partition}/{record.offset}: of record {_id(1)} this content counts" in done.text
     assert f"{SECOND}  answered" in done.text
-    said = msgspec.json.decode(record.value)
-    at = datetime.fromisoformat(said.pop("resolved_at"))
-    assert said == {
+    decision = msgspec.json.decode(record.value)
+    at = datetime.fromisoformat(decision.pop("resolved_at"))
+    assert decision == {
         "record_id": _id(1), "call_key": "nxcloud|main|call-1", "kind": "softphone_cdr", "keep": SECOND,
         "note": "the customer's bill says so",
     }  # fmt: skip
@@ -228,7 +228,7 @@ async def test_a_decision_goes_to_the_raw_log_and_says_what_will_happen(desk: De
     assert record.key == b"nxcloud|main|call-1"
 
 
-async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk) -> None:
+async def test_a_kafka_that_does_not_answer_is_reported_in_a_sentence(desk: Desk) -> None:
     port = free_port()
     done = await desk.run("conflicts", "resolve", _id(1), "--keep", FIRST, kafka__bootstrap=f"127.0.0.1:{port}")
 
@@ -256,19 +256,19 @@ async def test_no_listing_lets_foreign_text_steer_the_terminal(desk: Desk, argum
 
 
 async def test_dead_show_is_json_of_what_was_written(desk: Desk) -> None:
-    told = json.loads((await desk.run("dead", "show", "calls.raw/0/3")).text)
-    assert (told["detail"], told["vendor"], told["headers"]) == (ANSI, "\u2066ytx\x9b", {"x": ANSI})
+    shown = json.loads((await desk.run("dead", "show", "calls.raw/0/3")).text)
+    assert (shown["detail"], shown["vendor"], shown["headers"]) == (ANSI, "\u2066ytx\x9b", {"x": ANSI})
 
 
 async def test_a_letter_whose_place_is_anothers_too_is_named_by_its_hash(desk: Desk) -> None:
-    """Topics were made anew: two letters stand at one offset."""
+    """The topics were made again, so two dead letters have the same offset."""
     before, after, *_ = (f"calls.raw/0/1@{one.origin_hash}" for one in LETTERS)
     listed = [line.split()[0] for line in (await desk.run("dead", "list")).lines]
     either = await desk.run("dead", "show", "calls.raw/0/1")
 
     assert {before, after, "calls.raw/0/2", "calls.raw/0/3"} == set(listed)
     assert (either.code, either.out) == (1, b"")
-    assert "letters of 2 records are called calls.raw/0/1, say which:" in either.err
+    assert "dead letters of 2 records are called calls.raw/0/1, say which:" in either.err
     assert before in either.err
     assert after in either.err
     assert (await desk.run("dead", "show", before, "--raw")).out == b"before"
@@ -280,7 +280,7 @@ async def test_a_replay_of_one_of_two_letters_of_a_place_resolves_that_one(desk:
     before, after = (f"calls.raw/0/1@{one.origin_hash}" for one in LETTERS[:2])
     done = await desk.run("dead", "replay", before)
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     sent = [record for record in await desk.raw() if dict(record.headers).get("replay_of")]
     assert [(record.value, record.partition, dict(record.headers)["replay_of"]) for record in sent] == [
         (b"before", 0, b"calls.raw/0/1")
@@ -288,4 +288,4 @@ async def test_a_replay_of_one_of_two_letters_of_a_place_resolves_that_one(desk:
     left = [line.split()[0] for line in (await desk.run("dead", "list")).lines]
     assert (before in left, after in left) == (False, True)
     both = await desk.run("dead", "replay", "--code", "json", "--all")
-    assert both.text == "4 bodies sent again for 4 letters\n"
+    assert both.text == "4 bodies sent again for 4 dead letters\n"

@@ -1,4 +1,4 @@
-"""The commands of a person who looks after a running system: dead letters, replays, topics, tables, doctor, simulator."""
+"""The commands for operators on a running system: dead letters, replays, topics, tables, doctor, simulator."""
 
 import asyncio
 import base64
@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,21 @@ from tests.support.pushing import JSON, PATHS, body_of
 
 LIMIT_S = 45.0
 CAP_BYTES = 2000
-"""What a compressed body may inflate to here, at first."""
+"""The limit of an inflated body here, at first."""
 NOT_TEXT = b'\x00{"requestid":"\xff\xfe'
 CALLS = "{} WHERE NOT startsWith(vendor_call_id, 'quiet-')"
 VIEWS = {
-    # A record's place is that of the earliest body that says it, and one was unreadable when it came.
+    # A record's place is that of the earliest body with it, and one was unreadable when it came.
     "v_cdr": ("* EXCEPT (ingested_at, raw_offset)", CALLS.format("v_cdr")),
     "call_events": ("* EXCEPT (ingested_at)", CALLS.format("call_events")),
     "v_timelines": ("* EXCEPT (ingested_at)", CALLS.format("v_timelines")),
     "dead_letters": ("* EXCEPT (ingested_at, original), base64Encode(original) AS body", "dead_letters"),
 }
-"""All that there is but for the calls that `quiet` sends, and when a row was written."""
+"""A query for all rows except those of the calls that `quiet` sends, without the time of the insert."""
 
 
 class Desk:
-    """A person's terminal beside a running stack."""
+    """A terminal beside a running stack."""
 
     def __init__(self, stack: Stack, cwd: Path) -> None:
         self.stack = stack
@@ -50,7 +50,7 @@ class Desk:
         return await callweave(*arguments, cwd=self.cwd, settings={**addresses(self.stack), **settings})
 
     async def push(self, vendor: str, body: bytes, **headers: str) -> str:
-        """The request id of a push that was taken."""
+        """Pushes a body that must be acknowledged, and returns its request id."""
         async with (
             aiohttp.ClientSession() as session,
             session.post(self.stack.ingress_url + PATHS[vendor], data=body, headers={**JSON, **headers}) as answer,
@@ -61,35 +61,28 @@ class Desk:
     async def rows(self, query: str) -> list[dict[str, Any]]:
         return await ws.rows(self.stack, query)
 
-    async def letters(self, request_id: str) -> list[dict[str, Any]]:
-        """The letters of a body, wherever it stood; the newest first."""
+    async def dead_letters(self, request_id: str) -> list[dict[str, Any]]:
+        """Returns the dead letters of a body, wherever it was; the newest first."""
         return await self.rows(
             "SELECT concat(topic, '/', toString(partition), '/', toString(offset), if(element < 0, '', concat('/', toString(element)))) AS id,"
             " code, element, resolved, base64Encode(original) AS body, headers['replay_of'] AS replay_of, occurred_at"
             f" FROM dead_letters WHERE headers['request_id'] = '{request_id}' ORDER BY offset DESC, element"
         )
 
-    async def letter(self, request_id: str, count: int = 1) -> dict[str, Any]:
-        """The newest letter, once there are `count`."""
-        await until_true("the letter is stored", lambda: self._enough(request_id, count))
-        return (await self.letters(request_id))[0]
+    async def dead_letter(self, request_id: str, count: int = 1) -> dict[str, Any]:
+        """Returns the newest dead letter, once there are `count`."""
+        await ws.until_true("the dead letter is stored", lambda: self._enough(request_id, count))
+        return (await self.dead_letters(request_id))[0]
 
     async def _enough(self, request_id: str, count: int) -> bool:
-        return len(await self.letters(request_id)) >= count
+        return len(await self.dead_letters(request_id)) >= count
 
     async def shown(self) -> dict[str, list[dict[str, Any]]]:
-        """All that the views show, but for when a row was written."""
+        """Returns all rows of the views, without the time of the insert."""
         return {
             view: await self.rows(f"SELECT {columns} FROM {source} ORDER BY ALL")
             for view, (columns, source) in VIEWS.items()
         }
-
-
-async def until_true(what: str, true: Callable[[], Awaitable[bool]]) -> None:
-    async def untrue() -> bool:
-        return not await true()
-
-    assert not await ws.until(untrue, LIMIT_S, every_s=0.2), f"in vain: {what}"
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +93,9 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
 
 
 async def test_list_names_each_letter_with_what_is_wrong(desk: Desk) -> None:
-    """Newest first, one line each; the options choose."""
-    html = await desk.letter(await desk.push("nxcloud", b"<html>"))
-    empty = await desk.letter(await desk.push("ytx", b""))
+    """The list has one line each, the newest first; the options select."""
+    html = await desk.dead_letter(await desk.push("nxcloud", b"<html>"))
+    empty = await desk.dead_letter(await desk.push("ytx", b""))
 
     listed = await desk.run("dead", "list")
     chosen = await desk.run("dead", "list", "--vendor", "ytx", "--code", "empty")
@@ -119,41 +112,41 @@ async def test_list_names_each_letter_with_what_is_wrong(desk: Desk) -> None:
 
 async def test_show_prints_a_letter_and_its_bytes(desk: Desk) -> None:
     request_id = await desk.push("ytx", NOT_TEXT)
-    letter = await desk.letter(request_id)
+    dead_letter = await desk.dead_letter(request_id)
 
-    whole_letter = await desk.run("dead", "show", letter["id"])
-    raw = await desk.run("dead", "show", letter["id"], "--raw")
+    whole_letter = await desk.run("dead", "show", dead_letter["id"])
+    raw = await desk.run("dead", "show", dead_letter["id"], "--raw")
 
-    told = json.loads(whole_letter.text)
+    shown = json.loads(whole_letter.text)
     assert raw.out == NOT_TEXT
-    assert base64.b64decode(told["original_base64"]) == NOT_TEXT
-    assert (told["id"], told["code"], told["headers"]["request_id"]) == (letter["id"], "charset", request_id)
+    assert base64.b64decode(shown["original_base64"]) == NOT_TEXT
+    assert (shown["id"], shown["code"], shown["headers"]["request_id"]) == (dead_letter["id"], "charset", request_id)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(("show", "calls.raw/0/999999"), "no dead letter"), (("show", "nonsense"), "no letter's id")],
-    ids=["a letter that is not there", "no id at all"],
+    ("arguments", "message"),
+    [(("show", "calls.raw/0/999999"), "no dead letter"), (("show", "nonsense"), "no dead letter's id")],
+    ids=["a dead letter that is not there", "no id at all"],
 )
-async def test_a_wrong_id_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...], said: str) -> None:
+async def test_a_wrong_id_is_reported_in_a_sentence(desk: Desk, arguments: tuple[str, ...], message: str) -> None:
     done = await desk.run("dead", *arguments)
 
     assert (done.code, done.out) == (1, b"")
-    assert said in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
 
 
 async def test_a_body_that_is_still_unreadable_becomes_a_new_letter(desk: Desk) -> None:
-    """The old one is resolved and gone from the list; the new one has the same bytes and headers, and says where it stood."""
+    """The old one is resolved and gone from the list; the new one has the same bytes and headers, and its own place."""
     request_id = await desk.push("nxcloud", b'{"sessionid":')
-    old = await desk.letter(request_id)
+    old = await desk.dead_letter(request_id)
 
     done = await desk.run("dead", "replay", old["id"])
-    new = await desk.letter(request_id, 2)
+    new = await desk.dead_letter(request_id, 2)
     listed = {line.split()[0] for line in (await desk.run("dead", "list")).lines}
     all_of_them = [line for line in (await desk.run("dead", "list", "--all")).lines if line.startswith(f"{old['id']} ")]
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
     assert {**new, "id": old["id"], "replay_of": ""} == old
     assert new["replay_of"] == old["id"]
     assert (old["id"] in listed, new["id"] in listed) == (False, True)
@@ -163,37 +156,37 @@ async def test_a_body_that_is_still_unreadable_becomes_a_new_letter(desk: Desk) 
 async def test_a_replay_of_one_bad_element_doubles_none_of_the_good_ones(desk: Desk) -> None:
     good, bad = json.loads(body_of("ytx", "half-good")), {"fid": "2", "tel": "13600007556"}
     request_id = await desk.push("ytx", msgspec.json.encode({"cdr": [*good["cdr"], bad]}))
-    letter = await desk.letter(request_id)
+    dead_letter = await desk.dead_letter(request_id)
     query = "SELECT * EXCEPT (ingested_at) FROM {} WHERE vendor_call_id = 'half-good'"
     views = ("v_cdr", "v_timelines")
-    await until_true("the good one has its rows", lambda: has_rows(desk, "half-good"))
+    await ws.until_true("the good one has its rows", lambda: has_rows(desk, "half-good"))
     before = [await desk.rows(query.format(view)) for view in views]
 
-    done = await desk.run("dead", "replay", letter["id"])
-    again = await desk.letter(request_id, 2)
+    done = await desk.run("dead", "replay", dead_letter["id"])
+    again = await desk.dead_letter(request_id, 2)
 
-    assert done.text == "1 bodies sent again for 1 letters\n"
-    assert (letter["element"], again["element"]) == (1, 1)
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
+    assert (dead_letter["element"], again["element"]) == (1, 1)
     assert [await desk.rows(query.format(view)) for view in views] == before
     assert [len(rows) for rows in before] == [1, 1]
 
 
 async def test_after_a_fix_a_replay_makes_the_row_that_was_missing(desk: Desk) -> None:
-    """With the identity that the body had: its request and the time at which it was received."""
+    """It keeps the identity of the body: its request and its time of receipt."""
     record = json.loads(body_of("nxcloud", "mended")) | {"mobile_name": "x" * CAP_BYTES}
     request_id = await desk.push("nxcloud", gzip.compress(msgspec.json.encode(record)), **{"Content-Encoding": "gzip"})
-    letter = await desk.letter(request_id)
-    assert letter["code"] == "inflate"
+    dead_letter = await desk.dead_letter(request_id)
+    assert dead_letter["code"] == "inflate"
     await mend(desk.stack)
 
     done = await desk.run("dead", "replay", "--code", "inflate")
-    await until_true("the record has its rows", lambda: has_rows(desk, "mended"))
+    await ws.until_true("the record has its rows", lambda: has_rows(desk, "mended"))
 
     rows = await desk.rows("SELECT request_id, received_at FROM v_cdr WHERE vendor_call_id = 'mended'")
-    assert done.text == "1 bodies sent again for 1 letters\n"
-    assert rows == [{"request_id": request_id, "received_at": letter["occurred_at"]}]
-    assert [one["resolved"] for one in await desk.letters(request_id)] == [True]
-    assert (await desk.run("dead", "replay", "--code", "inflate")).text == "0 bodies sent again for 0 letters\n"
+    assert done.text == "1 bodies sent again for 1 dead letters\n"
+    assert rows == [{"request_id": request_id, "received_at": dead_letter["occurred_at"]}]
+    assert [one["resolved"] for one in await desk.dead_letters(request_id)] == [True]
+    assert (await desk.run("dead", "replay", "--code", "inflate")).text == "0 bodies sent again for 0 dead letters\n"
 
 
 async def has_rows(desk: Desk, call_id: str) -> bool:
@@ -206,11 +199,11 @@ async def has_rows(desk: Desk, call_id: str) -> bool:
 
 
 async def mend(stack: Stack) -> None:
-    """Start the worker again with the settings it should have had."""
-    (part,) = [part for part in stack.parts if part.spec.name == "process-1"]
-    own = msgspec.json.decode(part.spec.env[WHOLE], type=type(stack.settings))
+    """Restarts the worker with the settings that it should have had."""
+    (part,) = [part for part in stack.parts if part.name == "process-1"]
+    own = msgspec.json.decode(part.process.spec.env[WHOLE], type=type(stack.settings))
     own = replace(own, limits=DEFAULT)
-    part.spec = replace(part.spec, env={WHOLE: whole(own)})
+    part.process.spec = replace(part.process.spec, env={WHOLE: whole(own)})
     before = part.restarts
     assert part.pid
     os.kill(part.pid, signal.SIGTERM)
@@ -218,7 +211,7 @@ async def mend(stack: Stack) -> None:
     async def again() -> bool:
         return part.restarts > before
 
-    await until_true("the worker runs again", again)
+    await ws.until_true("the worker runs again", again)
 
 
 async def test_simulate_sends_traffic_that_ends_in_rows(desk: Desk) -> None:
@@ -227,7 +220,7 @@ async def test_simulate_sends_traffic_that_ends_in_rows(desk: Desk) -> None:
     assert done.code == 0, done.err
     assert done.text.startswith("20 calls, ")
     assert ", 0 given up, " in done.text
-    await until_true("the calls are in the view", lambda: counted(desk, 10))
+    await ws.until_true("the calls are in the view", lambda: counted(desk, 10))
 
 
 async def counted(desk: Desk, at_least: int) -> bool:
@@ -235,9 +228,10 @@ async def counted(desk: Desk, at_least: int) -> bool:
 
 
 async def test_a_replay_of_everything_changes_no_view(desk: Desk) -> None:
-    """Every raw body is normalised again while the parts run: same rows, same letters.
+    """Every raw body is normalised again while the parts run: same rows, same dead letters.
 
-    A version may rise: one more copy of a record, by another partition and later, is counted and not told before a replay asks.
+    A version may rise: another copy of a record, from another partition and later, is counted, and published only at a
+    replay.
     """
     await quiet(desk)
     before = await desk.shown()
@@ -249,8 +243,8 @@ async def test_a_replay_of_everything_changes_no_view(desk: Desk) -> None:
     assert done.code == 0, done.err
     assert bodies > 20
     assert facts >= len(before["v_cdr"]) + len(before["call_events"])
-    # The bodies that were too large for the first settings are readable now, and stand for the same facts.
-    assert dead == sum(letter["code"] != "inflate" for letter in before["dead_letters"])
+    # The bodies that were too large for the first settings are readable now, and have the same facts.
+    assert dead == sum(dead_letter["code"] != "inflate" for dead_letter in before["dead_letters"])
     after = await desk.shown()
     (now, then) = (
         {view: [unversioned(row) for row in rows] for view, rows in seen.items()} for seen in (after, before)
@@ -275,7 +269,7 @@ async def test_a_replay_of_one_vendor_reads_no_other(desk: Desk) -> None:
 
 
 async def quiet(desk: Desk) -> None:
-    """Wait until no part has anything left to read, and what it read has been written."""
+    """Waits until no part has anything left to read, and everything read is written."""
     prefix, count = f"quiet-{uuid.uuid4().hex}", 16 * ws.PARTITIONS  # so many that each partition gets some
     await asyncio.gather(*(desk.push("nxcloud", body_of("nxcloud", f"{prefix}-{number}")) for number in range(count)))
 
@@ -285,7 +279,7 @@ async def quiet(desk: Desk) -> None:
         ]
         return [len(await desk.rows(source)) for source in sources] == [count, count]
 
-    await until_true("what came last has its rows", written)
+    await ws.until_true("what came last has its rows", written)
 
 
 async def test_topics_shows_the_contract_and_finds_no_difference(desk: Desk) -> None:
@@ -315,7 +309,7 @@ async def test_doctor_finds_a_running_stack_well(desk: Desk) -> None:
 
 @pytest.mark.parametrize("setting", ["kafka__bootstrap", "clickhouse__url"])
 async def test_doctor_says_who_does_not_answer(desk: Desk, setting: str) -> None:
-    """Exit code 1, the address, and what to do; no traceback."""
+    """The exit code is 1, with the address and what to do, and no traceback."""
     port = free_port()
     address = f"127.0.0.1:{port}" if setting == "kafka__bootstrap" else f"http://127.0.0.1:{port}"
 
@@ -332,7 +326,7 @@ async def test_doctor_says_who_does_not_answer(desk: Desk, setting: str) -> None
     [("topics",), ("topics", "--create"), ("replay", "--since", "2020-01-01")],
     ids=["topics", "topics --create", "replay"],
 )
-async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+async def test_a_kafka_that_does_not_answer_is_reported_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
     port = free_port()
 
     done = await desk.run(*arguments, kafka__bootstrap=f"127.0.0.1:{port}")
@@ -343,7 +337,9 @@ async def test_a_kafka_that_does_not_answer_is_told_in_a_sentence(desk: Desk, ar
 
 
 @pytest.mark.parametrize("arguments", [("migrate",), ("dead", "list")], ids=["migrate", "dead list"])
-async def test_a_clickhouse_that_does_not_answer_is_told_in_a_sentence(desk: Desk, arguments: tuple[str, ...]) -> None:
+async def test_a_clickhouse_that_does_not_answer_is_reported_in_a_sentence(
+    desk: Desk, arguments: tuple[str, ...]
+) -> None:
     done = await desk.run(*arguments, clickhouse__url=f"http://127.0.0.1:{free_port()}")
 
     assert done.code == 1

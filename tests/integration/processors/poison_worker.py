@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgspec
 
 import processors.normalise
-from deploy.cli.registered_parts import process_part
+from deploy.cli.part_commands import with_codecs
 from deploy.runtime import run_part
+from processors.main import run
 from processors.store.partition import PartitionState
 from schemas.config.settings import Settings
 
@@ -89,7 +90,7 @@ def main() -> None:
     process = order.settings.process
     sys.exit(
         run_part(
-            process_part,
+            with_codecs(run),
             order.settings,
             metrics_port=process.metrics_port,
             name="process",

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.doctor import work
 from deploy.doctor.work import parts
 from deploy.kafka.broker import KafkaServer
-from deploy.process.backoff import Backoff
+from deploy.process.supervisor import Backoff
 from processors.engine.group import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book

@@ -1,7 +1,7 @@
 """Inputs that once stopped, hid or falsified a call: all of them pushed into one running stack, and read back by SQL.
 
-The tables in `tests/integration/cases` say what is sent and what must be shown; everything is sent once, one after the other,
-and looked at until it is as it must be, or no longer changes.
+The tables in `tests/integration/cases` say what is sent and what must be shown; everything is sent once, one after the
+other, and looked at until it is as it must be, or no longer changes.
 """
 
 import asyncio
@@ -15,25 +15,25 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from schemas.config.settings import Account, PollAccount, Secret
 from tests.integration.cases import amounts, conflicts, figures, parties, poison, spellings
 from tests.integration.cases.parts import Case, Push, call, record
 from tests.property.real_rows.kinds import KINDS, Element
 from tests.support import whole_stack as ws
+from tests.support.serving import serving
 
 LIMIT_S = 60.0
 APP_ID = "1400000000"
 CASES = (*poison.CASES, *conflicts.CASES, *spellings.CASES, *amounts.CASES, *parties.CASES, *figures.CASES)
 VIEWS = ("v_timelines", "v_cdr", "v_bindings", "v_conflicts", "v_conferences", "v_kpi_hour")
-LETTERS = "SELECT headers['request_id'] AS request_id, code, detail, vendor, stage FROM dead_letters"
+DEAD_LETTERS = "SELECT headers['request_id'] AS request_id, code, detail, vendor, stage FROM dead_letters"
 
 
 def pulled(call_id: str, **changes: str) -> Element:
     return KINDS["pulled"].of(call_id) | changes
 
 
-# Of the pull API: what the first polls find, and what the later ones find.
+# The pull API's pages for the first polls, and for the later ones.
 FIRST: list[Element] = [
     pulled("case-A2", duration="2147483648"),
     pulled("case-C5", dstAcceptTime="0", duration="0", callEndStatus="3"),
@@ -63,7 +63,7 @@ PULLED = (
 
 
 class Shown(msgspec.Struct, kw_only=True):
-    """What came of all cases."""
+    """The outcome of all cases."""
 
     stack: Stack
     statuses: dict[str, list[int]]
@@ -72,7 +72,7 @@ class Shown(msgspec.Struct, kw_only=True):
 
 @pytest.fixture(scope="module")
 async def vendor_api() -> AsyncIterator[str]:
-    """The pull API."""
+    """Yields a server of the pull API."""
     pages = 0
 
     async def get_cdr(_request: web.Request) -> web.Response:
@@ -82,19 +82,13 @@ async def vendor_api() -> AsyncIterator[str]:
             body=KINDS["pulled"].body(*(FIRST if pages < 3 else LATER)), content_type="application/json"
         )
 
-    app = web.Application()
-    app.router.add_post("/{version}/getCdr", get_cdr)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with serving(get_cdr, "/{version}/getCdr") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 async def shown(vendor_api: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shown]:
-    """All cases, sent and looked at."""
+    """Sends all cases and returns their outcome."""
     poll = PollAccount(
         vendor="tencent",
         account="archive",
@@ -130,24 +124,24 @@ async def shown(vendor_api: str, tmp_path_factory: pytest.TempPathFactory) -> As
 
 
 async def _wrong(stack: Stack, requests: dict[str, str]) -> dict[str, list[str]]:
-    """By case what is not as it must be."""
+    """Returns the differences of each case."""
     rows = {view: await ws.rows(stack, f"SELECT * FROM {view}") for view in VIEWS}
-    letters: dict[str, list[str]] = defaultdict(list)
-    for letter in await ws.rows(stack, LETTERS):
-        letters[requests.get(str(letter["request_id"]), "")].append(str(letter["code"]))
+    dead_letters: dict[str, list[str]] = defaultdict(list)
+    for dead_letter in await ws.rows(stack, DEAD_LETTERS):
+        dead_letters[requests.get(str(dead_letter["request_id"]), "")].append(str(dead_letter["code"]))
     found: dict[str, list[str]] = {}
     for case in (*CASES, *PULLED):
-        said = [sentence for want in case.wants for sentence in want.wrong(rows[want.view])]
-        codes = tuple(sorted(letters[case.name]))
+        faults = [sentence for want in case.wants for sentence in want.wrong(rows[want.view])]
+        codes = tuple(sorted(dead_letters[case.name]))
         if case.dead is not None and codes != case.dead:
-            said.append(f"dead letters {codes}, not {case.dead}")
-        if said:
-            found[case.name] = said
+            faults.append(f"dead letters {codes}, not {case.dead}")
+        if faults:
+            found[case.name] = faults
     return found
 
 
 async def pushed(base: str, push: Push) -> tuple[int, str]:
-    """The status and the id of the request, over a connection of its own: a client library would not send all headers."""
+    """Returns the status and the request id, over a raw connection: a client library would not send all headers."""
     url = urlsplit(base)
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     try:
@@ -177,8 +171,8 @@ async def test_a_pulled_page_shows_what_it_must(shown: Shown, case: Case) -> Non
 
 
 async def test_no_process_ended_by_any_of_it(shown: Shown) -> None:
-    assert {part.spec.name: part.restarts for part in shown.stack.parts} == dict.fromkeys(
-        (part.spec.name for part in shown.stack.parts), 0
+    assert {part.name: part.restarts for part in shown.stack.parts} == dict.fromkeys(
+        (part.name for part in shown.stack.parts), 0
     )
 
 
@@ -199,7 +193,7 @@ async def test_a_dead_letter_of_a_call_without_an_id_shows_its_binding_and_its_t
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/v1/ytx", "/v1/nxcloud/cdr", "/v1/huawei/ax"])
 async def test_a_console_may_look_at_an_address(shown: Shown, method: str, path: str) -> None:
-    """K11: it must be able to save the address."""
+    """Case K11: the vendor's console must be able to save the address."""
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, shown.stack.ingress_url + path) as answer,
@@ -210,6 +204,6 @@ async def test_a_console_may_look_at_an_address(shown: Shown, method: str, path:
 
 
 def test_every_case_that_is_sent_is_looked_at() -> None:
-    """A table whose rows ask for nothing proves nothing."""
+    """A case that expects nothing would prove nothing."""
     assert [case.name for case in CASES if not case.wants and not case.dead] == []
     assert len({case.name for case in CASES}) == len(CASES)

@@ -1,4 +1,4 @@
-"""A contradiction from two pushes to the views, and what somebody decides about it back through the raw log to the views."""
+"""A contradiction from two pushes to the views, and the decision on it through the raw log back to the views."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Another team's service reads the public topics: librdkafka, fastavro and a schema registry, and nothing of ours.
+"""Another team's service reads the public topics with librdkafka, fastavro and a schema registry, without our code.
 
-The registry is a stub that speaks Confluent's HTTP: once it is told the pinned ids by hand, once the parts register there.
+The registry is a stub with Confluent's HTTP interface: once it has the pinned ids, once the parts register there.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from deploy.process.scrape import total
 from schemas.codec import PUBLISHED
 from schemas.config.settings import SchemaRegistrySettings
@@ -28,12 +27,13 @@ from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.command import addresses, callweave
 from tests.support.pushing import JSON
+from tests.support.serving import serving_app
 
 LIMIT_S = 45.0
 AVRO = Path(__file__).parents[3] / "schemas" / "avro"
 PINNED = {published.schema_id: published.file for published in PUBLISHED}
 SUBJECTS = {subject: published.file for published in PUBLISHED for subject in published.subjects}
-"""Each with its newest schema."""
+"""The newest schema of each topic."""
 TOPICS = ("calls.normalized", "calls.timelines", "calls.dead")
 PUSHED = {
     "voice code": "ytx/push-V01-document-example",
@@ -43,7 +43,7 @@ PUSHED = {
 
 
 class RegistryStub:
-    """As much of a schema registry as producers and consumers ask for."""
+    """A schema registry as far as producers and consumers need it."""
 
     def __init__(self) -> None:
         self.schemas: dict[int, str] = {}
@@ -51,7 +51,7 @@ class RegistryStub:
         self.url = ""
 
     def id_of(self, schema: str) -> int:
-        """The id of a schema: equal ones share it, as in the real one."""
+        """Returns the id of a schema; equal schemas share it, as in a real registry."""
         for schema_id, known in self.schemas.items():
             if json.loads(known) == json.loads(schema):
                 return schema_id
@@ -76,20 +76,16 @@ async def registry() -> AsyncIterator[RegistryStub]:
     app = web.Application()
     app.router.add_post("/subjects/{subject}/versions", stub.register)
     app.router.add_get("/schemas/ids/{id}", stub.by_id)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    stub.url = f"http://127.0.0.1:{port}"
-    yield stub
-    await runner.cleanup()
+    async with serving_app(app) as url:
+        stub.url = url
+        yield stub
 
 
 @pytest.fixture(scope="module", params=["pinned ids", "ids of a registry"])
 async def stack(
     request: pytest.FixtureRequest, registry: RegistryStub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    """The stack after three pushes, without a registry and with one."""
+    """Yields the stack after three pushes, without a registry and with one."""
     registry.schemas.clear()
     registry.subjects.clear()
     own = request.param == "pinned ids"
@@ -106,11 +102,11 @@ async def stack(
 
 
 Record = tuple[str, str, int, dict[str, Any]]
-"""Topic, key, schema id, value."""
+"""A record: topic, key, schema id, value."""
 
 
 class Service:
-    """Reads topics as a service of another team does."""
+    """Reads topics as another team's service does."""
 
     def __init__(self, bootstrap: str, registry: str) -> None:
         self._registry = registry
@@ -121,7 +117,7 @@ class Service:
         self._consumer.subscribe(list(TOPICS))
 
     async def read(self, wanted: int) -> list[Record]:
-        """The records of all topics, once there are as many as wanted; else those at the limit."""
+        """Returns the records of all topics, once there are as many as wanted, or those at the limit."""
         deadline = asyncio.get_running_loop().time() + LIMIT_S
         records: list[Record] = []
         async with aiohttp.ClientSession() as session:
@@ -155,7 +151,7 @@ class Service:
 
 @pytest.fixture(scope="module")
 async def read(stack: Stack, registry: RegistryStub) -> list[Record]:
-    """Everything on the public topics: two records, their two timelines, one dead letter."""
+    """The public topics have two records, their two timelines and one dead letter."""
     service = Service(stack.settings.kafka.bootstrap, registry.url)
     try:
         return await service.read(5)
@@ -170,7 +166,7 @@ def of(read: list[Record], topic: str) -> dict[str, dict[str, Any]]:
 async def test_the_ids_on_the_wire_are_those_that_the_registry_knows(
     read: list[Record], registry: RegistryStub
 ) -> None:
-    """The pinned ones without a registry, else the registry's, with every subject registered under its topic's name."""
+    """Ids are the pinned ones without a registry, else the registry's, with every subject under its topic's name."""
     seen = {(topic, schema_id) for topic, _, schema_id, _ in read}
     known = registry.subjects or {
         subject: number for number, file in PINNED.items() for subject, of in SUBJECTS.items() if of == file
@@ -209,14 +205,19 @@ async def test_a_timeline_is_read_with_its_version(read: list[Record]) -> None:
 
 
 async def test_a_dead_letter_is_read_with_its_bytes(read: list[Record]) -> None:
-    ((key, letter),) = of(read, "calls.dead").items()
+    ((key, dead_letter),) = of(read, "calls.dead").items()
 
-    assert (key, letter["code"], letter["original"], letter["topic"]) == ("ytx", "empty", b"", "calls.raw")
-    assert letter["headers"]["vendor"] == "ytx"
+    assert (key, dead_letter["code"], dead_letter["original"], dead_letter["topic"]) == (
+        "ytx",
+        "empty",
+        b"",
+        "calls.raw",
+    )
+    assert dead_letter["headers"]["vendor"] == "ytx"
 
 
 async def test_a_replay_writes_the_same_ids(stack: Stack, tmp_path: Path) -> None:
-    """The joiner reads what the command wrote: repetitions, and no dead letter of bytes that it does not know."""
+    """The joiner reads the command's records: repetitions, and no dead letter of bytes with an unknown schema."""
     settings = {**addresses(stack), "schema_registry__url": stack.settings.schema_registry.url}
     before = await replayed(stack)
 
@@ -234,7 +235,7 @@ async def replayed(stack: Stack) -> float:
 
 
 async def test_the_sink_reads_the_same_ids(stack: Stack) -> None:
-    """Rows are there, so the sink decoded what was on the wire; and it made no dead letters of it."""
+    """The sink decoded the records, as their rows show, and made no dead letters of them."""
 
     async def missing() -> bool:
         return len(await ws.rows(stack, "SELECT 1 FROM v_timelines")) < 2

@@ -1,6 +1,6 @@
-"""Every documented example, as its vendor prints it, ends in the right row; and whatever else comes is taken and told apart.
+"""Every documented example, as its vendor prints it, ends in the right row; other input is taken and told apart.
 
-One running stack. What a row must show is reasoned from the vendors' documents, not read off the system.
+All tests share a running stack. The expected rows come from the vendors' documents, not from the system.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from deploy.process.ports import free_port
 from deploy.process.scrape import total
 from schemas.config.settings import Account, PollAccount
 from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.pushing import JSON
+from tests.support.serving import serving
 
 LIMIT_S = 45.0
 NXCLOUD, YTX, HUAWEI = "/v1/nxcloud/cdr", "/v1/ytx", "/v1/huawei/ax"
@@ -31,7 +31,7 @@ APP_ID = "1400000000"
 
 
 def printed(name: str) -> bytes:
-    """A body as the vendor's document prints it."""
+    """Returns a body as the vendor's document prints it."""
     return load(HERE / f"{name}.json").raw.body
 
 
@@ -51,25 +51,19 @@ FAILURE = printed("tencent/getCdr-T02-document-failure")
 
 @pytest.fixture(scope="module")
 async def vendor_api() -> AsyncIterator[str]:
-    """The pull API, answering with the printed pages: success for one application, failure for another."""
+    """Yields a pull API that answers with the printed pages: success for one application, failure for another."""
 
     async def get_cdr(request: web.Request) -> web.Response:
         asked = json.loads(await request.read())
         return web.Response(body=SUCCESS if asked["appId"] == APP_ID else FAILURE, content_type="application/json")
 
-    app = web.Application()
-    app.router.add_post("/201511v3/getCdr", get_cdr)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with serving(get_cdr, "/201511v3/getCdr") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 async def stack(vendor_api: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The stack, polling both applications, after each pushed example was sent once."""
+    """Yields a stack that polls both applications, after each pushed example was sent once."""
 
     def account(name: str, app_id: str) -> PollAccount:
         return PollAccount(vendor="tencent", account=name, url=vendor_api, app_id=app_id, key_id="example", lag_s=1)
@@ -88,7 +82,7 @@ async def stack(vendor_api: str, tmp_path_factory: pytest.TempPathFactory) -> As
 
 
 async def push(stack: Stack, path: str, body: bytes, headers: Mapping[str, str] = JSON) -> tuple[int, str]:
-    """The status, and the id that rows and letters carry."""
+    """Pushes a body; returns the status and the request id, which its rows and dead letters have."""
     async with (
         aiohttp.ClientSession() as session,
         session.post(stack.ingress_url + path, data=body, headers=headers) as answer,
@@ -97,7 +91,7 @@ async def push(stack: Stack, path: str, body: bytes, headers: Mapping[str, str] 
 
 
 async def found(stack: Stack, query: str, count: int = 1) -> list[dict[str, Any]]:
-    """The rows of a query once there are `count`, or what there is at the limit."""
+    """Returns the rows of a query once there are `count`, or those at the limit."""
     rows: list[dict[str, Any]] = []
 
     async def missing() -> bool:
@@ -109,7 +103,7 @@ async def found(stack: Stack, query: str, count: int = 1) -> list[dict[str, Any]
 
 
 async def row_of(stack: Stack, view: str, where: str, like: Mapping[str, Any]) -> dict[str, Any]:
-    """The one row, in the columns that `like` names; money as text."""
+    """Returns the one row, in the columns that `like` names; money as text."""
     columns = ", ".join(f"toString({name}) AS {name}" if name == "cost" else name for name in like)
     (row,) = await found(stack, f"SELECT {columns} FROM {view} WHERE {where}")
     return row
@@ -271,12 +265,12 @@ async def test_a_call_with_its_record_alone_is_a_timeline_that_says_the_same(sta
     call = await row_of(stack, "v_timelines", where, like)
 
     assert call == await row_of(stack, "v_cdr", where, like)
-    told = {"is_final": True, "has_record": True, "has_states": False}
-    assert await row_of(stack, "v_timelines", where, told) == told
+    expected = {"is_final": True, "has_record": True, "has_states": False}
+    assert await row_of(stack, "v_timelines", where, expected) == expected
 
 
 async def test_a_call_known_by_one_state_is_an_open_timeline(stack: Stack) -> None:
-    told = {
+    expected = {
         "setup_at": "2018-06-04 03:13:04.000000",
         "answer_at": None,
         "disposition": "in_progress",
@@ -286,12 +280,12 @@ async def test_a_call_known_by_one_state_is_an_open_timeline(stack: Stack) -> No
         "legs.number": ["+8613600007556"],
         "legs.setup_at": ["2018-06-04 03:13:04.000000"],
     }
-    assert await row_of(stack, "v_timelines", "vendor_call_id = '20180635240289460415365120401'", told) == told
+    assert await row_of(stack, "v_timelines", "vendor_call_id = '20180635240289460415365120401'", expected) == expected
 
 
 async def test_a_conference_is_counted_from_its_participants(stack: Stack) -> None:
-    told = {"participants": 1, "started_at": "2016-03-14 02:43:42.000000", "ended_at": "2016-03-14 02:44:13.000000"}
-    assert await row_of(stack, "v_conferences", "conference_id = '516152'", told) == told
+    expected = {"participants": 1, "started_at": "2016-03-14 02:43:42.000000", "ended_at": "2016-03-14 02:44:13.000000"}
+    assert await row_of(stack, "v_conferences", "conference_id = '516152'", expected) == expected
 
 
 async def test_a_binding_without_a_call_is_no_call(stack: Stack) -> None:
@@ -301,7 +295,7 @@ async def test_a_binding_without_a_call_is_no_call(stack: Stack) -> None:
 
 
 async def test_the_printed_failure_stops_the_poller_of_that_application_alone(stack: Stack) -> None:
-    """It is counted and waits for a person; no row, no dead letter, and the other application is polled on."""
+    """The failure is counted and needs a person: no row, no dead letter, and the other application is still polled."""
 
     async def both() -> bool:
         samples = await ws.samples(stack)
@@ -331,33 +325,33 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("path", [NXCLOUD, YTX, HUAWEI])
 async def test_what_cannot_be_read_is_taken_and_ends_as_a_dead_letter(stack: Stack, path: str) -> None:
-    """Each with its code, its bytes and its place; nothing of it among the calls."""
+    """Each is a dead letter with its code, bytes and place, and no row among the calls."""
     ids = {}
     for name, (body, _) in UNREADABLE.items():
         status, ids[name] = await push(stack, path, body)
         assert status == 200, name
 
     listed = ", ".join(f"'{request_id}'" for request_id in ids.values())
-    letters = await found(
+    dead_letters = await found(
         stack,
         "SELECT headers['request_id'] AS id, stage, code, element, topic, base64Encode(original) AS body, resolved"
         f" FROM dead_letters WHERE id IN ({listed})",
         len(UNREADABLE),
     )
 
-    told = {letter["id"]: letter for letter in letters}
-    assert {name: told[ids[name]]["code"] for name in ids} == {name: code for name, (_, code) in UNREADABLE.items()}
-    assert {name: base64.b64decode(told[ids[name]]["body"]) for name in ids} == {
+    by_id = {dead_letter["id"]: dead_letter for dead_letter in dead_letters}
+    assert {name: by_id[ids[name]]["code"] for name in ids} == {name: code for name, (_, code) in UNREADABLE.items()}
+    assert {name: base64.b64decode(by_id[ids[name]]["body"]) for name in ids} == {
         n: b for n, (b, _) in UNREADABLE.items()
     }
-    assert {(one["stage"], one["topic"], one["element"], one["resolved"]) for one in letters} == {
+    assert {(one["stage"], one["topic"], one["element"], one["resolved"]) for one in dead_letters} == {
         ("normalise", "calls.raw", -1, False)
     }
     assert await ws.rows(stack, f"SELECT * FROM v_cdr WHERE request_id IN ({listed})") == []
 
 
 def softphone(session_id: object, **changes: object) -> dict[str, Any]:
-    """The documented record with another id."""
+    """Returns the documented record with another id."""
     record: dict[str, Any] = json.loads(printed(PUSHED[NXCLOUD][0]))
     return {**record, "sessionid": session_id, **changes}
 
@@ -419,7 +413,7 @@ async def test_the_same_record_in_another_wrapping_is_the_same_row(
 
 
 async def test_one_bad_element_of_ten_fails_alone(stack: Stack) -> None:
-    """Nine rows and one letter; the vendor hears 200, because any other answer would make it send the nine again."""
+    """Nine rows and one dead letter; the answer is 200, because any other one would make the vendor repeat the nine."""
     (element,) = json.loads(printed(PUSHED[YTX][0]))["cdr"]
     batch: list[dict[str, Any]] = [{**element, "requestid": f"batch-{number}"} for number in range(10)]
     del batch[4]["requestid"]
@@ -428,17 +422,17 @@ async def test_one_bad_element_of_ten_fails_alone(stack: Stack) -> None:
     status, request_id = await push(stack, YTX, body)
 
     rows = await found(stack, f"SELECT vendor_call_id FROM v_cdr WHERE request_id = '{request_id}' ORDER BY ALL", 9)
-    letters = await found(
+    dead_letters = await found(
         stack,
         f"SELECT code, element, base64Encode(original) AS body FROM dead_letters WHERE headers['request_id'] = '{request_id}'",
     )
     assert status == 200
     assert [row["vendor_call_id"] for row in rows] == [f"batch-{number}" for number in range(10) if number != 4]
-    assert letters == [{"code": "no_id", "element": 4, "body": base64.b64encode(body).decode()}]
+    assert dead_letters == [{"code": "no_id", "element": 4, "body": base64.b64encode(body).decode()}]
 
 
 async def all_before_had_its_turn(stack: Stack, prefix: str) -> None:
-    """Send calls enough to reach every partition, and see their rows."""
+    """Sends enough calls to reach every partition, and waits for their rows."""
     count = 16 * ws.PARTITIONS
     await asyncio.gather(*(push(stack, NXCLOUD, text(softphone(f"{prefix}-{number}"))) for number in range(count)))
     for view in ("v_cdr", "v_timelines"):
@@ -460,7 +454,7 @@ async def test_a_batch_of_nothing_is_taken_and_leaves_nothing(stack: Stack) -> N
 
 
 async def test_an_example_sent_again_changes_no_view(stack: Stack) -> None:
-    """Same bytes, same rows, same versions; what is counted is a duplicate."""
+    """The same bytes give the same rows and versions; only duplicates are counted."""
     query = (
         "SELECT * FROM (SELECT toString(record_id) AS id, version, request_id FROM v_cdr WHERE vendor_call_id = '{id}' UNION ALL "
         "SELECT timeline_id, version, '' FROM v_timelines WHERE vendor_call_id = '{id}') ORDER BY ALL"

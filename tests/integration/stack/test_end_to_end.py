@@ -1,4 +1,4 @@
-"""The main job: every vendor's traffic in over HTTP, and every view and topic exactly as the simulator's ledger says."""
+"""Every vendor's traffic over HTTP ends in every view and topic exactly as the simulator's ledger says."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
-from deploy.process.waiting import until_answers
+from deploy.process.scrape import until_answers
 from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
@@ -41,14 +41,14 @@ def polled(port: int) -> PollAccount:
 
 
 async def kill_again_and_again(stack: Stack, names: tuple[str, ...], stop: asyncio.Event) -> int:
-    """Send kill -9 to each of the parts in turn until told to stop; returns how often.
+    """Sends kill -9 to each of the parts in turn until `stop`; returns how often.
 
     A part is at work again before it is killed again: a record at which two workers died in a row would be put aside.
     """
     kills = 0
     while not stop.is_set():
         for name in names:
-            part = next(part for part in stack.parts if part.spec.name == name)
+            part = next(part for part in stack.parts if part.name == name)
             await until_answers(stack.metrics[name], READY_S)
             await asyncio.sleep(3)
             if part.pid:
@@ -62,7 +62,7 @@ async def kill_again_and_again(stack: Stack, names: tuple[str, ...], stop: async
     "killed", [(), ("process-1", "sink")], ids=["undisturbed", "workers and sink killed in the middle"]
 )
 async def test_what_comes_out_is_what_the_ledger_says(killed: tuple[str, ...], tmp_path: Path) -> None:
-    """Views, events, bindings, dead letters, both public topics and law 7, with repeats, disorder and broken bodies."""
+    """Views, events, bindings, dead letters, topics and counts agree, with repeats, disorder and broken bodies."""
     port = free_port()
     ledger = Ledger()
     async with ws.whole_stack(tmp_path / "data", polled(port)) as stack:
@@ -85,7 +85,7 @@ async def test_what_comes_out_is_what_the_ledger_says(killed: tuple[str, ...], t
 
         found = await ws.until(lambda: ws.differences(stack, expected, restarted=bool(killed)), QUIET_S)
 
-        assert ws.told(found) == []
+        assert ws.summary(found) == []
         assert (sent.lost, kills > 0) == (0, bool(killed))
         facts, calls = await ws.newest_on_topics(stack)
         records = await ws.rows(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -23,7 +23,7 @@ AWAY_S = 10.0
 
 
 class Servers:
-    """A Kafka and a ClickHouse that are ours to kill, on ports that stay."""
+    """Yields a Kafka and a ClickHouse that the test may kill, on fixed ports."""
 
     def __init__(self, place: Path) -> None:
         self.kafka = KafkaServer(place / "kafka", port=free_port(), heap="256m")
@@ -39,7 +39,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 @pytest.fixture(scope="module")
 async def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The stack pointed at servers that it did not start."""
+    """Yields a stack on servers that it did not start."""
     async with ws.whole_stack(
         tmp_path_factory.mktemp("stack"),
         kafka=KafkaSettings(bootstrap=servers.kafka.bootstrap, partitions=ws.PARTITIONS),
@@ -50,21 +50,13 @@ async def stack(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> A
         yield stack
 
 
-async def becomes(what: str, true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that becomes true."""
-    deadline = asyncio.get_running_loop().time() + LIMIT_S
-    while not await true():
-        assert asyncio.get_running_loop().time() < deadline, f"in vain: {what}"
-        await asyncio.sleep(0.1)
-
-
 async def readyz(stack: Stack) -> tuple[int, str]:
     async with aiohttp.ClientSession() as session, session.get(f"{stack.ingress_url}/readyz") as answer:
         return answer.status, await answer.text()
 
 
 async def rowless(stack: Stack, traffic: Traffic) -> list[str]:
-    """What was acknowledged and has not exactly one row in each view."""
+    """Returns the calls that were acknowledged and do not have exactly one row in each view."""
     wrong = []
     for view in ("v_cdr", "v_timelines"):
         counted = await ws.rows(
@@ -84,23 +76,23 @@ async def test_what_has_an_address_is_used_and_not_started(stack: Stack) -> None
 
 
 async def test_kafka_is_killed_and_comes_back(servers: Servers, stack: Stack) -> None:
-    """No vendor notices: bodies go to the spool, /readyz says so, and every one of them gets its row."""
+    """No vendor notices: bodies go to the spool, /readyz reports it, and each of them gets its row."""
     traffic = Traffic(stack.ingress_url, "kafka-away")
     async with traffic.going_on():
-        await becomes("pushes are acknowledged", lambda: told(traffic, 200))
+        await ws.until_true("pushes are acknowledged", lambda: got_status(traffic, 200))
         os.kill(servers.kafka.pid, signal.SIGKILL)
         await servers.kafka.wait()
 
-        await becomes("readyz says that it spools", lambda: spooling(stack))
+        await ws.until_true("readyz says that it spools", lambda: spooling(stack))
         before = traffic.seen["ytx", 200]
-        await becomes("pushes are acknowledged without Kafka", lambda: more(traffic, before))
+        await ws.until_true("pushes are acknowledged without Kafka", lambda: more(traffic, before))
         during = await readyz(stack)
 
         await servers.kafka.stop()
         await servers.kafka.start()
-        await becomes("the spool is drained", lambda: quiet(stack))
+        await ws.until_true("the spool is drained", lambda: quiet(stack))
         before = traffic.seen["ytx", 200]
-        await becomes("pushes are acknowledged again", lambda: more(traffic, before))
+        await ws.until_true("pushes are acknowledged again", lambda: more(traffic, before))
 
     assert during[0] == 200
     assert "Kafka" in during[1]
@@ -109,21 +101,21 @@ async def test_kafka_is_killed_and_comes_back(servers: Servers, stack: Stack) ->
 
 
 async def test_clickhouse_is_away_for_ten_seconds(servers: Servers, stack: Stack) -> None:
-    """Vendors notice nothing, the sink says that it waits, and then every row is there, once."""
+    """Vendors notice nothing, the sink reports that it waits, and then every row is there, once."""
     traffic = Traffic(stack.ingress_url, "clickhouse-away")
     async with traffic.going_on():
-        await becomes("pushes are acknowledged", lambda: told(traffic, 200))
+        await ws.until_true("pushes are acknowledged", lambda: got_status(traffic, 200))
         sink = stack.pids()["sink"]
         os.kill(servers.clickhouse.pid, signal.SIGKILL)
         await servers.clickhouse.wait()
 
-        await becomes("the sink waits", lambda: waiting(stack))
+        await ws.until_true("the sink waits", lambda: waiting(stack))
         await asyncio.sleep(AWAY_S)
         assert await waiting(stack)
 
         await servers.clickhouse.stop()
         await servers.clickhouse.start()
-        await becomes("the sink goes on", lambda: writing(stack))
+        await ws.until_true("the sink goes on", lambda: writing(stack))
 
     assert set(traffic.answers.values()) == {200}
     assert await ws.until(lambda: rowless(stack, traffic), LIMIT_S) == []
@@ -131,19 +123,19 @@ async def test_clickhouse_is_away_for_ten_seconds(servers: Servers, stack: Stack
 
 
 async def test_embedded_servers_that_die_are_started_again(tmp_path: Path) -> None:
-    """On the same data and the same port: what was stored before is there, and the stack goes on by itself."""
+    """They start on the same data and port: earlier rows are there, and the stack goes on."""
     async with ws.whole_stack(tmp_path / "data") as stack:
         before = stack.pids()
         traffic = Traffic(stack.ingress_url, "embedded")
         async with traffic.going_on():
-            await becomes("pushes are acknowledged", lambda: told(traffic, 200))
+            await ws.until_true("pushes are acknowledged", lambda: got_status(traffic, 200))
             for name in ("kafka", "clickhouse"):
                 os.kill(before[name], signal.SIGKILL)
 
-            await becomes("both run again", lambda: restarted(stack, "kafka", "clickhouse"))
-            await becomes("ready again", lambda: ready(stack))
+            await ws.until_true("both run again", lambda: restarted(stack, "kafka", "clickhouse"))
+            await ws.until_true("ready again", lambda: ready(stack))
             acknowledged = traffic.seen["ytx", 200]
-            await becomes("pushes are acknowledged again", lambda: more(traffic, acknowledged))
+            await ws.until_true("pushes are acknowledged again", lambda: more(traffic, acknowledged))
 
         await traffic.push_again()
 
@@ -153,7 +145,7 @@ async def test_embedded_servers_that_die_are_started_again(tmp_path: Path) -> No
         assert {name for name, pid in stack.pids().items() if pid == before[name]} == {"ingress", "process-1", "sink"}
 
 
-async def told(traffic: Traffic, status: int) -> bool:
+async def got_status(traffic: Traffic, status: int) -> bool:
     return all(traffic.seen[vendor, status] for vendor in PATHS)
 
 

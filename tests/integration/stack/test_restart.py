@@ -1,12 +1,9 @@
-"""`callweave up` as a process: stopped, killed or started wrongly, it leaves nothing running and loses nothing acknowledged."""
+"""`callweave up` as a process: stopped, killed or badly started, it leaves no process and loses no call."""
 
-import asyncio
 import contextlib
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +14,25 @@ from deploy.process.ports import free_port
 from deploy.runtime import resolved
 from schemas.config.settings import Settings
 from tests.support import whole_stack as ws
-from tests.support.command import Done, callweave, clean_env
+from tests.support.command import Done, callweave
 from tests.support.pushing import PATHS, Traffic, body_of, post
+from tests.support.up_process import Up, running_up, up_env
 
 LIMIT_S = 90.0
-STOP_S = 60.0
 
 
 class Place:
-    """A data directory and the ports of the `callweave up` that runs on it."""
+    """A data directory, and the ports of the `callweave up` on it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.settings: Settings = ws.settings_for(directory / "data")
 
     def env(self) -> dict[str, object]:
-        embedded = self.settings.embedded
-        return {
-            "kafka__partitions": self.settings.kafka.partitions,
-            "ingress__port": self.settings.ingress.port,
-            "ingress__workers": 2,
-            "embedded__data_dir": embedded.data_dir,
-            "embedded__kafka_port": embedded.kafka_port,
-            "embedded__clickhouse_port": embedded.clickhouse_port,
-            "embedded__clickhouse_tcp_port": embedded.clickhouse_tcp_port,
-            "embedded__metrics_base_port": embedded.metrics_base_port,
-        }
+        return {**up_env(self.settings), "ingress__workers": 2}
+
+    def running(self) -> contextlib.AbstractAsyncContextManager[Up]:
+        return running_up(self.directory, self.env())
 
     @property
     def url(self) -> str:
@@ -52,7 +42,7 @@ class Place:
         return await ws.query(resolved(self.settings).clickhouse, sql)
 
     async def rowless(self, traffic: Traffic) -> list[str]:
-        """What was acknowledged and has not exactly one row in each view."""
+        """Returns the calls that were acknowledged and do not have exactly one row in each view."""
         wrong = []
         for view in ("v_cdr", "v_timelines"):
             counted = await self.query(
@@ -64,81 +54,8 @@ class Place:
         return wrong
 
 
-class Up:
-    """A running `callweave up`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.process = process
-        self.log = log
-        self.family: frozenset[tuple[int, str]] = frozenset()
-        """Every process below it, by id and start time, so that an id used again is not taken for it."""
-
-    async def ready(self) -> None:
-        """Return when it says so."""
-        deadline = asyncio.get_running_loop().time() + LIMIT_S
-        while "ready after" not in self.log.read_text():
-            assert self.process.returncode is None, self.log.read_text()
-            assert asyncio.get_running_loop().time() < deadline, self.log.read_text()
-            await asyncio.sleep(0.1)
-        self.family = frozenset(descendants(self.process.pid))
-
-    async def ended(self, number: signal.Signals | None = None) -> int:
-        """Its exit code after this signal, when all below it have ended too."""
-        if number and self.process.returncode is None:
-            self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), STOP_S)
-        deadline = asyncio.get_running_loop().time() + STOP_S
-        while left := [one for one in self.family if started_at(one[0]) == one[1]]:
-            assert asyncio.get_running_loop().time() < deadline, f"still running: {left}"
-            await asyncio.sleep(0.05)
-        return code
-
-
-def descendants(pid: int) -> set[tuple[int, str]]:
-    """All processes below `pid`."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    found: set[int] = set()
-    level = {pid}
-    while level:
-        level = {child for child, parent in parents.items() if parent in level}
-        found |= level
-    return {(one, started_at(one)) for one in found}
-
-
-def started_at(pid: int) -> str:
-    """When a living process started, in ticks; "" when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
-
-
-@contextlib.asynccontextmanager
-async def up(place: Place) -> AsyncIterator[Up]:
-    """`callweave up`, ready."""
-    log = place.directory / "up.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli.main", "up", "--plain", "--no-simulator"),
-            env=clean_env(**place.env()),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    running = Up(process, log)
-    try:
-        await running.ready()
-        yield running
-    finally:
-        await running.ended(signal.SIGTERM)
-
-
 async def refused(place: Place, **changes: object) -> Done:
-    """What `callweave up` says where it cannot start."""
+    """Returns the exit code and the message of a `callweave up` that cannot start."""
     settings = {**place.env(), **changes}
     return await callweave("up", "--plain", "--no-simulator", cwd=place.directory, settings=settings)
 
@@ -151,16 +68,16 @@ async def send(place: Place, traffic: Traffic, name: str, count: int = 20) -> No
 
 
 async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: Path) -> None:
-    """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and takes a repetition for one."""
+    """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and recognises a repetition."""
     place = Place(tmp_path)
     traffic = Traffic(place.url, "kept")
-    async with up(place) as first:
+    async with place.running() as first:
         await send(place, traffic, "before")
-        # Stopped at once: what is in hand drains, or is done at the next start.
+        # Stopped at once: records on their way are processed now, or at the next start.
         assert await first.ended(signal.SIGINT) == 0
         assert "the data stays in" in first.log.read_text()
 
-    async with up(place) as second:
+    async with place.running() as second:
         assert await ws.until(lambda: place.rowless(traffic), LIMIT_S) == []
         before = await place.query("SELECT record_id, version, request_id FROM v_cdr ORDER BY ALL")
 
@@ -179,17 +96,17 @@ async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: P
 
 
 async def test_a_kill_takes_all_children_along_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    """`kill -9` of the parent alone, under traffic: nothing goes on without it, and the next start has every acknowledged call."""
+    """After `kill -9` of the parent under traffic no process is left, and the next start has every call."""
     place = Place(tmp_path)
     traffic = Traffic(place.url, "killed")
-    async with up(place) as first:
+    async with place.running() as first:
         async with traffic.going_on(every_s=0.02):
             await ws.until(lambda: few(traffic), LIMIT_S, every_s=0.02)
             os.kill(first.process.pid, signal.SIGKILL)
             assert await first.ended() == -signal.SIGKILL
         names = len(first.family)
 
-    async with up(place) as second:
+    async with place.running() as second:
         await traffic.push_again()
 
         assert names >= 6  # Kafka, ClickHouse, the ingress and its two workers, a worker, the sink
@@ -218,8 +135,8 @@ async def few(traffic: Traffic) -> bool:
         ("embedded__metrics_base_port", "embedded.metrics_base_port"),
     ],
 )
-async def test_a_port_in_use_is_told_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
-    """Exit code 1, the port, and which setting moves it; nothing is left running."""
+async def test_a_port_in_use_is_reported_with_its_setting(tmp_path: Path, port: str, setting: str) -> None:
+    """The exit code is 1, with the port and the setting that changes it; no process is left."""
     place = Place(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Workers of the ingress renewed under live traffic: no caller sees an error, and everything acknowledged is on Kafka."""
+"""Workers of the ingress replaced under traffic: no caller sees an error, and everything acknowledged is on Kafka."""
 
 import asyncio
 import collections
@@ -18,7 +18,7 @@ ROUNDS = 2
 
 
 class Vendors:
-    """Callers of which every other one opens a connection for each push."""
+    """Callers, of which every other one opens a connection for each push."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -54,7 +54,7 @@ class Vendors:
 
 
 def listening(running: Ingress) -> list[int]:
-    """The pids of all workers that ever listened, in their order."""
+    """Returns the pids of all workers that ever listened, in their order."""
     lines = running.log.read_text().splitlines()
     return [int(line.rpartition("pid=")[2].split()[0]) for line in lines if "listening" in line]
 
@@ -75,7 +75,7 @@ async def test_workers_are_renewed_and_no_caller_sees_an_error(
             for turn in range(1, ROUNDS + 1):
                 running.process.send_signal(signal.SIGHUP)
                 pids = await until_listening(running, 2 + 2 * turn)
-            os.kill(pids[-1], signal.SIGTERM)  # somebody stops one of them by hand
+            os.kill(pids[-1], signal.SIGTERM)  # a person stops one of them
             await until_listening(running, 3 + 2 * ROUNDS)
             await asyncio.sleep(1)
         assert vendors.wrong == {}

@@ -1,4 +1,4 @@
-"""Huawei's documented row and notification, and what becomes of one with some of its fields changed."""
+"""Huawei's documented row and notification, and the outcome of one with some fields changed."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ T_MS = 1_646_290_000_000
 CALL = {**ROW, "sessionId": "s-1", "callinTime": T_MS, "answerTime": T_MS + 5_000, "disconnectTime": T_MS + 65_000}
 RECEIVED = datetime(2022, 3, 3, 8, tzinfo=UTC)
 GONE = object()
-"""A field that is not sent."""
+"""The value of a field that is left out."""
 
 
 def at(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""`callweave clickhouse`: passwords shown and changed in the data directory, and what is refused."""
+"""`callweave clickhouse`: passwords shown and changed in the data directory, and refused passwords."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ NAMES = {"callweave": "of-the-parts", "callweave_migrator": "of-migrate", "callw
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the embedded engine keeps its passwords; nothing was started there yet."""
+    """Returns the engine's data directory before its first start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CALLWEAVE_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "data" / "clickhouse"
@@ -22,7 +22,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def started(directory: Path) -> Path:
-    """The same after a start."""
+    """Returns the same directory after a start."""
     directory.mkdir(parents=True)
     passwords.write(directory, {name: (password,) for name, password in NAMES.items()})
     return directory
@@ -56,7 +56,7 @@ def test_an_account_that_is_called_like_a_role_is_meant_by_its_name(started: Pat
 
 
 def test_a_password_of_the_settings_is_shown_as_they_say_it(started: Path) -> None:
-    assert run("password", "writer", clickhouse__password="[said]").stdout == "[said]\n"
+    assert run("password", "writer", clickhouse__password="[message]").stdout == "[message]\n"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_password_is_taken_as_it_is(started: Path, password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stdin", "said"),
+    ("stdin", "message"),
     [
         pytest.param("", "an empty password", id="nothing"),
         pytest.param("\n", "an empty password", id="only the end of a line"),
@@ -130,10 +130,10 @@ def test_a_password_is_taken_as_it_is(started: Path, password: str) -> None:
         pytest.param("x" * 201, "200 characters", id="too long"),
     ],
 )
-def test_what_is_no_password_changes_nothing(started: Path, stdin: str | bytes, said: str) -> None:
+def test_what_is_no_password_changes_nothing(started: Path, stdin: str | bytes, message: str) -> None:
     done = run("password", "--set", stdin=stdin)
 
-    assert (done.exit_code, said in done.stderr, done.stdout) == (1, True, "")
+    assert (done.exit_code, message in done.stderr, done.stdout) == (1, True, "")
     assert passwords.read(started)["callweave_reader"] == ("of-people",)
 
 
@@ -145,10 +145,10 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
     ),
     "its accounts": (("accounts",), {"clickhouse__url": "http://db.example:8123"}, 1, "clickhouse.url is set"),
     "a change of the settings' word": (
-        ("password", "writer", "--new"), {"clickhouse__password": "said"}, 1, "stands in the settings, as clickhouse.password",
+        ("password", "writer", "--new"), {"clickhouse__password": "message"}, 1, "stands in the settings, as clickhouse.password",
     ),
     "the same of the migrator": (
-        ("password", "migrator", "--set"), {"clickhouse__migrator_password": "said"}, 1, "as clickhouse.migrator_password",
+        ("password", "migrator", "--set"), {"clickhouse__migrator_password": "message"}, 1, "as clickhouse.migrator_password",
     ),
     "a name that the engine was not started with": (
         ("password", "writer"), {"clickhouse__user": "other"}, 1, "there is no password of other",
@@ -159,14 +159,14 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, str], int, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "settings", "code", "said"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_is_said(
-    started: Path, arguments: tuple[str, ...], settings: dict[str, str], code: int, said: str
+@pytest.mark.parametrize(("arguments", "settings", "code", "message"), REFUSED.values(), ids=REFUSED)
+def test_an_impossible_request_is_refused_in_a_sentence(
+    started: Path, arguments: tuple[str, ...], settings: dict[str, str], code: int, message: str
 ) -> None:
     before = passwords.read(started)
     done = run(*arguments, stdin="other", **settings)
 
-    assert (done.exit_code, said in " ".join(done.stderr.split()), done.stdout) == (code, True, ""), done.stderr
+    assert (done.exit_code, message in " ".join(done.stderr.split()), done.stdout) == (code, True, ""), done.stderr
     assert passwords.read(started) == before
 
 
@@ -198,7 +198,7 @@ def test_at_a_terminal_it_is_asked_twice_and_not_shown(started: Path, monkeypatc
     assert passwords.read(started)["callweave_reader"] == ("m5tj",)
 
 
-def test_the_accounts_are_told_with_their_places_and_without_passwords(started: Path) -> None:
+def test_the_accounts_are_listed_with_addresses_and_without_passwords(started: Path) -> None:
     done = run("accounts", clickhouse__user="parts", embedded__clickhouse_port="18123", clickhouse__database="mine")
 
     assert done.exit_code == 0

@@ -1,4 +1,4 @@
-"""What a terminal is shown of what somebody sent."""
+"""Text from outside as a terminal gets it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the command line says to wrong or odd requests: a sentence with what, where and what to do; never a traceback."""
+"""The command line's answers to wrong or odd requests: a sentence with the fault and what to do; no traceback."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from deploy.simulator.main import chosen_vendors
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings of whoever runs the tests."""
+    """Removes the settings of the user who runs the tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CALLWEAVE_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
 
@@ -42,18 +42,18 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "replay: no time": (("replay", "--since", "yesterday"), 2, "does not match the formats '%Y-%m-%dT%H:%M:%S'"),
     "dead: an unknown code": (("dead", "list", "--code", "jsno"), 2, "'json'"),
     "dead: an unknown stage": (("dead", "list", "--stage", "ingest"), 2, "'normalise'"),
-    "dead: no id": (("dead", "show", "17"), 1, "'17' is no letter's id: it looks like calls.raw/3/1234"),
+    "dead: no id": (("dead", "show", "17"), 1, "'17' is no dead letter's id: it looks like calls.raw/3/1234"),
     "spool: nowhere to export to": (("spool", "export", "none/x.jsonl"), 1, "none/x.jsonl cannot be written: No such file"),
     "poll: an unknown account": (("poll", "--resume", "nobody"), 78, "no account 'nobody' is polled"),
     "a settings file that is not there": (("--config", "none.toml", "topics"), 78, "cannot read none.toml"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "code", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_request_is_answered_in_a_sentence(arguments: tuple[str, ...], code: int, said: str) -> None:
+@pytest.mark.parametrize(("arguments", "code", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_request_is_answered_in_a_sentence(arguments: tuple[str, ...], code: int, message: str) -> None:
     done = run(*arguments)
 
-    assert (done.exit_code, said in done.output) == (code, True), done.output
+    assert (done.exit_code, message in done.output) == (code, True), done.output
     assert "Traceback" not in done.output
     assert isinstance(done.exception, SystemExit)
 
@@ -87,7 +87,7 @@ def test_wrong_settings_leave_an_export_as_it_was(tmp_path: Path) -> None:
     assert target.read_text() == "what stood here before"
 
 
-def test_a_spool_that_never_was_is_said_with_its_place(tmp_path: Path) -> None:
+def test_a_spool_that_never_was_is_reported_with_its_place(tmp_path: Path) -> None:
     assert run("spool", "status").output == f"no ingress ever had a spool in {tmp_path}/data/spool\n"
 
 
@@ -125,7 +125,7 @@ def test_an_account_of_a_vendor_that_is_only_pulled_needs_no_secret() -> None:
     assert done.exit_code == 0
 
 
-def test_a_taken_metrics_port_is_said_with_its_setting() -> None:
+def test_a_taken_metrics_port_is_reported_with_its_setting() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

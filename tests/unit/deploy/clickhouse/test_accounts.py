@@ -1,4 +1,4 @@
-"""Who may log in to the embedded ClickHouse, and what each of them may do."""
+"""The accounts of the embedded ClickHouse and their rights."""
 
 import pytest
 
@@ -14,9 +14,9 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("said", "writer"), NAMES)
-def test_the_parts_are_called_as_the_settings_say(said: str, writer: str) -> None:
-    assert {account.role: account.name for account in accounts_for(said)} == {
+@pytest.mark.parametrize(("user", "writer"), NAMES)
+def test_the_parts_are_called_as_the_settings_say(user: str, writer: str) -> None:
+    assert {account.role: account.name for account in accounts_for(user)} == {
         EngineRole.WRITER: writer,
         EngineRole.MIGRATOR: MIGRATOR,
         EngineRole.READER: READER,
@@ -34,7 +34,7 @@ def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
 
 
 def rights(role: EngineRole, databases: str, *, sandboxed: bool = True) -> set[tuple[str, str]]:
-    """Each right with its object."""
+    """Returns each right with its object."""
     found = set()
     for grant in grants(role, databases, sandboxed=sandboxed):
         names, _, place = grant.rpartition(" ON ")
@@ -69,7 +69,7 @@ def test_readers_and_writers_may_do_this_and_nothing_else(role: EngineRole, *, s
 
 @pytest.mark.parametrize("databases", ["calls", EVERY_DATABASE])
 def test_the_migrator_may_insert_in_the_sandbox_alone(databases: str) -> None:
-    """An INSERT can name a file of the host as its source."""
+    """Without a sandbox an INSERT could read a file of the host as its source."""
     inside = rights(EngineRole.MIGRATOR, databases, sandboxed=True)
     outside = rights(EngineRole.MIGRATOR, databases, sandboxed=False)
     place = "`calls`.*" if databases == "calls" else "*.*"
@@ -100,7 +100,7 @@ def test_nobody_may_end_the_engine_or_reach_outside(role: EngineRole, databases:
 
 @pytest.mark.parametrize("role", EngineRole)
 def test_one_database_is_all_that_an_account_of_it_sees(role: EngineRole) -> None:
-    """Beside the engine's own tables, and what belongs to no database."""
+    """The engine's own tables and rights without a database are excepted."""
     own = ("`calls`.", "system.", "information_schema.", "INFORMATION_SCHEMA.")
     elsewhere = {
         (name, place)

@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from deploy.clickhouse.accounts import BUILT_IN, EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, accounts_for
-from deploy.clickhouse.config import RESERVE_BYTES, EnginePlace, server_config, start_statements, users_config
+from deploy.clickhouse.config import RESERVE_BYTES, EngineConfig, server_config, start_statements, users_config
 
-PLACE = EnginePlace(http_port=18123, tcp_port=19000, login_port=17777, login_path="/secret", memory_bytes=1000 << 20)
+PLACE = EngineConfig(http_port=18123, tcp_port=19000, login_port=17777, login_path="/secret", memory_bytes=1000 << 20)
 
 
 def text(root: ET.Element, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What the engine is told when it asks whether a password is right."""
+"""The answers to the engine when it asks for a password to be checked."""
 
 import base64
 import http.client

@@ -12,27 +12,27 @@ from schemas.errors import SetupError
 
 KEPT: passwords.Passwords = {"a": ("now", "before")}
 READY = [
-    pytest.param({}, {"a": "said"}, {"a": ("said",)}, id="new, and said"),
+    pytest.param({}, {"a": "given"}, {"a": ("given",)}, id="new, and given"),
     pytest.param(KEPT, {"a": ""}, {"a": ("now",)}, id="kept: what was before ends"),
-    pytest.param(KEPT, {"a": "said"}, {"a": ("said",)}, id="said: what was kept ends"),
-    pytest.param(KEPT, {"b": "said"}, {"b": ("said",)}, id="another name: who is not named any more is gone"),
-    pytest.param({"a": ()}, {"a": "said"}, {"a": ("said",)}, id="a name without any"),
+    pytest.param(KEPT, {"a": "given"}, {"a": ("given",)}, id="given: what was kept ends"),
+    pytest.param(KEPT, {"b": "given"}, {"b": ("given",)}, id="another name: who is not named any more is gone"),
+    pytest.param({"a": ()}, {"a": "given"}, {"a": ("given",)}, id="a name without any"),
 ]
 
 
-@pytest.mark.parametrize(("kept", "said", "wanted"), READY)
+@pytest.mark.parametrize(("kept", "given", "wanted"), READY)
 def test_a_start_settles_one_password_for_each_name(
-    tmp_path: Path, kept: passwords.Passwords, said: dict[str, str], wanted: passwords.Passwords
+    tmp_path: Path, kept: passwords.Passwords, given: dict[str, str], wanted: passwords.Passwords
 ) -> None:
     if kept:
         passwords.write(tmp_path, kept)
-    current = passwords.ready(tmp_path, said)
+    current = passwords.ready(tmp_path, given)
 
     assert passwords.read(tmp_path) == wanted
     assert current == {name: all_[0] for name, all_ in wanted.items()}
 
 
-def test_what_nobody_said_is_made_by_lot_and_kept(tmp_path: Path) -> None:
+def test_a_password_that_is_not_given_is_random_and_kept(tmp_path: Path) -> None:
     first = passwords.ready(tmp_path, {"a": "", "b": ""})
     second = passwords.ready(tmp_path, {"a": "", "b": ""})
 
@@ -81,7 +81,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, kept:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'{"a": "b"}', b'{"a": [1]}', b"\xff"])
-def test_a_file_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path, raw: bytes) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_what_to_do(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / passwords.FILE).write_bytes(raw)
     with pytest.raises(SetupError, match="cannot be read") as caught:
         passwords.ready(tmp_path, {"a": ""})

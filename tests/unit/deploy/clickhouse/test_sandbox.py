@@ -1,4 +1,4 @@
-"""What a thread can and cannot reach after it restricted itself, and what is asked of kernels that know less."""
+"""The files and ports that a restricted thread can reach, and the requests to kernels with an older Landlock."""
 
 import ctypes
 import errno
@@ -113,9 +113,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with listener() as one, listener() as two:
         ports = (free_port(), one.getsockname()[1], free_port(), two.getsockname()[1])
         command = (sys.executable, "-c", _TRIES, str(place), *map(str, ports))
-        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stderr
-    answer: dict[str, Any] = json.loads(said.stdout)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
@@ -144,11 +144,11 @@ def test_no_program_can_be_started(found: dict[str, Any]) -> None:
 
 
 def test_the_other_threads_stay_free(found: dict[str, Any]) -> None:
-    """Our own: they write the passwords and read what the guard looks at."""
+    """Our own threads write the passwords and read the free space of the disk."""
     assert set(found["outside"].values()) == {"done"}
 
 
-# What linux/landlock.h calls its structures and rights, by the version of its ABI.
+# Names of structures and rights in linux/landlock.h, by the version of its ABI.
 VERSIONS = [
     (1, 0x1FFF, 0, 8),
     (2, 0x3FFF, 0, 8),
@@ -196,7 +196,7 @@ def test_a_kernel_is_asked_for_what_it_knows(
 
 
 class Libc:
-    """Takes every wish."""
+    """A kernel that accepts every request and notes it."""
 
     def prctl(self, *_: int) -> int:
         return 0

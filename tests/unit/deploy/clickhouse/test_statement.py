@@ -1,4 +1,4 @@
-"""One statement over HTTP, for the guard of the disk: an answer, a refusal without its text, or nobody there."""
+"""One statement over HTTP, for the disk guard: an answer, a refusal without its text, or no server."""
 
 import base64
 import threading
@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from deploy.clickhouse.statement import Asker, Refused
+from deploy.clickhouse.statement import Refused, StatementClient
 from deploy.process.ports import free_port
 
 
 class Engine(BaseHTTPRequestHandler):
-    """Answers by what it is asked."""
+    """A server whose answer depends on the statement."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -34,7 +34,7 @@ class Engine(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Logs nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +49,25 @@ def port() -> Iterator[int]:
 
 
 def test_an_answer_comes_whole_and_the_login_goes_along(port: int) -> None:
-    said, _, login = Asker(port, "guard", "a:b ü").ask("SELECT 'ü'").partition(b"|")
+    message, _, login = StatementClient(port, "guard", "a:b ü").execute("SELECT 'ü'").partition(b"|")
 
-    assert said.decode() == "SELECT 'ü'"
+    assert message.decode() == "SELECT 'ü'"
     assert login == b"Basic " + base64.b64encode("guard:a:b ü".encode())
 
 
-@pytest.mark.parametrize(("sql", "said"), [("fail", "241"), ("fail without a number", "502")])
-def test_a_refusal_says_its_number_and_not_its_text(port: int, sql: str, said: str) -> None:
+@pytest.mark.parametrize(("sql", "message"), [("fail", "241"), ("fail without a number", "502")])
+def test_a_refusal_says_its_number_and_not_its_text(port: int, sql: str, message: str) -> None:
     with pytest.raises(Refused) as caught:
-        Asker(port, "guard", "x").ask(sql)
+        StatementClient(port, "guard", "x").execute(sql)
 
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_what_is_no_http_is_a_fault_of_the_connection(port: int) -> None:
     with pytest.raises(ConnectionError):
-        Asker(port, "guard", "x").ask("no HTTP")
+        StatementClient(port, "guard", "x").execute("no HTTP")
 
 
 def test_nobody_there_is_a_fault_of_the_system() -> None:
     with pytest.raises(OSError, match="refused"):
-        Asker(free_port(), "guard", "x").ask("SELECT 1")
+        StatementClient(free_port(), "guard", "x").execute("SELECT 1")

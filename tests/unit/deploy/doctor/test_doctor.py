@@ -1,7 +1,6 @@
-"""`callweave doctor` on a machine where nothing runs yet, and where something else does."""
+"""`callweave doctor` on a machine where nothing runs yet, and where other servers run."""
 
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from schemas.config.settings import (
     SchemaRegistrySettings,
     Settings,
 )
+from tests.support.serving import serving
 
 
 @pytest.fixture
@@ -31,22 +31,13 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@contextlib.asynccontextmanager
-async def answering(port: int, said: object, status: int = 200) -> AsyncIterator[str]:
-    """Somebody who gives this answer to everything."""
+def answering(port: int, body: object, status: int = 200) -> contextlib.AbstractAsyncContextManager[str]:
+    """Returns a server that gives this answer to everything."""
 
     async def answer(_request: web.Request) -> web.Response:
-        return web.json_response(said, status=status)
+        return web.json_response(body, status=status)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(answer, port=port)
 
 
 async def look(settings: Settings, what: str) -> Finding:
@@ -61,7 +52,7 @@ async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings, m
     assert len(found) == 12
 
 
-async def test_a_java_that_does_not_run_is_said_with_the_one_taken_instead(
+async def test_a_java_that_does_not_run_is_reported_with_the_one_used_instead(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shim = tmp_path / "java"
@@ -77,39 +68,39 @@ async def test_a_java_that_does_not_run_is_said_with_the_one_taken_instead(
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "state"),
+    ("body", "status", "state"),
     [
         pytest.param({"ready": True}, 200, "ok", id="ready"),
         pytest.param({"ready": False, "reason": "Kafka does not answer"}, 503, "bad", id="not ready"),
         pytest.param({"hello": "world"}, 200, "bad", id="another program"),
     ],
 )
-async def test_who_answers_at_the_ingress_s_port(settings: Settings, said: object, status: int, state: str) -> None:
-    async with answering(settings.ingress.port, said, status):
+async def test_who_answers_at_the_ingress_s_port(settings: Settings, body: object, status: int, state: str) -> None:
+    async with answering(settings.ingress.port, body, status):
         found = await look(settings, "ingress")
 
     assert found.state == state
     assert str(settings.ingress.port) in found.detail
-    assert ("already uses" in found.detail) == ("hello" in str(said))
+    assert ("already uses" in found.detail) == ("hello" in str(body))
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "state"),
+    ("body", "status", "state"),
     [
         pytest.param(["calls.facts-value"], 200, "ok", id="a registry"),
         pytest.param({"error_code": 401}, 401, "bad", id="it refuses"),
         pytest.param("hello", 200, "bad", id="another program"),
     ],
 )
-async def test_who_answers_for_the_registry(settings: Settings, said: object, status: int, state: str) -> None:
-    async with answering(free_port(), said, status) as url:
+async def test_who_answers_for_the_registry(settings: Settings, body: object, status: int, state: str) -> None:
+    async with answering(free_port(), body, status) as url:
         found = await look(replace(settings, schema_registry=SchemaRegistrySettings(url=url)), "registry")
 
     assert (found.state, url in found.detail) == (state, True)
 
 
-async def test_a_clickhouse_that_answers_and_is_none_is_told_from_one(settings: Settings) -> None:
-    """A server that says 200 to everything passes for healthy as long as nobody asks it anything."""
+async def test_a_server_that_is_no_clickhouse_is_recognised(settings: Settings) -> None:
+    """A server that answers 200 to everything must not count as our ingress."""
     async with answering(free_port(), "Ok.") as url:
         found = await look(replace(settings, clickhouse=ClickHouseSettings(url=url)), "ClickHouse")
 
@@ -120,7 +111,7 @@ ELSEWHERE = ClickHouseSettings(url="http://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
-    ("version", "clickhouse", "state", "said"),
+    ("version", "clickhouse", "state", "body"),
     [
         pytest.param(7, ClickHouseSettings(), "ok", "Landlock version 7", id="files and ports"),
         pytest.param(4, ClickHouseSettings(), "ok", "no port but its own", id="the first with ports"),
@@ -135,12 +126,12 @@ async def test_how_far_the_embedded_engine_reaches(
     version: int,
     clickhouse: ClickHouseSettings,
     state: str,
-    said: str,
+    body: str,
 ) -> None:
     monkeypatch.setattr(sandbox, "version", lambda: version)
     found = await look(replace(settings, clickhouse=clickhouse), "sandbox")
 
-    assert (found.state, said in found.detail, bool(found.advice)) == (state, True, state == "note")
+    assert (found.state, body in found.detail, bool(found.advice)) == (state, True, state == "note")
 
 
 async def test_an_engine_that_no_test_has_seen_is_bad(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,23 +144,14 @@ async def test_an_engine_that_no_test_has_seen_is_bad(settings: Settings, monkey
     assert "make run" in bad.advice
 
 
-@contextlib.asynccontextmanager
-async def refusing(port: int, code: int) -> AsyncIterator[str]:
-    """A ClickHouse that lets nobody in, with this code of its own."""
+def refusing(port: int, code: int) -> contextlib.AbstractAsyncContextManager[str]:
+    """Returns a ClickHouse that refuses every login with this code."""
 
     async def answer(_request: web.Request) -> web.Response:
         text = f"Code: {code}. DB::Exception: nobody: Authentication failed"
         return web.Response(status=403, text=text, headers={"X-ClickHouse-Exception-Code": str(code)})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(answer, port=port)
 
 
 @pytest.mark.parametrize("code", [194, 516], ids=["no password", "a wrong password"])
@@ -177,7 +159,7 @@ async def refusing(port: int, code: int) -> AsyncIterator[str]:
     ("user", "advice"), [("callweave", "embedded.data_dir"), ("parts", "CALLWEAVE_CLICKHOUSE__PASSWORD")]
 )
 async def test_a_login_that_fails_says_what_to_set(settings: Settings, code: int, user: str, advice: str) -> None:
-    """`parts` is who we are at a ClickHouse elsewhere."""
+    """`parts` is the name of the account at an external ClickHouse."""
     async with refusing(settings.embedded.clickhouse_port, code) as url:
         clickhouse = ClickHouseSettings(url=url, user=user) if user == "parts" else ClickHouseSettings()
         found = await look(replace(settings, clickhouse=clickhouse), "ClickHouse")

@@ -1,4 +1,4 @@
-"""Which Java is taken: the first that runs and is new enough, whatever lies on the PATH under that name."""
+"""The choice of a Java: the first one that runs and is new enough, whatever its name on the PATH."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ PASSED_OVER = {
 
 
 def java(folder: Path, script: str) -> Path:
-    """A `java` below `folder` that does as told."""
+    """Makes a `java` below `folder` that answers as given."""
     path = folder / "bin" / "java"
     path.parent.mkdir(parents=True)
     path.write_text(f"#!/bin/sh\n{script}\n")

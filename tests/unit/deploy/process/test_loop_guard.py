@@ -1,4 +1,4 @@
-"""A loop that is held: measured, told on the part's pages, and ended from outside."""
+"""A blocked event loop: measured, published in the metrics, and ended from outside."""
 
 import asyncio
 import os
@@ -47,6 +47,19 @@ def test_the_longest_pause_of_the_last_minute() -> None:
     assert pauses.longest(200.0) == 0.0
 
 
+def run_held(how: str, *, blocked_s: float) -> "subprocess.CompletedProcess[str]":
+    """Runs a part whose loop is blocked by this code."""
+    return subprocess.run(
+        [sys.executable, "-c", _HELD.format(how=how, blocked_s=blocked_s)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     "how",
     [
@@ -57,15 +70,7 @@ def test_the_longest_pause_of_the_last_minute() -> None:
     ],
 )
 def test_a_part_whose_loop_is_held_is_ended_and_says_where(how: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _HELD.format(how=how, blocked_s=1.5)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_held(how=how, blocked_s=1.5)
 
     assert done.returncode == 1
     assert done.stdout == "holding\n"
@@ -74,15 +79,7 @@ def test_a_part_whose_loop_is_held_is_ended_and_says_where(how: str) -> None:
 
 
 def test_a_part_whose_loop_is_held_for_less_goes_on() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _HELD.format(how="time.sleep(0.3)", blocked_s=20)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_held(how="time.sleep(0.3)", blocked_s=20)
 
     assert (done.returncode, done.stdout) == (0, "holding\nwent on\n"), done.stderr
 
@@ -91,7 +88,7 @@ async def test_a_pause_is_measured() -> None:
     metrics = Registry()
     async with guarded_loop(metrics, "sink", blocked_s=0):
         await asyncio.sleep(0.3)
-        time.sleep(0.8)  # noqa: ASYNC251 - this is it
+        time.sleep(0.8)  # noqa: ASYNC251 - the block under test
         await asyncio.sleep(0.3)
         metrics.refresh()
 
@@ -135,10 +132,10 @@ async def test_whether_a_part_is_ready(
         http.get("/healthz") as alive,
         http.get("/readyz") as ready,
     ):
-        said = await ready.json()
+        answer = await ready.json()
 
     assert alive.status == 200
     assert ready.status == (503 if reason else 200)
-    assert said["ready"] is not bool(reason)
-    assert reason in said.get("reason", "")
+    assert answer["ready"] is not bool(reason)
+    assert reason in answer.get("reason", "")
     assert bool(not_ready(metrics, part)) == bool(reason)

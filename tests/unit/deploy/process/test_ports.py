@@ -1,4 +1,4 @@
-"""Ports: who has one is told, none is handed out twice, and an address is written so that it can be reached."""
+"""Ports: the user of one is named, none is handed out twice, and addresses are written for clients."""
 
 import socket
 from collections.abc import Iterator
@@ -65,12 +65,12 @@ def test_an_address_can_be_reached_from_this_machine(host: str, url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("comm", "said"),
+    ("comm", "expected"),
     [("java\n", "java (pid 12)"), (None, "a process that is ending (pid 12)")],
     ids=["alive", "ending"],
 )
-def test_the_holder_is_found_whatever_ends_meanwhile(tmp_path: Path, comm: str | None, said: str) -> None:
-    """Processes come and go while they are looked through: 11 has just gone, a descriptor of 12 is closed."""
+def test_the_holder_is_found_whatever_ends_meanwhile(tmp_path: Path, comm: str | None, expected: str) -> None:
+    """Processes end during the search: 11 has just gone, and a descriptor of 12 is closed."""
     (tmp_path / "net").mkdir()
     (tmp_path / "net/tcp").write_text(LISTENS.format(port=9092, inode=77))
     (tmp_path / "11").mkdir()
@@ -80,5 +80,5 @@ def test_the_holder_is_found_whatever_ends_meanwhile(tmp_path: Path, comm: str |
     if comm:
         (tmp_path / "12/comm").write_text(comm)
 
-    assert holder(9092, tmp_path) == said
+    assert holder(9092, tmp_path) == expected
     assert holder(9093, tmp_path) == ""

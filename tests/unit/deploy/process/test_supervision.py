@@ -1,20 +1,21 @@
-"""What dies is started again: after growing pauses, through a full disk, and never past a stop."""
+"""A process that dies is started again: after growing pauses, through a full disk, and not after a stop."""
 
 import asyncio
 import contextlib
 import errno
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.process import backoff, server_supervisor, supervisor
-from deploy.process.backoff import Backoff
+from deploy.process import part_process, supervisor
 from deploy.process.child import Child, spawn
-from deploy.process.server_supervisor import SupervisedServer
-from deploy.process.supervisor import PartSpec, SupervisedPart
+from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
+from deploy.process.supervisor import Backoff, Supervised
 from schemas.errors import CallweaveError, SetupError
+from tests.support.children import until
 
 LIMIT_S = 30.0
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -22,14 +23,8 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST_S", 0.01)
-    monkeypatch.setattr(backoff, "CAP_S", 0.02)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not true():  # noqa: ASYNC110 - another process's state has no event to wait for
-            await asyncio.sleep(0.01)
+    monkeypatch.setattr(supervisor, "FIRST_S", 0.01)
+    monkeypatch.setattr(supervisor, "CAP_S", 0.02)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +35,8 @@ async def until(true: Callable[[], bool]) -> None:
     ],
 )
 def test_the_pauses(ran_s: list[float], pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "FIRST_S", 0.5)
-    monkeypatch.setattr(backoff, "CAP_S", 10.0)
+    monkeypatch.setattr(supervisor, "FIRST_S", 0.5)
+    monkeypatch.setattr(supervisor, "CAP_S", 10.0)
     between = Backoff()
 
     assert [between.after(seconds) for seconds in ran_s] == pauses
@@ -51,16 +46,16 @@ def test_the_pauses(ran_s: list[float], pauses: list[float], monkeypatch: pytest
 async def part(
     monkeypatch: pytest.MonkeyPatch, folder: Path, *starts: Callable[[SupervisedPart], Any]
 ) -> AsyncIterator[SupervisedPart]:
-    """A part whose starts go like this, one after the other."""
+    """A part whose starts go as these functions say, one after the other."""
     coming = iter(starts)
-    made = SupervisedPart(PartSpec(name="one", arguments=(), grace_s=5.0), folder)
+    made = supervised_part(PartSpec(name="one", arguments=(), grace_s=5.0), folder)
 
     async def spawned(_argv: object, *, output: Path, env: object) -> Child:
         del env
         command = await next(coming)(made)
         return await spawn(command, output=output)
 
-    monkeypatch.setattr(supervisor, "spawn", spawned)
+    monkeypatch.setattr(part_process, "spawn", spawned)
     await made.start()
     try:
         yield made
@@ -109,12 +104,12 @@ async def test_a_part_with_wrong_settings_is_not_tried_again(monkeypatch: pytest
 async def test_a_stop_while_a_part_is_being_started_again_stops_that_one_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Else the stop would wait for ever for a process that nobody told to end."""
+    """Otherwise a process would go on that nobody supervises."""
     stops: list[asyncio.Task[None]] = []
 
     async def stopped_meanwhile(one: SupervisedPart) -> tuple[str, ...]:
         stops.append(asyncio.create_task(one.stop()))
-        await asyncio.sleep(0)  # it begins, and finds the one before
+        await asyncio.sleep(0)  # it begins, and finds the process before this one
         return await lives(one)
 
     async with part(monkeypatch, tmp_path, dies, stopped_meanwhile) as one:
@@ -126,8 +121,42 @@ async def test_a_stop_while_a_part_is_being_started_again_stops_that_one_too(
     assert one.restarts == 1
 
 
+def processes_with(mark: str) -> list[str]:
+    """Returns the processes that have this text in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append(process.name)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+async def test_a_stop_while_the_system_makes_the_process_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stops: list[asyncio.Task[None]] = []
+
+    async def spawned(_argv: object, *, output: Path, env: object) -> Child:
+        del env
+        if made.process.last_exit is None:
+            return await spawn(("/bin/false",), output=output)
+        stops.append(asyncio.create_task(made.stop()))
+        return await spawn(("/bin/sleep", "1000"), output=output, env={"MARK": str(tmp_path)})
+
+    monkeypatch.setattr(part_process, "spawn", spawned)
+    made = supervised_part(PartSpec(name="one", arguments=(), grace_s=5.0), tmp_path)
+    await made.start()
+    await until(lambda: bool(stops))
+    async with asyncio.timeout(LIMIT_S):
+        await stops[0]
+
+    await until(lambda: not processes_with(str(tmp_path)))
+    assert made.pid is None
+
+
 class Server:
-    """A server whose starts go as told, and that ends when told."""
+    """A server whose starts succeed or fail as given, and that ends when `ends` is set."""
 
     def __init__(self, *starts: Exception | None) -> None:
         self._starts = iter(starts)
@@ -148,17 +177,17 @@ class Server:
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "reason"),
     [
         pytest.param(SetupError("the port is taken", code="port_in_use"), "the port is taken", id="it says why"),
         pytest.param(FULL, "No space left on device", id="the disk is full"),
     ],
 )
 async def test_a_server_that_cannot_be_started_for_now_is_tried_again(
-    failure: Exception, told: str, caplog: pytest.LogCaptureFixture
+    failure: Exception, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(None, failure, failure, None)
-    kept = SupervisedServer("kafka", server)
+    kept = Supervised("kafka", server)
     await kept.start()
     try:
         server.ends.set()
@@ -166,7 +195,5 @@ async def test_a_server_that_cannot_be_started_for_now_is_tried_again(
     finally:
         await kept.stop()
 
-    assert told in str(kept.last_error)
-    assert (
-        sum(told in record.getMessage() for record in caplog.records if record.name == server_supervisor.__name__) == 2
-    )
+    assert reason in str(kept.last_error)
+    assert sum(reason in record.getMessage() for record in caplog.records if record.name == supervisor.__name__) == 2

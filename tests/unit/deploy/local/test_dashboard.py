@@ -1,4 +1,4 @@
-"""What `callweave up` prints when it is ready: lines that work as they stand, with one password and no other."""
+"""The message of `callweave up` when it is ready: lines that work when copied, with one password in them."""
 
 import re
 import shlex
@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from deploy.admin.clickhouse_accounts import Login
-from deploy.local.greeting import greeting
+from deploy.local.dashboard import ready_message
 from deploy.local.stack import Stack
 from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
 
@@ -35,14 +35,14 @@ def stack(reader: Login | None, **clickhouse: Any) -> Stack:
 
 
 def curl_of(text: str) -> list[str]:
-    """The words of the line that queries, as a shell reads them."""
+    """Returns the words of the line that queries, as a shell splits them."""
     (found,) = re.findall(r"^ +(curl -u .*?) \\$", text, re.MULTILINE)
     return shlex.split(found)
 
 
 @pytest.mark.parametrize("password", ["-kbSoVOz", "it's", 'a"b', "a b", "a:b", "p&q=r%s#t?", "пароль"])
 def test_the_reader_s_password_is_in_every_line_that_logs_in(password: str) -> None:
-    text = greeting(stack(Login(name="callweave_reader", password=Secret(password))), 1.0)
+    text = ready_message(stack(Login(name="callweave_reader", password=Secret(password))), 1.0)
     words = curl_of(text)
     (jdbc,) = re.findall(r"jdbc:(\S+)", text)
     (native,) = re.findall(r"^ +(clickhouse-client .*)$", text, re.MULTILINE)
@@ -63,8 +63,8 @@ def test_the_reader_s_password_is_in_every_line_that_logs_in(password: str) -> N
         pytest.param("", "parts:", id="there is none, and curl does not ask"),
     ],
 )
-def test_at_somebody_else_s_clickhouse_no_password_is_printed(password: str, user: str) -> None:
-    text = greeting(stack(None, url="http://db.example:8123", user="parts", password=Secret(password)), 1.0)
+def test_at_an_external_clickhouse_no_password_is_printed(password: str, user: str) -> None:
+    text = ready_message(stack(None, url="http://db.example:8123", user="parts", password=Secret(password)), 1.0)
 
     assert curl_of(text)[:3] == ["curl", "-u", user]
     assert "jdbc:" not in text

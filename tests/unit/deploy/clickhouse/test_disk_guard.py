@@ -1,4 +1,4 @@
-"""When the embedded engine's merges stop, and what is written anew after a full disk."""
+"""The disk guard: it stops merges on a nearly full disk, and writes damaged parts again."""
 
 import os
 import threading
@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from deploy.clickhouse.config import RESERVE_BYTES
-from deploy.clickhouse.room import MEND_EVERY_S, Guard, free_bytes
+from deploy.clickhouse.disk_guard import REPAIR_EVERY_S, DiskGuard, free_bytes
 
 
-def told(*values: int) -> Callable[[], int]:
-    """A disk with so many bytes free, one look after the other."""
+def free_at_looks(*values: int) -> Callable[[], int]:
+    """A disk with so many free bytes at each look."""
     left = list(values)
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 class Engine:
-    """Notes what it is asked, and has one part in each of these folders."""
+    """An engine that notes its statements, and has one part in each of these folders."""
 
     def __init__(self, *parts: Path) -> None:
         self.asked: list[str] = []
@@ -26,7 +26,7 @@ class Engine:
         self._parts = parts
 
     def __call__(self, sql: str) -> bytes:
-        """Answer a statement."""
+        """Answers a statement."""
         if self.refuses:
             raise OSError("full")
         if sql.startswith("SELECT"):
@@ -51,12 +51,12 @@ LOOKS = {
     "hardly more again": ([RESERVE_BYTES - 1, RESERVE_BYTES], 0.0, [STOP]),
     "room again": ([RESERVE_BYTES - 1, 2 * RESERVE_BYTES], 0.0, [STOP, START, MEND]),
     "room again, and little": ([0, 2 * RESERVE_BYTES, 0], 0.0, [STOP, START, MEND, STOP]),
-    "full unseen": ([RESERVE_BYTES] * 2, MEND_EVERY_S, [MEND]),
+    "full unseen": ([RESERVE_BYTES] * 2, REPAIR_EVERY_S, [MEND]),
 }
 
 
 @pytest.mark.parametrize(("free", "step_s", "asked"), LOOKS.values(), ids=LOOKS.keys())
-def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
+def test_merges_stop_in_time_and_damaged_parts_are_written_again(
     tmp_path: Path, free: list[int], step_s: float, asked: list[str]
 ) -> None:
     engine = Engine(
@@ -69,7 +69,7 @@ def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
         now_s += step_s
         return now_s
 
-    guard = Guard(engine, told(*free), later)
+    guard = DiskGuard(engine, free_at_looks(*free), later)
     for _ in free:
         guard.look()
     assert engine.asked == asked
@@ -77,7 +77,7 @@ def test_merges_stop_in_time_and_spoilt_parts_are_written_anew(
 
 def test_what_the_engine_refused_is_asked_again() -> None:
     engine = Engine()
-    guard = Guard(engine, told(0))
+    guard = DiskGuard(engine, free_at_looks(0))
     engine.refuses = True
     for _ in range(2):
         with pytest.raises(OSError, match="full"):
@@ -89,16 +89,16 @@ def test_what_the_engine_refused_is_asked_again() -> None:
 
 def test_what_is_sound_is_left_alone(tmp_path: Path) -> None:
     engine = Engine(part(tmp_path / "sound", spoilt=False))
-    guard = Guard(engine, told(0, 2 * RESERVE_BYTES))
+    guard = DiskGuard(engine, free_at_looks(0, 2 * RESERVE_BYTES))
     for _ in range(2):
         guard.look()
     assert engine.asked == [STOP, START]
 
 
 def test_the_watch_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """What the engine says may quote values, so the log has only the kind of the failure."""
-    monkeypatch.setattr("deploy.clickhouse.room.LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr("deploy.clickhouse.room.RETRY_EVERY_S", 0.001)
+    """The engine's text may quote values, so the log has only the type of the failure."""
+    monkeypatch.setattr("deploy.clickhouse.disk_guard.LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr("deploy.clickhouse.disk_guard.RETRY_EVERY_S", 0.001)
     asked = threading.Event()
     left = [RuntimeError("+8613800001111"), ValueError("+8613800001111")]
 
@@ -108,7 +108,7 @@ def test_the_watch_goes_on_after_a_failure(monkeypatch: pytest.MonkeyPatch, capl
         asked.set()
         return b""
 
-    guard = Guard(execute, told(0))
+    guard = DiskGuard(execute, free_at_looks(0))
     guard.start()
     went_on = asked.wait(60)
     guard.stop()

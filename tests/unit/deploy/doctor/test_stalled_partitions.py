@@ -1,4 +1,4 @@
-"""Lag and movement as Kafka tells them, and the doctor's and the view's verdicts on them."""
+"""Lag and stalled partitions from Kafka's offsets, and the verdicts of the doctor and the live view."""
 
 import math
 import os
@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.doctor.movement import GroupOffsets, Movement, Standing, Unmoved, told
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets, StallDetector, StalledPartition, sentences
 from deploy.doctor.work import verdict_on_parts, verdict_on_work
 from deploy.local.dashboard import line, rendered
-from deploy.local.outlook import lag_of, warnings_on_parts
+from deploy.local.stack_health import lag_of, warnings_on_parts
 from deploy.local.stats import StackStats
 from deploy.process import part_states
+from deploy.process.part_process import PartSpec, supervised_part
 from deploy.process.part_states import PartState, read_states, remove_states, write_states
 from deploy.process.scrape import parse
-from deploy.process.supervisor import PartSpec, SupervisedPart
 from processors.poison.suspects import Book, RecordPlace, WorkerEnd
 from schemas.metrics import Registry
 
@@ -24,21 +24,21 @@ NOW_S = 1_700_000_000.0
 
 
 def group(
-    *standings: tuple[str, int, int, int], name: str = "callweave-process", members: int = 1, committed: bool = True
+    *partitions: tuple[str, int, int, int], name: str = "callweave-process", members: int = 1, committed: bool = True
 ) -> GroupOffsets:
     return GroupOffsets(
         name=name,
         members=members,
         committed=committed,
-        standings=tuple(
-            Standing(group=name, topic=topic, partition=partition, committed=at, end=end)
-            for topic, partition, at, end in standings
+        partitions=tuple(
+            PartitionOffsets(group=name, topic=topic, partition=partition, committed=at, end=end)
+            for topic, partition, at, end in partitions
         ),
     )
 
 
 @pytest.mark.parametrize(
-    ("looks", "unmoved"),
+    ("looks", "stalled"),
     [
         pytest.param([(0, 5, 5), (40, 5, 5)], [], id="nothing waits"),
         pytest.param([(0, 5, 9), (40, 9, 12)], [], id="it moves"),
@@ -49,38 +49,38 @@ def group(
         pytest.param([(0, 5, 9), (10, 9, 12), (40, 9, 12)], [(3, 30)], id="it stopped later"),
     ],
 )  # fmt: skip
-def test_what_does_not_move(looks: list[tuple[float, int, int]], unmoved: list[tuple[int, float]]) -> None:
-    movement = Movement()
+def test_what_does_not_move(looks: list[tuple[float, int, int]], stalled: list[tuple[int, float]]) -> None:
+    detector = StallDetector()
     for at_s, committed, end in looks:
         groups = [group(("calls.raw", 3, committed, end))]
-        movement.observe(groups, at_s)
+        detector.observe(groups, at_s)
 
-    found = movement.unmoved(groups, looks[-1][0], longer_than_s=20)
-    assert [(one.waiting, one.for_s) for one in found] == unmoved
+    found = detector.stalled(groups, looks[-1][0], longer_than_s=20)
+    assert [(one.waiting, one.for_s) for one in found] == stalled
 
 
-def test_a_partition_that_stands_is_told_with_how_long_and_how_much() -> None:
-    assert str(Unmoved(topic="calls.raw", partition=3, waiting=120, for_s=40.2)) == (
+def test_a_stalled_partition_is_reported_with_its_time_and_lag() -> None:
+    assert str(StalledPartition(topic="calls.raw", partition=3, waiting=120, for_s=40.2)) == (
         "partition 3 of calls.raw has not moved for 40 s with 120 records waiting"
     )
-    many = [Unmoved(topic="calls.raw", partition=n, waiting=1, for_s=40) for n in range(24)]
-    assert told(many)[-1] == "and 21 more partitions"
-    assert len(told(many)) == 4
+    many = [StalledPartition(topic="calls.raw", partition=n, waiting=1, for_s=40) for n in range(24)]
+    assert sentences(many)[-1] == "and 21 more partitions"
+    assert len(sentences(many)) == 4
 
 
-STANDS = Unmoved(topic="calls.raw", partition=3, waiting=120, for_s=40)
+STANDS = StalledPartition(topic="calls.raw", partition=3, waiting=120, for_s=40)
 RAW_WAITS = ("calls.raw", 3, 5, 125)
 
 
 @pytest.mark.parametrize(
-    ("groups", "unmoved", "state", "said"),
+    ("groups", "stalled", "state", "sentence"),
     [
         pytest.param([group(RAW_WAITS)], [], "ok", "120 records wait, and every partition moves", id="busy"),
         pytest.param([group(("calls.raw", 3, 5, 5))], [], "ok", "0 records wait", id="idle"),
         pytest.param([group(RAW_WAITS)], [STANDS], "bad", "has not moved for 40 s with 120 records", id="it stands"),
         pytest.param(
             [group(RAW_WAITS)],
-            [Unmoved(topic="calls.raw", partition=3, waiting=1, for_s=6)],
+            [StalledPartition(topic="calls.raw", partition=3, waiting=1, for_s=6)],
             "note",
             "has not moved for 6 s with 1 record waiting",
             id="it stands for as long as a restart takes",
@@ -102,11 +102,13 @@ RAW_WAITS = ("calls.raw", 3, 5, 125)
         ),
     ],
 )  # fmt: skip
-def test_the_verdict_on_the_work(groups: list[GroupOffsets], unmoved: list[Unmoved], state: str, said: str) -> None:
-    found = verdict_on_work(groups, unmoved)
+def test_the_verdict_on_the_work(
+    groups: list[GroupOffsets], stalled: list[StalledPartition], state: str, sentence: str
+) -> None:
+    found = verdict_on_work(groups, stalled)
 
-    assert (found.state, said in found.detail) == (state, True), found.detail
-    assert bool(found.advice) == (state == "bad" or bool(unmoved))
+    assert (found.state, sentence in found.detail) == (state, True), found.detail
+    assert bool(found.advice) == (state == "bad" or bool(stalled))
 
 
 def part(name: str, *restarts_s_ago: float) -> PartState:
@@ -125,7 +127,7 @@ AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18)
 
 
 @pytest.mark.parametrize(
-    ("seen", "state", "said"),
+    ("seen", "state", "sentence"),
     [
         pytest.param({}, "ok", "none", id="nothing"),
         pytest.param({"states": [part("sink", 5, 100)]}, "ok", "none", id="twice"),
@@ -146,10 +148,10 @@ AT = RecordPlace(topic="calls.raw", partition=3, first=17, next=18)
         pytest.param({"known": book(1, 2, place=AT)}, "note", "1 records are put aside, the last is calls.raw/3/17", id="poison"),
     ],
 )  # fmt: skip
-def test_the_verdict_on_the_parts(seen: dict[str, Any], state: str, said: str) -> None:
+def test_the_verdict_on_the_parts(seen: dict[str, Any], state: str, sentence: str) -> None:
     found = verdict_on_parts(seen.get("states", ()), seen.get("held_s", {}), seen.get("known", Book()), now_s=NOW_S)
 
-    assert (found.state, said in found.detail) == (state, True), found.detail
+    assert (found.state, sentence in found.detail) == (state, True), found.detail
 
 
 def test_lag_is_by_stage_and_from_outside() -> None:
@@ -178,7 +180,7 @@ def test_what_the_view_warns_of() -> None:
 
 
 def shown(numbers: StackStats) -> str:
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - what is shown is recorded
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123 - the output is recorded
     console.print(rendered(numbers, StackStats(), 1.0))
     console.file.close()
     return console.export_text()
@@ -194,9 +196,9 @@ def test_the_view_shows_warnings_first_and_none_where_all_is_well() -> None:
 
 
 def test_another_process_reads_what_up_says_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = SupervisedPart(PartSpec(name="process-1", arguments=()), tmp_path)
+    one = supervised_part(PartSpec(name="process-1", arguments=()), tmp_path)
     one.started_again += [NOW_S - 1000, NOW_S - 599, NOW_S - 1]
-    one.last_exit = -9
+    one.process.last_exit = -9
     write_states(tmp_path, [one], {"process-1": "http://127.0.0.1:9642/metrics"})
 
     states = read_states(tmp_path)

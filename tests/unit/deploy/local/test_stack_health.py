@@ -1,4 +1,4 @@
-"""What the live view learns from outside the parts: of Kafka, and of who does not answer."""
+"""The faults that the live view finds from outside the parts: in Kafka's offsets, and in missing answers."""
 
 import time
 from types import SimpleNamespace
@@ -7,37 +7,37 @@ from typing import Any
 import pytest
 
 from deploy.doctor.group_offsets import KafkaOffsets
-from deploy.doctor.movement import GroupOffsets, Standing
-from deploy.local import outlook
-from deploy.local.outlook import Outlook
+from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
+from deploy.local import stack_health
+from deploy.local.stack_health import StackHealth
 from schemas.config.settings import Settings
 from schemas.errors import Unavailable
 
 
 class Kafka:
-    """What Kafka says, look by look; an exception is raised."""
+    """Kafka's answers, one for each look; an exception is raised."""
 
     def __init__(self, *says: GroupOffsets | Unavailable) -> None:
         self._says = list(says)
         self.closed = 0
 
     async def look(self) -> tuple[GroupOffsets, ...]:
-        said = self._says.pop(0)
-        if isinstance(said, Unavailable):
-            raise said
-        return (said,)
+        answer = self._says.pop(0)
+        if isinstance(answer, Unavailable):
+            raise answer
+        return (answer,)
 
     async def close(self) -> None:
         self.closed += 1
 
 
 def group(committed: int, end: int, members: int = 1) -> GroupOffsets:
-    standing = Standing(group="callweave-process", topic="calls.raw", partition=3, committed=committed, end=end)
-    return GroupOffsets(name="callweave-process", members=members, committed=True, standings=(standing,))
+    standing = PartitionOffsets(group="callweave-process", topic="calls.raw", partition=3, committed=committed, end=end)
+    return GroupOffsets(name="callweave-process", members=members, committed=True, partitions=(standing,))
 
 
 class Clock:
-    """A steady clock that the test moves."""
+    """A steady clock that the test sets."""
 
     now_s = 1000.0
 
@@ -45,20 +45,20 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(outlook, "time", SimpleNamespace(monotonic=lambda: made.now_s, time=time.time))
+    monkeypatch.setattr(stack_health, "time", SimpleNamespace(monotonic=lambda: made.now_s, time=time.time))
     return made
 
 
-def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> Outlook:
+def looking(monkeypatch: pytest.MonkeyPatch, kafka: Kafka) -> StackHealth:
     async def connect(_settings: Any) -> Kafka:
         return kafka
 
     monkeypatch.setattr(KafkaOffsets, "connect", connect)
     stack: Any = SimpleNamespace(settings=Settings(), pids=lambda: {"process-1": 7}, parts=())
-    return Outlook(stack)
+    return StackHealth(stack)
 
 
-async def test_a_partition_that_stands_is_warned_of_and_one_that_moves_is_not(
+async def test_a_stalled_partition_is_warned_of_and_one_that_moves_is_not(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     looks = looking(monkeypatch, Kafka(group(5, 9), group(5, 125), group(125, 125)))
@@ -73,7 +73,7 @@ async def test_a_partition_that_stands_is_warned_of_and_one_that_moves_is_not(
     assert (looks.lag["normalise"], looks.warnings([])) == (0, ())
 
 
-async def test_records_that_nobody_works_on_are_warned_of(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+async def test_records_without_a_worker_are_warned_of(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     looks = looking(monkeypatch, Kafka(group(5, 9, members=0)))
     await looks.look({})
 

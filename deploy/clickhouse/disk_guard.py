@@ -1,10 +1,10 @@
 """Guards the store while its disk is nearly full.
 
-The engine of chDB 4.4 (ClickHouse 26.9.2) does not look at the result of its writes to a part's small files: where the disk is
-full it answers an INSERT with success, and shows a merged part, whose files are empty; the part is read from memory as long as
-the process lives, and at the next start it is put aside as broken (seen: all of 34 answered inserts were gone). So the engine
-begins no insert and no merge with less than 128 MiB free (`keep_free_space_bytes`); the sink repeats an insert after which hardly
-any room was left (`clickhouse.min_free_mb`); and parts that are spoilt all the same are written anew here.
+The engine of chDB 4.4 (ClickHouse 26.9.2) ignores the result of its writes to a part's small files. On a full disk it
+acknowledges an INSERT, or shows a merged part, whose files are empty; the part is read from memory while the process
+lives, and is put aside as broken at the next start (measured: all of 34 acknowledged inserts were lost). Therefore the
+engine begins no insert and no merge with less than 128 MiB free (`keep_free_space_bytes`); the sink repeats an insert
+that left less than `clickhouse.min_free_mb` free; and this guard writes parts again that were damaged all the same.
 """
 
 import logging
@@ -20,11 +20,12 @@ from deploy.clickhouse.config import RESERVE_BYTES
 LOOK_EVERY_S: Final = 0.1
 _ENDS_WITHIN_S: Final = 1.0
 RETRY_EVERY_S: Final = 5.0
-"""After a failure: what is said ten times a second would fill a disk that has just got room."""
-MEND_EVERY_S: Final = 60.0
-"""Parts are looked at this often, should a disk have been full between two looks; a merged part's sources are there for eight minutes."""
+"""The pause after a failure: ten log lines a second would fill a disk that has just got free space."""
+REPAIR_EVERY_S: Final = 60.0
+"""Parts are checked this often, in case the disk was full between two looks; a merged part's sources exist for eight
+minutes."""
 _SMALL_FILES: Final = ("checksums.txt", "columns.txt")
-"""Of every part; the engine writes them last, and they are never empty."""
+"""Files that every part has; the engine writes them last, and they are never empty."""
 _PARTS: Final = (
     "SELECT database, table, partition_id, path FROM system.parts WHERE active AND database NOT IN ('system', 'INFORMATION_SCHEMA', 'information_schema')"
     " AND part_type IN ('Wide', 'Compact') FORMAT TabSeparatedRaw"
@@ -34,13 +35,13 @@ log: Final = logging.getLogger("callweave.clickhouse")
 
 
 def free_bytes(directory: Path) -> int:
-    """Gives the bytes that the disk under the engine's directory still takes."""
+    """Returns the free bytes of the disk under the engine's directory."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize
 
 
-class Guard:
-    """Stops merges while the disk is nearly full, and writes anew what it spoilt; one thread."""
+class DiskGuard:
+    """Stops merges while the disk is nearly full, and writes damaged parts again; one thread."""
 
     def __init__(
         self,
@@ -48,26 +49,26 @@ class Guard:
         free: Callable[[], int],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`execute` runs one statement and gives its answer; whatever it raises is logged and tried again."""
+        """`execute` runs one statement and returns its answer; its exceptions are logged, and the look is repeated."""
         self._execute = execute
         self._free = free
         self._now_s = now_s
         self._full = False
-        self._mended_s = now_s()
+        self._repaired_s = now_s()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="room", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="disk guard", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End before the engine does; a part that is being written anew is not waited for."""
+        """Ends the thread before the engine ends; it does not wait for a part that is being written again."""
         self._ended.set()
         self._thread.join(_ENDS_WITHIN_S)
 
     def look(self) -> None:
-        """Look once."""
+        """Looks once."""
         free = self._free()
         if free < RESERVE_BYTES:
             if not self._full:
@@ -76,16 +77,16 @@ class Guard:
                 self._full = True
         elif self._full and free >= 2 * RESERVE_BYTES:
             self._execute("SYSTEM START MERGES")
-            self._mend()
+            self._repair()
             self._full = False
-        elif not self._full and self._now_s() - self._mended_s > MEND_EVERY_S:
-            self._mend()
+        elif not self._full and self._now_s() - self._repaired_s > REPAIR_EVERY_S:
+            self._repair()
 
-    def _mend(self) -> None:
-        for database, table, partition in sorted({place for place, spoilt in self._parts() if spoilt}):
-            log.error("a full disk spoilt parts of %s.%s: they are written anew", database, table)
+    def _repair(self) -> None:
+        for database, table, partition in sorted({place for place, damaged in self._parts() if damaged}):
+            log.error("a full disk damaged parts of %s.%s: they are written again", database, table)
             self._execute(f"OPTIMIZE TABLE `{database}`.`{table}` PARTITION ID '{partition}' FINAL")
-        self._mended_s = self._now_s()
+        self._repaired_s = self._now_s()
 
     def _parts(self) -> Iterator[tuple[tuple[str, str, str], bool]]:
         for line in self._execute(_PARTS).decode().splitlines():
@@ -98,13 +99,13 @@ class Guard:
             pause_s = LOOK_EVERY_S
             try:
                 self.look()
-            except Exception as exc:  # noqa: BLE001  # nothing may end the one thread that looks; a full disk fails in many ways
+            except Exception as exc:  # noqa: BLE001  # nothing may end this thread, and a full disk fails in many ways
                 pause_s = RETRY_EVERY_S
-                log.error("the guard of the disk failed: %s", type(exc).__name__)  # noqa: TRY400  # what the engine says may quote values
+                log.error("the guard of the disk failed: %s", type(exc).__name__)  # noqa: TRY400  # the engine's text may quote values
 
 
 def _is_empty(file: Path) -> bool:
     try:
         return file.stat().st_size == 0
     except FileNotFoundError:
-        return False  # merged away meanwhile
+        return False  # the part was merged meanwhile

@@ -1,11 +1,11 @@
-"""What is wrong with a running stack, seen from outside its parts: Kafka's own offsets, who answers, what was started again."""
+"""The faults of a running stack, seen from outside its parts: Kafka's offsets, parts that do not answer, restarts."""
 
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deploy.doctor.group_offsets import STAGES, KafkaOffsets
-from deploy.doctor.movement import GroupOffsets, Movement, told
+from deploy.doctor.stalled_partitions import GroupOffsets, StallDetector, sentences
 from deploy.local.stack import Stack
 from deploy.process.scrape import Sample, total
 from processors.poison.crashes import OFTEN
@@ -13,28 +13,28 @@ from schemas.errors import Unavailable
 
 ASK_EVERY_S: Final = 3.0
 STANDS_S: Final = 20.0
-"""A partition that stands this long: a restart with its rebalance takes less."""
+"""A partition that does not move for this long is reported; a restart with its rebalance takes less."""
 SILENT_S: Final = 6.0
 BLOCKED_S: Final = 2.0
 
 
-class Outlook:
-    """Looks again and again, at Kafka only every few seconds."""
+class StackHealth:
+    """Observes a stack, and asks Kafka only every few seconds."""
 
     def __init__(self, stack: Stack) -> None:
         self.lag: dict[str, int] = {}
-        """Stage to records that wait, as Kafka tells."""
+        """The records that wait for each stage, from Kafka's offsets."""
         self._stack = stack
         self._kafka: KafkaOffsets | None = None
         self._asked_at = 0.0
-        self._movement = Movement()
+        self._detector = StallDetector()
         self._groups: tuple[GroupOffsets, ...] = ()
-        self._unknown = ""
-        """Why Kafka tells nothing."""
+        self._no_answer = ""
+        """The reason why Kafka does not answer."""
         self._silent_since: dict[str, float] = {}
 
     async def look(self, pages: Mapping[str, Sequence[Sample] | None]) -> None:
-        """Take in what the parts said (None: they did not answer), and ask Kafka when it is time."""
+        """Takes the metrics of each part (None: it did not answer), and asks Kafka when it is time."""
         now_s = time.monotonic()
         running = self._stack.pids()
         silent = {name for name, page in pages.items() if page is None and name in running}
@@ -46,45 +46,45 @@ class Outlook:
             self._kafka = self._kafka or await KafkaOffsets.connect(self._stack.settings.kafka)
             self._groups = await self._kafka.look()
         except Unavailable as exc:
-            self._unknown = str(exc)
+            self._no_answer = str(exc)
             await self.close()
             return
-        self._unknown = ""
-        self._movement.observe(self._groups, time.monotonic())
+        self._no_answer = ""
+        self._detector.observe(self._groups, time.monotonic())
         self.lag = lag_of(self._groups)
 
     async def close(self) -> None:
-        """Let go of Kafka."""
+        """Closes the connection to Kafka."""
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await kafka.close()
 
     def warnings(self, samples: list[Sample]) -> tuple[str, ...]:
-        """Sentences on all that is not as it should be."""
+        """Returns a sentence for each fault."""
         now_s = time.monotonic()
-        lately = {part.spec.name: part.restarts_lately(time.time()) for part in self._stack.parts}
+        lately = {part.name: part.restarts_lately(time.time()) for part in self._stack.parts}
         silent_s = {name: now_s - since_s for name, since_s in self._silent_since.items()}
-        unmoved = self._movement.unmoved(self._groups, now_s, longer_than_s=STANDS_S)
+        stalled = self._detector.stalled(self._groups, now_s, longer_than_s=STANDS_S)
         return (
-            *((self._unknown,) if self._unknown else ()),
+            *((self._no_answer,) if self._no_answer else ()),
             *(f"nobody works for {group.name}" for group in self._groups if not group.members and group.waiting),
-            *told(unmoved),
+            *sentences(stalled),
             *warnings_on_parts(lately, silent_s, samples),
         )
 
 
 def lag_of(groups: Sequence[GroupOffsets]) -> dict[str, int]:
-    """Stage to records that wait."""
+    """Returns the records that wait for each stage."""
     lag = dict.fromkeys(("normalise", "join", "sink"), 0)
-    for standing in (one for group in groups for one in group.standings):
-        lag[STAGES[standing.topic]] += standing.waiting
+    for one in (one for group in groups for one in group.partitions):
+        lag[STAGES[one.topic]] += one.waiting
     return lag
 
 
 def warnings_on_parts(
     restarts_lately: Mapping[str, int], silent_s: Mapping[str, float], samples: list[Sample]
 ) -> list[str]:
-    """What the parts do not say themselves, and what their metrics show."""
+    """Returns a sentence for each fault of a part: restarts, no answer, a blocked event loop, records put aside."""
     found = [
         f"{name} was started again {count} times in the last 10 minutes"
         for name, count in restarts_lately.items()
