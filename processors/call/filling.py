@@ -1,7 +1,7 @@
-"""What one content of a record takes over from another that agrees with it.
+"""Filling: the fields that one content of a record takes over from another that agrees with it.
 
-A final content takes no outcome and no amount from an unfinished one: there they were only so far so. Spans are taken over
-only together with the instants that they lie between. Pure; this module must not know which contents agree.
+A final content takes no outcome and no amount from an unfinished one: those were interim. Spans are taken over only
+together with the instants that they lie between. Pure; this module must not know which contents agree.
 """
 
 from typing import Any, Final
@@ -26,18 +26,18 @@ _ALONE: Final = (
     "binding_state", "bound_at", "unbound_at", "revised_at",
 )  # fmt: skip
 _SPANS: Final = {"pdd_ms": ("setup_at", "alerting_at"), "ring_ms": ("alerting_at",), "talk_ms": ("answer_at", "end_at")}
-"""Each is filled only from a content with the same instants."""
+"""Each span is filled only from a content with the same instants."""
 _CAUSE: Final = ("disposition", "hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence")
 _OUTCOME: Final = frozenset(
     {"end_at", *_SPANS, "vendor_duration_s", "billable_s", "billable_source", "cost", "currency", "cost_source", "hangup_party", *_CAUSE}
 )  # fmt: skip
-"""What a final content does not take from an unfinished one: there it was only so far so."""
+"""Fields that a final content does not take from an unfinished one: there they were interim."""
 _LEG_TIMES: Final = ("number", "setup_at", "alerting_at", "answer_at", "end_at")
 _LEG_CAUSE: Final = ("disposition", "hangup_reason", "q850", "sip_code")
 
 
 def fill(best: Fact, other: Fact) -> dict[str, Any]:
-    """The fields that `other` knows and `best` does not."""
+    """Return the fields that `other` knows and `best` does not."""
     partly = best.fact_type is FactType.RECORD and best.is_final and not other.is_final
     filled: dict[str, Any] = {}
     for name in _ALONE:

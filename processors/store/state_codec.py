@@ -154,9 +154,9 @@ def encode_state(state: CallState) -> bytes:
             values = _values(content.fact)
             stored: list[Any] = [_difference(values, base or _DEFAULTS)]
             base = base or values
-            if content.late or content.seen != NEVER_AGAIN:
-                seen = content.seen
-                stored += [content.late, seen.more, seen.shuffled, seen.others]
+            if content.late or content.arrivals != NEVER_AGAIN:
+                arrivals = content.arrivals
+                stored += [content.late, arrivals.more, arrivals.shuffled, arrivals.others]
             contents.append(stored)
         items.append([item.more, contents] if item.more else [contents])
     head = [
@@ -167,12 +167,12 @@ def encode_state(state: CallState) -> bytes:
         state.touched_ms,
         state.deadline_ms,
         state.overflow,
-        state.marks,
+        state.folded_up_to,
     ]
     return bytes((STATE_SCHEMA,)) + _encoder.encode([*head, items, state.phase])
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class StateSummary(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a partition needs of all its calls, without their items."""
 
     contents: int
@@ -182,7 +182,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     touched_ms: int
     deadline_ms: int
     overflow: bool
-    marks: msgspec.Raw
+    folded_up_to: msgspec.Raw
     items: msgspec.Raw
     phase: int
 
@@ -191,10 +191,10 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.contents, self.duplicates
 
 
-_head_decoder: Final = msgspec.msgpack.Decoder(Head)
+_head_decoder: Final = msgspec.msgpack.Decoder(StateSummary)
 
 
-def peek_state(data: bytes) -> Head:
+def peek_state(data: bytes) -> StateSummary:
     """The head of what `encode_state` stored; raises `Undecodable` (`schema`)."""
     try:
         return _head_decoder.decode(_opened(data))
@@ -212,8 +212,8 @@ def decode_state(data: bytes) -> CallState:
     """The state that `encode_state` stored; raises `Undecodable` (`schema`)."""
     packed = _opened(data)
     try:
-        contents, duplicates, merge_count, timed_out, touched, deadline, overflow, marks, items, _ = _decoder.decode(
-            packed
+        contents, duplicates, merge_count, timed_out, touched, deadline, overflow, folded_up_to, items, _ = (
+            _decoder.decode(packed)
         )
         return CallState(
             items=_items(items),
@@ -224,7 +224,7 @@ def decode_state(data: bytes) -> CallState:
             touched_ms=touched,
             deadline_ms=deadline,
             overflow=overflow,
-            marks=tuple(tuple(mark) for mark in marks),
+            folded_up_to=tuple(tuple(mark) for mark in folded_up_to),
         )
     except MemoryError:
         raise
@@ -269,5 +269,5 @@ def _content(fact: Fact, rest: list[Any]) -> Content:
     if not rest:
         return Content(fact=fact)
     late, more, shuffled, others = rest
-    seen = Arrivals(tuple(Arrival(*other) for other in others), more, shuffled)
-    return Content(fact=fact, late=late, seen=seen if seen != NEVER_AGAIN else NEVER_AGAIN)
+    arrivals = Arrivals(tuple(Arrival(*other) for other in others), more, shuffled)
+    return Content(fact=fact, late=late, arrivals=arrivals if arrivals != NEVER_AGAIN else NEVER_AGAIN)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from processors.join import CallState, reunite, step
+from processors.join import CallState, merge_stored, step
 from processors.records import Record
 from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
@@ -57,7 +57,7 @@ def merged_each(records: Sequence[Record]) -> None:
     for record in records:
         assert record.value
         if state is not None:
-            state = encode_state(reunite(decode_state(state), decode_state(record.value), SETTINGS))
+            state = encode_state(merge_stored(decode_state(state), decode_state(record.value), SETTINGS))
         else:
             state = record.value
 

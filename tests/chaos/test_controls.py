@@ -90,8 +90,8 @@ async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path
 async def test_stock_take_is_caught_as_a_loss(kafka: str, tmp_path: Path) -> None:
     """A batch that fails once is never seen again: it was acknowledged, and the offset goes past it.
 
-    A failing step among slices ends the worker, and its successor reads the records again:
-    `test_slices.test_a_failing_step_ends_the_process_and_is_not_passed`.
+    A failing step among record batches ends the worker, and its successor reads the records again:
+    `test_record_batches.test_a_failing_step_ends_the_process_and_is_not_passed`.
     """
     topic, group = f"t-{uuid.uuid4().hex}", f"g-{uuid.uuid4().hex}"
     notes = tmp_path / "notes"

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.normalise import dead_letter
+from processors.normalise import make_dead_letter
 from schemas.config.settings import ClickHouseSettings, Settings
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import SetupError
@@ -1120,7 +1120,7 @@ async def test_forty_letters_of_the_normaliser_before_and_after_topics_were_made
 ) -> None:
     def letters(body: bytes, at: datetime, replay_of: str) -> list[DeadLetter]:
         raw = RawCallback(vendor="ytx", callback="", received_at=at, request_id="r", replay_of=replay_of, body=body)
-        return [dead_letter(raw, Position("calls.raw", n % 4, n // 4), -1, "json", "not JSON") for n in range(40)]
+        return [make_dead_letter(raw, Position("calls.raw", n % 4, n // 4), -1, "json", "not JSON") for n in range(40)]
 
     first = letters(b"<html>", START, "")
     again = letters(second, START if replay_of else START + timedelta(days=1), replay_of)

@@ -250,7 +250,7 @@ def test_folded_states_survive_their_bytes() -> None:
     for fact in in_a_row([callback(vendor_duration_s=number // 20) for number in range(100)]):
         state = step(state, fact, 5, small).state
     assert state is not None
-    assert (state.marks != (), state.overflow) == (True, True)
+    assert (state.folded_up_to != (), state.overflow) == (True, True)
     assert decode_state(encode_state(state)) == state
 
 

@@ -17,7 +17,7 @@ from deploy.doctor import work
 from deploy.doctor.work import parts
 from deploy.kafka.broker import KafkaServer
 from deploy.process.backoff import Backoff
-from processors.engine.group import GROUP
+from processors.engine.offsets import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book
 from schemas.codec import DEAD_LETTER, FACT

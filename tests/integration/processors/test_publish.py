@@ -40,8 +40,8 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
         return {
             partition: [
                 (r.key, r.value)
-                async for slice_ in restore(bootstrap, topic, partition, await end(topic, partition))
-                for r in slice_.records
+                async for batch in restore(bootstrap, topic, partition, await end(topic, partition))
+                for r in batch.records
             ]
             for partition in range(PARTITIONS)
         }
@@ -61,8 +61,8 @@ async def test_where_a_partition_ends_is_told_again_and_again(kafka: str, topic:
 async def test_a_partition_is_read_back_below_an_end(kafka: str, topic: str) -> None:
     async with Outbox(kafka) as outbox:
         await outbox.publish([Message(topic=topic, key=b"k", value=b"%d" % n, partition=1) for n in range(5)])
-    slices = [slice_ async for slice_ in restore(kafka, topic, 1, 3, slice_records=2)]
-    assert [[record.value for record in slice_.records] for slice_ in slices] == [[b"0", b"1"], [b"2"]]
+    batches = [batch async for batch in restore(kafka, topic, 1, 3, batch_records=2)]
+    assert [[record.value for record in batch.records] for batch in batches] == [[b"0", b"1"], [b"2"]]
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "lz4"])

@@ -7,14 +7,14 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from processors.replay import _reader, _slices
+from processors.replay import _batches, _reader
 from schemas.errors import Unavailable
 
 
 async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
     async with _reader(kafka) as consumer:
         consumer.assign([place])
-        async for _ in _slices(consumer, place, first, end):
+        async for _ in _batches(consumer, place, first, end):
             pass
 
 

@@ -29,8 +29,8 @@ def outcome_of(place: Position, record: Record) -> Normalised:
 class Normalising(NormaliseStage):
     """The stage, which remembers what a record came to."""
 
-    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
-        return outcome_of(Position(slice_.topic, slice_.partition, record.offset), record)
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+        return outcome_of(Position(batch.topic, batch.partition, record.offset), record)
 
 
 class _Quick(Codec[T]):

@@ -109,10 +109,10 @@ class Mixed(_Held):
 
 
 class HoldingJoin(JoinStage):
-    """For outboxes that hold something back: a slice without new states must not leave it there."""
+    """For outboxes that hold something back: a batch without new states must not leave it there."""
 
-    async def step(self, slice_: RecordBatch) -> None:
-        await super().step(slice_)
+    async def step(self, batch: RecordBatch) -> None:
+        await super().step(batch)
         await self._outbox.publish([])
 
 
@@ -137,8 +137,8 @@ class _OtherStates(HoldingJoin):
     async def _restore(self, topic: str, partition: int) -> PartitionState:
         await super()._restore(topic, partition)
         log, held = StateLog(), self.states(self._settings)
-        async for slice_ in self._read_back(STATE.name, partition, self._ends[partition]):
-            for record in slice_.records:
+        async for batch in self._read_back(STATE.name, partition, self._ends[partition]):
+            for record in batch.records:
                 log.take(record)
         for key, states in log.calls():
             held.load(key, states)

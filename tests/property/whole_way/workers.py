@@ -1,6 +1,6 @@
 """A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and epochs.
 
-`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
+`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: batches with tickets, commits of the finished prefix, letting go at
 a rebalance.
 """
 
@@ -24,7 +24,7 @@ from tests.property.whole_way.quick import CODECS, Normalising
 from tests.property.whole_way.rules import SETTINGS, Rules
 
 _AHEAD: Final = 2
-_SLICE: Final = 5
+_BATCH: Final = 5
 _COMMIT_S: Final = 0.1
 _DRAIN_S: Final = 0.1
 _IDLE_S: Final = 0.5
@@ -39,7 +39,7 @@ class Reader:
         self.process = process
         self.tracker = CommitTracker()
         self.epochs = AssignmentEpochs()
-        self.lanes: dict[str, PartitionDispatcher] = {}
+        self.dispatchers: dict[str, PartitionDispatcher] = {}
         self.joining: JoinStage | None = None
         self._broker = broker
         self._group = group
@@ -54,13 +54,13 @@ class Reader:
 
     # What the lanes call.
 
-    def begin(self, slice_: RecordBatch) -> bool:
+    def begin(self, batch: RecordBatch) -> bool:
         """Whether to work on it."""
-        return self._flow.is_set() and self.tracker.start(slice_.ticket)
+        return self._flow.is_set() and self.tracker.start(batch.ticket)
 
-    def finish(self, slice_: RecordBatch) -> None:
+    def finish(self, batch: RecordBatch) -> None:
         """Its outputs are durable."""
-        self.tracker.finish(slice_.ticket)
+        self.tracker.finish(batch.ticket)
         self._progress.set()
 
     def poison(self) -> None:
@@ -128,23 +128,23 @@ class Reader:
     # The worker's own tasks.
 
     async def read(self) -> None:
-        """Fetch slices and put them into their topics' lanes."""
+        """Fetch batches and put them into their topics' lanes."""
         dice = self._broker.weather.dice
         while True:
             await self._flow.wait()
             found = False
             for partition, position in list(self._positions.items()):
-                some = self._broker.logs[partition][position : position + 1 + int(dice.random() * _SLICE)]
+                some = self._broker.logs[partition][position : position + 1 + int(dice.random() * _BATCH)]
                 if some and self.tracker.in_flight(partition) < _AHEAD:
                     found = True
                     self._positions[partition] = position + len(some)
-                    self.lanes[partition[0]].put(self._slice(partition, tuple(some)))
+                    self.dispatchers[partition[0]].put(self._batch(partition, tuple(some)))
             if found:
                 await self._broker.weather.hop()
             else:
                 await self._broker.news(_TOPICS, _IDLE_S)
 
-    def _slice(self, partition: Partition, records: tuple[Record, ...]) -> RecordBatch:
+    def _batch(self, partition: Partition, records: tuple[Record, ...]) -> RecordBatch:
         first, following = records[0].offset, records[-1].offset + 1
         return RecordBatch(
             topic=partition[0],
@@ -191,7 +191,7 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
     )
     reader.joining = joining
     for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):
-        reader.lanes[topic] = PartitionDispatcher(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
+        reader.dispatchers[topic] = PartitionDispatcher(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
     process.spawn(reader.read())
     process.spawn(reader.commit_often())
     group.join(reader)

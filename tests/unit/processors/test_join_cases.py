@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.join import CallState, JoinResult, merge_states, reunite, step, timeout
+from processors.join import CallState, JoinResult, merge_states, merge_stored, step, timeout
 from schemas.config.settings import JoinSettings
 from schemas.facts import Direction, Disposition, Fact, Flag, Kind, RecordingState, Role, State
 from schemas.timeline import Timeline
@@ -512,7 +512,7 @@ def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
 
     for index, later in enumerate(history):
         for earlier in history[: index + 1]:
-            assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+            assert merge_stored(earlier, later, SETTINGS) == merge_stored(later, earlier, SETTINGS) == later
 
 
 FLOODS: dict[str, list[Fact]] = {
@@ -529,7 +529,7 @@ def test_what_was_folded_away_does_not_come_back_from_an_earlier_state(flood: li
     for cut in range(1, len(flood), 7):
         earlier = state_of(after(flood[:cut]))
 
-        assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+        assert merge_stored(earlier, later, SETTINGS) == merge_stored(later, earlier, SETTINGS) == later
 
 
 def test_merged_states_wake_early_rather_than_never() -> None:

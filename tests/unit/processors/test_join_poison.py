@@ -8,10 +8,10 @@ import pytest
 
 from processors import join
 from processors.outbox import Message
-from processors.poison.raised import raised
+from processors.poison.suspects import describe_error
 from processors.records import Record, RecordBatch
 from processors.stages import join_outputs
-from processors.stages.join_dead_letters import state_letter
+from processors.stages.join_dead_letters import state_dead_letter
 from processors.stages.join_stage import JoinStage
 from processors.store import partition
 from processors.store.changelog import new_writer
@@ -51,7 +51,7 @@ class World:
         self.stage = JoinStage(self.log, CODECS, JOIN, self.log.restore, self.metrics, end=self.log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
 
     async def take(self, facts: Iterable[Fact | bytes | None], now_ms: int = 0) -> list[DeadLetter]:
-        """One slice of these; returns the letters that it made."""
+        """One batch of these; returns the letters that it made."""
         before = len(self.log.messages)
         records = tuple(
             Record(
@@ -298,7 +298,7 @@ def test_of_several_states_those_that_can_be_read_are_put_together(monkeypatch: 
     def broken(*_: Any) -> Any:
         raise ValueError("no way")
 
-    monkeypatch.setattr(partition, "reunite", broken)
+    monkeypatch.setattr(partition, "merge_stored", broken)
     held = PartitionState(JOIN)
     held.load(KEY, states)
     assert [(stuck.code, stuck.state) for stuck in held.take_stuck()] == [("internal", states[0])]
@@ -309,11 +309,11 @@ def test_what_is_raised_is_told_without_its_values() -> None:
     with pytest.raises(KeyError) as caught:
         raising_for("k", str, str)("k")
 
-    assert raised(caught.value).startswith("KeyError at test_join_poison.py:")
-    assert raised(ValueError("+8613810603954")) == "ValueError"
+    assert describe_error(caught.value).startswith("KeyError at test_join_poison.py:")
+    assert describe_error(ValueError("+8613810603954")) == "ValueError"
 
 
 def test_a_key_names_its_vendor_or_none() -> None:
     stuck = Stuck(key="?|x", state=b"", code="schema", detail="")
 
-    assert state_letter(stuck, 0, 0).vendor == ""
+    assert state_dead_letter(stuck, 0, 0).vendor == ""

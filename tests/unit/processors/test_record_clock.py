@@ -9,7 +9,7 @@ import pytest
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from processors.engine.fatal import or_end
+from processors.engine.watchdog import or_end
 from processors.outbox import Message
 from processors.record_clock import tick
 from schemas.errors import Unavailable

@@ -58,7 +58,7 @@ async def test_unread_records_are_lag() -> None:
     assert await lagging(consumer, timeout_s=5) == {A: 10}
 
 
-async def test_unfinished_slices_are_lag() -> None:
+async def test_unfinished_batches_are_lag() -> None:
     consumer = Consumer({A: 0, B: 0})
     consumer.tracker.hand_out(B, 0, 5)
 

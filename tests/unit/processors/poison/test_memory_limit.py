@@ -27,7 +27,7 @@ else:
 """
 _LAST_WORDS = """
 import logging
-from processors.engine.fatal import end_process
+from processors.engine.watchdog import end_process
 
 class Speechless(logging.Handler):
     def handle(self, record):

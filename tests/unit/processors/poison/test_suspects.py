@@ -45,8 +45,8 @@ def records(first: int, after: int, *, made_anew: bool = False) -> RecordBatch:
     )
 
 
-def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
-    return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(slice_)]
+def told(known: Book, batch: RecordBatch) -> list[tuple[int, int, str]]:
+    return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(batch)]
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
         pytest.param(
             [place(2, 5)],
             [(0, 2, "clear"), (2, 3, "suspect"), (3, 4, "suspect"), (4, 5, "suspect"), (5, 6, "clear")],
-            id="one died somewhere in a slice: one by one",
+            id="one died somewhere in a batch: one by one",
         ),
         pytest.param(
             [place(0, 6), place(0, 6)],
             [(n, n + 1, "suspect") for n in range(6)],
-            id="two died somewhere in a slice: none of its records is known to be it",
+            id="two died somewhere in a batch: none of its records is known to be it",
         ),
         pytest.param(
             [place(0, 6), place(3, 4)],
             [(0, 1, "suspect"), (1, 2, "suspect"), (2, 3, "suspect"), (3, 4, "poison"), (4, 5, "suspect"), (5, 6, "suspect")],
-            id="in a slice, then at one of its records",
+            id="in a batch, then at one of its records",
         ),
         pytest.param([place(3, 4)] * 2, [(0, 3, "clear"), (3, 4, "poison"), (4, 6, "clear")], id="twice at one record"),
         pytest.param([place(3, 4)] * 5, [(0, 3, "clear"), (3, 4, "poison"), (4, 6, "clear")], id="five times"),
@@ -111,14 +111,14 @@ def test_another_record_at_the_same_offset_is_not_accused(deaths: list[RecordPla
 def test_what_is_done_is_suspected_no_more(
     deaths: list[RecordPlace], below: int, suspects: list[tuple[int, int]]
 ) -> None:
-    left = book(*deaths).passed(RAW, 0, below)
+    left = book(*deaths).clear_below(RAW, 0, below)
 
     assert [(one.place.first, one.place.next) for one in left.suspects] == suspects
 
 
 def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
     """A worker that is killed before the commit comes to the record once more."""
-    known = book(place(3, 4), place(3, 4)).passed(RAW, 0, 6)
+    known = book(place(3, 4), place(3, 4)).clear_below(RAW, 0, 6)
 
     assert (3, 4, "poison") in told(known, records(0, 6))
     assert told(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
@@ -143,9 +143,9 @@ def test_what_has_the_bytes_of_poison(
     """A worker that dies in the join has written the fact anew each time; a vendor sends its body five times."""
     known = book(place(3, 4), place(3, 4)).put_aside(place(3, 4), b"3")
     record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
-    slice_ = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
+    batch = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
 
-    assert [said for _, said, _ in known.portions(slice_)] == [verdict]
+    assert [said for _, said, _ in known.portions(batch)] == [verdict]
 
 
 def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
@@ -175,7 +175,7 @@ def test_the_latest_deaths_are_counted_and_the_oldest_forgotten() -> None:
 
 
 def test_what_is_far_away_costs_nothing() -> None:
-    """Ten thousand poison records a day, and a slice that has none of them."""
+    """Ten thousand poison records a day, and a batch that has none of them."""
     known = book(*(place(n * 10, n * 10 + 1) for n in range(50) for _ in range(2)))
 
     assert len(known.poison) == 50
@@ -196,12 +196,12 @@ class Life:
         self.letters: set[int] = set()
         self.lives = 0
 
-    def live(self, end: int, slice_records: int) -> None:
+    def live(self, end: int, batch_records: int) -> None:
         self.lives += 1
         left = self.chance.randrange(4_000)
         while self.committed < end:
-            slice_ = records(self.committed, min(end, self.committed + slice_records))
-            for portion, verdict, _ in list(self.book.portions(slice_)):
+            batch = records(self.committed, min(end, self.committed + batch_records))
+            for portion, verdict, _ in list(self.book.portions(batch)):
                 if verdict == "poison":
                     self.letters.add(portion.first_offset)
                     continue
@@ -214,8 +214,8 @@ class Life:
                 if left < 0:
                     self.book = self.book.died(death(None))
                     return
-            self.book = self.book.passed(RAW, 0, slice_.next_offset)
-            self.committed = slice_.next_offset
+            self.book = self.book.clear_below(RAW, 0, batch.next_offset)
+            self.committed = batch.next_offset
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -225,7 +225,7 @@ def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -
     deadly = frozenset(chance.sample(range(20_000), 5))
     world = Life(chance, deadly)
     while world.committed < 20_000 and world.lives < 2_000:
-        world.live(20_000, slice_records=chance.choice([50, 500, 1000]))
+        world.live(20_000, batch_records=chance.choice([50, 500, 1000]))
 
     assert world.committed == 20_000
     assert world.letters == deadly
@@ -235,8 +235,8 @@ def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found()
     """One death accuses what both were at; done alone, only one of them kills again."""
     body = RecordPlace(topic="calls.raw", partition=1, first=5, next=6)
     facts = RecordPlace(topic="calls.facts", partition=2, first=30, next=40)
-    once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, aside=body))
-    twice = once.died(WorkerEnd(worker="w", at_ms=2, aside=body))
+    once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, thread_place=body))
+    twice = once.died(WorkerEnd(worker="w", at_ms=2, thread_place=body))
 
     assert ([one.place for one in once.suspects], once.poison, len(once.ends)) == ([facts, body], (), 1)
     assert ([one.place for one in twice.suspects], [one.place for one in twice.poison]) == ([facts], [body])

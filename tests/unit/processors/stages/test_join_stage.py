@@ -11,7 +11,7 @@ from processors.call.contents import Content, Item
 from processors.call.precedence import normalized
 from processors.call.state import new_item
 from processors.engine.transport import Record
-from processors.join import reunite
+from processors.join import merge_stored
 from processors.outbox import Message, Oversize
 from processors.records import RecordBatch
 from processors.stages import join_stage
@@ -52,8 +52,8 @@ class Strict(Nowhere):
 async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[RecordBatch, None]:
     """A state topic without a record."""
     none: tuple[RecordBatch, ...] = ()
-    for slice_ in none:
-        yield slice_
+    for batch in none:
+        yield batch
 
 
 async def at_zero(_topic: str, _partition: int) -> int:
@@ -61,7 +61,7 @@ async def at_zero(_topic: str, _partition: int) -> int:
     return 0
 
 
-def slice_of(values: Iterable[bytes | None]) -> RecordBatch:
+def batch_of(values: Iterable[bytes | None]) -> RecordBatch:
     """Records of one partition, from its beginning."""
     records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
     return RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
@@ -81,7 +81,7 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
         pytest.param(
             [NORMALISED, CORRECTED],
             normalized(Item(contents=BOTH)),
-            id="corrected in the same slice",
+            id="corrected in the same batch",
         ),
     ],
 )
@@ -92,7 +92,7 @@ async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
     """The bytes of `calls.facts` are handed on only where encoding again would give the same ones."""
     codecs, outbox = codecs_for(ids), Nowhere()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    await stage.step(slice_of(FACT.encode(fact) for fact in sent))
+    await stage.step(batch_of(FACT.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
 
@@ -105,31 +105,31 @@ def huge(note: str) -> Fact:
 LARGE = in_a_row([huge("x"), huge("y"), BOTH_LEGS[0]])
 ANOTHER = in_a_row([privacy()], first_offset=9)[0]
 TOO_LARGE = {
-    "in one slice: neither is known": ([[LARGE[0], LARGE[1], ANOTHER]], [(0, 0), (0, 1)]),
+    "in one batch: neither is known": ([[LARGE[0], LARGE[1], ANOTHER]], [(0, 0), (0, 1)]),
     "one after the other: the first one stays": ([[LARGE[0]], [LARGE[1], ANOTHER]], [(1, 0)]),
     "again and again": ([[LARGE[0], ANOTHER], [LARGE[1]], [LARGE[1], LARGE[1]]], [(1, 0), (2, 0), (2, 1)]),
     "what fits is joined": ([[LARGE[0]], [LARGE[1]], [LARGE[2], ANOTHER]], [(1, 0)]),
 }
 
 
-@pytest.mark.parametrize(("slices", "dead"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+@pytest.mark.parametrize(("batches", "dead"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
 async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
-    slices: list[list[Fact]], dead: list[tuple[int, int]]
+    batches: list[list[Fact]], dead: list[tuple[int, int]]
 ) -> None:
     """A worker that ended on it would end on it again, and nothing behind it would ever be joined."""
     codecs, outbox, metrics = Codecs(), Strict(), Registry()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    bodies = [[FACT.encode(fact) for fact in facts] for facts in slices]
+    bodies = [[FACT.encode(fact) for fact in facts] for facts in batches]
     found: list[tuple[int, int, str, bool]] = []
     for number, values in enumerate(bodies):
         outbox.messages.clear()
-        await stage.step(slice_of(values))
+        await stage.step(batch_of(values))
         letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
         found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in letters]
     metrics.text()
 
-    joined = {fact.content_digest for facts in slices for fact in facts} - {
-        slices[number][offset].content_digest for number, offset in dead
+    joined = {fact.content_digest for facts in batches for fact in facts} - {
+        batches[number][offset].content_digest for number, offset in dead
     }
     assert found == [(number, offset, "oversize", True) for number, offset in dead]
     assert sum(metrics.get("callweave_join_items", vendor, "fact") for vendor in ("ytx", "huawei")) == len(joined)
@@ -138,7 +138,7 @@ async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
 async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> None:
     codecs, outbox = Codecs(), Strict()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    await stage.step(slice_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
+    await stage.step(batch_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
 
     (letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
     assert (letter.code, letter.offset, letter.original) == ("schema", 0, b"")
@@ -150,7 +150,7 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     codecs, metrics = Codecs(), Registry()
     stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     facts = in_a_row([*BOTH_LEGS, callback()])
-    await stage.step(slice_of(codecs.fact.encode(fact) for fact in facts))
+    await stage.step(batch_of(codecs.fact.encode(fact) for fact in facts))
     metrics.text()
     held = metrics.get("callweave_join_items", facts[0].vendor, "fact")
 
@@ -190,18 +190,18 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
     log = StateLog()
     stage = JoinStage(log, Codecs(), JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     first, second = in_a_row(BOTH_LEGS[:2])
-    await stage.step(slice_of([FACT.encode(first)]))
+    await stage.step(batch_of([FACT.encode(first)]))
     less = log.states[-1]
-    await stage.step(slice_of([FACT.encode(second)]))
+    await stage.step(batch_of([FACT.encode(second)]))
     whole = log.states[-1]
     log.messages.append(msgspec.structs.replace(less, headers=new_writer(0).headers))
 
-    await stage.step(slice_of([None]))
+    await stage.step(batch_of([None]))
     mended = log.states[-1]
-    await stage.step(slice_of([None]))
+    await stage.step(batch_of([None]))
 
     assert [decode_state(each.value or b"") for each in (mended, log.states[-1])] == [
-        reunite(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
+        merge_stored(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
     ] * 2
     assert len(log.states) == 4
 
@@ -224,11 +224,11 @@ async def test_states_are_read_again_while_kafka_finds_a_leader(
     async def broken(topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
         if breaks:
             raise breaks.pop()
-        async for slice_ in nothing(topic, partition, end):
-            yield slice_
+        async for batch in nothing(topic, partition, end):
+            yield batch
 
     outbox = Nowhere()
     stage = JoinStage(outbox, Codecs(), JoinSettings(), broken, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     with contextlib.nullcontext() if joined else pytest.raises(Unavailable, match="no leader"):
-        await stage.step(slice_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
+        await stage.step(batch_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
     assert bool(outbox.messages) is joined

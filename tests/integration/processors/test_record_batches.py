@@ -1,4 +1,4 @@
-"""Slices against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
+"""Record batches against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
 
 import asyncio
 import json
@@ -17,15 +17,15 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processors.engine.dispatcher import attach
-from processors.engine.fatal import EXIT_FATAL
 from processors.engine.faust_app import make_app, run_app
 from processors.engine.fetcher import ReaderSettings
+from processors.engine.watchdog import EXIT_FATAL
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
 
 PARTITIONS = 6
 ROOT = Path(__file__).parents[3]
-WORKER = Path(__file__).with_name("slice_worker.py")
+WORKER = Path(__file__).with_name("record_batch_worker.py")
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ class Workers:
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(
-        self, *, pause_ms: float = 5, slice_records: int = 50, drain_s: float = 5, fail_at: int = -1
+        self, *, pause_ms: float = 5, batch_records: int = 50, drain_s: float = 5, fail_at: int = -1
     ) -> asyncio.subprocess.Process:
         arguments: dict[str, object] = {
             "bootstrap": self.bootstrap,
@@ -92,7 +92,7 @@ class Workers:
             "notes": str(self._notes),
             "hurry": str(self._hurry),
         }
-        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "drain_s": drain_s, "fail_at": fail_at}
+        arguments |= {"pause_ms": pause_ms, "slice_records": batch_records, "drain_s": drain_s, "fail_at": fail_at}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(WORKER),
@@ -153,27 +153,27 @@ async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
     got: dict[int, list[RecordBatch]] = defaultdict(list)
     stop = asyncio.Event()
 
-    async def step(slice_: RecordBatch) -> None:
-        got[slice_.partition].append(slice_)
-        if sum(len(s.records) for slices in got.values() for s in slices) == total:
+    async def step(batch: RecordBatch) -> None:
+        got[batch.partition].append(batch)
+        if sum(len(s.records) for batches in got.values() for s in batches) == total:
             stop.set()
 
     failures: list[str] = []
-    app = make_app(group, kafka, reader=ReaderSettings(slice_records=500))
+    app = make_app(group, kafka, reader=ReaderSettings(batch_records=500))
     attach(app, topic, step)
     async with asyncio.timeout(60):
         await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
 
     assert failures == []
     assert sorted(got) == list(range(PARTITIONS))
-    for partition, slices in got.items():
-        records = [record for slice_ in slices for record in slice_.records]
+    for partition, batches in got.items():
+        records = [record for batch in batches for record in batch.records]
         assert [record.offset for record in records] == list(range(total // PARTITIONS))
         assert records[17].value == b"%d/17" % partition
         assert records[17].key == b"17"
         assert records[17].headers == (("n", b"17"),)
-        assert max(len(slice_.records) for slice_ in slices) <= 500
-        for before, after in pairwise(slices):
+        assert max(len(batch.records) for batch in batches) <= 500
+        for before, after in pairwise(batches):
             assert before.next_offset == after.first_offset
     assert await committed(kafka, group, topic) == dict.fromkeys(range(PARTITIONS), total // PARTITIONS)
 
@@ -186,9 +186,9 @@ async def test_two_agents_share_a_worker(kafka: str) -> None:
     app = make_app(f"g-{uuid.uuid4().hex}", kafka)
 
     def step_for(topic: str) -> Callable[[RecordBatch], Any]:
-        async def step(slice_: RecordBatch) -> None:
-            assert slice_.topic == topic
-            got[topic] += len(slice_.records)
+        async def step(batch: RecordBatch) -> None:
+            assert batch.topic == topic
+            got[topic] += len(batch.records)
             if len(got) == 2 and min(got.values()) == 100 * PARTITIONS:
                 stop.set()
 
@@ -316,7 +316,7 @@ async def leave(worker: asyncio.subprocess.Process) -> None:
         assert await worker.wait() == 0
 
 
-async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
+async def test_a_batch_too_slow_for_the_rebalance_is_read_again(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
     """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
@@ -338,7 +338,7 @@ async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
 
     repeated = workers.count() - workers.distinct()
-    print(f"slow slices in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    print(f"slow batches in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     assert 0 < repeated <= 4 * 50
 
 
@@ -369,7 +369,7 @@ async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers:
 async def test_a_graceful_stop_commits_all_that_was_finished(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """SIGTERM in the middle: the slice in hand is finished, and what is committed is exactly what was finished."""
+    """SIGTERM in the middle: the batch in hand is finished, and what is committed is exactly what was finished."""
     workers = make_workers(await filled_topic(kafka, 3000))
     worker = await workers.start(pause_ms=200)
     await until(lambda: workers.count() > 2000, "some progress")
