@@ -85,7 +85,7 @@ class JoinStage:
                 await asyncio.sleep(0)
         messages, failed = out.messages(self._codecs, batch.partition)
         states = self._states(held, batch.partition)
-        failed |= {key: ("internal", detail) for key, detail in held.unwritten.items()}
+        failed |= held.unwritten
         failed |= {key: _OVERSIZE for key, each in (*messages, *states) if each.size_bytes > MAX_MESSAGE_BYTES}
         if failed:
             self._take_back(batch, held, failed, out)

@@ -15,7 +15,7 @@ import msgspec
 
 from processors.join import CallState, JoinResult, merge_stored, step, timeout
 from processors.poison.suspects import describe_error
-from processors.store.state_codec import StateSummary, decode_state, encode_state, peek_state
+from processors.store.state_codec import StateHead, StateTooLarge, decode_state, encode_state, peek_state
 from schemas.config.settings import JoinSettings
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
@@ -50,7 +50,7 @@ class PartitionState:
         self._tallies: dict[str, tuple[int, int, int]] = {}
         self._clock_ms = 0
         self._stuck: list[Stuck] = []
-        self.unwritten: dict[str, str] = {}
+        self.unwritten: dict[str, tuple[DeadCode, str]] = {}
         """The calls whose states the last `take_changed` could not encode, with the reason."""
         self.items: Counter[tuple[str, str]] = Counter()
         """(vendor, "fact" | "duplicate") to the number that the states hold."""
@@ -126,8 +126,11 @@ class PartitionState:
         for key, state in self._touched.items():
             try:
                 value = encode_state(state) if state else None
+            except StateTooLarge as exc:
+                self.unwritten[key] = ("oversize", str(exc))
+                continue
             except Exception as exc:  # noqa: BLE001 - as above; the caller takes it back
-                self.unwritten[key] = describe_error(exc)
+                self.unwritten[key] = ("internal", describe_error(exc))
                 continue
             if value is None:
                 self._calls.pop(key, None)
@@ -187,7 +190,7 @@ class PartitionState:
         self._touched[key] = state
         self._index(key, state)
 
-    def _index(self, key: str, state: CallState | StateSummary | None) -> None:
+    def _index(self, key: str, state: CallState | StateHead | None) -> None:
         vendor = key.split("|", 1)[0]
         facts, duplicates, phase = self._tallies.pop(key, (0, 0, -1))
         self.items[vendor, "fact"] -= facts

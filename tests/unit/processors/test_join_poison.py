@@ -16,7 +16,7 @@ from processors.stages.join_stage import JoinStage
 from processors.store import partition
 from processors.store.changelog import new_writer
 from processors.store.partition import PartitionState, Stuck
-from processors.store.state_codec import STATE_SCHEMA, encode_state
+from processors.store.state_codec import FORM, encode_state
 from processors.timeline import build
 from schemas.codec import FACT, Codec, Codecs
 from schemas.config.settings import JoinSettings
@@ -232,8 +232,8 @@ async def test_a_state_sent_again_after_the_fix_is_carried_on(monkeypatch: pytes
 DAMAGED: dict[str, bytes] = {
     "another schema": b"\x63" + b"rest",
     "nothing": b"",
-    "no head": bytes((STATE_SCHEMA,)) + b"\xc1",
-    "a head and no items": bytes((STATE_SCHEMA,)) + msgspec.msgpack.encode([1, 0, 1, 0, 5, 9, False, [], "items", 0]),
+    "no head": bytes((FORM,)) + b"\xc1",
+    "a head and no items": bytes((FORM,)) + msgspec.msgpack.encode([1, 0, 1, 0, 5, 9, [], False, 0, b"items"]),
 }
 
 

@@ -183,7 +183,11 @@ def test_a_page_says_what_a_thread_computes_while_the_loop_goes_on() -> None:
 
     body = RecordPlace(topic="calls.raw", partition=3, first=10, next=11, timestamp_ms=5)
     facts = RecordPlace(topic="calls.facts", partition=1, first=20, next=30, timestamp_ms=6)
-    assert notes == [BreadcrumbNote(thread_place=body), BreadcrumbNote(place=facts, thread_place=body), BreadcrumbNote()]
+    assert notes == [
+        BreadcrumbNote(thread_place=body),
+        BreadcrumbNote(place=facts, thread_place=body),
+        BreadcrumbNote(),
+    ]
 
 
 def test_an_exception_is_about_what_the_loop_was_at() -> None:
