@@ -54,15 +54,15 @@ async def read_batches(
     bootstrap: str, topic: str, total: int, work: Callable[[RecordBatch], Awaitable[None]] | None
 ) -> float:
     """Return the seconds from the first batch to the last record."""
-    stop, seen, times = asyncio.Event(), 0, list[float]()
+    stop, received, times = asyncio.Event(), 0, list[float]()
 
     async def step(batch: RecordBatch) -> None:
-        nonlocal seen
+        nonlocal received
         times.append(time.perf_counter())
         if work is not None:
             await work(batch)
-        seen += len(batch.records)
-        if seen == total:
+        received += len(batch.records)
+        if received == total:
             times.append(time.perf_counter())
             stop.set()
 
@@ -74,7 +74,7 @@ async def read_batches(
 
 async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[bytes], Awaitable[Any]] | None) -> float:
     """The same through Faust's own transport, one record per event."""
-    stop, seen, times = asyncio.Event(), 0, list[float]()
+    stop, received, times = asyncio.Event(), 0, list[float]()
     app = BatchApp(
         f"g-{uuid.uuid4().hex}",
         broker=f"kafka://{bootstrap}",
@@ -89,14 +89,14 @@ async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[byt
 
     @app.agent(app.topic(topic, value_type=bytes, key_type=bytes))  # type: ignore[untyped-decorator]  # faust has no usable types
     async def agent(stream: Any) -> None:
-        nonlocal seen
+        nonlocal received
         async for value in stream:
-            if not seen:
+            if not received:
                 times.append(time.perf_counter())
             if work is not None:
                 await work(value)
-            seen += 1
-            if seen == total:
+            received += 1
+            if received == total:
                 times.append(time.perf_counter())
                 stop.set()
 

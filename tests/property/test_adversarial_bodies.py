@@ -105,7 +105,7 @@ def test_it_takes_no_more_than_64_mib(name: str) -> None:
 def test_it_becomes_facts_or_dead_letters(name: str) -> None:
     outcome = run(HOSTILE[name], body_of(name))
     assert outcome.facts or outcome.dead
-    assert {letter.code for letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
+    assert {dead_letter.code for dead_letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
     assert len(outcome.facts) + len(outcome.dead) <= DEFAULT.elements
 
 

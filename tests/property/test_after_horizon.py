@@ -18,7 +18,7 @@ from schemas.facts import PULLED, FactType
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import put, tables
-from tests.property.real_rows.extremes import bare, told
+from tests.property.real_rows.extremes import bare, summary
 from tests.property.real_rows.kinds import CONFERENCE, KINDS, RECEIVED
 from tests.property.real_rows.way import JOIN, Way, newest
 from tests.property.test_differential import OF_CALLS, TWO_WAY, history
@@ -59,12 +59,12 @@ async def lives(clickhouse_url: str) -> AsyncIterator[Lives]:
 
 
 def test_no_stage_raises(lives: Lives) -> None:
-    assert told(lives.way.broken) == ""
-    assert told(lives.refused) == ""
+    assert summary(lives.way.broken) == ""
+    assert summary(lives.refused) == ""
 
 
 async def test_both_views_tell_the_same(lives: Lives) -> None:
-    assert told(await disagreements(lives.db)) == ""
+    assert summary(await disagreements(lives.db)) == ""
 
 
 def test_what_was_pushed_first_stands(lives: Lives) -> None:
@@ -84,5 +84,5 @@ def test_what_was_pushed_first_stands(lives: Lives) -> None:
         if name not in stood and fact.is_final and "cost_missing" not in fact.quality_flags
     ]
 
-    assert told(replaced) == ""
+    assert summary(replaced) == ""
     assert len(stood) > CALLS // 4

@@ -20,7 +20,7 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import ask, put, tables
-from tests.property.real_rows.extremes import INSTANTS, bare, told, values
+from tests.property.real_rows.extremes import INSTANTS, bare, summary, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
 
@@ -136,24 +136,24 @@ async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
 
 def test_no_stage_raises(driven: Driven) -> None:
     """Neither the normaliser, nor the joiner, nor a message's bytes."""
-    assert told(driven.way.broken) == ""
+    assert summary(driven.way.broken) == ""
 
 
 def test_the_sink_refuses_nothing(driven: Driven) -> None:
-    assert told(driven.refused) == ""
+    assert summary(driven.refused) == ""
 
 
 def test_nothing_vanishes(driven: Driven) -> None:
     """Every case is a fact or a dead letter, and every fact a row."""
     way = driven.way
-    without = [case for case, letters in way.dead.items() if not letters and case not in way.facts]
+    without = [case for case, codes in way.dead.items() if not codes and case not in way.facts]
 
-    assert told(without) == ""
+    assert summary(without) == ""
     assert driven.cases > 300
 
 
 async def test_both_views_tell_the_same(driven: Driven) -> None:
-    assert told(await disagreements(driven.db)) == ""
+    assert summary(await disagreements(driven.db)) == ""
 
 
 async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> None:
@@ -164,15 +164,15 @@ async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> N
     calls = {timeline.timeline_id: _amounts(timeline) for timeline in _newest_calls(driven.way.timelines)}
     shown = await ask(driven.db, f"SELECT timeline_id, {', '.join(AMOUNTS_AND_TIMES)} FROM {{db}}.v_timelines")
 
-    assert told(_unlike(wanted, rows)) == ""
-    assert told(_unlike(calls, shown)) == ""
+    assert summary(_unlike(wanted, rows)) == ""
+    assert summary(_unlike(calls, shown)) == ""
 
 
 async def test_what_nobody_can_bill_is_in_no_sum(driven: Driven) -> None:
     """Seconds beyond seven days and money beyond 100,000 a record are NULL."""
     query = "SELECT vendor_call_id, billable_s, cost FROM {db}.v_cdr WHERE billable_s > 604800 OR abs(cost) > 100000"
 
-    assert told(await ask(driven.db, query)) == ""
+    assert summary(await ask(driven.db, query)) == ""
 
 
 AMOUNTS_AND_TIMES: Final = (

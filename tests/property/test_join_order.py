@@ -101,15 +101,15 @@ def test_a_row_never_says_what_contradicting_contents_say_together(arrivals: lis
         if not item.contents or item.fact_type is not FactType.RECORD:
             continue
         row = normalized(item)
-        said = [bounded(content.fact) for content in item.contents]
-        (best,) = [fact for fact in said if fact.content_digest == row.content_digest]
+        contents = [bounded(content.fact) for content in item.contents]
+        (best,) = [fact for fact in contents if fact.content_digest == row.content_digest]
         assert (row.received_at, row.raw_offset, row.raw_partition) == (
             best.received_at,
             best.raw_offset,
             best.raw_partition,
         )
         taken = [name for name in OUTCOME if getattr(row, name) != getattr(best, name)]
-        agreeing = [fact for fact in said if compatible(best, fact)]
+        agreeing = [fact for fact in contents if compatible(best, fact)]
         for name in taken:
             assert blank(getattr(best, name)) or (name in _CAUSE and not best.hangup_cause), name
             assert getattr(row, name) in {getattr(fact, name) for fact in agreeing}, name
@@ -132,13 +132,13 @@ def test_every_element_is_a_fact_or_a_duplicate(arrivals: list[Fact]) -> None:
 
 
 @given(arrivals=raw_arrivals())
-def test_doors_share_no_call(arrivals: list[Fact]) -> None:
+def test_accounts_share_no_call(arrivals: list[Fact]) -> None:
     """What came by one account's address is shown as if nothing else had come."""
     found = timelines_of(joined(arrivals))
     assert len({timeline.timeline_id for timeline in found}) == len(found)
-    for door in {timeline.account for timeline in found}:
-        alone = timelines_of(joined([fact for fact in arrivals if fact.account == door]))
-        ours = [timeline for timeline in found if timeline.account == door]
+    for account in {timeline.account for timeline in found}:
+        alone = timelines_of(joined([fact for fact in arrivals if fact.account == account]))
+        ours = [timeline for timeline in found if timeline.account == account]
         assert [_of_its_own(timeline) for timeline in ours] == [_of_its_own(timeline) for timeline in alone]
 
 
@@ -164,7 +164,7 @@ def test_a_repeated_log_shows_what_the_log_shows(log: list[Fact]) -> None:
 @given(log=fact_logs(), data=st.data())
 def test_versions_rise_with_content_and_equal_versions_are_equal(log: list[Fact], data: st.DataObject) -> None:
     """Over facts, repetitions, timeouts and late facts: nothing that went out is contradicted at its own version."""
-    said: dict[tuple[str, int], bytes] = {}
+    published: dict[tuple[str, int], bytes] = {}
     highest: dict[str, int] = {}
     newest: dict[str, int] = {}
     now = 0
@@ -176,24 +176,24 @@ def test_versions_rise_with_content_and_equal_versions_are_equal(log: list[Fact]
             if done.state is None:
                 break
             state = done.state
-            _note(done.timelines, highest, said)
+            _note(done.timelines, highest, published)
         if state is not None and now >= state.touched_ms + SETTINGS.horizon_s * 1000:
             return  # forgotten: versions begin anew, and the table keeps the higher one
         done = step(state, fact, now, SETTINGS)
         state = done.state
-        _note(done.timelines, highest, said)
+        _note(done.timelines, highest, published)
         if done.normalized is not None:
             encoded = msgspec.json.encode(done.normalized)
             name = done.normalized.fact_id
-            assert said.setdefault((name, done.normalized.version), encoded) == encoded
+            assert published.setdefault((name, done.normalized.version), encoded) == encoded
             assert done.normalized.version >= newest.get(name, 0)
             newest[name] = done.normalized.version
 
 
-def _note(timelines: Sequence[Timeline], highest: dict[str, int], said: dict[tuple[str, int], bytes]) -> None:
+def _note(timelines: Sequence[Timeline], highest: dict[str, int], published: dict[tuple[str, int], bytes]) -> None:
     for timeline in timelines:
         name, encoded = timeline.timeline_id, msgspec.json.encode(timeline)
-        assert said.setdefault((name, timeline.version), encoded) == encoded
+        assert published.setdefault((name, timeline.version), encoded) == encoded
         assert timeline.version >= highest.get(name, 0)
         highest[name] = timeline.version
 

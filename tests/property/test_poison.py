@@ -24,7 +24,7 @@ from tests.oracle.compare import Difference, compare
 from tests.oracle.expected import Expected, expect
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import put, tables
-from tests.property.real_rows.extremes import told as lines
+from tests.property.real_rows.extremes import summary as lines
 from tests.property.real_rows.way import Broken, Way
 
 NOW: Final = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
@@ -114,9 +114,11 @@ async def test_a_view_shows_what_the_ledger_expects(poisoned: Poisoned, view: st
 
 
 def test_every_dead_letter_has_the_code_that_the_ledger_expects(poisoned: Poisoned) -> None:
-    letters = [{"vendor": letter.vendor, "code": letter.code} for letter in poisoned.way.letters]
+    dead_letters = [
+        {"vendor": dead_letter.vendor, "code": dead_letter.code} for dead_letter in poisoned.way.dead_letters
+    ]
 
-    assert lines(compare(poisoned.expected, dead=letters), 30) == ""
+    assert lines(compare(poisoned.expected, dead=dead_letters), 30) == ""
 
 
 async def test_both_views_tell_the_same(poisoned: Poisoned) -> None:

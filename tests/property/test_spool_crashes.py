@@ -191,7 +191,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     rng: random.Random,
     disk: Disk,
     kafka: Log,
-    told: dict[bytes, bytes],
+    acknowledged: dict[bytes, bytes],
     first: int,
     *,
     hasty: bool,
@@ -219,7 +219,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
             await publisher.publish("t", key, value, [], no_retry=bool(number % 2))
         except Unavailable:
             return
-        told[value] = key
+        acknowledged[value] = key
 
     async def draining() -> None:
         while True:
@@ -271,22 +271,24 @@ async def simulate(seed: int, *, hasty: bool = False, in_turn: bool = False, pas
     Kafka in the order in which it was sent, live bodies and spooled ones together. `passing` lets live bodies pass.
     """
     rng = random.Random(seed)
-    disk, kafka, told = Disk(), Log(rng), dict[bytes, bytes]()
+    disk, kafka, acknowledged = Disk(), Log(rng), dict[bytes, bytes]()
     for number in range(LIVES):
         await life(
-            rng, disk, kafka, told, number * BODIES,
+            rng, disk, kafka, acknowledged, number * BODIES,
             hasty=hasty, last=number == LIVES - 1, in_turn=in_turn, passing=passing,
         )  # fmt: skip
     arrived = dict.fromkeys(kafka.records)
     wrong = [
-        f"seed {seed}: {value!r} was acknowledged and is lost" for value in told if (told[value], value) not in arrived
+        f"seed {seed}: {value!r} was acknowledged and is lost"
+        for value in acknowledged
+        if (acknowledged[value], value) not in arrived
     ]
-    for key in set(told.values()) if in_turn else ():
-        sent = [value for value, of in told.items() if of == key]
-        first = [value for k, value in arrived if k == key and value in told]
+    for key in set(acknowledged.values()) if in_turn else ():
+        sent = [value for value, of in acknowledged.items() if of == key]
+        first = [value for k, value in arrived if k == key and value in acknowledged]
         if sent != first:
             wrong.append(f"seed {seed}: {key!r} was sent as {sent} and came as {first}")
-    for key in set(told.values()):
+    for key in set(acknowledged.values()):
         spooled = [value for k, value in arrived if k == key and value not in kafka.live]
         if spooled != [value for value in disk.stored if value in spooled]:
             wrong.append(f"seed {seed}: {key!r} is out of order: {spooled}")

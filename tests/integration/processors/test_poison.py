@@ -90,7 +90,7 @@ class Workers:
                 self.ends.append(ended.result())
                 await asyncio.sleep(min(1.0, backoff.after(time.monotonic() - begun)))
 
-    def told(self) -> str:
+    def output(self) -> str:
         return "\n".join(path.read_text("utf-8", "replace")[-6000:] for path in self._folder.glob("worker-*.log"))
 
 
@@ -100,21 +100,23 @@ class Topics:
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
         self.calls: set[str] = set()
-        self.letters: dict[tuple[str, int, int], DeadLetter] = {}
+        self.dead_letters: dict[tuple[str, int, int], DeadLetter] = {}
 
-    async def until(self, calls: set[str], letters: int, workers: Workers) -> None:
+    async def until(self, calls: set[str], dead_letters: int, workers: Workers) -> None:
         """Return when these calls are there and so many letters; nothing else ends it but the limit."""
         deadline = time.monotonic() + LIMIT_S
-        while not (calls <= self.calls and len(self.letters) >= letters):
+        while not (calls <= self.calls and len(self.dead_letters) >= dead_letters):
             missing = sorted(calls - self.calls)
-            assert time.monotonic() < deadline, f"without {missing[:5]}, {len(self.letters)} letters\n{workers.told()}"
+            assert time.monotonic() < deadline, (
+                f"without {missing[:5]}, {len(self.dead_letters)} dead letters\n{workers.output()}"
+            )
             for records in (await self._consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     if record.topic == NORMALIZED.name:
                         self.calls.add(FACT.decode(record.value).vendor_call_id)
                     else:
-                        letter = DEAD_LETTER.decode(record.value)
-                        self.letters[letter.topic, letter.partition, letter.offset] = letter
+                        dead_letter = DEAD_LETTER.decode(record.value)
+                        self.dead_letters[dead_letter.topic, dead_letter.partition, dead_letter.offset] = dead_letter
 
 
 @contextlib.asynccontextmanager
@@ -223,14 +225,16 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
         await publish(broker.bootstrap, 0, f"{name}-after")
         await out.until({f"{name}-after"}, len(kinds), workers)
 
-    letters = out.letters.values()
-    assert {(letter.stage, letter.code, letter.vendor) for letter in letters} == {(stage, "poison", "nxcloud")}
-    assert Counter(workers.ends) == Counter(CODES[kind] for kind in kinds for _ in range(2)), workers.told()
+    dead_letters = out.dead_letters.values()
+    assert {(dead_letter.stage, dead_letter.code, dead_letter.vendor) for dead_letter in dead_letters} == {
+        (stage, "poison", "nxcloud")
+    }
+    assert Counter(workers.ends) == Counter(CODES[kind] for kind in kinds for _ in range(2)), workers.output()
     assert not {one for one in out.calls if "kills-by" in one}
-    for letter in letters:
-        assert letter.detail.startswith("workers died at this record 2 times"), letter.detail
-        if b"kills-by-memory" in letter.original and stage == "normalise":
-            assert "MemoryError" in letter.detail
+    for dead_letter in dead_letters:
+        assert dead_letter.detail.startswith("workers died at this record 2 times"), dead_letter.detail
+        if b"kills-by-memory" in dead_letter.original and stage == "normalise":
+            assert "MemoryError" in dead_letter.detail
     assert read_book(crash_dir(armed.settings)).suspects == ()
     found = await parts(armed.settings)
     assert f"{len(kinds)} records are put aside" in found.detail
@@ -242,9 +246,9 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
     await producer.start()
     try:
         async with topics(broker.bootstrap) as again, mended.running():
-            assert await replay(list(letters), producer) == len(kinds)
+            assert await replay(list(dead_letters), producer) == len(kinds)
             await again.until({f"{name}-kills-by-{kind}" for kind in kinds}, 0, mended)
     finally:
         await producer.stop()
     assert mended.ends == []
-    assert again.letters == {}
+    assert again.dead_letters == {}

@@ -47,7 +47,7 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
         }
 
 
-async def test_where_a_partition_ends_is_told_again_and_again(kafka: str, topic: str) -> None:
+async def test_the_end_of_a_partition_can_be_asked_again_and_again(kafka: str, topic: str) -> None:
     """Also when records come meanwhile, and of a partition without any; of an unknown topic it is an error that passes."""
     async with Outbox(kafka) as outbox, restoring.ends(kafka) as end:
         before = await end(topic, 1)

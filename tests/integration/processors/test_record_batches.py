@@ -119,7 +119,7 @@ class Workers:
             return []
         return [note for line in self._notes.read_text().splitlines() if key in (note := json.loads(line))]
 
-    def seen(self) -> dict[int, list[int]]:
+    def finished(self) -> dict[int, list[int]]:
         """Offsets in the order in which they were finished, per partition."""
         offsets: dict[int, list[int]] = defaultdict(list)
         for note in self.notes("first"):
@@ -127,10 +127,10 @@ class Workers:
         return offsets
 
     def count(self) -> int:
-        return sum(len(offsets) for offsets in self.seen().values())
+        return sum(len(offsets) for offsets in self.finished().values())
 
     def distinct(self) -> int:
-        return sum(len(set(offsets)) for offsets in self.seen().values())
+        return sum(len(set(offsets)) for offsets in self.finished().values())
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
         await until(lambda share=share: workers.distinct() > share * each * PARTITIONS // 3, "a third of the records")  # type: ignore[misc]  # a default in a lambda
         worker.kill()
         assert await worker.wait() == -signal.SIGKILL
-    killed = workers.seen()
+    killed = workers.finished()
     offsets = await committed(kafka, workers.group, workers.topic)
     for partition, offset in offsets.items():
         assert set(range(offset)) <= set(killed[partition])
@@ -223,7 +223,9 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
 
     repeated = workers.count() - workers.distinct()
     print(f"killed twice: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
-    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert {p: set(finished) for p, finished in workers.finished().items()} == {
+        p: set(range(each)) for p in range(PARTITIONS)
+    }
     for partition in range(PARTITIONS):
         of_last = [n["first"] for n in workers.notes("first") if (n["pid"], n["partition"]) == (last.pid, partition)]
         assert min(of_last) == offsets.get(partition, 0)
@@ -265,14 +267,16 @@ async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_not
     await progress(workers, first, third)
     await asyncio.gather(leave(first), leave(third))
     none = await committed(kafka, workers.group, workers.topic)
-    assert none == {p: len(seen) for p, seen in workers.seen().items()}
+    assert none == {p: len(finished) for p, finished in workers.finished().items()}
     assert sum(none.values()) < each * PARTITIONS, "there is something left for the last one"
     workers.hurry()
     last = await workers.start()
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
     await leave(last)
 
-    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert {p: set(finished) for p, finished in workers.finished().items()} == {
+        p: set(range(each)) for p in range(PARTITIONS)
+    }
     assert workers.count() == workers.distinct(), "nothing was repeated"
     assert await committed(kafka, workers.group, workers.topic) == dict.fromkeys(range(PARTITIONS), each)
 
@@ -333,7 +337,7 @@ async def test_a_batch_too_slow_for_the_rebalance_is_read_again(
             assert await worker.wait() == 0
     offsets = await committed(kafka, workers.group, workers.topic)
     for partition, offset in offsets.items():
-        assert set(range(offset)) <= set(workers.seen()[partition])
+        assert set(range(offset)) <= set(workers.finished()[partition])
     await workers.start(pause_ms=0)
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
 
@@ -363,7 +367,7 @@ async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers:
     print(f"frozen and woken: {workers.count() - workers.distinct()} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     for partition, offset in (await committed(kafka, workers.group, workers.topic)).items():
         assert offset == each
-        assert set(range(each)) == set(workers.seen()[partition])
+        assert set(range(each)) == set(workers.finished()[partition])
 
 
 async def test_a_graceful_stop_commits_all_that_was_finished(
@@ -378,5 +382,5 @@ async def test_a_graceful_stop_commits_all_that_was_finished(
         assert await worker.wait() == 0
 
     assert workers.distinct() < 3000 * PARTITIONS
-    finished = {partition: max(offsets) + 1 for partition, offsets in workers.seen().items()}
+    finished = {partition: max(offsets) + 1 for partition, offsets in workers.finished().items()}
     assert await committed(kafka, workers.group, workers.topic) == finished

@@ -40,7 +40,7 @@ def bare(body: bytes) -> bytes:
     return parts[0] + b"".join(part.replace(b'"', b"", 1) for part in parts[1:])
 
 
-def told(found: Iterable[object], examples: int = 8) -> str:
+def summary(found: Iterable[object], examples: int = 8) -> str:
     """How many there are, and some of them; "" for none."""
-    said = [str(one) for one in found]
-    return "\n".join([f"{len(said)} in all", *said[:examples]]) if said else ""
+    lines = [str(one) for one in found]
+    return "\n".join([f"{len(lines)} in all", *lines[:examples]]) if lines else ""

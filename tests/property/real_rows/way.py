@@ -57,7 +57,7 @@ class Way:
         """By case the messages of `calls.facts`, in the order in which they were written."""
         self.dead: dict[str, list[str]] = {}
         """By case the codes of the normaliser's dead letters."""
-        self.letters: list[DeadLetter] = []
+        self.dead_letters: list[DeadLetter] = []
         self.held = PartitionState(JOIN)
         self.normalized: list[Fact] = []
         self.timelines: list[Timeline] = []
@@ -85,21 +85,21 @@ class Way:
 
     def decide(self, case: str, record: Fact, keep: str, resolved_at: datetime) -> list[Fact]:
         """Take somebody's decision on a record."""
-        said = Resolution(
+        decision = Resolution(
             record_id=record.fact_id, call_key=record.call_key, kind=record.kind, keep=keep, resolved_at=resolved_at
         )
-        return self._take(case, resolution_raw(said, vendor=record.vendor, account=record.account, request_id="r"))
+        return self._take(case, resolution_raw(decision, vendor=record.vendor, account=record.account, request_id="r"))
 
     def _take(self, case: str, raw: RawCallback) -> list[Fact]:
         self._offset += 1
         sent = raw_from_kafka(raw.body, raw.headers(), 0)
         outcome = normalise(sent, Position(RAW.name, 0, self._offset), Directory(), DEFAULT)
-        self.letters += outcome.dead
-        self.dead.setdefault(case, []).extend(letter.code for letter in outcome.dead)
+        self.dead_letters += outcome.dead
+        self.dead.setdefault(case, []).extend(dead_letter.code for dead_letter in outcome.dead)
         self.broken += [
-            Broken(case, "normalise", letter.detail)
-            for letter in outcome.dead
-            if letter.code in {"adapter_bug", "internal"}
+            Broken(case, "normalise", dead_letter.detail)
+            for dead_letter in outcome.dead
+            if dead_letter.code in {"adapter_bug", "internal"}
         ]
         facts = []
         for fact in outcome.facts:

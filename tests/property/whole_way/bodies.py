@@ -176,10 +176,10 @@ _BAD_ELEMENTS: Final = (b"null", b'{"requestid":"1","fid":"9","tel":"1"}')
 
 def sends(dice: random.Random) -> list[Send]:
     """Everything that vendors have to say in one world, in the order in which they first say it."""
-    said = [*_ytx(dice), *_others(dice)]
-    dice.shuffle(said)
-    repeated = [send for send in said if dice.random() < 0.15]
-    return said + repeated
+    sends = [*_ytx(dice), *_others(dice)]
+    dice.shuffle(sends)
+    repeated = [send for send in sends if dice.random() < 0.15]
+    return sends + repeated
 
 
 def _ytx(dice: random.Random) -> Iterator[Send]:

@@ -27,8 +27,8 @@ Row = tuple[int, Any]
 def _sorting_keys() -> dict[str, tuple[str, ...]]:
     files = sorted(resources.files("sinks").joinpath("migrations").iterdir(), key=lambda file: file.name)
     text = "\n".join(file.read_text("utf-8") for file in files if file.name.endswith(".sql"))
-    said = [*_TABLE.findall(text), *_MODIFIED.findall(text)]  # what a later migration made of it comes last
-    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in said}
+    definitions = [*_TABLE.findall(text), *_MODIFIED.findall(text)]  # what a later migration made of it comes last
+    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in definitions}
 
 
 def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -59,7 +59,7 @@ class ClickHouse:
         """Rows unlike one that was given before at the same version."""
         self._said: dict[tuple[Any, ...], Any] = {}
 
-    def door(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
+    def insert_for(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
         """`sinks.flush.insert.Insert` for one process."""
 
         async def insert(table: Table[Any], records: Sequence[Any]) -> None:

@@ -158,6 +158,6 @@ class HastyWriter(Writer):
     def put(self, body: Body, *, no_retry: bool) -> "asyncio.Future[int]":
         """Queue a body, and call it stored."""
         super().put(body, no_retry=no_retry)
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        told.set_result(-1)
-        return told
+        stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        stored.set_result(-1)
+        return stored

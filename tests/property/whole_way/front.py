@@ -78,9 +78,9 @@ class Ingress:
         response = await self._front.push(request)
         errors = [labels for (_, labels) in self._metrics._values if labels[-1:] == ("error",)]
         assert not errors, f"the front failed in an unknown way: {errors}"
-        said = Answer(status=response.status, request_id=response.headers["X-Request-Id"])
+        received = Answer(status=response.status, request_id=response.headers["X-Request-Id"])
         if self.process.alive and not broker.weather.chance(0.03):
-            broker.weather.later(settle, answer, said)
+            broker.weather.later(settle, answer, received)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -99,15 +99,15 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
         states = StateLog()
         for record in _compacted(broker.logs[STATE.name, number], broker.clock_ms() - _COMPACTION_LAG_MS):
             states.take(record)
-        for key, said in states.calls():
-            held.load(key, said)
+        for key, values in states.calls():
+            held.load(key, values)
     kept = +held.items
     wanted = sum((partition.items for partition in truth), Counter())
     if kept != wanted:
         yield f"the states count {dict(kept)} and not {dict(wanted)}"
-    letters = sum(record.stage == "normalise" for _, record in dead.values())
-    if elements != sum(kept.values()) + letters:
-        yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {letters} dead"
+    dead_letters = sum(record.stage == "normalise" for _, record in dead.values())
+    if elements != sum(kept.values()) + dead_letters:
+        yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {dead_letters} dead"
 
 
 def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:
@@ -118,8 +118,8 @@ def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:
 
 def _expected(outcomes: list[Normalised], truth: list[PartitionState]) -> Shown:
     shown: Shown = {table.name: {} for table in TABLES}
-    for letter in (letter for outcome in outcomes for letter in outcome.dead):
-        shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, letter)] = letter
+    for dead_letter in (dead_letter for outcome in outcomes for dead_letter in outcome.dead):
+        shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, dead_letter)] = dead_letter
     for state in (state for partition in truth for state in partition._touched.values()):
         assert state is not None, "the horizon is beyond the world's end"
         for timeline in timelines_of(state):

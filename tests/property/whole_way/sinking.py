@@ -34,12 +34,12 @@ _LETTER_BYTES: Final = 1 << 20
 class Consumer:
     """As much of an aiokafka consumer as the sink uses, in a group of the world."""
 
-    def __init__(self, name: str, process: Process, broker: Broker, group: Group, tenure: RebalanceCounter) -> None:
+    def __init__(self, name: str, process: Process, broker: Broker, group: Group, rebalances: RebalanceCounter) -> None:
         self.name = name
         self.process = process
         self._broker = broker
         self._group = group
-        self._tenure = tenure
+        self._rebalances = rebalances
         self._generation = -1
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -48,7 +48,7 @@ class Consumer:
 
     def revoke(self, turn: int) -> None:
         """Partitions may go to others."""
-        self._tenure.count += 1
+        self._rebalances.count += 1
         self._positions, self._paused = {}, set()
         self._group.ready(self, turn)
 
@@ -57,7 +57,7 @@ class Consumer:
         self._generation = generation
         self._positions = {TopicPartition(*place): self._group.committed.get(place, 0) for place in partitions}
         self._paused = set()
-        self._tenure.count += 1
+        self._rebalances.count += 1
 
     # What the sink calls.
 
@@ -137,11 +137,11 @@ class Consumer:
 
 def start_sink(name: str, process: Process, broker: Broker, group: Group, clickhouse: ClickHouse, rules: Rules) -> None:
     """Start one sink."""
-    metrics, tenure = Registry(), RebalanceCounter()
-    consumer = Consumer(name, process, broker, group, tenure)
+    metrics, rebalances = Registry(), RebalanceCounter()
+    consumer = Consumer(name, process, broker, group, rebalances)
     publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
-    rounds = Flusher(clickhouse.door(process), publish, _BACKOFF, metrics)
-    sink = rules.sink(consumer, tenure, rounds, CODECS, _POLICY, metrics)
+    rounds = Flusher(clickhouse.insert_for(process), publish, _BACKOFF, metrics)
+    sink = rules.sink(consumer, rebalances, rounds, CODECS, _POLICY, metrics)
     group.join(consumer)
     process.spawn(_live(sink, process))
 

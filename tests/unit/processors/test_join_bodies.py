@@ -148,7 +148,7 @@ def test_v5_a_record_after_the_horizon_fills_the_row(earlier: Sequence[Sent], we
 
 
 @pytest.mark.parametrize("first", ["the record", "the states"])
-def test_a_letter_replayed_three_weeks_later_takes_nothing_away(first: str) -> None:
+def test_a_dead_letter_replayed_three_weeks_later_takes_nothing_away(first: str) -> None:
     """It keeps its own time of receipt; what came of the rest meanwhile was forgotten by the joiner."""
     recorded, stated = [record()], ALL[:5]
     rows = Rows()

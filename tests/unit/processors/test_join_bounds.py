@@ -174,7 +174,7 @@ TYPES = {
 
 
 @pytest.mark.parametrize(("fact", "expected"), TYPES.values(), ids=TYPES.keys())
-def test_f3_calls_conferences_and_codes_are_told_apart(fact: Fact, expected: str) -> None:
+def test_f3_calls_conferences_and_codes_are_distinguished(fact: Fact, expected: str) -> None:
     assert shown(in_a_row([fact])).call_type == expected
 
 

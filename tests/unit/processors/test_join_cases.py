@@ -99,7 +99,7 @@ SHOWN: dict[str, tuple[Sequence[Fact], dict[str, Any], set[Flag]]] = {
         {"talk_ms": 4000, "vendor_duration_s": 10},
         set(),
     ),
-    "S05 no alerting: no delay, and it is said": (
+    "S05 no alerting: no delay, and flagged": (
         (*without(BOTH_LEGS, State.ALERTING), callback()),
         {"pdd_ms": None, "ring_ms": None, "talk_ms": 50_000},
         {Flag.MISSING_STATE},
@@ -109,7 +109,7 @@ SHOWN: dict[str, tuple[Sequence[Fact], dict[str, Any], set[Flag]]] = {
         {"answer_at": None, "talk_ms": None, "disposition": Disposition.NO_ANSWER},
         {Flag.STATE_VS_TIME},
     ),
-    "S11 rung twice: the first instant counts": (
+    "S11 called twice: the first instant counts": (
         (*BOTH_LEGS, pushed_state(CALLER, State.SETUP, 5), callback()),
         {"setup_at": at(0), "fact_count": 10},
         set(),
@@ -308,7 +308,7 @@ LEGS: dict[str, tuple[Sequence[Fact], list[tuple[Role, str]]]] = {
         (pushed_state(CALLED, State.SETUP, 0), pushed_state(CALLER, State.SETUP, 5), callback()),
         [(Role.A, CALLER), (Role.B, CALLED)],
     ),
-    "of three nobody can be told": (
+    "of three no role is known": (
         (*BOTH_LEGS, pushed_state(STRANGER, State.SETUP, 12)),
         [(Role.X, number) for number in sorted((CALLER, CALLED, STRANGER))],
     ),

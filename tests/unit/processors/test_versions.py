@@ -124,7 +124,7 @@ def test_copies_by_two_partitions_show_the_same_whichever_came_last(last: int) -
 
 
 @pytest.mark.parametrize("known", [1, 2, 8], ids=["one state", "two states", "all states"])
-@pytest.mark.parametrize("received_s", [LATER_S, 5.0], ids=["sent late", "a letter replayed three weeks later"])
+@pytest.mark.parametrize("received_s", [LATER_S, 5.0], ids=["sent late", "a dead letter replayed three weeks later"])
 def test_v4_late_states_take_nothing_from_a_record(known: int, received_s: float) -> None:
     """Whenever they were received: what they make alone is less than a record, and a call has one row."""
     stored = rows([FIRST])
@@ -136,7 +136,7 @@ def test_v4_late_states_take_nothing_from_a_record(known: int, received_s: float
 
 
 @pytest.mark.parametrize("known", [1, 5, 8], ids=["one state", "five states", "all states"])
-@pytest.mark.parametrize("received_s", [LATER_S, -5.0], ids=["sent late", "a letter replayed three weeks later"])
+@pytest.mark.parametrize("received_s", [LATER_S, -5.0], ids=["sent late", "a dead letter replayed three weeks later"])
 @pytest.mark.parametrize("final", [True, False], ids=["final", "unfinished"])
 def test_v5_a_late_record_fills_a_row_of_states(known: int, received_s: float, *, final: bool) -> None:
     """Also one that was received before the states and could be read only after a fix."""
@@ -198,7 +198,7 @@ def test_a_conflict_is_not_undone_by_a_later_copy() -> None:
     assert Flag.CONFLICT_FINAL in max(stored[KEY], after[KEY], key=attrgetter("version")).quality_flags
 
 
-def test_a_replay_long_after_says_what_was_said_at_the_same_version() -> None:
+def test_a_replay_long_after_shows_the_same_at_the_same_version() -> None:
     """Nothing in a version is read from a clock: the same raw records give the same ones whenever they are read."""
     facts = in_a_row([*BOTH_LEGS, callback()])
 

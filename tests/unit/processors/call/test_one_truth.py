@@ -191,9 +191,9 @@ def test_c6_every_content_can_be_read(sent: Sequence[Sent], best: int, flag: Fla
     assert {content.digest for content in row.contents} == {fact.content_digest for fact in alone}
     assert {content.raw_offset for content in row.contents} == set(range(len(sent)))
     for content in row.contents:
-        said = alone[content.raw_offset]
+        single = alone[content.raw_offset]
         assert {name: getattr(content, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")} == {
-            name: getattr(said, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")
+            name: getattr(single, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")
         }  # fmt: skip
     shown = row.contents[0]
     assert (shown.digest, shown.raw_offset, shown.received_at) == (row.content_digest, row.raw_offset, row.received_at)
@@ -350,8 +350,8 @@ def test_a_decision_on_contents_that_agree_says_nothing() -> None:
 
 def test_a_decision_is_counted_as_one_fact_and_its_repetition_as_a_duplicate() -> None:
     row = Rows().take(PAIR).record
-    told = decision(row, digests(PAIR)[1], after_s=50)
-    rows = Rows().take([*PAIR, told, told])
+    chosen = decision(row, digests(PAIR)[1], after_s=50)
+    rows = Rows().take([*PAIR, chosen, chosen])
 
     assert (rows.held.items["ytx", "fact"], rows.held.items["ytx", "duplicate"], rows.dead) == (3, 1, [])
     assert rows.timeline.fact_count == 2

@@ -287,8 +287,8 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
 def test_a_conflict_is_seen_when_it_arrives(sent: tuple[Fact, ...], expected: object, flags: set[Flag]) -> None:
-    seen = {conflicting(one, other) for one, other in permutations(sent, 2)}
-    assert (True in seen) is (Flag.CONFLICT_FINAL in flags)
+    results = {conflicting(one, other) for one, other in permutations(sent, 2)}
+    assert (True in results) is (Flag.CONFLICT_FINAL in flags)
     assert all(conflicting(one, other) is conflicting(other, one) for one, other in permutations(sent, 2))
 
 

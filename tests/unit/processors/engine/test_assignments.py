@@ -51,7 +51,7 @@ def test_what_others_went_on_with_begins_anew() -> None:
     assert epochs.of(B) > max(before)
 
 
-def test_a_partition_that_is_not_ours_has_tenure_zero() -> None:
+def test_a_partition_that_is_not_ours_has_epoch_zero() -> None:
     assert AssignmentEpochs().of(A) == 0
 
 
@@ -70,7 +70,7 @@ class Restorer:
         return []
 
 
-async def test_a_state_is_restored_once_per_tenure() -> None:
+async def test_a_state_is_restored_once_per_epoch() -> None:
     restorer = Restorer()
     states: PartitionStates[list[str]] = PartitionStates(restorer)
     first = await states.of(batch_of(A, 1))

@@ -51,13 +51,13 @@ def run(code: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    ("limit_mb", "said"),
+    ("limit_mb", "output"),
     [pytest.param(400, "no memory", id="a bound"), pytest.param(0, "enough", id="none")],
 )
-def test_a_worker_s_memory_is_bounded_by_the_kernel(limit_mb: int, said: str) -> None:
+def test_a_worker_s_memory_is_bounded_by_the_kernel(limit_mb: int, output: str) -> None:
     done = run(_LIMITED.format(limit_mb=limit_mb))
 
-    assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, output), done.stderr
 
 
 def test_a_process_without_memory_for_a_last_word_ends_all_the_same() -> None:

@@ -45,7 +45,7 @@ def records(first: int, after: int, *, made_anew: bool = False) -> RecordBatch:
     )
 
 
-def told(known: Book, batch: RecordBatch) -> list[tuple[int, int, str]]:
+def verdicts(known: Book, batch: RecordBatch) -> list[tuple[int, int, str]]:
     return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(batch)]
 
 
@@ -90,12 +90,12 @@ def told(known: Book, batch: RecordBatch) -> list[tuple[int, int, str]]:
     ],
 )  # fmt: skip
 def test_what_a_death_says(deaths: list[RecordPlace | None], portions: list[tuple[int, int, str]]) -> None:
-    assert told(book(*deaths), records(0, 6)) == portions
+    assert verdicts(book(*deaths), records(0, 6)) == portions
 
 
 @pytest.mark.parametrize("deaths", [[place(3, 4)], [place(3, 4)] * 2], ids=["a suspect", "poison"])
 def test_another_record_at_the_same_offset_is_not_accused(deaths: list[RecordPlace]) -> None:
-    assert told(book(*deaths), records(0, 6, made_anew=True)) == [(0, 6, "clear")]
+    assert verdicts(book(*deaths), records(0, 6, made_anew=True)) == [(0, 6, "clear")]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
     """A worker that is killed before the commit comes to the record once more."""
     known = book(place(3, 4), place(3, 4)).clear_below(RAW, 0, 6)
 
-    assert (3, 4, "poison") in told(known, records(0, 6))
-    assert told(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
+    assert (3, 4, "poison") in verdicts(known, records(0, 6))
+    assert verdicts(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_has_the_bytes_of_poison(
     record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
     batch = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
 
-    assert [said for _, said, _ in known.portions(batch)] == [verdict]
+    assert [found for _, found, _ in known.portions(batch)] == [verdict]
 
 
 def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
@@ -153,8 +153,8 @@ def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
     record = Record(offset=90, timestamp_ms=STAMP, key=None, value=b"3")
 
     assert [
-        said
-        for _, said, _ in known.portions(
+        found
+        for _, found, _ in known.portions(
             RecordBatch(topic=RAW, partition=0, records=(record,), first_offset=90, next_offset=91)
         )
     ] == ["clear"]
@@ -163,7 +163,7 @@ def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
 def test_nothing_is_held_against_a_record_after_a_day() -> None:
     known = Book().died(death(place(3, 4), at_ms=10))
 
-    assert told(known.at(KEPT_MS + 9), records(0, 6)) != [(0, 6, "clear")]
+    assert verdicts(known.at(KEPT_MS + 9), records(0, 6)) != [(0, 6, "clear")]
     assert known.at(KEPT_MS + 10) == Book()
 
 
@@ -193,7 +193,7 @@ class Life:
         self.chance, self.deadly = chance, poison
         self.book = Book()
         self.committed = 0
-        self.letters: set[int] = set()
+        self.dead_letters: set[int] = set()
         self.lives = 0
 
     def live(self, end: int, batch_records: int) -> None:
@@ -203,7 +203,7 @@ class Life:
             batch = records(self.committed, min(end, self.committed + batch_records))
             for portion, verdict, _ in list(self.book.portions(batch)):
                 if verdict == "poison":
-                    self.letters.add(portion.first_offset)
+                    self.dead_letters.add(portion.first_offset)
                     continue
                 for record in portion.records:
                     left -= 1
@@ -228,7 +228,7 @@ def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -
         world.live(20_000, batch_records=chance.choice([50, 500, 1000]))
 
     assert world.committed == 20_000
-    assert world.letters == deadly
+    assert world.dead_letters == deadly
 
 
 def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found() -> None:

@@ -124,8 +124,8 @@ async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
     for number, values in enumerate(bodies):
         outbox.messages.clear()
         await stage.step(batch_of(values))
-        letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
-        found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in letters]
+        dead_letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
+        found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in dead_letters]
     metrics.text()
 
     joined = {fact.content_digest for facts in batches for fact in facts} - {
@@ -135,14 +135,14 @@ async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
     assert sum(metrics.get("callweave_join_items", vendor, "fact") for vendor in ("ytx", "huawei")) == len(joined)
 
 
-async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> None:
+async def test_bytes_that_leave_no_room_for_a_dead_letter_stay_at_their_place() -> None:
     codecs, outbox = Codecs(), Strict()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     await stage.step(batch_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
 
-    (letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
-    assert (letter.code, letter.offset, letter.original) == ("schema", 0, b"")
-    assert "left at the origin" in letter.detail
+    (dead_letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
+    assert (dead_letter.code, dead_letter.offset, dead_letter.original) == ("schema", 0, b"")
+    assert "left at the origin" in dead_letter.detail
 
 
 async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:

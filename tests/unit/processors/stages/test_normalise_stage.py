@@ -52,8 +52,8 @@ def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
 
 
 def batch_of(*bodies: bytes, **headers: str) -> RecordBatch:
-    told = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
-    pairs = tuple((name, value.encode()) for name, value in told.items())
+    all_headers = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
+    pairs = tuple((name, value.encode()) for name, value in all_headers.items())
     records = tuple(
         Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
     )
@@ -83,8 +83,8 @@ async def test_facts_come_in_the_order_of_their_bodies_wherever_they_were_read()
     await normalising.step(batch_of(NX, LARGE, NX, b"{", LARGE))
     facts = [FACT.decode(message.value) for message in out.messages if message.topic == FACTS.name]
     assert [(fact.raw_offset, fact.raw_element) for fact in facts] == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 1)]
-    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
-    assert (letter.offset, letter.code) == (3, "json")
+    (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
+    assert (dead_letter.offset, dead_letter.code) == (3, "json")
     assert (normalising.facts, normalising.dead) == (6, 1)
 
 
@@ -108,5 +108,5 @@ async def test_the_limits_are_the_settings() -> None:
     normalising, out = stage(Limits(elements=1))
     element: dict[str, Any] = json.loads(NX)
     await normalising.step(batch_of(json.dumps([element, element]).encode()))
-    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages]
-    assert (letter.code, letter.element) == ("limit", -1)
+    (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages]
+    assert (dead_letter.code, dead_letter.element) == ("limit", -1)

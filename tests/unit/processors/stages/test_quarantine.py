@@ -79,32 +79,32 @@ def place(first: int, after: int, *, topic: str = RAW.name, partition: int = 0) 
     return RecordPlace(topic=topic, partition=partition, first=first, next=after, timestamp_ms=STAMP + first)
 
 
-async def test_the_crumb_follows_the_step_from_record_to_record() -> None:
-    guard, seen = Guard(), []
+async def test_the_breadcrumb_follows_the_step_from_record_to_record() -> None:
+    guard, places = Guard(), []
 
     async def step(batch: RecordBatch) -> None:
-        seen.append(guard.at)
+        places.append(guard.at)
         for record in batch.records:
-            seen.append(guard.at)
+            places.append(guard.at)
             assert (batch.ticket, batch.epoch) == (7, 9)
             if record.offset == 1:
                 await asyncio.sleep(0)
-                seen.append(guard.at)
-        seen.append(guard.at)
+                places.append(guard.at)
+        places.append(guard.at)
 
     await guard.guarding(step)(batch_of(0, 3))
 
-    assert seen == [(0, 3), (0, 1), (1, 2), (1, 2), (2, 3), (0, 3)]
+    assert places == [(0, 3), (0, 1), (1, 2), (1, 2), (2, 3), (0, 3)]
     assert guard.at is None
 
 
 async def test_a_step_that_waits_is_nowhere() -> None:
     """Whoever kills the worker now kills no record's worker: with a future, a turn of the loop, a publish, a restore."""
-    guard, seen = Guard(), []
+    guard, places = Guard(), []
 
     async def look() -> None:
         while True:
-            seen.append(guard.at)
+            places.append(guard.at)
             await asyncio.sleep(0)
 
     async def step(batch: RecordBatch) -> None:
@@ -121,49 +121,49 @@ async def test_a_step_that_waits_is_nowhere() -> None:
     await guard.guarding(step)(batch_of(0, 5))
     looking.cancel()
 
-    assert len(seen) > 10
-    assert set(seen) == {None}
+    assert len(places) > 10
+    assert set(places) == {None}
 
 
 async def test_restoring_a_partition_s_state_accuses_no_record() -> None:
-    guard, seen = Guard(), []
+    guard, places = Guard(), []
 
     async def restore(_topic: str, _partition: int) -> object:
-        seen.append(guard.at)
+        places.append(guard.at)
         await asyncio.sleep(0)
-        seen.append(guard.at)
+        places.append(guard.at)
         return object()
 
     states = PartitionStates(restore)
 
     async def step(batch: RecordBatch) -> None:
         await states.of(batch)
-        seen.append(guard.at)
+        places.append(guard.at)
 
     await guard.guarding(step)(batch_of(0, 5))
 
-    assert seen == [None, None, (0, 5)]
+    assert places == [None, None, (0, 5)]
 
 
 async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where a failpoint kills the worker just before it."""
-    guard, seen = Guard(), []
+    guard, places = Guard(), []
 
     async def publish(_self: Outbox, _messages: Sequence[Message]) -> None:
-        seen.append(guard.at)
+        places.append(guard.at)
         await asyncio.sleep(0)
-        seen.append(guard.at)
+        places.append(guard.at)
 
     monkeypatch.setattr(Outbox, "publish", publish)
     outbox = PatientOutbox.__new__(PatientOutbox)
 
     async def step(_: RecordBatch) -> None:
         await outbox.publish([])
-        seen.append(guard.at)
+        places.append(guard.at)
 
     await guard.guarding(step)(batch_of(0, 5))
 
-    assert seen == [None, None, (0, 5)]
+    assert places == [None, None, (0, 5)]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ async def test_an_exception_of_what_is_waited_for_accuses_nobody() -> None:
     assert guard.at is None
 
 
-async def test_lanes_side_by_side_are_told_apart() -> None:
+async def test_concurrent_partitions_are_traced_apart() -> None:
     guard, wrong = Guard(), []
 
     async def step(batch: RecordBatch) -> None:
@@ -284,12 +284,17 @@ async def test_poison_is_a_dead_letter_before_its_batch_is_done_and_is_not_touch
 
     assert done == [0, 1, 3, 4]
     (message,) = guard.sent.messages
-    letter = CODECS.dead_letter.decode(message.value)
-    assert (letter.stage, letter.code, letter.vendor, letter.callback) == ("normalise", "poison", "nxcloud", "cdr")
-    assert (letter.topic, letter.partition, letter.offset, letter.element) == (RAW.name, 0, 2, -1)
-    assert (letter.original, letter.origin_hash) == (b"2", hash_of(b"2", letter.occurred_at))
-    assert letter.headers["vendor"] == "nxcloud"
-    assert letter.detail == "workers died at this record 2 times (killed or blocked): replay it after a fix"
+    dead_letter = CODECS.dead_letter.decode(message.value)
+    assert (dead_letter.stage, dead_letter.code, dead_letter.vendor, dead_letter.callback) == (
+        "normalise",
+        "poison",
+        "nxcloud",
+        "cdr",
+    )
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset, dead_letter.element) == (RAW.name, 0, 2, -1)
+    assert (dead_letter.original, dead_letter.origin_hash) == (b"2", hash_of(b"2", dead_letter.occurred_at))
+    assert dead_letter.headers["vendor"] == "nxcloud"
+    assert dead_letter.detail == "workers died at this record 2 times (killed or blocked): replay it after a fix"
     assert guard.metrics.get("callweave_process_quarantined_total", "normalise") == 1
     assert guard.metrics.get("callweave_normalise_elements_total", "nxcloud", "dead") == 1
     assert guard.metrics.get("callweave_normalise_dead_total", "nxcloud", "poison") == 1
@@ -304,9 +309,9 @@ async def test_a_fact_is_put_aside_under_the_join() -> None:
     guarded = guard.quarantine.guarding("join", step)
     await guarded(batch_of(0, 5, topic=FACTS.name, key=b"ytx|main|17"))
 
-    letter = CODECS.dead_letter.decode(guard.sent.messages[0].value)
-    assert (letter.stage, letter.code, letter.vendor, letter.offset) == ("join", "poison", "ytx", 2)
-    assert letter.original == b"2"
+    dead_letter = CODECS.dead_letter.decode(guard.sent.messages[0].value)
+    assert (dead_letter.stage, dead_letter.code, dead_letter.vendor, dead_letter.offset) == ("join", "poison", "ytx", 2)
+    assert dead_letter.original == b"2"
     assert guard.metrics.get("callweave_process_quarantined_total", "join") == 1
     assert guard.metrics.get("callweave_normalise_elements_total", "ytx", "dead") == 0
 
@@ -319,14 +324,14 @@ async def test_a_fact_is_put_aside_under_the_join() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    ("topic", "letters"),
+    ("topic", "dead_letters"),
     [
-        pytest.param(RAW.name, [2, 7], id="a body that came again has a letter of its own"),
+        pytest.param(RAW.name, [2, 7], id="a body that came again has a dead letter of its own"),
         pytest.param(FACTS.name, [2], id="a fact that was written again has one already"),
     ],
 )
 async def test_a_copy_of_poison_kills_nobody(
-    topic: str, letters: list[int], parts: Callable[[list[Record]], list[list[Record]]]
+    topic: str, dead_letters: list[int], parts: Callable[[list[Record]], list[list[Record]]]
 ) -> None:
     guard, done = Guard(*[place(2, 3, topic=topic)] * 2), list[int]()
 
@@ -341,10 +346,10 @@ async def test_a_copy_of_poison_kills_nobody(
         await guarded(msgspec.structs.replace(batch, records=tuple(part), first_offset=first, next_offset=after))
 
     assert done == [0, 1, 3, 4, 5, 6, 8]
-    assert [CODECS.dead_letter.decode(message.value).offset for message in guard.sent.messages] == letters
+    assert [CODECS.dead_letter.decode(message.value).offset for message in guard.sent.messages] == dead_letters
 
 
-async def test_a_letter_that_cannot_be_published_lets_nothing_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_letter_that_cannot_be_published_lets_nothing_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Guard(*[place(2, 3)] * 2)
     later: list[int] = []
 
@@ -393,17 +398,17 @@ def test_nothing_is_known_at_first() -> None:
 async def test_what_a_thread_reads_stays_accused_while_others_go_on() -> None:
     """Else a body that kills in the thread would be found by nobody."""
     guard, turn = Guard(), asyncio.Lock()
-    seen: list[tuple[int, RecordPlace | None]] = []
+    places: list[tuple[int, RecordPlace | None]] = []
 
     async def step(batch: RecordBatch) -> None:
         def work() -> None:
-            seen.append((-1, guard.crashes.breadcrumb.note.thread_place))
+            places.append((-1, guard.crashes.breadcrumb.note.thread_place))
 
         for _ in batch.records:
             await in_thread(work, turn)
 
     await guard.guarding(step)(batch_of(4, 5))
-    assert seen == [(-1, place(4, 5))]
+    assert places == [(-1, place(4, 5))]
     assert guard.crashes.breadcrumb.note.thread_place is None
 
 
