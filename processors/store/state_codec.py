@@ -6,9 +6,10 @@ bytes. Facts are stored as arrays in the order of `FACT_FIELDS`: append new fiel
 states that lack a field, or have one more, can be read. Bytes that are no state raise `Undecodable` (`schema`). States
 of earlier releases are read by `old_state_codec`.
 
-Measured against the form before it (CPU, best of 5): nine facts 930 instead of 1,222 bytes, 33 instead of 68 us to write,
-55 instead of 72 us to read; a record alone 358 instead of 393 bytes, 7 instead of 14 us, 11 instead of 17 us. Deflate in
-the place of LZ4 would save another 10 % of the bytes and take 6 to 20 us more. `python -m tests.bench join` measures this.
+Measured against the form before it (CPU, best of 5): nine facts 930 instead of 1,222 bytes, 33 instead of 68 us to
+write, 55 instead of 72 us to read; a record alone 358 instead of 393 bytes, 7 instead of 14 us, 11 instead of 17 us.
+Deflate in the place of LZ4 would save another 10 % of the bytes and take 6 to 20 us more. `python -m tests.bench join`
+measures this.
 """
 
 from operator import attrgetter

@@ -1,4 +1,4 @@
-"""Record batches beside stock Faust, and the publish barrier beside single sends: `python -m tests.bench record_batches`.
+"""Record batches beside stock Faust, the outbox beside single sends: `python -m tests.bench record_batches`.
 
 Everything runs in this one process against one embedded broker; records of 300 B. Rates are of one run on whatever
 else the machine does: compare the lines with each other, not with other machines.
@@ -73,7 +73,7 @@ async def read_batches(
 
 
 async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[bytes], Awaitable[Any]] | None) -> float:
-    """The same through Faust's own transport, one record per event."""
+    """Return the same through Faust's own transport, one record per event."""
     stop, received, times = asyncio.Event(), 0, list[float]()
     app = BatchApp(
         f"g-{uuid.uuid4().hex}",
@@ -171,7 +171,7 @@ async def with_broker() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """Reading alone is the limit of the others."""
+    """Reading alone is the limit for the others."""
     return asyncio.run(with_broker())
 
 

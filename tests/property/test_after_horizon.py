@@ -1,8 +1,8 @@
-"""What is said of a call after the joiner has forgotten it: both views still tell the same, and the first of what was pushed stands.
+"""Calls after the joiner has forgotten them: both views still agree, and the first push stands.
 
-Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier call.
-So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week apart, are as good
-as each other (`tests/unit/processors/test_versions.py` has those of different hours).
+Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier
+call. So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week
+apart, are as good as each other (`tests/unit/processors/test_versions.py` has those of different hours).
 """
 
 import os
@@ -29,7 +29,7 @@ BEYOND: Final = timedelta(seconds=JOIN.horizon_s + 3600)
 
 
 class Lives(msgspec.Struct, kw_only=True):
-    """Calls that were told three times, each time after they had been forgotten."""
+    """Calls that came three times, each time after they had been forgotten."""
 
     way: Way
     refused: list[str]
@@ -68,7 +68,7 @@ async def test_both_views_tell_the_same(lives: Lives) -> None:
 
 
 def test_what_was_pushed_first_stands(lives: Lives) -> None:
-    """Unless a later life is more complete: final where the first was not, or with a cost that the first lacked."""
+    """A later life replaces a row only if it is more complete: final, or with a cost that the first lacked."""
     rows = newest(lives.way.normalized)
     first = {
         name: fact

@@ -81,7 +81,7 @@ def bodies(draw: st.DrawFn, vendor: str) -> bytes:
 
 
 def elements_in(vendor: Vendor, raw: RawCallback) -> int | None:
-    """How many elements a body has; None when it cannot be read."""
+    """Count the elements of a body; None when it cannot be read."""
     (callback,) = vendor.callbacks
     try:
         documents = decode(raw, callback.form_fields, callback.words, LIMITS).documents()

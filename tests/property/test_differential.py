@@ -1,10 +1,10 @@
-"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories on the real engine.
+"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories.
 
-A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in any
-order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between and repeats
-what it had not committed, calls time out, and rows go in twice, in any order. No call
-lives longer than the joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed;
-CALLWEAVE_TEST_SEEDS times as many.
+A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in
+any order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between
+and repeats what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the
+joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed; CALLWEAVE_TEST_SEEDS times as
+many.
 """
 
 import os
@@ -31,7 +31,7 @@ HISTORIES: Final = 1000
 OF_CALLS: Final = tuple(label for label in KINDS if label not in ("callback_state", "binding"))
 SECOND_MS: Final = 1000
 DECIDED: Final = 0.1
-"""How often somebody decides at once on a record that has several contents."""
+"""The probability that an operator decides at once on a record with several contents."""
 TWO_WAY: Final = "callback_cdr"
 STATE: Final = "callback_state"
 
@@ -46,7 +46,7 @@ class SentBody(msgspec.Struct, frozen=True):
 
 
 def history(number: int, rng: random.Random, label: str = "") -> list[SentBody]:
-    """What is said of one call, in the order in which it comes."""
+    """Make the bodies of one call, in the order in which they come."""
     call = f"history {number}"
     label = label or rng.choice((*OF_CALLS, TWO_WAY, CONFERENCE))
     kind = KINDS[label]
@@ -62,7 +62,8 @@ def history(number: int, rng: random.Random, label: str = "") -> list[SentBody]:
     received_s = 0.0
     ordered = []
     for sent in bodies:
-        # Mostly as it comes; a spool or another process may have stamped it earlier.
+        # Mostly as it comes; a spool or another process may have stamped it earlier. or another process may have
+        # stamped it earlier.
         received_s += rng.choice((0.01, 1, 30, 400)) if rng.random() < 0.9 else -rng.choice((0.5, 20))
         ordered.append(msgspec.structs.replace(sent, received_at=RECEIVED + timedelta(seconds=received_s)))
     return ordered
@@ -79,7 +80,7 @@ def _record(call: str, label: str, rng: random.Random) -> tuple[Element, ...]:
 
 
 def _other(kind: Kind, rng: random.Random) -> Element:
-    """What this content says otherwise than the plain record: nothing, a correction, or an extreme."""
+    """Return the changes of this content against the plain record: none, a correction, or an extreme."""
     changes: Element = {}
     chance = rng.random
     if chance() < 0.25:
@@ -115,7 +116,7 @@ def _states(call: str, rng: random.Random) -> list[Element]:
 
 
 def interleaved(histories: list[list[SentBody]], rng: random.Random) -> list[SentBody]:
-    """All of them in one order that keeps each history's own; as many at a time as a busy hour has."""
+    """Interleave all histories, each in its own order; as many at a time as a busy hour has."""
     waiting, running, order = list(reversed(histories)), list[list[SentBody]](), list[SentBody]()
     while waiting or running:
         while waiting and len(running) < 40:
@@ -135,7 +136,7 @@ class Played(msgspec.Struct, kw_only=True):
     db: ClickHouse
     happened: Counter[str]
     decided: dict[str, Fact]
-    """By record the content that somebody chose, where nothing new was said after that."""
+    """Record to the content that an operator chose, where nothing newer came."""
 
 
 @pytest.fixture(scope="module", params=range(SEEDS))
@@ -165,7 +166,7 @@ async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
 
 
 def _join(way: Way, log: list[tuple[str, bytes]], rng: random.Random) -> Counter[str]:
-    """The joiner over the facts topic: it commits now and then, dies, comes back with its written states, and calls time out."""
+    """Run the joiner over the facts topic: it commits, dies, restores its states, and times calls out."""
     happened: Counter[str] = Counter()
     written: dict[str, bytes | None] = {}
     place, committed, now_ms = 0, 0, 0
@@ -205,7 +206,7 @@ async def test_both_views_tell_the_same(played: Played) -> None:
 
 
 async def test_every_record_is_one_row(played: Played) -> None:
-    """As many rows as distinct records, and as many calls as there are calls with anything to tell."""
+    """There are as many rows as distinct records, and as many timelines as calls that can have one."""
     facts = [FACT.decode(message) for messages in played.way.facts.values() for message in messages]
     records = {fact.fact_id for fact in facts if fact.fact_type is FactType.RECORD}
     calls = {fact.vendor_call_id for fact in facts if fact.fact_type in (FactType.RECORD, FactType.STATE)}
@@ -221,24 +222,24 @@ OUTCOME: Final = ("disposition", "answer_at", "end_at", "talk_ms", "billable_s",
 
 
 def _outcome(fact: Fact) -> tuple[Any, ...]:
-    """None for what it does not know."""
+    """Return the columns of a content; None for unknown ones."""
     return tuple(None if value in _OPEN else value for value in (getattr(fact, name) for name in OUTCOME))
 
 
 def _agrees(content: tuple[Any, ...], row: tuple[Any, ...]) -> bool:
-    """Whether the row says all that the content knows."""
+    """True when the row has everything that the content knows."""
     return all(known in (None, shown) for known, shown in zip(content, row, strict=True))
 
 
 def _whole(row: tuple[Any, ...], contents: set[tuple[Any, ...]]) -> bool:
-    """Whether all of the row is said by contents that contradict nothing in it: one, and those that know what it does not."""
+    """True when all of the row comes from contents that contradict nothing in it."""
     agreeing = [content for content in contents if _agrees(content, row)]
     shown = [{content[place] for content in agreeing} for place in range(len(row))]
     return bool(agreeing) and all(value is None or value in those for value, those in zip(row, shown, strict=True))
 
 
 async def test_a_final_row_is_one_content_whole(played: Played) -> None:
-    """Never the answer of one content beside the money of another that contradicts it."""
+    """No row has the answer of one content beside the money of another that contradicts it."""
     contents: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     for messages in played.way.facts.values():
         for fact in map(FACT.decode, messages):
@@ -254,7 +255,7 @@ async def test_a_final_row_is_one_content_whole(played: Played) -> None:
 
 
 def test_what_somebody_chose_is_shown(played: Played) -> None:
-    """Where nothing new was said after the decision."""
+    """This holds where nothing newer came after the decision."""
     shown = newest(played.way.normalized)
     other = [
         f"{kept.vendor_call_id}: {_outcome(shown[name])} is not {_outcome(kept)}"
@@ -281,7 +282,7 @@ HAPPENS: Final = (
 
 @pytest.fixture(scope="module")
 async def counted(played: Played) -> Counter[str]:
-    """How often what a history may do was done."""
+    """Count the features of the histories."""
     query = """
         SELECT
             countIf(has(quality_flags, 'conflict_final')), countIf(has_record AND has_states), countIf(length(legs.role) > 2),

@@ -1,7 +1,8 @@
-"""Extremes in every numeric, money and time field of every kind, alone, in pairs and in sums, up to the rows of the real engine.
+"""Extremes in every numeric, money and time field of every kind, up to the rows of the real engine.
 
-Whatever a body says, no stage raises, the sink refuses no row, nothing vanishes, what comes out of the engine is what went in,
-and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SEEDS times a dozen values for each.
+Whatever a body says, no stage raises, the sink refuses no row, nothing vanishes, what comes out of the engine is what
+went in, and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SEEDS times a dozen
+values for each.
 """
 
 import os
@@ -32,7 +33,7 @@ RECEIPTS: Final = (*INSTANTS[:-1], datetime(5138, 11, 16, tzinfo=UTC))
 
 
 Case = tuple[str, Kind, list[Element], datetime]
-"""Its name, what is sent in one body, and when it is received."""
+"""A case: its name, the elements of one body, and the time of receipt."""
 
 
 def alone(_rng: random.Random) -> Iterator[Case]:
@@ -74,7 +75,7 @@ def in_sums(rng: random.Random) -> Iterator[Case]:
 
 
 def at_any_receipt(rng: random.Random) -> Iterator[Case]:
-    """Bodies whose time of receipt is itself an extreme: a clock that is wrong, or another program on the raw topic."""
+    """Bodies with extreme times of receipt: a wrong clock, or another program on the raw topic."""
     for label, kind in KINDS.items():
         for receipt in RECEIPTS:
             for number in range(6):
@@ -111,7 +112,7 @@ SETS: Final[dict[str, Callable[[random.Random], Iterator[Case]]]] = {
 
 
 class Driven(msgspec.Struct, kw_only=True):
-    """What became of a set of cases."""
+    """The results of a set of cases."""
 
     way: Way
     refused: list[str]
@@ -121,7 +122,7 @@ class Driven(msgspec.Struct, kw_only=True):
 
 @pytest.fixture(scope="module", params=list(SETS))
 async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIterator[Driven]:
-    """A set of cases, each sent and joined, and all of it in the engine."""
+    """Send and join each case, and insert everything into the engine."""
     way, cases = Way(), 0
     for case, kind, elements, received_at in SETS[request.param](random.Random(f"extremes/{request.param}")):
         cases += 1
@@ -135,7 +136,7 @@ async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
 
 
 def test_no_stage_raises(driven: Driven) -> None:
-    """Neither the normaliser, nor the joiner, nor a message's bytes."""
+    """No error comes from the normaliser, the joiner or the encoding of a message."""
     assert summary(driven.way.broken) == ""
 
 
@@ -157,7 +158,7 @@ async def test_both_views_tell_the_same(driven: Driven) -> None:
 
 
 async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> None:
-    """Times beyond what a column holds, or money that it rounds, would come out as something else."""
+    """Times beyond a column, or money that it rounds, would come out changed."""
     facts = {name: fact for name, fact in newest(driven.way.normalized).items() if fact.fact_type is FactType.RECORD}
     wanted = {name: _amounts(fact) for name, fact in facts.items()}
     rows = await ask(driven.db, f"SELECT toString(record_id), {', '.join(AMOUNTS_AND_TIMES)} FROM {{db}}.v_cdr")

@@ -1,6 +1,7 @@
-"""The simulator's poison through the whole way and the real engine: what its ledger expects is what the views show.
+"""The simulator's poison through the whole way and the real engine: the views show what its ledger expects.
 
-The same that the chaos runs send and judge, without servers that fail: every poison of every vendor comes several times.
+The same that the chaos runs send and judge, without servers that fail: every poison of every vendor comes several
+times.
 """
 
 from collections.abc import AsyncIterator
@@ -33,7 +34,7 @@ VIEWS: Final = {"cdr": "v_cdr", "events": "call_events", "bindings": "v_bindings
 
 
 class Poisoned(msgspec.Struct, kw_only=True):
-    """What became of it."""
+    """The results of the stream."""
 
     way: Way
     refused: list[str]
@@ -100,7 +101,7 @@ def test_the_sink_refuses_nothing(poisoned: Poisoned) -> None:
 
 
 def test_every_poison_came(poisoned: Poisoned) -> None:
-    """One that never comes proves nothing."""
+    """A poison that never comes proves nothing."""
     wanted = {name for vendor in ("nxcloud", "ytx", "huawei") for name in POISONS[vendor]} | {"page"}
 
     assert wanted <= poisoned.labels

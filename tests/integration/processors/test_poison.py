@@ -36,7 +36,7 @@ HEADERS = (("vendor", b"nxcloud"), ("callback", b"cdr"), ("request_id", b"r"))
 
 
 class Workers:
-    """Workers that are started again when they end, as a supervisor does."""
+    """Workers that are started again when they end, as by a supervisor."""
 
     def __init__(self, order: Order, count: int, folder: Path) -> None:
         self._orders = [
@@ -52,7 +52,7 @@ class Workers:
         self._folder = folder
         self._stopping = asyncio.Event()
         self.ends: list[int] = []
-        """Exit codes, of those who did not stop."""
+        """Exit codes of the workers that did not stop by themselves."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Workers"]:
@@ -95,7 +95,7 @@ class Workers:
 
 
 class Topics:
-    """What came out, as other services read it."""
+    """Read the outputs as other services read them."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -103,7 +103,7 @@ class Topics:
         self.dead_letters: dict[tuple[str, int, int], DeadLetter] = {}
 
     async def until(self, calls: set[str], dead_letters: int, workers: Workers) -> None:
-        """Return when these calls are there and so many letters; nothing else ends it but the limit."""
+        """Return when these calls and this number of dead letters are there; only the deadline ends it otherwise."""
         deadline = time.monotonic() + LIMIT_S
         while not (calls <= self.calls and len(self.dead_letters) >= dead_letters):
             missing = sorted(calls - self.calls)
@@ -121,7 +121,7 @@ class Topics:
 
 @contextlib.asynccontextmanager
 async def topics(bootstrap: str) -> AsyncIterator[Topics]:
-    """From the present ends on."""
+    """Subscribe from the present ends on."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     places = [TopicPartition(topic.name, n) for topic in (NORMALIZED, DEAD) for n in range(PARTITIONS)]
     await consumer.start()
@@ -145,7 +145,7 @@ def order(bootstrap: str, place: Path, *, normalise: bool = False, join: bool = 
 
 
 def message_of(call: str, partition: int, timestamp_ms: int | None = None) -> Message:
-    """The message of one call; a body that hangs is so long that it is read in a thread."""
+    """The message of one call; a body that hangs is long enough to be read in a thread."""
     body = body_of("nxcloud", call) + (b" " * 16_384 if "kills-by-hang" in call else b"")
     return Message(
         topic=RAW.name, key=None, value=body, headers=HEADERS, partition=partition, timestamp_ms=timestamp_ms
@@ -158,7 +158,7 @@ async def publish(bootstrap: str, partition: int, *calls: str) -> None:
 
 
 def around(kind: str, name: str) -> tuple[list[str], set[str]]:
-    """Forty calls with one that kills in their middle; and those that must come through."""
+    """Forty calls with a killing one in the middle, and those that must come through."""
     good = [f"{name}-{kind}-{number:02}" for number in range(40)]
     return [*good[:20], f"{name}-kills-by-{kind}", *good[20:]], set(good)
 
@@ -166,7 +166,7 @@ def around(kind: str, name: str) -> tuple[list[str], set[str]]:
 async def test_the_doctor_sees_who_works_and_what_stands(
     broker: KafkaServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member of the group that does nothing says nothing either: Kafka knows how far it is."""
+    """The progress of the group as Kafka knows it: a member that does nothing reports nothing itself."""
     monkeypatch.setattr(work, "LOOK_AGAIN_S", 1.0)
     settings = order(broker.bootstrap, place).settings
     reader = AIOKafkaConsumer(
@@ -210,7 +210,7 @@ CODES = {"signal": -9, "memory": 70, "hang": 1}
 async def test_what_kills_is_put_aside_and_the_rest_goes_on(
     broker: KafkaServer, place: Path, stage: str, kinds: tuple[str, ...], count: int
 ) -> None:
-    """Within a minute, though several kinds of them come at once."""
+    """This takes less than a minute, though several kinds come at once."""
     name = f"{stage}{count}"
     armed = order(broker.bootstrap, place, normalise=stage == "normalise", join=stage == "join", calls=name)
     wanted: set[str] = set()
@@ -221,7 +221,7 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
 
     async with topics(broker.bootstrap) as out, Workers(armed, count, place).running() as workers:
         await out.until(wanted, len(kinds), workers)
-        # Nothing of it comes again: the workers go on with new calls.
+        # None of them comes again: the workers go on with new calls.
         await publish(broker.bootstrap, 0, f"{name}-after")
         await out.until({f"{name}-after"}, len(kinds), workers)
 
@@ -240,7 +240,7 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
     assert f"{len(kinds)} records are put aside" in found.detail
     assert (found.state == "bad") == any(f"worker w-{number} ended" in found.detail for number in range(count))
 
-    # After a fix the same bytes go the whole way.
+    # After a fix the same bytes are processed.
     mended = Workers(order(broker.bootstrap, place), 1, place)
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", enable_idempotence=True)
     await producer.start()

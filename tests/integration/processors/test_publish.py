@@ -1,4 +1,4 @@
-"""The publish barrier against a real broker: back means durable, and anything less is an error."""
+"""The outbox against a real broker: a return means durable, and anything less is an error."""
 
 import asyncio
 import uuid
@@ -48,7 +48,7 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
 
 
 async def test_the_end_of_a_partition_can_be_asked_again_and_again(kafka: str, topic: str) -> None:
-    """Also when records come meanwhile, and of a partition without any; of an unknown topic it is an error that passes."""
+    """The end moves with new records and is 0 for an empty partition; an unknown topic is a passing error."""
     async with Outbox(kafka) as outbox, restoring.ends(kafka) as end:
         before = await end(topic, 1)
         await outbox.publish([Message(topic=topic, key=b"k", value=b"v", partition=1) for _ in range(3)])
@@ -77,7 +77,7 @@ async def test_everything_is_on_the_topic_when_publish_returns(kafka: str, topic
 
 
 async def test_a_key_goes_where_aiokafka_sends_it_and_keeps_its_order(kafka: str, topic: str) -> None:
-    """Also over several calls, and where a batch is too small for all: 3 MB of one key."""
+    """Order holds over several calls, and where a batch is too small for all: 3 MB of one key."""
     async with Outbox(kafka) as outbox:
         for turn in range(3):
             await outbox.publish(
@@ -127,7 +127,7 @@ async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> N
 
 
 async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
-    """A topic with a lower limit than ours: the broker's refusal of one batch fails the whole call."""
+    """The broker refuses a batch for a topic with a lower limit than ours, and the whole call fails."""
     topic = await new_topic(kafka, **{"max.message.bytes": "100000"})
     async with Outbox(kafka, compression=None) as outbox:
         with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
@@ -156,7 +156,7 @@ async def test_nothing_to_publish_is_done_at_once(kafka: str) -> None:
 
 
 async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
-    """Lanes publish at the same time through one producer; every call waits for its own messages only."""
+    """Partitions publish at the same time through one producer; every call waits for its own messages only."""
     async with Outbox(kafka) as outbox:
         await asyncio.gather(
             *(

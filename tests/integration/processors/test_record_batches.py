@@ -1,4 +1,4 @@
-"""Record batches against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
+"""Record batches against a real broker: all arrive in order; no crash, error or rebalance loses a record."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def until(true: Callable[[], bool], what: str) -> None:
 
 
 class Workers:
-    """Worker processes of one group over one topic, and what they noted."""
+    """Worker processes of one group over one topic, and their notes."""
 
     def __init__(self, bootstrap: str, topic: str, folder: Path) -> None:
         self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
@@ -105,7 +105,7 @@ class Workers:
         return process
 
     def hurry(self) -> None:
-        """What had to be slow, so that something else happens in the middle of it, may be done."""
+        """End the slowness that was needed so that something else happens in the middle of a batch."""
         self._hurry.touch()
 
     async def close(self) -> None:
@@ -234,7 +234,7 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
 async def test_a_failing_step_ends_the_process_and_is_not_passed(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """Exit status 70, no offset at or past the failing record, and the successor gets to work on it."""
+    """The worker ends with status 70 and commits no offset past the failing record; its successor reads it."""
     each = 2000
     workers = make_workers(await filled_topic(kafka, each))
 
@@ -254,7 +254,7 @@ async def test_a_failing_step_ends_the_process_and_is_not_passed(
 async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_nothing(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
+    """Partitions are always shared out disjointly and completely; a graceful rebalance repeats nothing."""
     each = 8000
     workers = make_workers(await filled_topic(kafka, each))
     first = await workers.start(pause_ms=400)  # slow enough to be still at work when the others have joined
@@ -294,7 +294,7 @@ async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_not
 
 
 def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:
-    """By the number of members: who had which partitions in each generation that shared out all of them."""
+    """Map the number of members to their partitions in each generation that assigned all of them."""
     found: dict[int, dict[int, list[int]]] = defaultdict(dict)
     for note in workers.notes("generation"):
         found[note["generation"]][note["pid"]] = note["assigned"]
@@ -323,7 +323,7 @@ async def leave(worker: asyncio.subprocess.Process) -> None:
 async def test_a_batch_too_slow_for_the_rebalance_is_read_again(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
+    """A batch still in work when the partitions are revoked is repeated, and its late end moves no offset."""
     each = 1000
     workers = make_workers(await filled_topic(kafka, each))
     # 1.7 s ends on no multiple of the heartbeat's 2 s, at which a worker hears of a rebalance, for a long while.
@@ -347,7 +347,7 @@ async def test_a_batch_too_slow_for_the_rebalance_is_read_again(
 
 
 async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
-    """Stopped like a dead one until its partitions went to another, then woken: its late commits are refused."""
+    """A worker is frozen until its partitions went to another, then woken: its late commits are refused."""
     each = 6000
     workers = make_workers(await filled_topic(kafka, each))
     frozen = await workers.start(pause_ms=200)
@@ -373,7 +373,7 @@ async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers:
 async def test_a_graceful_stop_commits_all_that_was_finished(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """SIGTERM in the middle: the batch in hand is finished, and what is committed is exactly what was finished."""
+    """SIGTERM in the middle: the current batch is finished, and exactly the finished ones are committed."""
     workers = make_workers(await filled_topic(kafka, 3000))
     worker = await workers.start(pause_ms=200)
     await until(lambda: workers.count() > 2000, "some progress")

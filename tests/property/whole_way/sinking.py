@@ -1,4 +1,4 @@
-"""A sink as `sinks.worker.run` makes one: the real worker, rounds and rows over the world's consumer and tables."""
+"""A sink as `sinks.worker.run` makes one: the real worker, flushes and rows over the world's consumer and tables."""
 
 import asyncio
 from collections.abc import KeysView, Mapping, Sequence
@@ -32,7 +32,7 @@ _LETTER_BYTES: Final = 1 << 20
 
 
 class Consumer:
-    """As much of an aiokafka consumer as the sink uses, in a group of the world."""
+    """The part of an aiokafka consumer that the sink uses, in a group of the world."""
 
     def __init__(self, name: str, process: Process, broker: Broker, group: Group, rebalances: RebalanceCounter) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Consumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
 
-    # What the group calls.
+    # Called by the group.
 
     def revoke(self, turn: int) -> None:
         """Partitions may go to others."""
@@ -59,14 +59,14 @@ class Consumer:
         self._paused = set()
         self._rebalances.count += 1
 
-    # What the sink calls.
+    # Called by the sink.
 
     def assignment(self) -> KeysView[TopicPartition]:
-        """What is ours, in an order that a seed repeats."""
+        """Return the assigned partitions, in an order that a seed repeats."""
         return self._positions.keys()
 
     async def committed(self, place: TopicPartition) -> int | None:
-        """What the group has."""
+        """Return the group's committed offset."""
         return (await self._group.fetch([place]))[place]
 
     def seek(self, place: TopicPartition, offset: int) -> None:
@@ -88,7 +88,7 @@ class Consumer:
         self._paused -= set(places)
 
     def paused(self) -> set[TopicPartition]:
-        """What is paused."""
+        """Return the paused partitions."""
         return self._paused
 
     async def getmany(

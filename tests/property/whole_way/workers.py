@@ -1,7 +1,7 @@
-"""A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and epochs.
+"""A worker as `processors.main` makes one, on the world's network: real stages, dispatchers, commits and epochs.
 
-`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: batches with tickets, commits of the finished prefix, letting go at
-a rebalance.
+`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: batches with tickets, commits of the
+finished prefix, letting go at a rebalance.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _TOPICS: Final = (RAW.name, FACTS.name)
 
 
 class Reader:
-    """One worker's part in the group, and the acknowledgements of its lanes."""
+    """One worker in the group, and the acknowledgements of its dispatchers."""
 
     def __init__(self, name: str, process: Process, broker: Broker, group: Group) -> None:
         self.name = name
@@ -52,14 +52,14 @@ class Reader:
         self._left_at: dict[Partition, int | None] = {}
         self._changing = asyncio.Lock()
 
-    # What the lanes call.
+    # Called by the dispatchers.
 
     def begin(self, batch: RecordBatch) -> bool:
-        """Whether to work on it."""
+        """True when the batch is to be worked on."""
         return self._flow.is_set() and self.tracker.start(batch.ticket)
 
     def finish(self, batch: RecordBatch) -> None:
-        """Its outputs are durable."""
+        """Acknowledge a batch: its outputs are durable."""
         self.tracker.finish(batch.ticket)
         self._progress.set()
 
@@ -68,13 +68,13 @@ class Reader:
         self.tracker.poison()
 
     def fatal(self, _reason: str, _error: BaseException | None) -> None:
-        """`os._exit`."""
+        """End the process, as `os._exit`."""
         self.process.exit_soon()
 
-    # What the group calls.
+    # Called by the group.
 
     def revoke(self, turn: int) -> None:
-        """Finish what is being worked on, commit, let go."""
+        """Finish the batches at work, commit, release."""
         self.process.spawn(self._let_go(turn))
 
     def assign(self, partitions: Sequence[Partition], generation: int) -> None:
@@ -85,7 +85,7 @@ class Reader:
         loop = self._broker.weather.loop
         async with self._changing:
             if not self._group.is_member(self) or turn != self._group.turn:
-                return  # frozen when it was said: who was left out hears of it at its next commit
+                return  # frozen at that moment: a member that was left out learns of it at its next commit
             deadline_s = loop.time() + _DRAIN_S
             while self.tracker.running() and not self.tracker.poisoned and (left_s := deadline_s - loop.time()) > 0:
                 await self._wait_for_progress(left_s)
@@ -128,7 +128,7 @@ class Reader:
     # The worker's own tasks.
 
     async def read(self) -> None:
-        """Fetch batches and put them into their topics' lanes."""
+        """Fetch batches and put them into their topics' dispatchers."""
         dice = self._broker.weather.dice
         while True:
             await self._flow.wait()
@@ -157,7 +157,7 @@ class Reader:
         )
 
     async def commit_often(self) -> None:
-        """Faust's commits and heartbeats, and what comes of being left out: an end, or a new beginning."""
+        """Commit and send heartbeats as Faust does; after being left out, end or join again."""
         dice = self._broker.weather.dice
         while True:
             await asyncio.sleep(_COMMIT_S)

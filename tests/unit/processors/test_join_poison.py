@@ -1,4 +1,4 @@
-"""What one call says, or what our own code makes of it, never stops the calls beside it; and after the fix it is made good."""
+"""Bad contents or a bug at one call never stop the other calls, and the call is complete after the fix."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -39,7 +39,7 @@ DAY_MS = 86_400_000
 
 
 class World:
-    """A stage with topics that can be read back."""
+    """A stage with topics that can be read again."""
 
     def __init__(self) -> None:
         self.log = StateLog()
@@ -47,11 +47,11 @@ class World:
         self.renew()
 
     def renew(self) -> None:
-        """A worker that begins anew, as after a restart."""
+        """Replace the worker by a new one, as after a restart."""
         self.stage = JoinStage(self.log, CODECS, JOIN, self.log.restore, self.metrics, end=self.log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
 
     async def take(self, facts: Iterable[Fact | bytes | None], now_ms: int = 0) -> list[DeadLetter]:
-        """One batch of these; returns the letters that it made."""
+        """Join one batch of these; returns its dead letters."""
         before = len(self.log.messages)
         records = tuple(
             Record(
@@ -65,7 +65,7 @@ class World:
         return [CODECS.dead_letter.decode(each.value) for each in self.log.messages[before:] if each.topic == DEAD.name]
 
     def timelines(self) -> dict[str, Timeline]:
-        """By call the row that a table would show."""
+        """Map each call to the row that a table would show."""
         rows: dict[str, Timeline] = {}
         for each in self.log.messages:
             if each.topic == TIMELINES.name:
@@ -74,12 +74,12 @@ class World:
         return rows
 
     def on_topic(self, topic: str) -> list[Message]:
-        """What lies on a topic."""
+        """List the messages of a topic."""
         return [each for each in self.log.messages if each.topic == topic]
 
 
 def raising_for(key: str, real: Callable[..., Any], read: Callable[..., str]) -> Callable[..., Any]:
-    """The real function, with a bug that only one call provokes."""
+    """Return the real function with a bug that only one call provokes."""
 
     def buggy(*args: Any, **kwargs: Any) -> Any:
         if read(*args, **kwargs) == key:
@@ -115,7 +115,7 @@ BUGS: dict[str, tuple[Any, str, Callable[..., str]]] = {
 async def test_a_bug_that_one_call_provokes_costs_that_call_alone(
     monkeypatch: pytest.MonkeyPatch, module: Any, name: str, read: Callable[..., str]
 ) -> None:
-    """Its records are dead letters, its state is as it was; what is sent again after the fix is joined."""
+    """Its records are dead letters, its state is as before; replayed after the fix they are joined."""
     world = World()
     facts = [FACT.encode(fact) for fact in (POISON[0], GOOD[0], POISON[1], GOOD[1])]
     with monkeypatch.context() as patch:
@@ -183,7 +183,7 @@ STATES = in_a_row([pushed_state(CALLER, State.SETUP, 0)])
 async def test_a_timeout_that_a_bug_prevents_is_reported_once_and_forgotten_at_the_horizon(
     monkeypatch: pytest.MonkeyPatch, module: Any
 ) -> None:
-    """It is neither tried again with every record, nor does it stop the timeouts of other calls."""
+    """It is not tried again with every record, and it stops no timeouts of other calls."""
     world = World()
     await world.take([*STATES, GOOD[0]])
     whole = world.on_topic(STATE.name)[0]
@@ -222,7 +222,7 @@ async def test_a_call_whose_timeout_failed_goes_on_with_its_next_fact(monkeypatc
 
 
 async def test_a_state_sent_again_after_the_fix_is_carried_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `dead replay` does it: the state's bytes go to its topic under its key, and are read at the next tick."""
+    """The state's bytes go to its topic under its key, as by `dead replay`, and are read at the next tick."""
     world = World()
     await world.take(STATES)
     with monkeypatch.context() as patch:
@@ -249,7 +249,7 @@ DAMAGED: dict[str, bytes] = {
 
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
 async def test_a_state_that_cannot_be_read_costs_its_call_alone(damaged: bytes) -> None:
-    """Found when it is read back, when a fact comes, or when its time is up."""
+    """It is found at the restore, when a fact comes, or when its timeout is due."""
     first = World()
     await first.take([*POISON, *GOOD])
     for facts, now_ms in (([*POISON, GOOD[1]], 0), ([None], 8 * DAY_MS)):

@@ -1,4 +1,4 @@
-"""Contents of one item: which is shown, what is filled in, what is a conflict; the case ids are the domain's."""
+"""Contents of one item: the one shown, the fields filled in, the conflicts; case ids as in the case list."""
 
 from decimal import Decimal
 from itertools import permutations
@@ -301,7 +301,7 @@ def test_one_content_is_shown_as_it_came() -> None:
 
 
 def test_what_is_shown_names_where_it_came_from() -> None:
-    """The place, the time of receipt and the digest are those of the content that is shown."""
+    """The row has the place, the time of receipt and the digest of the content that it shows."""
     first, second = in_a_row([privacy(answer=8), privacy(answer=9, revised_at=at(100))])
     row = normalized(item_of(first, second))
 
@@ -332,7 +332,7 @@ def test_a_newer_mapping_of_the_same_bytes_replaces_the_old_reading_without_a_co
 
 
 def test_an_old_reading_fills_no_gap_of_the_new_one() -> None:
-    """A mended mapping may have learned that what stood there was wrong."""
+    """A corrected mapping may know that the earlier value was wrong."""
     old = in_a_row([callback(cost=Decimal(10**9))])[0]
     new = msgspec.structs.replace(
         in_a_row([callback(cost=None, currency="", quality_flags=(Flag.RANGE_ERROR,))])[0], adapter_version=2

@@ -1,4 +1,4 @@
-"""Whether a partition's state in memory can be trusted after a rebalance."""
+"""Trust in a partition's state in memory after a rebalance."""
 
 from collections.abc import Collection
 
@@ -40,7 +40,7 @@ def test_what_a_rebalance_leaves_unbroken(
 
 
 def test_what_others_went_on_with_begins_anew() -> None:
-    """And only that; a partition that is not ours stays so."""
+    """Only that epoch is renewed; a partition that is not ours stays so."""
     epochs = AssignmentEpochs()
     epochs.assign([A, B], generation=7)
     before = epochs.of(A), epochs.of(B)
@@ -93,7 +93,7 @@ async def test_dropped_states_are_freed() -> None:
 
 
 async def test_a_state_dropped_while_it_is_read_back_is_not_kept() -> None:
-    """Nobody would drop it again, and it would be counted beside the new owner's."""
+    """Otherwise nobody would drop the state, and it would be counted beside the new owner's."""
 
     async def lose(topic: str, partition: int) -> list[str]:
         states.drop([(topic, partition)])

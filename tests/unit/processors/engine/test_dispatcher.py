@@ -1,4 +1,4 @@
-"""The loop around a step: strict order per partition, and an acknowledgement only after the step returned."""
+"""The partition dispatcher: strict order per partition, and an acknowledgement only after the step returned."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from processors.records import RecordBatch
 
 
 class Offsets:
-    """A consumer without Kafka: the real tracker behind the three calls of the lanes."""
+    """A consumer without Kafka: the real tracker behind the three methods that the dispatcher calls."""
 
     def __init__(self) -> None:
         self.tracker = CommitTracker()
@@ -69,7 +69,7 @@ async def test_every_batch_is_worked_on_and_acknowledged(offsets: Offsets, fatal
 
 
 async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) -> None:
-    """Never two batches of one partition at once, and never more partitions than allowed."""
+    """One partition never has two batches at work, and never more partitions work than allowed."""
     batches = [offsets.batch(p, at) for at in (0, 10, 20) for p in range(4)]
     working: list[int] = []
     most, order = 0, {p: [0] for p in range(4)}
@@ -138,7 +138,7 @@ async def test_a_failing_stream_is_fatal_too(offsets: Offsets, fatalities: list[
 
 
 async def test_a_void_batch_is_left_alone(offsets: Offsets) -> None:
-    """What was in flight when the partition was taken away is not even started."""
+    """A batch in flight when the partition was taken away is not even started."""
     gone, ours = offsets.batch(0, 0), offsets.batch(1, 0)
     offsets.tracker.forget([("t", 0)])
     worked: list[int] = []

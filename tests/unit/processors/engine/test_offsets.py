@@ -180,7 +180,7 @@ def test_a_batch_that_was_never_started_cannot_be_acknowledged() -> None:
 
 
 class CommitSafety(RuleBasedStateMachine):
-    """Against a model that keeps every single offset: committed <= the first one not acknowledged, at all times."""
+    """Compare with a model that keeps every offset: committed <= the first unacknowledged one, at all times."""
 
     partitions = (("a", 0), ("b", 1))
 
@@ -253,7 +253,7 @@ TestCommitSafety.settings = settings(max_examples=200, stateful_step_count=40, d
 
 @given(sizes=st.lists(st.integers(1, 500), min_size=1, max_size=30), done=st.integers(0, 30))
 def test_all_finished_batches_are_committable_at_once(sizes: list[int], done: int) -> None:
-    """The tracker holds nothing back either: the offered offset is exactly the end of the finished run."""
+    """The tracker withholds nothing either: it offers exactly the end of the finished run."""
     ends = [sum(sizes[: n + 1]) for n in range(len(sizes))]
     tracker, tickets = tracker_with(*ends)
     for ticket in tickets[:done]:
@@ -286,7 +286,7 @@ def stock_new_offset(*, committed: int | None, acknowledged: list[int]) -> int |
 def test_stock_faust_commits_past_an_unacknowledged_record(
     committed: int | None, acknowledged: list[int], first_missing: int
 ) -> None:
-    """The control: the same states in which this tracker offers nothing make stock Faust lose a record."""
+    """The control: in states where this tracker offers nothing, stock Faust loses a record."""
     stock = stock_new_offset(committed=committed, acknowledged=acknowledged)
 
     assert stock is not None

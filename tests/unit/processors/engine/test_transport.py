@@ -117,7 +117,7 @@ async def test_batches_come_with_a_ticket_and_move_the_offset_when_finished(make
 
 
 async def test_a_partition_with_unfinished_batches_is_left_out(make_consumer: Any) -> None:
-    """And the others are asked with a short wait, for it may be ready again at any moment."""
+    """The others are fetched with a short wait, as it may be ready again at any moment."""
     thread = Thread((0, {A: kafka_records(range(20))}), (0, {B: kafka_records(range(3))}), (0, {}))
     consumer = make_consumer(thread)
     first, second = await read(consumer)
@@ -147,7 +147,7 @@ async def test_when_all_are_busy_reading_waits_for_a_finished_batch(make_consume
 
 
 async def test_records_fetched_before_a_seek_are_thrown_away(make_consumer: Any) -> None:
-    """They come again: delivering them as well would hand out offsets twice, out of order."""
+    """They come again: delivering them as well would hand out offsets twice and out of order."""
     thread = Thread((0, {A: kafka_records(range(20))}))
     thread.seeks = 1
     consumer = make_consumer(thread)
@@ -169,7 +169,7 @@ async def test_nothing_more_is_delivered_once_the_flow_is_stopped(make_consumer:
 
 
 async def test_a_partition_that_others_went_on_with_begins_anew(make_consumer: Any) -> None:
-    """No generation was missed, and yet the committed offset is not ours: the process was frozen between losing and getting it."""
+    """The process was frozen between losing and getting the partition: no generation is missed, others went on."""
     thread = Thread()
     consumer = make_consumer(thread)
     consumer.epochs.assign({A, B}, generation=1)
@@ -218,7 +218,7 @@ async def test_offsets_that_are_not_ours_to_commit(make_consumer: Any, why: str)
 
 
 class Aiokafka:
-    """What the seek needs of an aiokafka consumer."""
+    """The part of an aiokafka consumer that the seek needs."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
         self.offsets = committed
@@ -255,7 +255,7 @@ def bare_thread(consumer: Aiokafka) -> FetcherThread:
     ],
 )
 async def test_every_partition_is_sought(committed: dict[TP, int | None], sought: dict[TP, int | str]) -> None:
-    """The seek of aiokafka leaves a partition where it is when nothing, or zero, was committed: records would be lost."""
+    """Aiokafka's seek leaves a partition where it is when nothing, or zero, was committed: records would be lost."""
     consumer = Aiokafka(committed)
     thread = bare_thread(consumer)
 
@@ -265,7 +265,7 @@ async def test_every_partition_is_sought(committed: dict[TP, int | None], sought
 
 
 async def test_a_seek_waits_for_the_fetch_in_progress() -> None:
-    """So that every fetch lies wholly before or wholly after a seek, and its stamp says which."""
+    """Every fetch is then wholly before or wholly after a seek, as its stamp shows."""
     consumer = Aiokafka({A: 7})
     thread = bare_thread(consumer)
     thread.settings = ReaderSettings()

@@ -33,7 +33,7 @@ def test_stalls(observations: list[tuple[float, dict[Partition, int | None]]], s
 
 
 class Consumer:
-    """What the watchdog sees of a consumer."""
+    """The part of a consumer that the watchdog reads."""
 
     def __init__(self, unread: dict[Partition, int] | None) -> None:
         self.tracker = CommitTracker()

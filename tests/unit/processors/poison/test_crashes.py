@@ -1,4 +1,4 @@
-"""What a worker leaves behind when it is killed, and who takes it over."""
+"""Breadcrumbs that killed workers leave, and their takeover by others."""
 
 import os
 import signal

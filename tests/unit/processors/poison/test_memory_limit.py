@@ -1,4 +1,4 @@
-"""No memory left: a worker is bounded, it ends whatever fails on its way out, and no body is called a bug for it."""
+"""No memory left: a worker is bounded and ends even if its way out fails, and no body is blamed as a bug."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def test_a_process_without_memory_for_a_last_word_ends_all_the_same() -> None:
 
 @pytest.mark.parametrize("where", ["decode", "seal"], ids=["while it is decoded", "while an element is sealed"])
 def test_a_body_for_which_there_is_no_memory_is_no_bug_of_ours(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the worker, and the next one finds out whether it was this body."""
+    """The worker ends, and the next one finds out whether this body was the cause."""
 
     def none_left(*_: Any, **__: Any) -> None:
         raise MemoryError

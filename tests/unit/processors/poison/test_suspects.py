@@ -1,4 +1,4 @@
-"""Which record is taken for the one at which workers die: two deaths, and one of them at nothing else."""
+"""Suspicion and poison: a record needs two deaths, one of them at nothing else."""
 
 import random
 
@@ -140,7 +140,7 @@ def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
 def test_what_has_the_bytes_of_poison(
     offset: int, value: bytes | None, headers: tuple[tuple[str, bytes], ...], partition: int, verdict: str
 ) -> None:
-    """A worker that dies in the join has written the fact anew each time; a vendor sends its body five times."""
+    """A worker that dies in the join has written the fact again each time; a vendor sends its body five times."""
     known = book(place(3, 4), place(3, 4)).put_aside(place(3, 4), b"3")
     record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
     batch = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
@@ -175,7 +175,7 @@ def test_the_latest_deaths_are_counted_and_the_oldest_forgotten() -> None:
 
 
 def test_what_is_far_away_costs_nothing() -> None:
-    """Ten thousand poison records a day, and a batch that has none of them."""
+    """A day of ten thousand poison records costs a batch without any of them nothing."""
     known = book(*(place(n * 10, n * 10 + 1) for n in range(50) for _ in range(2)))
 
     assert len(known.poison) == 50
@@ -184,9 +184,10 @@ def test_what_is_far_away_costs_nothing() -> None:
 
 
 class Life:
-    """Workers one after the other, as `processors.stages.quarantine` goes through a partition, killed from outside by chance.
+    """Workers one after the other on a partition, as in `processors.stages.quarantine`, killed from outside by chance.
 
-    Computing one record takes a unit of time, publishing a portion ten; a kill comes at a random unit of a life of 4,000.
+    Computing one record takes a unit of time, publishing a portion ten; a kill comes at a random unit of a life of
+    4,000.
     """
 
     def __init__(self, chance: random.Random, poison: frozenset[int]) -> None:
@@ -220,7 +221,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -> None:
-    """Hundreds of kills, half of them while something is computed: only what really kills becomes a letter."""
+    """After hundreds of kills, half of them during a computation, only the killing record becomes a dead letter."""
     chance = random.Random(seed)
     deadly = frozenset(chance.sample(range(20_000), 5))
     world = Life(chance, deadly)
@@ -232,7 +233,7 @@ def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -
 
 
 def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found() -> None:
-    """One death accuses what both were at; done alone, only one of them kills again."""
+    """One death accuses both places; done alone, only one of them kills again."""
     body = RecordPlace(topic="calls.raw", partition=1, first=5, next=6)
     facts = RecordPlace(topic="calls.facts", partition=2, first=30, next=40)
     once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, thread_place=body))

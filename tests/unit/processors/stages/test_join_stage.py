@@ -1,4 +1,4 @@
-"""The joining step around its pure parts: what goes out, and what its gauges say when partitions come and go."""
+"""The joining stage around its pure parts: its outputs, and its gauges when partitions come and go."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -28,21 +28,21 @@ from tests.support.strategies import BOTH_LEGS, callback, in_a_row, privacy
 
 
 class Nowhere:
-    """An outbox that takes everything, and keeps it."""
+    """An outbox that takes and keeps everything."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Take them."""
+        """Take the messages."""
         self.messages += messages
 
 
 class Strict(Nowhere):
-    """One that refuses what Kafka would."""
+    """An outbox with Kafka's limit of size."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Take them all or none."""
+        """Take all messages or none."""
         for message in messages:
             if message.size_bytes > MAX_MESSAGE_BYTES:
                 raise Oversize(message, MAX_MESSAGE_BYTES)
@@ -57,12 +57,12 @@ async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[Rec
 
 
 async def at_zero(_topic: str, _partition: int) -> int:
-    """Its end."""
+    """The end of that topic."""
     return 0
 
 
 def batch_of(values: Iterable[bytes | None]) -> RecordBatch:
-    """Records of one partition, from its beginning."""
+    """One partition's records from its beginning."""
     records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
     return RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
 
@@ -89,7 +89,7 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
 async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
     sent: list[Fact], published: Fact, ids: dict[int, int]
 ) -> None:
-    """The bytes of `calls.facts` are handed on only where encoding again would give the same ones."""
+    """The bytes of `calls.facts` are passed on only where encoding again would give the same ones."""
     codecs, outbox = codecs_for(ids), Nowhere()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     await stage.step(batch_of(FACT.encode(fact) for fact in sent))
@@ -98,7 +98,7 @@ async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
 
 
 def huge(note: str) -> Fact:
-    """A record that fits into a message of Kafka's, and two of which do not."""
+    """A record that fits into a message of Kafka's while two of them do not."""
     return callback(extras={"note": note * (MAX_MESSAGE_BYTES * 5 // 8)})
 
 
@@ -116,7 +116,7 @@ TOO_LARGE = {
 async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
     batches: list[list[Fact]], dead: list[tuple[int, int]]
 ) -> None:
-    """A worker that ended on it would end on it again, and nothing behind it would ever be joined."""
+    """A worker that ended on it would end again and again, and nothing behind it would be joined."""
     codecs, outbox, metrics = Codecs(), Strict(), Registry()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     bodies = [[FACT.encode(fact) for fact in facts] for facts in batches]
@@ -165,15 +165,15 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
 
 
 class StateLog(Nowhere):
-    """An outbox whose states can be read back."""
+    """An outbox whose states can be restored."""
 
     @property
     def states(self) -> list[Message]:
-        """What lies on the state topic."""
+        """Restore the state topic."""
         return [each for each in self.messages if each.topic == STATE.name]
 
     async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
-        """What lies below `end`."""
+        """Yield the records below `end`."""
         records = tuple(
             Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
             for number, each in enumerate(self.states[:end])
@@ -181,12 +181,12 @@ class StateLog(Nowhere):
         yield RecordBatch(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
 
     async def end(self, _topic: str, _partition: int) -> int:
-        """Its length."""
+        """The length of the state topic."""
         return len(self.states)
 
 
 async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
-    """Before compaction leaves its record alone, which says less; and a tick after which nobody else wrote costs nothing."""
+    """States are merged before compaction keeps only the zombie's; a tick without foreign states costs nothing."""
     log = StateLog()
     stage = JoinStage(log, Codecs(), JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     first, second = in_a_row(BOTH_LEGS[:2])
@@ -210,7 +210,7 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
 async def test_states_are_read_again_while_kafka_finds_a_leader(
     monkeypatch: pytest.MonkeyPatch, within_s: float, *, joined: bool
 ) -> None:
-    """A worker that ended for it would be back much later than the leader."""
+    """A worker that ended for it would come back much later than the leader."""
     monkeypatch.setattr(join_stage, "RESTORE_WITHIN_S", within_s)
     monkeypatch.setattr(join_stage, "RESTORE_EVERY_S", 0.001)
     refusals = [Unavailable("no leader"), Unavailable("no leader")]

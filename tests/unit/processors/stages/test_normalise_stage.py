@@ -1,4 +1,4 @@
-"""The normalising step: a body that may take long is read in a thread, and the loop turns between many small ones."""
+"""The normalising stage: a long body is read in a thread, and the loop turns between many small ones."""
 
 import asyncio
 import gzip
@@ -25,7 +25,7 @@ LARGE = b"[" + NX + b"," + b" " * 20_000 + NX.replace(b"bf1b9043", b"bf1b9044") 
 
 
 class Published:
-    """Stands where the producer is."""
+    """A stand-in for the producer."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -35,7 +35,7 @@ class Published:
 
 
 class Watched(NormaliseStage):
-    """The stage, which remembers where it read what."""
+    """The stage with a note of where it read each body."""
 
     threads: list[bool]
 

@@ -1,4 +1,4 @@
-"""The guard around a step: what it says of where it is, whom it does alone, and what it puts aside."""
+"""The quarantine around a step: the noted place, the records done alone, the records put aside."""
 
 import asyncio
 import threading
@@ -99,7 +99,7 @@ async def test_the_breadcrumb_follows_the_step_from_record_to_record() -> None:
 
 
 async def test_a_step_that_waits_is_nowhere() -> None:
-    """Whoever kills the worker now kills no record's worker: with a future, a turn of the loop, a publish, a restore."""
+    """A kill during a wait accuses no record: on a future, a turn of the loop, a publish, a restore."""
     guard, places = Guard(), []
 
     async def look() -> None:
@@ -146,7 +146,7 @@ async def test_restoring_a_partition_s_state_accuses_no_record() -> None:
 
 
 async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where a failpoint kills the worker just before it."""
+    """This holds even where a failpoint kills the worker just before it."""
     guard, places = Guard(), []
 
     async def publish(_self: Outbox, _messages: Sequence[Message]) -> None:
@@ -193,7 +193,7 @@ async def test_who_is_accused_of_an_exception(error: BaseException, accused: tup
 
 
 async def test_an_exception_of_what_is_waited_for_accuses_nobody() -> None:
-    """A state that cannot be read back would have one record after the other put aside."""
+    """Otherwise an unreadable state would have one record after the other put aside."""
     guard = Guard()
 
     async def step(_: RecordBatch) -> None:
@@ -253,7 +253,7 @@ async def _awaited(work: Awaitable[object]) -> None:
 
 
 async def test_suspects_are_done_one_at_a_time_and_alone() -> None:
-    """Others wait meanwhile; what has passed is suspected no more."""
+    """Others wait meanwhile, and finished records are no longer suspected."""
     guard = Guard(place(2, 5))
     running, log = set[int](), list[tuple[int, list[int]]]()
 
@@ -396,7 +396,7 @@ def test_nothing_is_known_at_first() -> None:
 
 
 async def test_what_a_thread_reads_stays_accused_while_others_go_on() -> None:
-    """Else a body that kills in the thread would be found by nobody."""
+    """Otherwise a body that kills in the thread would never be found."""
     guard, turn = Guard(), asyncio.Lock()
     places: list[tuple[int, RecordPlace | None]] = []
 

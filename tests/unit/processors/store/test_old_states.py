@@ -16,7 +16,8 @@ from schemas.errors import Undecodable
 from schemas.facts import Fact, Flag
 from tests.support.strategies import BOTH_LEGS, DECISIONS, KEY, callback, in_a_row, placed, privacy
 
-# Three states, a record, another cost and a duplicate of the record: before accounts, contents and decisions were known.
+# Three states, a record, another cost and a duplicate of the record: before accounts, contents and decisions were
+# known.
 FIRST_RELEASE = bytes.fromhex(
     """
     029a05010500cd03e8ce240c87e8c29094919191de001300c41008deee6cc8485258ac32ed5b653e364d01c410d4143b474299ef884b6ab97070b5

@@ -173,7 +173,7 @@ def test_nine_facts_take_less_than_a_kilobyte_and_a_record_alone_less_than_400_b
 
 
 def test_a_call_that_would_be_slow_to_write_is_an_oversize_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What compresses well could else grow without end: megabytes that are written again with every fact."""
+    """Repetitive facts could else grow without end: megabytes that are written again with every fact."""
     facts = in_a_row([callback(custom_ref=f"{number}" + "x" * 900_000) for number in range(20)])
     with pytest.raises(StateTooLarge, match=f"the limit is {LIMIT_BYTES}"):
         encode_state(joined(facts))

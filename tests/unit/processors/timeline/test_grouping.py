@@ -1,4 +1,4 @@
-"""Which items of one key make one call; and that what came by one account's address never joins what came by another."""
+"""Grouping of one key's items into calls; items of different accounts' addresses never join."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -50,7 +50,7 @@ FORGED: dict[str, Fact] = {
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
 def test_what_comes_by_another_account_changes_no_row(forged: Fact) -> None:
-    """Before or after the real one: its row stands under its id as if nothing else had come."""
+    """Before or after the real one, its row is as if nothing else had come."""
     (alone,) = shown(in_a_row([OURS]))
     for order in permutations(in_a_row([OURS, forged, forged])):
         first, *others = shown(order)
