@@ -92,7 +92,7 @@ class Workers:
             "notes": str(self._notes),
             "hurry": str(self._hurry),
         }
-        arguments |= {"pause_ms": pause_ms, "slice_records": batch_records, "drain_s": drain_s, "fail_at": fail_at}
+        arguments |= {"pause_ms": pause_ms, "batch_records": batch_records, "drain_s": drain_s, "fail_at": fail_at}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(WORKER),

@@ -16,8 +16,8 @@ from tests.property.whole_way.bodies import sends
 from tests.property.whole_way.broker import PARTITIONS, Broker, Weather
 from tests.property.whole_way.clickhouse import ClickHouse
 from tests.property.whole_way.disk import Disk
-from tests.property.whole_way.front import Ingress, Vendors
 from tests.property.whole_way.groups import SESSION_S, Group, watch
+from tests.property.whole_way.ingress_side import Ingress, Vendors
 from tests.property.whole_way.judge import judge
 from tests.property.whole_way.loop import NoRest, Process, WorldLoop
 from tests.property.whole_way.rules import RIGHT, Rules
