@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from processors.call.agreement import conflicting
 from processors.call.contents import Content, Item, item_of
 from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_folded, knows, mark_folded
 from processors.call.folding import fold_item, fold_items
-from processors.call.precedence import conflicting, normalized
+from processors.call.precedence import normalized
 from processors.call.state import CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of

@@ -12,13 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.call.agreement import Disagreement, compatible, conflicting, disagreement
-from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of, item_of
+from processors.call.agreement import Disagreement, compatible, disagreement
+from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of
 from processors.call.filling import fill
 from processors.versions import completeness, record_version, standing
 from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
-
-__all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
 
 _OF_A_CONTENT: Final = (
     "is_final", "received_at", "source", "raw_topic", "raw_partition", "raw_offset", "raw_element", "disposition", "setup_at",

@@ -92,11 +92,6 @@ class Breadcrumb:
             self.path = None
 
     @property
-    def place(self) -> RecordPlace | None:
-        """The records that the event loop is computing."""
-        return self.note.place
-
-    @property
     def note(self) -> "BreadcrumbNote":
         """The whole note."""
         return read(bytes(self._page))

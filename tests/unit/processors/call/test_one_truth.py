@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.call.precedence import Item, item_of
+from processors.call.contents import Item, item_of
 from schemas.facts import Disposition, Fact, Flag
 from schemas.resolution import CALLBACK, resolution_body
 from tests.support.whole_rows import GONE, RECEIVED, Rows, Sent, beijing, changed, epoch, printed

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.call.agreement import conflicting
 from processors.call.contents import Content, Item
-from processors.call.precedence import conflicting, normalized, shown_as_one
+from processors.call.precedence import normalized, shown_as_one
 from processors.call.state import new_item
 from processors.versions import PRICED, completeness, record_version, standing
 from schemas.facts import Disposition, Fact, Flag, Leg, RecordingState, Role, State

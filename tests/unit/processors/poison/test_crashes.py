@@ -55,22 +55,22 @@ def end(folder: Path, how: str) -> int:
 def test_a_page_that_nobody_wrote_says_nothing() -> None:
     assert read(bytes(SIZE)) == BreadcrumbNote()
     assert read(b"") == BreadcrumbNote()
-    assert Breadcrumb().place is None
+    assert Breadcrumb().note.place is None
 
 
 def test_a_page_says_what_is_computed_and_nothing_in_between() -> None:
     breadcrumb, notes = Breadcrumb(), list[RecordPlace | None]()
     breadcrumb.mark(b"calls.raw", 3, 10, 30, 5)
-    notes.append(breadcrumb.place)
+    notes.append(breadcrumb.note.place)
     breadcrumb.move(17, 18, 1_700_000_000_017)
-    notes.append(breadcrumb.place)
+    notes.append(breadcrumb.note.place)
     breadcrumb.clear()
-    notes.append(breadcrumb.place)
+    notes.append(breadcrumb.note.place)
     breadcrumb.mark(b"calls.facts", 0, 1, 2, 0)
     breadcrumb.hold("ZeroDivisionError")
     breadcrumb.clear()
     breadcrumb.mark(b"calls.facts", 0, 5, 6, 0)
-    notes.append(breadcrumb.place)
+    notes.append(breadcrumb.note.place)
 
     assert notes == [
         RecordPlace(topic="calls.raw", partition=3, first=10, next=30, timestamp_ms=5),

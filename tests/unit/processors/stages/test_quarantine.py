@@ -50,7 +50,7 @@ class Guard:
 
     @property
     def at(self) -> tuple[int, int] | None:
-        place = self.crashes.breadcrumb.place
+        place = self.crashes.breadcrumb.note.place
         return (place.first, place.next) if place else None
 
     def guarding(self, step: Callable[[RecordBatch], Awaitable[object]]) -> Callable[[RecordBatch], Awaitable[object]]:
@@ -211,7 +211,7 @@ async def test_concurrent_partitions_are_traced_apart() -> None:
 
     async def step(batch: RecordBatch) -> None:
         for record in batch.records:
-            place = guard.crashes.breadcrumb.place
+            place = guard.crashes.breadcrumb.note.place
             if place is None or (place.partition, place.first) != (batch.partition, record.offset):
                 wrong.append((batch.partition, record.offset, place))
             await asyncio.sleep(0)
