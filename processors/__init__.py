@@ -1,5 +1,6 @@
-"""From raw bodies to canonical records and whole calls: normalise, dedupe, join, time out.
+"""The processors: raw bodies become canonical records and whole calls (normalise, deduplicate, join, time out).
 
-`run` composes one worker. The deciding modules (`normalise`, `join` and what they stand on) are pure; `normalise_stage` and
-`join_stage` bring them to Kafka through Faust agents that read slices (`slices`, `lanes`).
+`main` composes one worker. The deciding modules (`normalise`, `join` and what they import) are pure; `stages` connects
+them to Kafka through Faust agents that read record batches (`engine`). The README of this folder has the way of a
+record.
 """

@@ -1,7 +1,7 @@
-"""The narrowest thing that must hold a value: ClickHouse's columns. What is made here is held against them where it is made.
+"""Bounds of ClickHouse's columns, the narrowest place that every value must fit: checked where the value is made.
 
-A sum or a span beyond them is None and flagged, as any amount that nobody can believe; a row is then never refused for its
-range, and never hides what else it says.
+A sum or a span beyond them becomes None and is flagged, as any amount that nobody can believe; so no row is ever
+refused for its range, and the rest of it stays visible.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from schemas.facts import Fact, Flag, Leg
 UINT32_MAX: Final = 2**32 - 1
 UINT16_MAX: Final = 2**16 - 1
 MONEY_LIMIT: Final = Decimal(10) ** 12
-"""Decimal(18, 6) holds what is below."""
+"""Limit of Decimal(18, 6), exclusive."""
 OLDEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 NEWEST: Final = datetime(2299, 12, 31, tzinfo=UTC)
-"""DateTime64(6) holds what lies between."""
+"""Last instant of DateTime64(6); `OLDEST` is its first."""
 LONGEST: Final = timedelta(days=7)
-"""No call rings or is talked for longer, and no two instants of one call lie further apart."""
+"""Longest believed call: no call rings or lasts longer, and no two of its instants lie further apart."""
 
 _AMOUNTS: Final = ("pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s")
 _CODES: Final = ("q850", "sip_code")
@@ -36,7 +36,7 @@ _read_leg: Final = attrgetter(*_LEG_INSTANTS)
 
 
 def total(values: Iterable[int | None], flags: set[Flag]) -> int | None:
-    """The sum of what is known; None when nothing is, or (flagged) when no column holds it."""
+    """Sum the known values; None when there are none, or (flagged) when no column holds the sum."""
     known = [value for value in values if value is not None]
     if not known:
         return None
@@ -48,7 +48,7 @@ def total(values: Iterable[int | None], flags: set[Flag]) -> int | None:
 
 
 def total_money(values: Iterable[Decimal | None], flags: set[Flag]) -> Decimal | None:
-    """The sum of the known amounts; None when none is, or (flagged) when no column holds it."""
+    """Sum the known amounts; None when there are none, or (flagged) when no column holds the sum."""
     known = [value for value in values if value is not None]
     if not known:
         return None
@@ -60,27 +60,27 @@ def total_money(values: Iterable[Decimal | None], flags: set[Flag]) -> Decimal |
 
 
 def bounded(fact: Fact) -> Fact:
-    """The fact without what no column holds; the same one, nearly always."""
+    """Return the fact without values that no column holds (flagged); nearly always the same object."""
     if _fits(fact):
         return fact
     flags: set[Flag] = set()
-    changes: dict[str, Any] = {**_beyond(fact, (*_AMOUNTS, *_CODES), _INSTANTS, flags)}
+    changes: dict[str, Any] = {**_out_of_range(fact, (*_AMOUNTS, *_CODES), _INSTANTS, flags)}
     if fact.cost is not None and not abs(fact.cost) < MONEY_LIMIT:
         changes.update(cost=None, currency="", cost_source="")
         flags.add(Flag.RANGE_ERROR)
-    legs = tuple(msgspec.structs.replace(leg, **_beyond(leg, _CODES, _LEG_INSTANTS, flags)) for leg in fact.legs)
+    legs = tuple(msgspec.structs.replace(leg, **_out_of_range(leg, _CODES, _LEG_INSTANTS, flags)) for leg in fact.legs)
     return msgspec.structs.replace(
         fact, **changes, legs=legs, quality_flags=tuple(sorted({*fact.quality_flags, *flags}))
     )
 
 
 def clock(at: datetime) -> datetime:
-    """A time of receipt as a column holds it: a header that some other program wrote may say any year."""
+    """Clamp a time of receipt to what a column holds: a header that some other program wrote may name any year."""
     return min(max(at, OLDEST), NEWEST)
 
 
 def _fits(fact: Fact) -> bool:
-    """Asked of every fact, so it is written for speed."""
+    """True when every value fits. Called for every fact, so it is written for speed."""
     for value in _read_amounts(fact):
         if value is not None and not 0 <= value <= UINT32_MAX:
             return False
@@ -105,8 +105,10 @@ def _codes_fit(row: Fact | Leg) -> bool:
     )
 
 
-def _beyond(row: Fact | Leg, numbers: tuple[str, ...], instants: tuple[str, ...], flags: set[Flag]) -> dict[str, None]:
-    """What of a row must go, flagged."""
+def _out_of_range(
+    row: Fact | Leg, numbers: tuple[str, ...], instants: tuple[str, ...], flags: set[Flag]
+) -> dict[str, None]:
+    """Flag the values of a row that no column holds; returns their names, each with None."""
     gone: dict[str, None] = {}
     for name in numbers:
         value = getattr(row, name)

@@ -1,19 +1,20 @@
 """The joiner's decisions: one fact or one deadline in, the call's new state and what to publish out. Pure.
 
-`now_ms` is the record clock of the facts partition, never the wall's, and nothing depends on whether a due timeout was
-carried out before or after a fact: so a replay decides alike. The outcome says how the fact counts:
-fact (new), update or conflict (a new content of a known item), duplicate (a known content at a new place of the raw log),
-replayed (at a known place: nothing new, the current version goes out again), timeout, expired.
+`now_ms` is the record clock of the facts partition, never the wall clock, and nothing depends on whether a due timeout
+was carried out before or after a fact: so a replay decides alike. The outcome is how the fact counts: fact (new),
+update or conflict (a new content of a known item), duplicate (a known content at a new place of the raw log), replayed
+(at a known place: nothing new, the current version goes out again), timeout, expired.
 """
 
 from typing import Final, Literal
 
 import msgspec
 
+from processors.call.agreement import conflicting
 from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import Arrival, Arrivals, add, copy_of, knows, passed, raise_marks
+from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_folded, knows, mark_folded
 from processors.call.folding import fold_item, fold_items
-from processors.call.precedence import conflicting, normalized
+from processors.call.precedence import normalized
 from processors.call.state import CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
@@ -26,66 +27,66 @@ _MS: Final = 1000
 
 
 class JoinResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one fact or one deadline does."""
+    """The effect of one fact or one deadline."""
 
     state: CallState | None
-    """None: forget the call."""
+    """The call's new state; None: forget the call."""
     outcome: JoinOutcome
     normalized: Fact | None = None
-    """The item's current version, when it is to be published."""
+    """The item's current version, if it is to be published."""
     shown: CallState | None = None
-    """The state whose timelines are to be published; of several steps on one call only the last one's matter."""
+    """The state whose timelines are to be published; of several results for one call only the last one's matter."""
 
     @property
     def timelines(self) -> tuple[Timeline, ...]:
-        """The current version of every timeline of the call, made anew at each reading; none when nothing is published."""
+        """Build the current version of every timeline of the call; none when nothing is published."""
         return timelines_of(self.shown) if self.shown else ()
 
 
 def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
-    """Join one fact of the call that `state` knows."""
+    """Join one fact into its call's state, None for a call that is not known."""
     fact = bounded(fact)
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
-        return _begin(fact, now_ms, settings)
+        return _new_call(fact, now_ms, settings)
     item = state.items.get(fact.fact_id)
-    copy = copy_of(fact)
+    arrival = arrival_of(fact)
     known = _content(item, fact.content_digest)
     if item is not None and known is not None:
-        first = copy_of(known.fact)
-        if knows(first, known.seen, copy) or passed(state.marks, copy):
+        first = arrival_of(known.fact)
+        if knows(first, known.arrivals, arrival) or is_folded(state.folded_up_to, arrival):
             return _publish(state, "replayed", item)
-        return _duplicate(state, item, known, fact, add(first, known.seen, copy))
-    if state.overflow and passed(state.marks, copy):
+        return _duplicate(state, item, known, fact, add(first, known.arrivals, arrival))
+    if state.overflow and is_folded(state.folded_up_to, arrival):
         return _publish(state, "replayed", item or new_item(fact))
-    return _learn(state, item, fact, now_ms, settings)
+    return _add_content(state, item, fact, now_ms, settings)
 
 
 def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> JoinResult:
     """Carry out what is due at `now_ms`; called when `now_ms >= state.deadline_ms`."""
     open_until = _open_until(state, settings)
     if now_ms >= state.touched_ms + settings.horizon_s * _MS:
-        unsaid = open_until is not None
+        unpublished = open_until is not None
         last = msgspec.structs.replace(state, timed_out=state.contents)
-        return JoinResult(state=None, outcome="expired", shown=last if unsaid else None)
+        return JoinResult(state=None, outcome="expired", shown=last if unpublished else None)
     if open_until is None or now_ms < open_until:
         return JoinResult(state=_with_deadline(state, settings), outcome="timeout")
     closed = _with_deadline(msgspec.structs.replace(state, timed_out=state.contents), settings)
     return JoinResult(state=closed, outcome="timeout", shown=closed)
 
 
-def reunite(left: CallState, right: CallState, settings: JoinSettings) -> CallState:
-    """What two records of one call's state say together: the later one, unless a zombie wrote it."""
+def merge_stored(left: CallState, right: CallState, settings: JoinSettings) -> CallState:
+    """Merge two stored states of one call: the later one contains the earlier, unless a zombie wrote one of them."""
     return _with_deadline(merge_states(left, right), settings)
 
 
-def _begin(fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
+def _new_call(fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     item = new_item(fact)
     state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms)
     return _publish(_with_deadline(state, settings), "fact", item)
 
 
-def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
-    """A content never seen: a new item, or another version of one."""
+def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
+    """Add a content that is not known: a new item, or another version of one."""
     late = _is_late(state, fact, now_ms, settings)
     if item is None:
         grown, gone = new_item(fact, late=late), list[Arrival]()
@@ -99,16 +100,16 @@ def _learn(state: CallState, item: Item | None, fact: Fact, now_ms: int, setting
         contents=state.contents + 1,
         merge_count=state.merge_count + 1,
         touched_ms=max(state.touched_ms, now_ms),
-        marks=raise_marks(state.marks, *gone, *gone_too) if gone or gone_too else state.marks,
+        folded_up_to=mark_folded(state.folded_up_to, *gone, *gone_too) if gone or gone_too else state.folded_up_to,
         overflow=state.overflow or bool(gone or gone_too),
     )
     if fact.fact_type is FactType.RESOLUTION and state.timed_out >= state.contents:
-        learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision is no news of the call
+        learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision brings no news of the call
     return _publish(_with_deadline(learned, settings), _outcome(item, fact), grown)
 
 
 def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) -> bool:
-    """Whether it comes after the call was closed: a call that nothing but a decision is known of never was."""
+    """True when the fact comes after the call was closed; a call of which only a decision is known never was."""
     return (
         now_ms >= state.touched_ms + settings.close_after_s * _MS
         and fact.fact_type in {FactType.RECORD, FactType.STATE}
@@ -125,17 +126,17 @@ def _outcome(item: Item | None, fact: Fact) -> JoinOutcome:
 def _duplicate(
     state: CallState, item: Item, known: Content, fact: Fact, added: tuple[Arrival, Arrivals, tuple[Arrival, ...]]
 ) -> JoinResult:
-    """Record one more copy; nothing goes out unless it was received before all others."""
-    first, seen, gone = added
-    earlier = first == copy_of(fact)
-    content = msgspec.structs.replace(known, fact=fact if earlier else known.fact, seen=seen)
+    """Record one more arrival; nothing is published unless it was received before all others."""
+    first, arrivals, gone = added
+    earlier = first == arrival_of(fact)
+    content = msgspec.structs.replace(known, fact=fact if earlier else known.fact, arrivals=arrivals)
     grown = item_of((content if each is known else each for each in item.every), item.more)
     learned = msgspec.structs.replace(
         state,
         items={**state.items, fact.fact_id: grown},
         duplicates=state.duplicates + 1,
-        merge_count=state.merge_count + seen.merge_count - known.seen.merge_count,
-        marks=raise_marks(state.marks, *gone) if gone else state.marks,
+        merge_count=state.merge_count + arrivals.merge_count - known.arrivals.merge_count,
+        folded_up_to=mark_folded(state.folded_up_to, *gone) if gone else state.folded_up_to,
     )
     return _publish(learned, "duplicate", grown) if earlier else JoinResult(state=learned, outcome="duplicate")
 
@@ -151,7 +152,7 @@ def _publish(state: CallState, outcome: JoinOutcome, item: Item) -> JoinResult:
 
 
 def _open_until(state: CallState, settings: JoinSettings) -> int | None:
-    """Record clock until which more is waited for; None when nothing is."""
+    """The record clock until which more facts are awaited; None when none are."""
     if state.settled or state.late or state.timed_out >= state.contents:
         return None
     waited_s = settings.close_after_s if state.has(FactType.RECORD) else settings.provisional_after_s
@@ -165,4 +166,4 @@ def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
     return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
 
 
-__all__ = ["CallState", "JoinOutcome", "JoinResult", "merge_states", "reunite", "step", "timeout"]
+__all__ = ["CallState", "JoinOutcome", "JoinResult", "merge_states", "merge_stored", "step", "timeout"]

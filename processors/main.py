@@ -6,11 +6,10 @@ from functools import partial
 from typing import Final
 
 from processors.engine.dispatcher import attach
-from processors.engine.fatal import or_end
 from processors.engine.faust_app import consumer_of, make_app, run_app
 from processors.engine.fetcher import ReaderSettings
-from processors.engine.group import GROUP
-from processors.engine.watchdog import Stalls
+from processors.engine.offsets import GROUP
+from processors.engine.watchdog import Stalls, or_end
 from processors.normalise import directory
 from processors.poison.crashes import Crashes, crash_dir
 from processors.poison.memory_limit import limit_memory
@@ -29,11 +28,12 @@ log: Final = logging.getLogger(__name__)
 
 _LAG_EVERY_S: Final = 1.0
 _STALLED_S: Final = 20.0
-"""Longer than a rebalance with its restoring takes."""
+"""Time without progress after which the gauge shows a partition as stalled: longer than a rebalance with its
+restore."""
 
 
 async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
-    """Work until `stop` is set; a crash ends the process with a non-zero exit code. `settings.kafka.bootstrap` is set."""
+    """Work until `stop` is set; a crash ends the process with a non-zero code. Needs `settings.kafka.bootstrap`."""
     codecs = codecs or Codecs()
     kafka, process = settings.kafka, settings.process
     limit_memory(process.memory_limit_mb)
@@ -44,7 +44,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
         app = make_app(
             GROUP,
             kafka.bootstrap,
-            reader=ReaderSettings(slice_records=process.slice_records),
+            reader=ReaderSettings(batch_records=process.slice_records),
             instance_id=process.instance or None,
             commit_interval_s=process.commit_interval_s,
             session_timeout_s=process.session_timeout_s,
@@ -52,7 +52,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
         quarantine = Quarantine(crashes, out, codecs, metrics)
         attach(app, RAW.name, quarantine.guarding("normalise", normalising.step))
         attach(app, FACTS.name, quarantine.guarding("join", joining.step))
-        # Partitions come from workers that died, too.
+        # Partitions may come from workers that died.
         consumer_of(app).on_lost += [joining.drop, lambda _lost: crashes.refresh()]
         beside = [
             asyncio.create_task(or_end(tick(app, out, process.tick_s), "the record clock's tick")),
@@ -68,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
 
 
 def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> PatientOutbox:
-    """The producer of this worker."""
+    """Build the producer of this worker."""
     return PatientOutbox(
         kafka.bootstrap,
         compression=None if kafka.compression == "none" else kafka.compression,
@@ -78,7 +78,7 @@ def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> PatientOutbox:
 
 
 async def _measure(app: object, metrics: Registry) -> None:
-    """Keep the gauges of partitions and lag near the truth; they stay while Kafka does not answer, which shows elsewhere."""
+    """Update the gauges of partitions and lag every second; they keep their values while Kafka does not answer."""
     stages = {RAW.name: "normalise", FACTS.name: "join"}
     stalls, loop = Stalls(limit_s=_STALLED_S), asyncio.get_running_loop()
     while True:
@@ -90,7 +90,7 @@ async def _measure(app: object, metrics: Registry) -> None:
             behind = {
                 tp: consumer.tracker.position(tp) for tp in assigned if lags.get(tp) or consumer.tracker.in_flight(tp)
             }
-        except Exception as error:  # noqa: BLE001  # of no harm whatever it is, and no reason to end a worker
+        except Exception as error:  # noqa: BLE001  # a missing gauge is no reason to end a worker
             log.debug("the lag is not known: %r", error)
             continue
         stalled = stalls.observe(loop.time(), lagging=behind)

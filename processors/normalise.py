@@ -1,7 +1,7 @@
-"""A raw body to canonical facts: decode, take apart, map each element, seal. Pure: any bytes give facts or dead letters.
+"""A raw body to facts: decode, split, map each element, add identity. Pure: any bytes give facts or dead letters.
 
-One bad element of a batch fails alone. What our own code raises is a dead letter too (`adapter_bug`), never an exception:
-the vendor has been told that we have it.
+One bad element of a body fails alone. An exception of our own code becomes a dead letter too (`adapter_bug`): the
+vendor has our acknowledgement and will not send the body again.
 """
 
 import hashlib
@@ -28,14 +28,15 @@ from schemas.vendors import VENDORS
 _log: Final = logging.getLogger(__name__)
 
 ORIGINALS_PER_BODY: Final = 16
-"""Dead letters of one body that carry it; more would multiply a large body by its bad elements."""
+"""Most dead letters of one body that carry it; more would multiply a large body by its bad elements."""
 _ORIGINAL_BYTES: Final = 4 * 1024 * 1024
-"""All that they carry together, beside the first."""
+"""Most bytes that they carry together, beside the first."""
 WHOLE_BODY: Final = -1
+"""The element number of a dead letter that is about a whole body."""
 
 
 class Address(msgspec.Struct, frozen=True):
-    """What may come by the address of one configured account, or by one that names none."""
+    """The limits of one push address: that of a configured account, or the one that names none."""
 
     external_ids: frozenset[str] = frozenset()
     foreign_ids: frozenset[str] = frozenset()
@@ -43,13 +44,13 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Directory(msgspec.Struct, frozen=True):
-    """The configured accounts, as mappings need them: by vendor and account, "" for a push that named none."""
+    """The configured accounts, as mappings need them: by vendor and account, "" for a push that names none."""
 
     addresses: Mapping[tuple[str, str], Address] = {}
     known_ids: Mapping[str, frozenset[str]] = {}
 
     def address(self, vendor: str, account: str) -> Address:
-        """That account's; an account that is configured no longer is as good as none."""
+        """Return the account's address; an account that is not configured counts as none."""
         return self.addresses.get((vendor, account)) or self.addresses.get((vendor, ""), _ANYBODY)
 
 
@@ -65,7 +66,8 @@ def directory(accounts: tuple[Account, ...]) -> Directory:
         known[vendor] = _ids(*ours)
         limits = {external_id: account.cost_limit for account in ours for external_id in account.external_ids}
         protected = _ids(*(account for account in ours if account.secret.value or account.allow))
-        # A call's key has an account's name where a body's own id would stand: nobody else may write that name as an id.
+        # A call's key may hold an account's name in the place of a body's own id: nobody else may use that name as an
+        # id.
         names = frozenset(account.name for account in ours)
         addresses[vendor, ""] = Address(frozenset(), protected | names, limits)
         for account in ours:
@@ -80,7 +82,7 @@ def _ids(*accounts: Account) -> frozenset[str]:
 
 
 class Normalised(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one body; elements = facts + dead + filtered."""
+    """The result for one body; elements = facts + dead + filtered."""
 
     facts: tuple[Fact, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
@@ -96,28 +98,28 @@ def normalise(
     vendors: Mapping[str, Vendor] = VENDORS,
 ) -> Normalised:
     """Map one record of `calls.raw`; never raises for what a body contains."""
-    letters = _Letters(raw, position)
+    dead_letters = _DeadLetters(raw, position)
     vendor = vendors.get(raw.vendor)
     if vendor and raw.callback == RESOLUTION:
-        return _resolution(raw, position, letters)
+        return _resolution(raw, position, dead_letters)
     callback = next((c for c in vendor.callbacks if c.name == raw.callback), None) if vendor else None
     if vendor is None or callback is None:
         # Names are data here: they came from a header that some producer wrote.
-        letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
-        return Normalised(dead=letters.written())
+        dead_letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
+        return Normalised(dead=dead_letters.all())
     if raw.source != "push":
         limits = limits.for_pages()
     try:
         decoded = decode(raw, callback.form_fields, callback.words, limits, callback.body)
-        items, errors = _taken_apart(callback, decoded, limits)
+        items, errors = _split(callback, decoded, limits)
     except Undecodable as exc:
-        letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-        return Normalised(dead=letters.written())
+        dead_letters.add(WHOLE_BODY, exc.dead_code, str(exc))
+        return Normalised(dead=dead_letters.all())
     except MemoryError:
-        raise  # the process's, not this body's alone: it ends, and the quarantine finds out whether it is the body
-    except Exception as exc:  # noqa: BLE001 - the edge of a vendor's file: its bug must not stop the others
-        letters.bug(WHOLE_BODY, exc)
-        return Normalised(dead=letters.written())
+        raise  # not this body's alone: the process ends, and the quarantine finds out whether the body is the cause
+    except Exception as exc:  # noqa: BLE001 - a bug of one vendor's file must not stop the others
+        dead_letters.add_bug(WHOLE_BODY, exc)
+        return Normalised(dead=dead_letters.all())
     if errors and not items:
         return Normalised(filtered=errors)
     address = accounts.address(raw.vendor, raw.account)
@@ -130,12 +132,12 @@ def normalise(
         cost_limits=address.cost_limits,
         source=raw.source,
     )
-    outcome = _elements(vendor, callback, items, context, decoded, letters)
+    outcome = _elements(vendor, callback, items, context, decoded, dead_letters)
     return msgspec.structs.replace(outcome, filtered=errors + outcome.filtered) if errors else outcome
 
 
-def _taken_apart(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """The elements of a body, and the errors that pages in it carry instead; raises Undecodable."""
+def _split(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """Split a body into its elements, and the errors that its pages carry instead; raises Undecodable."""
     pages = [callback.elements(document) for document in decoded.documents()]
     items = pages[0].items if len(pages) == 1 else tuple(item for page in pages for item in page.items)
     if len(items) > limits.elements:
@@ -143,13 +145,13 @@ def _taken_apart(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[
     return items, tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
 
 
-def _resolution(raw: RawCallback, position: Position, letters: "_Letters") -> Normalised:
-    """A decision of ours: one element, and one fact of the record's call."""
+def _resolution(raw: RawCallback, position: Position, dead_letters: "_DeadLetters") -> Normalised:
+    """Read an operator's decision: one element, which gives one fact of the record's call."""
     try:
         fact = resolution_fact(raw, position)
     except Undecodable as exc:
-        letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-        return Normalised(dead=letters.written())
+        dead_letters.add(WHOLE_BODY, exc.dead_code, str(exc))
+        return Normalised(dead=dead_letters.all())
     version = record_version(1, complete=0, final=False, stands=standing((fact,)), mapping=fact.adapter_version)
     return Normalised(facts=(msgspec.structs.replace(fact, version=version),))
 
@@ -160,11 +162,11 @@ def _elements(
     items: tuple[Any, ...],
     context: Context,
     decoded: Decoded,
-    letters: "_Letters",
+    dead_letters: "_DeadLetters",
 ) -> Normalised:
     facts: list[Fact] = []
     filtered: list[str] = []
-    raw = letters.raw
+    raw = dead_letters.raw
     body_sha256 = hashlib.sha256(raw.body).hexdigest()
     for index, item in enumerate(items):
         try:
@@ -172,64 +174,64 @@ def _elements(
             if isinstance(mapped, Filtered):
                 filtered.append(mapped.reason)
                 continue
-            fact = seal(mapped, raw, letters.position, index, body_sha256)
+            fact = seal(mapped, raw, dead_letters.position, index, body_sha256)
         except Undecodable as exc:
-            letters.add(index, exc.dead_code, str(exc))
+            dead_letters.add(index, exc.dead_code, str(exc))
             continue
         except MemoryError:
             raise  # as above
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
-            letters.bug(index, exc)
+            dead_letters.add_bug(index, exc)
             continue
         all_flags = fact.quality_flags
         if decoded.flags or decoded.is_odd:
             all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
         mapping = vendor.adapter_version
-        # That of a fact which came once: most facts go on as they are written here.
+        # The version of a fact that came once: most facts are published exactly as they are encoded here.
         fact = msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping)
         version = record_version(
             1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
         )
         facts.append(msgspec.structs.replace(fact, version=version))
-    return Normalised(facts=tuple(facts), dead=letters.written(), filtered=tuple(filtered))
+    return Normalised(facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
 
 
-class _Letters:
+class _DeadLetters:
     """The dead letters of one body; the first ones carry it."""
 
     def __init__(self, raw: RawCallback, position: Position) -> None:
         self.raw = raw
         self.position = position
-        self._letters: list[DeadLetter] = []
+        self._dead_letters: list[DeadLetter] = []
 
     def add(self, element: int, code: DeadCode, detail: str) -> None:
-        if not self._letters:
-            self._letters.append(dead_letter(self.raw, self.position, element, code, detail))
+        if not self._dead_letters:
+            self._dead_letters.append(make_dead_letter(self.raw, self.position, element, code, detail))
             return
-        first, number = self._letters[0], len(self._letters)
+        first, number = self._dead_letters[0], len(self._dead_letters)
         carried = number < ORIGINALS_PER_BODY and (number + 1) * len(self.raw.body) <= _ORIGINAL_BYTES
-        # What is the same for all of a body, above all its hash, is made once.
-        self._letters.append(
+        # The parts that are the same for a whole body, above all its hash, are computed once.
+        self._dead_letters.append(
             msgspec.structs.replace(
                 first, element=element, code=code, detail=detail, original=self.raw.body if carried else b""
             )
         )
 
-    def bug(self, element: int, exc: Exception) -> None:
-        what = raised_at(exc)
-        _log.error("adapter bug vendor=%s callback=%s error=%s", self.raw.vendor, self.raw.callback, what)
-        self.add(element, "adapter_bug", what)
+    def add_bug(self, element: int, exc: Exception) -> None:
+        place = raised_at(exc)
+        _log.error("adapter bug vendor=%s callback=%s error=%s", self.raw.vendor, self.raw.callback, place)
+        self.add(element, "adapter_bug", place)
 
-    def written(self) -> tuple[DeadLetter, ...]:
-        return tuple(self._letters)
+    def all(self) -> tuple[DeadLetter, ...]:
+        return tuple(self._dead_letters)
 
 
-def dead_letter(
+def make_dead_letter(
     raw: RawCallback, position: Position, element: int, code: DeadCode, detail: str, *, carries_body: bool = True
 ) -> DeadLetter:
-    """A letter about one element of a body, or about the whole of it (`WHOLE_BODY`).
+    """Build a dead letter about one element of a body, or about the whole of it (`WHOLE_BODY`).
 
-    `occurred_at` is when the body was received: a replay of the topic writes the identical letter.
+    `occurred_at` is when the body was received: a replay of the topic writes the identical dead letter.
     """
     return DeadLetter(
         stage="normalise",

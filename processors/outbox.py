@@ -1,4 +1,4 @@
-"""The barrier: many messages out, and back only when Kafka holds every one of them.
+"""The outbox: publishes many messages and returns only when Kafka has acknowledged every one of them.
 
 One plain aiokafka producer (acks=all, idempotent), one batch per partition and call. Measured against a broker on the
 same two cores, 500 messages of 300 B over 24 partitions: `send_batch` without linger 66-82k/s, one `send` per message
@@ -25,7 +25,7 @@ log: Final = logging.getLogger(__name__)
 STOP_S: Final = 3.0
 BATCH_BYTES = 1 << 20
 OVERHEAD_BYTES = 100
-"""More than a record alone in its batch adds to its key, value and headers."""
+"""Upper bound of what a record alone in its batch adds to its key, value and headers."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Oversize(CallweaveError):
-    """A message that the broker would refuse whenever it is sent; nothing of the call was published."""
+    """A message that the broker would refuse whenever it is sent; no message of the same `publish` was sent."""
 
     code = "oversize"
 
@@ -94,7 +94,7 @@ class Outbox:
             raise Unavailable(f"Kafka at {self._bootstrap} does not answer: {type(error).__name__}") from error
 
     async def stop(self) -> None:
-        """Disconnect within `STOP_S`: what was published is durable already, and for the rest aiokafka would wait without end."""
+        """Disconnect within `STOP_S`: published messages are durable, for others aiokafka would wait without end."""
         try:
             await asyncio.wait_for(self._producer.stop(), STOP_S)
         except TimeoutError:
@@ -113,7 +113,7 @@ class Outbox:
         """Publish all messages and return when every one is acknowledged by all replicas in sync.
 
         Messages to one partition keep their order. Raises `Oversize` before anything is sent, and `Unavailable` when
-        any message is not acknowledged within the deadline: then some may lie on the topic and some not.
+        any message is not acknowledged within the deadline: then some may be on the topic and some not.
         """
         for message in messages:
             if message.size_bytes > self._max_message_bytes:

@@ -1,6 +1,6 @@
-"""The record clock's heartbeat: every owned partition of `calls.facts` gets an empty record now and then.
+"""The record clock's heartbeat: a tick (an empty record) on every owned partition of `calls.facts`, now and then.
 
-A call's timeouts follow the log's own append times; where nothing is appended nothing would ever time out.
+A call's timeouts follow the log's own append times; without ticks nothing would time out where nothing is appended.
 """
 
 import asyncio
@@ -32,5 +32,5 @@ async def tick(app: Any, outbox: Outbox, every_s: float) -> None:
             if ticks:
                 await outbox.publish(ticks)
         except Unavailable as exc:
-            # The next tick says the same; the stages notice by themselves when Kafka stays away.
+            # The next tick does the same; the stages notice by themselves when Kafka stays away.
             log.warning("no tick: %s", exc)

@@ -1,4 +1,4 @@
-"""What a step gets: records as they lie on a topic, in slices of one partition. Pure; it knows neither Kafka nor Faust."""
+"""Records of a topic, in batches of one partition: the input of every stage. Pure; it knows neither Kafka nor Faust."""
 
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -11,7 +11,7 @@ Partition = tuple[str, int]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One Kafka record as it lies on the topic."""
+    """One Kafka record as it is on the topic."""
 
     offset: int
     timestamp_ms: int
@@ -28,15 +28,16 @@ class RecordBatch(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple[Record, ...]
     first_offset: int
     next_offset: int
-    """Where the partition goes on: the offset that is committed when this slice and all before it are done."""
+    """The offset that is committed when this batch and all before it are done."""
     epoch: int = 0
-    """Changes when another process may have worked on this partition: state in memory is then to be restored."""
+    """Assignment epoch: changes when another process may have worked on the partition, so that state must be
+    restored."""
     ticket: int = 0
-    """Ties the acknowledgement to this very delivery."""
+    """Number that ties the acknowledgement to this very delivery."""
 
 
 def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[RecordBatch]:
-    """Cut aiokafka's records of one partition into slices of at most `size` records."""
+    """Cut aiokafka's records of one partition into batches of at most `size` records."""
     for at in range(0, len(records), size):
         part = records[at : at + size]
         yield RecordBatch(
@@ -52,7 +53,7 @@ def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[R
 
 
 def interleave(fetched: Mapping[Partition, list[Any]], size: int) -> Iterator[RecordBatch]:
-    """Cut a fetch into slices, one of each partition in turn, so that no partition waits for another's backlog."""
+    """Cut a fetch into batches, one of each partition in turn, so that no partition waits for another's backlog."""
     cuts = [cut(topic, partition, records, size) for (topic, partition), records in fetched.items()]
     for turn in zip_longest(*cuts):
-        yield from (slice_ for slice_ in turn if slice_ is not None)
+        yield from (batch for batch in turn if batch is not None)

@@ -1,7 +1,7 @@
-"""Normalise a stretch of `calls.raw` again and publish what comes of it, while the workers run.
+"""Replay: normalise a stretch of `calls.raw` again and publish the results, while the workers run.
 
-Each fact keeps the position of its raw record, so the joiner tells a repetition from a duplicate and a mended reading from
-a correction.
+Each fact keeps the position of its raw record, so the joiner distinguishes a replay from a duplicate, and a reading by
+a corrected mapping from a vendor's correction.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
 
-_SLICE_RECORDS: Final = 500
+_BATCH_RECORDS: Final = 500
 _IDLE_MS: Final = 1000
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was normalised again."""
+    """The amounts that were normalised again."""
 
     bodies: int
     facts: int
@@ -40,7 +40,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 async def replay(
     settings: Settings, since: datetime, until: datetime, vendor: str, codecs: Codecs | None = None
 ) -> Replayed:
-    """Normalise every raw record appended from `since` up to `until`, of one vendor or of all (""); raises `Unavailable`."""
+    """Normalise the raw records appended from `since` to `until`, of one vendor or all (""); raises `Unavailable`."""
     metrics = Registry()
     bodies = 0
     async with (
@@ -53,9 +53,9 @@ async def replay(
             place = TopicPartition(RAW.name, number)
             consumer.assign([place])
             first, end = await _stretch(consumer, place, since, until)
-            async with contextlib.aclosing(_slices(consumer, place, first, end)) as slices:
-                async for slice_ in slices:
-                    chosen = _of_vendor(slice_, vendor)
+            async with contextlib.aclosing(_batches(consumer, place, first, end)) as batches:
+                async for batch in batches:
+                    chosen = _of_vendor(batch, vendor)
                     bodies += len(chosen.records)
                     await stage.step(chosen)
     return Replayed(bodies=bodies, facts=stage.facts, dead=stage.dead)
@@ -68,7 +68,7 @@ async def _reader(bootstrap: str) -> AsyncIterator[Any]:
         client_id="callweave-replay",
         group_id=None,
         enable_auto_commit=False,
-        auto_offset_reset="none",  # what retention removes under us must be an error, not a jump past the rest
+        auto_offset_reset="none",  # what retention removes meanwhile must be an error, not a jump over the rest
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
     )
     try:
@@ -83,7 +83,7 @@ async def _reader(bootstrap: str) -> AsyncIterator[Any]:
 
 
 async def _stretch(consumer: Any, place: TopicPartition, since: datetime, until: datetime) -> tuple[int, int]:
-    """The first offset of the stretch and the one after its last."""
+    """Find the first offset of the stretch and the one after its last."""
     end = (await consumer.end_offsets([place]))[place]
     bounds = []
     for at in (since, until):
@@ -92,17 +92,17 @@ async def _stretch(consumer: Any, place: TopicPartition, since: datetime, until:
     return bounds[0], bounds[1]
 
 
-async def _slices(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncGenerator[RecordBatch, None]:
+async def _batches(consumer: Any, place: TopicPartition, first: int, end: int) -> AsyncGenerator[RecordBatch, None]:
     consumer.seek(place, first)
     while first < end and await consumer.position(place) < end:
-        for records in (await consumer.getmany(place, timeout_ms=_IDLE_MS, max_records=_SLICE_RECORDS)).values():
+        for records in (await consumer.getmany(place, timeout_ms=_IDLE_MS, max_records=_BATCH_RECORDS)).values():
             inside = [record for record in records if record.offset < end]
-            for slice_ in cut(place.topic, place.partition, inside, _SLICE_RECORDS):
-                yield slice_
+            for batch in cut(place.topic, place.partition, inside, _BATCH_RECORDS):
+                yield batch
 
 
-def _of_vendor(slice_: RecordBatch, vendor: str) -> RecordBatch:
+def _of_vendor(batch: RecordBatch, vendor: str) -> RecordBatch:
     if not vendor:
-        return slice_
+        return batch
     wanted = ("vendor", vendor.encode())
-    return msgspec.structs.replace(slice_, records=tuple(r for r in slice_.records if wanted in r.headers))
+    return msgspec.structs.replace(batch, records=tuple(r for r in batch.records if wanted in r.headers))

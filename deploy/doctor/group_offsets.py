@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
-from processors.engine.group import GROUP as WORKERS
+from processors.engine.offsets import GROUP as WORKERS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from schemas.topics import FACTS, RAW

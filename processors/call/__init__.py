@@ -1,1 +1,1 @@
-"""The state of one call: what is known of it, and how two states of it merge."""
+"""The state of one call: all that is known of it, and how two such states merge."""

@@ -1,8 +1,8 @@
-"""When two contents of one record say the same, and what it is called when they do not.
+"""Agreement of two contents of one record, and the kinds of disagreement.
 
 Contents agree when one can be a completed form of the other. In a final record None means "did not happen" where the
-record says how the call ended, so an answer against no answer is a contradiction, not a gap. Pure; this module knows neither
-calls nor the order of arrival.
+record says how the call ended, so an answer against no answer is a contradiction, not a gap. Pure; this module knows
+neither calls nor the order of arrival.
 """
 
 from collections import defaultdict
@@ -23,44 +23,45 @@ DISAGREEMENTS: Final = differing("flag")
 _LEG_OUTCOME: Final = ("answer_at", "end_at")
 _OPEN: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
 WORDS: Final = 2
-"""Knowledge of a cause: in the vendor's own words; 1 is derived from something else, 0 not at all."""
+"""Level at which a cause is known in the vendor's own words; 1 is derived from something else, 0 is unknown."""
 
 
 class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
-    """What contents do not agree on."""
+    """The points on which contents do not agree."""
 
     final: bool = False
-    """Final ones, on the answer, on times or on what is billed."""
+    """Final contents differ on the answer, on times or on what is billed."""
     reason: bool = False
-    """On how it ended otherwise: the reason, who hung up, a leg's times, or what an unfinished content had said of an answer."""
-    aside: bool = False
-    """On what changes neither."""
+    """They differ on how the call ended otherwise: the reason, the party that hung up, a leg's times, or an answer that
+    only an unfinished content claims."""
+    minor: bool = False
+    """They differ on something that changes neither."""
 
 
 NONE: Final = Disagreement()
 
 
 def blank(value: object) -> bool:
-    """Whether a value says nothing."""
+    """True when a value carries no information."""
     return value is None or value in {"", "unknown"}
 
 
 def answered(fact: Fact) -> bool | None:
-    """Whether the call was answered; None where the content does not say."""
+    """True when the call was answered, False when it was not; None where the content does not say."""
     if fact.answer_at is not None or fact.disposition is Disposition.ANSWERED:
         return True
     return None if fact.disposition in _OPEN else False
 
 
 def cause_known(read: Callable[[str], Any]) -> int:
-    """How well a cause is known, `read` giving its fields."""
+    """Return the level (0 to `WORDS`) at which a cause is known; `read` gives its fields."""
     if read("hangup_cause"):
         return WORDS
     return int(bool(read("hangup_reason")) or read("q850") is not None)
 
 
 def compatible(best: Fact, other: Fact) -> bool:
-    """Whether `other` can fill what `best` leaves open; `best` is final if one of them is."""
+    """True when `other` can fill what `best` leaves open; `best` is final if one of them is."""
     if best.fact_type is not FactType.RECORD:
         return True
     if answered(best) is not answered(other) and None not in (answered(best), answered(other)):
@@ -72,24 +73,24 @@ def compatible(best: Fact, other: Fact) -> bool:
 
 
 def conflicting(one: Fact, other: Fact) -> bool:
-    """Whether two final records contradict each other in what is billed; two readings of one raw element never do."""
+    """True when two final records contradict each other in what is billed; two readings of one raw element never do."""
     again = place_of(one) == place_of(other) and one.adapter_version != other.adapter_version
     return one.is_final and other.is_final and not again and disagreement((one, other)).final
 
 
 def disagreement(facts: Sequence[Fact]) -> Disagreement:
-    """What the contents of one record, read by one mapping each, do not agree on; linear in their number."""
+    """Compare the contents of one record, each read by one mapping; linear in their number."""
     if len(facts) < 2:
         return NONE
     refs = len({fact.custom_ref for fact in facts if fact.custom_ref}) > 1
     if facts[0].fact_type is not FactType.RECORD:
-        return Disagreement(aside=refs)
+        return Disagreement(minor=refs)
     final = [fact for fact in facts if fact.is_final]
     answers = {answered(fact) for fact in final} - {None}
     conflict = len(answers) > 1 or _several(final, CONFLICTS)
     claimed = answers == {False} and any(answered(fact) for fact in facts)
     reason = claimed or _several(final, ("hangup_party",)) or _several_reasons(final) or _several_legs(final)
-    return Disagreement(final=conflict, reason=reason and not conflict, aside=refs or _several(final, DISAGREEMENTS))
+    return Disagreement(final=conflict, reason=reason and not conflict, minor=refs or _several(final, DISAGREEMENTS))
 
 
 def _differ(one: Fact, other: Fact, name: str) -> bool:
@@ -102,7 +103,7 @@ def _several(facts: Sequence[Fact], names: Iterable[str]) -> bool:
 
 
 def _reason(fact: Fact) -> tuple[int, str]:
-    """How well the reason is known, and what it is: a derived one does not contradict the vendor's own words."""
+    """The level at which the reason is known, and the reason; a derived one cannot contradict the vendor's words."""
     known = cause_known(lambda name: getattr(fact, name))
     if known == WORDS:
         return known, fact.hangup_cause
@@ -112,22 +113,22 @@ def _reason(fact: Fact) -> tuple[int, str]:
 
 
 def _several_reasons(facts: Iterable[Fact]) -> bool:
-    said: defaultdict[int, set[str]] = defaultdict(set)
+    by_level: defaultdict[int, set[str]] = defaultdict(set)
     for fact in facts:
-        known, reason = _reason(fact)
-        said[known].add(reason)
-    return any(len(reasons) > 1 for reasons in said.values())
+        level, reason = _reason(fact)
+        by_level[level].add(reason)
+    return any(len(reasons) > 1 for reasons in by_level.values())
 
 
 def _several_legs(facts: Iterable[Fact]) -> bool:
-    said: defaultdict[tuple[str, str, str], set[Any]] = defaultdict(set)
+    outcomes: defaultdict[tuple[str, str, str], set[Any]] = defaultdict(set)
     for fact in facts:
-        for leg in _told_apart(fact.legs):
+        for leg in _distinct_legs(fact.legs):
             for name in _LEG_OUTCOME:
-                said[leg.role, leg.number or leg.number_raw, name].add(getattr(leg, name))
-    return any(len(values - {None}) > 1 for values in said.values())
+                outcomes[leg.role, leg.number or leg.number_raw, name].add(getattr(leg, name))
+    return any(len(values - {None}) > 1 for values in outcomes.values())
 
 
-def _told_apart(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+def _distinct_legs(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     """The legs, unless two of one content could be taken for each other."""
     return legs if len({(leg.role, leg.number or leg.number_raw) for leg in legs}) == len(legs) else ()

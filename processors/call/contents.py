@@ -1,10 +1,10 @@
-"""One item and all that it was ever said to be: its contents in their order of precedence, and what was decided on them.
+"""One item and every content that was ever received for it, in their order of precedence, with the decisions on them.
 
-Precedence: a final content before one that is not. Of final ones a pulled content before a pushed one: a push is a message
-that a vendor makes once and never takes back, a page comes from the archive that the vendor bills from. Then the vendor's own
-update clock. Pulled contents, and those of vendors with such a clock, follow the vendor: the newest counts. Pushed ones do
-not, as nobody can tell a correction from a mistake or a forgery: the first received counts until somebody decides otherwise.
-Of unfinished contents the last received counts. This module knows no calls.
+Precedence: a final content before one that is not. Among final ones a pulled content before a pushed one: a push is a
+message that a vendor makes once and never takes back, a page comes from the archive that the vendor bills from. Then
+the vendor's own update clock. For pulled contents, and for vendors with such a clock, the newest counts. For pushed
+ones the first received counts until somebody decides otherwise, as nobody can tell a correction from a mistake or a
+forgery. Among unfinished contents the last received counts. This module knows no calls.
 """
 
 from collections.abc import Iterable
@@ -16,28 +16,28 @@ from schemas.facts import EPOCH, PULLED, Fact, FactType
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that an item was ever said to be, or one decision on it."""
+    """One version of an item as a vendor sent it, or one decision on the item."""
 
     fact: Fact
-    """As it was first received."""
-    seen: Arrivals = NEVER_AGAIN
+    """The fact as it was first received."""
+    arrivals: Arrivals = NEVER_AGAIN
     late: bool = False
-    """It came after its call was closed."""
+    """The content came after its call was closed."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known under one fact_id."""
+    """All contents and decisions under one fact_id."""
 
     contents: tuple[Content, ...]
     """Sorted by digest; none where nothing but a decision came so far."""
     more: int = 0
-    """Contents and decisions beyond the bound: counted, and not kept."""
+    """Number of contents and decisions beyond the bound: counted, not kept."""
     resolutions: tuple[Content, ...] = ()
     """Decisions on which content counts, sorted by digest."""
 
     @property
     def every(self) -> tuple[Content, ...]:
-        """All that came and is kept, decisions last: what is counted, stored and told from a repetition."""
+        """All kept contents, then all kept decisions: these are counted, stored and compared with what arrives."""
         return self.contents + self.resolutions if self.resolutions else self.contents
 
     @property
@@ -47,40 +47,40 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fact_type(self) -> FactType:
-        """What the item is; RESOLUTION as long as nothing but a decision is known."""
+        """The item's type; RESOLUTION as long as nothing but a decision is known."""
         return self.contents[0].fact.fact_type if self.contents else FactType.RESOLUTION
 
     @property
     def merge_count(self) -> int:
-        """How much was merged: grows with everything that can change what is shown."""
+        """The amount that was merged: grows with everything that can change what is shown."""
         every = self.every
-        return len(every) + self.more + sum(content.seen.merge_count for content in every)
+        return len(every) + self.more + sum(content.arrivals.merge_count for content in every)
 
     @property
-    def extras(self) -> int:
-        """Duplicates."""
-        return sum(content.seen.extras for content in self.every)
+    def duplicates(self) -> int:
+        """The number of arrivals beside the first of each content."""
+        return sum(content.arrivals.duplicates for content in self.every)
 
 
 class ContentDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody's word on which content counts."""
+    """An operator's decision on which content counts."""
 
     kept: Content
     resolution: Fact
 
 
 def item_of(contents: Iterable[Content], more: int = 0) -> Item:
-    """The item of these contents and decisions."""
+    """Build the item of these contents and decisions."""
     ordered = sorted(contents, key=_digest)
     decisions = tuple(content for content in ordered if content.fact.fact_type is FactType.RESOLUTION)
     if not decisions:
         return Item(contents=tuple(ordered), more=more)
-    said = tuple(content for content in ordered if content.fact.fact_type is not FactType.RESOLUTION)
-    return Item(contents=said, more=more, resolutions=decisions)
+    received = tuple(content for content in ordered if content.fact.fact_type is not FactType.RESOLUTION)
+    return Item(contents=received, more=more, resolutions=decisions)
 
 
 def decision_of(item: Item) -> ContentDecision | None:
-    """The newest decision that names a content which is known; one that names another is as if it had not come."""
+    """Return the newest decision that names a known content; one that names an unknown content is ignored."""
     for resolution in newest_first(item.resolutions):
         for content in item.contents:
             if content.fact.content_digest == resolution.fact.keeps:
@@ -89,7 +89,7 @@ def decision_of(item: Item) -> ContentDecision | None:
 
 
 def newest_first(resolutions: Iterable[Content]) -> list[Content]:
-    """Decisions, the one that counts first."""
+    """Sort decisions, the one that counts first."""
     return sorted(
         resolutions,
         key=lambda content: (content.fact.received_at, *place_of(content.fact), content.fact.content_digest),
@@ -98,7 +98,7 @@ def newest_first(resolutions: Iterable[Content]) -> list[Content]:
 
 
 def best_first(contents: Iterable[Content], kept: Iterable[Content] = ()) -> list[Content]:
-    """The contents in order of precedence: what was decided for, the others, readings that a newer mapping replaced."""
+    """Sort contents by precedence: those decided for, the others, then readings that a newer mapping replaced."""
     found, decided = tuple(contents), tuple(kept)
     if len(found) == 1:
         return list(found)
@@ -110,14 +110,14 @@ def best_first(contents: Iterable[Content], kept: Iterable[Content] = ()) -> lis
 
 
 def current(contents: Iterable[Content]) -> list[Content]:
-    """The contents without readings that a newer version of the vendor's mapping replaced."""
+    """Drop the readings that a newer version of the vendor's mapping replaced."""
     found = tuple(contents)
     newest = _newest_mappings(found)
     return [content for content in found if not _is_replaced(content, newest)]
 
 
 def place_of(fact: Fact) -> tuple[str, int, int, int]:
-    """The raw element that a fact was read from."""
+    """Return the raw element that a fact was read from: topic, partition, offset, element."""
     return fact.raw_topic, fact.raw_partition, fact.raw_offset, fact.raw_element
 
 
@@ -130,12 +130,12 @@ def _newest_mappings(contents: Iterable[Content]) -> dict[tuple[str, int, int, i
 
 
 def _is_replaced(content: Content, newest: dict[tuple[str, int, int, int], int]) -> bool:
-    """Whether the same raw element was read again by a newer version of its vendor's mapping."""
+    """True when the same raw element was read again by a newer version of its vendor's mapping."""
     return content.fact.adapter_version < newest[place_of(content.fact)]
 
 
 def _newest_reading(content: Content, contents: Iterable[Content]) -> Content:
-    """What stands for the content since its raw element was read again: a decision outlives a mended mapping."""
+    """The latest reading of the content's raw element: a decision outlives a corrected mapping."""
     readings = [other for other in contents if place_of(other.fact) == place_of(content.fact)]
     newest = max(other.fact.adapter_version for other in readings)
     return content if content.fact.adapter_version == newest else best_first(readings)[0]

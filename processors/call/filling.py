@@ -1,7 +1,7 @@
-"""What one content of a record takes over from another that agrees with it.
+"""Filling: the fields that one content of a record takes over from another that agrees with it.
 
-A final content takes no outcome and no amount from an unfinished one: there they were only so far so. Spans are taken over
-only together with the instants that they lie between. Pure; this module must not know which contents agree.
+A final content takes no outcome and no amount from an unfinished one: those were interim. Spans are taken over only
+together with the instants that they lie between. Pure; this module must not know which contents agree.
 """
 
 from typing import Any, Final
@@ -21,7 +21,7 @@ _LEG_CAUSE: Final = ("disposition", "hangup_reason", "q850", "sip_code")
 
 
 def fill(best: Fact, other: Fact) -> dict[str, Any]:
-    """The fields that `other` knows and `best` does not."""
+    """Return the fields that `other` knows and `best` does not."""
     partly = best.fact_type is FactType.RECORD and best.is_final and not other.is_final
     filled: dict[str, Any] = {}
     for name in _ALONE:

@@ -1,8 +1,8 @@
-"""Bounds of a call's state: what is folded away when a source sends without end, so that what is shown stays right.
+"""Bounds of a call's state: a source that sends without end is folded away, and what is shown stays right.
 
-A leg's states keep the earliest setup, alerting and answer and the latest release, which is all that a timeline shows; an
-item keeps its best contents; a call keeps `ITEMS_PER_CONTENT` times as many items, which is room for a conference of two
-thousand. Everything was already emitted one by one before it is folded. This module must not know about time.
+A leg's states keep the earliest setup, alerting and answer and the latest release, which is all that a timeline shows;
+an item keeps its best contents; a call keeps `ITEMS_PER_CONTENT` times as many items, which is room for a conference of
+two thousand. Everything was published one by one before it is folded. This module must not know about time.
 """
 
 from collections import defaultdict
@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from processors.call.contents import Content, Item, best_first, decision_of, item_of, newest_first
-from processors.call.duplicates import Arrival, copy_of
+from processors.call.duplicates import Arrival, arrival_of
 from schemas.facts import EPOCH, Fact, FactType, State
 
 ITEMS_PER_CONTENT: Final = 32
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
-"""Stands for an instant that is not known where the earliest counts."""
+"""Placeholder for an unknown instant where the earliest counts."""
 
 
 def fold_item(item: Item, limit: int) -> tuple[Item, list[Arrival]]:
-    """The item with its best `limit` contents and newest decisions, and the arrivals of the others."""
+    """Keep the item's best `limit` contents and newest decisions; returns it with the arrivals of the others."""
     if max(len(item.contents), len(item.resolutions)) <= limit:
         return item, []
     decision = decision_of(item)
@@ -30,7 +30,7 @@ def fold_item(item: Item, limit: int) -> tuple[Item, list[Arrival]]:
 
 
 def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[str, Item], list[Arrival]]:
-    """The items without the one that must go now that `added` is among them, and that one's arrivals."""
+    """Drop the item that must go now that `added` is among them; returns the others with its arrivals."""
     if len(items) <= limit:
         return items, []
     name = _to_go(items, added, limit)
@@ -40,7 +40,7 @@ def fold_items(items: dict[str, Item], added: Fact, limit: int) -> tuple[dict[st
 
 
 def leg_key(fact: Fact) -> str:
-    """What tells a state's leg from another: its number, else what was sent."""
+    """Return the key of a state's leg within its call: its E.164 number, else the number as sent."""
     return fact.leg_number or fact.leg
 
 
@@ -53,13 +53,13 @@ def _to_go(items: dict[str, Item], added: Fact, limit: int) -> str | None:
             if fact.fact_type is FactType.STATE and leg_key(fact) == leg
         ]
         if len(same_leg) > limit:
-            return _least_telling(same_leg)
+            return _least_informative(same_leg)
     if len(items) > limit * ITEMS_PER_CONTENT:
         return max(items, key=lambda name: (items[name].sample.received_at, name))
     return None
 
 
-def _least_telling(same_leg: list[tuple[str, Fact]]) -> str:
+def _least_informative(same_leg: list[tuple[str, Fact]]) -> str:
     by_state: defaultdict[State, list[tuple[datetime, str]]] = defaultdict(list)
     for name, fact in same_leg:
         untimed = EPOCH if fact.state is State.RELEASE else NEVER
@@ -72,4 +72,4 @@ def _least_telling(same_leg: list[tuple[str, Fact]]) -> str:
 
 
 def _arrivals(contents: list[Content] | tuple[Content, ...]) -> list[Arrival]:
-    return [copy for content in contents for copy in (copy_of(content.fact), *content.seen.others)]
+    return [arrival for content in contents for arrival in (arrival_of(content.fact), *content.arrivals.others)]

@@ -1,8 +1,8 @@
-"""Which instants can belong to one call: a wrong year on one leg or in one push must not move or hide the others.
+"""The window of instants that can belong to one call: a wrong year on one leg must not move or hide the others.
 
-The middle one of what is known is believed, and what lies within seven days of it; those span the call. Anything else must
-lie within a day of that span. Of two instants years apart the later one counts as the middle: clocks that were never set say
-1970 or 2000. Pure.
+The median of the known instants is believed, with whatever lies within seven days of it; those span the call. Anything
+else must lie within a day of that span. Of two instants years apart the later one counts as the median: clocks that
+were never set show 1970 or 2000. Pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,18 +18,18 @@ _MARGIN: Final = timedelta(days=1)
 
 
 class CallWindow(msgspec.Struct, frozen=True):
-    """The time in which a call can have been."""
+    """The stretch of time in which a call can have been."""
 
     first: datetime
     last: datetime
 
     def holds(self, at: datetime | None) -> bool:
-        """Whether an instant can be of this call; one that is not known can."""
+        """True when an instant can be of this call; an unknown one can."""
         return at is None or self.first <= at <= self.last
 
 
 def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
-    """The window around a call's instants; None when none is known."""
+    """Return the window around a call's instants; None when none is known."""
     known = sorted(at for at in instants if at is not None)
     if not known:
         return None
@@ -39,17 +39,17 @@ def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
 
 
 def of_legs(legs: Iterable[Leg]) -> list[datetime | None]:
-    """All instants of some legs."""
+    """List all instants of some legs."""
     return [at for leg in legs for at in (leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at)]
 
 
 def of_record(record: Fact) -> list[datetime | None]:
-    """All instants that a record names."""
+    """List all instants that a record names."""
     return [record.setup_at, record.alerting_at, record.answer_at, record.end_at, *of_legs(record.legs)]
 
 
 def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]) -> Sequence[Fact]:
-    """The states, those from another time without their instant: they happened, and when is not known."""
+    """Clear (and flag) the instants of states that lie outside the window: they happened, and nobody knows when."""
     if window is None or all(window.holds(fact.event_at) for fact in states):
         return states
     flags.add(Flag.RANGE_ERROR)
@@ -57,7 +57,7 @@ def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]
 
 
 def started_at(view: dict[str, Any]) -> datetime | None:
-    """The earliest instant of a call or of any of its legs that can be of this call; None when none is known."""
+    """Return the earliest instant of a call or of its legs that lies in its window; None when none is known."""
     instants = [view["setup_at"], view["alerting_at"], view["answer_at"], view["end_at"], *of_legs(view["legs"])]
     window = window_of(instants)
     return min((at for at in instants if at and window and window.holds(at)), default=None)

@@ -1,9 +1,9 @@
-"""One item, several contents: which one is shown, what the others fill in, and when they contradict each other.
+"""One item with several contents: the one that is shown, what the others fill in, and whether they conflict.
 
-A vendor sends a record again to correct it, to complete it, or by mistake with other values. The answer depends only on the
-set of contents, never on the order of their arrival. The best content (`contents`) is shown whole: others fill what it
-leaves open as long as they agree with it and with each other (`agreement`); of those that contradict it nothing is taken, and
-all of them stay readable beside it. This module knows no calls.
+A vendor sends a record again to correct it, to complete it, or by mistake with other values. The answer depends only on
+the set of contents, never on the order of their arrival. The best content (`contents`) is shown whole: others fill what
+it leaves open as long as they agree with it and with each other (`agreement`); nothing is taken from those that
+contradict it, and all of them stay readable beside it. This module knows no calls.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,20 +12,18 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.call.agreement import Disagreement, compatible, conflicting, disagreement
-from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of, item_of
+from processors.call.agreement import Disagreement, compatible, disagreement
+from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of
 from processors.call.filling import fill
 from processors.versions import completeness, record_version, standing
 from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
-
-__all__ = ["Content", "Item", "best_first", "conflicting", "item_of", "normalized", "shown", "shown_as_one"]
 
 _OF_A_CONTENT: Final = tuple(name for name in RecordContent.__struct_fields__ if name not in {"digest", "is_shown"})
 """Fields that a fact and a record's content name alike."""
 
 
 def shown(item: Item) -> Fact:
-    """The item as it is shown inside a timeline: its version does not count. It has a content."""
+    """Merge the item as a timeline shows it; its version does not count there. The item has at least one content."""
     contents = item.contents
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
@@ -34,7 +32,7 @@ def shown(item: Item) -> Fact:
 
 
 def normalized(item: Item) -> Fact:
-    """The item as it goes to `calls.normalized`: merged, with its version and with contents that contradict each other."""
+    """Merge the item as it goes to `calls.normalized`, with its version and the contents that contradict each other."""
     facts = [content.fact for content in item.contents]
     fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
     version = record_version(
@@ -50,7 +48,7 @@ def normalized(item: Item) -> Fact:
 
 
 def shown_as_one(items: Iterable[Item]) -> Fact | None:
-    """Several items that describe the same call, as if they were contents of one; None of no items."""
+    """Merge several items that describe the same call as if they were contents of one; None when there are none."""
     found = tuple(items)
     if not found:
         return None
@@ -58,7 +56,7 @@ def shown_as_one(items: Iterable[Item]) -> Fact | None:
 
 
 def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
-    """What the contents say together, and those that contradict each other."""
+    """Merge the contents; returns the result and those that contradict each other."""
     contents = [content for item in items for content in item.contents]
     decisions = [decision for item in items if (decision := decision_of(item))]
     ordered = best_first(current(contents), [decision.kept for decision in decisions])
@@ -96,39 +94,39 @@ def _flags(found: Disagreement, ordered: Sequence[Content], decisions: Sequence[
         found = msgspec.structs.replace(found, final=open_still.final, reason=open_still.reason)
     if found.final:
         flags.add(Flag.CONFLICT_FINAL)
-    if found.reason or found.aside:
+    if found.reason or found.minor:
         flags.add(Flag.FIELD_CONFLICT)
     return flags
 
 
 def _undecided(ordered: Sequence[Content], decisions: Sequence[ContentDecision]) -> list[Fact]:
-    """What may still contradict each other after the decisions: what was kept, and news since.
+    """The contents that may still contradict each other after the decisions: those kept, and those received since.
 
-    A decision is on the contents that were there. One that came before there was anything to decide is on all of them.
+    A decision covers the contents that were known then. One that came before there was anything to decide covers all.
     """
     by_item = {decision.kept.fact.fact_id: decision for decision in decisions}
     left: list[Fact] = []
     for content in ordered:
         decision = by_item.get(content.fact.fact_id)
-        if decision is None or content == decision.kept or _is_news(content.fact, ordered, decision):
+        if decision is None or content == decision.kept or _is_newer(content.fact, ordered, decision):
             left.append(content.fact)
     return left
 
 
-def _is_news(fact: Fact, ordered: Sequence[Content], decision: ContentDecision) -> bool:
+def _is_newer(fact: Fact, ordered: Sequence[Content], decision: ContentDecision) -> bool:
     decided_at = decision.resolution.received_at
     if fact.received_at <= decided_at:
         return False
-    there = [
+    known_then = [
         content.fact
         for content in ordered
         if content.fact.fact_id == fact.fact_id and content.fact.received_at <= decided_at
     ]
-    return decision.kept.fact in there and len(there) > 1
+    return decision.kept.fact in known_then and len(known_then) > 1
 
 
 def _readable(facts: Sequence[Fact]) -> tuple[RecordContent, ...]:
-    """Each final content, and each other that contradicts the first, which is the one that is shown."""
+    """List each final content and each other one that contradicts the first, which is the one shown."""
     return tuple(
         RecordContent(
             digest=fact.content_digest,
@@ -141,7 +139,7 @@ def _readable(facts: Sequence[Fact]) -> tuple[RecordContent, ...]:
 
 
 def _recording(facts: Sequence[Fact]) -> dict[str, Any]:
-    """The newest address that anybody gave; where nobody did, the first thing known of it."""
+    """Choose the newest recording address; without any, the first known state of the recording."""
     with_url = [fact for fact in facts if fact.recording_url]
     known = [fact for fact in facts if fact.recording_state is not RecordingState.UNKNOWN]
     if with_url:

@@ -1,8 +1,8 @@
-"""What is known of one call: its items, each with all its contents, and the clock marks. A join-semilattice.
+"""The state of one call: its items, each with all its contents, and its clocks. A join-semilattice.
 
-Within the bounds, `merge_states` is commutative, associative and idempotent, so order, repetition and replay cannot change
-what is shown. Beyond them (`folding`) items are folded away, never silently: the counts go on and `overflow` is flagged.
-This module must not know how a call is shown.
+Within the bounds, `merge_states` is commutative, associative and idempotent, so order, repetition and replay cannot
+change what is shown. Beyond them (`folding`) items are folded away, never silently: the counts go on and `overflow` is
+set. This module must not know how a call is shown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,16 @@ import msgspec
 from msgspec import structs
 
 from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import Arrival, FoldedUpTo, copy_of, join_marks, knows, passed, raise_marks, union
+from processors.call.duplicates import (
+    Arrival,
+    FoldedUpTo,
+    arrival_of,
+    is_folded,
+    join_folded,
+    knows,
+    mark_folded,
+    union,
+)
 from schemas.facts import Fact, FactType
 
 OPEN: Final = 0
@@ -22,39 +31,39 @@ REOPENED: Final = 3
 
 
 class CallState(msgspec.Struct, frozen=True, kw_only=True):
-    """One Kafka key's knowledge. Items are never changed in place."""
+    """All that is known under one Kafka key. Immutable."""
 
     items: dict[str, Item]
-    """By fact_id."""
+    """fact_id to item."""
     contents: int
-    """Distinct facts ever merged, those folded away too."""
+    """Number of distinct facts ever merged, including those folded away."""
     duplicates: int
-    """Arrivals beyond those."""
+    """Number of arrivals beyond those."""
     merge_count: int
-    """The versions' n: distinct facts, and the copies that could change what is shown."""
+    """The amount merged, as versions count it: distinct facts, and arrivals that could change what is shown."""
     timed_out: int = 0
-    """`contents` when the call last timed out: a later fact opens it again."""
+    """The value of `contents` when the call last timed out: a later fact opens it again."""
     touched_ms: int
     """Record clock of the last distinct fact."""
     deadline_ms: int = 0
     """Record clock at which `processors.join.timeout` is due."""
-    marks: FoldedUpTo = ()
-    """Up to where arrivals were folded away; empty for nearly all calls."""
+    folded_up_to: FoldedUpTo = ()
+    """Folded-up-to marks; empty for nearly all calls."""
     overflow: bool = False
-    """Facts were folded away: what is shown is not all that came."""
+    """Facts were folded away: not everything that came is shown."""
 
     def counts(self) -> tuple[int, int]:
-        """(facts, duplicates): with the dead and the filtered they add up to the elements that came in."""
+        """Return (facts, duplicates): with the dead and the filtered they add up to the elements that came in."""
         return self.contents, self.duplicates
 
     @property
     def late(self) -> bool:
-        """A distinct fact came after the call was closed."""
+        """True when a distinct fact came after the call was closed."""
         return any(content.late for item in self.items.values() for content in item.contents)
 
     @property
     def settled(self) -> bool:
-        """All that can be final is: a final record, or nothing that could have a timeline."""
+        """True when all that can be final is: a final record, or nothing that could have a timeline."""
         record = state = False
         for item in self.items.values():
             fact_type = item.fact_type
@@ -67,12 +76,12 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
         return record or not state
 
     def has(self, fact_type: FactType) -> bool:
-        """Whether anything of this type is known."""
+        """True when anything of this type is known."""
         return any(item.fact_type is fact_type for item in self.items.values())
 
     @property
     def phase(self) -> int:
-        """0 open, 1 timed out without a final record, 2 final, 3 changed after it was closed."""
+        """`OPEN`, `TIMED_OUT` without a final record, `FINAL`, or `REOPENED` by a change after it was closed."""
         if self.late:
             return REOPENED
         if self.settled:
@@ -81,12 +90,12 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_item(fact: Fact, *, late: bool = False) -> Item:
-    """An item of which one content is known."""
+    """Build an item with one content."""
     return item_of((Content(fact=fact, late=late),))
 
 
 def merge_states(left: CallState, right: CallState) -> CallState:
-    """All that two owners of a call know together."""
+    """Merge what two owners of a call know."""
     items: dict[str, Item] = {}
     gone: list[Arrival] = []
     for name in sorted({**left.items, **right.items}):
@@ -105,26 +114,28 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         timed_out=max(left.timed_out, right.timed_out),
         touched_ms=max(left.touched_ms, right.touched_ms),
         deadline_ms=min(left.deadline_ms, right.deadline_ms),  # a timeout that is early sets itself right
-        marks=raise_marks(join_marks(left.marks, right.marks), *gone),
+        folded_up_to=mark_folded(join_folded(left.folded_up_to, right.folded_up_to), *gone),
         overflow=left.overflow or right.overflow,
     )
 
 
 def _not_folded(item: Item, other: CallState) -> Iterator[Content]:
-    """The contents, without what the other side has already folded away."""
+    """Yield the contents, without what the other side has already folded away."""
     theirs = {content.fact.content_digest: content for content in _contents(other, item.sample.fact_id)}
     for content in item.every:
         known = theirs.get(content.fact.content_digest)
         if known is None:
-            if not (other.overflow and passed(other.marks, copy_of(content.fact))):
+            if not (other.overflow and is_folded(other.folded_up_to, arrival_of(content.fact))):
                 yield content
             continue
-        first = copy_of(known.fact)
+        first = arrival_of(known.fact)
         others = tuple(
-            copy for copy in content.seen.others if knows(first, known.seen, copy) or not passed(other.marks, copy)
+            arrival
+            for arrival in content.arrivals.others
+            if knows(first, known.arrivals, arrival) or not is_folded(other.folded_up_to, arrival)
         )
-        same = len(others) == len(content.seen.others)
-        yield content if same else structs.replace(content, seen=structs.replace(content.seen, others=others))
+        same = len(others) == len(content.arrivals.others)
+        yield content if same else structs.replace(content, arrivals=structs.replace(content.arrivals, others=others))
 
 
 def _contents(state: CallState, name: str) -> tuple[Content, ...]:
@@ -140,18 +151,18 @@ def _distinct(contents: list[Content], gone: list[Arrival]) -> Iterable[Content]
 
 
 def _merge_contents(one: Content, other: Content, gone: list[Arrival]) -> Content:
-    ours, theirs = copy_of(one.fact), copy_of(other.fact)
-    first, seen, folded = union(ours, one.seen, theirs, other.seen)
+    ours, theirs = arrival_of(one.fact), arrival_of(other.fact)
+    first, arrivals, folded = union(ours, one.arrivals, theirs, other.arrivals)
     gone.extend(folded)
     fact = one.fact if first == ours else other.fact
-    return Content(fact=fact, seen=seen, late=one.late or other.late)
+    return Content(fact=fact, arrivals=arrivals, late=one.late or other.late)
 
 
 def _sums(items: Iterable[Item]) -> tuple[int, int, int]:
     contents = duplicates = merge_count = 0
     for item in items:
         contents += len(item.every) + item.more
-        duplicates += item.extras
+        duplicates += item.duplicates
         merge_count += item.merge_count
     return contents, duplicates, merge_count
 

@@ -1,1 +1,1 @@
-"""Faust, and what makes it hold: transport, order per partition, commits, assignments, the watchdog."""
+"""The Faust engine: transport, order per partition, commits, assignments, the watchdog."""

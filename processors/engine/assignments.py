@@ -1,9 +1,9 @@
-"""Which partitions have been ours without a break, so that their state in memory can be trusted.
+"""Assignment epochs: they decide whether a partition's state in memory can still be trusted.
 
 Every rebalance takes all partitions away and hands some back. A partition that comes back in the very next generation
-was nobody else's meanwhile: its state still holds. One that comes back later, or whose last slice was abandoned half
-way, gets a new epoch number, and its state is restored anew when its first slice arrives; the rebalance itself stays
-short. Pure bookkeeping; what the state is and where it is restored from is the caller's.
+was nobody else's meanwhile: its state is still valid. One that comes back later, or whose last batch was abandoned half
+way, gets a new epoch number, and its state is restored when its first batch arrives; the rebalance itself stays short.
+Pure bookkeeping; the caller knows what the state is and where it is restored from.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -16,7 +16,7 @@ PerPartition = TypeVar("PerPartition")
 
 
 class AssignmentEpochs:
-    """The number under which each assigned partition is held; it changes whenever someone else may have held it."""
+    """The epoch number of each assigned partition; it changes whenever another worker may have had the partition."""
 
     def __init__(self) -> None:
         self._held: dict[Partition, int] = {}
@@ -26,7 +26,7 @@ class AssignmentEpochs:
     def assign(
         self, assigned: Collection[Partition], *, generation: int, abandoned: Collection[Partition] = ()
     ) -> frozenset[Partition]:
-        """Take over an assignment and return the partitions that are ours no more, or no more without a break."""
+        """Take over an assignment; returns the partitions whose state in memory is no longer valid."""
         unbroken = generation == self._generation + 1
         self._generation = generation
         held = dict(self._held)
@@ -40,7 +40,7 @@ class AssignmentEpochs:
         return frozenset(held)
 
     def renew(self, partitions: Iterable[Partition]) -> None:
-        """Begin anew with partitions that are ours, and that somebody else went on with meanwhile."""
+        """Give new epochs to assigned partitions on which another worker went on meanwhile."""
         for partition in partitions:
             if partition in self._held:
                 self._serial += 1
@@ -52,37 +52,37 @@ class AssignmentEpochs:
 
 
 class HasEpoch(Protocol):
-    """What a slice tells about the partition it comes from."""
+    """The part of a record batch that names its partition and epoch."""
 
     @property
     def topic(self) -> str:
-        """Its topic."""
+        """The batch's topic."""
         ...
 
     @property
     def partition(self) -> int:
-        """Its partition's number."""
+        """The number of its partition."""
         ...
 
     @property
     def epoch(self) -> int:
-        """The number under which the partition was held when the slice was read."""
+        """The partition's assignment epoch when the batch was read."""
         ...
 
 
 class PartitionStates(Generic[PerPartition]):
-    """One state per partition in hand, restored by `restore(topic, partition)` before the first slice of each epoch."""
+    """One state per assigned partition, restored by `restore(topic, partition)` at the first batch of each epoch."""
 
     def __init__(self, restore: Callable[[str, int], Awaitable[PerPartition]]) -> None:
         self._restore = restore
         self._states: dict[Partition, tuple[int, PerPartition]] = {}
         self._restoring: set[Partition] = set()
 
-    async def of(self, slice_: HasEpoch) -> PerPartition:
-        """Return the state that this slice works on; slices of one partition must ask one after the other."""
-        partition = (slice_.topic, slice_.partition)
+    async def of(self, batch: HasEpoch) -> PerPartition:
+        """Return the state that this batch works on; batches of one partition must ask one after the other."""
+        partition = (batch.topic, batch.partition)
         epoch, state = self._states.get(partition, (0, None))
-        if state is not None and epoch == slice_.epoch:
+        if state is not None and epoch == batch.epoch:
             return state
         self._states.pop(partition, None)
         self._restoring.add(partition)
@@ -90,12 +90,12 @@ class PartitionStates(Generic[PerPartition]):
             restored = await self._restore(*partition)
         if partition in self._restoring:
             self._restoring.remove(partition)
-            self._states[partition] = (slice_.epoch, restored)
-        # Else it was dropped while it was read back: the slice comes to nothing, and nobody would drop it again.
+            self._states[partition] = (batch.epoch, restored)
+        # Else it was dropped during the restore: the batch will not count, and nobody would drop the state again.
         return restored
 
     def drop(self, partitions: Iterable[Partition]) -> None:
-        """Free the states of partitions that are ours no more."""
+        """Free the states of partitions that are no longer assigned."""
         for partition in partitions:
             self._states.pop(partition, None)
             self._restoring.discard(partition)
@@ -104,5 +104,5 @@ class PartitionStates(Generic[PerPartition]):
         return len(self._states)
 
     def items(self) -> list[tuple[Partition, PerPartition]]:
-        """Return the states in hand, for gauges and checks."""
+        """Return all states, for gauges and checks."""
         return [(partition, state) for partition, (_, state) in self._states.items()]

@@ -1,9 +1,9 @@
-"""Who reads what: each worker gets an even share of each topic, and keeps what it had as far as that goes.
+"""The group's assignor: each worker gets an even share of each topic, and keeps its partitions as far as possible.
 
-aiokafka's sticky assignor evens out the sum over all topics: beside a first worker a second one gets all of `calls.raw`, and
-the first is left with all of `calls.facts` (seen on aiokafka 0.14.0). Normalising and joining cost differently, so one of
-the two would stand idle. Here it is asked topic by topic. Its name and what members say of themselves stay as they are:
-workers of an earlier release may be in the same group.
+aiokafka's sticky assignor evens out the sum over all topics: beside a first worker a second one gets all of
+`calls.raw`, and the first is left with all of `calls.facts` (seen on aiokafka 0.14.0). Normalising and joining cost
+differently, so one of the two would stand idle. Here it is asked topic by topic. Its name and the members' metadata
+stay unchanged: workers of an earlier release may be in the same group.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ class EachTopicAssignor(StickyPartitionAssignor):  # type: ignore[misc]  # aioka
     def assign(
         cls, cluster: Any, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Every partition of every topic that a member subscribes to, given to exactly one member."""
+        """Assign every partition of every topic that a member subscribes to to exactly one member."""
         known = {member: cls.parse_member_metadata(metadata) for member, metadata in members.items()}
         shares: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
         for topic in sorted({topic for each in known.values() for topic in each.subscription}):
@@ -36,7 +36,7 @@ class EachTopicAssignor(StickyPartitionAssignor):  # type: ignore[misc]  # aioka
 
 
 class _OneTopic:
-    """A cluster as if it had no other topic."""
+    """A view of the cluster with one topic only."""
 
     def __init__(self, cluster: Any, topic: str) -> None:
         self._cluster = cluster

@@ -1,8 +1,8 @@
-"""The loop of every agent: one slice at a time per partition, several partitions side by side.
+"""The partition dispatcher, the loop of every agent: one batch at a time per partition, several partitions at once.
 
-A slice is acknowledged on the line after its step returned, and nowhere else. A step that raises anything, or that is
-cancelled while the worker is not stopping, poisons the offsets and ends the process: what a step can handle (bad data)
-it must have handled. Side by side, because a step mostly waits for Kafka's acknowledgement of its outputs.
+A batch is acknowledged on the line after its step returned, and nowhere else. A step that raises anything, or that is
+cancelled while the worker is not stopping, poisons the offsets and ends the process: errors that a step can handle (bad
+data) it must have handled. Several at once, because a step mostly waits for Kafka's acknowledgement of its outputs.
 """
 
 import asyncio
@@ -11,23 +11,23 @@ from typing import Any, Protocol
 
 import faust
 
-from processors.engine.fatal import Fatal, end_process
 from processors.engine.transport import BatchSchema
+from processors.engine.watchdog import Fatal, end_process
 from processors.records import Partition, RecordBatch
 
 StageStep = Callable[[RecordBatch], Awaitable[object]]
-"""Works on one slice and returns when all it caused is durable."""
+"""Works on one batch and returns when all its outputs are durable."""
 
 
 class Acknowledger(Protocol):
-    """Who keeps the offsets; `SliceConsumer` does."""
+    """Keeper of the offsets; `BatchConsumer` is one."""
 
-    def begin(self, slice_: RecordBatch) -> bool:
-        """Begin work on a slice; False when it must be left alone."""
+    def begin(self, batch: RecordBatch) -> bool:
+        """Begin work on a batch; False when it must be left alone."""
         ...
 
-    def finish(self, slice_: RecordBatch) -> None:
-        """Acknowledge a slice."""
+    def finish(self, batch: RecordBatch) -> None:
+        """Acknowledge a batch."""
         ...
 
     def poison(self) -> None:
@@ -36,7 +36,7 @@ class Acknowledger(Protocol):
 
 
 class PartitionDispatcher:
-    """A queue of tasks per partition; `room` bounds how many of them work at once."""
+    """A queue of tasks per partition; a semaphore bounds how many partitions work at once."""
 
     def __init__(self, step: StageStep, *, consumer: Acknowledger, side_by_side: int, fatal: Fatal) -> None:
         self._step = step
@@ -47,31 +47,31 @@ class PartitionDispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    def put(self, slice_: RecordBatch) -> None:
-        """Queue a slice behind the others of its partition; the consumer bounds how many there are."""
-        partition = (slice_.topic, slice_.partition)
-        task = asyncio.create_task(self._work(slice_, self._last.get(partition)))
+    def put(self, batch: RecordBatch) -> None:
+        """Queue a batch behind the others of its partition; the consumer bounds how many there are."""
+        partition = (batch.topic, batch.partition)
+        task = asyncio.create_task(self._work(batch, self._last.get(partition)))
         self._last[partition] = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, slice_: RecordBatch, ahead: asyncio.Task[None] | None) -> None:
+    async def _work(self, batch: RecordBatch, ahead: asyncio.Task[None] | None) -> None:
         if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])
         async with self._room:
             try:
-                if self._consumer.begin(slice_):
-                    await self._step(slice_)
-                    self._consumer.finish(slice_)
+                if self._consumer.begin(batch):
+                    await self._step(batch)
+                    self._consumer.finish(batch)
             except asyncio.CancelledError as error:
                 if not self._closing:
-                    self._fail(slice_, error)
+                    self._fail(batch, error)
                 raise
-            except BaseException as error:  # noqa: BLE001  # whatever it was, nothing may be committed past it
-                self._fail(slice_, error)
+            except BaseException as error:  # noqa: BLE001  # after any error nothing may be committed past this batch
+                self._fail(batch, error)
 
-    def _fail(self, slice_: RecordBatch, error: BaseException) -> None:
-        where = f"{slice_.topic}[{slice_.partition}] offsets {slice_.first_offset} to {slice_.next_offset - 1}"
+    def _fail(self, batch: RecordBatch, error: BaseException) -> None:
+        where = f"{batch.topic}[{batch.partition}] offsets {batch.first_offset} to {batch.next_offset - 1}"
         self.fail(f"the step failed on {where}", error)
 
     def fail(self, reason: str, error: BaseException) -> None:
@@ -91,7 +91,7 @@ class PartitionDispatcher:
             task.cancel()
 
 
-async def run_slices(
+async def run_batches(
     stream: AsyncIterable[RecordBatch],
     step: StageStep,
     *,
@@ -99,24 +99,24 @@ async def run_slices(
     side_by_side: int = 4,
     fatal: Fatal = end_process,
 ) -> None:
-    """Await `step` for every slice of the stream, at most `side_by_side` partitions at once, and acknowledge each."""
-    lanes = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
+    """Await `step` for every batch of the stream, at most `side_by_side` partitions at once, and acknowledge each."""
+    dispatcher = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
     try:
-        async for slice_ in stream:
-            lanes.put(slice_)
-        await lanes.drain()
+        async for batch in stream:
+            dispatcher.put(batch)
+        await dispatcher.drain()
     except Exception as error:  # noqa: BLE001  # Faust would start the agent again, past what is in flight
-        lanes.fail("the stream of slices failed", error)
+        dispatcher.fail("the stream of record batches failed", error)
     finally:
-        lanes.close()
+        dispatcher.close()
 
 
 def attach(app: faust.App, topic: str, step: StageStep, *, side_by_side: int = 4, fatal: Fatal = end_process) -> Any:
-    """Declare the agent that runs `step` over the slices of `topic`; one agent per topic."""
-    # Without Faust's acknowledgements: they would count slices whose step failed.
+    """Declare the agent that runs `step` over the record batches of `topic`; one agent per topic."""
+    # Without Faust's acknowledgements: they would count batches whose step failed.
     source = app.topic(topic, schema=BatchSchema(), acks=False, internal=False)
 
     async def read(stream: AsyncIterable[RecordBatch]) -> None:
-        await run_slices(stream, step, consumer=app.consumer, side_by_side=side_by_side, fatal=fatal)
+        await run_batches(stream, step, consumer=app.consumer, side_by_side=side_by_side, fatal=fatal)
 
-    return app.agent(source, name=f"{topic}.slices")(read)
+    return app.agent(source, name=f"{topic}.batches")(read)

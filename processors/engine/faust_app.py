@@ -1,8 +1,8 @@
-"""A Faust app with every setting said, and the life of a worker inside our own event loop.
+"""The Faust app of a worker with all its settings, started and stopped inside our own event loop.
 
 `faust worker` would take over logging, signals and the loop, and can hang on its way out; so an app is started and
-stopped here. Agents are declared with `processors.engine.dispatcher.attach` between `make_app` and `run_app`. No topic is created,
-no web server is run, no leader is elected, and Faust itself produces nothing.
+stopped here. Agents are declared with `processors.engine.dispatcher.attach` between `make_app` and `run_app`. No topic
+is created, no web server is run, no leader is elected, and Faust itself produces nothing.
 """
 
 import asyncio
@@ -14,10 +14,9 @@ from pathlib import Path
 import faust
 from mode import CrashingSupervisor
 
-from processors.engine.fatal import Fatal, end_process, or_end
 from processors.engine.fetcher import ReaderSettings
 from processors.engine.transport import BatchConsumer, BatchTransport
-from processors.engine.watchdog import watch
+from processors.engine.watchdog import Fatal, end_process, or_end, watch
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ def make_app(
     heartbeat_s: float = 2.0,
     rebalance_timeout_s: float = 30.0,
 ) -> faust.App:
-    """Return an app of consumer group `group_id` that reads slices from `bootstrap` (comma separated `host:port`).
+    """Return an app of consumer group `group_id` that reads batches from `bootstrap` (comma separated `host:port`).
 
     A fixed `instance_id` per worker lets it restart within the session timeout without a rebalance.
     """

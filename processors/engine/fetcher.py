@@ -1,9 +1,9 @@
-"""The consumer thread: one aiokafka consumer with exactly our settings, and fetches that never straddle a seek.
+"""The consumer thread: one aiokafka consumer with exactly our settings, whose fetches never overlap a seek.
 
 Stock Faust may drop records that were fetched just before a rebalance and not seek back to them, because aiokafka seeks
 only where something was committed before. Here a fetch and a seek take turns, every fetch is stamped with the number of
 seeks before it, and a seek goes to the committed offset or to the beginning, always. A reader that sees an old stamp
-throws the records away: they will come again.
+discards the records: they will come again.
 """
 
 import asyncio
@@ -20,29 +20,30 @@ from mode.threads import MethodQueue
 from processors.engine.assignor import EachTopicAssignor
 
 ASK_S = 5.0
-"""How long a question for the lag may take."""
+"""Timeout of asking the broker for the lag."""
 CALLS_AT_ONCE = 8
 
 
 class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How slices are read; times in seconds unless the name says otherwise."""
+    """Settings of reading record batches; times in seconds unless the name says otherwise."""
 
-    slice_records: int = 1000
-    """Most records in one slice."""
-    slices_ahead: int = 2
-    """A partition is not read further while this many of its slices are unfinished; then batches grow by themselves."""
+    batch_records: int = 1000
+    """Most records in one batch."""
+    batches_ahead: int = 2
+    """A partition is not read further while this many of its batches are unfinished; the next ones then grow larger."""
     poll_records: int = 2000
-    """Most records taken over from the fetcher at once."""
+    """Most records taken from aiokafka's fetcher at once."""
     partition_fetch_bytes: int = 1 << 20
-    """Of one partition at once; a larger record comes all the same, alone."""
+    """Most bytes of one partition in a fetch; a larger record comes nevertheless, alone."""
     fetch_bytes: int = 16 << 20
-    """Of all partitions of one broker at once."""
+    """Most bytes of all partitions of one broker in a fetch."""
     fetch_wait_ms: int = 500
-    """How long the broker may hold back an empty answer; records are answered at once."""
+    """Longest time that the broker waits before an empty answer; records are answered at once."""
     isolation_level: str = "read_committed"
-    """Of what others write in transactions; we write none."""
+    """Isolation towards transactions of other producers; we use none."""
     drain_s: float = 5.0
-    """How long a rebalance or a stop waits for the slices being worked on; must stay well below the session timeout."""
+    """Longest time that a rebalance or stop waits for batches being processed; must be well below the session
+    timeout."""
     client: Mapping[str, Any] = {}
     """Further options of the aiokafka client: TLS and SASL."""
 
@@ -55,7 +56,7 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
     def __init__(self, consumer: Any, *, settings: ReaderSettings, **kwargs: Any) -> None:
         self.settings = settings
         self.seeks = 0
-        """How often the positions were set anew; read by the main thread."""
+        """Number of seeks so far; read by the main thread."""
         self._turn = asyncio.Lock()
         super().__init__(consumer, **kwargs)
 
@@ -93,7 +94,7 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
             return {TP(tp.topic, tp.partition): offset for tp, offset in zip(partitions, offsets, strict=True)}
 
     async def lag(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
-        """Ask the broker how many offsets lie between the reading position and the end of each partition."""
+        """Ask the broker for the number of offsets between the reading position and the end of each partition."""
         lags: Mapping[TP, int] = await self.call_thread(self._lag, list(partitions))
         return lags
 
@@ -112,14 +113,16 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         if self.app.tables.changelog_topics:
-            raise ImproperlyConfigured("Faust tables cannot be recovered through slices: restore state by `restore()`")
+            raise ImproperlyConfigured(
+                "Faust tables cannot be recovered through record batches: restore state by `restore()`"
+            )
         conf, settings = self.app.conf, self.settings
         return aiokafka.AIOKafkaConsumer(
             bootstrap_servers=[f"{url.host}:{url.port}" for url in transport.url],
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
-            # Faust's own assignor is for its tables; this one moves as few partitions as it can, and knows no leader.
+            # Faust's own assignor is for its tables; this one moves as few partitions as possible, and has no leader.
             partition_assignment_strategy=[EachTopicAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -133,7 +136,8 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             isolation_level=settings.isolation_level,
-            # How late a topic is noticed that nobody led when the group formed: after a broker's restart that is all of them.
+            # Delay before a topic is noticed that had no leader when the group formed: after a broker's restart all of
+            # them.
             metadata_max_age_ms=3_000,
             **settings.client,
         )

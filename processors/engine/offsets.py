@@ -1,18 +1,22 @@
-"""How far a partition may be committed: the end of its unbroken run of finished slices, and never further.
+"""The offsets of the workers' group: a partition is committed up to the end of its unbroken run of finished batches.
 
-Pure bookkeeping, and nothing here knows Kafka or Faust. Each slice handed out gets a ticket. Tickets become void when
-their partition is taken away or read again from its committed offset, so that work finished too late moves nothing.
-Once poisoned, no offset is ever offered again: the process is about to end and its successor must see everything since.
+Pure bookkeeping, without Kafka or Faust. Each batch handed out gets a ticket. Tickets become void when their partition
+is taken away or read again from its committed offset, so that work finished too late moves nothing. Once poisoned, no
+offset is ever offered again: the process is about to end and its successor must see everything since.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from processors.records import Partition
 
+GROUP: Final = "callweave-process"
+"""The consumer group of the workers that normalise and join."""
+
 
 class _InFlight:
-    """One slice between being handed out and being committed."""
+    """One batch between being handed out and being committed."""
 
     __slots__ = ("finished", "next_offset", "partition", "started", "ticket")
 
@@ -25,7 +29,7 @@ class _InFlight:
 
 
 class CommitTracker:
-    """In-flight slices per partition, in offset order, and the offsets that may be committed."""
+    """In-flight batches per partition, in offset order, and the offsets that may be committed."""
 
     def __init__(self) -> None:
         self._queues: dict[Partition, deque[_InFlight]] = {}
@@ -37,11 +41,11 @@ class CommitTracker:
         self.poisoned = False
 
     def hand_out(self, partition: Partition, first_offset: int, next_offset: int) -> int:
-        """Enter a slice that covers `first_offset` to before `next_offset`, and return its ticket."""
+        """Enter a batch that covers `first_offset` to before `next_offset`, and return its ticket."""
         read_to = self._read_to.get(partition, first_offset)
         if not read_to <= first_offset < next_offset:
             raise ValueError(
-                f"{partition[0]}[{partition[1]}]: a slice of offsets {first_offset} to {next_offset} cannot follow {read_to}"
+                f"{partition[0]}[{partition[1]}]: a batch of offsets {first_offset} to {next_offset} cannot follow {read_to}"
             )
         self._serial += 1
         entry = _InFlight(self._serial, partition, next_offset)
@@ -51,24 +55,24 @@ class CommitTracker:
         return entry.ticket
 
     def start(self, ticket: int) -> bool:
-        """Begin work on a slice; False when its ticket is void and the work must not be done."""
+        """Begin work on a batch; False when its ticket is void and the work must not be done."""
         entry = self._tickets.get(ticket)
         if entry is None or self.poisoned:
             return False
         if entry.started:
-            raise RuntimeError(f"slice {ticket} of {entry.partition} was started twice: one topic, one reader")
+            raise RuntimeError(f"batch {ticket} of {entry.partition} was started twice: one topic, one reader")
         if self._queues[entry.partition][0] is not entry:
-            raise RuntimeError(f"slice {ticket} of {entry.partition} was started before the one ahead of it finished")
+            raise RuntimeError(f"batch {ticket} of {entry.partition} was started before the one ahead of it finished")
         entry.started = True
         return True
 
     def finish(self, ticket: int) -> bool:
-        """Acknowledge a started slice; False when its ticket went void meanwhile."""
+        """Acknowledge a started batch; False when its ticket became void meanwhile."""
         entry = self._tickets.get(ticket)
         if entry is None:
             return False
         if not entry.started:
-            raise RuntimeError(f"slice {ticket} of {entry.partition} was finished but never started")
+            raise RuntimeError(f"batch {ticket} of {entry.partition} was finished but never started")
         entry.finished = True
         queue = self._queues[entry.partition]
         while queue and queue[0].finished:
@@ -78,7 +82,7 @@ class CommitTracker:
         return True
 
     def committable(self) -> dict[Partition, int]:
-        """Offsets that may be committed and are not yet: nothing once poisoned."""
+        """Return the offsets that may be committed and are not yet; none once poisoned."""
         if self.poisoned:
             return {}
         return {tp: safe for tp, safe in self._safe.items() if safe > self._committed.get(tp, -1)}
@@ -90,7 +94,7 @@ class CommitTracker:
                 self._committed[partition] = offset
 
     def position(self, partition: Partition) -> int | None:
-        """The highest offset known to be committed, or None."""
+        """Return the highest offset known to be committed, or None."""
         return self._committed.get(partition)
 
     def seek(self, committed: Mapping[Partition, int | None]) -> None:
@@ -114,9 +118,9 @@ class CommitTracker:
         self.poisoned = True
 
     def in_flight(self, partition: Partition) -> int:
-        """How many slices of this partition are handed out and not finished."""
+        """Return the number of batches of this partition that are handed out and not finished."""
         return len(self._queues.get(partition, ()))
 
     def running(self) -> frozenset[Partition]:
-        """Partitions with a slice being worked on."""
+        """Return the partitions with a batch being processed."""
         return frozenset(tp for tp, queue in self._queues.items() if queue and queue[0].started)

@@ -1,9 +1,9 @@
-"""Slices: Faust delivers up to 500 records of one partition as one event, and commits only what was acknowledged.
+"""The batch transport: Faust delivers many records of a partition as one event, and commits only acknowledged batches.
 
-`app.transport = SliceTransport(app.conf.broker_consumer, app)` is Faust's own extension point; `processors.engine.faust_app` sets
-it. Faust's acknowledging (in a `finally`, so also after an exception) counts nothing here: topics are declared with
-`acks=False`, and an offset moves only through `finish()`, called by `processors.engine.dispatcher` after the step returned.
-This page must not know what is in a record.
+`app.transport = BatchTransport(app.conf.broker_consumer, app)` is Faust's own extension point;
+`processors.engine.faust_app` sets it. Faust's acknowledging (in a `finally`, so also after an exception) is not used:
+topics are declared with `acks=False`, and an offset moves only through `finish()`, called by
+`processors.engine.dispatcher` after the step returned. This module must not know the contents of a record.
 """
 
 import asyncio
@@ -29,24 +29,24 @@ __all__ = ["BatchConsumer", "BatchSchema", "BatchTransport", "Record", "RecordBa
 log = logging.getLogger(__name__)
 
 FETCH_S = 0.25
-"""A fetch waits this long for records, and a seek waits for a fetch."""
+"""Longest time that a fetch waits for records; a seek waits for the fetch."""
 BUSY_FETCH_S = 0.02
-"""The same while some partition is left out because its slices are unfinished: it must not wait for the idle ones."""
+"""The same while a partition is left out because its batches are unfinished: it must not wait for the idle ones."""
 
 
 class BatchSchema(faust.Schema):  # type: ignore[misc]  # faust has no usable types
-    """Hands the slice to the stream as it is: what is in the records is the step's business."""
+    """Hands the batch to the stream unchanged: decoding the records is the step's business."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> None:
-        """Return no key: a slice has many."""
+        """Return no key: a batch has many."""
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002  # Faust's signature
-        """Return the slice."""
+        """Return the batch."""
         return message.value
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usable types
-    """Faust's consumer, with slices for messages and a tracker for offsets."""
+    """Faust's consumer, with record batches for messages and a tracker for offsets."""
 
     _thread: FetcherThread
 
@@ -55,10 +55,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         self.tracker = CommitTracker()
         self.epochs = AssignmentEpochs()
         self.on_lost: list[Callable[[Collection[Partition]], None]] = []
-        """Called with partitions whose state in memory is worth nothing any more."""
+        """Callbacks with the partitions whose state in memory is no longer valid."""
         self._abandoned: set[Partition] = set()
         self._left_at: dict[Partition, int | None] = {}
-        """What was committed when partitions were last taken away."""
+        """The committed offsets when partitions were last taken away."""
         self._progress = asyncio.Event()
         self._committing = asyncio.Lock()
         super().__init__(transport, *args, **kwargs)
@@ -66,49 +66,49 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
     def _new_consumer_thread(self) -> FetcherThread:
         return FetcherThread(self, settings=self.settings, loop=self.loop, beacon=self.beacon)
 
-    # What the lanes call.
+    # Called by the dispatcher.
 
-    def begin(self, slice_: RecordBatch) -> bool:
-        """Begin work on a slice; False when it is not ours any more and must be left alone."""
-        return self.flow_active and self.tracker.start(slice_.ticket)
+    def begin(self, batch: RecordBatch) -> bool:
+        """Begin work on a batch; False when it is no longer ours and must be left alone."""
+        return self.flow_active and self.tracker.start(batch.ticket)
 
-    def finish(self, slice_: RecordBatch) -> None:
-        """Acknowledge a slice: its outputs are durable, its offset may be committed."""
-        if not self.tracker.finish(slice_.ticket):
-            log.info("%s[%d]: finished up to %d too late", slice_.topic, slice_.partition, slice_.next_offset)
+    def finish(self, batch: RecordBatch) -> None:
+        """Acknowledge a batch: its outputs are durable, its offset may be committed."""
+        if not self.tracker.finish(batch.ticket):
+            log.info("%s[%d]: finished up to %d too late", batch.topic, batch.partition, batch.next_offset)
         self._progress.set()
 
     def poison(self) -> None:
         """Commit nothing from now on."""
         self.tracker.poison()
 
-    # What Faust calls.
+    # Called by Faust.
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109  # Faust's signature
-        """Fetch once and yield the slices."""
+        """Fetch once and yield the batches."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
-        ready = {tp for tp in active if self.tracker.in_flight(tp) < self.settings.slices_ahead}
+        ready = {tp for tp in active if self.tracker.in_flight(tp) < self.settings.batches_ahead}
         if not ready or self.should_stop:
             await self._wait_for_progress(timeout)
             return
         seeks, fetched = await self._thread.fetch(ready, timeout if len(ready) == len(active) else BUSY_FETCH_S)
-        for slice_ in interleave(fetched, self.settings.slice_records):
-            # Whatever is not delivered is read again: the flow never resumes without a seek.
+        for batch in interleave(fetched, self.settings.batch_records):
+            # Undelivered batches are read again: the flow never resumes without a seek.
             if self.should_stop or not self.flow_active or seeks != self._thread.seeks:
                 return
-            yield self._to_slice_message(slice_)
+            yield self._to_batch_message(batch)
 
-    def _to_slice_message(self, slice_: RecordBatch) -> tuple[TP, ConsumerMessage]:
-        tp = TP(slice_.topic, slice_.partition)
-        ticket = self.tracker.hand_out(tp, slice_.first_offset, slice_.next_offset)
-        value = msgspec.structs.replace(slice_, ticket=ticket, epoch=self.epochs.of(tp))
-        first = slice_.records[0]
+    def _to_batch_message(self, batch: RecordBatch) -> tuple[TP, ConsumerMessage]:
+        tp = TP(batch.topic, batch.partition)
+        ticket = self.tracker.hand_out(tp, batch.first_offset, batch.next_offset)
+        value = msgspec.structs.replace(batch, ticket=ticket, epoch=self.epochs.of(tp))
+        first = batch.records[0]
         return tp, ConsumerMessage(
             tp.topic,
             tp.partition,
-            slice_.first_offset,
+            batch.first_offset,
             first.timestamp_ms / 1000,
             0,
             None,
@@ -132,14 +132,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
                 raise
 
     async def perform_seek(self) -> None:
-        """Go back to the committed offsets; what was in flight is read again."""
+        """Go back to the committed offsets; batches in flight are read again."""
         committed = await self._thread.seek_to_committed()
-        # An assignment can reach a process that was frozen over it: no generation is missed, and yet others went on meanwhile.
+        # An assignment can reach a process that was frozen during it: it misses no generation, and yet others went on.
         self.epochs.renew(tp for tp, offset in committed.items() if self._left_at.pop(tp, offset) != offset)
         self.tracker.seek(committed)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish and commit the slices being worked on, then let go of everything."""
+        """Finish and commit the batches being processed, then let go of everything."""
         if self.app.should_stop:
             await self.wait_empty()
         else:
@@ -149,7 +149,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         self.tracker.forget(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Note what is ours without a break; reading goes on after Faust's seek."""
+        """Renew the epochs of the assignment; reading goes on after Faust's seek."""
         if self.app.should_stop:
             return
         self.stop_flow()
@@ -161,12 +161,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def wait_empty(self) -> None:
-        """Wait for the slices being worked on, at most `drain_s`, and commit."""
+        """Wait for the batches being processed, at most `drain_s`, and commit."""
         deadline = self.loop.time() + self.settings.drain_s
         while self.tracker.running() and not self.tracker.poisoned and (left := deadline - self.loop.time()) > 0:
             await self._wait_for_progress(left)
         if unfinished := self.tracker.running():
-            log.warning("abandoning the slices in work of %s: they will be read again", sorted(unfinished))
+            log.warning("abandoning the batches in work of %s: they will be read again", sorted(unfinished))
         await self.commit()
 
     async def _wait_for_progress(self, timeout_s: float) -> None:
@@ -186,7 +186,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
             return True
 
     async def lag(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Ask the broker how many offsets of each partition have not been read."""
+        """Ask the broker for the number of unread offsets of each partition."""
         return await self._thread.lag([TP(*tp) for tp in partitions])
 
     async def verify_all_partitions_active(self) -> None:
@@ -198,11 +198,11 @@ class IdleProducer(base.Producer):  # type: ignore[misc]  # faust has no usable 
 
     async def send(self, topic: str, *_: Any, **__: Any) -> Any:
         """Refuse: outputs go through `processors.outbox`, which knows when they are durable."""
-        raise NotImplementedError(f"{topic}: publish through processors.publish")
+        raise NotImplementedError(f"{topic}: publish through processors.outbox")
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]  # faust has no usable types
-    """Faust's aiokafka transport with slices; assign it before agents are declared."""
+    """Faust's aiokafka transport with record batches; assign it before agents are declared."""
 
     Consumer = BatchConsumer
     Producer = IdleProducer

@@ -1,1 +1,1 @@
-"""Records at which workers die: noticed, told to the next worker, and put aside."""
+"""Records at which workers die: noticed, remembered for the next worker, and put aside."""

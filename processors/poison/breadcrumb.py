@@ -1,7 +1,8 @@
-"""What a worker is computing, written where it outlives the worker: a page of a file that is mapped into memory.
+"""The breadcrumb: a memory-mapped file page in which a worker notes what it computes, so that the note outlives it.
 
-The kernel keeps the page through kill -9 and through an end for want of memory; only the machine's own end loses it, and then
-nothing is accused. Writing it costs some hundred nanoseconds. A process holds the lock of its file for as long as it lives.
+The kernel keeps the page through kill -9 and an end by lack of memory; only an end of the machine loses it, and then no
+record is accused. Writing it costs some hundred nanoseconds. A process holds the lock of its file for as long as it
+lives.
 """
 
 import mmap
@@ -21,13 +22,13 @@ _OFFSETS: Final = struct.Struct("<qqq")
 _OFFSETS_AT: Final = _PLACE_AT + 8
 _CAUSE_AT: Final = 320
 _CAUSE_BYTES: Final = 100
-_ASIDE: Final = 512
-"""From here on the same again, of what is computed in a thread while the loop goes on."""
+_THREAD: Final = 512
+"""Start of the second half, which has the same layout for the work in a thread while the event loop goes on."""
 SIZE: Final = 1024
 
 
-class Crumb:
-    """The page of this process; without a file it is only memory, and nobody will read it."""
+class Breadcrumb:
+    """The page of this process; without a file it is plain memory that nobody will read."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -36,13 +37,12 @@ class Crumb:
         if path is not None:
             self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             os.write(self.file, bytes(SIZE))
-            os.fsync(
-                self.file
-            )  # it has its place on the disk now: a full one would end the process at a write to the page
+            # Reserves its place on the disk: a full one would end the process at a write to the page.
+            os.fsync(self.file)
             self._page = mmap.mmap(self.file, SIZE)
 
     def mark(self, topic: bytes, partition: int, first: int, after: int, timestamp_ms: int) -> None:
-        """Say that these records are being computed from now on."""
+        """Note that these records are being computed from now on."""
         if self._held:
             return
         page = self._page
@@ -51,7 +51,7 @@ class Crumb:
         page[_FLAG] = 1
 
     def move(self, first: int, after: int, timestamp_ms: int) -> None:
-        """Say that it is these of the same partition."""
+        """Note that it is now these records of the same partition."""
         if self._held:
             return
         page = self._page
@@ -60,28 +60,28 @@ class Crumb:
         page[_FLAG] = 1
 
     def clear(self) -> None:
-        """Say that nothing is being computed."""
+        """Note that nothing is being computed."""
         if not self._held:
             self._page[_FLAG] = 0
 
-    def mark_aside(self, topic: bytes, partition: int, first: int, after: int, timestamp_ms: int) -> None:
-        """Say that these records are being computed in a thread; there is one at a time."""
+    def mark_thread(self, topic: bytes, partition: int, first: int, after: int, timestamp_ms: int) -> None:
+        """Note that these records are being computed in a thread; there is one at a time."""
         if self._held:
             return
         page = self._page
-        page[_ASIDE + _FLAG] = 0
-        _PLACE.pack_into(page, _ASIDE + _PLACE_AT, partition, first, after, timestamp_ms, len(topic), topic)
-        page[_ASIDE + _FLAG] = 1
+        page[_THREAD + _FLAG] = 0
+        _PLACE.pack_into(page, _THREAD + _PLACE_AT, partition, first, after, timestamp_ms, len(topic), topic)
+        page[_THREAD + _FLAG] = 1
 
-    def clear_aside(self) -> None:
-        """Say that no thread computes anything."""
+    def clear_thread(self) -> None:
+        """Note that no thread computes anything."""
         if not self._held:
-            self._page[_ASIDE + _FLAG] = 0
+            self._page[_THREAD + _FLAG] = 0
 
     def hold(self, cause: str) -> None:
-        """Leave what it says now, with the cause, for good: this process is about to end."""
-        said = cause.encode()[: _CAUSE_BYTES - 1]
-        self._page[_CAUSE_AT : _CAUSE_AT + len(said)] = said
+        """Freeze the note, with the cause: this process is about to end."""
+        text = cause.encode()[: _CAUSE_BYTES - 1]
+        self._page[_CAUSE_AT : _CAUSE_AT + len(text)] = text
         self._held = True
 
     def close(self) -> None:
@@ -92,34 +92,31 @@ class Crumb:
             self.path = None
 
     @property
-    def place(self) -> RecordPlace | None:
-        """What it says of the loop."""
-        return self.said.place
-
-    @property
-    def said(self) -> "Said":
-        """All that it says."""
+    def note(self) -> "BreadcrumbNote":
+        """The whole note."""
         return read(bytes(self._page))
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What a crumb says."""
+class BreadcrumbNote(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a breadcrumb."""
 
     place: RecordPlace | None = None
-    """What the loop was computing; None when it was computing nothing."""
-    aside: RecordPlace | None = None
-    """What a thread was computing."""
+    """The records that the event loop was computing; None when it was computing nothing."""
+    thread_place: RecordPlace | None = None
+    """The records that a thread was computing."""
     cause: str = ""
-    """The last words of a worker that ended by an exception: then it is about what the loop was computing."""
+    """The type of the exception that ended the worker, if any: it came from what the event loop was computing."""
 
 
-def read(page: bytes) -> Said:
-    """What a worker that is no more was computing, and its last words."""
+def read(page: bytes) -> BreadcrumbNote:
+    """Read the page of a worker that has ended."""
     if len(page) < SIZE:
-        return Said()
+        return BreadcrumbNote()
     cause = page[_CAUSE_AT : _CAUSE_AT + _CAUSE_BYTES].partition(b"\0")[0].decode("ascii", "replace")
-    place, aside = _place(page, 0), _place(page, _ASIDE)
-    return Said(place=place, aside=None if place and cause else aside, cause=cause if place else "")
+    place, thread_place = _place(page, 0), _place(page, _THREAD)
+    return BreadcrumbNote(
+        place=place, thread_place=None if place and cause else thread_place, cause=cause if place else ""
+    )
 
 
 def _place(page: bytes, at: int) -> RecordPlace | None:

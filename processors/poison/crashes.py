@@ -1,7 +1,8 @@
-"""The folder in which the workers of a machine tell each other at what they died.
+"""The crash folder: the workers of a machine share in it which records they computed when they died.
 
-Each process has a crumb there, locked while it lives. Whoever starts, or gets partitions, takes the crumbs of the dead over into
-one book, which is written whole and renamed. The folder has to outlive a worker, as a container's own disk does not.
+Each process has a breadcrumb there, locked while it lives. A worker that starts, or gets partitions, takes the
+breadcrumbs of dead workers over into one book, which is written whole and renamed. The folder must outlive a worker: a
+container's own disk does not.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from processors.poison.breadcrumb import Crumb, read
+from processors.poison.breadcrumb import Breadcrumb, read
 from processors.poison.suspects import Book, RecordPlace, WorkerEnd
 from schemas.config.settings import Settings
 
@@ -24,20 +25,20 @@ log: Final = logging.getLogger(__name__)
 BOOK: Final = "book.json"
 LATELY_MS: Final = 600_000
 OFTEN: Final = 3
-"""Ends of one worker in the last `LATELY_MS` that are no chance."""
+"""Number of ends of one worker within `LATELY_MS` that is no coincidence."""
 _LOCK: Final = "lock"
-_CRUMB: Final = ".crumb"
+_SUFFIX: Final = ".crumb"
 _LOCK_TRIES: Final = 20
 _LOCK_PAUSE_S: Final = 0.01
 
 
 def crash_dir(settings: Settings) -> Path:
-    """The folder of the workers that share these settings."""
+    """Return the crash folder of the workers that share these settings."""
     return Path(settings.process.crash_dir or Path(settings.embedded.data_dir) / "crashes").absolute()
 
 
 def read_book(folder: Path) -> Book:
-    """The book as it was written last; an empty one where there is none, or none that can be read."""
+    """Read the book as it was last written; an empty one where there is none, or none that can be read."""
     try:
         return msgspec.json.decode((folder / BOOK).read_bytes(), type=Book)
     except (OSError, msgspec.DecodeError):
@@ -49,12 +50,12 @@ def _now_ms() -> int:
 
 
 class Crashes:
-    """This worker's crumb, and the book as it read it last."""
+    """This worker's breadcrumb, and the book as last read."""
 
     def __init__(self, folder: Path | None, worker: str, now_ms: Callable[[], int] = _now_ms) -> None:
-        """Open the folder; without one, or with one that cannot be written, no death is remembered."""
+        """Open the folder; without one, or when it cannot be written, no death is remembered."""
         self.book = Book()
-        self.crumb = Crumb()
+        self.breadcrumb = Breadcrumb()
         self._folder = folder
         self._worker = "".join(char if char.isalnum() or char in "-_." else "_" for char in worker) or "worker"
         self._now_ms = now_ms
@@ -63,8 +64,8 @@ class Crashes:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
-                self.crumb = Crumb(folder / f"{self._worker}@{uuid.uuid4().hex[:12]}{_CRUMB}")
-                fcntl.flock(self.crumb.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.breadcrumb = Breadcrumb(folder / f"{self._worker}@{uuid.uuid4().hex[:12]}{_SUFFIX}")
+                fcntl.flock(self.breadcrumb.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             self._folder = None
             log.warning("a record that ends workers would not be found: %s cannot be written: %s", folder, exc)
@@ -72,12 +73,12 @@ class Crashes:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over what the dead left, and read what others wrote."""
+        """Take over the breadcrumbs of dead workers, and read the book that others wrote."""
         self._change(lambda book: book)
 
-    def passed(self, topic: str, partition: int, below: int) -> None:
-        """Drop the suspicion against what is done."""
-        self._change(lambda book: book.passed(topic, partition, below))
+    def clear_below(self, topic: str, partition: int, below: int) -> None:
+        """Drop the suspicion against records that are done."""
+        self._change(lambda book: book.clear_below(topic, partition, below))
 
     def put_aside(self, place: RecordPlace, value: bytes) -> None:
         """Note that a record's dead letter is durable."""
@@ -85,12 +86,12 @@ class Crashes:
 
     @property
     def lately(self) -> int:
-        """How many of this machine's workers ended without being told to in the last minutes, as far as is known here."""
+        """The number of this machine's workers known to have ended unasked within `LATELY_MS`."""
         return len(self.book.ends_since(self._now_ms() - LATELY_MS))
 
     def close(self) -> None:
-        """Leave no crumb: this is no death."""
-        self.crumb.close()
+        """Remove the breadcrumb: this end is no death."""
+        self.breadcrumb.close()
 
     def _change(self, change: Callable[[Book], Book]) -> None:
         if self._folder is None:
@@ -110,26 +111,30 @@ class Crashes:
             log.warning("what is known of the deaths of workers cannot be kept: %s", exc)
             return
         for _, end in left:
-            computed = " and ".join(str(place) for place in (end.place, end.aside) if place)
+            computed = " and ".join(str(place) for place in (end.place, end.thread_place) if place)
             where = f"while computing {computed}" if computed else "while it computed nothing"
             log.warning("worker %s ended %s %s", end.worker, where, f"({end.cause})" if end.cause else "")
 
     def _left_behind(self) -> list[tuple[Path, WorkerEnd]]:
         assert self._folder is not None
         found: list[tuple[Path, WorkerEnd]] = []
-        for path in sorted(self._folder.glob(f"*{_CRUMB}"), key=_changed_at):
-            if path == self.crumb.path:
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}"), key=_changed_at):
+            if path == self.breadcrumb.path:
                 continue
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
                 if not _is_free(file.fileno()):
                     continue
-                said = read(file.read())
+                note = read(file.read())
                 worker = path.name.partition("@")[0]
                 found.append(
                     (
                         path,
                         WorkerEnd(
-                            worker=worker, at_ms=self._now_ms(), place=said.place, aside=said.aside, cause=said.cause
+                            worker=worker,
+                            at_ms=self._now_ms(),
+                            place=note.place,
+                            thread_place=note.thread_place,
+                            cause=note.cause,
                         ),
                     )
                 )
@@ -139,7 +144,7 @@ class Crashes:
         assert self._folder is not None
         new = self._folder / f"{BOOK}.new"
         new.write_bytes(msgspec.json.format(msgspec.json.encode(book), indent=1))
-        for path in taken_over:  # before the book counts: a death that is forgotten comes again, none is counted twice
+        for path in taken_over:  # before the rename: a forgotten death comes again, none is counted twice
             path.unlink(missing_ok=True)
         new.replace(self._folder / BOOK)
 
@@ -153,7 +158,7 @@ class Crashes:
                     break
                 except BlockingIOError:
                     if not left:
-                        raise  # its holder is stopped: what it does takes no time
+                        raise  # its holder is frozen: the work under the lock takes no time
                     time.sleep(_LOCK_PAUSE_S)
             yield
 
@@ -165,7 +170,7 @@ def _changed_at(path: Path) -> float:
 
 
 def _is_free(file: int) -> bool:
-    """Whether nobody holds the file: its process is no more."""
+    """True when nobody holds the lock: the file's process has ended."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

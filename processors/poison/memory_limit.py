@@ -1,4 +1,4 @@
-"""The bound of what a worker may take for its data, held by the kernel: what wants more gets a MemoryError.
+"""The memory bound of a worker's data, held by the kernel: an allocation beyond it raises MemoryError.
 
 `RLIMIT_DATA` and not `RLIMIT_AS`: address space that threads and libraries only reserve costs nothing.
 """
@@ -12,7 +12,7 @@ log: Final = logging.getLogger(__name__)
 
 
 def limit_memory(limit_mb: int) -> None:
-    """Bound the private writable memory of this process; 0 leaves it as it is, and so does a system that has no such bound."""
+    """Bound the private writable memory of this process; 0 sets no bound, nor does a system that has no such limit."""
     if not limit_mb or sys.platform == "win32":
         return
     import resource  # noqa: PLC0415 - not everywhere

@@ -1,7 +1,8 @@
-"""Where a step is while it computes, told to the crumb; and nowhere while it waits.
+"""The trace of a step: notes in the breadcrumb which record the step computes, and nothing while it waits.
 
-A step is driven by hand: each stretch between two of its waits is marked, so that side by side lanes are told apart and whoever
-kills a worker that waits for Kafka accuses no record. The slice's own records tell which of them is in hand.
+A step's coroutine is driven by hand: each stretch between two of its waits is marked, so that concurrent partitions do
+not mix, and killing a worker that waits for Kafka accuses no record. The batch's own iteration shows which record is
+processed.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from processors.outbox import Message, Outbox, Oversize
-from processors.poison.breadcrumb import Crumb
+from processors.poison.breadcrumb import Breadcrumb
 from processors.records import Record, RecordBatch
 from schemas.errors import Unavailable
 
@@ -22,83 +23,83 @@ T = TypeVar("T")
 
 
 class Trace:
-    """One step's place."""
+    """The place of one step."""
 
-    def __init__(self, crumb: Crumb, slice_: RecordBatch) -> None:
-        self._crumb = crumb
-        self._topic = slice_.topic.encode()
-        self._partition = slice_.partition
-        stamp = slice_.records[0].timestamp_ms if slice_.records else _NONE_AT
-        self._whole = (slice_.first_offset, slice_.next_offset, stamp)
+    def __init__(self, breadcrumb: Breadcrumb, batch: RecordBatch) -> None:
+        self._breadcrumb = breadcrumb
+        self._topic = batch.topic.encode()
+        self._partition = batch.partition
+        stamp = batch.records[0].timestamp_ms if batch.records else _NONE_AT
+        self._whole = (batch.first_offset, batch.next_offset, stamp)
         self._at = self._whole
         self.waits = False
-        """Whether what goes on is not for any record: it publishes, or reads states back."""
+        """True while the work is not for any record: publishing, or restoring states."""
 
     def move(self, record: Record) -> None:
         """Go to one record."""
         self._at = (record.offset, record.offset + 1, record.timestamp_ms)
         if not self.waits:
-            self._crumb.move(*self._at)
+            self._breadcrumb.move(*self._at)
 
     def leave(self) -> None:
-        """Go back to what is for the slice as a whole."""
+        """Go back to work for the batch as a whole."""
         self._at = self._whole
         if not self.waits:
-            self._crumb.move(*self._at)
+            self._breadcrumb.move(*self._at)
 
     def resume(self) -> None:
-        """Compute from now on."""
+        """Note that the step computes from now on."""
         if not self.waits:
-            self._crumb.mark(self._topic, self._partition, *self._at)
+            self._breadcrumb.mark(self._topic, self._partition, *self._at)
 
-    def begin_aside(self) -> None:
-        """Compute what is in hand in a thread."""
-        self._crumb.mark_aside(self._topic, self._partition, *self._at)
+    def begin_thread(self) -> None:
+        """Note that a thread computes the current record."""
+        self._breadcrumb.mark_thread(self._topic, self._partition, *self._at)
 
-    def end_aside(self) -> None:
-        """Have it back."""
-        self._crumb.clear_aside()
+    def end_thread(self) -> None:
+        """Note that the thread is done."""
+        self._breadcrumb.clear_thread()
 
     def suspend(self) -> None:
-        """Compute nothing."""
-        self._crumb.clear()
+        """Note that the step computes nothing."""
+        self._breadcrumb.clear()
 
     def accuse(self, error: Exception) -> None:
-        """Leave the place for good: the process ends by what was computed there."""
+        """Freeze the note: the process ends because of the computation at this place."""
         if not self.waits and not isinstance(error, (Unavailable, OSError)):
-            self._crumb.hold(type(error).__name__)
+            self._breadcrumb.hold(type(error).__name__)
 
 
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
-ASIDE_S: Final = 20.0
-"""A body that takes longer in a thread hangs: many times what the largest one takes on a busy machine."""
+THREAD_S: Final = 20.0
+"""Longest time in a thread: many times that of the largest body on a busy machine, so a longer one hangs."""
 
 
-async def aside(work: Callable[[], T], turn: asyncio.Lock) -> T:
-    """Do the record in hand in a thread, one at a `turn`, and accuse it meanwhile; raises `Hangs` when it does not end."""
+async def in_thread(work: Callable[[], T], turn: asyncio.Lock) -> T:
+    """Compute the current record in a thread, one at a time by `turn`; raises `Hangs` when it does not end."""
     trace = _trace.get()
     async with turn:
         if trace is not None:
-            trace.begin_aside()
+            trace.begin_thread()
         try:
-            done, _ = await asyncio.wait({thread := asyncio.create_task(asyncio.to_thread(work))}, timeout=ASIDE_S)
+            done, _ = await asyncio.wait({thread := asyncio.create_task(asyncio.to_thread(work))}, timeout=THREAD_S)
             if not done:
-                raise Hangs(f"a record was not read within {ASIDE_S:g} s")
+                raise Hangs(f"a record was not read within {THREAD_S:g} s")
             return thread.result()
         finally:
             if trace is not None:
-                trace.end_aside()
+                trace.end_thread()
 
 
 class Hangs(RuntimeError):
-    """Work in a thread that does not end: only the end of the process ends it."""
+    """Raised for work in a thread that does not end: only the end of the process stops it."""
 
 
 @contextlib.contextmanager
 def waiting() -> Iterator[None]:
-    """Accuse no record of what happens in here, nor of an exception that comes out of it."""
+    """Accuse no record while the block runs, nor of an exception that leaves it."""
     trace = _trace.get()
     if trace is None or trace.waits:
         yield
@@ -111,7 +112,7 @@ def waiting() -> Iterator[None]:
 
 
 class PatientOutbox(Outbox):
-    """An outbox whose publishing is waiting, whatever it costs."""
+    """An outbox whose publishing counts as waiting, whatever it costs."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish all messages, as an outbox does."""
@@ -119,7 +120,7 @@ class PatientOutbox(Outbox):
             with waiting():
                 await super().publish(messages)
         except Oversize:
-            # Nothing was sent: a message that is too large is its record's own.
+            # Nothing was sent: a message that is too large is the fault of its record.
             if (trace := _trace.get()) is not None:
                 trace.waits = False
                 trace.resume()
@@ -127,7 +128,7 @@ class PatientOutbox(Outbox):
 
 
 class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can have no slots of its own
-    """Records that tell the trace which of them is in hand."""
+    """Records that notify the trace as they are iterated."""
 
     trace: Trace
 
@@ -136,11 +137,11 @@ class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can h
         for record in super().__iter__():
             trace.move(record)
             yield record
-        trace.leave()  # and not where the loop is left by an exception: that is the record's
+        trace.leave()  # not reached when an exception leaves the loop: that is the record's
 
 
 class _Driven:
-    """A step's coroutine, awaited stretch by stretch."""
+    """A step's coroutine, driven from one wait to the next."""
 
     def __init__(self, step: Coroutine[Any, Any, object], trace: Trace) -> None:
         self._step = step
@@ -175,20 +176,20 @@ class _Driven:
                 thrown = error
 
 
-async def traced(step: Any, slice_: RecordBatch, crumb: Crumb) -> None:
-    """Await `step(slice_)`, with the crumb saying what is computed for it, and when nothing is."""
-    trace = Trace(crumb, slice_)
-    records = _Records(slice_.records)
+async def traced(step: Any, batch: RecordBatch, breadcrumb: Breadcrumb) -> None:
+    """Await `step(batch)` while the breadcrumb notes which record is computed."""
+    trace = Trace(breadcrumb, batch)
+    records = _Records(batch.records)
     records.trace = trace
     token = _trace.set(trace)
     try:
-        await _Driven(step(msgspec.structs.replace(slice_, records=records)), trace)
+        await _Driven(step(msgspec.structs.replace(batch, records=records)), trace)
     finally:
         _trace.reset(token)
 
 
-class ThreadTurns:
-    """Steps side by side, or one alone."""
+class StepTurns:
+    """A lock under which steps run together, or one step alone."""
 
     def __init__(self) -> None:
         self._together = 0
@@ -200,7 +201,7 @@ class ThreadTurns:
 
     @contextlib.asynccontextmanager
     async def together(self) -> Any:
-        """With others."""
+        """Run together with others."""
         while not self._nobody_alone.is_set():
             await self._nobody_alone.wait()
         self._together += 1
@@ -214,7 +215,7 @@ class ThreadTurns:
 
     @contextlib.asynccontextmanager
     async def alone(self) -> Any:
-        """When those who are at it have finished, and before anybody else begins."""
+        """Run alone: after all running steps have finished, and before any other begins."""
         async with self._next:
             self._nobody_alone.clear()
             try:

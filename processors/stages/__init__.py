@@ -1,1 +1,1 @@
-"""The steps of the two agents: normalise and join."""
+"""The stages: the steps of the two agents, normalise and join."""

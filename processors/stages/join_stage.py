@@ -1,8 +1,8 @@
-"""The joining agent: a slice of `calls.facts` in; canonical records, timelines and the calls' states out.
+"""The joining stage: a record batch of `calls.facts` in; canonical records, timelines and the calls' states out.
 
-The order of writes is the law: outputs acknowledged, then the states, then (by the caller) the offset. A crash in between
-repeats work, and the merge makes the repetition a no-op. What cannot be joined, built or written for what it says is a dead
-letter of its call; only Kafka, memory and what is wrong with the process end it.
+The order of writes is fixed: outputs acknowledged, then the states, then (by the caller) the offset. A crash in between
+repeats work, and the merge makes the repetition a no-op. A fact or call that cannot be joined, built or written because
+of its contents becomes a dead letter; only failures of Kafka, of memory or of the process itself end the process.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from typing import Final
 from processors.engine.assignments import PartitionStates
 from processors.engine.transport import Record
 from processors.outbox import Message, Outbox
-from processors.poison.raised import raised
+from processors.poison.suspects import describe_error
 from processors.records import Partition, RecordBatch
-from processors.stages.join_dead_letters import fact_letter, state_letter, vendor_of
+from processors.stages.join_dead_letters import fact_dead_letter, state_dead_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
-from processors.stages.normalise_stage import dead_message
+from processors.stages.normalise_stage import dead_letter_message
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
 from schemas.codec import Codecs
@@ -33,17 +33,17 @@ _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
 _OVERSIZE: Final[tuple[DeadCode, str]] = ("oversize", "what is known of this call is larger than a message")
 RESTORE_WITHIN_S: Final = 30.0
-"""As long as publishing waits for Kafka."""
+"""Longest time that a restore waits for Kafka: as long as publishing does."""
 RESTORE_EVERY_S: Final = 0.5
 
 RestoreStates = Callable[[str, int, int], AsyncGenerator[RecordBatch, None]]
-"""`restore(topic, partition, end)`: every record of a compacted partition below the offset `end`."""
+"""`restore(topic, partition, end)` yields every record of a compacted partition below the offset `end`."""
 EndOffset = Callable[[str, int], Awaitable[int]]
-"""`end(topic, partition)`: the offset that the partition's next record gets; raises `Unavailable`."""
+"""`end(topic, partition)` returns the offset that the partition's next record gets; raises `Unavailable`."""
 
 
 class JoinStage:
-    """The step of the joining agent."""
+    """The joining stage of one worker."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class JoinStage:
         self._read_back = restore
         self._end = end
         self._ends: dict[int, int] = {}
-        """Partition to where its states end, as far as they were read or are our own."""
+        """Partition number to the end offset of its states, as far as they were read or are our own."""
         self._writers: dict[int, Writer] = {}
         self._metrics = metrics
         self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
@@ -69,73 +69,71 @@ class JoinStage:
         self._shown_phases: set[str] = set()
         metrics.before_read(self._gauges)
 
-    async def step(self, slice_: RecordBatch) -> None:
-        """Join every fact of the slice; returns when outputs and then states are durable."""
-        held = await self._partitions.of(slice_)
-        if _ticks(slice_) and await self._others_wrote(slice_.partition):
-            self.drop([(slice_.topic, slice_.partition)])
-            held = await self._partitions.of(slice_)
+    async def step(self, batch: RecordBatch) -> None:
+        """Join every fact of the batch; returns when outputs and then states are durable."""
+        held = await self._partitions.of(batch)
+        if _has_tick(batch) and await self._others_wrote(batch.partition):
+            self.drop([(batch.topic, batch.partition)])
+            held = await self._partitions.of(batch)
         out = Outputs()
-        for index, record in enumerate(slice_.records):
+        for index, record in enumerate(batch.records):
             for key, done in held.advance(record.timestamp_ms):
                 out.take(done, key)
             if record.value is not None:
-                self._join(slice_, record, held, out)
+                self._join(batch, record, held, out)
             if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:
                 await asyncio.sleep(0)
-        messages, failed = out.messages(self._codecs, slice_.partition)
-        states = self._states(held, slice_.partition)
-        failed |= {key: ("internal", detail) for key, detail in held.unwritten.items()}
+        messages, failed = out.messages(self._codecs, batch.partition)
+        states = self._states(held, batch.partition)
+        failed |= held.unwritten
         failed |= {key: _OVERSIZE for key, each in (*messages, *states) if each.size_bytes > MAX_MESSAGE_BYTES}
         if failed:
-            self._take_back(slice_, held, failed, out)
+            self._take_back(batch, held, failed, out)
         stuck = held.take_stuck()
         for each in stuck:
-            _log.error(
-                "partition %d: the state of a call of %s: %s", slice_.partition, vendor_of(each.key), each.detail
-            )
-        letters = [*out.dead, *(state_letter(each, slice_.partition, _began_ms(slice_)) for each in stuck)]
-        self._count(out, letters)
+            _log.error("partition %d: the state of a call of %s: %s", batch.partition, vendor_of(each.key), each.detail)
+        dead_letters = [*out.dead, *(state_dead_letter(each, batch.partition, _began_ms(batch)) for each in stuck)]
+        self._count(out, dead_letters)
         await self._publish(
             [message for call, message in messages if call not in failed]
-            + [dead_message(letter, self._codecs) for letter in letters]
+            + [dead_letter_message(dead_letter, self._codecs) for dead_letter in dead_letters]
         )
         written = [message for call, message in states if call not in failed]
         await self._publish(written)
-        self._ends[slice_.partition] += len(written)
+        self._ends[batch.partition] += len(written)
 
     def _states(self, held: PartitionState, partition: int) -> list[tuple[str, Message]]:
-        """Each with the key of its call."""
+        """Encode the changed states, each with the key of its call."""
         headers = self._writers[partition].headers
         return [
             (key, message_of(STATE.name, key, value, partition, headers)) for key, value in held.take_changed().items()
         ]
 
     def _take_back(
-        self, slice_: RecordBatch, held: PartitionState, failed: Mapping[str, tuple[DeadCode, str]], out: Outputs
+        self, batch: RecordBatch, held: PartitionState, failed: Mapping[str, tuple[DeadCode, str]], out: Outputs
     ) -> None:
-        """Know of these calls what was known before the slice, and tell what it said of them in letters.
+        """Return these calls to their states before the batch, and make dead letters of its facts about them.
 
-        A vendor that has a megabyte of news of one call again and again, or news that our own code cannot bear, must not stop
-        all calls behind it.
+        A call with a megabyte of changes again and again, or with contents that our own code cannot handle, must not
+        stop all calls behind it.
         """
         for key, (code, detail) in failed.items():
             _log.error("a call of %s cannot be joined: %s: %s", vendor_of(key), code, detail)
         held.take_back(failed)
-        told = {letter.offset for letter in out.dead}
-        silent = dict(failed)
-        for record in slice_.records:
-            with contextlib.suppress(Undecodable):  # a tick, or what has a letter of its own
+        reported = {dead_letter.offset for dead_letter in out.dead}
+        without_fact = dict(failed)
+        for record in batch.records:
+            with contextlib.suppress(Undecodable):  # a tick, or a record that has its own dead letter
                 key = self._codecs.fact.decode(record.value).call_key
                 if key in failed:
-                    silent.pop(key, None)
-                    if record.offset not in told:
-                        out.dead.append(fact_letter(slice_, record, *failed[key], key))
-        for key, (code, detail) in silent.items():
-            held.set_aside(key, code, detail)  # nothing was said of it: its time was up
+                    without_fact.pop(key, None)
+                    if record.offset not in reported:
+                        out.dead.append(fact_dead_letter(batch, record, *failed[key], key))
+        for key, (code, detail) in without_fact.items():
+            held.set_aside(key, code, detail)  # no fact of the batch is about it: its timeout was due
 
-    def _count(self, out: Outputs, letters: Iterable[DeadLetter]) -> None:
-        out.outcomes.update((letter.vendor or "unknown", "dead") for letter in letters)
+    def _count(self, out: Outputs, dead_letters: Iterable[DeadLetter]) -> None:
+        out.outcomes.update((dead_letter.vendor or "unknown", "dead") for dead_letter in dead_letters)
         for (vendor, outcome), number in out.outcomes.items():
             self._metrics.add("callweave_join_outcomes_total", vendor, outcome, by=number)
 
@@ -144,42 +142,43 @@ class JoinStage:
             await self._outbox.publish(messages)
 
     async def _others_wrote(self, partition: int) -> bool:
-        """Whether a worker that lost the partition without knowing it wrote states behind ours.
+        """True when a worker that lost the partition without knowing it wrote states behind ours.
 
-        Compaction would leave its records alone, which say less: within that time they are read, and the whole is written.
+        Compaction would keep its records, which know less, and remove ours: so they are read and the merged state is
+        written before that.
         """
         try:
             end = await self._end(STATE.name, partition)
         except Unavailable:
             return False  # the next tick asks again
         if end <= self._ends[partition]:
-            return False  # below: a leader so new that it does not know yet what all replicas have
+            return False  # lower: a new leader that does not know yet what all replicas have
         _log.warning("partition %d: states that are not ours, all are read again", partition)
         return True
 
     def drop(self, partitions: Collection[Partition]) -> None:
-        """Forget partitions that are another worker's now."""
+        """Forget partitions that are now another worker's."""
         self._partitions.drop(partitions)
 
-    def _join(self, slice_: RecordBatch, record: Record, held: PartitionState, out: Outputs) -> None:
+    def _join(self, batch: RecordBatch, record: Record, held: PartitionState, out: Outputs) -> None:
         try:
             fact = self._codecs.fact.decode(record.value)
         except Undecodable as exc:
-            out.dead.append(fact_letter(slice_, record, exc.dead_code, str(exc)))
+            out.dead.append(fact_dead_letter(batch, record, exc.dead_code, str(exc)))
             return
         try:
             done = held.apply(fact)
-        except Exception as exc:  # noqa: BLE001 - what one fact says must not stop the facts behind it
-            detail = raised(exc)
+        except Exception as exc:  # noqa: BLE001 - the contents of one fact must not stop the facts behind it
+            detail = describe_error(exc)
             _log.error("join bug vendor=%s error=%s", fact.vendor, detail)
-            out.dead.append(fact_letter(slice_, record, "internal", detail, fact.call_key))
+            out.dead.append(fact_dead_letter(batch, record, "internal", detail, fact.call_key))
             return
-        # Nearly always the fact goes on as it came: then so do its bytes, and a tenth of a worker's time is saved.
+        # Nearly always the fact goes on unchanged, and so do its bytes: that saves a tenth of a worker's time.
         as_sent = record.value if done.normalized is fact and self._codecs.fact.writes(record.value) else None
         out.take(done, fact.call_key, as_sent)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
-        """The partition's calls, read again while Kafka finds a new leader: a process that ends for that comes back later."""
+        """Restore the partition's calls, retrying while Kafka finds a new leader: a restart would take longer."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + RESTORE_WITHIN_S
         while True:
@@ -198,9 +197,9 @@ class JoinStage:
         end = await self._end(STATE.name, partition)
         self._ends[partition], self._writers[partition] = end, new_writer(end)
         log, held = StateLog(), PartitionState(self._settings)
-        async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as slices:
-            async for slice_ in slices:
-                for record in slice_.records:
+        async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as batches:
+            async for batch in batches:
+                for record in batch.records:
                     log.take(record)
                 await asyncio.sleep(0)
         for number, (key, states) in enumerate(log.calls()):
@@ -215,7 +214,7 @@ class JoinStage:
         for _, held in self._partitions.items():  # noqa: PERF102 - not a dict
             items.update(held.items)
             phases.update(held.phases)
-        # What was shown before and is not held any more is another worker's to count: it goes back to nothing.
+        # Labels that were shown before and are no longer held are another worker's to count: they go back to 0.
         self._shown_items |= items.keys()
         self._shown_phases |= phases.keys()
         for vendor, outcome in self._shown_items:
@@ -224,9 +223,9 @@ class JoinStage:
             self._metrics.put("callweave_join_calls", phase, value=phases[phase])
 
 
-def _ticks(slice_: RecordBatch) -> bool:
-    return any(record.value is None for record in slice_.records)
+def _has_tick(batch: RecordBatch) -> bool:
+    return any(record.value is None for record in batch.records)
 
 
-def _began_ms(slice_: RecordBatch) -> int:
-    return slice_.records[0].timestamp_ms if slice_.records else 0
+def _began_ms(batch: RecordBatch) -> int:
+    return batch.records[0].timestamp_ms if batch.records else 0

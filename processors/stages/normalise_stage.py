@@ -1,6 +1,6 @@
-"""The normalising agent: a slice of `calls.raw` in, facts and dead letters out, acknowledged before the slice is.
+"""The normalising stage: a record batch of `calls.raw` in; facts and dead letters out, acknowledged before it is.
 
-Stateless: a slice that is done again gives the same facts under the same identities.
+Stateless: a batch that is done again gives the same facts under the same identities.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from processors.engine.transport import Record
-from processors.normalise import Directory, Normalised, dead_letter, normalise
+from processors.normalise import Directory, Normalised, make_dead_letter, normalise
 from processors.outbox import Message, Outbox
-from processors.poison.trace import aside
+from processors.poison.trace import in_thread
 from processors.records import RecordBatch
 from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
@@ -23,13 +23,13 @@ from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
 
 _BREATHE_S: Final = 0.01
-"""Work between two turns of the event loop: heartbeats and the other partitions must not wait for a whole slice."""
-_ASIDE_BYTES: Final = 8 * 1024
-"""A larger body, or a compressed one, is read in a thread: at the worst it takes longer than a turn of the loop may."""
+"""Longest work between two turns of the event loop: heartbeats and other partitions must not wait for a whole batch."""
+_THREAD_BYTES: Final = 8 * 1024
+"""Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
 
 
 class NormaliseStage:
-    """The step of the normalising agent."""
+    """The normalising stage of one worker."""
 
     def __init__(self, outbox: Outbox, codecs: Codecs, accounts: Directory, limits: Limits, metrics: Registry) -> None:
         self._outbox = outbox
@@ -38,22 +38,22 @@ class NormaliseStage:
         self._limits = limits
         self._metrics = metrics
         self._turn = asyncio.Lock()
-        """One body in a thread at a time: the interpreter would not do two at once, and a death is about one of them."""
+        """One body in a thread at a time: the interpreter runs no two at once, and a death must accuse one body."""
         self.facts = 0
         self.dead = 0
 
-    async def step(self, slice_: RecordBatch) -> None:
-        """Map every body of the slice; returns when all that came of it is durable."""
+    async def step(self, batch: RecordBatch) -> None:
+        """Map every body of the batch; returns when all results are durable."""
         messages: list[Message] = []
         clock = asyncio.get_running_loop().time
         breathed = clock()
-        for record in slice_.records:
+        for record in batch.records:
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
             if _takes_long(raw):
-                outcome, made = await aside(partial(self._read, slice_, record, raw), self._turn)
+                outcome, made = await in_thread(partial(self._read, batch, record, raw), self._turn)
                 breathed = clock()
             else:
-                outcome, made = self._read(slice_, record, raw)
+                outcome, made = self._read(batch, record, raw)
             self._count(raw, outcome)
             messages += made
             if clock() - breathed > _BREATHE_S:
@@ -62,32 +62,34 @@ class NormaliseStage:
         if messages:
             await self._outbox.publish(messages)
 
-    def _read(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> tuple[Normalised, list[Message]]:
-        """One body, and all that comes of it written out. Changes nothing: it may run in a thread."""
-        outcome = self._normalise(slice_, record, raw)
-        dead = [dead_message(letter, self._codecs) for letter in outcome.dead]
-        return outcome, dead + self._fact_messages(slice_, record, raw, outcome)
+    def _read(self, batch: RecordBatch, record: Record, raw: RawCallback) -> tuple[Normalised, list[Message]]:
+        """Normalise one body and encode the results. Changes nothing, as it may run in a thread."""
+        outcome = self._normalise(batch, record, raw)
+        dead = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead]
+        return outcome, dead + self._fact_messages(batch, record, raw, outcome)
 
-    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
-        position = Position(slice_.topic, slice_.partition, record.offset)
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+        position = Position(batch.topic, batch.partition, record.offset)
         return normalise(raw, position, self._accounts, self._limits)
 
     def _fact_messages(
-        self, slice_: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
+        self, batch: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
     ) -> list[Message]:
         messages = []
         for fact in outcome.facts:
             message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.fact.encode(fact))
             if message.size_bytes > MAX_MESSAGE_BYTES:
-                position = Position(slice_.topic, slice_.partition, record.offset)
+                position = Position(batch.topic, batch.partition, record.offset)
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
-                message = dead_message(dead_letter(raw, position, fact.raw_element, "oversize", detail), self._codecs)
+                message = dead_letter_message(
+                    make_dead_letter(raw, position, fact.raw_element, "oversize", detail), self._codecs
+                )
             messages.append(message)
         return messages
 
     def _count(self, raw: RawCallback, outcome: Normalised) -> None:
-        # A vendor's name that no file declares came from a header: it must not become a label.
-        vendor = "unknown" if any(letter.code == "unknown_vendor" for letter in outcome.dead) else raw.vendor
+        # An unknown vendor's name came from a header: it must not become a label.
+        vendor = "unknown" if any(dead_letter.code == "unknown_vendor" for dead_letter in outcome.dead) else raw.vendor
         for name, number in (
             ("fact", len(outcome.facts)),
             ("dead", len(outcome.dead)),
@@ -97,18 +99,18 @@ class NormaliseStage:
                 self._metrics.add("callweave_normalise_elements_total", vendor, name, by=number)
         self.facts += len(outcome.facts)
         self.dead += len(outcome.dead)
-        for letter in outcome.dead:
-            self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
+        for dead_letter in outcome.dead:
+            self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
 
 
 def _takes_long(raw: RawCallback) -> bool:
-    return len(raw.body) > _ASIDE_BYTES or raw.content_encoding != "" or encoding_of(raw.body) != ""
+    return len(raw.body) > _THREAD_BYTES or raw.content_encoding != "" or encoding_of(raw.body) != ""
 
 
-def dead_message(letter: DeadLetter, codecs: Codecs) -> Message:
-    """A dead letter as a record of `calls.dead`, without its bytes where both do not fit."""
-    message = Message(topic=DEAD.name, key=letter.vendor.encode(), value=codecs.dead_letter.encode(letter))
+def dead_letter_message(dead_letter: DeadLetter, codecs: Codecs) -> Message:
+    """Encode a dead letter as a message of `calls.dead`, without the original bytes where both do not fit."""
+    message = Message(topic=DEAD.name, key=dead_letter.vendor.encode(), value=codecs.dead_letter.encode(dead_letter))
     if message.size_bytes <= MAX_MESSAGE_BYTES:
         return message
-    bare = codecs.dead_letter.encode(without_original(letter))
+    bare = codecs.dead_letter.encode(without_original(dead_letter))
     return msgspec.structs.replace(message, value=bare)

@@ -1,7 +1,8 @@
-"""Takes a record at which workers die out of the way: as a dead letter, so that its partition goes on.
+"""The quarantine makes a dead letter of a record at which workers die, so that its partition goes on.
 
-A step that is guarded says at each moment what it computes (`processors.poison.trace`). What a dead worker was at is done one record at a
-time and with nothing else going on; a record at which two died is a dead letter (`poison`), and comes again by `callweave dead replay`.
+A guarded step notes at each moment which record it computes (`processors.poison.trace`). The records of a dead worker's
+note are then done one at a time, with nothing else running; a record at which two workers died becomes a dead letter
+(`poison`), and comes again by `callweave dead replay`.
 """
 
 import contextlib
@@ -10,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from processors.normalise import WHOLE_BODY, dead_letter
+from processors.normalise import WHOLE_BODY, make_dead_letter
 from processors.outbox import Outbox
 from processors.poison.crashes import Crashes
 from processors.poison.suspects import Suspect, Verdict, after
-from processors.poison.trace import ThreadTurns, traced
+from processors.poison.trace import StepTurns, traced
 from processors.records import Record, RecordBatch
-from processors.stages.normalise_stage import dead_message
+from processors.stages.normalise_stage import dead_letter_message
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.metrics import Registry
@@ -38,36 +39,36 @@ class Quarantine:
         self._outbox = outbox
         self._codecs = codecs
         self._metrics = metrics
-        self._turns = ThreadTurns()
+        self._turns = StepTurns()
         for stage in ("normalise", "join"):
             metrics.add("callweave_process_quarantined_total", stage, by=0)
         metrics.before_read(self._gauges)
 
     def guarding(self, stage: StageName, step: GuardedStep) -> GuardedStep:
-        """The same step, that dies at no record more than twice."""
+        """Wrap a step so that workers die at no record more than twice."""
 
-        async def guarded(slice_: RecordBatch) -> None:
-            against = self._crashes.book.against(slice_)
+        async def guarded(batch: RecordBatch) -> None:
+            against = self._crashes.book.against(batch)
             if not against:
                 async with self._turns.together():
-                    await traced(step, slice_, self._crashes.crumb)
+                    await traced(step, batch, self._crashes.breadcrumb)
                 return
-            rest: RecordBatch | None = slice_
+            rest: RecordBatch | None = batch
             while rest is not None:
-                # Asked anew each time: what was put aside a moment ago may have copies right behind it.
+                # Asked each time: a record that was just put aside may have copies right behind it.
                 portion, verdict, suspect = next(self._crashes.book.portions(rest))
                 if suspect is None:
                     async with self._turns.together():
-                        await traced(step, portion, self._crashes.crumb)
+                        await traced(step, portion, self._crashes.breadcrumb)
                 elif verdict == "suspect":
                     log.warning("alone: %s/%d/%d", portion.topic, portion.partition, portion.first_offset)
                     async with self._turns.alone():
-                        await traced(step, portion, self._crashes.crumb)
+                        await traced(step, portion, self._crashes.breadcrumb)
                 else:
                     await self._put_aside(stage, verdict, portion, suspect)
                 rest = after(rest, portion)
             if against.suspects:
-                self._crashes.passed(slice_.topic, slice_.partition, slice_.next_offset)
+                self._crashes.clear_below(batch.topic, batch.partition, batch.next_offset)
 
         return guarded
 
@@ -75,34 +76,37 @@ class Quarantine:
         self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
         self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
 
-    async def _put_aside(self, stage: StageName, verdict: Verdict, slice_: RecordBatch, suspect: Suspect) -> None:
-        (record,) = slice_.records
-        where = f"{slice_.topic}/{slice_.partition}/{record.offset}"
+    async def _put_aside(self, stage: StageName, verdict: Verdict, batch: RecordBatch, suspect: Suspect) -> None:
+        (record,) = batch.records
+        where = f"{batch.topic}/{batch.partition}/{record.offset}"
         if verdict == "copy" and stage == "join":
-            # A fact says where its body stands: these bytes are this very fact, written again. It has its letter.
+            # A fact names the position of its body: equal bytes are this very fact, written again. It has its dead
+            # letter.
             log.warning("%s: the same as %s, which is put aside", where, suspect.place)
             return
-        letter = poison_letter(stage, slice_, record, suspect)
-        await self._outbox.publish([dead_message(letter, self._codecs)])
+        dead_letter = poison_dead_letter(stage, batch, record, suspect)
+        await self._outbox.publish([dead_letter_message(dead_letter, self._codecs)])
         if verdict == "poison":
             self._crashes.put_aside(suspect.place, record.value or b"")
-        log.error("%s: %s", where, letter.detail)
+        log.error("%s: %s", where, dead_letter.detail)
         self._metrics.add("callweave_process_quarantined_total", stage)
         if stage == "normalise":
-            vendor = letter.vendor if letter.vendor in VENDORS else "unknown"
+            vendor = dead_letter.vendor if dead_letter.vendor in VENDORS else "unknown"
             self._metrics.add("callweave_normalise_elements_total", vendor, "dead")
-            self._metrics.add("callweave_normalise_dead_total", vendor, letter.code)
+            self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
 
 
-def poison_letter(stage: StageName, slice_: RecordBatch, record: Record, suspect: Suspect) -> DeadLetter:
-    """The letter of a record that is not tried again by itself."""
+def poison_dead_letter(stage: StageName, batch: RecordBatch, record: Record, suspect: Suspect) -> DeadLetter:
+    """Build the dead letter of a record that is not tried again by itself."""
     cause = suspect.cause or "killed or blocked"
     detail = f"workers died at this record {suspect.deaths} times ({cause}): replay it after a fix"
-    position = Position(slice_.topic, slice_.partition, record.offset)
-    if slice_.topic == RAW.name:
-        with contextlib.suppress(Exception):  # else it says less: what stands in its headers may be what they died at
+    position = Position(batch.topic, batch.partition, record.offset)
+    if batch.topic == RAW.name:
+        with contextlib.suppress(
+            Exception
+        ):  # falls back to the plain form: its headers may be what the workers died at
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-            return dead_letter(raw, position, WHOLE_BODY, "poison", detail)
+            return make_dead_letter(raw, position, WHOLE_BODY, "poison", detail)
     at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
     headers: Mapping[str, str] = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     vendor = (record.key or b"").split(b"|", 1)[0].decode("utf-8", "replace")

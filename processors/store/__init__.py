@@ -1,1 +1,1 @@
-"""The store of all states: one partition in memory, its changelog on Kafka, and the way back."""
+"""The store of the calls' states: one partition in memory, its changelog on Kafka, and its restore."""

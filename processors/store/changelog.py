@@ -1,8 +1,9 @@
-"""The calls' states as they lie on `calls.join-state`: who wrote which, and what of it counts when a partition is read back.
+"""The changelog `calls.join-state`: the writer of each state, and which states count when a partition is restored.
 
-A writer's own records of a call grow, and it has read what lay there before it began. So of a call the last record says all,
-but for what somebody wrote meanwhile who had lost the partition without knowing it (a zombie): only that is to be merged, and
-what compaction has not taken yet is read as fast as it comes. Pure.
+A writer's own records of a call only grow, and it has read everything before its beginning. So the last record of a
+call contains all others, except those that a worker wrote after it had lost the partition without knowing it (a
+zombie): only these must be merged, and records that compaction has not removed yet cost nothing but their reading.
+Pure.
 """
 
 import os
@@ -18,49 +19,49 @@ _NAME_BYTES: Final = 8
 
 
 class Writer(msgspec.Struct, frozen=True):
-    """A worker from the time when it read a partition's states until it reads them again or loses the partition."""
+    """A worker from one restore of a partition until it restores it again or loses it."""
 
     name: bytes
-    """Nobody else's."""
+    """The writer's unique name."""
     began_at: int
-    """The offset at which the states ended: it has read what lies below."""
+    """The offset at which the states ended: the writer has read everything below."""
 
     @property
     def headers(self) -> tuple[tuple[str, bytes], ...]:
-        """What stands beside everything that it writes."""
+        """The headers of everything that it writes."""
         return ((_HEADER, self.name + self.began_at.to_bytes(8, "big")),)
 
 
 def new_writer(began_at: int) -> Writer:
-    """One with a name of its own."""
+    """Make a writer with a name of its own."""
     return Writer(os.urandom(_NAME_BYTES), began_at)
 
 
 class StateLog:
-    """One partition's records, as far as they were read."""
+    """The states of one partition, as far as its records were read."""
 
     def __init__(self) -> None:
-        self._said: dict[bytes, list[tuple[bytes, int, bytes]]] = {}
-        """By key (writer, offset, state) in the order of offsets: nearly always one."""
+        self._states: dict[bytes, list[tuple[bytes, int, bytes]]] = {}
+        """Key to (writer, offset, state) in the order of offsets: nearly always one."""
 
     def take(self, record: Record) -> None:
-        """Read on by one record; one without a value says that its call is forgotten."""
+        """Read one record; one without a value means that its call is forgotten."""
         if record.key is None:
             return
         if record.value is None:
-            self._said.pop(record.key, None)
+            self._states.pop(record.key, None)
             return
         writer = _writer(record.headers)
         unread = [
-            said for said in self._said.get(record.key, ()) if said[0] != writer.name and said[1] >= writer.began_at
+            each for each in self._states.get(record.key, ()) if each[0] != writer.name and each[1] >= writer.began_at
         ]
-        self._said[record.key] = [*unread, (writer.name, record.offset, record.value)]
+        self._states[record.key] = [*unread, (writer.name, record.offset, record.value)]
 
     def calls(self) -> Iterator[tuple[str, list[bytes]]]:
-        """Each call's key, and the states that together say what is known of it, the last one last; given once."""
-        while self._said:
-            key, said = self._said.popitem()
-            yield key.decode("utf-8", "replace"), [state for _, _, state in said]
+        """Yield each call's key with the states that must be merged, the last one last; removes them."""
+        while self._states:
+            key, states = self._states.popitem()
+            yield key.decode("utf-8", "replace"), [state for _, _, state in states]
 
 
 def _writer(headers: Iterable[tuple[str, bytes]]) -> Writer:

@@ -1,8 +1,8 @@
-"""All calls of one partition of `calls.facts`: their states, deadlines and the record clock. Pure: no Kafka, no wall clock.
+"""The calls of one partition of `calls.facts`: states, deadlines and the record clock. Pure: no Kafka, no wall clock.
 
-States are kept as bytes: most calls only wait for their horizon. The clock is the highest append time that the log showed,
-so the same log always times out at the same records, however often it is read. A call that cannot be read or carried on is
-set aside (`take_stuck`), and costs the others nothing.
+States are kept as bytes, as most calls only wait for their horizon. The clock is the highest append time read so far,
+so the same log always times out at the same records, however often it is read. A call that cannot be read or carried on
+is set aside (`take_stuck`), and the others go on.
 """
 
 import heapq
@@ -13,20 +13,20 @@ from typing import Final
 
 import msgspec
 
-from processors.join import CallState, JoinResult, reunite, step, timeout
-from processors.poison.raised import raised
-from processors.store.state_codec import Head, decode_state, encode_state, peek_state
+from processors.join import CallState, JoinResult, merge_stored, step, timeout
+from processors.poison.suspects import describe_error
+from processors.store.state_codec import StateHead, StateTooLarge, decode_state, encode_state, peek_state
 from schemas.config.settings import JoinSettings
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
-"""Names of a call's phases 0 to 3."""
+"""Names of the phases 0 to 3 of a call."""
 _NEVER_MS: Final = 1 << 63
 
 
 class Stuck(msgspec.Struct, frozen=True, kw_only=True):
-    """A call's state that cannot be read, or cannot be carried on by what our own code does."""
+    """A call's state that cannot be read, or that our own code cannot carry on."""
 
     key: str
     state: bytes
@@ -35,31 +35,32 @@ class Stuck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartitionState:
-    """What the joiner holds of one partition; calls touched since the last `take_changed` are held decoded as well."""
+    """The calls of one partition; those touched since the last `take_changed` are held decoded as well."""
 
     def __init__(self, settings: JoinSettings) -> None:
         self._settings = settings
         self._calls: dict[str, bytes] = {}
         self._touched: dict[str, CallState | None] = {}
         self._taken: dict[str, bytes | None] = {}
-        """What stood in the place of that which `take_changed` gave last."""
+        """The stored states that the last `take_changed` replaced."""
         self._due: dict[str, int] = {}
-        """When each call is looked at next: at its deadline, or before it where that moved away since."""
+        """The time at which each call is next examined: its deadline, or earlier where the deadline moved away
+        since."""
         self._deadlines: list[tuple[int, str]] = []
         self._tallies: dict[str, tuple[int, int, int]] = {}
         self._clock_ms = 0
         self._stuck: list[Stuck] = []
-        self.unwritten: dict[str, str] = {}
-        """Of the last `take_changed` the calls whose states cannot be encoded, and why."""
+        self.unwritten: dict[str, tuple[DeadCode, str]] = {}
+        """The calls whose states the last `take_changed` could not encode, with the reason."""
         self.items: Counter[tuple[str, str]] = Counter()
-        """(vendor, "fact" | "duplicate") to how many the states hold."""
+        """(vendor, "fact" | "duplicate") to the number that the states hold."""
         self.phases: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def load(self, key: str, states: Sequence[bytes]) -> None:
-        """Take what the state topic says of a call (see `StateLog.calls`); what cannot be read of it is set aside."""
+        """Load a call from the states of its changelog (see `StateLog.calls`); unreadable ones are set aside."""
         if len(states) == 1:
             self._load_one(key, states[0])
             return
@@ -67,16 +68,18 @@ class PartitionState:
         if not known:
             return
         try:
-            state = reduce(lambda one, other: reunite(one, other, self._settings), known)
+            state = reduce(lambda one, other: merge_stored(one, other, self._settings), known)
             written = encode_state(state)
         except Exception as exc:  # noqa: BLE001 - one call's states must not stop the partition
-            self._stuck += [Stuck(key=key, state=each, code="internal", detail=raised(exc)) for each in states[:-1]]
+            self._stuck += [
+                Stuck(key=key, state=each, code="internal", detail=describe_error(exc)) for each in states[:-1]
+            ]
             self._load_one(key, states[-1])
             return
         self._calls[key] = written
         self._index(key, state)
         if written != states[-1]:
-            self._touched[key] = state  # to be written: compaction could leave only the record that says less
+            self._touched[key] = state  # to be written: compaction could keep only the record that knows less
 
     def _load_one(self, key: str, stored: bytes) -> None:
         try:
@@ -94,7 +97,7 @@ class PartitionState:
             due_ms, key = heapq.heappop(self._deadlines)
             state = self._state(key) if self._due.get(key) == due_ms else None
             if state is None:
-                continue  # the call is looked at earlier, or is forgotten
+                continue  # the call is examined earlier, or is forgotten
             del self._due[key]
             if state.deadline_ms > due_ms:
                 self._wait(key, state.deadline_ms)
@@ -102,7 +105,7 @@ class PartitionState:
             try:
                 done = timeout(state, self._clock_ms, self._settings)
             except Exception as exc:  # noqa: BLE001 - as above: it would be due again at once, for ever
-                self._put_off(key, state, "internal", raised(exc))
+                self._put_off(key, state, "internal", describe_error(exc))
                 continue
             self._keep(key, done.state)
             yield key, done
@@ -116,15 +119,18 @@ class PartitionState:
         return done
 
     def take_changed(self) -> dict[str, bytes | None]:
-        """The states that changed since the last call; None where a call is forgotten."""
+        """Return the states that changed since the last call of this method; None where a call is forgotten."""
         changed: dict[str, bytes | None] = {}
         self._taken = {key: self._calls.get(key) for key in self._touched}
         self.unwritten = {}
         for key, state in self._touched.items():
             try:
                 value = encode_state(state) if state else None
+            except StateTooLarge as exc:
+                self.unwritten[key] = ("oversize", str(exc))
+                continue
             except Exception as exc:  # noqa: BLE001 - as above; the caller takes it back
-                self.unwritten[key] = raised(exc)
+                self.unwritten[key] = ("internal", describe_error(exc))
                 continue
             if value is None:
                 self._calls.pop(key, None)
@@ -135,7 +141,7 @@ class PartitionState:
         return changed
 
     def take_back(self, keys: Iterable[str]) -> None:
-        """Know of these calls what was known before the last `take_changed`: what that gave cannot be written."""
+        """Return these calls to their states before the last `take_changed`, whose result cannot be written."""
         for key in self._taken.keys() & keys:
             before = self._taken[key]
             if before is None:
@@ -145,7 +151,7 @@ class PartitionState:
             self._index(key, peek_state(before) if before else None)
 
     def set_aside(self, key: str, code: DeadCode, detail: str) -> None:
-        """Leave a call alone whose timeout cannot be told: until a fact of it comes, or its horizon."""
+        """Set a call aside whose timeout cannot be published, until a fact of it comes or its horizon ends."""
         state = self._state(key)
         if state is not None:
             self._put_off(key, state, code, detail)
@@ -159,7 +165,7 @@ class PartitionState:
             self._keep(key, None)
 
     def take_stuck(self) -> list[Stuck]:
-        """What was set aside since the last call: each is told once, in a dead letter."""
+        """Return the states set aside since the last call of this method: each becomes one dead letter."""
         stuck, self._stuck = self._stuck, []
         return stuck
 
@@ -184,7 +190,7 @@ class PartitionState:
         self._touched[key] = state
         self._index(key, state)
 
-    def _index(self, key: str, state: CallState | Head | None) -> None:
+    def _index(self, key: str, state: CallState | StateHead | None) -> None:
         vendor = key.split("|", 1)[0]
         facts, duplicates, phase = self._tallies.pop(key, (0, 0, -1))
         self.items[vendor, "fact"] -= facts
@@ -199,7 +205,8 @@ class PartitionState:
         self.items[vendor, "fact"] += facts
         self.items[vendor, "duplicate"] += duplicates
         self.phases[_PHASES[state.phase]] += 1
-        # One that moves away, as nearly all do, is set again when its time comes: a call has one entry, not one a fact.
+        # A deadline that moves away, as nearly all do, is set again when the old one comes: a call has one entry, not
+        # one a fact.
         if state.deadline_ms < self._due.get(key, _NEVER_MS):
             self._wait(key, state.deadline_ms)
 

@@ -1,6 +1,6 @@
-"""Where a partition ends, and all of a compacted one up to there: to rebuild a partition's state.
+"""Restore: reads a compacted partition up to its end, to rebuild a partition's state.
 
-A plain consumer without a group, slice by slice, as fast as it comes: no Faust table stands behind it.
+A plain consumer without a group, batch by batch, as fast as they come, without Faust tables.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from processors.records import RecordBatch, cut
 from schemas.errors import Unavailable
 
 _ASK_MS: Final = 5000
-"""For an answer about where a partition ends."""
+"""Timeout of asking for the end of a partition."""
 
 
 @contextlib.asynccontextmanager
 async def ends(
     bootstrap: str, *, client: Mapping[str, Any] | None = None
 ) -> AsyncGenerator[Callable[[str, int], Awaitable[int]], None]:
-    """Yield `end(topic, partition)`, which tells the offset that a partition's next record gets, or raises Unavailable."""
+    """Yield `end(topic, partition)`, which returns the offset of a partition's next record, or raises `Unavailable`."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="callweave-ends",
@@ -52,11 +52,11 @@ async def restore(
     partition: int,
     end: int,
     *,
-    slice_records: int = 2000,
+    batch_records: int = 2000,
     fetch_bytes: int = 8 << 20,
     client: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[RecordBatch, None]:
-    """Yield what lies on the partition below the offset `end`, oldest first; a value of None is a deletion. Raises `Unavailable`."""
+    """Yield the partition's records below the offset `end`, oldest first; None is a deletion. Raises `Unavailable`."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="callweave-restore",
@@ -73,10 +73,10 @@ async def restore(
         consumer.assign([place])
         await consumer.seek_to_beginning(place)
         while await consumer.position(place) < end:
-            for records in (await consumer.getmany(place, timeout_ms=1000, max_records=10 * slice_records)).values():
+            for records in (await consumer.getmany(place, timeout_ms=1000, max_records=10 * batch_records)).values():
                 below = [record for record in records if record.offset < end]
-                for slice_ in cut(topic, partition, below, slice_records):
-                    yield slice_
+                for batch in cut(topic, partition, below, batch_records):
+                    yield batch
     except KafkaError as error:
         raise Unavailable(f"Kafka does not give {topic}[{partition}]: {error!r}") from error
     finally:

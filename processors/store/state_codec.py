@@ -1,179 +1,113 @@
-"""A call's state to bytes and back, small enough to hold millions: what goes to `calls.join-state` and stays in memory.
+"""A call's state to bytes and back, small enough to hold millions: the values of `calls.join-state`, and in memory.
 
-One byte of state schema, then msgpack. A fact is stored as its difference: the first to an empty one, the others to the
-first, as the facts of a call repeat most of each other. `_FIELDS` numbers the fields for ever: add at its end, never
-reorder. An unreadable state raises `Undecodable` (`schema`). This module must not know what the fields mean.
+One format byte, then MessagePack of `StoredState`. Its items are MessagePack of `StoredItems`, compressed by LZ4, so
+that a partition is loaded without decompressing anything. Ids and hashes, which no compression shortens, are stored as
+bytes. Facts are stored as arrays in the order of `FACT_FIELDS`: append new fields at its end and never reorder it; then
+states that lack a field, or have one more, can be read. Bytes that are no state raise `Undecodable` (`schema`). States
+of earlier releases are read by `old_state_codec`.
+
+Measured against the form before it (CPU, best of 5): nine facts 930 instead of 1,222 bytes, 33 instead of 68 us to
+write, 55 instead of 72 us to read; a record alone 358 instead of 393 bytes, 7 instead of 14 us, 11 instead of 17 us.
+Deflate in the place of LZ4 would save another 10 % of the bytes and take 6 to 20 us more. `python -m tests.bench join`
+measures this.
 """
 
-from collections.abc import Callable
-from decimal import Decimal
-from itertools import compress
-from operator import is_not, itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
+import cramjam
 import msgspec
+from msgspec.structs import force_setattr
 
-from processors.call.contents import Content, Item, item_of
-from processors.call.duplicates import NEVER_AGAIN, Arrival, Arrivals
+from processors.call.contents import Content, Item
+from processors.call.duplicates import Arrivals, FoldedUpTo
 from processors.call.state import CallState
-from schemas.errors import Undecodable
-from schemas.facts import (
-    Direction,
-    Disposition,
-    Fact,
-    FactType,
-    Flag,
-    Kind,
-    Leg,
-    NumberKind,
-    RecordingState,
-    Role,
-    State,
-)
+from processors.store.old_state_codec import OLD_FORM, OldStateHead, decode_old_state, peek_old_state
+from schemas.errors import CallweaveError, Undecodable
+from schemas.facts import Fact, Leg
+from schemas.topics import MAX_MESSAGE_BYTES
 
-STATE_SCHEMA: Final = 2
+FORM: Final = 3
+"""The format byte."""
+_FORM_BYTE: Final = bytes((FORM,))
+_FORM_BYTES: Final = frozenset({_FORM_BYTE, bytes((OLD_FORM,))})
+LIMIT_BYTES: Final = MAX_MESSAGE_BYTES
+"""Most bytes of a call's items before compression: else repetitive facts could grow without a bound."""
+_SIZE_BYTES: Final = 4
+"""The uncompressed size that stands before an LZ4 block, little endian."""
 
-_FIELDS: Final = (
-    "fact_id", "content_digest", "call_key", "fact_type", "vendor", "kind", "adapter_version", "schema_version", "version",
-    "account_id", "vendor_call_id", "session_id", "conference_id", "binding_id", "direction", "from_number", "from_raw",
-    "from_kind", "to_number", "to_raw", "to_kind", "display_number", "display_raw", "display_kind", "privacy_number",
-    "privacy_raw", "privacy_kind", "setup_at", "alerting_at", "answer_at", "end_at", "time_precision", "legs", "pdd_ms",
-    "ring_ms", "talk_ms", "vendor_duration_s", "billable_s", "billable_source", "disposition", "hangup_cause", "q850",
-    "sip_code", "hangup_reason", "cause_confidence", "hangup_party", "cost", "currency", "cost_source", "recording_state",
-    "recording_url", "recording_expires_at", "custom_ref", "agent_id", "agent_name", "extras", "leg", "leg_number", "state",
-    "event_at", "binding_state", "bound_at", "unbound_at", "revised_at", "is_final", "quality_flags", "received_at",
-    "source", "request_id", "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents", "keeps",
+FACT_FIELDS: Final = (
+    "vendor", "account_id", "vendor_call_id", "conference_id", "binding_id", "direction", "from_number", "from_kind",
+    "to_number", "to_kind", "display_number", "privacy_number", "setup_at", "alerting_at", "answer_at", "end_at",
+    "legs", "pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s", "billable_source", "disposition",
+    "hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party", "cost", "currency",
+    "recording_state", "recording_url", "custom_ref", "agent_id", "agent_name", "is_final", "quality_flags", "fact_id",
+    "content_digest", "call_key", "fact_type", "kind", "adapter_version", "schema_version", "version", "session_id",
+    "from_raw", "to_raw", "display_raw", "display_kind", "privacy_raw", "privacy_kind", "time_precision", "cost_source",
+    "recording_expires_at", "extras", "leg", "leg_number", "state", "event_at", "binding_state", "bound_at",
+    "unbound_at", "revised_at", "received_at", "source", "request_id", "raw_topic", "raw_partition", "raw_offset",
+    "raw_element", "raw_sha256", "account", "contents", "keeps",
 )  # fmt: skip
-_LEG_FIELDS: Final = (
+LEG_FIELDS: Final = (
     "role", "number", "number_raw", "number_kind", "setup_at", "alerting_at", "answer_at", "end_at", "disposition",
     "hangup_reason", "q850", "sip_code",
 )  # fmt: skip
 
 
-def _uuid(raw: bytes | str) -> str:
-    if isinstance(raw, str):
-        return raw
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+class StateTooLarge(CallweaveError):
+    """A call's state that is not stored: its items exceed `LIMIT_BYTES`."""
+
+    code = "oversize"
 
 
-def _hex(raw: bytes | str) -> str:
-    return raw if isinstance(raw, str) else raw.hex()
+def stored_form(struct: type[msgspec.Struct], names: tuple[str, ...], **types: Any) -> Any:
+    """Make the array-like twin of a struct with these fields in this order; `types` replaces types of fields."""
+    known = {field.name: field for field in msgspec.structs.fields(struct)}
+    fields: list[Any] = []
+    for name in names:
+        field = known[name]
+        default = msgspec.field(default=field.default, default_factory=field.default_factory)  # type: ignore[call-overload]  # one of them is NODEFAULT
+        fields.append((name, types.get(name, field.type), default))
+    return msgspec.defstruct(f"Stored{struct.__name__}", fields, array_like=True, frozen=True, kw_only=True, gc=False)
 
 
-def _shorten(expand: Callable[[bytes | str], str]) -> Callable[[str], bytes | str]:
-    """Hexadecimal text as bytes, where that gives the same text back."""
-
-    def shorten(text: str) -> bytes | str:
-        try:
-            raw = bytes.fromhex(text.replace("-", ""))
-        except ValueError:
-            return text
-        return raw if expand(raw) == text else text
-
-    return shorten
+StoredLeg: Final = stored_form(Leg, LEG_FIELDS)
+StoredFact: Final = stored_form(Fact, FACT_FIELDS, legs=tuple[StoredLeg, ...])  # type: ignore[valid-type]  # likewise
 
 
-def _from_legs(legs: tuple[Leg, ...]) -> list[dict[int, Any]]:
-    return [
-        {i: v for i, name in enumerate(_LEG_FIELDS) if (v := getattr(leg, name)) != _LEG_DEFAULTS[i]} for leg in legs
-    ]
+class StoredContent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The stored form of a `Content`."""
+
+    fact: StoredFact  # type: ignore[valid-type]  # made at run time
+    arrivals: Arrivals
+    late: bool
+    ids: bytes
+    """The fact's `fact_id`, `content_digest` and `raw_sha256`, 16 + 16 + 0 or 32 bytes; empty where the fact has them
+    as text."""
 
 
-def _to_legs(stored: list[dict[int, Any]]) -> tuple[Leg, ...]:
-    return tuple(
-        Leg(**{_LEG_FIELDS[i]: _LEG_TYPES[i](v) if i in _LEG_TYPES else v for i, v in leg.items()}) for leg in stored
-    )
+class StoredItem(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The stored form of an `Item`."""
+
+    contents: tuple[StoredContent, ...]
+    more: int
+    resolutions: tuple[StoredContent, ...]
 
 
-def _defaults(struct: type[msgspec.Struct], names: tuple[str, ...]) -> tuple[Any, ...]:
-    known = {
-        field.name: field.default_factory()
-        if field.default_factory is not msgspec.NODEFAULT
-        else (None if field.default is msgspec.NODEFAULT else field.default)
-        for field in msgspec.structs.fields(struct)
-    }
-    return tuple(known[name] for name in names)
+class StoredItems(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The items of a state, as they are compressed."""
+
+    items: tuple[StoredItem, ...]
 
 
-_DEFAULTS: Final = _defaults(Fact, Fact.__struct_fields__)
-_LEG_DEFAULTS: Final = _defaults(Leg, _LEG_FIELDS)
-_LEG_TYPES: Final[dict[int, Callable[[Any], Any]]] = {
-    _LEG_FIELDS.index("role"): Role,
-    _LEG_FIELDS.index("number_kind"): NumberKind,
-    _LEG_FIELDS.index("disposition"): Disposition,
-}
+class _Items(msgspec.Struct, frozen=True):
+    """The decoded items: `msgspec.convert` makes them from `StoredItems` by the names of the fields."""
+
+    items: tuple[Item, ...]
 
 
-def _maybe_decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
-def _flags(names: list[str]) -> tuple[Flag, ...]:
-    return tuple(map(Flag, names))
-
-
-_TO_STORED: Final[dict[int, Callable[[Any], Any]]] = {
-    _FIELDS.index("fact_id"): _shorten(_uuid),
-    _FIELDS.index("content_digest"): _shorten(_hex),
-    _FIELDS.index("raw_sha256"): _shorten(_hex),
-    _FIELDS.index("legs"): _from_legs,
-}
-_FROM_STORED: Final[dict[int, Callable[[Any], Any]]] = {
-    _FIELDS.index(name): convert
-    for name, convert in (
-        ("fact_id", _uuid),
-        ("content_digest", _hex),
-        ("raw_sha256", _hex),
-        ("legs", _to_legs),
-        ("fact_type", FactType),
-        ("kind", Kind),
-        ("direction", Direction),
-        ("from_kind", NumberKind),
-        ("to_kind", NumberKind),
-        ("display_kind", NumberKind),
-        ("privacy_kind", NumberKind),
-        ("disposition", Disposition),
-        ("recording_state", RecordingState),
-        ("state", State),
-        ("cost", _maybe_decimal),
-        ("quality_flags", _flags),
-    )
-}
-_encoder: Final = msgspec.msgpack.Encoder(decimal_format="string")
-_decoder: Final = msgspec.msgpack.Decoder()
-
-
-def encode_state(state: CallState) -> bytes:
-    """The stored form."""
-    base: tuple[Any, ...] | None = None
-    items: list[Any] = []
-    for item in state.items.values():
-        contents: list[Any] = []
-        for content in item.every:
-            values = _values(content.fact)
-            stored: list[Any] = [_difference(values, base or _DEFAULTS)]
-            base = base or values
-            if content.late or content.seen != NEVER_AGAIN:
-                seen = content.seen
-                stored += [content.late, seen.more, seen.shuffled, seen.others]
-            contents.append(stored)
-        items.append([item.more, contents] if item.more else [contents])
-    head = [
-        state.contents,
-        state.duplicates,
-        state.merge_count,
-        state.timed_out,
-        state.touched_ms,
-        state.deadline_ms,
-        state.overflow,
-        state.marks,
-    ]
-    return bytes((STATE_SCHEMA,)) + _encoder.encode([*head, items, state.phase])
-
-
-class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a partition needs of all its calls, without their items."""
+class StoredState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The stored form of a `CallState`, its items still compressed: a partition reads the rest of every call."""
 
     contents: int
     duplicates: int
@@ -181,92 +115,134 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     timed_out: int
     touched_ms: int
     deadline_ms: int
+    folded_up_to: FoldedUpTo
     overflow: bool
-    marks: msgspec.Raw
-    items: msgspec.Raw
     phase: int
+    items: bytes
 
     def counts(self) -> tuple[int, int]:
-        """As `CallState.counts`."""
+        """Return (facts, duplicates), as `CallState.counts`."""
         return self.contents, self.duplicates
 
 
-_head_decoder: Final = msgspec.msgpack.Decoder(Head)
+StateHead = StoredState | OldStateHead
+"""The part of a stored state that is read without its items."""
+
+_encoder: Final = msgspec.msgpack.Encoder(decimal_format="string")
+_state_decoder: Final = msgspec.msgpack.Decoder(StoredState)
+_items_decoder: Final = msgspec.msgpack.Decoder(StoredItems)
+_fact_values: Final = msgspec.structs.astuple if Fact.__struct_fields__ == FACT_FIELDS else attrgetter(*FACT_FIELDS)
+_leg_values: Final = msgspec.structs.astuple if Leg.__struct_fields__ == LEG_FIELDS else attrgetter(*LEG_FIELDS)
+_LEGS: Final = FACT_FIELDS.index("legs")
+_IDS: Final = tuple(map(FACT_FIELDS.index, ("fact_id", "content_digest", "raw_sha256")))
 
 
-def peek_state(data: bytes) -> Head:
-    """The head of what `encode_state` stored; raises `Undecodable` (`schema`)."""
+def encode_state(state: CallState) -> bytes:
+    """Write a state; raises `StateTooLarge`."""
+    items = _encoder.encode(
+        ([(_contents(item.contents), item.more, _contents(item.resolutions)) for item in state.items.values()],)
+    )
+    if len(items) > LIMIT_BYTES:
+        raise StateTooLarge(f"what is known of this call has {len(items)} bytes, the limit is {LIMIT_BYTES}")
+    return _FORM_BYTE + _encoder.encode(
+        (  # a `StoredState`
+            state.contents,
+            state.duplicates,
+            state.merge_count,
+            state.timed_out,
+            state.touched_ms,
+            state.deadline_ms,
+            state.folded_up_to,
+            state.overflow,
+            state.phase,
+            bytes(cramjam.lz4.compress_block(items)),
+        )
+    )
+
+
+def _contents(contents: tuple[Content, ...]) -> list[Any]:
+    return [_content(content) for content in contents]
+
+
+def _content(content: Content) -> tuple[Any, ...]:
+    fact = content.fact
+    values: list[Any] = list(_fact_values(fact))
+    if fact.legs:
+        values[_LEGS] = [_leg_values(leg) for leg in fact.legs]
+    ids = _ids(fact)
+    if ids:
+        for at in _IDS:
+            values[at] = ""
+    return values, content.arrivals, content.late, ids
+
+
+def _ids(fact: Fact) -> bytes:
+    """The three hexadecimal texts as bytes; empty unless these give the same texts back."""
     try:
-        return _head_decoder.decode(_opened(data))
+        ids = bytes.fromhex(fact.fact_id.replace("-", "") + fact.content_digest + fact.raw_sha256)
+    except ValueError:
+        return b""
+    return ids if _texts(ids) == (fact.fact_id, fact.content_digest, fact.raw_sha256) else b""
+
+
+def _set_texts(fact: Fact, ids: bytes) -> None:
+    """Fill in the three texts of a fact that was just decoded, so that nobody else has it yet."""
+    fact_id, content_digest, raw_sha256 = _texts(ids)
+    force_setattr(fact, "fact_id", fact_id)
+    force_setattr(fact, "content_digest", content_digest)
+    if raw_sha256:
+        force_setattr(fact, "raw_sha256", raw_sha256)
+
+
+def _texts(ids: bytes) -> tuple[str, str, str]:
+    text = ids.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:32]}", text[32:64], text[64:]
+
+
+def peek_state(data: bytes) -> StateHead:
+    """Read a stored state without its items; raises `Undecodable` (`schema`)."""
+    form, packed = _opened(data)
+    try:
+        return peek_old_state(packed) if form == OLD_FORM else _state_decoder.decode(packed)
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
-def _opened(data: bytes) -> memoryview:
-    if data[:1] != bytes((STATE_SCHEMA,)):
-        raise Undecodable(f"a call's state of schema {data[:1].hex() or 'none'}, not {STATE_SCHEMA}", code="schema")
-    return memoryview(data)[1:]
-
-
 def decode_state(data: bytes) -> CallState:
-    """The state that `encode_state` stored; raises `Undecodable` (`schema`)."""
-    packed = _opened(data)
+    """Read a stored state; raises `Undecodable` (`schema`)."""
+    form, packed = _opened(data)
     try:
-        contents, duplicates, merge_count, timed_out, touched, deadline, overflow, marks, items, _ = _decoder.decode(
-            packed
-        )
-        return CallState(
-            items=_items(items),
-            contents=contents,
-            duplicates=duplicates,
-            merge_count=merge_count,
-            timed_out=timed_out,
-            touched_ms=touched,
-            deadline_ms=deadline,
-            overflow=overflow,
-            marks=tuple(tuple(mark) for mark in marks),
-        )
+        return decode_old_state(packed) if form == OLD_FORM else _state(_state_decoder.decode(packed))
     except MemoryError:
         raise
     except Exception as exc:
-        # Bytes that are no state provoke anything. Its kind alone: what such an error says may quote a phone number.
+        # Bytes that are no state raise anything. Only the type is named: the error's text may quote a phone number.
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
 
 
-_NUMBERS: Final = tuple(_FIELDS.index(name) if name in _FIELDS else -1 for name in Fact.__struct_fields__)
-"""The number of each field in the order of the type; a field without a number is not stored."""
-_values: Final = msgspec.structs.astuple
-_number: Final = itemgetter(0)
+def _opened(data: bytes) -> tuple[int, memoryview]:
+    if data[:1] not in _FORM_BYTES:
+        raise Undecodable(f"a call's state of form {data[:1].hex() or 'none'}, not {FORM}", code="schema")
+    return data[0], memoryview(data)[1:]
 
 
-def _difference(values: tuple[Any, ...], base: tuple[Any, ...]) -> dict[int, Any]:
-    changed = [
-        (i, value)
-        for i, value, other in compress(zip(_NUMBERS, values, base, strict=False), map(is_not, values, base))
-        if i >= 0 and value != other
-    ]
-    changed.sort(key=_number)
-    return {i: _TO_STORED[i](value) if i in _TO_STORED else value for i, value in changed}
-
-
-def _items(stored: list[Any]) -> dict[str, Item]:
-    items: dict[str, Item] = {}
-    base: dict[int, Any] = {}
-    for *more, contents in stored:
-        kept: list[Content] = []
-        for difference, *rest in contents:
-            for i in difference.keys() & _FROM_STORED.keys():
-                difference[i] = _FROM_STORED[i](difference[i])
-            values = {**base, **difference}
-            base = base or values
-            kept.append(_content(Fact(**{_FIELDS[i]: value for i, value in values.items()}), rest))
-        items[kept[0].fact.fact_id] = item_of(kept, more[0] if more else 0)
-    return items
-
-
-def _content(fact: Fact, rest: list[Any]) -> Content:
-    if not rest:
-        return Content(fact=fact)
-    late, more, shuffled, others = rest
-    seen = Arrivals(tuple(Arrival(*other) for other in others), more, shuffled)
-    return Content(fact=fact, late=late, seen=seen if seen != NEVER_AGAIN else NEVER_AGAIN)
+def _state(stored: StoredState) -> CallState:
+    if int.from_bytes(stored.items[:_SIZE_BYTES], "little") > LIMIT_BYTES:
+        raise ValueError("larger than any state")
+    packed = _items_decoder.decode(bytes(cramjam.lz4.decompress_block(stored.items)))
+    items = msgspec.convert(packed, _Items, from_attributes=True).items
+    for stored_item, item in zip(packed.items, items, strict=True):
+        for content, decoded in zip(stored_item.contents + stored_item.resolutions, item.every, strict=True):
+            if content.ids:
+                _set_texts(decoded.fact, content.ids)
+    return CallState(
+        items={item.every[0].fact.fact_id: item for item in items},
+        contents=stored.contents,
+        duplicates=stored.duplicates,
+        merge_count=stored.merge_count,
+        timed_out=stored.timed_out,
+        touched_ms=stored.touched_ms,
+        deadline_ms=stored.deadline_ms,
+        folded_up_to=stored.folded_up_to,
+        overflow=stored.overflow,
+    )

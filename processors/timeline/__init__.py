@@ -1,1 +1,1 @@
-"""The timeline of a call: what is shown of its state."""
+"""The timelines of a call: its state as it is shown."""

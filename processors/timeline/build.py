@@ -1,4 +1,4 @@
-"""From what is known of a call to its timelines: a pure function of the merged facts and of what was waited for.
+"""Timelines of a call's state: a pure function of the merged facts and of the timeouts.
 
 Equal versions mean equal content: no clock is read (`versions`). This module must not know how facts arrive.
 """
@@ -21,20 +21,21 @@ _CALL: Final = "call"
 
 
 def timelines_of(state: CallState) -> tuple[Timeline, ...]:
-    """The current version of every timeline of the call; none for bindings."""
+    """Build the current version of every timeline of the call; none for bindings."""
     late = state.late
     timed_out = state.timed_out >= state.contents
     found = group(state.items.values())
     if not found:
         return ()
-    # Of all that is under the key, as the merge_count is: a row may go over to another group of it, and must not fall behind.
+    # Over all that is under the key, as merge_count is: a fact may move to another group of the key, whose row must not
+    # fall behind.
     facts = [content.fact for item in state.items.values() for content in item.contents]
     weight = _Weight(completeness(facts), standing(facts))
     return tuple(_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found)
 
 
 class _Weight(NamedTuple):
-    """What makes a version high beside the merge_count."""
+    """The parts of a version beside the merge_count."""
 
     complete: int
     stands: int
@@ -69,7 +70,7 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         first_received_at=clock(min(received)),
         last_received_at=clock(max(received)),
         version=call_version(state.merge_count, phase, weight.stands, mapping, weight.complete),
-        account=found.door,
+        account=found.account,
         call_type=_CALL_TYPES.get(found.family, _CALL),
         started_at=started_at(view) or clock(min(received)),
     )

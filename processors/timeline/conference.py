@@ -1,7 +1,8 @@
-"""A conference as its participants' records tell it: one leg each, spans and sums over all of them.
+"""The timeline of a conference: one leg for each participant's record, spans and sums over all of them.
 
-Money, billed seconds and the vendor's seconds are sums, as every participant is billed; the talk is from the first answer to
-the last end, leaving out instants that cannot be of this conference (`moments`), which stay on their leg. A state push belongs to a participant only if exactly one has its number. This module must not know versions.
+Money, billed seconds and the vendor's seconds are sums, as every participant is billed; the talk is from the first
+answer to the last end, leaving out instants that cannot be of this conference (`moments`), which stay on their leg. A
+state push belongs to a participant only if exactly one has its number. This module must not know versions.
 """
 
 from collections import Counter
@@ -14,18 +15,18 @@ import msgspec
 from processors.call.folding import NEVER
 from processors.call.moments import CallWindow, believed, of_legs, window_of
 from processors.column_bounds import total, total_money
-from processors.timeline.legs import complete, leg_of, rungs
+from processors.timeline.legs import complete, leg_of, observed_legs
 from processors.timeline.two_party import common, span_ms
 from schemas.facts import Direction, Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
 
 _NO_CONFERENCE: Final = ("conference_id", "0")
-"""Some platforms write it where there is no conference."""
-_NOBODYS: Final = ("from_number", "to_number", "display_number", "privacy_number")
+"""Some platforms write this where there is no conference."""
+_OF_NO_PARTICIPANT: Final = ("from_number", "to_number", "display_number", "privacy_number")
 T = TypeVar("T")
 
 
 def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
-    """Fields of the timeline; `closed`: nothing more is waited for. At least one record must be there."""
+    """Build the fields of the timeline; `closed`: nothing more is awaited. There is at least one record."""
     if len(records) == 1:
         flags = {Flag.PEER_UNKNOWN, *records[0].quality_flags}
     else:
@@ -34,7 +35,7 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
     ordered = sorted(records, key=lambda fact: (fact.received_at, fact.fact_id))
     view = common(ordered[0])
     if len(records) > 1:
-        view.update(dict.fromkeys(_NOBODYS))
+        view.update(dict.fromkeys(_OF_NO_PARTICIPANT))
         view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)
     own = window_of(of_legs(leg for fact in records for leg in _legs_of(fact)))
     states = believed(states, own or window_of(fact.event_at for fact in states), flags)
@@ -65,13 +66,13 @@ def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> 
     legs = [(leg, fact.is_final) for fact in records for leg in _legs_of(fact)]
     orphans: list[Leg] = []
     if states:
-        found = rungs(states)
+        found = observed_legs(states)
         alike = Counter(leg.number or leg.number_raw for leg, _ in legs)
         legs = [
             (complete(leg, found.pop(number, None) if alike[number] == 1 else None, final=final, flags=flags), final)
             for leg, final, number in ((leg, final, leg.number or leg.number_raw) for leg, final in legs)
         ]
-        orphans = [leg_of(Role.X, rung) for rung in found.values()]
+        orphans = [leg_of(Role.X, observed) for observed in found.values()]
         if orphans:
             flags.add(Flag.ORPHAN_STATE)
     ordered = sorted((leg for leg, _ in legs), key=_leg_order)
@@ -109,7 +110,7 @@ def _known(values: Iterable[T | None]) -> list[T]:
 
 
 def _held(window: CallWindow | None, instants: Iterable[datetime | None], flags: set[Flag]) -> list[datetime]:
-    """The instants that can be of this conference."""
+    """List the instants that can be of this conference."""
     known = _known(instants)
     held = [at for at in known if window and window.holds(at)]
     if len(held) < len(known):
@@ -127,12 +128,12 @@ def _money(records: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
 
 
 def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
-    """What should be the same on every participant: the first said counts, another one is flagged."""
+    """Fields that should be the same on every participant: the first value counts, another one is flagged."""
     texts: dict[str, Any] = {}
     for name in ("conference_id", "custom_ref"):
-        said = [text for fact in ordered if (text := getattr(fact, name)) and (name, text) != _NO_CONFERENCE]
-        texts[name] = said[0] if said else ""
-        if len(set(said)) > 1:
+        known = [text for fact in ordered if (text := getattr(fact, name)) and (name, text) != _NO_CONFERENCE]
+        texts[name] = known[0] if known else ""
+        if len(set(known)) > 1:
             flags.add(Flag.FIELD_CONFLICT)
     recorded = [fact for fact in ordered if fact.recording_url] or [
         fact for fact in ordered if fact.recording_state is not RecordingState.UNKNOWN
@@ -143,10 +144,10 @@ def _texts(ordered: Sequence[Fact], flags: set[Flag]) -> dict[str, Any]:
 
 
 def _disposition(records: Sequence[Fact], *, answered: bool, closed: bool) -> Disposition:
-    said = {fact.disposition for fact in records}
-    if answered or Disposition.ANSWERED in said:
+    found = {fact.disposition for fact in records}
+    if answered or Disposition.ANSWERED in found:
         return Disposition.ANSWERED
-    if len(said) > 1:
-        return Disposition.IN_PROGRESS if Disposition.IN_PROGRESS in said and not closed else Disposition.NO_ANSWER
-    only = said.pop()
+    if len(found) > 1:
+        return Disposition.IN_PROGRESS if Disposition.IN_PROGRESS in found and not closed else Disposition.NO_ANSWER
+    only = found.pop()
     return Disposition.UNKNOWN if closed and only is Disposition.IN_PROGRESS else only

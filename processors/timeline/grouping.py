@@ -1,9 +1,9 @@
-"""Which items of one Kafka key make one call: a vendor may use one id for two calls, and two accounts may share one.
+"""Grouping of a Kafka key's items into calls: a vendor may use one id for two calls, and two accounts may share one.
 
-One timeline per (door, family, account). The door is the configured account that let an item in: what came by one never joins
-what came by another. States push no family of their own that a record could share: they join the callback, else the only
-other call there is of their door. The first group in order has the key itself as timeline id, so that an ordinary call's id
-never moves; the others have a suffix.
+One timeline per (account, family, account id). The account is the configured one whose address admitted an item; items
+of different accounts never join. The account id is the vendor's. State pushes have no family of their own that a record
+could share: they join the callback, else the only other call of their account. The first group in order has the key
+itself as timeline id, so that an ordinary call's id never moves; the others have a suffix.
 """
 
 from collections.abc import Iterable
@@ -28,50 +28,54 @@ _FAMILY: Final = {
     Kind.VOICE_OTP: VOICE,
 }
 _Calls = dict[tuple[str, str], list[Item]]
-"""By (family, account)."""
+"""(family, account id) to items."""
 
 
 class CallGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The items of one call."""
 
     family: str
+    account_id: str
+    """The vendor's."""
     account: str
-    door: str
+    """The configured account whose address admitted the items; "" for none."""
     suffix: str
-    """What the timeline id has beyond the call key: "" of the first group."""
+    """The part of the timeline id after the call key: "" for the first group."""
     records: tuple[Item, ...]
     states: tuple[Item, ...]
 
 
 def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
-    """The calls among a key's items, in their fixed order; bindings and decisions are no calls."""
-    doors: dict[str, tuple[_Calls, list[Item]]] = {}
+    """Group a key's items into calls, in their fixed order; bindings and decisions are no calls."""
+    by_account: dict[str, tuple[_Calls, list[Item]]] = {}
     for item in items:
         if item.fact_type not in {FactType.RECORD, FactType.STATE}:
             continue
         fact = item.sample
-        records, states = doors.setdefault(fact.account, ({}, []))
+        records, states = by_account.setdefault(fact.account, ({}, []))
         if fact.fact_type is FactType.RECORD:
             records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
             states.append(item)
-    # A door of its own comes before none: what anybody may send takes no row from what came by an account's address.
+    # Configured accounts come first: what anybody may send takes no row from what came by an account's own address.
     found = [
-        (door, name, records.get(name, ()), joined.get(name, ()))
-        for door in sorted(doors, key=lambda door: (not door, door))
-        for records, joined in ((doors[door][0], _with_homes(doors[door][1], doors[door][0])),)
+        (account, name, records.get(name, ()), joined.get(name, ()))
+        for account in sorted(by_account, key=lambda account: (not account, account))
+        for records, joined in (
+            (by_account[account][0], _assign_states(by_account[account][1], by_account[account][0])),
+        )
         for name in sorted({*records, *joined})
     ]
     return tuple(
         CallGroup(
             family=family,
+            account_id=account_id,
             account=account,
-            door=door,
-            suffix="" if not index else f"#{family}|{account}" + (f"|{door}" if len(doors) > 1 else ""),
+            suffix="" if not index else f"#{family}|{account_id}" + (f"|{account}" if len(by_account) > 1 else ""),
             records=tuple(sorted(records, key=_by_id)),
             states=tuple(sorted(states, key=_by_id)),
         )
-        for index, (door, (family, account), records, states) in enumerate(found)
+        for index, (account, (family, account_id), records, states) in enumerate(found)
     )
 
 
@@ -79,8 +83,8 @@ def _by_id(item: Item) -> str:
     return item.sample.fact_id
 
 
-def _with_homes(states: list[Item], records: _Calls) -> _Calls:
-    """The group that each state belongs to; a state's account may be the URL's, a record's its own."""
+def _assign_states(states: list[Item], records: _Calls) -> _Calls:
+    """Assign each state to a group; a state's account id may come from the URL, a record's from its body."""
     if not states:
         return {}
     callbacks = sorted(name for name in records if name[0] == CALLBACK)
@@ -89,12 +93,12 @@ def _with_homes(states: list[Item], records: _Calls) -> _Calls:
         return {home: states}
     joined: _Calls = {}
     for item in states:
-        joined.setdefault(_own(item.sample, callbacks, records), []).append(item)
+        joined.setdefault(_callback_of(item.sample, callbacks, records), []).append(item)
     return joined
 
 
-def _own(state: Fact, callbacks: list[tuple[str, str]], records: _Calls) -> tuple[str, str]:
-    """Of several callbacks under one id: the one of the state's account, else with its number, else the first."""
+def _callback_of(state: Fact, callbacks: list[tuple[str, str]], records: _Calls) -> tuple[str, str]:
+    """Choose among several callbacks under one id: of the state's account id, else with its number, else the first."""
     leg = leg_key(state)
     for name in callbacks:
         if name[1] == state.account_id:

@@ -1,8 +1,9 @@
-"""From state pushes to legs: who is rung, when, and what contradicts what.
+"""Legs observed by state pushes: the parties called, their milestones, and contradictions with the record.
 
-A leg's number decides its role once the record is there. Before that, of exactly two numbers the one that was rung first is
-A, as a callback rings its caller first; where the pushes that tell which one that was are missing, roles are unknown. Per state
-the earliest instant counts, of releases the latest. The record's times stand above the states'; states alone give setup and alerting. This module must not know versions.
+A leg's number decides its role once the record is there. Before that, of exactly two numbers the one that was called
+first is A, as a callback calls its caller first; where the pushes that show the order are missing, roles are unknown.
+The earliest instant of a state counts, of releases the latest. The record's times take precedence over the states';
+only states give setup and alerting. This module must not know versions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from processors.call.folding import NEVER, leg_key
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, Role, State
 
 SKEW: Final = timedelta(seconds=5)
-"""States come from several clocks with a resolution of seconds: less than this out of order is no news."""
+"""Tolerance: states come from several clocks with a resolution of seconds, so smaller disorder means nothing."""
 _NO_STATES: Final[frozenset[State]] = frozenset()
 _STATES: Final = (State.SETUP, State.ALERTING, State.ANSWER, State.RELEASE)
 _RANG: Final = frozenset({State.SETUP, State.ALERTING})
@@ -24,46 +25,46 @@ _RANK: Final = {state: rank for rank, state in enumerate(_STATES)}
 
 
 class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
-    """What the states say of one leg."""
+    """One leg as its state pushes show it."""
 
     number: str
-    """E.164, else as sent."""
+    """The number in E.164, else as sent."""
     raw: str
-    """As sent."""
+    """The number as sent."""
     setup_at: datetime | None = None
     alerting_at: datetime | None = None
     answer_at: datetime | None = None
     end_at: datetime | None = None
     states: frozenset[State] = _NO_STATES
-    """Those seen, also without a readable instant."""
+    """The states that came, also without a readable instant."""
     last: Fact | None = None
-    """The release that ended it: names the reason."""
+    """The release that ended the leg and names the reason."""
 
     @property
     def instants(self) -> tuple[datetime | None, ...]:
-        """In the order of rank."""
+        """The leg's instants in the order of rank."""
         return self.setup_at, self.alerting_at, self.answer_at, self.end_at
 
     @property
     def in_order(self) -> bool:
-        """Whether the instants agree with the rank, within the skew."""
+        """True when the instants agree with the rank, within the skew."""
         known = [at for at in self.instants if at is not None]
         return all(later - earlier >= -SKEW for earlier, later in pairwise(known))
 
     @property
     def answered(self) -> bool:
-        """An answer that is not after the release: that one is kept, and not believed."""
+        """True for an answer that is not after the release; one that is after it is kept and not believed."""
         if State.ANSWER not in self.states:
             return False
         return self.answer_at is None or self.end_at is None or self.answer_at - self.end_at <= SKEW
 
     @property
     def released(self) -> bool:
-        """Whether its release came."""
+        """True when the release came."""
         return State.RELEASE in self.states
 
     def lacks_a_state(self, record_leg: Leg | None) -> bool:
-        """Whether a state that must have been is missing: asked when the call is over."""
+        """True when a state that must have occurred is missing; meaningful once the call is over."""
         if State.ANSWER in self.states:
             return not {State.SETUP, State.ALERTING} <= self.states
         if not self.released:
@@ -71,15 +72,15 @@ class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
         return State.SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
 
 
-def rungs(states: Iterable[Fact]) -> dict[str, ObservedLeg]:
-    """One leg per number that was rung, in the order of the numbers."""
+def observed_legs(states: Iterable[Fact]) -> dict[str, ObservedLeg]:
+    """Build one leg per number that was called, in the order of the numbers."""
     by_leg: dict[str, list[Fact]] = {}
     for fact in states:
         by_leg.setdefault(leg_key(fact), []).append(fact)
-    return {number: _rung(number, by_leg[number]) for number in sorted(by_leg)}
+    return {number: _observed_leg(number, by_leg[number]) for number in sorted(by_leg)}
 
 
-def _rung(number: str, facts: Sequence[Fact]) -> ObservedLeg:
+def _observed_leg(number: str, facts: Sequence[Fact]) -> ObservedLeg:
     first: dict[State, datetime] = {}
     end: datetime | None = None
     last: Fact | None = None
@@ -108,16 +109,16 @@ def _release_order(fact: Fact) -> tuple[bool, float, str]:
 
 
 def split_by_time(states: Sequence[Fact]) -> tuple[ObservedLeg, ObservedLeg | None]:
-    """Two legs on one number (a caller who calls herself): of each state the first is A's, the others are B's."""
+    """Split one number into two legs (a caller who calls herself): the first of each state is A's, others are B's."""
     timed = sorted(states, key=_event_order)
-    seen: set[State] = set()
+    known: set[State] = set()
     ours: list[Fact] = []
     theirs: list[Fact] = []
     for fact in timed:
-        (theirs if fact.state in seen else ours).append(fact)
-        seen.add(fact.state)
+        (theirs if fact.state in known else ours).append(fact)
+        known.add(fact.state)
     number = leg_key(timed[0])
-    return _rung(number, ours), _rung(number, theirs) if theirs else None
+    return _observed_leg(number, ours), _observed_leg(number, theirs) if theirs else None
 
 
 def _event_order(fact: Fact) -> tuple[bool, float, int, str]:
@@ -126,58 +127,58 @@ def _event_order(fact: Fact) -> tuple[bool, float, int, str]:
 
 
 def guess_roles(found: dict[str, ObservedLeg]) -> dict[Role, ObservedLeg]:
-    """Roles while no record names the parties: of exactly two A is the one that was rung first, where that can be told."""
+    """Guess roles while no record names the parties: of exactly two, A is the one called first, where that is known."""
     if len(found) != 2:
         return {}
     first, second = sorted(found.values(), key=_first_active)
-    return {Role.A: first, Role.B: second} if _rung_before(first, second) else {}
+    return {Role.A: first, Role.B: second} if _called_before(first, second) else {}
 
 
-def _first_active(rung: ObservedLeg) -> tuple[tuple[datetime, ...], str]:
-    """B is called after A has answered: whatever is known of both tells; a release tells nothing."""
-    known = tuple(at or NEVER for at in rung.instants[:-1])
-    return (min(known), *known), rung.number
+def _first_active(observed: ObservedLeg) -> tuple[tuple[datetime, ...], str]:
+    """Sort key of a leg's beginning. B is called after A has answered, so any known instant but the release counts."""
+    known = tuple(at or NEVER for at in observed.instants[:-1])
+    return (min(known), *known), observed.number
 
 
-def _rung_before(first: ObservedLeg, second: ObservedLeg) -> bool:
-    """Whether both were set up, both answered, or the one was heard of before the other's setup."""
+def _called_before(first: ObservedLeg, second: ObservedLeg) -> bool:
+    """True when the order is certain: both were set up, both answered, or one was active before the other's setup."""
     if first.setup_at and second.setup_at:
         return True
     if first.answer_at and second.answer_at:
         return first.answer_at < second.answer_at
-    heard = min((at for at in first.instants[:-1] if at), default=None)
-    return heard is not None and second.setup_at is not None and heard < second.setup_at
+    active_at = min((at for at in first.instants[:-1] if at), default=None)
+    return active_at is not None and second.setup_at is not None and active_at < second.setup_at
 
 
-def leg_of(role: Role, rung: ObservedLeg) -> Leg:
-    """A leg that only states know."""
-    reason = rung.last
+def leg_of(role: Role, observed: ObservedLeg) -> Leg:
+    """Build a leg of which only states are known."""
+    reason = observed.last
     return Leg(
         role=role,
-        number=rung.number,
-        number_raw=rung.raw,
-        number_kind=_kind(rung.number),
-        setup_at=rung.setup_at,
-        alerting_at=rung.alerting_at,
-        answer_at=rung.answer_at,
-        end_at=rung.end_at,
-        disposition=rung_disposition(rung),
+        number=observed.number,
+        number_raw=observed.raw,
+        number_kind=_kind(observed.number),
+        setup_at=observed.setup_at,
+        alerting_at=observed.alerting_at,
+        answer_at=observed.answer_at,
+        end_at=observed.end_at,
+        disposition=observed_disposition(observed),
         hangup_reason=reason.hangup_reason if reason else "",
         q850=reason.q850 if reason else None,
         sip_code=reason.sip_code if reason else None,
     )
 
 
-def rung_disposition(rung: ObservedLeg) -> Disposition:
-    """How a leg ended by its states alone: who was not seen ringing was not seen not to answer."""
-    if rung.answered:
+def observed_disposition(observed: ObservedLeg) -> Disposition:
+    """Disposition of a leg by its states alone: without setup or alerting a missing answer is no "no answer"."""
+    if observed.answered:
         return Disposition.ANSWERED
-    if not rung.released:
+    if not observed.released:
         return Disposition.IN_PROGRESS
-    said = rung.last.disposition if rung.last else Disposition.UNKNOWN
-    if said not in {Disposition.UNKNOWN, Disposition.ANSWERED, Disposition.IN_PROGRESS}:
-        return said
-    return Disposition.UNKNOWN if _RANG.isdisjoint(rung.states) else Disposition.NO_ANSWER
+    reported = observed.last.disposition if observed.last else Disposition.UNKNOWN
+    if reported not in {Disposition.UNKNOWN, Disposition.ANSWERED, Disposition.IN_PROGRESS}:
+        return reported
+    return Disposition.UNKNOWN if _RANG.isdisjoint(observed.states) else Disposition.NO_ANSWER
 
 
 def _kind(number: str) -> NumberKind:
@@ -186,28 +187,28 @@ def _kind(number: str) -> NumberKind:
     return NumberKind.MASKED if "*" in number else NumberKind.UNVERIFIED
 
 
-def complete(leg: Leg, rung: ObservedLeg | None, *, final: bool, flags: set[Flag]) -> Leg:
-    """The record's leg with what only the states know; a final record's silence about an answer stands."""
-    if rung is None:
+def complete(leg: Leg, observed: ObservedLeg | None, *, final: bool, flags: set[Flag]) -> Leg:
+    """Complete the record's leg by its states; a final record without an answer keeps none."""
+    if observed is None:
         return leg
-    if final and leg.answer_at is None and rung.answered:
+    if final and leg.answer_at is None and observed.answered:
         flags.add(Flag.STATE_VS_TIME)
     return msgspec.structs.replace(
         leg,
-        number=leg.number or rung.number,
-        setup_at=leg.setup_at or rung.setup_at,
-        alerting_at=leg.alerting_at or rung.alerting_at,
-        answer_at=leg.answer_at or (None if final else rung.answer_at),
-        end_at=leg.end_at or rung.end_at,
-        disposition=_leg_disposition(leg, rung, final=final),
-        hangup_reason=leg.hangup_reason or (rung.last.hangup_reason if rung.last else ""),
+        number=leg.number or observed.number,
+        setup_at=leg.setup_at or observed.setup_at,
+        alerting_at=leg.alerting_at or observed.alerting_at,
+        answer_at=leg.answer_at or (None if final else observed.answer_at),
+        end_at=leg.end_at or observed.end_at,
+        disposition=_leg_disposition(leg, observed, final=final),
+        hangup_reason=leg.hangup_reason or (observed.last.hangup_reason if observed.last else ""),
     )
 
 
-def _leg_disposition(leg: Leg, rung: ObservedLeg, *, final: bool) -> Disposition:
+def _leg_disposition(leg: Leg, observed: ObservedLeg, *, final: bool) -> Disposition:
     if leg.disposition is not Disposition.UNKNOWN:
         return leg.disposition
     if leg.answer_at is not None:
         return Disposition.ANSWERED
-    said = rung_disposition(rung)
-    return Disposition.UNKNOWN if final and said in {Disposition.ANSWERED, Disposition.IN_PROGRESS} else said
+    shown = observed_disposition(observed)
+    return Disposition.UNKNOWN if final and shown in {Disposition.ANSWERED, Disposition.IN_PROGRESS} else shown

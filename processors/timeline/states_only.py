@@ -1,39 +1,39 @@
-"""How the states alone tell that a call ended: only what was seen, and nothing that is concluded from pushes that are missing."""
+"""The end of a call by its states alone: only from pushes that came, never from pushes that are missing."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from processors.timeline.legs import ObservedLeg, rung_disposition
+from processors.timeline.legs import ObservedLeg, observed_disposition
 from schemas.facts import Disposition, Fact, Leg, Role
 
 Pair = tuple[Leg, ObservedLeg | None]
-"""A leg, and what states say of it."""
-_TELLING: Final = {Disposition.NO_ANSWER: 1, Disposition.UNKNOWN: 2}
-"""Of several legs the one that tells most, the lowest first: a release that names its reason (0) tells more than silence."""
+"""A leg, and its observation by states."""
+_RANKS: Final = {Disposition.NO_ANSWER: 1, Disposition.UNKNOWN: 2}
+"""Ranks of dispositions, the most informative (0) is a release that names its reason."""
 
 
 def last_release(pairs: Sequence[Pair]) -> Fact | None:
-    """The release that tells most: the called party's, else the last one in the list that has one."""
-    for leg, rung in sorted(pairs, key=lambda pair: pair[0].role is not Role.B):
-        if rung and rung.last:
-            return rung.last if leg.role in {Role.B, Role.A} or len(pairs) == 1 else None
+    """Return the release that names the call's reason: the called party's, else the caller's, else the only leg's."""
+    for leg, observed in sorted(pairs, key=lambda pair: pair[0].role is not Role.B):
+        if observed and observed.last:
+            return observed.last if leg.role in {Role.B, Role.A} or len(pairs) == 1 else None
     return None
 
 
 def by_states(pairs: Sequence[Pair]) -> Disposition:
-    """How the states alone end a call: it was answered only if the called party answered.
+    """Disposition of a call by its states alone: it was answered only if the called party answered.
 
-    Nobody's failure to answer is concluded from pushes that are missing.
+    Missing pushes are no proof that somebody did not answer.
     """
-    called = [rung for leg, rung in pairs if leg.role is Role.B and rung]
-    known = [rung for _, rung in pairs if rung]
-    if any(rung.answered for rung in called):
+    called = [observed for leg, observed in pairs if leg.role is Role.B and observed]
+    known = [observed for _, observed in pairs if observed]
+    if any(observed.answered for observed in called):
         return Disposition.ANSWERED
-    if not known or not all(rung.released for rung in known):
+    if not known or not all(observed.released for observed in known):
         return Disposition.IN_PROGRESS
     asked = called or known
-    unanswered = [rung_disposition(rung) for rung in asked if not rung.answered]
+    unanswered = [observed_disposition(observed) for observed in asked if not observed.answered]
     if len(asked) - len(unanswered) > 1:
-        return Disposition.UNKNOWN  # two parties answered, and which is the called one cannot be told
-    # One party may have answered and hung up while of the other nothing was heard: then nothing is known of the call.
-    return min(unanswered, key=lambda said: _TELLING.get(said, 0), default=Disposition.UNKNOWN)
+        return Disposition.UNKNOWN  # two parties answered, and which of them was called is not known
+    # One party may have answered and hung up while no push of the other came: then nothing is known of the call.
+    return min(unanswered, key=lambda disposition: _RANKS.get(disposition, 0), default=Disposition.UNKNOWN)

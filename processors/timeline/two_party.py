@@ -1,8 +1,8 @@
-"""A two-party call as its record and its states tell it together: parties, milestones, amounts, how it ended.
+"""The timeline of a two-party call from its record and its states: parties, milestones, amounts, disposition.
 
-Times: the record's above the states'. Numbers: likewise. Disposition: times, then the record's text, then the states.
-Money and billed seconds: the record's alone. A final record's silence about an answer outweighs a pushed answer, which is
-only flagged. This module must not know versions, phases or conferences.
+Times and numbers: the record's before the states'. Disposition: times, then the record's text, then the states. Money
+and billed seconds: the record's alone. A final record without an answer outweighs a pushed answer, which is only
+flagged. This module must not know versions, phases or conferences.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from processors.call.moments import believed, of_record, window_of
 from processors.column_bounds import LONGEST
-from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, leg_of, rungs, split_by_time
+from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, leg_of, observed_legs, split_by_time
 from processors.timeline.states_only import Pair, by_states, last_release
 from schemas.call_fields import CallFields
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
@@ -26,7 +26,7 @@ _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
 
 
 def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
-    """Fields of the timeline; `closed`: nothing more is waited for. `record` or `states` must be there."""
+    """Build the fields of the timeline; `closed`: nothing more is awaited. There is a record or a state."""
     if record is not None and not states:
         view = common(record)
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
@@ -42,24 +42,24 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         pairs = _pairs_of_record(record, states, flags)
         view = common(record)
     final = record is not None and record.is_final
-    over = final or closed or all(rung.released for _, rung in pairs if rung)
+    over = final or closed or all(observed.released for _, observed in pairs if observed)
     view.update(_milestones(record, pairs, over=over))
     view.update(_amounts(record, pairs, view, flags))
     view["disposition"] = _disposition(record, pairs, view["answer_at"], closed=closed)
     view["legs"] = tuple(leg for leg, _ in pairs)
-    view["display_number"] = _display(view, states)
+    view["display_number"] = _displayed(view, states)
     flags.update(_doubts(record, pairs, over=over, closed=closed))
     view["quality_flags"] = tuple(sorted(flags))
     return view
 
 
 def common(fact: Fact) -> dict[str, Any]:
-    """The fields that a timeline takes over from a fact as they are."""
+    """Return the fields that a timeline takes over from a fact unchanged."""
     return dict(zip(COMMON, _read_common(fact), strict=True))
 
 
 def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:
-    """Milliseconds between two instants; None when one is missing, they are the wrong way round or too far apart."""
+    """Return the milliseconds between two instants; None when one is missing, they are in reverse or too far apart."""
     if earlier is None or later is None:
         return None
     if later - earlier > LONGEST:
@@ -73,17 +73,17 @@ def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) 
 
 
 def _pairs_of_states(states: Sequence[Fact]) -> list[Pair]:
-    found = rungs(states)
+    found = observed_legs(states)
     guessed = guess_roles(found)
     if guessed:
-        return [(leg_of(role, rung), rung) for role, rung in guessed.items()]
-    return [(leg_of(Role.X, rung), rung) for rung in found.values()]
+        return [(leg_of(role, observed), observed) for role, observed in guessed.items()]
+    return [(leg_of(Role.X, observed), observed) for observed in found.values()]
 
 
 def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> list[Pair]:
-    """The record's legs with their states, then what no party explains."""
+    """Pair the record's legs with their states, then add the observed legs that belong to no party."""
     legs = record.legs or _parties(record)
-    found = rungs(states)
+    found = observed_legs(states)
     numbers = [leg.number for leg in legs if leg.number]
     given: dict[int, ObservedLeg | None] = {}
     if len(legs) == 2 and len(numbers) == 2 and numbers[0] == numbers[1] and numbers[0] in found:
@@ -98,11 +98,11 @@ def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> 
         (complete(leg, given[index], final=record.is_final, flags=flags), given[index])
         for index, leg in enumerate(legs)
     ]
-    return pairs + [(leg_of(Role.X, rung), rung) for rung in found.values()]
+    return pairs + [(leg_of(Role.X, observed), observed) for observed in found.values()]
 
 
 def _parties(record: Fact) -> tuple[Leg, ...]:
-    """Legs of a record that has none: its numbers, and its times on the called party's."""
+    """Make legs for a record that has none: one per number, with the record's times on the called party's."""
     called = Leg(
         role=Role.B,
         number=record.to_number,
@@ -119,7 +119,7 @@ def _parties(record: Fact) -> tuple[Leg, ...]:
 
 
 def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Fields of a call without a record: what every state repeats, the parties, and the last release's reason."""
+    """Build the fields of a call without a record: common fields, the parties, and the last release's reason."""
     first = min(states, key=lambda fact: (fact.received_at, fact.fact_id))
     view = common(first)
     for name in ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url"):
@@ -159,7 +159,7 @@ def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> di
 
 
 def _rang_last(legs: Sequence[Leg]) -> Leg | None:
-    """The leg that delays and ringing are measured on: B once it was rung, else A, else the only one."""
+    """The leg on which delay and ringing are measured: B once it was called, else A, else the only one."""
     for role in (Role.B, Role.A):
         for leg in legs:
             if leg.role is role and (leg.setup_at or leg.alerting_at):
@@ -168,8 +168,8 @@ def _rang_last(legs: Sequence[Leg]) -> Leg | None:
 
 
 def _believed_answer(pairs: Iterable[Pair]) -> datetime | None:
-    for leg, rung in pairs:
-        if leg.role is Role.B and rung and rung.answered:
+    for leg, observed in pairs:
+        if leg.role is Role.B and observed and observed.answered:
             return leg.answer_at
     return None
 
@@ -177,7 +177,7 @@ def _believed_answer(pairs: Iterable[Pair]) -> datetime | None:
 def _amounts(
     record: Fact | None, pairs: Sequence[Pair], view: dict[str, Any], flags: set[Flag]
 ) -> dict[str, int | None]:
-    """Delay, ringing and talk in milliseconds; what the record measured itself fills the gaps."""
+    """Compute delay (PDD), ringing and talk in milliseconds; the record's own amounts fill the gaps."""
     rang = _rang_last([leg for leg, _ in pairs])
     pdd = ring = None
     if rang is not None:
@@ -185,7 +185,7 @@ def _amounts(
         ring = span_ms(rang.alerting_at, rang.answer_at or rang.end_at or view["end_at"], flags)
     talk = record.talk_ms if record else None
     if talk is None and (record is None or Flag.TIME_ORDER not in record.quality_flags):
-        talk = span_ms(view["answer_at"], _cleared(pairs, view["end_at"]), flags)
+        talk = span_ms(view["answer_at"], _disconnected_at(pairs, view["end_at"]), flags)
     if record is None:
         return {"pdd_ms": pdd, "ring_ms": ring, "talk_ms": talk}
     return {
@@ -195,8 +195,8 @@ def _amounts(
     }
 
 
-def _cleared(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
-    """When the two parties ceased to be connected: at the earlier of their ends, once the call is over."""
+def _disconnected_at(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
+    """The instant at which the two parties ceased to be connected: the earlier of their ends, once the call is over."""
     ends = [leg.end_at for leg, _ in pairs if leg.role in {Role.A, Role.B} and leg.end_at]
     return min(ends) if end and ends else end
 
@@ -210,27 +210,29 @@ def _disposition(
 ) -> Disposition:
     if answer_at is not None:
         return Disposition.ANSWERED
-    said = record.disposition if record else Disposition.UNKNOWN
-    if said not in _UNDECIDED:
-        return said
+    reported = record.disposition if record else Disposition.UNKNOWN
+    if reported not in _UNDECIDED:
+        return reported
     found = by_states([pair for pair in pairs if pair[1]])
     if record is not None and record.is_final:
-        return said if found in {Disposition.ANSWERED, *_UNDECIDED} else found
+        return reported if found in {Disposition.ANSWERED, *_UNDECIDED} else found
     if record is not None and found in _UNDECIDED:
         found = Disposition.IN_PROGRESS
     return _unless_closed(found, closed=closed)
 
 
-def _display(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
-    """The number shown to the called; a party's own number is none."""
-    said = view["display_number"] or min((fact.display_number for fact in states if fact.display_number), default=None)
-    return None if said in {view["from_number"], view["to_number"]} else said
+def _displayed(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
+    """The number displayed to the called party; None where it is a party's own number."""
+    displayed = view["display_number"] or min(
+        (fact.display_number for fact in states if fact.display_number), default=None
+    )
+    return None if displayed in {view["from_number"], view["to_number"]} else displayed
 
 
 def _doubts(record: Fact | None, pairs: Sequence[Pair], *, over: bool, closed: bool) -> Iterable[Flag]:
-    if any(rung and not rung.in_order for _, rung in pairs):
+    if any(observed and not observed.in_order for _, observed in pairs):
         yield Flag.TIME_ORDER
-    if over and any(rung and rung.lacks_a_state(leg if record else None) for leg, rung in pairs):
+    if over and any(observed and observed.lacks_a_state(leg if record else None) for leg, observed in pairs):
         yield Flag.MISSING_STATE
     if (record is None and closed) or (record is not None and any(leg.role is Role.X for leg, _ in pairs)):
         yield Flag.ORPHAN_STATE

@@ -1,4 +1,4 @@
-"""What a fact costs in the joiner, in CPU microseconds on this machine: `python -m tests.bench join`.
+"""CPU microseconds of a fact in the joiner on this machine: `python -m tests.bench join`.
 
 Compare the lines with each other: the best of several runs is shown, and other work on the machine still slows it.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from processors.join import CallState, reunite, step
+from processors.join import CallState, merge_stored, step
 from processors.records import Record
 from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
@@ -33,7 +33,7 @@ def joined(facts: Sequence[Fact]) -> CallState:
 
 
 def through_bytes(facts: Sequence[Fact]) -> None:
-    """As the worker has it: states are kept as bytes between facts."""
+    """Join as the worker does: states are kept as bytes between facts."""
     stored: bytes | None = None
     for fact in facts:
         done = step(decode_state(stored) if stored else None, fact, 0, SETTINGS)
@@ -43,7 +43,7 @@ def through_bytes(facts: Sequence[Fact]) -> None:
 
 
 def read_back(records: Sequence[Record]) -> None:
-    """As a worker does that takes a partition over."""
+    """Restore as a worker that takes a partition over."""
     log, held = StateLog(), PartitionState(SETTINGS)
     for record in records:
         log.take(record)
@@ -52,12 +52,12 @@ def read_back(records: Sequence[Record]) -> None:
 
 
 def merged_each(records: Sequence[Record]) -> None:
-    """As it would be if any record could be a zombie's."""
+    """Merge every record as if any could be a zombie's."""
     state: bytes | None = None
     for record in records:
         assert record.value
         if state is not None:
-            state = encode_state(reunite(decode_state(state), decode_state(record.value), SETTINGS))
+            state = encode_state(merge_stored(decode_state(state), decode_state(record.value), SETTINGS))
         else:
             state = record.value
 
@@ -76,7 +76,7 @@ def _seconds(work: Callable[[], object], times: int) -> float:
 
 
 def measure() -> list[Line]:
-    """Steps by what comes, then the codec of the states."""
+    """Measure steps by kind of fact, then the codec of the states."""
     record = in_a_row([callback()])
     whole = in_a_row([*BOTH_LEGS, callback()])
     known = joined(whole)

@@ -91,8 +91,8 @@ async def test_an_answer_before_the_acknowledgement_is_caught_as_a_loss(tmp_path
 async def test_stock_take_is_caught_as_a_loss(kafka: str, tmp_path: Path) -> None:
     """A batch that fails once is never seen again: it was acknowledged, and a later offset is committed.
 
-    A failing step in the system's own transport ends the worker, and its successor reads the records again; the
-    integration tests of the processors hold that.
+    A failing step among record batches ends the worker, and its successor reads the records again:
+    `test_record_batches.test_a_failing_step_ends_the_process_and_is_not_passed`.
     """
     topic, group = f"t-{uuid.uuid4().hex}", f"g-{uuid.uuid4().hex}"
     notes = tmp_path / "notes"

@@ -1,4 +1,4 @@
-"""Bodies of up to a megabyte that ask for much more work than they are long; each with the request that carries it."""
+"""Bodies of up to a megabyte that ask for far more work than their length; each with its request."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Hostile(NamedTuple):
-    """A body and how it is sent."""
+    """A body and its request."""
 
     body: Callable[[], bytes]
     vendor: str = "nxcloud"

@@ -1,4 +1,4 @@
-"""Whatever a body holds, ingress and normaliser are done with it at once: each within 200 ms of CPU and 64 MiB.
+"""Any body is accepted and normalised at once: each within 200 ms of CPU and 64 MiB.
 
 Time is the process's own, and the best of some runs counts: a machine with other work must not fail what is not slow.
 """
@@ -41,7 +41,7 @@ def body_of(name: str) -> bytes:
 
 @pytest.fixture(scope="module", autouse=True)
 def bodies() -> None:
-    """They are made before anything is measured, and phone numbers' tables are read."""
+    """Make the bodies, and read the tables of phone numbers, before anything is measured."""
     for name in HOSTILE:
         body_of(name)
     run(HOSTILE["an absurd exponent"], body_of("an absurd exponent"))
@@ -105,12 +105,12 @@ def test_it_takes_no_more_than_64_mib(name: str) -> None:
 def test_it_becomes_facts_or_dead_letters(name: str) -> None:
     outcome = run(HOSTILE[name], body_of(name))
     assert outcome.facts or outcome.dead
-    assert {letter.code for letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
+    assert {dead_letter.code for dead_letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
     assert len(outcome.facts) + len(outcome.dead) <= DEFAULT.elements
 
 
 def test_all_of_them_in_a_worker_that_has_512_mib_more() -> None:
-    """A child process whose address space ends there, with its threads."""
+    """Run a child process with bounded address space, its threads included."""
     code = "from tests.property.test_adversarial_bodies import all_within_limit; all_within_limit()"
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -120,7 +120,7 @@ def test_all_of_them_in_a_worker_that_has_512_mib_more() -> None:
 
 
 def all_within_limit() -> None:
-    """In the child: every body, and at last thirty that grow when they are read as numbers."""
+    """Run in the child: every body, and at last thirty that grow when they are read as numbers."""
     import resource  # noqa: PLC0415  # only where it is used
 
     for name in HOSTILE:

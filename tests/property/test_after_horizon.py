@@ -1,8 +1,8 @@
-"""What is said of a call after the joiner has forgotten it: both views still tell the same, and the first of what was pushed stands.
+"""Calls after the joiner has forgotten them: both views still agree, and the first push stands.
 
-Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier call.
-So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week apart, are as good
-as each other (`tests/unit/processors/test_versions.py` has those of different hours).
+Conferences are left out: a participant who comes after the horizon is in `v_cdr` and `v_conferences`, and in no earlier
+call. So are records with a revision clock, which versions hold to the hour: two revisions of one hour, received a week
+apart, are as good as each other (`tests/unit/processors/test_versions.py` has those of different hours).
 """
 
 import os
@@ -18,7 +18,7 @@ from schemas.facts import PULLED, FactType
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import put, tables
-from tests.property.real_rows.extremes import bare, told
+from tests.property.real_rows.extremes import bare, summary
 from tests.property.real_rows.kinds import CONFERENCE, KINDS, RECEIVED
 from tests.property.real_rows.way import JOIN, Way, newest
 from tests.property.test_differential import OF_CALLS, TWO_WAY, history
@@ -29,7 +29,7 @@ BEYOND: Final = timedelta(seconds=JOIN.horizon_s + 3600)
 
 
 class Lives(msgspec.Struct, kw_only=True):
-    """Calls that were told three times, each time after they had been forgotten."""
+    """Calls that came three times, each time after they had been forgotten."""
 
     way: Way
     refused: list[str]
@@ -59,16 +59,16 @@ async def lives(clickhouse_url: str) -> AsyncIterator[Lives]:
 
 
 def test_no_stage_raises(lives: Lives) -> None:
-    assert told(lives.way.broken) == ""
-    assert told(lives.refused) == ""
+    assert summary(lives.way.broken) == ""
+    assert summary(lives.refused) == ""
 
 
 async def test_both_views_tell_the_same(lives: Lives) -> None:
-    assert told(await disagreements(lives.db)) == ""
+    assert summary(await disagreements(lives.db)) == ""
 
 
 def test_what_was_pushed_first_stands(lives: Lives) -> None:
-    """Unless a later life is more complete: final where the first was not, or with a cost that the first lacked."""
+    """A later life replaces a row only if it is more complete: final, or with a cost that the first lacked."""
     rows = newest(lives.way.normalized)
     first = {
         name: fact
@@ -84,5 +84,5 @@ def test_what_was_pushed_first_stands(lives: Lives) -> None:
         if name not in stood and fact.is_final and "cost_missing" not in fact.quality_flags
     ]
 
-    assert told(replaced) == ""
+    assert summary(replaced) == ""
     assert len(stood) > CALLS // 4

@@ -81,7 +81,7 @@ def bodies(draw: st.DrawFn, vendor: str) -> bytes:
 
 
 def elements_in(vendor: Vendor, raw: RawCallback) -> int | None:
-    """How many elements a body has; None when it cannot be read."""
+    """Count the elements of a body; None when it cannot be read."""
     (callback,) = vendor.callbacks
     try:
         documents = decode(raw, callback.form_fields, callback.words, LIMITS, callback.body).documents()
@@ -91,7 +91,7 @@ def elements_in(vendor: Vendor, raw: RawCallback) -> int | None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
-def test_every_element_becomes_a_fact_or_a_letter(vendor: Vendor) -> None:
+def test_every_element_becomes_a_fact_or_a_dead_letter(vendor: Vendor) -> None:
     @settings(suppress_health_check=[HealthCheck.too_slow])
     @given(bodies(vendor.name), _content_types, _encodings)
     def any_body(body: bytes, content_type: str, encoding: str) -> None:
@@ -111,8 +111,8 @@ def check(vendor: Vendor, body: bytes, content_type: str, encoding: str) -> None
         body=body,
     )
     outcome = normalise(raw, Position("calls.raw", 0, 0), Directory(), LIMITS)
-    assert {letter.code for letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
-    whole = [letter for letter in outcome.dead if letter.element == WHOLE_BODY]
+    assert {dead_letter.code for dead_letter in outcome.dead} <= DEAD_CODES - {"adapter_bug"}
+    whole = [dead_letter for dead_letter in outcome.dead if dead_letter.element == WHOLE_BODY]
     if whole:
         assert (len(outcome.dead), outcome.facts, outcome.filtered) == (1, (), ())
     elif not any(reason.startswith("page_error") for reason in outcome.filtered):

@@ -1,10 +1,10 @@
-"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories on the real engine.
+"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories.
 
-A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in any
-order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between and repeats
-what it had not committed, calls time out, and rows go in twice, in any order. No call
-lives longer than the joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed;
-CALLWEAVE_TEST_SEEDS times as many.
+A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in
+any order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between
+and repeats what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the
+joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed; CALLWEAVE_TEST_SEEDS times as
+many.
 """
 
 import os
@@ -22,7 +22,7 @@ from schemas.facts import Disposition, Fact, FactType
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import ask, put, tables
-from tests.property.real_rows.extremes import bare, told, values
+from tests.property.real_rows.extremes import bare, summary, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
 
@@ -31,12 +31,12 @@ HISTORIES: Final = 1000
 OF_CALLS: Final = tuple(label for label in KINDS if label not in ("callback_state", "binding"))
 SECOND_MS: Final = 1000
 DECIDED: Final = 0.1
-"""How often somebody decides at once on a record that has several contents."""
+"""The probability that an operator decides at once on a record with several contents."""
 TWO_WAY: Final = "callback_cdr"
 STATE: Final = "callback_state"
 
 
-class Saying(msgspec.Struct, frozen=True):
+class SentBody(msgspec.Struct, frozen=True):
     """One body of a history."""
 
     call: str
@@ -45,24 +45,27 @@ class Saying(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
-def history(number: int, rng: random.Random, label: str = "") -> list[Saying]:
-    """What is said of one call, in the order in which it comes."""
+def history(number: int, rng: random.Random, label: str = "") -> list[SentBody]:
+    """Make the bodies of one call, in the order in which they come."""
     call = f"history {number}"
     label = label or rng.choice((*OF_CALLS, TWO_WAY, CONFERENCE))
     kind = KINDS[label]
-    said = [Saying(call, kind, _record(call, label, rng), RECEIVED) for _ in range(rng.choice((1, 1, 2, 2, 3, 4, 6)))]
+    bodies = [
+        SentBody(call, kind, _record(call, label, rng), RECEIVED) for _ in range(rng.choice((1, 1, 2, 2, 3, 4, 6)))
+    ]
     if label == TWO_WAY:
-        said += [Saying(call, KINDS[STATE], (state,), RECEIVED) for state in _states(call, rng)]
+        bodies += [SentBody(call, KINDS[STATE], (state,), RECEIVED) for state in _states(call, rng)]
         if rng.random() < 0.1:
-            said = [saying for saying in said if saying.kind is not kind] or said
-    said += rng.choices(said, k=rng.choice((0, 0, 1, 3)))
-    rng.shuffle(said)
+            bodies = [sent for sent in bodies if sent.kind is not kind] or bodies
+    bodies += rng.choices(bodies, k=rng.choice((0, 0, 1, 3)))
+    rng.shuffle(bodies)
     received_s = 0.0
     ordered = []
-    for saying in said:
-        # Mostly as it comes; a spool or another process may have stamped it earlier.
+    for sent in bodies:
+        # Mostly as it comes; a spool or another process may have stamped it earlier. or another process may have
+        # stamped it earlier.
         received_s += rng.choice((0.01, 1, 30, 400)) if rng.random() < 0.9 else -rng.choice((0.5, 20))
-        ordered.append(msgspec.structs.replace(saying, received_at=RECEIVED + timedelta(seconds=received_s)))
+        ordered.append(msgspec.structs.replace(sent, received_at=RECEIVED + timedelta(seconds=received_s)))
     return ordered
 
 
@@ -77,7 +80,7 @@ def _record(call: str, label: str, rng: random.Random) -> tuple[Element, ...]:
 
 
 def _other(kind: Kind, rng: random.Random) -> Element:
-    """What this content says otherwise than the plain record: nothing, a correction, or an extreme."""
+    """Return the changes of this content against the plain record: none, a correction, or an extreme."""
     changes: Element = {}
     chance = rng.random
     if chance() < 0.25:
@@ -100,7 +103,7 @@ def _other(kind: Kind, rng: random.Random) -> Element:
 
 
 def _states(call: str, rng: random.Random) -> list[Element]:
-    kind, said = KINDS[STATE], []
+    kind, bodies = KINDS[STATE], []
     for phone, begin in ((CALLER, 0), (CALLED, 11), ("13700000003", 15)):
         for step, state in enumerate(("callout", "alerting", "answer", "disconnect")):
             wanted = 0.7 if phone != "13700000003" else 0.05
@@ -108,13 +111,13 @@ def _states(call: str, rng: random.Random) -> list[Element]:
                 at: Any = kind.spell(after(begin + 3 * step))
                 if rng.random() < 0.05:
                     at = rng.choice(values(kind, "timestamp"))
-                said.append(kind.of(call) | {"dsc": phone, "state": state, "timestamp": at})
-    return said if rng.random() < 0.7 else []
+                bodies.append(kind.of(call) | {"dsc": phone, "state": state, "timestamp": at})
+    return bodies if rng.random() < 0.7 else []
 
 
-def interleaved(histories: list[list[Saying]], rng: random.Random) -> list[Saying]:
-    """All of them in one order that keeps each history's own; as many at a time as a busy hour has."""
-    waiting, running, order = list(reversed(histories)), list[list[Saying]](), list[Saying]()
+def interleaved(histories: list[list[SentBody]], rng: random.Random) -> list[SentBody]:
+    """Interleave all histories, each in its own order; as many at a time as a busy hour has."""
+    waiting, running, order = list(reversed(histories)), list[list[SentBody]](), list[SentBody]()
     while waiting or running:
         while waiting and len(running) < 40:
             running.append(list(reversed(waiting.pop())))
@@ -133,7 +136,7 @@ class Played(msgspec.Struct, kw_only=True):
     db: ClickHouse
     happened: Counter[str]
     decided: dict[str, Fact]
-    """By record the content that somebody chose, where nothing new was said after that."""
+    """Record to the content that an operator chose, where nothing newer came."""
 
 
 @pytest.fixture(scope="module", params=range(SEEDS))
@@ -143,10 +146,10 @@ async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
     way, log, decided = Way(), list[tuple[str, bytes]](), dict[str, Fact]()
     known: dict[str, dict[str, Fact]] = defaultdict(dict)
     decisions = 0
-    for saying in interleaved([history(number, rng) for number in range(HISTORIES)], rng):
-        before = len(way.facts.get(saying.call, ()))
-        said = way.push(saying.call, saying.kind, bare(saying.kind.body(*saying.elements)), saying.received_at)
-        for fact in said:
+    for sent in interleaved([history(number, rng) for number in range(HISTORIES)], rng):
+        before = len(way.facts.get(sent.call, ()))
+        facts = way.push(sent.call, sent.kind, bare(sent.kind.body(*sent.elements)), sent.received_at)
+        for fact in facts:
             if fact.content_digest not in known[fact.fact_id]:
                 decided.pop(fact.fact_id, None)
             contents = known[fact.fact_id] = {**known[fact.fact_id], fact.content_digest: fact}
@@ -154,8 +157,8 @@ async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
                 decided[fact.fact_id] = kept = rng.choice(list(contents.values()))
                 decisions += 1
                 decided_at = RECEIVED + timedelta(hours=2, seconds=decisions)
-                way.decide(saying.call, kept, kept.content_digest, decided_at)
-        log += [(saying.call, message) for message in way.facts.get(saying.call, ())[before:]]
+                way.decide(sent.call, kept, kept.content_digest, decided_at)
+        log += [(sent.call, message) for message in way.facts.get(sent.call, ())[before:]]
     happened = _join(way, log, rng)
     async with tables(clickhouse_url) as db:
         refused = await put(db, way.normalized, way.timelines, rng)
@@ -163,7 +166,7 @@ async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
 
 
 def _join(way: Way, log: list[tuple[str, bytes]], rng: random.Random) -> Counter[str]:
-    """The joiner over the facts topic: it commits now and then, dies, comes back with its written states, and calls time out."""
+    """Run the joiner over the facts topic: it commits, dies, restores its states, and times calls out."""
     happened: Counter[str] = Counter()
     written: dict[str, bytes | None] = {}
     place, committed, now_ms = 0, 0, 0
@@ -191,19 +194,19 @@ def _join(way: Way, log: list[tuple[str, bytes]], rng: random.Random) -> Counter
 
 
 def test_no_stage_raises(played: Played) -> None:
-    assert told(played.way.broken) == ""
+    assert summary(played.way.broken) == ""
 
 
 def test_the_sink_refuses_nothing(played: Played) -> None:
-    assert told(played.refused) == ""
+    assert summary(played.refused) == ""
 
 
 async def test_both_views_tell_the_same(played: Played) -> None:
-    assert told(await disagreements(played.db)) == ""
+    assert summary(await disagreements(played.db)) == ""
 
 
 async def test_every_record_is_one_row(played: Played) -> None:
-    """As many rows as distinct records, and as many calls as there are calls with anything to tell."""
+    """There are as many rows as distinct records, and as many timelines as calls that can have one."""
     facts = [FACT.decode(message) for messages in played.way.facts.values() for message in messages]
     records = {fact.fact_id for fact in facts if fact.fact_type is FactType.RECORD}
     calls = {fact.vendor_call_id for fact in facts if fact.fact_type in (FactType.RECORD, FactType.STATE)}
@@ -219,24 +222,24 @@ OUTCOME: Final = ("disposition", "answer_at", "end_at", "talk_ms", "billable_s",
 
 
 def _outcome(fact: Fact) -> tuple[Any, ...]:
-    """None for what it does not know."""
+    """Return the columns of a content; None for unknown ones."""
     return tuple(None if value in _OPEN else value for value in (getattr(fact, name) for name in OUTCOME))
 
 
 def _agrees(content: tuple[Any, ...], row: tuple[Any, ...]) -> bool:
-    """Whether the row says all that the content knows."""
-    return all(known in (None, said) for known, said in zip(content, row, strict=True))
+    """True when the row has everything that the content knows."""
+    return all(known in (None, shown) for known, shown in zip(content, row, strict=True))
 
 
 def _whole(row: tuple[Any, ...], contents: set[tuple[Any, ...]]) -> bool:
-    """Whether all of the row is said by contents that contradict nothing in it: one, and those that know what it does not."""
+    """True when all of the row comes from contents that contradict nothing in it."""
     agreeing = [content for content in contents if _agrees(content, row)]
-    said = [{content[place] for content in agreeing} for place in range(len(row))]
-    return bool(agreeing) and all(value is None or value in those for value, those in zip(row, said, strict=True))
+    shown = [{content[place] for content in agreeing} for place in range(len(row))]
+    return bool(agreeing) and all(value is None or value in those for value, those in zip(row, shown, strict=True))
 
 
 async def test_a_final_row_is_one_content_whole(played: Played) -> None:
-    """Never the answer of one content beside the money of another that contradicts it."""
+    """No row has the answer of one content beside the money of another that contradicts it."""
     contents: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     for messages in played.way.facts.values():
         for fact in map(FACT.decode, messages):
@@ -248,11 +251,11 @@ async def test_a_final_row_is_one_content_whole(played: Played) -> None:
         if fact.is_final and not _whole(_outcome(fact), contents[name])
     ]
 
-    assert told(mixed) == ""
+    assert summary(mixed) == ""
 
 
 def test_what_somebody_chose_is_shown(played: Played) -> None:
-    """Where nothing new was said after the decision."""
+    """This holds where nothing newer came after the decision."""
     shown = newest(played.way.normalized)
     other = [
         f"{kept.vendor_call_id}: {_outcome(shown[name])} is not {_outcome(kept)}"
@@ -260,7 +263,7 @@ def test_what_somebody_chose_is_shown(played: Played) -> None:
         if not _agrees(_outcome(kept), _outcome(shown[name]))
     ]
 
-    assert told(other) == ""
+    assert summary(other) == ""
     assert len(played.decided) > 20
 
 
@@ -279,7 +282,7 @@ HAPPENS: Final = (
 
 @pytest.fixture(scope="module")
 async def counted(played: Played) -> Counter[str]:
-    """How often what a history may do was done."""
+    """Count the features of the histories."""
     query = """
         SELECT
             countIf(has(quality_flags, 'conflict_final')), countIf(has_record AND has_states), countIf(length(legs.role) > 2),

@@ -1,7 +1,8 @@
-"""Extremes in every numeric, money and time field of every kind, alone, in pairs and in sums, up to the rows of the real engine.
+"""Extremes in every numeric, money and time field of every kind, up to the rows of the real engine.
 
-Whatever a body says, no stage raises, the sink refuses no row, nothing vanishes, what comes out of the engine is what went in,
-and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SEEDS times a dozen values for each.
+Whatever a body says, no stage raises, the sink refuses no row, nothing vanishes, what comes out of the engine is what
+went in, and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SEEDS times a dozen
+values for each.
 """
 
 import os
@@ -20,7 +21,7 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import ask, put, tables
-from tests.property.real_rows.extremes import INSTANTS, bare, told, values
+from tests.property.real_rows.extremes import INSTANTS, bare, summary, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
 
@@ -32,7 +33,7 @@ RECEIPTS: Final = (*INSTANTS[:-1], datetime(5138, 11, 16, tzinfo=UTC))
 
 
 Case = tuple[str, Kind, list[Element], datetime]
-"""Its name, what is sent in one body, and when it is received."""
+"""A case: its name, the elements of one body, and the time of receipt."""
 
 
 def alone(_rng: random.Random) -> Iterator[Case]:
@@ -74,7 +75,7 @@ def in_sums(rng: random.Random) -> Iterator[Case]:
 
 
 def at_any_receipt(rng: random.Random) -> Iterator[Case]:
-    """Bodies whose time of receipt is itself an extreme: a clock that is wrong, or another program on the raw topic."""
+    """Bodies with extreme times of receipt: a wrong clock, or another program on the raw topic."""
     for label, kind in KINDS.items():
         for receipt in RECEIPTS:
             for number in range(6):
@@ -111,7 +112,7 @@ SETS: Final[dict[str, Callable[[random.Random], Iterator[Case]]]] = {
 
 
 class Driven(msgspec.Struct, kw_only=True):
-    """What became of a set of cases."""
+    """The results of a set of cases."""
 
     way: Way
     refused: list[str]
@@ -121,7 +122,7 @@ class Driven(msgspec.Struct, kw_only=True):
 
 @pytest.fixture(scope="module", params=list(SETS))
 async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIterator[Driven]:
-    """A set of cases, each sent and joined, and all of it in the engine."""
+    """Send and join each case, and insert everything into the engine."""
     way, cases = Way(), 0
     for case, kind, elements, received_at in SETS[request.param](random.Random(f"extremes/{request.param}")):
         cases += 1
@@ -135,44 +136,44 @@ async def driven(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIt
 
 
 def test_no_stage_raises(driven: Driven) -> None:
-    """Neither the normaliser, nor the joiner, nor a message's bytes."""
-    assert told(driven.way.broken) == ""
+    """No error comes from the normaliser, the joiner or the encoding of a message."""
+    assert summary(driven.way.broken) == ""
 
 
 def test_the_sink_refuses_nothing(driven: Driven) -> None:
-    assert told(driven.refused) == ""
+    assert summary(driven.refused) == ""
 
 
 def test_nothing_vanishes(driven: Driven) -> None:
     """Every case is a fact or a dead letter, and every fact a row."""
     way = driven.way
-    without = [case for case, letters in way.dead.items() if not letters and case not in way.facts]
+    without = [case for case, codes in way.dead.items() if not codes and case not in way.facts]
 
-    assert told(without) == ""
+    assert summary(without) == ""
     assert driven.cases > 300
 
 
 async def test_both_views_tell_the_same(driven: Driven) -> None:
-    assert told(await disagreements(driven.db)) == ""
+    assert summary(await disagreements(driven.db)) == ""
 
 
 async def test_what_comes_out_of_the_engine_is_what_went_in(driven: Driven) -> None:
-    """Times beyond what a column holds, or money that it rounds, would come out as something else."""
+    """Times beyond a column, or money that it rounds, would come out changed."""
     facts = {name: fact for name, fact in newest(driven.way.normalized).items() if fact.fact_type is FactType.RECORD}
     wanted = {name: _amounts(fact) for name, fact in facts.items()}
     rows = await ask(driven.db, f"SELECT toString(record_id), {', '.join(AMOUNTS_AND_TIMES)} FROM {{db}}.v_cdr")
     calls = {timeline.timeline_id: _amounts(timeline) for timeline in _newest_calls(driven.way.timelines)}
     shown = await ask(driven.db, f"SELECT timeline_id, {', '.join(AMOUNTS_AND_TIMES)} FROM {{db}}.v_timelines")
 
-    assert told(_unlike(wanted, rows)) == ""
-    assert told(_unlike(calls, shown)) == ""
+    assert summary(_unlike(wanted, rows)) == ""
+    assert summary(_unlike(calls, shown)) == ""
 
 
 async def test_what_nobody_can_bill_is_in_no_sum(driven: Driven) -> None:
     """Seconds beyond seven days and money beyond 100,000 a record are NULL."""
     query = "SELECT vendor_call_id, billable_s, cost FROM {db}.v_cdr WHERE billable_s > 604800 OR abs(cost) > 100000"
 
-    assert told(await ask(driven.db, query)) == ""
+    assert summary(await ask(driven.db, query)) == ""
 
 
 AMOUNTS_AND_TIMES: Final = (

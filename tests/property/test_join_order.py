@@ -1,4 +1,4 @@
-"""The laws of the join: order, repetition and replay change nothing; versions rise with content and never lie."""
+"""The algebra of the join: order, repetition and replay change nothing; versions rise with content."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -35,7 +35,7 @@ FIVE = in_a_row(
 
 
 def joined(facts: Iterable[Fact], state: CallState | None = None) -> CallState:
-    """The state after all of them, arriving at one moment."""
+    """Join all of them, arriving at one moment."""
     for fact in facts:
         state = step(state, fact, 0, SETTINGS).state
     assert state is not None
@@ -52,7 +52,7 @@ def again(fact: Fact) -> Fact:
 
 
 def test_five_facts_in_every_order_and_repetition_show_one_timeline() -> None:
-    """All orders of all non-empty subsets, each fact once, twice at its place, or twice at two places: 2^5 patterns each."""
+    """All orders of all non-empty subsets, each fact once, twice at its place, or at two places: 2^5 patterns each."""
     compared = 0
     for size in range(1, len(FIVE) + 1):
         for chosen in combinations(FIVE, size):
@@ -75,7 +75,7 @@ def test_five_facts_in_every_order_and_repetition_show_one_timeline() -> None:
 
 @given(arrivals=raw_arrivals(), data=st.data())
 def test_any_order_shows_the_same(arrivals: list[Fact], data: st.DataObject) -> None:
-    """Also with two legs, contradictions, corrections, several calls under one key, and copies."""
+    """This includes two legs, contradictions, corrections, several calls under one key, and copies."""
     shuffled = data.draw(st.permutations(arrivals))
     ours, theirs = joined(arrivals), joined(shuffled)
 
@@ -96,20 +96,20 @@ OUTCOME = (
 
 @given(arrivals=raw_arrivals())
 def test_a_row_never_says_what_contradicting_contents_say_together(arrivals: list[Fact]) -> None:
-    """All that one content says of its outcome stands; what it leaves open comes from contents that agree with it and each other."""
+    """The shown content's outcome is whole; gaps are filled from contents that agree with it and each other."""
     for item in joined(arrivals).items.values():
         if not item.contents or item.fact_type is not FactType.RECORD:
             continue
         row = normalized(item)
-        said = [bounded(content.fact) for content in item.contents]
-        (best,) = [fact for fact in said if fact.content_digest == row.content_digest]
+        contents = [bounded(content.fact) for content in item.contents]
+        (best,) = [fact for fact in contents if fact.content_digest == row.content_digest]
         assert (row.received_at, row.raw_offset, row.raw_partition) == (
             best.received_at,
             best.raw_offset,
             best.raw_partition,
         )
         taken = [name for name in OUTCOME if getattr(row, name) != getattr(best, name)]
-        agreeing = [fact for fact in said if compatible(best, fact)]
+        agreeing = [fact for fact in contents if compatible(best, fact)]
         for name in taken:
             assert blank(getattr(best, name)) or (name in _CAUSE and not best.hangup_cause), name
             assert getattr(row, name) in {getattr(fact, name) for fact in agreeing}, name
@@ -125,25 +125,25 @@ _CAUSE = frozenset({"disposition", "hangup_cause", "hangup_reason", "q850", "sip
 
 @given(arrivals=raw_arrivals())
 def test_every_element_is_a_fact_or_a_duplicate(arrivals: list[Fact]) -> None:
-    """Decisions, too: what came in is what is counted."""
+    """Decisions count as well: the books balance with everything that came in."""
     contents = {(fact.fact_id, fact.content_digest) for fact in arrivals}
 
     assert joined(arrivals).counts() == (len(contents), len(arrivals) - len(contents))
 
 
 @given(arrivals=raw_arrivals())
-def test_doors_share_no_call(arrivals: list[Fact]) -> None:
-    """What came by one account's address is shown as if nothing else had come."""
+def test_accounts_share_no_call(arrivals: list[Fact]) -> None:
+    """Items of one account's address are shown as if nothing else had come."""
     found = timelines_of(joined(arrivals))
     assert len({timeline.timeline_id for timeline in found}) == len(found)
-    for door in {timeline.account for timeline in found}:
-        alone = timelines_of(joined([fact for fact in arrivals if fact.account == door]))
-        ours = [timeline for timeline in found if timeline.account == door]
+    for account in {timeline.account for timeline in found}:
+        alone = timelines_of(joined([fact for fact in arrivals if fact.account == account]))
+        ours = [timeline for timeline in found if timeline.account == account]
         assert [_of_its_own(timeline) for timeline in ours] == [_of_its_own(timeline) for timeline in alone]
 
 
 def _of_its_own(timeline: Timeline) -> Timeline:
-    """Without what all calls under one key share."""
+    """Clear the fields that all calls under one key share."""
     return msgspec.structs.replace(timeline, timeline_id="", version=0)
 
 
@@ -153,7 +153,7 @@ def without_copies(timelines: Sequence[Timeline]) -> list[bytes]:
 
 @given(log=fact_logs())
 def test_a_repeated_log_shows_what_the_log_shows(log: list[Fact]) -> None:
-    """Wherever a restart repeats a stretch, even the whole."""
+    """A restart may repeat any stretch, even the whole log."""
     once: dict[tuple[str, int, int, int], Fact] = {arrival(fact): fact for fact in reversed(log)}
     state = joined(log)
 
@@ -163,8 +163,8 @@ def test_a_repeated_log_shows_what_the_log_shows(log: list[Fact]) -> None:
 
 @given(log=fact_logs(), data=st.data())
 def test_versions_rise_with_content_and_equal_versions_are_equal(log: list[Fact], data: st.DataObject) -> None:
-    """Over facts, repetitions, timeouts and late facts: nothing that went out is contradicted at its own version."""
-    said: dict[tuple[str, int], bytes] = {}
+    """Facts, repetitions, timeouts and late facts: no output is contradicted at its own version."""
+    published: dict[tuple[str, int], bytes] = {}
     highest: dict[str, int] = {}
     newest: dict[str, int] = {}
     now = 0
@@ -176,24 +176,24 @@ def test_versions_rise_with_content_and_equal_versions_are_equal(log: list[Fact]
             if done.state is None:
                 break
             state = done.state
-            _note(done.timelines, highest, said)
+            _note(done.timelines, highest, published)
         if state is not None and now >= state.touched_ms + SETTINGS.horizon_s * 1000:
             return  # forgotten: versions begin anew, and the table keeps the higher one
         done = step(state, fact, now, SETTINGS)
         state = done.state
-        _note(done.timelines, highest, said)
+        _note(done.timelines, highest, published)
         if done.normalized is not None:
             encoded = msgspec.json.encode(done.normalized)
             name = done.normalized.fact_id
-            assert said.setdefault((name, done.normalized.version), encoded) == encoded
+            assert published.setdefault((name, done.normalized.version), encoded) == encoded
             assert done.normalized.version >= newest.get(name, 0)
             newest[name] = done.normalized.version
 
 
-def _note(timelines: Sequence[Timeline], highest: dict[str, int], said: dict[tuple[str, int], bytes]) -> None:
+def _note(timelines: Sequence[Timeline], highest: dict[str, int], published: dict[tuple[str, int], bytes]) -> None:
     for timeline in timelines:
         name, encoded = timeline.timeline_id, msgspec.json.encode(timeline)
-        assert said.setdefault((name, timeline.version), encoded) == encoded
+        assert published.setdefault((name, timeline.version), encoded) == encoded
         assert timeline.version >= highest.get(name, 0)
         highest[name] = timeline.version
 
@@ -244,13 +244,13 @@ def test_a_state_survives_its_bytes(arrivals: list[Fact], now: int) -> None:
 
 
 def test_folded_states_survive_their_bytes() -> None:
-    """Marks, numbers of copies, and the flag of the overflow."""
+    """Folded-up-to marks, numbers of arrivals, and the overflow."""
     small = JoinSettings(max_contents=2)
     state: CallState | None = None
     for fact in in_a_row([callback(vendor_duration_s=number // 20) for number in range(100)]):
         state = step(state, fact, 5, small).state
     assert state is not None
-    assert (state.marks != (), state.overflow) == (True, True)
+    assert (state.folded_up_to != (), state.overflow) == (True, True)
     assert decode_state(encode_state(state)) == state
 
 

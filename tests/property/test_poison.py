@@ -1,6 +1,7 @@
-"""The simulator's poison through the whole way and the real engine: what its ledger expects is what the views show.
+"""The simulator's poison through the whole way and the real engine: the views show what its ledger expects.
 
-The same that the chaos runs send and judge, without servers that fail: every poison of every vendor comes several times.
+The same that the chaos runs send and judge, without servers that fail: every poison of every vendor comes several
+times.
 """
 
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from tests.oracle.compare import Difference, compare
 from tests.oracle.expected import Expected, expect
 from tests.property.real_rows.agree import disagreements
 from tests.property.real_rows.engine import put, tables
-from tests.property.real_rows.extremes import told as lines
+from tests.property.real_rows.extremes import summary as lines
 from tests.property.real_rows.way import Broken, Way
 
 NOW: Final = datetime(2026, 3, 3, 6, 22, 10, tzinfo=UTC)
@@ -31,7 +32,7 @@ VIEWS: Final = {"cdr": "v_cdr", "events": "call_events", "bindings": "v_bindings
 
 
 class Poisoned(msgspec.Struct, kw_only=True):
-    """What became of it."""
+    """The results of the stream."""
 
     way: Way
     refused: list[str]
@@ -98,7 +99,7 @@ def test_the_sink_refuses_nothing(poisoned: Poisoned) -> None:
 
 
 def test_every_poison_came(poisoned: Poisoned) -> None:
-    """One that never comes proves nothing."""
+    """A poison that never comes proves nothing."""
     wanted = {name for vendor in ("nxcloud", "ytx", "huawei") for name in POISONS[vendor]} | {"page"}
 
     assert wanted <= poisoned.labels
@@ -112,9 +113,11 @@ async def test_a_view_shows_what_the_ledger_expects(poisoned: Poisoned, view: st
 
 
 def test_every_dead_letter_has_the_code_that_the_ledger_expects(poisoned: Poisoned) -> None:
-    letters = [{"vendor": letter.vendor, "code": letter.code} for letter in poisoned.way.letters]
+    dead_letters = [
+        {"vendor": dead_letter.vendor, "code": dead_letter.code} for dead_letter in poisoned.way.dead_letters
+    ]
 
-    assert lines(compare(poisoned.expected, dead=letters), 30) == ""
+    assert lines(compare(poisoned.expected, dead=dead_letters), 30) == ""
 
 
 async def test_both_views_tell_the_same(poisoned: Poisoned) -> None:

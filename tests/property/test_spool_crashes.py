@@ -1,7 +1,7 @@
-"""Publisher, spool and drain under crashes between any two steps: what was acknowledged to a vendor arrives, in order per key.
+"""Publisher, spool and drainer under crashes between any two steps: every acknowledged body arrives.
 
-One process after the other runs the real code on one disk and one Kafka, both models that keep what they have over a crash.
-Every choice (Kafka away, late, refusing; the disk failing; when the process dies) comes from a seed.
+One process after the other runs the real code on one disk and one Kafka, both models that keep what they have over a
+crash. Every choice (Kafka away, late, refusing; the disk failing; when the process dies) comes from a seed.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ LIMITS: Final = IngressSettings(spool_min_free_bytes=0)
 
 
 class Disk:
-    """What survives a crash of the process."""
+    """The disk: it survives a crash of the process."""
 
     def __init__(self) -> None:
         self.entries: dict[int, Body] = {}
         self.next_id = 1
         self.stored: list[bytes] = []
-        """All that it ever stored, in order."""
+        """All bodies ever stored, in order."""
 
     def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
         ids = [number for number in sorted(self.entries) if number > after][:limit]
@@ -138,7 +138,7 @@ class Log:
         self.away = False
         self.calm = False
         self.live: set[bytes] = set()
-        """Values that were in a producer's hands while they were live: they may overtake."""
+        """Values that a producer held while they were live: they may overtake."""
         self.late_bytes = 0
         self.held: list[tuple[bytes, bytes, asyncio.Future[object]]] = []
 
@@ -191,7 +191,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     rng: random.Random,
     disk: Disk,
     kafka: Log,
-    told: dict[bytes, bytes],
+    acknowledged: dict[bytes, bytes],
     first: int,
     *,
     hasty: bool,
@@ -205,7 +205,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     spool = Spool(Path("unused"), LIMITS, metrics)
     spool._writer = Writer(disk, rng, tasks, hasty=hasty, sound=in_turn)  # type: ignore[assignment]  # the thread's stand-in
     if not passing:
-        spool._keys.add((body.topic, body.key) for body in disk.entries.values())  # as a start does
+        spool._keys.add((body.topic, body.key) for body in disk.entries.values())  # as at a start
     else:
         spool.holds = lambda topic, key: False  # type: ignore[method-assign]  # the negative control
     publisher = DurablePublisher(kafka, spool, LIMITS, metrics)
@@ -219,7 +219,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
             await publisher.publish("t", key, value, [], no_retry=bool(number % 2))
         except Unavailable:
             return
-        told[value] = key
+        acknowledged[value] = key
 
     async def draining() -> None:
         while True:
@@ -265,28 +265,30 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
 
 
 async def simulate(seed: int, *, hasty: bool = False, in_turn: bool = False, passing: bool = False) -> list[str]:
-    """What is wrong after some lives.
+    """List what is wrong after some lives.
 
-    `in_turn`: a vendor sends a call's next body after the answer to the last one, and the disk is sound: then a key is in
-    Kafka in the order in which it was sent, live bodies and spooled ones together. `passing` lets live bodies pass.
+    `in_turn`: a vendor sends a call's next body after the answer to the last one, and the disk is sound: then a key is
+    in Kafka in the order in which it was sent, live bodies and spooled ones together. `passing` lets live bodies pass.
     """
     rng = random.Random(seed)
-    disk, kafka, told = Disk(), Log(rng), dict[bytes, bytes]()
+    disk, kafka, acknowledged = Disk(), Log(rng), dict[bytes, bytes]()
     for number in range(LIVES):
         await life(
-            rng, disk, kafka, told, number * BODIES,
+            rng, disk, kafka, acknowledged, number * BODIES,
             hasty=hasty, last=number == LIVES - 1, in_turn=in_turn, passing=passing,
         )  # fmt: skip
     arrived = dict.fromkeys(kafka.records)
     wrong = [
-        f"seed {seed}: {value!r} was acknowledged and is lost" for value in told if (told[value], value) not in arrived
+        f"seed {seed}: {value!r} was acknowledged and is lost"
+        for value in acknowledged
+        if (acknowledged[value], value) not in arrived
     ]
-    for key in set(told.values()) if in_turn else ():
-        sent = [value for value, of in told.items() if of == key]
-        first = [value for k, value in arrived if k == key and value in told]
+    for key in set(acknowledged.values()) if in_turn else ():
+        sent = [value for value, of in acknowledged.items() if of == key]
+        first = [value for k, value in arrived if k == key and value in acknowledged]
         if sent != first:
             wrong.append(f"seed {seed}: {key!r} was sent as {sent} and came as {first}")
-    for key in set(told.values()):
+    for key in set(acknowledged.values()):
         spooled = [value for k, value in arrived if k == key and value not in kafka.live]
         if spooled != [value for value in disk.stored if value in spooled]:
             wrong.append(f"seed {seed}: {key!r} is out of order: {spooled}")
@@ -300,7 +302,7 @@ async def test_nothing_acknowledged_is_lost_and_keys_keep_their_order(start: int
 
 
 async def test_acknowledging_before_the_commit_is_found_out() -> None:
-    """The negative control: a publisher that says yes when the body is only queued loses bodies here."""
+    """The negative control: a publisher that acknowledges a queued body loses bodies here."""
     wrong = [line for seed in range(200) for line in await simulate(seed, hasty=True)]
     assert len([line for line in wrong if "is lost" in line]) > 10
 

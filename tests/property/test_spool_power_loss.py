@@ -1,8 +1,9 @@
-"""The power fails at any byte of any commit: what `append` had returned for is read again, and nothing that was never given.
+"""Power failure at any byte of any commit: every body that `append` returned for is read again, and no other.
 
-The disk keeps of a file what was flushed and any part of what came after. A commit returns after the log's flush; so at a crash
-within the next commit the log is the new one up to any byte and the old one from there (SQLite writes over a log that was
-checkpointed), and at a crash within the checkpoint the log is whole and the file has any mixture of old and new pages.
+The disk keeps of a file what was flushed and any part of what came after. A commit returns after the log's flush; so at
+a crash within the next commit the log is the new one up to any byte and the old one from there (SQLite writes over a
+log that was checkpointed), and at a crash within the checkpoint the log is whole and the file has any mixture of old
+and new pages.
 """
 
 import random
@@ -21,7 +22,7 @@ Files = tuple[bytes, bytes]
 
 
 def files(folder: Path) -> Files:
-    """The file and its log as they are."""
+    """The file and its log."""
     return (folder / "spool.db").read_bytes(), (folder / "spool.db-wal").read_bytes()
 
 

@@ -1,7 +1,7 @@
-"""Whatever dies, freezes or gets lost between a vendor and the views: they show what an undisturbed world shows.
+"""Failures between a vendor and the views: these always show what an undisturbed world shows.
 
-`CALLWEAVE_TEST_SEEDS` sets how many worlds are tried (100000 at night); a failure names its seed, and `CALLWEAVE_TEST_SEED` repeats
-that one alone.
+`CALLWEAVE_TEST_SEEDS` sets how many worlds are tried (100000 at night); a failure names its seed, and
+`CALLWEAVE_TEST_SEED` repeats that one alone.
 """
 
 import gc
@@ -21,14 +21,14 @@ from tests.property.whole_way.world import World, play, wrongs
 SEEDS = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "5000"))
 ONE = os.environ.get("CALLWEAVE_TEST_SEED")
 SHARE = 50
-"""Worlds that a process tries at once."""
+"""Number of worlds that a process tries at once."""
 ORDER_SEEDS = SEEDS // 25
 NAIVE_SEEDS = 5000
 HAPPENS_SEEDS = 50
 
 
 def _search_for_garbage_rarely() -> None:
-    """A world is all cycles and goes as a whole: searching what stays, again and again, would take a third of the time."""
+    """Switch off the search for cycles: a world is freed as a whole, and searching takes a third of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
@@ -44,13 +44,13 @@ def _garbage_is_searched_for_rarely() -> Iterator[None]:
 
 
 def _failures(seeds: Sequence[int]) -> list[str]:
-    """What is wrong in these worlds; in a process of its own."""
+    """Return what is wrong in these worlds, tried in a process of its own."""
     return [f"seed {seed}: {found}" for seed in seeds if (found := wrongs(seed, RIGHT))]
 
 
 @pytest.mark.timeout(0)
 def test_no_failure_loses_doubles_or_changes_a_call() -> None:
-    """Crashes between any two steps, zombies, torn batches, lost and late answers, outages of all three stores, jumps of the clock."""
+    """Crashes, zombies, torn batches, lost and late answers, outages of all three stores, clock jumps."""
     seeds = [int(ONE)] if ONE else range(SEEDS)
     shares = [seeds[first : first + SHARE] for first in range(0, len(seeds), SHARE)]
     context = multiprocessing.get_context("forkserver")  # a plain fork would not survive this process's threads
@@ -62,7 +62,7 @@ def test_no_failure_loses_doubles_or_changes_a_call() -> None:
 @pytest.mark.parametrize("rules", ANY_ORDER.values(), ids=ANY_ORDER.keys())
 @pytest.mark.timeout(0)
 def test_the_position_rule_alone_holds_in_every_order_of_writes(rules: Rules) -> None:
-    """Facts are safe by the rule; the order of writes is what timeouts need besides."""
+    """Facts are safe by the position rule; only timeouts need the order of writes as well."""
     for seed in range(ORDER_SEEDS):
         found = wrongs(seed, rules)
         assert not found, f"seed {seed}: {found}"

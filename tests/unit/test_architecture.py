@@ -43,7 +43,7 @@ PURE = (
     *(
         f"processors/{name}.py"
         for name in (
-            "engine/offsets", "poison/raised", "poison/suspects", "stages/join_dead_letters", "store/partition", "store/state_codec",
+            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "store/old_state_codec", "store/partition", "store/state_codec",
         )
     ),
     *(f"sinks/{name}.py" for name in ("error_classes", "rows", "typed_records")),

@@ -26,13 +26,13 @@ def _sink_commits_first() -> None:
 def _worker_commits_first() -> None:
     """The worker commits the offset of a record batch and then works on it."""
 
-    async def hastily(self: Any, slice_: Any, ahead: Any) -> None:
+    async def hastily(self: Any, batch: Any, ahead: Any) -> None:
         if ahead is not None:
             await ahead
-        if self._consumer.begin(slice_):
-            self._consumer.finish(slice_)
+        if self._consumer.begin(batch):
+            self._consumer.finish(batch)
             await self._consumer.commit()
-            await self._step(slice_)
+            await self._step(batch)
 
     PartitionDispatcher._work = hastily  # type: ignore[method-assign]  # likewise
 

@@ -14,7 +14,7 @@ import msgspec
 from deploy.simulator.sending.ledger import Ledger
 from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
-from processors.engine.fatal import EXIT_FATAL
+from processors.engine.watchdog import EXIT_FATAL
 from tests.chaos.judge.judge import Finding, by_window
 from tests.chaos.judge.naive import Naive
 from tests.chaos.judge.verdict import Verdict, verdict

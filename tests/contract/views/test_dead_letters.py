@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from processors.normalise import dead_letter as normaliser_dead_letter
+from processors.normalise import make_dead_letter as normaliser_dead_letter
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.raw import Position, RawCallback
 from sinks.clickhouse import ClickHouse

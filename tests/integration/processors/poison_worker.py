@@ -1,4 +1,4 @@
-"""`callweave process` with bodies and facts in it that really kill: by a signal, by memory, by a hang that nothing in Python sees.
+"""`callweave process` with bodies and facts that really kill it: by a signal, by memory, by a hang in C.
 
 What kills is in this process alone; the product knows nothing of it.
 """
@@ -26,13 +26,13 @@ def _by_signal() -> None:
 
 
 def _by_memory() -> None:
-    """More and more, as a body that inflates; under no limit it would be the machine's end, so that there is one here too."""
+    """Allocate without end, as a body that inflates; bounded here too where the machine has no limit."""
     held = [bytearray(1 << 20) for _ in range(4096)]
     os._exit(len(held) % 100)  # there is no limit
 
 
 def _by_hang() -> None:
-    """In C and with the interpreter's lock held: no thread of Python runs any more."""
+    """Hang in C with the interpreter's lock held: no thread of Python runs any more."""
     ctypes.PyDLL(None).sleep(600)
 
 
@@ -44,15 +44,15 @@ KINDS: Final[Mapping[str, Callable[[], None]]] = {
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What this worker is."""
+    """The settings of this worker."""
 
     settings: Settings
     normalise: bool = False
-    """Whether bodies with `<calls>-kills-by-<kind>` in them kill."""
+    """True when bodies with `<calls>-kills-by-<kind>` in them kill."""
     join: bool = False
-    """Whether facts of such calls do."""
+    """True when facts of such calls kill."""
     calls: str = ""
-    """What the names of these calls begin with."""
+    """The prefix of these calls' ids."""
 
 
 def _arm_normalise(calls: str) -> None:

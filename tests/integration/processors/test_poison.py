@@ -17,7 +17,7 @@ from deploy.doctor import work
 from deploy.doctor.work import parts
 from deploy.kafka.broker import KafkaServer
 from deploy.process.supervisor import Backoff
-from processors.engine.group import GROUP
+from processors.engine.offsets import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book
 from schemas.codec import DEAD_LETTER, FACT
@@ -36,7 +36,7 @@ HEADERS = (("vendor", b"nxcloud"), ("callback", b"cdr"), ("request_id", b"r"))
 
 
 class Workers:
-    """Workers that are started again when they end, as a supervisor does."""
+    """Workers that are started again when they end, as by a supervisor."""
 
     def __init__(self, order: Order, count: int, folder: Path) -> None:
         self._orders = [
@@ -52,7 +52,7 @@ class Workers:
         self._folder = folder
         self._stopping = asyncio.Event()
         self.ends: list[int] = []
-        """Exit codes, of those who did not stop."""
+        """Exit codes of the workers that did not stop by themselves."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Workers"]:
@@ -90,36 +90,38 @@ class Workers:
                 self.ends.append(ended.result())
                 await asyncio.sleep(min(1.0, backoff.after(time.monotonic() - begun)))
 
-    def told(self) -> str:
+    def output(self) -> str:
         return "\n".join(path.read_text("utf-8", "replace")[-6000:] for path in self._folder.glob("worker-*.log"))
 
 
 class Topics:
-    """What came out, as other services read it."""
+    """Read the outputs as other services read them."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
         self.calls: set[str] = set()
-        self.letters: dict[tuple[str, int, int], DeadLetter] = {}
+        self.dead_letters: dict[tuple[str, int, int], DeadLetter] = {}
 
-    async def until(self, calls: set[str], letters: int, workers: Workers) -> None:
-        """Return when these calls are there and so many letters; nothing else ends it but the limit."""
+    async def until(self, calls: set[str], dead_letters: int, workers: Workers) -> None:
+        """Return when these calls and this number of dead letters are there; only the deadline ends it otherwise."""
         deadline = time.monotonic() + LIMIT_S
-        while not (calls <= self.calls and len(self.letters) >= letters):
+        while not (calls <= self.calls and len(self.dead_letters) >= dead_letters):
             missing = sorted(calls - self.calls)
-            assert time.monotonic() < deadline, f"without {missing[:5]}, {len(self.letters)} letters\n{workers.told()}"
+            assert time.monotonic() < deadline, (
+                f"without {missing[:5]}, {len(self.dead_letters)} dead letters\n{workers.output()}"
+            )
             for records in (await self._consumer.getmany(timeout_ms=200)).values():
                 for record in records:
                     if record.topic == NORMALIZED.name:
                         self.calls.add(FACT.decode(record.value).vendor_call_id)
                     else:
-                        letter = DEAD_LETTER.decode(record.value)
-                        self.letters[letter.topic, letter.partition, letter.offset] = letter
+                        dead_letter = DEAD_LETTER.decode(record.value)
+                        self.dead_letters[dead_letter.topic, dead_letter.partition, dead_letter.offset] = dead_letter
 
 
 @contextlib.asynccontextmanager
 async def topics(bootstrap: str) -> AsyncIterator[Topics]:
-    """From the present ends on."""
+    """Subscribe from the present ends on."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     places = [TopicPartition(topic.name, n) for topic in (NORMALIZED, DEAD) for n in range(PARTITIONS)]
     await consumer.start()
@@ -143,7 +145,7 @@ def order(bootstrap: str, place: Path, *, normalise: bool = False, join: bool = 
 
 
 def message_of(call: str, partition: int, timestamp_ms: int | None = None) -> Message:
-    """The message of one call; a body that hangs is so long that it is read in a thread."""
+    """The message of one call; a body that hangs is long enough to be read in a thread."""
     body = body_of("nxcloud", call) + (b" " * 16_384 if "kills-by-hang" in call else b"")
     return Message(
         topic=RAW.name, key=None, value=body, headers=HEADERS, partition=partition, timestamp_ms=timestamp_ms
@@ -156,7 +158,7 @@ async def publish(bootstrap: str, partition: int, *calls: str) -> None:
 
 
 def around(kind: str, name: str) -> tuple[list[str], set[str]]:
-    """Forty calls with one that kills in their middle; and those that must come through."""
+    """Forty calls with a killing one in the middle, and those that must come through."""
     good = [f"{name}-{kind}-{number:02}" for number in range(40)]
     return [*good[:20], f"{name}-kills-by-{kind}", *good[20:]], set(good)
 
@@ -164,7 +166,7 @@ def around(kind: str, name: str) -> tuple[list[str], set[str]]:
 async def test_the_doctor_sees_who_works_and_what_stands(
     broker: KafkaServer, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A member of the group that does nothing says nothing either: Kafka knows how far it is."""
+    """The progress of the group as Kafka knows it: a member that does nothing reports nothing itself."""
     monkeypatch.setattr(work, "LOOK_AGAIN_S", 1.0)
     settings = order(broker.bootstrap, place).settings
     reader = AIOKafkaConsumer(
@@ -208,7 +210,7 @@ CODES = {"signal": -9, "memory": 70, "hang": 1}
 async def test_what_kills_is_put_aside_and_the_rest_goes_on(
     broker: KafkaServer, place: Path, stage: str, kinds: tuple[str, ...], count: int
 ) -> None:
-    """Within a minute, though several kinds of them come at once."""
+    """This takes less than a minute, though several kinds come at once."""
     name = f"{stage}{count}"
     armed = order(broker.bootstrap, place, normalise=stage == "normalise", join=stage == "join", calls=name)
     wanted: set[str] = set()
@@ -219,32 +221,34 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
 
     async with topics(broker.bootstrap) as out, Workers(armed, count, place).running() as workers:
         await out.until(wanted, len(kinds), workers)
-        # Nothing of it comes again: the workers go on with new calls.
+        # None of them comes again: the workers go on with new calls.
         await publish(broker.bootstrap, 0, f"{name}-after")
         await out.until({f"{name}-after"}, len(kinds), workers)
 
-    letters = out.letters.values()
-    assert {(letter.stage, letter.code, letter.vendor) for letter in letters} == {(stage, "poison", "nxcloud")}
-    assert Counter(workers.ends) == Counter(CODES[kind] for kind in kinds for _ in range(2)), workers.told()
+    dead_letters = out.dead_letters.values()
+    assert {(dead_letter.stage, dead_letter.code, dead_letter.vendor) for dead_letter in dead_letters} == {
+        (stage, "poison", "nxcloud")
+    }
+    assert Counter(workers.ends) == Counter(CODES[kind] for kind in kinds for _ in range(2)), workers.output()
     assert not {one for one in out.calls if "kills-by" in one}
-    for letter in letters:
-        assert letter.detail.startswith("workers died at this record 2 times"), letter.detail
-        if b"kills-by-memory" in letter.original and stage == "normalise":
-            assert "MemoryError" in letter.detail
+    for dead_letter in dead_letters:
+        assert dead_letter.detail.startswith("workers died at this record 2 times"), dead_letter.detail
+        if b"kills-by-memory" in dead_letter.original and stage == "normalise":
+            assert "MemoryError" in dead_letter.detail
     assert read_book(crash_dir(armed.settings)).suspects == ()
     found = await parts(armed.settings)
     assert f"{len(kinds)} records are put aside" in found.detail
     assert (found.state == "bad") == any(f"worker w-{number} ended" in found.detail for number in range(count))
 
-    # After a fix the same bytes go the whole way.
+    # After a fix the same bytes are processed.
     mended = Workers(order(broker.bootstrap, place), 1, place)
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
     try:
         async with topics(broker.bootstrap) as again, mended.running():
-            assert await replay(list(letters), producer) == len(kinds)
+            assert await replay(list(dead_letters), producer) == len(kinds)
             await again.until({f"{name}-kills-by-{kind}" for kind in kinds}, 0, mended)
     finally:
         await producer.stop()
     assert mended.ends == []
-    assert again.letters == {}
+    assert again.dead_letters == {}

@@ -1,4 +1,4 @@
-"""The publish barrier against a real broker: back means durable, and anything less is an error."""
+"""The outbox against a real broker: a return means durable, and anything less is an error."""
 
 import asyncio
 import uuid
@@ -40,15 +40,15 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
         return {
             partition: [
                 (r.key, r.value)
-                async for slice_ in restore(bootstrap, topic, partition, await end(topic, partition))
-                for r in slice_.records
+                async for batch in restore(bootstrap, topic, partition, await end(topic, partition))
+                for r in batch.records
             ]
             for partition in range(PARTITIONS)
         }
 
 
-async def test_where_a_partition_ends_is_told_again_and_again(kafka: str, topic: str) -> None:
-    """Also when records come meanwhile, and of a partition without any; of an unknown topic it is an error that passes."""
+async def test_the_end_of_a_partition_can_be_asked_again_and_again(kafka: str, topic: str) -> None:
+    """The end moves with new records and is 0 for an empty partition; an unknown topic is a passing error."""
     async with Outbox(kafka) as outbox, restoring.ends(kafka) as end:
         before = await end(topic, 1)
         await outbox.publish([Message(topic=topic, key=b"k", value=b"v", partition=1) for _ in range(3)])
@@ -61,8 +61,8 @@ async def test_where_a_partition_ends_is_told_again_and_again(kafka: str, topic:
 async def test_a_partition_is_read_back_below_an_end(kafka: str, topic: str) -> None:
     async with Outbox(kafka) as outbox:
         await outbox.publish([Message(topic=topic, key=b"k", value=b"%d" % n, partition=1) for n in range(5)])
-    slices = [slice_ async for slice_ in restore(kafka, topic, 1, 3, slice_records=2)]
-    assert [[record.value for record in slice_.records] for slice_ in slices] == [[b"0", b"1"], [b"2"]]
+    batches = [batch async for batch in restore(kafka, topic, 1, 3, batch_records=2)]
+    assert [[record.value for record in batch.records] for batch in batches] == [[b"0", b"1"], [b"2"]]
 
 
 @pytest.mark.parametrize("compression", [None, "gzip", "lz4"])
@@ -77,7 +77,7 @@ async def test_everything_is_on_the_topic_when_publish_returns(kafka: str, topic
 
 
 async def test_a_key_goes_where_aiokafka_sends_it_and_keeps_its_order(kafka: str, topic: str) -> None:
-    """Also over several calls, and where a batch is too small for all: 3 MB of one key."""
+    """Order holds over several calls, and where a batch is too small for all: 3 MB of one key."""
     async with Outbox(kafka) as outbox:
         for turn in range(3):
             await outbox.publish(
@@ -127,7 +127,7 @@ async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> N
 
 
 async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
-    """A topic with a lower limit than ours: the broker's refusal of one batch fails the whole call."""
+    """The broker refuses a batch for a topic with a lower limit than ours, and the whole call fails."""
     topic = await new_topic(kafka, **{"max.message.bytes": "100000"})
     async with Outbox(kafka, compression=None) as outbox:
         with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
@@ -156,7 +156,7 @@ async def test_nothing_to_publish_is_done_at_once(kafka: str) -> None:
 
 
 async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
-    """Lanes publish at the same time through one producer; every call waits for its own messages only."""
+    """Partitions publish at the same time through one producer; every call waits for its own messages only."""
     async with Outbox(kafka) as outbox:
         await asyncio.gather(
             *(

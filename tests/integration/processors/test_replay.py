@@ -1,4 +1,4 @@
-"""A replay beside a log that changes under it."""
+"""A replay of a log that changes meanwhile."""
 
 import uuid
 
@@ -7,19 +7,19 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
-from processors.replay import _reader, _slices
+from processors.replay import _batches, _reader
 from schemas.errors import Unavailable
 
 
 async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
     async with _reader(kafka) as consumer:
         consumer.assign([place])
-        async for _ in _slices(consumer, place, first, end):
+        async for _ in _batches(consumer, place, first, end):
             pass
 
 
 async def test_a_stretch_that_retention_shortens_while_it_is_read_is_an_error(kafka: str) -> None:
-    """Jumping to the end instead would look like a replay that is done."""
+    """A jump to the end instead would look like a finished replay."""
     place = TopicPartition(f"raw-{uuid.uuid4().hex[:8]}", 0)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()

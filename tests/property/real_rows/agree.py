@@ -1,4 +1,4 @@
-"""Whether `v_cdr` and `v_timelines` tell the same of the same calls: one query each, a sentence for each call where they do not."""
+"""Agreement of `v_cdr` and `v_timelines` on the same calls: one query and one sentence for each rule."""
 
 from typing import Final
 
@@ -58,11 +58,11 @@ LAWS: Final = {
         WHERE answer_at > end_at AND talk_ms > 0
     """,
 }
-"""By law the query for the calls that break it."""
+"""Rule to the query for the calls that break it."""
 
 
 async def disagreements(db: ClickHouse, examples: int = 3) -> list[str]:
-    """Each law that is broken, how often, and by which calls for instance."""
+    """List each broken rule, with its count and some of the calls."""
     found = []
     for law, query in LAWS.items():
         broken = await ask(db, query)

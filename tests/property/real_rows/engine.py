@@ -1,4 +1,4 @@
-"""The real engine: what was published goes in as the sink puts it in, and comes back out of the views."""
+"""The real engine: published messages go in as the sink inserts them, and come back out of the views."""
 
 import contextlib
 import random
@@ -23,7 +23,7 @@ _LARGEST: Final = 20_000
 
 @contextlib.asynccontextmanager
 async def tables(url: str) -> AsyncIterator[ClickHouse]:
-    """A client of a database of its own, with all tables and views; it goes at the end."""
+    """Yield a client of a new database with all tables and views, dropped at the end."""
     settings = Settings(clickhouse=settings_at(url, database=f"calls_{uuid.uuid4().hex[:12]}"))
     async with ClickHouse(settings.clickhouse) as db:
         await migrate(db, settings)
@@ -36,7 +36,7 @@ async def tables(url: str) -> AsyncIterator[ClickHouse]:
 async def put(
     db: ClickHouse, facts: Sequence[Fact], timelines: Sequence[Timeline], rng: random.Random | None = None
 ) -> list[str]:
-    """Insert all of it; returns each refusal. With `rng` in any order, cut anywhere, and some of it twice."""
+    """Insert all of it; returns each refusal. With `rng` in any order, cut anywhere, and partly twice."""
     by_table: dict[str, tuple[Table[Any], list[Any]]] = {}
     for fact in facts:
         table = table_of(fact)
@@ -56,7 +56,7 @@ async def put(
 
 
 async def ask(db: ClickHouse, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of a query; `{db}` stands for the database."""
+    """Return the rows of a query; `{db}` stands for the database."""
     return await db.query(sql.replace("{db}", db.database))
 
 

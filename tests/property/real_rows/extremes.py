@@ -1,4 +1,4 @@
-"""The values that are put into fields: where types, columns, clocks and calendars end, in all their spellings."""
+"""Extreme values for fields: the ends of types, columns, clocks and calendars, in all their spellings."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ OFFSETS: Final = ("2026-03-01 08:00:00+99:99", "2026-03-01T08:00:00-23:59", "202
 
 
 def values(kind: Kind, name: str) -> list[Any]:
-    """All that is put into a field: as a number, as text, and as a bare JSON number where text says one."""
+    """All values for a field: as a number, as text, and as a bare JSON number where text marks one."""
     numbers = [form for number in NUMBERS for form in (number, str(number))]
     if name in kind.times:
         return [*numbers, *map(kind.spell, INSTANTS), *OFFSETS]
@@ -35,12 +35,12 @@ def values(kind: Kind, name: str) -> list[Any]:
 
 
 def bare(body: bytes) -> bytes:
-    """Texts that say that they are bare numbers, as bare numbers."""
+    """Turn texts that are marked as bare numbers into bare numbers."""
     parts = body.split(b'"bare:')
     return parts[0] + b"".join(part.replace(b'"', b"", 1) for part in parts[1:])
 
 
-def told(found: Iterable[object], examples: int = 8) -> str:
-    """How many there are, and some of them; "" for none."""
-    said = [str(one) for one in found]
-    return "\n".join([f"{len(said)} in all", *said[:examples]]) if said else ""
+def summary(found: Iterable[object], examples: int = 8) -> str:
+    """Summarise what was found: the number and some examples; "" for none."""
+    lines = [str(one) for one in found]
+    return "\n".join([f"{len(lines)} in all", *lines[:examples]]) if lines else ""

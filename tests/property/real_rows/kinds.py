@@ -1,4 +1,4 @@
-"""Every payload kind as a body of our choice: an answered call in the vendor's own words, any field of which can be said otherwise.
+"""Bodies of every payload kind: an answered call in the vendor's own words, with any field replaced.
 
 Which of its fields are times, seconds, money or other numbers stands here, so that a test can drive all of them.
 """
@@ -28,7 +28,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str
     callback: str
     of: Callable[[str], Element]
-    """The element of an answered call, or of what else the kind is about, with that id."""
+    """The element of an answered call, or of the kind's other subject, with that id."""
     wrap: Callable[[Sequence[Element]], Any] = lambda elements: elements[0]
     times: tuple[str, ...]
     spell: Callable[[datetime], Any]
@@ -36,11 +36,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     seconds: tuple[str, ...] = ()
     money: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
-    """Numbers that are codes, counts and switches."""
+    """Fields with codes, counts and switches."""
     unanswered: Element = {}
-    """What another record of the same call says that nobody answered."""
+    """The fields of another record of the same call, which was not answered."""
     unfinished: Element = {}
-    """What an earlier record of the same call says; empty where the vendor sends none."""
+    """The fields of an earlier record of the same call; empty where the vendor sends none."""
     source: Literal["push", "poll"] = "push"
 
     @property
@@ -54,7 +54,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def after(seconds: float) -> datetime:
-    """So many seconds after the call began."""
+    """Return the instant that many seconds after the call began."""
     return START + timedelta(seconds=seconds)
 
 

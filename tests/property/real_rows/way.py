@@ -1,6 +1,7 @@
-"""The whole way of a body without servers: accepted, normalised, joined, and every message through the bytes of its topic.
+"""The whole way of a body without servers: accepted, normalised, joined, each message through its topic's bytes.
 
-What no stage may do, raise for what a body says, is noted with the body's case instead of ending the test: all of them are told.
+What no stage may do, raise for what a body says, is noted with the body's case instead of ending the test: all of them
+are told.
 """
 
 import traceback
@@ -36,7 +37,7 @@ _PATHS: Final = {
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """A stage that did not take what a body says."""
+    """An error of a stage at a body."""
 
     case: str
     stage: str
@@ -53,10 +54,10 @@ class Way:
         self._router = Router(Settings(), VENDORS)
         self._offset = 0
         self.facts: dict[str, list[bytes]] = {}
-        """By case the messages of `calls.facts`, in the order in which they were written."""
+        """Case to its messages of `calls.facts`, in the order in which they were written."""
         self.dead: dict[str, list[str]] = {}
-        """By case the codes of the normaliser's dead letters."""
-        self.letters: list[DeadLetter] = []
+        """Case to the codes of the normaliser's dead letters."""
+        self.dead_letters: list[DeadLetter] = []
         self.held = PartitionState(JOIN)
         self.normalized: list[Fact] = []
         self.timelines: list[Timeline] = []
@@ -71,34 +72,34 @@ class Way:
         return self.send(case, head, body, received_at)
 
     def send(self, case: str, head: RequestHead, body: bytes, received_at: datetime) -> list[Fact]:
-        """The same of a request with a head of its own."""
+        """Accepts and normalises a request with its own head."""
         taken = accept_request(self._router, head, body, now=received_at, request_id="r")
         return self._take(case, taken.raw)
 
     def pull(self, case: str, vendor: str, callback: str, body: bytes, received_at: datetime) -> list[Fact]:
-        """The same of a page that was pulled."""
+        """Normalise a page that was pulled."""
         raw = RawCallback(
             vendor=vendor, callback=callback, received_at=received_at, request_id="r", source="poll", body=body
         )
         return self._take(case, raw)
 
     def decide(self, case: str, record: Fact, keep: str, resolved_at: datetime) -> list[Fact]:
-        """Take somebody's decision on a record."""
-        said = Resolution(
+        """Take an operator's decision on a record."""
+        decision = Resolution(
             record_id=record.fact_id, call_key=record.call_key, kind=record.kind, keep=keep, resolved_at=resolved_at
         )
-        return self._take(case, resolution_raw(said, vendor=record.vendor, account=record.account, request_id="r"))
+        return self._take(case, resolution_raw(decision, vendor=record.vendor, account=record.account, request_id="r"))
 
     def _take(self, case: str, raw: RawCallback) -> list[Fact]:
         self._offset += 1
         sent = raw_from_kafka(raw.body, raw.headers(), 0)
         outcome = normalise(sent, Position(RAW.name, 0, self._offset), Directory(), DEFAULT)
-        self.letters += outcome.dead
-        self.dead.setdefault(case, []).extend(letter.code for letter in outcome.dead)
+        self.dead_letters += outcome.dead
+        self.dead.setdefault(case, []).extend(dead_letter.code for dead_letter in outcome.dead)
         self.broken += [
-            Broken(case, "normalise", letter.detail)
-            for letter in outcome.dead
-            if letter.code in {"adapter_bug", "internal"}
+            Broken(case, "normalise", dead_letter.detail)
+            for dead_letter in outcome.dead
+            if dead_letter.code in {"adapter_bug", "internal"}
         ]
         facts = []
         for fact in outcome.facts:
@@ -113,7 +114,7 @@ class Way:
         return facts
 
     def join(self, case: str, message: bytes) -> None:
-        """Join one message of `calls.facts` and publish what comes of it."""
+        """Join one message of `calls.facts` and publish the results."""
         fact = FACT.decode(message)
         try:
             done = self.held.apply(fact)
@@ -134,7 +135,7 @@ class Way:
             self._publish(key, done)
 
     def restart(self, written: dict[str, bytes | None]) -> None:
-        """Go on with what the state topic says: `written` is all that `PartitionState.take_changed` ever gave, the last of each call."""
+        """Restore from the state topic: `written` is all that `PartitionState.take_changed` gave, last per call."""
         self.held = PartitionState(JOIN)
         for key, state in written.items():
             if state is not None:
@@ -155,7 +156,7 @@ class Way:
 
 
 def newest(records: Iterable[Fact]) -> dict[str, Fact]:
-    """Of each fact what its highest version says."""
+    """Return the highest version of each fact."""
     found: dict[str, Fact] = {}
     for fact in records:
         if fact.fact_id not in found or fact.version >= found[fact.fact_id].version:

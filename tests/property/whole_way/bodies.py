@@ -1,4 +1,4 @@
-"""What vendors send in a world: real bodies of three vendors about a few calls, corrected, contradicted, batched anew and broken.
+"""Bodies of a world: real ones of three vendors about a few calls, corrected, contradicted, rebatched, broken.
 
 Fictitious numbers and accounts. How many elements a body has is known here, so that nothing can be lost unseen.
 """
@@ -175,11 +175,11 @@ _BAD_ELEMENTS: Final = (b"null", b'{"requestid":"1","fid":"9","tel":"1"}')
 
 
 def sends(dice: random.Random) -> list[Send]:
-    """Everything that vendors have to say in one world, in the order in which they first say it."""
-    said = [*_ytx(dice), *_others(dice)]
-    dice.shuffle(said)
-    repeated = [send for send in said if dice.random() < 0.15]
-    return said + repeated
+    """Make all requests of one world, in the order in which they are first sent."""
+    sends = [*_ytx(dice), *_others(dice)]
+    dice.shuffle(sends)
+    repeated = [send for send in sends if dice.random() < 0.15]
+    return sends + repeated
 
 
 def _ytx(dice: random.Random) -> Iterator[Send]:

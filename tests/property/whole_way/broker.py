@@ -1,7 +1,8 @@
-"""Kafka as the parts see it: logs that keep what they acknowledged, and a network on which requests and answers get lost.
+"""Kafka as the parts see it: logs that keep what they acknowledged, on a network that loses requests and answers.
 
-A request that left a machine arrives although its sender died, or not at all, or twice; its answer comes late or never. What
-one sender appends to one partition keeps its order where the sender waits for it. It must not know what is in a record.
+A request that left a machine arrives although its sender died, or not at all, or twice; its answer comes late or never.
+What one sender appends to one partition keeps its order where the sender waits for it. It must not know what is in a
+record.
 """
 
 import asyncio
@@ -27,19 +28,19 @@ _SLOW_S: Final = 0.5
 
 
 class Weather:
-    """What fails at present; the same dice for everything."""
+    """The faults of the moment; one source of chance for everything."""
 
     def __init__(self, loop: WorldLoop, dice: random.Random) -> None:
         self.loop = loop
         self.dice = dice
         self.calm = False
-        """Nothing gets lost any more."""
+        """Lose nothing from now on."""
         self.kafka_away = False
         self.clickhouse_away = False
         self.disk_broken = False
 
     def chance(self, share: float) -> bool:
-        """Whether it happens; never when it is calm."""
+        """True by chance; never when it is calm."""
         return not self.calm and self.dice.random() < share
 
     def later(self, work: Callable[..., object], *arguments: object) -> None:
@@ -55,13 +56,13 @@ class Weather:
 
 
 def settle(future: "asyncio.Future[Any]", result: object = None) -> None:
-    """Answer whoever still waits."""
+    """Answer a future that still waits."""
     if not future.done():
         future.set_result(result)
 
 
 def refuse(future: "asyncio.Future[Any]", error: Exception) -> None:
-    """Fail whoever still waits."""
+    """Fail a future that still waits."""
     if not future.done():
         future.set_exception(error)
         future.exception()
@@ -104,7 +105,7 @@ class Broker:
             settle(reader)
 
     async def news(self, topics: Sequence[str], within_s: float) -> None:
-        """Wait until something is appended to one of these, and a moment longer for what comes with it."""
+        """Wait until something is appended to one of these, and a moment longer for the rest of it."""
         reader = self.weather.loop.create_future()
         for topic in topics:
             self._readers[topic].append(reader)
@@ -113,7 +114,7 @@ class Broker:
         await self.weather.hop()
 
     async def end(self, topic: str, number: int) -> int:
-        """`processors.stages.join_stage.EndOffset`."""
+        """Implement `processors.stages.join_stage.EndOffset`."""
         await self.weather.hop()
         return len(self.logs[topic, number])
 
@@ -183,17 +184,17 @@ class IngressKafka:
 
     @property
     def late_bytes(self) -> int:
-        """Nothing to speak of: these bodies are small."""
+        """Return 0: these bodies are small."""
         return 0
 
     def why_not(self) -> str:
-        """The health check's last word."""
+        """Return the last result of the health check."""
         return "Kafka does not answer" if self._broker.weather.kafka_away else ""
 
     async def publish(
         self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
     ) -> None:
-        """Wait for the acknowledgement; `AckTimeout` when it does not come in time: then the record may still arrive."""
+        """Wait for the acknowledgement; `AckTimeout` when it is late: then the record may still arrive."""
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
         if self._broker.weather.chance(0.03):
@@ -207,18 +208,18 @@ class IngressKafka:
 
 
 class LetterProducer:
-    """As much of an aiokafka producer as the sink's letters need."""
+    """The part of an aiokafka producer that the sink's dead letters need."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
     async def send(self, topic: str, value: bytes, *, key: bytes) -> "asyncio.Future[Any]":
-        """Hand it over; the future tells when it is there."""
+        """Send a message; the future is done when it is there."""
         return self._outbox.hand_over([Message(topic=topic, key=key, value=value)])[0]
 
 
 def restorer(broker: Broker, process: Process) -> "partial[Any]":
-    """`processors.stages.join_stage.RestoreStates`."""
+    """Implement `processors.stages.join_stage.RestoreStates`."""
     return partial(_restore, broker, process)
 
 

@@ -1,6 +1,7 @@
-"""ClickHouse as the sink sees it: tables that keep every row they were given, views that show the highest version of each key.
+"""ClickHouse as the sink sees it: tables that keep every row, views that show the highest version of each key.
 
-An insert may be applied although its answer is lost, and late. What a key is, the migrations say. It must not know the sink.
+An insert may be applied although its answer is lost, and late. What a key is, the migrations say. It must not know the
+sink.
 """
 
 import asyncio
@@ -27,8 +28,11 @@ Row = tuple[int, Any]
 def _sorting_keys() -> dict[str, tuple[str, ...]]:
     files = sorted(resources.files("sinks").joinpath("migrations").iterdir(), key=lambda file: file.name)
     text = "\n".join(file.read_text("utf-8") for file in files if file.name.endswith(".sql"))
-    said = [*_TABLE.findall(text), *_MODIFIED.findall(text)]  # what a later migration made of it comes last
-    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in said}
+    definitions = [
+        *_TABLE.findall(text),
+        *_MODIFIED.findall(text),
+    ]  # a later migration's definition comes last of it comes last
+    return {name: tuple(part.strip() for part in columns.split(",")) for name, columns in definitions}
 
 
 def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -45,7 +49,7 @@ _VERSIONS: Final = {
 
 
 def key_of(table: Table[Any], record: Any) -> tuple[Any, ...]:
-    """What makes two rows of a table versions of one."""
+    """The key columns of each table."""
     return _READERS[table.name](record)
 
 
@@ -56,11 +60,11 @@ class ClickHouse:
         self._weather = weather
         self.views: dict[str, dict[tuple[Any, ...], Row]] = {table.name: {} for table in TABLES}
         self.contradictions = 0
-        """Rows unlike one that was given before at the same version."""
+        """Rows that differ from an earlier one of the same version."""
         self._said: dict[tuple[Any, ...], Any] = {}
 
-    def door(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
-        """`sinks.flush.insert.Insert` for one process."""
+    def insert_for(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
+        """Make the `sinks.flush.insert.Insert` of one process."""
 
         async def insert(table: Table[Any], records: Sequence[Any]) -> None:
             answer = self._weather.loop.create_future()

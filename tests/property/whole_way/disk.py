@@ -20,11 +20,11 @@ _FREE_BYTES: Final = 1 << 40
 
 
 class PowerFailed(BaseException):
-    """In the middle of a commit."""
+    """The power failed in the middle of a commit."""
 
 
 class Disk:
-    """What outlives a process."""
+    """The disk, which outlives a process."""
 
     def __init__(self, weather: Weather) -> None:
         self.weather = weather
@@ -61,41 +61,41 @@ class Store:
         return ids
 
     def read(self, after: int, *, limit: int, limit_bytes: int) -> list[SpooledEntry]:
-        """The oldest above an id."""
+        """Read the oldest bodies above an id."""
         self._work()
         return [self._disk.entries[number] for number in sorted(self._disk.entries) if number > after][:limit]
 
     def delete(self, ids: Sequence[int]) -> tuple[list[SpoolKey], int]:
-        """Topic and key of those there were, and their bytes."""
+        """Read topic and key of these ids, and their bytes."""
         self._work()
         gone = [entry.body for number in ids if (entry := self._disk.entries.pop(number, None)) is not None]
         return [(body.topic, body.key) for body in gone], sum(body.size_bytes for body in gone)
 
     def totals(self) -> Totals:
-        """What is there."""
+        """Return the number of bodies and bytes."""
         entries = self._disk.entries.values()
         return Totals(
             bodies=len(entries), size_bytes=sum(entry.body.size_bytes for entry in entries), oldest_ms=self.oldest_ms()
         )
 
     def oldest_ms(self) -> int:
-        """When the oldest was stored."""
+        """Return the time at which the oldest was stored."""
         return self._disk.entries[min(self._disk.entries)].spooled_ms if self._disk.entries else 0
 
     def ids(self) -> Iterator[int]:
-        """In order."""
+        """Read everything in order."""
         return iter(sorted(self._disk.entries))
 
     def keys(self) -> Iterator[SpoolKey]:
-        """Topic and key of all, in order."""
+        """Return topic and key of all, in order."""
         bodies = [self._disk.entries[number].body for number in self.ids()]
         return iter([(body.topic, body.key) for body in bodies])
 
     def shrink(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is no space to free."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no file to close."""
 
     def _work(self) -> None:
         if self._disk.weather.disk_broken:
@@ -118,7 +118,7 @@ class Writer(SpoolWriter):
         self._process.spawn(self._live_on())
 
     async def stop(self, *, within_s: float) -> None:
-        """Nobody stops in order here."""
+        """Do nothing: no process stops in order here."""
 
     def put(self, body: Body, *, no_retry: bool) -> "asyncio.Future[int]":
         """Queue a body."""
@@ -153,11 +153,11 @@ class Writer(SpoolWriter):
 
 
 class HastyWriter(Writer):
-    """Says yes when a body is queued: a naive way."""
+    """A naive spool that acknowledges a body when it is queued."""
 
     def put(self, body: Body, *, no_retry: bool) -> "asyncio.Future[int]":
-        """Queue a body, and call it stored."""
+        """Queue a body, and report it as stored."""
         super().put(body, no_retry=no_retry)
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        told.set_result(-1)
-        return told
+        stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        stored.set_result(-1)
+        return stored

@@ -1,7 +1,8 @@
-"""A consumer group: who reads which partition, in which generation, and whose commits count.
+"""A consumer group: the owners of partitions in each generation, and the commits that count.
 
-Everybody lets go before anybody is given something; who does not answer within the session is left out, and a commit of a
-member that was left out, or whose name another process has taken over, is refused. An old commit may be carried out again.
+Everybody lets go before anybody is given something; who does not answer within the session is left out, and a commit of
+a member that was left out, or whose name another process has taken over, is refused. An old commit may be carried out
+again.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ class Member(Protocol):
     process: Process
 
     def revoke(self, turn: int) -> None:
-        """Let go of everything, then tell the group by `ready` that this was done for the rebalance of this number."""
+        """Release everything, then report by `ready` that this was done for the rebalance of this number."""
 
     def assign(self, partitions: Sequence[Partition], generation: int) -> None:
         """Read these from now on."""
@@ -42,15 +43,15 @@ class Group:
         self._silent_since_s: dict[str, float] = {}
         self._history: dict[Partition, list[int]] = {}
         self.turn = 0
-        """Rebalances begun."""
+        """Number of rebalances begun."""
         self.generation = 0
-        """Rebalances done."""
+        """Number of rebalances done."""
         self.refused = 0
-        """Commits of members that were left out."""
+        """Number of refused commits of members that were left out."""
         self.committed: dict[Partition, int] = {}
 
     def join(self, member: Member) -> None:
-        """Become a member; under a known name in its place."""
+        """Become a member; under a known name, take its place."""
         known = member.name in self._members
         self._members[member.name] = member
         self._silent_since_s.pop(member.name, None)
@@ -60,13 +61,13 @@ class Group:
             self._rebalance()
 
     def leave(self, name: str) -> None:
-        """Be a member no longer."""
+        """Leave the group."""
         if self._members.pop(name, None) is not None:
             self._owned.pop(name, None)
             self._rebalance()
 
     def look(self) -> None:
-        """Leave out who is dead or frozen for longer than the session lasts; to be called often."""
+        """Leave out members that are dead or frozen for longer than the session; to be called often."""
         now_s = self._broker.weather.loop.time()
         for name, member in list(self._members.items()):
             if member.process.alive and not member.process.frozen:
@@ -75,22 +76,22 @@ class Group:
                 self.leave(name)
 
     def ready(self, member: Member, turn: int) -> None:
-        """A member has let go."""
+        """Note that a member has released its partitions."""
         if self.is_member(member) and turn == self.turn and member.name in self._waiting_for:
             self._waiting_for.discard(member.name)
             if not self._waiting_for:
                 self._hand_out()
 
     def is_member(self, member: Member) -> bool:
-        """Whether the group still counts on it."""
+        """True when the member is still in the group."""
         return self._members.get(member.name) is member
 
     def has(self, name: str) -> bool:
-        """Whether somebody is a member under this name."""
+        """True when there is a member under this name."""
         return name in self._members
 
     async def commit(self, member: Member, generation: int, offsets: Mapping[Partition, int]) -> bool:
-        """Carry it out; False when the member is none any more, or of an earlier generation."""
+        """Commit; False when the member is not in the group any more, or of an earlier generation."""
         weather = self._broker.weather
         await weather.hop()
         if not self.is_member(member) or generation != self.generation:
@@ -105,12 +106,12 @@ class Group:
         return True
 
     async def fetch(self, partitions: Sequence[Partition]) -> dict[Partition, int | None]:
-        """What is committed."""
+        """Return the committed offset."""
         await self._broker.weather.hop()
         return {partition: self.committed.get(partition) for partition in partitions}
 
     def behind(self) -> bool:
-        """Whether anything was never committed."""
+        """True when anything was never committed."""
         return any(max(self._history.get(place, (0,))) < len(self._broker.logs[place]) for place in self._partitions)
 
     def _rebalance(self) -> None:

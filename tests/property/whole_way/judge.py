@@ -1,7 +1,7 @@
-"""What must be true of a world at rest, by the raw log alone: an undisturbed world makes of it what this one's views must show.
+"""The judge of a world at rest: its views must show what an undisturbed world makes of the same raw log.
 
-The undisturbed world reads every raw element once. Where the logs' clock jumped, calls timed out and facts came late by the facts
-topic's stamps, so those, and nothing else of it, are taken from there.
+The undisturbed world reads every raw element once. Where the logs' clock jumped, calls timed out and facts came late by
+the facts topic's stamps, so those, and nothing else of it, are taken from there.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ Shown = dict[str, dict[tuple[Any, ...], Any]]
 
 
 def judge(world: "World") -> Iterator[str]:
-    """Every wrong in a sentence."""
+    """Describe everything that is wrong, one sentence each."""
     broker = world.broker
     read = {
         Position(RAW.name, number, record.offset): record
@@ -60,7 +60,7 @@ def judge(world: "World") -> Iterator[str]:
 
 
 def _at_once(outcomes: list[Normalised]) -> list[PartitionState]:
-    """An undisturbed world in which all facts come at one moment, and then no more."""
+    """Run an undisturbed world in which all facts come at one moment, and then no more."""
     held = PartitionState(SETTINGS)
     for outcome in outcomes:
         for fact in outcome.facts:
@@ -71,7 +71,7 @@ def _at_once(outcomes: list[Normalised]) -> list[PartitionState]:
 
 
 def _stamped(broker: Broker, outcomes: list[Normalised]) -> list[PartitionState]:
-    """An undisturbed world in which each fact comes when it first came to the facts topic; what never came there comes last."""
+    """Run an undisturbed world in which each fact comes when it first reached the facts topic, missing ones last."""
     facts = {_place(fact): fact for outcome in outcomes for fact in outcome.facts}
     partitions = []
     for number in range(PARTITIONS):
@@ -93,33 +93,33 @@ def _place(fact: Fact) -> Place:
 
 
 def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: dict[Any, Any]) -> Iterator[str]:
-    """Law 7, on what survives: the joiner's states and the dead letters' table."""
+    """Check that the books balance (guarantee 7) in what survives: the states and the dead letters' table."""
     held = PartitionState(SETTINGS)
     for number in range(PARTITIONS):
         states = StateLog()
         for record in _compacted(broker.logs[STATE.name, number], broker.clock_ms() - _COMPACTION_LAG_MS):
             states.take(record)
-        for key, said in states.calls():
-            held.load(key, said)
+        for key, values in states.calls():
+            held.load(key, values)
     kept = +held.items
     wanted = sum((partition.items for partition in truth), Counter())
     if kept != wanted:
         yield f"the states count {dict(kept)} and not {dict(wanted)}"
-    letters = sum(record.stage == "normalise" for _, record in dead.values())
-    if elements != sum(kept.values()) + letters:
-        yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {letters} dead"
+    dead_letters = sum(record.stage == "normalise" for _, record in dead.values())
+    if elements != sum(kept.values()) + dead_letters:
+        yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {dead_letters} dead"
 
 
 def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:
-    """What compaction leaves when it takes all that it may: of what is older, the last record of each key."""
+    """Return what compaction leaves at the least: the last record of each key among the older ones."""
     last = {record.key: record.offset for record in log if record.timestamp_ms < before_ms}
     return (record for record in log if record.offset >= last.get(record.key, 0))
 
 
 def _expected(outcomes: list[Normalised], truth: list[PartitionState]) -> Shown:
     shown: Shown = {table.name: {} for table in TABLES}
-    for letter in (letter for outcome in outcomes for letter in outcome.dead):
-        shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, letter)] = letter
+    for dead_letter in (dead_letter for outcome in outcomes for dead_letter in outcome.dead):
+        shown[DEAD_LETTERS.name][key_of(DEAD_LETTERS, dead_letter)] = dead_letter
     for state in (state for partition in truth for state in partition._touched.values()):
         assert state is not None, "the horizon is beyond the world's end"
         for timeline in timelines_of(state):
@@ -143,7 +143,7 @@ def _compare(expected: Shown, views: dict[str, dict[tuple[Any, ...], tuple[int, 
 
 
 def _same(believed: Any, wanted: Any) -> bool:
-    """Equal but for the version, which a copy that changes nothing may raise without being published."""
+    """True when equal but for the version, which a duplicate that changes nothing may raise unpublished."""
     if not isinstance(wanted, Fact | Timeline):
         return bool(believed == wanted)
     unversioned = msgspec.structs.replace(believed, version=wanted.version)

@@ -1,7 +1,7 @@
 """An event loop for worlds: time is a number, and chance decides which process goes on.
 
-Each process keeps the order that asyncio promises it; between processes there is none. A process can be killed between any
-two of its steps, and frozen and thawed as by SIGSTOP and SIGCONT. It must not know what the processes do.
+Each process keeps the order that asyncio promises it; between processes there is none. A process can be killed between
+any two of its steps, and frozen and thawed as by SIGSTOP and SIGCONT. It must not know what the processes do.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ class Step:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """It is passed over when its time comes."""
+        """Skip the callback when its time comes."""
         self.cancelled = True
 
 
 class Process:
-    """What lives and dies as one."""
+    """One process, which lives and dies as a whole."""
 
     def __init__(self, loop: "WorldLoop", name: str) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class Process:
         self.ready: deque[Step] = deque()
         self.tasks: list[asyncio.Task[Any]] = []
         self.exit: Callable[[], object] = self.kill
-        """What `os._exit` comes to; whoever looks after the process may set it."""
+        """The effect of `os._exit`; the owner of the process may set it."""
         self._loop = loop
         self.context = contextvars.copy_context()
         self.context.run(_me.set, self)
@@ -67,12 +67,12 @@ class Process:
         self._loop.call_soon(work, *arguments, context=self.context)
 
     def exit_soon(self) -> None:
-        """End itself; the step that says so is still finished."""
+        """End this process; the current step is still finished."""
         if self.alive:
             self._loop.nature.soon(lambda: self.alive and self.exit())
 
     def kill(self) -> None:
-        """Die at once: whatever it still does to itself, no door of the world opens to it any more.
+        """Die at once: nothing that the process still does reaches the world.
 
         Not from within a task: one step cannot run inside another.
         """
@@ -90,7 +90,7 @@ class Process:
 
 
 class WorldLoop(asyncio.AbstractEventLoop):
-    """As much of an event loop as the parts use; everything random comes from `dice`."""
+    """The part of an event loop that the parts use; everything random comes from `dice`."""
 
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
@@ -103,10 +103,10 @@ class WorldLoop(asyncio.AbstractEventLoop):
         self.over = False
         self.errors: list[BaseException] = []
         self.nature = self.process("nature")
-        """Networks, vendors and faults: it never dies."""
+        """The process of networks, vendors and faults, which never dies."""
 
     def process(self, name: str) -> Process:
-        """A new process."""
+        """Make a new process."""
         made = Process(self, name)
         self.processes.append(made)
         return made
@@ -117,7 +117,7 @@ class WorldLoop(asyncio.AbstractEventLoop):
         self.processes.remove(process)
 
     def run(self, fault: Callable[[], None]) -> None:
-        """Until `over`; `fault` is called when `fault_at` steps are done, between two of them and outside of all processes."""
+        """Run until `over`; `fault` is called after `fault_at` steps, between two of them and outside all processes."""
         dice, processes = self._dice.random, self.processes
         events._set_running_loop(self)
         try:
@@ -156,7 +156,7 @@ class WorldLoop(asyncio.AbstractEventLoop):
             if owner.alive and not step.cancelled:
                 owner.ready.append(step)
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def time(self) -> float:
         return self._now_s
@@ -206,4 +206,4 @@ class WorldLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Nobody waits any more for what a dead process left behind."""
+        """Ignore it: nobody waits for what a dead process left behind."""

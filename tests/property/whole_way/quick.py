@@ -1,4 +1,4 @@
-"""Pure functions of the project in a quick form: to write, read and normalise the same again and again is most of a world's time."""
+"""Faster forms of pure functions: encoding and normalising the same again takes most of a world's time."""
 
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -21,20 +21,20 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 @lru_cache(_MOST)
 def outcome_of(place: Position, record: Record) -> Normalised:
-    """What the normaliser makes of a record of the raw topic; the same record stays the same object."""
+    """Normalise a record of the raw topic; the same record stays the same object."""
     raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
     return normalise(raw, place, Directory(), DEFAULT)
 
 
 class Normalising(NormaliseStage):
-    """The stage, which remembers what a record came to."""
+    """The stage, with remembered results of its records."""
 
-    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
-        return outcome_of(Position(slice_.topic, slice_.partition, record.offset), record)
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+        return outcome_of(Position(batch.topic, batch.partition, record.offset), record)
 
 
 class _Quick(Codec[T]):
-    """msgpack where Avro would be, an eighth of the time: that Avro gives back what it got, `tests/unit/schemas/test_codec.py` shows."""
+    """MessagePack in the place of Avro, in an eighth of the time; `tests/unit/schemas/test_codec.py` tests Avro."""
 
     def __init__(self, name: str, record: type[T]) -> None:
         super().__init__(name, record)

@@ -30,16 +30,16 @@ SETTINGS: Final = JoinSettings()
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How the parts of a world work."""
+    """The classes that a world's parts are made of."""
 
     writer: type[Writer] = Writer
     drain: type[Drainer] = Drainer
     outbox: type[Outbox] = Outbox
-    """Of the joining stage."""
+    """The options of the joining stage."""
     join: type[JoinStage] = JoinStage
     sink: type[Sink] = Sink
     time_passes: bool = True
-    """Whether calls time out and facts come late."""
+    """True when calls time out and facts come late."""
 
 
 RIGHT: Final = Rules()
@@ -109,15 +109,15 @@ class Mixed(_Held):
 
 
 class HoldingJoin(JoinStage):
-    """For outboxes that hold something back: a slice without new states must not leave it there."""
+    """Publishes something with every batch, for outboxes that hold messages back."""
 
-    async def step(self, slice_: RecordBatch) -> None:
-        await super().step(slice_)
+    async def step(self, batch: RecordBatch) -> None:
+        await super().step(batch)
         await self._outbox.publish([])
 
 
 class _SeenDropped(PartitionState):
-    """The naive rule: a known content is counted and says nothing, wherever it comes from."""
+    """The naive rule: a known content is counted and publishes nothing, wherever it comes from."""
 
     def apply(self, fact: Fact) -> JoinResult:
         done = super().apply(fact)
@@ -125,7 +125,7 @@ class _SeenDropped(PartitionState):
 
 
 class _LastRecordWins(PartitionState):
-    """Restores a key's last record alone, though a zombie may have written it."""
+    """Restores only the last record of a key, though a zombie may have written it."""
 
     def load(self, key: str, states: Sequence[bytes]) -> None:
         super().load(key, states[-1:])
@@ -137,8 +137,8 @@ class _OtherStates(HoldingJoin):
     async def _restore(self, topic: str, partition: int) -> PartitionState:
         await super()._restore(topic, partition)
         log, held = StateLog(), self.states(self._settings)
-        async for slice_ in self._read_back(STATE.name, partition, self._ends[partition]):
-            for record in slice_.records:
+        async for batch in self._read_back(STATE.name, partition, self._ends[partition]):
+            for record in batch.records:
                 log.take(record)
         for key, states in log.calls():
             held.load(key, states)
@@ -158,7 +158,7 @@ class LastRecordWins(_OtherStates):
 
 
 class TrustfulJoin(JoinStage):
-    """Never looks whether somebody else wrote states behind its own."""
+    """Never checks for states that somebody else wrote behind its own."""
 
     async def _others_wrote(self, partition: int) -> bool:
         return False
@@ -178,7 +178,7 @@ ANY_ORDER: Final = {
     "states before outputs": Rules(outbox=StatesFirst, join=HoldingJoin, time_passes=False),
     "outputs and states mixed": Rules(outbox=Mixed, join=HoldingJoin, time_passes=False),
 }
-"""Right as well: facts are safe by the position rule; the order of writes is what timeouts need besides."""
+"""Right ways as well: facts are safe by the position rule; only timeouts need the order of writes."""
 
 NAIVE: Final = {
     "acknowledged before it is durable": Rules(writer=HastyWriter),

@@ -32,7 +32,7 @@ _LETTER_BYTES: Final = 1 << 20
 
 
 class Consumer:
-    """As much of an aiokafka consumer as the sink uses, in a group of the world."""
+    """The part of an aiokafka consumer that the sink uses, in a group of the world."""
 
     def __init__(self, name: str, process: Process, broker: Broker, group: Group, rebalances: RebalanceCounter) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Consumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
 
-    # What the group calls.
+    # Called by the group.
 
     def revoke(self, turn: int) -> None:
         """Partitions may go to others."""
@@ -59,14 +59,14 @@ class Consumer:
         self._paused = set()
         self._rebalances.count += 1
 
-    # What the sink calls.
+    # Called by the sink.
 
     def assignment(self) -> KeysView[TopicPartition]:
-        """What is ours, in an order that a seed repeats."""
+        """Return the assigned partitions, in an order that a seed repeats."""
         return self._positions.keys()
 
     async def committed(self, place: TopicPartition) -> int | None:
-        """What the group has."""
+        """Return the group's committed offset."""
         return (await self._group.fetch([place]))[place]
 
     def seek(self, place: TopicPartition, offset: int) -> None:
@@ -88,7 +88,7 @@ class Consumer:
         self._paused -= set(places)
 
     def paused(self) -> set[TopicPartition]:
-        """What is paused."""
+        """Return the paused partitions."""
         return self._paused
 
     async def getmany(
@@ -140,7 +140,7 @@ def start_sink(name: str, process: Process, broker: Broker, group: Group, clickh
     metrics, rebalances = Registry(), RebalanceCounter()
     consumer = Consumer(name, process, broker, group, rebalances)
     publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
-    flusher = Flusher(clickhouse.door(process), publish, _BACKOFF, metrics)
+    flusher = Flusher(clickhouse.insert_for(process), publish, _BACKOFF, metrics)
     sink = rules.sink(consumer, rebalances, flusher, CODECS, _POLICY, metrics)
     group.join(consumer)
     process.spawn(_live(sink, process))

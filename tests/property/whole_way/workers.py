@@ -1,7 +1,7 @@
-"""A worker as `processors.main` makes one, on the world's network: real stages, lanes, commits and epochs.
+"""A worker as `processors.main` makes one, on the world's network: real stages, dispatchers, commits and epochs.
 
-`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: slices with tickets, commits of the finished prefix, letting go at
-a rebalance.
+`Reader` does what `processors.engine.transport.BatchConsumer` does on Faust: batches with tickets, commits of the
+finished prefix, letting go at a rebalance.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.property.whole_way.quick import CODECS, Normalising
 from tests.property.whole_way.rules import SETTINGS, Rules
 
 _AHEAD: Final = 2
-_SLICE: Final = 5
+_BATCH: Final = 5
 _COMMIT_S: Final = 0.1
 _DRAIN_S: Final = 0.1
 _IDLE_S: Final = 0.5
@@ -32,14 +32,14 @@ _TOPICS: Final = (RAW.name, FACTS.name)
 
 
 class Reader:
-    """One worker's part in the group, and the acknowledgements of its lanes."""
+    """One worker in the group, and the acknowledgements of its dispatchers."""
 
     def __init__(self, name: str, process: Process, broker: Broker, group: Group) -> None:
         self.name = name
         self.process = process
         self.tracker = CommitTracker()
         self.epochs = AssignmentEpochs()
-        self.lanes: dict[str, PartitionDispatcher] = {}
+        self.dispatchers: dict[str, PartitionDispatcher] = {}
         self.joining: JoinStage | None = None
         self._broker = broker
         self._group = group
@@ -52,15 +52,15 @@ class Reader:
         self._left_at: dict[Partition, int | None] = {}
         self._changing = asyncio.Lock()
 
-    # What the lanes call.
+    # Called by the dispatchers.
 
-    def begin(self, slice_: RecordBatch) -> bool:
-        """Whether to work on it."""
-        return self._flow.is_set() and self.tracker.start(slice_.ticket)
+    def begin(self, batch: RecordBatch) -> bool:
+        """True when the batch is to be worked on."""
+        return self._flow.is_set() and self.tracker.start(batch.ticket)
 
-    def finish(self, slice_: RecordBatch) -> None:
-        """Its outputs are durable."""
-        self.tracker.finish(slice_.ticket)
+    def finish(self, batch: RecordBatch) -> None:
+        """Acknowledge a batch: its outputs are durable."""
+        self.tracker.finish(batch.ticket)
         self._progress.set()
 
     def poison(self) -> None:
@@ -68,13 +68,13 @@ class Reader:
         self.tracker.poison()
 
     def fatal(self, _reason: str, _error: BaseException | None) -> None:
-        """`os._exit`."""
+        """End the process, as `os._exit`."""
         self.process.exit_soon()
 
-    # What the group calls.
+    # Called by the group.
 
     def revoke(self, turn: int) -> None:
-        """Finish what is being worked on, commit, let go."""
+        """Finish the batches at work, commit, release."""
         self.process.spawn(self._let_go(turn))
 
     def assign(self, partitions: Sequence[Partition], generation: int) -> None:
@@ -85,7 +85,7 @@ class Reader:
         loop = self._broker.weather.loop
         async with self._changing:
             if not self._group.is_member(self) or turn != self._group.turn:
-                return  # frozen when it was said: who was left out hears of it at its next commit
+                return  # frozen at that moment: a member that was left out learns of it at its next commit
             deadline_s = loop.time() + _DRAIN_S
             while self.tracker.running() and not self.tracker.poisoned and (left_s := deadline_s - loop.time()) > 0:
                 await self._wait_for_progress(left_s)
@@ -128,23 +128,23 @@ class Reader:
     # The worker's own tasks.
 
     async def read(self) -> None:
-        """Fetch slices and put them into their topics' lanes."""
+        """Fetch batches and put them into their topics' dispatchers."""
         dice = self._broker.weather.dice
         while True:
             await self._flow.wait()
             found = False
             for partition, position in list(self._positions.items()):
-                some = self._broker.logs[partition][position : position + 1 + int(dice.random() * _SLICE)]
+                some = self._broker.logs[partition][position : position + 1 + int(dice.random() * _BATCH)]
                 if some and self.tracker.in_flight(partition) < _AHEAD:
                     found = True
                     self._positions[partition] = position + len(some)
-                    self.lanes[partition[0]].put(self._slice(partition, tuple(some)))
+                    self.dispatchers[partition[0]].put(self._batch(partition, tuple(some)))
             if found:
                 await self._broker.weather.hop()
             else:
                 await self._broker.news(_TOPICS, _IDLE_S)
 
-    def _slice(self, partition: Partition, records: tuple[Record, ...]) -> RecordBatch:
+    def _batch(self, partition: Partition, records: tuple[Record, ...]) -> RecordBatch:
         first, following = records[0].offset, records[-1].offset + 1
         return RecordBatch(
             topic=partition[0],
@@ -157,7 +157,7 @@ class Reader:
         )
 
     async def commit_often(self) -> None:
-        """Faust's commits and heartbeats, and what comes of being left out: an end, or a new beginning."""
+        """Commit and send heartbeats as Faust does; after being left out, end or join again."""
         dice = self._broker.weather.dice
         while True:
             await asyncio.sleep(_COMMIT_S)
@@ -191,7 +191,7 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
     )
     reader.joining = joining
     for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):
-        reader.lanes[topic] = PartitionDispatcher(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
+        reader.dispatchers[topic] = PartitionDispatcher(step, consumer=reader, side_by_side=4, fatal=reader.fatal)
     process.spawn(reader.read())
     process.spawn(reader.commit_often())
     group.join(reader)

@@ -1,7 +1,7 @@
-"""One seeded world: vendors, ingress, spool, Kafka, workers, sinks and tables, and a schedule of everything that can go wrong.
+"""One seeded world: vendors, ingress, spool, Kafka, workers, sinks, tables, and a schedule of failures.
 
-Between any two steps a process may die, freeze and come back as a zombie, Kafka, ClickHouse or the disk be away, the clock of the
-logs jump. Then it becomes calm, everything is started again, and at rest `judge` says what is wrong.
+Between any two steps a process may die, freeze and come back as a zombie, Kafka, ClickHouse or the disk be away, the
+clock of the logs jump. Then it becomes calm, everything is started again, and at rest `judge` says what is wrong.
 """
 
 import random
@@ -16,8 +16,8 @@ from tests.property.whole_way.bodies import sends
 from tests.property.whole_way.broker import PARTITIONS, Broker, Weather
 from tests.property.whole_way.clickhouse import ClickHouse
 from tests.property.whole_way.disk import Disk
-from tests.property.whole_way.front import Ingress, Vendors
 from tests.property.whole_way.groups import SESSION_S, Group, watch
+from tests.property.whole_way.ingress_side import Ingress, Vendors
 from tests.property.whole_way.judge import judge
 from tests.property.whole_way.loop import NoRest, Process, WorldLoop
 from tests.property.whole_way.rules import RIGHT, Rules
@@ -33,16 +33,16 @@ _WHILE_TIMING_OUT_S: Final = 0.015
 _LOOK_S: Final = 0.15
 _JUMPS_MS: Final = (31 * 60_000, 25 * 3_600_000)
 _MOST_JUMPED_MS: Final = 3 * 86_400_000
-"""No call is forgotten before the world's end."""
+"""A horizon beyond the world's end."""
 _TWO_DAYS_MS: Final = 2 * 86_400_000
 
 
 class World:
-    """All that outlives a process, and what starts, stops and breaks processes."""
+    """Everything that outlives a process, and the start, stop and faults of processes."""
 
     def __init__(self, seed: int, rules: Rules) -> None:
         self.dice = random.Random(seed)
-        random.seed(seed)  # what the sink's backoff draws from
+        random.seed(seed)  # the source of the sink's backoff
         self.rules = rules
         self.loop = WorldLoop(self.dice)  # type: ignore[abstract]  # the rest of a loop says so itself when it is called
         self.weather = Weather(self.loop, self.dice)
@@ -68,7 +68,7 @@ class World:
         self.loop.call_later(_LOOK_S, self._look, context=self.loop.nature.context)
 
     def fault(self) -> None:
-        """Let something go wrong, and say when the next thing will."""
+        """Let something go wrong; returns the time of the next fault."""
         self.loop.fault_at = self.loop.steps + self._gap()
         if self._faults:
             self._faults -= 1
@@ -96,7 +96,7 @@ class World:
             start_sink(name, process, self.broker, self.sinking, self.clickhouse, self.rules)
 
     def _die(self, process: Process) -> None:
-        """Kill it; whoever looks after it starts it again, unless it was replaced or nobody wants a second one."""
+        """Kill it; its supervisor starts it again, unless it was replaced or is not wanted any more."""
         if not process.alive:
             return
         self.loop.bury(process)
@@ -134,7 +134,7 @@ class World:
             self._later(_BACK_AFTER_S, self._die, successor)
 
     def _victim(self) -> Process | None:
-        """Workers are hit most often: they have the most to lose."""
+        """Choose a victim, mostly a worker: they have the most to lose."""
         workers = [process for name, process in self._running.items() if name.startswith("worker")]
         anyone = [*self._running.values(), *workers]
         return self.dice.choice(anyone) if anyone else None
@@ -150,22 +150,22 @@ class World:
             del self._running[name]
 
     def lose_kafka(self) -> None:
-        """No broker answers."""
+        """Stop all brokers' answers."""
         self.weather.kafka_away = True
         self._later(_AWAY_S, partial(setattr, self.weather, "kafka_away", False))
 
     def lose_clickhouse(self) -> None:
-        """The database does not answer."""
+        """Stop the database's answers."""
         self.weather.clickhouse_away = True
         self._later(_AWAY_S, partial(setattr, self.weather, "clickhouse_away", False))
 
     def lose_disk(self) -> None:
-        """The disk below the spool gives errors."""
+        """Let the disk below the spool give errors."""
         self.weather.disk_broken = True
         self._later(_AWAY_S, partial(setattr, self.weather, "disk_broken", False))
 
     def jump(self) -> None:
-        """Nothing happened for half an hour or a day; a tick may show it, and a worker die while calls time out."""
+        """Let the logs' clock jump by half an hour or a day; a tick may show it, a worker die while calls time out."""
         if self.rules.time_passes and self.broker.jumped_ms < _MOST_JUMPED_MS:
             self.jumped = True
             self.broker.jumped_ms += self.dice.choice(_JUMPS_MS)
@@ -181,7 +181,7 @@ class World:
     # The end.
 
     def _look(self) -> None:
-        """Calm down when all is said, and close when all is done."""
+        """Calm down when all bodies are sent, and close when all is done."""
         if not self.vendors.unfinished and not self._faults:
             self.weather.calm = True
         if self.weather.calm and self._at_rest():
@@ -216,7 +216,7 @@ _FAULTS: Final = (
 
 
 def play(seed: int, rules: Rules = RIGHT) -> World:
-    """A world that has come to rest; raises `NoRest`."""
+    """Run a world until it is at rest; raises `NoRest`."""
     world = World(seed, rules)
     world.loop.nature.context.run(world.begin)
     world.loop.run(world.fault)
@@ -224,7 +224,7 @@ def play(seed: int, rules: Rules = RIGHT) -> World:
 
 
 def wrongs(seed: int, rules: Rules = RIGHT) -> list[str]:
-    """What is wrong in the end: nothing, for the right rules."""
+    """Return what is wrong in the end: nothing, for the right rules."""
     try:
         return list(judge(play(seed, rules)))
     except NoRest as exc:

@@ -1,4 +1,4 @@
-"""From what vendors send to the rows that stand in the tables: normalise and join, and of each row the highest version."""
+"""Bodies to rows of the tables: normalise, join, and the highest version of each row."""
 
 import json
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ SETTINGS: Final = JoinSettings()
 DAY_MS: Final = 86_400_000
 BEYOND_MS: Final = (SETTINGS.horizon_s + 1) * 1000
 GONE: Final = object()
-"""A field that is not sent."""
+"""Marker of a field that is not sent."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """One body, and when it came."""
+    """One body and its time of receipt."""
 
     vendor: str
     callback: str
@@ -46,7 +46,7 @@ class Rows:
         self._offset = 0
 
     def take(self, bodies: Iterable[Sent], *, now_ms: int = 0, order: Iterable[int] | None = None) -> "Rows":
-        """Take these bodies in at one moment of the record clock; `order`: in which they reach the joiner."""
+        """Take these bodies in at one moment of the record clock; `order` is that of their facts at the joiner."""
         facts: list[Fact] = []
         for body in bodies:
             raw = RawCallback(
@@ -67,12 +67,12 @@ class Rows:
         return self
 
     def join(self, fact: Fact, now_ms: int = 0) -> None:
-        """Join one fact and keep what is published of it."""
+        """Join one fact and keep its outputs."""
         self.wait(now_ms)
         self._keep(self.held.apply(fact))
 
     def wait(self, now_ms: int) -> None:
-        """Let the record clock move on."""
+        """Move the record clock on."""
         for _, done in self.held.advance(now_ms):
             self._keep(done)
 
@@ -98,7 +98,7 @@ class Rows:
 
 
 def printed(vendor: str, case: str) -> dict[str, Any]:
-    """The element that a golden case sends."""
+    """The element of a golden case."""
     document: dict[str, Any] = json.loads(load(HERE / vendor / f"{case}.json").raw.body)
     element: dict[str, Any] = document["cdr"][0] if "cdr" in document else document
     return element
@@ -110,7 +110,7 @@ def changed(base: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def beijing(seconds: float) -> str:
-    """`seconds` after the call's beginning as the vendors of Beijing write it; the call began an hour before its receipt."""
+    """`seconds` after the call's start in Beijing time; it started an hour before its receipt."""
     return (RECEIVED + timedelta(hours=7, seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
 
 

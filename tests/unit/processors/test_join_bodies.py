@@ -1,4 +1,4 @@
-"""From bodies to rows: pushes that come late, alone, out of their year or in absurd amounts."""
+"""Bodies to rows: pushes that come late, alone, in another year or with absurd amounts."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -148,8 +148,8 @@ def test_v5_a_record_after_the_horizon_fills_the_row(earlier: Sequence[Sent], we
 
 
 @pytest.mark.parametrize("first", ["the record", "the states"])
-def test_a_letter_replayed_three_weeks_later_takes_nothing_away(first: str) -> None:
-    """It keeps its own time of receipt; what came of the rest meanwhile was forgotten by the joiner."""
+def test_a_dead_letter_replayed_three_weeks_later_takes_nothing_away(first: str) -> None:
+    """It keeps its own time of receipt; the joiner forgot the rest meanwhile."""
     recorded, stated = [record()], ALL[:5]
     rows = Rows()
     later = rows.take(recorded if first == "the record" else stated)

@@ -1,4 +1,4 @@
-"""Amounts, sums, spans and instants beyond what a column holds, or beyond belief: NULL and flagged, and the row is there."""
+"""Values beyond a column or beyond belief: NULL and flagged, and the row is there."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -174,7 +174,7 @@ TYPES = {
 
 
 @pytest.mark.parametrize(("fact", "expected"), TYPES.values(), ids=TYPES.keys())
-def test_f3_calls_conferences_and_codes_are_told_apart(fact: Fact, expected: str) -> None:
+def test_f3_calls_conferences_and_codes_are_distinguished(fact: Fact, expected: str) -> None:
     assert shown(in_a_row([fact])).call_type == expected
 
 
@@ -195,7 +195,7 @@ instants = st.sampled_from(YEARS).map(lambda year: year and datetime(year, 6, 1,
 
 @st.composite
 def extreme_facts(draw: st.DrawFn) -> list[Fact]:
-    """Facts of one call whose every amount, code and instant may be beyond anything; as Avro can carry them."""
+    """Facts of one call whose amounts, codes and instants may be anything that Avro can carry."""
     number = st.sampled_from(EXTREMES)
     facts: list[Fact] = []
     for base in draw(st.lists(st.sampled_from((callback(), voice(), participant(CALLER, 0, 30), participant(CALLED, 5, 9), *A_STATES)), min_size=1, max_size=5)):  # fmt: skip
@@ -220,7 +220,7 @@ def extreme_facts(draw: st.DrawFn) -> list[Fact]:
 
 @given(facts=extreme_facts())
 def test_no_extreme_keeps_a_row_out(facts: list[Fact]) -> None:
-    """Alone, in sums and in spans: what goes out can be encoded, and fits its columns."""
+    """Alone, in sums and in spans: every output can be encoded and fits its columns."""
     state = None
     for fact in facts:
         done = step(state, FACT.decode(FACT.encode(fact)), 0, SETTINGS)

@@ -1,4 +1,4 @@
-"""Calls as the joiner shows them: the domain's cases of states, joining, repetition and timeouts. Ids as in the case list."""
+"""Calls as the joiner shows them: states, joining, repetition and timeouts; ids as in the case list."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from processors.join import CallState, JoinResult, merge_states, reunite, step, timeout
+from processors.join import CallState, JoinResult, merge_states, merge_stored, step, timeout
 from schemas.config.settings import JoinSettings
 from schemas.facts import Direction, Disposition, Fact, Flag, Kind, RecordingState, Role, State
 from schemas.timeline import Timeline
@@ -38,7 +38,7 @@ DAY = 24 * HOUR
 
 
 def after(facts: Iterable[Fact], state: CallState | None = None, now_ms: int = 0) -> JoinResult:
-    """The last step when all facts arrive at one moment."""
+    """Return the last result when all facts arrive at one moment."""
     done: JoinResult | None = None
     for fact in facts:
         done = step(state, fact, now_ms, SETTINGS)
@@ -99,7 +99,7 @@ SHOWN: dict[str, tuple[Sequence[Fact], dict[str, Any], set[Flag]]] = {
         {"talk_ms": 4000, "vendor_duration_s": 10},
         set(),
     ),
-    "S05 no alerting: no delay, and it is said": (
+    "S05 no alerting: no delay, and flagged": (
         (*without(BOTH_LEGS, State.ALERTING), callback()),
         {"pdd_ms": None, "ring_ms": None, "talk_ms": 50_000},
         {Flag.MISSING_STATE},
@@ -109,7 +109,7 @@ SHOWN: dict[str, tuple[Sequence[Fact], dict[str, Any], set[Flag]]] = {
         {"answer_at": None, "talk_ms": None, "disposition": Disposition.NO_ANSWER},
         {Flag.STATE_VS_TIME},
     ),
-    "S11 rung twice: the first instant counts": (
+    "S11 called twice: the first instant counts": (
         (*BOTH_LEGS, pushed_state(CALLER, State.SETUP, 5), callback()),
         {"setup_at": at(0), "fact_count": 10},
         set(),
@@ -295,7 +295,7 @@ def test_a_call_is_shown(sent: Sequence[Fact], expected: dict[str, Any], flags: 
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), SHOWN.values(), ids=SHOWN.keys())
 def test_s04_it_is_shown_alike_in_reverse(sent: Sequence[Fact], expected: object, flags: object) -> None:
-    """The order of arrival is no news: what came last may come first."""
+    """The order of arrival means nothing: the last may come first."""
     arrivals = in_a_row(sent)
 
     assert after(reversed(arrivals)).timelines == after(arrivals).timelines
@@ -308,7 +308,7 @@ LEGS: dict[str, tuple[Sequence[Fact], list[tuple[Role, str]]]] = {
         (pushed_state(CALLED, State.SETUP, 0), pushed_state(CALLER, State.SETUP, 5), callback()),
         [(Role.A, CALLER), (Role.B, CALLED)],
     ),
-    "of three nobody can be told": (
+    "of three no role is known": (
         (*BOTH_LEGS, pushed_state(STRANGER, State.SETUP, 12)),
         [(Role.X, number) for number in sorted((CALLER, CALLED, STRANGER))],
     ),
@@ -365,7 +365,7 @@ def test_a_duplicate_repeated_by_kafka_is_counted_once() -> None:
 
 
 def test_240_polls_of_one_record_are_counted_exactly_and_change_nothing() -> None:
-    """Repeated from anywhere, in a state that stays small."""
+    """Repetitions from anywhere keep the state small."""
     polls = [placed(callback(), offset) for offset in range(5, 245)]
     once = after([FIRST])
     all_of_them = after(polls, once.state)
@@ -477,7 +477,7 @@ def test_late_does_not_depend_on_whether_the_timeout_was_carried_out() -> None:
 
 
 def test_g23_a_forgotten_call_begins_anew() -> None:
-    """After the horizon a fact is a new one; read again from the raw log it says what the table has, at the same version."""
+    """After the horizon a fact is new; read again from the raw log it has the table's content and version."""
     first = after([FIRST])
     forgotten = timeout(state_of(first), 7 * DAY, SETTINGS)
     again = step(None, placed(callback(), 900, received=FIRST.received_at.second), 8 * DAY, SETTINGS)
@@ -489,7 +489,7 @@ def test_g23_a_forgotten_call_begins_anew() -> None:
 
 
 def test_a_call_that_never_timed_out_says_so_before_it_is_forgotten() -> None:
-    """A worker that was away for a week owes the provisional version."""
+    """A worker that was away for a week still publishes the provisional version."""
     done = timeout(state_of(after(in_a_row(A_STATES))), 7 * DAY, SETTINGS)
 
     assert (done.outcome, done.state, only(done).phase) == ("expired", None, 1)
@@ -503,7 +503,7 @@ def test_a_deadline_that_settings_moved_is_set_again() -> None:
 
 
 def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
-    """An owner's own records never change by being read together."""
+    """Merging an owner's own records never changes them."""
     waiting = state_of(after(in_a_row(A_STATES)))
     provisional = state_of(timeout(waiting, 30 * MINUTE, SETTINGS))
     reopened = state_of(step(provisional, placed(B_STATES[0], 20), HOUR, SETTINGS))
@@ -512,7 +512,7 @@ def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
 
     for index, later in enumerate(history):
         for earlier in history[: index + 1]:
-            assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+            assert merge_stored(earlier, later, SETTINGS) == merge_stored(later, earlier, SETTINGS) == later
 
 
 FLOODS: dict[str, list[Fact]] = {
@@ -529,11 +529,11 @@ def test_what_was_folded_away_does_not_come_back_from_an_earlier_state(flood: li
     for cut in range(1, len(flood), 7):
         earlier = state_of(after(flood[:cut]))
 
-        assert reunite(earlier, later, SETTINGS) == reunite(later, earlier, SETTINGS) == later
+        assert merge_stored(earlier, later, SETTINGS) == merge_stored(later, earlier, SETTINGS) == later
 
 
 def test_merged_states_wake_early_rather_than_never() -> None:
-    """Without settings the deadline of the merged state is unknown: the earlier one is safe, as a timeout sets it right."""
+    """Without settings the merged deadline is unknown: the earlier is safe, as a timeout corrects it."""
     waiting = state_of(after(in_a_row(A_STATES)))
     provisional = state_of(timeout(waiting, 30 * MINUTE, SETTINGS))
     merged = merge_states(waiting, provisional)
@@ -596,7 +596,7 @@ def test_h01_a_binding_is_published_and_makes_no_timeline() -> None:
 
 
 def test_c28_five_hundred_participants_are_five_hundred_legs() -> None:
-    """C29, too: in whatever order they come."""
+    """C29 as well, in whatever order they come."""
     people = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(500)])
     timeline = only(after(people))
 
@@ -606,7 +606,7 @@ def test_c28_five_hundred_participants_are_five_hundred_legs() -> None:
 
 
 def test_states_without_end_are_folded_and_what_is_shown_stays_right() -> None:
-    """Each is published; the call keeps the earliest of each state and the latest release, and says that it folded."""
+    """Each is published; the call keeps the earliest of each state and the latest release, and is flagged."""
     flood = [
         pushed_state(CALLER, (State.SETUP, State.ALERTING, State.ANSWER, State.RELEASE)[number % 4], 1000 - number)
         for number in range(1000)

@@ -1,4 +1,4 @@
-"""Keys land where every other Kafka client puts them."""
+"""Keys go to the partitions that every other Kafka client chooses."""
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner

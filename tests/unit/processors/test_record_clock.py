@@ -1,4 +1,4 @@
-"""The record clock's tick: each owned partition of the facts gets one, and nothing but its end stops it."""
+"""The record clock's tick: each owned partition of the facts gets one, and only its end stops it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import pytest
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from processors.engine.fatal import or_end
+from processors.engine.watchdog import or_end
 from processors.outbox import Message
 from processors.record_clock import tick
 from schemas.errors import Unavailable
@@ -18,7 +18,7 @@ MINE = {TP("calls.facts", 3), TP("calls.raw", 7), TP("calls.facts", 1)}
 
 
 class App:
-    """An app whose consumer answers by a script; when that is at its end, the test is."""
+    """An app whose consumer follows a script and ends the test with it."""
 
     def __init__(self, *answers: Exception | set[TP]) -> None:
         self.answers = list(answers)
@@ -35,7 +35,7 @@ class App:
 
 
 class Outbox:
-    """Takes ticks, and is away for the first `away`."""
+    """An outbox for ticks that is away for the first `away`."""
 
     def __init__(self, away: int = 0) -> None:
         self.away = away
@@ -49,7 +49,7 @@ class Outbox:
 
 
 async def ticked(app: App, outbox: Outbox) -> list[str]:
-    """What ended it, after every answer of the script was used."""
+    """Return the error that ended it after the whole script."""
     reasons: list[str] = []
     work = tick(app, outbox, 0.001)  # type: ignore[arg-type]  # as much of an outbox as it uses
     task = asyncio.create_task(or_end(work, "the tick", lambda reason, _: reasons.append(reason)))
@@ -78,5 +78,5 @@ async def test_the_clock_goes_on(app: Callable[[], Any], outbox: Outbox, sent: l
 
 
 async def test_a_clock_that_stops_ends_the_process() -> None:
-    """Calls would wait for ever, and nobody would see why."""
+    """Otherwise calls would wait for ever, and nobody would see why."""
     assert await ticked(App(RuntimeError()), Outbox()) == ["the tick failed"]

@@ -1,4 +1,4 @@
-"""Which version wins: inside the joiner's memory what was merged decides; between two lives of a call, what was pushed first."""
+"""Versions: in the joiner's memory the merge decides; between two lives of a call, the first push."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ LATER_S = 8 * 86_400
 
 
 def rows(facts: Sequence[Fact], now_ms: int = 0) -> dict[str, Fact | Timeline]:
-    """What stands in the tables after a call that began with the first of these, by the row's identity."""
+    """Rows of the tables, by identity, after a call that began with the first of these."""
     state: CallState | None = None
     highest: dict[str, Fact | Timeline] = {}
     for fact in facts:
@@ -101,7 +101,7 @@ LIVES: dict[str, tuple[Sequence[Fact], Fact, tuple[bool, bool]]] = {
 
 @pytest.mark.parametrize(("known", "again", "wins"), LIVES.values(), ids=LIVES.keys())
 def test_what_comes_after_the_call_was_forgotten(known: Sequence[Fact], again: Fact, wins: tuple[bool, bool]) -> None:
-    """(record, call): both decide alike, as within the joiner; what was known by more than these never says less than it did."""
+    """(record, call): both decide as within the joiner; the row with more facts never shows less than it did."""
     stored, after = rows(known), rows([again], 8 * DAY_MS)
 
     assert (
@@ -113,7 +113,7 @@ def test_what_comes_after_the_call_was_forgotten(known: Sequence[Fact], again: F
 
 @pytest.mark.parametrize("last", [0, 1], ids=["the first received", "the later received"])
 def test_copies_by_two_partitions_show_the_same_whichever_came_last(last: int) -> None:
-    """The later received one changes nothing and is not told; a replay then says the same at the version of both."""
+    """The copy received later changes nothing and is not published; a replay has the version of both."""
     copies = [placed(callback(), 5, received=1), placed(callback(), 3, partition=1, received=2)]
     came = [copies[1 - last], copies[last]]
     once, again = rows(came), rows([*came, *copies])
@@ -124,9 +124,9 @@ def test_copies_by_two_partitions_show_the_same_whichever_came_last(last: int) -
 
 
 @pytest.mark.parametrize("known", [1, 2, 8], ids=["one state", "two states", "all states"])
-@pytest.mark.parametrize("received_s", [LATER_S, 5.0], ids=["sent late", "a letter replayed three weeks later"])
+@pytest.mark.parametrize("received_s", [LATER_S, 5.0], ids=["sent late", "a dead letter replayed three weeks later"])
 def test_v4_late_states_take_nothing_from_a_record(known: int, received_s: float) -> None:
-    """Whenever they were received: what they make alone is less than a record, and a call has one row."""
+    """Whenever they were received, states alone are less than a record, and a call has one row."""
     stored = rows([FIRST])
     late = [placed(fact, 900 + n, received=received_s + n) for n, fact in enumerate(BOTH_LEGS[:known])]
     after = rows(late, 21 * DAY_MS)
@@ -136,10 +136,10 @@ def test_v4_late_states_take_nothing_from_a_record(known: int, received_s: float
 
 
 @pytest.mark.parametrize("known", [1, 5, 8], ids=["one state", "five states", "all states"])
-@pytest.mark.parametrize("received_s", [LATER_S, -5.0], ids=["sent late", "a letter replayed three weeks later"])
+@pytest.mark.parametrize("received_s", [LATER_S, -5.0], ids=["sent late", "a dead letter replayed three weeks later"])
 @pytest.mark.parametrize("final", [True, False], ids=["final", "unfinished"])
 def test_v5_a_late_record_fills_a_row_of_states(known: int, received_s: float, *, final: bool) -> None:
-    """Also one that was received before the states and could be read only after a fix."""
+    """This includes a record received before the states and readable only after a fix."""
     stored = rows(in_a_row(BOTH_LEGS[:known]))
     after = rows([placed(callback(is_final=final), 900, received=received_s)], 21 * DAY_MS)
     (row,) = [max(stored[KEY], after[KEY], key=attrgetter("version"))]
@@ -198,8 +198,8 @@ def test_a_conflict_is_not_undone_by_a_later_copy() -> None:
     assert Flag.CONFLICT_FINAL in max(stored[KEY], after[KEY], key=attrgetter("version")).quality_flags
 
 
-def test_a_replay_long_after_says_what_was_said_at_the_same_version() -> None:
-    """Nothing in a version is read from a clock: the same raw records give the same ones whenever they are read."""
+def test_a_replay_long_after_shows_the_same_at_the_same_version() -> None:
+    """Nothing in a version is read from a clock: the same raw records always give the same ones."""
     facts = in_a_row([*BOTH_LEGS, callback()])
 
     assert rows(facts, 30 * DAY_MS) == rows(facts)
@@ -214,7 +214,7 @@ ORDER = [
 
 @pytest.mark.parametrize(("lower", "higher"), ORDER)
 def test_the_order_of_versions(lower: tuple[int, int, int], higher: tuple[int, int, int]) -> None:
-    """(rank, hours, mapping) of what was pushed."""
+    """(rank, hours, mapping) of a push."""
     versions = [
         version_of(rank, standing((placed(callback(), 0, received=hours * 3600),)), mapping)
         for rank, hours, mapping in (lower, higher)
@@ -232,7 +232,7 @@ def test_the_standing_grows_with_every_fact(more: Fact) -> None:
 
 
 def test_a_version_is_exact_where_numbers_are_doubles() -> None:
-    """JavaScript's, and JSON's as most read it: 2^53; also at its bounds, beyond which it stays where it is."""
+    """Numbers of JavaScript and most JSON readers end at 2^53; versions at their bounds stay below."""
     last = standing((privacy(revised_at=datetime(2299, 12, 31, tzinfo=UTC)),))
     most = version_of(MOST_RANK, last, 127, PRICED)
 

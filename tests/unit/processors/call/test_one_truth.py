@@ -1,4 +1,4 @@
-"""Records whose contents disagree, from what vendors send to the rows: one of them is shown whole, all can be read, somebody decides."""
+"""Records whose contents disagree, up to the rows: one is shown whole, all can be read, an operator decides."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from processors.call.precedence import Item, item_of
+from processors.call.contents import Item, item_of
 from schemas.facts import Disposition, Fact, Flag
 from schemas.resolution import CALLBACK, resolution_body
 from tests.support.payloads.whole_rows import GONE, RECEIVED, Rows, Sent, beijing, changed, epoch, printed
@@ -17,7 +17,7 @@ OUTCOME = (
     "disposition", "answer_at", "end_at", "talk_ms", "legs", "hangup_cause", "q850", "sip_code", "hangup_reason", "hangup_party",
     "billable_s", "billable_source", "vendor_duration_s", "cost", "currency",
 )  # fmt: skip
-"""What must come from one content."""
+"""Fields that must come from one content."""
 
 
 def softphone(**changes: Any) -> Sent:
@@ -44,7 +44,7 @@ def two_way(**changes: Any) -> Sent:
 
 
 def unanswered(**changes: Any) -> Sent:
-    """The same call of which B was rung in vain."""
+    """The same call whose B was called and did not answer."""
     return two_way(**{"calledstime": "", "calledetime": "", "stateDesc": "应答|无人接听", **changes})
 
 
@@ -157,7 +157,7 @@ DISAGREE: dict[str, tuple[Sequence[Sent], int, Flag, dict[str, Any]]] = {
 
 
 def single(body: Sent) -> Fact:
-    """What this body says alone."""
+    """The row of this body alone."""
     return Rows().take([body]).record
 
 
@@ -167,7 +167,7 @@ def outcome(row: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("sent", "best", "flag", "expected"), DISAGREE.values(), ids=DISAGREE.keys())
 def test_one_content_is_shown_whole(sent: Sequence[Sent], best: int, flag: Flag, expected: dict[str, Any]) -> None:
-    """In the record and in the call; in whatever order they reach the joiner."""
+    """The winner is the same in record and call, in whatever order they reach the joiner."""
     whole = outcome(single(sent[best]))
     for order in permutations(range(len(sent))):
         rows = Rows().take(sent, order=order)
@@ -183,7 +183,7 @@ def test_one_content_is_shown_whole(sent: Sequence[Sent], best: int, flag: Flag,
 
 @pytest.mark.parametrize(("sent", "best", "flag", "expected"), DISAGREE.values(), ids=DISAGREE.keys())
 def test_c6_every_content_can_be_read(sent: Sequence[Sent], best: int, flag: Flag, expected: object) -> None:
-    """Each with its own place, receipt and digest; the row has those of the one that it shows."""
+    """Each content has its own place, receipt and digest; the row has those of the one it shows."""
     row = Rows().take(sent).record
     alone = [single(body) for body in sent]
 
@@ -191,9 +191,9 @@ def test_c6_every_content_can_be_read(sent: Sequence[Sent], best: int, flag: Fla
     assert {content.digest for content in row.contents} == {fact.content_digest for fact in alone}
     assert {content.raw_offset for content in row.contents} == set(range(len(sent)))
     for content in row.contents:
-        said = alone[content.raw_offset]
+        expected = alone[content.raw_offset]
         assert {name: getattr(content, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")} == {
-            name: getattr(said, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")
+            name: getattr(expected, name) for name in ("disposition", "answer_at", "end_at", "talk_ms", "cost", "billable_s")
         }  # fmt: skip
     shown = row.contents[0]
     assert (shown.digest, shown.raw_offset, shown.received_at) == (row.content_digest, row.raw_offset, row.received_at)
@@ -247,7 +247,7 @@ def digests(sent: Sequence[Sent]) -> list[str]:
 
 @pytest.mark.parametrize(("sent", "best", "flag", "expected"), DISAGREE.values(), ids=DISAGREE.keys())
 def test_a_decision_settles_a_conflict(sent: Sequence[Sent], best: int, flag: Flag, expected: object) -> None:
-    """Whichever content is kept: it is shown whole, the conflict is over, and all contents stay readable."""
+    """Whichever content is kept is shown whole; the conflict is over, and all contents stay readable."""
     before = Rows().take(sent)
     for kept in range(len(sent)):
         bodies = [*sent, decision(before.record, digests(sent)[kept], after_s=100_000)]
@@ -305,7 +305,7 @@ def test_an_unknown_decision_leaves_the_one_before_it_standing() -> None:
 
 
 def test_a_decision_that_comes_first_waits_for_its_record() -> None:
-    """Alone it publishes nothing, makes no call, and is forgotten in time."""
+    """A decision alone publishes nothing, makes no call, and is forgotten in time."""
     row = Rows().take(PAIR).record
     rows = Rows().take([decision(row, digests(PAIR)[1], after_s=0)])
     assert (rows.records, rows.timelines) == ({}, {})
@@ -328,7 +328,7 @@ def test_a_decision_alone_expires() -> None:
 
 
 def test_news_after_a_decision_are_a_conflict_again() -> None:
-    """Somebody decided between what was there; a further correction is for somebody to look at."""
+    """A decision covers the contents known then; a further correction needs another one."""
     row = Rows().take(PAIR).record
     kept = digests(PAIR)[1]
     bodies = [*PAIR, decision(row, kept, after_s=50), two_way(oriamount="9.99")]
@@ -350,8 +350,8 @@ def test_a_decision_on_contents_that_agree_says_nothing() -> None:
 
 def test_a_decision_is_counted_as_one_fact_and_its_repetition_as_a_duplicate() -> None:
     row = Rows().take(PAIR).record
-    told = decision(row, digests(PAIR)[1], after_s=50)
-    rows = Rows().take([*PAIR, told, told])
+    chosen = decision(row, digests(PAIR)[1], after_s=50)
+    rows = Rows().take([*PAIR, chosen, chosen])
 
     assert (rows.held.items["ytx", "fact"], rows.held.items["ytx", "duplicate"], rows.dead) == (3, 1, [])
     assert rows.timeline.fact_count == 2
@@ -367,7 +367,7 @@ def test_a_decision_after_the_call_was_closed_is_not_late() -> None:
 
 
 def test_a_kept_content_that_a_mended_mapping_reads_anew_stays_kept() -> None:
-    """The decision names the old reading's digest; what it meant is the raw element."""
+    """The decision names the digest of the old reading, and means its raw element."""
     rows = Rows().take(PAIR)
     kept = single(PAIR[1])
     rows.take([decision(rows.record, kept.content_digest, after_s=50)])

@@ -1,4 +1,4 @@
-"""Contents of one item: which is shown, what is filled in, what is a conflict; the case ids are the domain's."""
+"""Contents of one item: the one shown, the fields filled in, the conflicts; case ids as in the case list."""
 
 from decimal import Decimal
 from itertools import permutations
@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.call.agreement import conflicting
 from processors.call.contents import Content, Item
-from processors.call.precedence import conflicting, normalized, shown_as_one
+from processors.call.precedence import normalized, shown_as_one
 from processors.call.state import new_item
 from processors.versions import PRICED, completeness, record_version, standing
 from schemas.facts import Disposition, Fact, Flag, Leg, RecordingState, Role, State
@@ -287,8 +288,8 @@ def test_contents_merge(sent: tuple[Fact, ...], expected: dict[str, Any], flags:
 
 @pytest.mark.parametrize(("sent", "expected", "flags"), CASES.values(), ids=CASES.keys())
 def test_a_conflict_is_seen_when_it_arrives(sent: tuple[Fact, ...], expected: object, flags: set[Flag]) -> None:
-    seen = {conflicting(one, other) for one, other in permutations(sent, 2)}
-    assert (True in seen) is (Flag.CONFLICT_FINAL in flags)
+    results = {conflicting(one, other) for one, other in permutations(sent, 2)}
+    assert (True in results) is (Flag.CONFLICT_FINAL in flags)
     assert all(conflicting(one, other) is conflicting(other, one) for one, other in permutations(sent, 2))
 
 
@@ -301,7 +302,7 @@ def test_one_content_is_shown_as_it_came() -> None:
 
 
 def test_what_is_shown_names_where_it_came_from() -> None:
-    """The place, the time of receipt and the digest are those of the content that is shown."""
+    """The row has the place, the time of receipt and the digest of the content that it shows."""
     first, second = in_a_row([privacy(answer=8), privacy(answer=9, revised_at=at(100))])
     row = normalized(item_of(first, second))
 
@@ -332,7 +333,7 @@ def test_a_newer_mapping_of_the_same_bytes_replaces_the_old_reading_without_a_co
 
 
 def test_an_old_reading_fills_no_gap_of_the_new_one() -> None:
-    """A mended mapping may have learned that what stood there was wrong."""
+    """A corrected mapping may know that the earlier value was wrong."""
     old = in_a_row([callback(cost=Decimal(10**9))])[0]
     new = msgspec.structs.replace(
         in_a_row([callback(cost=None, currency="", quality_flags=(Flag.RANGE_ERROR,))])[0], adapter_version=2

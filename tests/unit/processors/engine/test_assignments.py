@@ -1,4 +1,4 @@
-"""Whether a partition's state in memory can be trusted after a rebalance."""
+"""Trust in a partition's state in memory after a rebalance."""
 
 from collections.abc import Collection
 
@@ -19,7 +19,7 @@ A, B, C = ("facts", 0), ("facts", 1), ("facts", 2)
         pytest.param(9, [A, B], [], set(), {A, B}, id="a-generation-was-missed"),
         pytest.param(7, [A, B], [], set(), {A, B}, id="the-same-generation-again"),
         pytest.param(1, [A, B], [], set(), {A, B}, id="the-group-began-anew"),
-        pytest.param(8, [A, B], [B], {A}, {B}, id="a-slice-was-abandoned-half-way"),
+        pytest.param(8, [A, B], [B], {A}, {B}, id="a-batch-was-abandoned-half-way"),
         pytest.param(8, [], [], set(), {A, B}, id="nothing-is-left"),
     ],
 )
@@ -40,7 +40,7 @@ def test_what_a_rebalance_leaves_unbroken(
 
 
 def test_what_others_went_on_with_begins_anew() -> None:
-    """And only that; a partition that is not ours stays so."""
+    """Only that epoch is renewed; a partition that is not ours stays so."""
     epochs = AssignmentEpochs()
     epochs.assign([A, B], generation=7)
     before = epochs.of(A), epochs.of(B)
@@ -51,11 +51,11 @@ def test_what_others_went_on_with_begins_anew() -> None:
     assert epochs.of(B) > max(before)
 
 
-def test_a_partition_that_is_not_ours_has_tenure_zero() -> None:
+def test_a_partition_that_is_not_ours_has_epoch_zero() -> None:
     assert AssignmentEpochs().of(A) == 0
 
 
-def slice_of(partition: tuple[str, int], epoch: int) -> RecordBatch:
+def batch_of(partition: tuple[str, int], epoch: int) -> RecordBatch:
     return RecordBatch(
         topic=partition[0], partition=partition[1], records=(), first_offset=0, next_offset=1, epoch=epoch
     )
@@ -70,22 +70,22 @@ class Restorer:
         return []
 
 
-async def test_a_state_is_restored_once_per_tenure() -> None:
+async def test_a_state_is_restored_once_per_epoch() -> None:
     restorer = Restorer()
     states: PartitionStates[list[str]] = PartitionStates(restorer)
-    first = await states.of(slice_of(A, 1))
+    first = await states.of(batch_of(A, 1))
 
-    assert await states.of(slice_of(A, 1)) is first
-    assert await states.of(slice_of(B, 2)) is not first
-    assert await states.of(slice_of(A, 3)) is not first
+    assert await states.of(batch_of(A, 1)) is first
+    assert await states.of(batch_of(B, 2)) is not first
+    assert await states.of(batch_of(A, 3)) is not first
     assert restorer.asked == [A, B, A]
 
 
 async def test_dropped_states_are_freed() -> None:
     restorer = Restorer()
     states: PartitionStates[list[str]] = PartitionStates(restorer)
-    await states.of(slice_of(A, 1))
-    await states.of(slice_of(B, 2))
+    await states.of(batch_of(A, 1))
+    await states.of(batch_of(B, 2))
     states.drop([A, C])
 
     assert [partition for partition, _ in states.items()] == [B]
@@ -93,7 +93,7 @@ async def test_dropped_states_are_freed() -> None:
 
 
 async def test_a_state_dropped_while_it_is_read_back_is_not_kept() -> None:
-    """Nobody would drop it again, and it would be counted beside the new owner's."""
+    """Otherwise nobody would drop the state, and it would be counted beside the new owner's."""
 
     async def lose(topic: str, partition: int) -> list[str]:
         states.drop([(topic, partition)])
@@ -101,7 +101,7 @@ async def test_a_state_dropped_while_it_is_read_back_is_not_kept() -> None:
 
     states: PartitionStates[list[str]] = PartitionStates(lose)
 
-    assert await states.of(slice_of(A, 1)) == []
+    assert await states.of(batch_of(A, 1)) == []
     assert len(states) == 0
 
 
@@ -111,6 +111,6 @@ async def test_a_failed_restore_leaves_no_state_behind() -> None:
 
     states: PartitionStates[list[str]] = PartitionStates(fail)
     with pytest.raises(ConnectionError):
-        await states.of(slice_of(A, 1))
+        await states.of(batch_of(A, 1))
 
     assert len(states) == 0

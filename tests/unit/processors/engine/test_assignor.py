@@ -1,4 +1,4 @@
-"""Shares of the workers through joins, deaths and returns: even in each topic, nothing twice, nothing moved without need."""
+"""Shares of the workers through joins, deaths and returns: even in each topic, moved only where needed."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ Shares = dict[str, set[tuple[str, int]]]
 
 
 class Cluster:
-    """As much of aiokafka's cluster metadata as an assignor asks for; `calls.dead` is nobody's business here."""
+    """The part of aiokafka's cluster metadata that an assignor reads; nobody subscribes to `calls.dead` here."""
 
     def topics(self) -> set[str]:
         return {*TOPICS, "calls.dead"}
@@ -24,7 +24,7 @@ class Cluster:
 
 
 def rebalanced(assignor: type[StickyPartitionAssignor], before: Shares, workers: Sequence[str]) -> Shares:
-    """The next shares, by what each worker says that it had; a worker that never had any says nothing."""
+    """Assign by each worker's reported earlier share; a worker that never had any reports nothing."""
     members = {
         worker: assignor._metadata(
             list(TOPICS),
@@ -54,7 +54,7 @@ HISTORIES = {
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A member's share is kept in the class: every consumer that this process ever had would be heard here."""
+    """Reset the share that aiokafka keeps in the class, which all consumers of this process would report."""
     for assignor in (StickyPartitionAssignor, EachTopicAssignor):
         monkeypatch.setattr(assignor, "member_assignment", None)
         monkeypatch.setattr(assignor, "generation", StickyPartitionAssignor.DEFAULT_GENERATION_ID)
@@ -76,7 +76,7 @@ def test_shares_are_even_in_each_topic_and_move_no_more_than_they_must(history: 
 
 
 def test_the_stock_assignor_parts_the_workers_by_topic() -> None:
-    """Why there is one of ours: when this fails, aiokafka has mended it and ours can go."""
+    """The reason for our own assignor: when this fails, aiokafka has fixed it and ours can go."""
     alone = rebalanced(StickyPartitionAssignor, {}, ["a"])
     shares = rebalanced(StickyPartitionAssignor, alone, ["a", "b"])
 
@@ -84,7 +84,7 @@ def test_the_stock_assignor_parts_the_workers_by_topic() -> None:
 
 
 def test_what_two_workers_both_claim_goes_to_one() -> None:
-    """One was frozen and took no part in the last rebalance: it still says that it has its old share."""
+    """A worker that was frozen in the last rebalance still reports its old share."""
     alone = rebalanced(EachTopicAssignor, {}, ["a"])
     moved = rebalanced(EachTopicAssignor, {}, ["b"])
     shares = rebalanced(EachTopicAssignor, alone | moved, ["a", "b"])
@@ -94,7 +94,7 @@ def test_what_two_workers_both_claim_goes_to_one() -> None:
 
 
 def test_workers_of_an_earlier_release_can_be_in_the_group() -> None:
-    """The group agrees on a protocol by its name; what members tell the leader is the sticky assignor's own."""
+    """The group agrees on a protocol by its name; the members' metadata are the sticky assignor's own."""
     assert EachTopicAssignor.name == StickyPartitionAssignor.name
     assert EachTopicAssignor.metadata(TOPICS) == StickyPartitionAssignor.metadata(TOPICS)
 
@@ -104,7 +104,7 @@ def test_what_a_worker_got_is_what_it_claims_next_time() -> None:
     members = {worker: EachTopicAssignor.metadata(TOPICS) for worker in ("a", "b")}
 
     class Worker(EachTopicAssignor):
-        """Another process: the memory is the class's."""
+        """Runs in another process, as the memory is the class's."""
 
     Worker.on_assignment(EachTopicAssignor.assign(Cluster(), members)["a"])
     claimed = Worker.parse_member_metadata(Worker.metadata(TOPICS)).partitions

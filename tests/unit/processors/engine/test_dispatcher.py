@@ -1,45 +1,45 @@
-"""The loop around a step: strict order per partition, and an acknowledgement only after the step returned."""
+"""The partition dispatcher: strict order per partition, and an acknowledgement only after the step returned."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from processors.engine.dispatcher import run_slices
+from processors.engine.dispatcher import run_batches
 from processors.engine.offsets import CommitTracker
 from processors.records import RecordBatch
 
 
 class Offsets:
-    """A consumer without Kafka: the real tracker behind the three calls of the lanes."""
+    """A consumer without Kafka: the real tracker behind the three methods that the dispatcher calls."""
 
     def __init__(self) -> None:
         self.tracker = CommitTracker()
 
-    def slice(self, partition: int, first: int, size: int = 10) -> RecordBatch:
+    def batch(self, partition: int, first: int, size: int = 10) -> RecordBatch:
         ticket = self.tracker.hand_out(("t", partition), first, first + size)
         return RecordBatch(
             topic="t", partition=partition, records=(), first_offset=first, next_offset=first + size, ticket=ticket
         )
 
-    def begin(self, slice_: RecordBatch) -> bool:
-        return self.tracker.start(slice_.ticket)
+    def begin(self, batch: RecordBatch) -> bool:
+        return self.tracker.start(batch.ticket)
 
-    def finish(self, slice_: RecordBatch) -> None:
-        self.tracker.finish(slice_.ticket)
+    def finish(self, batch: RecordBatch) -> None:
+        self.tracker.finish(batch.ticket)
 
     def poison(self) -> None:
         self.tracker.poison()
 
 
-async def stream_of(*slices: RecordBatch) -> AsyncIterator[RecordBatch]:
-    for slice_ in slices:
-        yield slice_
+async def stream_of(*batches: RecordBatch) -> AsyncIterator[RecordBatch]:
+    for batch in batches:
+        yield batch
 
 
-async def endless(*slices: RecordBatch) -> AsyncIterator[RecordBatch]:
-    for slice_ in slices:
-        yield slice_
+async def endless(*batches: RecordBatch) -> AsyncIterator[RecordBatch]:
+    for batch in batches:
+        yield batch
     await asyncio.Event().wait()
 
 
@@ -53,38 +53,38 @@ def fatalities() -> list[str]:
     return []
 
 
-async def test_every_slice_is_worked_on_and_acknowledged(offsets: Offsets, fatalities: list[str]) -> None:
-    slices = [offsets.slice(n % 3, n // 3 * 10) for n in range(12)]
+async def test_every_batch_is_worked_on_and_acknowledged(offsets: Offsets, fatalities: list[str]) -> None:
+    batches = [offsets.batch(n % 3, n // 3 * 10) for n in range(12)]
     done: list[RecordBatch] = []
 
-    async def step(slice_: RecordBatch) -> None:
+    async def step(batch: RecordBatch) -> None:
         await asyncio.sleep(0)
-        done.append(slice_)
+        done.append(batch)
 
-    await run_slices(stream_of(*slices), step, consumer=offsets, fatal=lambda reason, _: fatalities.append(reason))
+    await run_batches(stream_of(*batches), step, consumer=offsets, fatal=lambda reason, _: fatalities.append(reason))
 
-    assert sorted(done, key=lambda s: s.ticket) == slices
+    assert sorted(done, key=lambda s: s.ticket) == batches
     assert offsets.tracker.committable() == {("t", 0): 40, ("t", 1): 40, ("t", 2): 40}
     assert fatalities == []
 
 
 async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) -> None:
-    """Never two slices of one partition at once, and never more partitions than allowed."""
-    slices = [offsets.slice(p, at) for at in (0, 10, 20) for p in range(4)]
+    """One partition never has two batches at work, and never more partitions work than allowed."""
+    batches = [offsets.batch(p, at) for at in (0, 10, 20) for p in range(4)]
     working: list[int] = []
     most, order = 0, {p: [0] for p in range(4)}
 
-    async def step(slice_: RecordBatch) -> None:
+    async def step(batch: RecordBatch) -> None:
         nonlocal most
-        assert slice_.partition not in working
-        working.append(slice_.partition)
+        assert batch.partition not in working
+        working.append(batch.partition)
         most = max(most, len(working))
-        for _ in range(slice_.partition + 1):
+        for _ in range(batch.partition + 1):
             await asyncio.sleep(0)
-        order[slice_.partition].append(slice_.next_offset)
-        working.remove(slice_.partition)
+        order[batch.partition].append(batch.next_offset)
+        working.remove(batch.partition)
 
-    await run_slices(stream_of(*slices), step, consumer=offsets, side_by_side=3)
+    await run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=3)
 
     assert most == 3
     assert order == {p: [0, 10, 20, 30] for p in range(4)}
@@ -101,16 +101,16 @@ async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) 
 async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
     offsets: Offsets, fatalities: list[str], error: BaseException
 ) -> None:
-    slices = [offsets.slice(0, 0), offsets.slice(0, 10), offsets.slice(0, 20), offsets.slice(1, 0)]
+    batches = [offsets.batch(0, 0), offsets.batch(0, 10), offsets.batch(0, 20), offsets.batch(1, 0)]
     begun: list[int] = []
 
-    async def step(slice_: RecordBatch) -> None:
-        begun.append(slice_.first_offset)
-        if slice_.first_offset == 10:
+    async def step(batch: RecordBatch) -> None:
+        begun.append(batch.first_offset)
+        if batch.first_offset == 10:
             raise error
 
-    await run_slices(
-        stream_of(*slices),
+    await run_batches(
+        stream_of(*batches),
         step,
         consumer=offsets,
         side_by_side=1,
@@ -125,28 +125,28 @@ async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
 
 async def test_a_failing_stream_is_fatal_too(offsets: Offsets, fatalities: list[str]) -> None:
     async def broken() -> AsyncIterator[RecordBatch]:
-        yield offsets.slice(0, 0)
+        yield offsets.batch(0, 0)
         raise LookupError
 
     async def step(_: RecordBatch) -> None:
         return
 
-    await run_slices(broken(), step, consumer=offsets, fatal=lambda reason, _: fatalities.append(reason))
+    await run_batches(broken(), step, consumer=offsets, fatal=lambda reason, _: fatalities.append(reason))
 
-    assert fatalities == ["the stream of slices failed"]
+    assert fatalities == ["the stream of record batches failed"]
     assert offsets.tracker.poisoned
 
 
-async def test_a_void_slice_is_left_alone(offsets: Offsets) -> None:
-    """What was in flight when the partition was taken away is not even started."""
-    gone, ours = offsets.slice(0, 0), offsets.slice(1, 0)
+async def test_a_void_batch_is_left_alone(offsets: Offsets) -> None:
+    """A batch in flight when the partition was taken away is not even started."""
+    gone, ours = offsets.batch(0, 0), offsets.batch(1, 0)
     offsets.tracker.forget([("t", 0)])
     worked: list[int] = []
 
-    async def step(slice_: RecordBatch) -> None:
-        worked.append(slice_.partition)
+    async def step(batch: RecordBatch) -> None:
+        worked.append(batch.partition)
 
-    await run_slices(stream_of(gone, ours), step, consumer=offsets)
+    await run_batches(stream_of(gone, ours), step, consumer=offsets)
 
     assert worked == [1]
 
@@ -165,8 +165,8 @@ async def test_stopping_in_the_middle_of_a_step_acknowledges_nothing(
             cancelled.set()
 
     agent = asyncio.create_task(
-        run_slices(
-            endless(offsets.slice(0, 0), offsets.slice(0, 10)),
+        run_batches(
+            endless(offsets.batch(0, 0), offsets.batch(0, 10)),
             step,
             consumer=offsets,
             fatal=lambda reason, _: fatalities.append(reason),

@@ -15,7 +15,7 @@ TP = ("calls.raw", 3)
 
 
 def tracker_with(*ends: int, start: int = 0) -> tuple[CommitTracker, list[int]]:
-    """Return a tracker with adjoining slices handed out, and their tickets."""
+    """Return a tracker with adjoining batches handed out, and their tickets."""
     tracker = CommitTracker()
     tracker.seek({TP: start or None})
     tickets = []
@@ -33,8 +33,8 @@ def work(tracker: CommitTracker, ticket: int) -> None:
     ("finished", "expected"),
     [
         pytest.param(0, {}, id="nothing-finished-nothing-to-commit"),
-        pytest.param(1, {TP: 110}, id="the-first-slice"),
-        pytest.param(2, {TP: 125}, id="two-slices-at-once"),
+        pytest.param(1, {TP: 110}, id="the-first-batch"),
+        pytest.param(2, {TP: 125}, id="two-batches-at-once"),
         pytest.param(3, {TP: 130}, id="all"),
     ],
 )
@@ -95,7 +95,7 @@ def test_work_finished_after_its_partition_was_let_go_moves_nothing(void: object
     assert tracker.in_flight(TP) == 0
 
 
-def test_the_old_ticket_does_not_acknowledge_the_same_slice_read_again() -> None:
+def test_the_old_ticket_does_not_acknowledge_the_same_batch_read_again() -> None:
     tracker, (old,) = tracker_with(10)
     assert tracker.start(old)
     tracker.seek({TP: None})
@@ -127,7 +127,7 @@ def test_offsets_that_compaction_removed_are_no_gap() -> None:
     assert tracker.committable() == {TP: 41}
 
 
-def test_a_slice_in_work_is_running_until_it_is_finished() -> None:
+def test_a_batch_in_work_is_running_until_it_is_finished() -> None:
     tracker, tickets = tracker_with(10, 20)
 
     assert tracker.running() == frozenset()
@@ -150,14 +150,14 @@ def test_a_slice_in_work_is_running_until_it_is_finished() -> None:
         pytest.param(10, 10, id="empty"),
     ],
 )
-def test_slices_out_of_order_are_refused(first: int, end: int) -> None:
+def test_batches_out_of_order_are_refused(first: int, end: int) -> None:
     tracker, _ = tracker_with(10)
 
     with pytest.raises(ValueError, match=r"calls.raw\[3\]"):
         tracker.hand_out(TP, first, end)
 
 
-def test_two_readers_of_one_slice_are_refused() -> None:
+def test_two_readers_of_one_batch_are_refused() -> None:
     tracker, tickets = tracker_with(10)
     tracker.start(tickets[0])
 
@@ -165,14 +165,14 @@ def test_two_readers_of_one_slice_are_refused() -> None:
         tracker.start(tickets[0])
 
 
-def test_a_slice_cannot_overtake_the_one_ahead_of_it() -> None:
+def test_a_batch_cannot_overtake_the_one_ahead_of_it() -> None:
     tracker, tickets = tracker_with(10, 20)
 
     with pytest.raises(RuntimeError, match="before the one ahead"):
         tracker.start(tickets[1])
 
 
-def test_a_slice_that_was_never_started_cannot_be_acknowledged() -> None:
+def test_a_batch_that_was_never_started_cannot_be_acknowledged() -> None:
     tracker, tickets = tracker_with(10)
 
     with pytest.raises(RuntimeError, match="never started"):
@@ -180,7 +180,7 @@ def test_a_slice_that_was_never_started_cannot_be_acknowledged() -> None:
 
 
 class CommitSafety(RuleBasedStateMachine):
-    """Against a model that keeps every single offset: committed <= the first one not acknowledged, at all times."""
+    """Compare with a model that keeps every offset: committed <= the first unacknowledged one, at all times."""
 
     partitions = (("a", 0), ("b", 1))
 
@@ -252,8 +252,8 @@ TestCommitSafety.settings = settings(max_examples=200, stateful_step_count=40, d
 
 
 @given(sizes=st.lists(st.integers(1, 500), min_size=1, max_size=30), done=st.integers(0, 30))
-def test_all_finished_slices_are_committable_at_once(sizes: list[int], done: int) -> None:
-    """The tracker holds nothing back either: the offered offset is exactly the end of the finished run."""
+def test_all_finished_batches_are_committable_at_once(sizes: list[int], done: int) -> None:
+    """The tracker withholds nothing either: it offers exactly the end of the finished run."""
     ends = [sum(sizes[: n + 1]) for n in range(len(sizes))]
     tracker, tickets = tracker_with(*ends)
     for ticket in tickets[:done]:
@@ -286,7 +286,7 @@ def stock_new_offset(*, committed: int | None, acknowledged: list[int]) -> int |
 def test_stock_faust_commits_past_an_unacknowledged_record(
     committed: int | None, acknowledged: list[int], first_missing: int
 ) -> None:
-    """The control: the same states in which this tracker offers nothing make stock Faust lose a record."""
+    """The control: in states where this tracker offers nothing, stock Faust loses a record."""
     stock = stock_new_offset(committed=committed, acknowledged=acknowledged)
 
     assert stock is not None

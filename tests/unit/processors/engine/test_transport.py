@@ -1,4 +1,4 @@
-"""Reading and committing slices, with a scripted fetcher in the place of Kafka."""
+"""Reading and committing batches, with a scripted fetcher in the place of Kafka."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -31,31 +31,31 @@ def kafka_records(offsets: Iterable[int]) -> list[Any]:
     [
         pytest.param([], [], id="nothing"),
         pytest.param([7], [(7, 8)], id="one-record"),
-        pytest.param(range(3), [(0, 3)], id="exactly-one-slice"),
+        pytest.param(range(3), [(0, 3)], id="exactly-one-batch"),
         pytest.param(range(7), [(0, 3), (3, 6), (6, 7)], id="two-and-a-rest"),
         pytest.param([2, 9, 10, 40], [(2, 11), (40, 41)], id="with-gaps"),
     ],
 )
-def test_records_are_cut_into_slices(offsets: Iterable[int], bounds: list[tuple[int, int]]) -> None:
-    slices = list(cut("calls.raw", 4, kafka_records(offsets), 3))
+def test_records_are_cut_into_batches(offsets: Iterable[int], bounds: list[tuple[int, int]]) -> None:
+    batches = list(cut("calls.raw", 4, kafka_records(offsets), 3))
 
-    assert [(s.first_offset, s.next_offset) for s in slices] == bounds
-    assert [record.offset for s in slices for record in s.records] == list(offsets)
+    assert [(s.first_offset, s.next_offset) for s in batches] == bounds
+    assert [record.offset for s in batches for record in s.records] == list(offsets)
 
 
 def test_a_record_keeps_all_it_came_with() -> None:
-    (slice_,) = cut("calls.raw", 4, kafka_records([7]), 3)
-    (record,) = slice_.records
+    (batch,) = cut("calls.raw", 4, kafka_records([7]), 3)
+    (record,) = batch.records
 
-    assert (slice_.topic, slice_.partition) == ("calls.raw", 4)
+    assert (batch.topic, batch.partition) == ("calls.raw", 4)
     assert (record.key, record.value, record.timestamp_ms) == (b"k7", b"v", 1_700_000_000_007)
     assert record.headers == (("n", b"7"),)
 
 
 def test_partitions_take_turns() -> None:
-    slices = interleave({A: kafka_records(range(5)), B: kafka_records(range(2))}, 2)
+    batches = interleave({A: kafka_records(range(5)), B: kafka_records(range(2))}, 2)
 
-    assert [(s.partition, s.first_offset) for s in slices] == [(0, 0), (1, 0), (0, 2), (0, 4)]
+    assert [(s.partition, s.first_offset) for s in batches] == [(0, 0), (1, 0), (0, 2), (0, 4)]
 
 
 class Thread:
@@ -88,7 +88,7 @@ class Thread:
 @pytest.fixture
 async def make_consumer() -> Callable[[Thread], BatchConsumer]:
     def make(thread: Thread) -> BatchConsumer:
-        app = make_app("group", "127.0.0.1:1", reader=ReaderSettings(slice_records=10, slices_ahead=2))
+        app = make_app("group", "127.0.0.1:1", reader=ReaderSettings(batch_records=10, batches_ahead=2))
         consumer = consumer_of(app)
         consumer._thread.thread_loop.close()
         consumer._thread = thread  # type: ignore[assignment]  # a script in its place
@@ -102,7 +102,7 @@ async def read(consumer: BatchConsumer) -> list[RecordBatch]:
     return [message.value async for _, message in consumer.getmany(timeout=9.0)]
 
 
-async def test_slices_come_with_a_ticket_and_move_the_offset_when_finished(make_consumer: Any) -> None:
+async def test_batches_come_with_a_ticket_and_move_the_offset_when_finished(make_consumer: Any) -> None:
     thread = Thread((0, {A: kafka_records(range(15))}))
     consumer = make_consumer(thread)
     first, second = await read(consumer)
@@ -116,8 +116,8 @@ async def test_slices_come_with_a_ticket_and_move_the_offset_when_finished(make_
     assert thread.commits == [{A: 10}]
 
 
-async def test_a_partition_with_unfinished_slices_is_left_out(make_consumer: Any) -> None:
-    """And the others are asked with a short wait, for it may be ready again at any moment."""
+async def test_a_partition_with_unfinished_batches_is_left_out(make_consumer: Any) -> None:
+    """The others are fetched with a short wait, as it may be ready again at any moment."""
     thread = Thread((0, {A: kafka_records(range(20))}), (0, {B: kafka_records(range(3))}), (0, {}))
     consumer = make_consumer(thread)
     first, second = await read(consumer)
@@ -133,7 +133,7 @@ async def test_a_partition_with_unfinished_slices_is_left_out(make_consumer: Any
     assert second.first_offset == 10
 
 
-async def test_when_all_are_busy_reading_waits_for_a_finished_slice(make_consumer: Any) -> None:
+async def test_when_all_are_busy_reading_waits_for_a_finished_batch(make_consumer: Any) -> None:
     thread = Thread((0, {A: kafka_records(range(20)), B: kafka_records(range(20))}))
     consumer = make_consumer(thread)
     (first, *_) = await read(consumer)
@@ -147,7 +147,7 @@ async def test_when_all_are_busy_reading_waits_for_a_finished_slice(make_consume
 
 
 async def test_records_fetched_before_a_seek_are_thrown_away(make_consumer: Any) -> None:
-    """They come again: delivering them as well would hand out offsets twice, out of order."""
+    """They come again: delivering them as well would hand out offsets twice and out of order."""
     thread = Thread((0, {A: kafka_records(range(20))}))
     thread.seeks = 1
     consumer = make_consumer(thread)
@@ -169,7 +169,7 @@ async def test_nothing_more_is_delivered_once_the_flow_is_stopped(make_consumer:
 
 
 async def test_a_partition_that_others_went_on_with_begins_anew(make_consumer: Any) -> None:
-    """No generation was missed, and yet the committed offset is not ours: the process was frozen between losing and getting it."""
+    """The process was frozen between losing and getting the partition: no generation is missed, others went on."""
     thread = Thread()
     consumer = make_consumer(thread)
     consumer.epochs.assign({A, B}, generation=1)
@@ -188,9 +188,9 @@ async def test_a_partition_that_others_went_on_with_begins_anew(make_consumer: A
 async def test_a_refused_commit_is_tried_again(make_consumer: Any) -> None:
     thread = Thread((0, {A: kafka_records(range(5))}))
     consumer = make_consumer(thread)
-    (slice_,) = await read(consumer)
-    consumer.begin(slice_)
-    consumer.finish(slice_)
+    (batch,) = await read(consumer)
+    consumer.begin(batch)
+    consumer.finish(batch)
     thread.confirms = False
 
     assert not await consumer.commit()
@@ -205,9 +205,9 @@ async def test_a_refused_commit_is_tried_again(make_consumer: Any) -> None:
 async def test_offsets_that_are_not_ours_to_commit(make_consumer: Any, why: str) -> None:
     thread = Thread((0, {A: kafka_records(range(5))}))
     consumer = make_consumer(thread)
-    (slice_,) = await read(consumer)
-    consumer.begin(slice_)
-    consumer.finish(slice_)
+    (batch,) = await read(consumer)
+    consumer.begin(batch)
+    consumer.finish(batch)
     if why == "poisoned":
         consumer.poison()
     else:
@@ -218,7 +218,7 @@ async def test_offsets_that_are_not_ours_to_commit(make_consumer: Any, why: str)
 
 
 class Aiokafka:
-    """What the seek needs of an aiokafka consumer."""
+    """The part of an aiokafka consumer that the seek needs."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
         self.offsets = committed
@@ -255,7 +255,7 @@ def bare_thread(consumer: Aiokafka) -> FetcherThread:
     ],
 )
 async def test_every_partition_is_sought(committed: dict[TP, int | None], sought: dict[TP, int | str]) -> None:
-    """The seek of aiokafka leaves a partition where it is when nothing, or zero, was committed: records would be lost."""
+    """Aiokafka's seek leaves a partition where it is when nothing, or zero, was committed: records would be lost."""
     consumer = Aiokafka(committed)
     thread = bare_thread(consumer)
 
@@ -265,7 +265,7 @@ async def test_every_partition_is_sought(committed: dict[TP, int | None], sought
 
 
 async def test_a_seek_waits_for_the_fetch_in_progress() -> None:
-    """So that every fetch lies wholly before or wholly after a seek, and its stamp says which."""
+    """Every fetch is then wholly before or wholly after a seek, as its stamp shows."""
     consumer = Aiokafka({A: 7})
     thread = bare_thread(consumer)
     thread.settings = ReaderSettings()
@@ -293,7 +293,7 @@ async def test_a_seek_waits_for_the_fetch_in_progress() -> None:
 
 
 async def test_faust_tables_are_refused() -> None:
-    """Their recovery would read slices for single changelog events."""
+    """Their recovery would read batches for single changelog events."""
     app = make_app("group", "127.0.0.1:1")
     app.Table("t")
 

@@ -33,7 +33,7 @@ def test_stalls(observations: list[tuple[float, dict[Partition, int | None]]], s
 
 
 class Consumer:
-    """What the watchdog sees of a consumer."""
+    """The part of a consumer that the watchdog reads."""
 
     def __init__(self, unread: dict[Partition, int] | None) -> None:
         self.tracker = CommitTracker()
@@ -58,7 +58,7 @@ async def test_unread_records_are_lag() -> None:
     assert await lagging(consumer, timeout_s=5) == {A: 10}
 
 
-async def test_unfinished_slices_are_lag() -> None:
+async def test_unfinished_batches_are_lag() -> None:
     consumer = Consumer({A: 0, B: 0})
     consumer.tracker.hand_out(B, 0, 5)
 

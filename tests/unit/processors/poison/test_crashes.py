@@ -1,4 +1,4 @@
-"""What a worker leaves behind when it is killed, and who takes it over."""
+"""Breadcrumbs that killed workers leave, and their takeover by others."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from processors.poison.breadcrumb import SIZE, Crumb, Said, read
+from processors.poison.breadcrumb import SIZE, Breadcrumb, BreadcrumbNote, read
 from processors.poison.crashes import BOOK, Crashes, read_book
 from processors.poison.suspects import Book, RecordPlace
 
@@ -21,11 +21,11 @@ from processors.poison.crashes import Crashes
 
 mine = Crashes(Path(sys.argv[1]), "up-1")
 if sys.argv[2] != "waits":
-    mine.crumb.mark(b"calls.raw", 3, 10, 30, 1_700_000_000_010)
-    mine.crumb.move(17, 18, 1_700_000_000_017)
+    mine.breadcrumb.mark(b"calls.raw", 3, 10, 30, 1_700_000_000_010)
+    mine.breadcrumb.move(17, 18, 1_700_000_000_017)
 if sys.argv[2] == "raises":
-    mine.crumb.hold("MemoryError")
-    mine.crumb.clear()
+    mine.breadcrumb.hold("MemoryError")
+    mine.breadcrumb.clear()
 if sys.argv[2] == "lives":
     print("lives", flush=True)
     sys.stdin.read()
@@ -53,26 +53,26 @@ def end(folder: Path, how: str) -> int:
 
 
 def test_a_page_that_nobody_wrote_says_nothing() -> None:
-    assert read(bytes(SIZE)) == Said()
-    assert read(b"") == Said()
-    assert Crumb().place is None
+    assert read(bytes(SIZE)) == BreadcrumbNote()
+    assert read(b"") == BreadcrumbNote()
+    assert Breadcrumb().note.place is None
 
 
 def test_a_page_says_what_is_computed_and_nothing_in_between() -> None:
-    crumb, said = Crumb(), list[RecordPlace | None]()
-    crumb.mark(b"calls.raw", 3, 10, 30, 5)
-    said.append(crumb.place)
-    crumb.move(17, 18, 1_700_000_000_017)
-    said.append(crumb.place)
-    crumb.clear()
-    said.append(crumb.place)
-    crumb.mark(b"calls.facts", 0, 1, 2, 0)
-    crumb.hold("ZeroDivisionError")
-    crumb.clear()
-    crumb.mark(b"calls.facts", 0, 5, 6, 0)
-    said.append(crumb.place)
+    breadcrumb, notes = Breadcrumb(), list[RecordPlace | None]()
+    breadcrumb.mark(b"calls.raw", 3, 10, 30, 5)
+    notes.append(breadcrumb.note.place)
+    breadcrumb.move(17, 18, 1_700_000_000_017)
+    notes.append(breadcrumb.note.place)
+    breadcrumb.clear()
+    notes.append(breadcrumb.note.place)
+    breadcrumb.mark(b"calls.facts", 0, 1, 2, 0)
+    breadcrumb.hold("ZeroDivisionError")
+    breadcrumb.clear()
+    breadcrumb.mark(b"calls.facts", 0, 5, 6, 0)
+    notes.append(breadcrumb.note.place)
 
-    assert said == [
+    assert notes == [
         RecordPlace(topic="calls.raw", partition=3, first=10, next=30, timestamp_ms=5),
         AT,
         None,
@@ -131,7 +131,7 @@ def test_a_stop_is_no_death_and_the_living_are_left_alone(tmp_path: Path) -> Non
 def test_what_is_done_is_dropped_for_all(tmp_path: Path) -> None:
     end(tmp_path, "computes")
     one = Crashes(tmp_path, "a/b c")
-    one.passed("calls.raw", 3, 18)
+    one.clear_below("calls.raw", 3, 18)
     one.close()
 
     assert read_book(tmp_path).suspects == ()
@@ -153,9 +153,9 @@ def test_a_book_that_cannot_be_read_is_begun_anew(tmp_path: Path, junk: bytes) -
 def test_a_folder_that_cannot_be_written_stops_no_worker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     crashes = Crashes(tmp_path / "file" / "crashes", "w")
-    crashes.crumb.mark(b"calls.raw", 0, 0, 1, 0)
+    crashes.breadcrumb.mark(b"calls.raw", 0, 0, 1, 0)
     crashes.refresh()
-    crashes.passed("calls.raw", 0, 1)
+    crashes.clear_below("calls.raw", 0, 1)
     crashes.close()
 
     assert "cannot be written" in caplog.text
@@ -172,25 +172,29 @@ def test_deaths_long_ago_are_not_lately(tmp_path: Path) -> None:
 
 
 def test_a_page_says_what_a_thread_computes_while_the_loop_goes_on() -> None:
-    crumb, said = Crumb(), list[Said]()
-    crumb.mark_aside(b"calls.raw", 3, 10, 11, 5)
-    said.append(crumb.said)
-    crumb.mark(b"calls.facts", 1, 20, 30, 6)
-    said.append(crumb.said)
-    crumb.clear()
-    crumb.clear_aside()
-    said.append(crumb.said)
+    breadcrumb, notes = Breadcrumb(), list[BreadcrumbNote]()
+    breadcrumb.mark_thread(b"calls.raw", 3, 10, 11, 5)
+    notes.append(breadcrumb.note)
+    breadcrumb.mark(b"calls.facts", 1, 20, 30, 6)
+    notes.append(breadcrumb.note)
+    breadcrumb.clear()
+    breadcrumb.clear_thread()
+    notes.append(breadcrumb.note)
 
     body = RecordPlace(topic="calls.raw", partition=3, first=10, next=11, timestamp_ms=5)
     facts = RecordPlace(topic="calls.facts", partition=1, first=20, next=30, timestamp_ms=6)
-    assert said == [Said(aside=body), Said(place=facts, aside=body), Said()]
+    assert notes == [
+        BreadcrumbNote(thread_place=body),
+        BreadcrumbNote(place=facts, thread_place=body),
+        BreadcrumbNote(),
+    ]
 
 
 def test_an_exception_is_about_what_the_loop_was_at() -> None:
-    crumb = Crumb()
-    crumb.mark_aside(b"calls.raw", 3, 10, 11, 5)
-    crumb.mark(b"calls.facts", 1, 20, 21, 6)
-    crumb.hold("ZeroDivisionError")
+    breadcrumb = Breadcrumb()
+    breadcrumb.mark_thread(b"calls.raw", 3, 10, 11, 5)
+    breadcrumb.mark(b"calls.facts", 1, 20, 21, 6)
+    breadcrumb.hold("ZeroDivisionError")
 
-    assert crumb.said.aside is None
-    assert crumb.said.cause == "ZeroDivisionError"
+    assert breadcrumb.note.thread_place is None
+    assert breadcrumb.note.cause == "ZeroDivisionError"

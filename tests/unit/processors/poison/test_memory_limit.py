@@ -1,4 +1,4 @@
-"""No memory left: a worker is bounded, it ends whatever fails on its way out, and no body is called a bug for it."""
+"""No memory left: a worker is bounded and ends even if its way out fails, and no body is blamed as a bug."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ else:
 """
 _LAST_WORDS = """
 import logging
-from processors.engine.fatal import end_process
+from processors.engine.watchdog import end_process
 
 class Speechless(logging.Handler):
     def handle(self, record):
@@ -51,13 +51,13 @@ def run(code: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    ("limit_mb", "said"),
+    ("limit_mb", "output"),
     [pytest.param(400, "no memory", id="a bound"), pytest.param(0, "enough", id="none")],
 )
-def test_a_worker_s_memory_is_bounded_by_the_kernel(limit_mb: int, said: str) -> None:
+def test_a_worker_s_memory_is_bounded_by_the_kernel(limit_mb: int, output: str) -> None:
     done = run(_LIMITED.format(limit_mb=limit_mb))
 
-    assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, output), done.stderr
 
 
 def test_a_process_without_memory_for_a_last_word_ends_all_the_same() -> None:
@@ -66,7 +66,7 @@ def test_a_process_without_memory_for_a_last_word_ends_all_the_same() -> None:
 
 @pytest.mark.parametrize("where", ["decode", "seal"], ids=["while it is decoded", "while an element is sealed"])
 def test_a_body_for_which_there_is_no_memory_is_no_bug_of_ours(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the worker, and the next one finds out whether it was this body."""
+    """The worker ends, and the next one finds out whether this body was the cause."""
 
     def none_left(*_: Any, **__: Any) -> None:
         raise MemoryError

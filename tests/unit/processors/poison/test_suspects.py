@@ -1,4 +1,4 @@
-"""Which record is taken for the one at which workers die: two deaths, and one of them at nothing else."""
+"""Suspicion and poison: a record needs two deaths, one of them at nothing else."""
 
 import random
 
@@ -45,8 +45,8 @@ def records(first: int, after: int, *, made_anew: bool = False) -> RecordBatch:
     )
 
 
-def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
-    return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(slice_)]
+def verdicts(known: Book, batch: RecordBatch) -> list[tuple[int, int, str]]:
+    return [(portion.first_offset, portion.next_offset, verdict) for portion, verdict, _ in known.portions(batch)]
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
         pytest.param(
             [place(2, 5)],
             [(0, 2, "clear"), (2, 3, "suspect"), (3, 4, "suspect"), (4, 5, "suspect"), (5, 6, "clear")],
-            id="one died somewhere in a slice: one by one",
+            id="one died somewhere in a batch: one by one",
         ),
         pytest.param(
             [place(0, 6), place(0, 6)],
             [(n, n + 1, "suspect") for n in range(6)],
-            id="two died somewhere in a slice: none of its records is known to be it",
+            id="two died somewhere in a batch: none of its records is known to be it",
         ),
         pytest.param(
             [place(0, 6), place(3, 4)],
             [(0, 1, "suspect"), (1, 2, "suspect"), (2, 3, "suspect"), (3, 4, "poison"), (4, 5, "suspect"), (5, 6, "suspect")],
-            id="in a slice, then at one of its records",
+            id="in a batch, then at one of its records",
         ),
         pytest.param([place(3, 4)] * 2, [(0, 3, "clear"), (3, 4, "poison"), (4, 6, "clear")], id="twice at one record"),
         pytest.param([place(3, 4)] * 5, [(0, 3, "clear"), (3, 4, "poison"), (4, 6, "clear")], id="five times"),
@@ -90,12 +90,12 @@ def told(known: Book, slice_: RecordBatch) -> list[tuple[int, int, str]]:
     ],
 )  # fmt: skip
 def test_what_a_death_says(deaths: list[RecordPlace | None], portions: list[tuple[int, int, str]]) -> None:
-    assert told(book(*deaths), records(0, 6)) == portions
+    assert verdicts(book(*deaths), records(0, 6)) == portions
 
 
 @pytest.mark.parametrize("deaths", [[place(3, 4)], [place(3, 4)] * 2], ids=["a suspect", "poison"])
 def test_another_record_at_the_same_offset_is_not_accused(deaths: list[RecordPlace]) -> None:
-    assert told(book(*deaths), records(0, 6, made_anew=True)) == [(0, 6, "clear")]
+    assert verdicts(book(*deaths), records(0, 6, made_anew=True)) == [(0, 6, "clear")]
 
 
 @pytest.mark.parametrize(
@@ -111,17 +111,17 @@ def test_another_record_at_the_same_offset_is_not_accused(deaths: list[RecordPla
 def test_what_is_done_is_suspected_no_more(
     deaths: list[RecordPlace], below: int, suspects: list[tuple[int, int]]
 ) -> None:
-    left = book(*deaths).passed(RAW, 0, below)
+    left = book(*deaths).clear_below(RAW, 0, below)
 
     assert [(one.place.first, one.place.next) for one in left.suspects] == suspects
 
 
 def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
     """A worker that is killed before the commit comes to the record once more."""
-    known = book(place(3, 4), place(3, 4)).passed(RAW, 0, 6)
+    known = book(place(3, 4), place(3, 4)).clear_below(RAW, 0, 6)
 
-    assert (3, 4, "poison") in told(known, records(0, 6))
-    assert told(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
+    assert (3, 4, "poison") in verdicts(known, records(0, 6))
+    assert verdicts(known.at(KEPT_MS + 2), records(0, 6)) == [(0, 6, "clear")]
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_poison_stays_poison_until_its_offset_is_committed_for_sure() -> None:
 def test_what_has_the_bytes_of_poison(
     offset: int, value: bytes | None, headers: tuple[tuple[str, bytes], ...], partition: int, verdict: str
 ) -> None:
-    """A worker that dies in the join has written the fact anew each time; a vendor sends its body five times."""
+    """A worker that dies in the join has written the fact again each time; a vendor sends its body five times."""
     known = book(place(3, 4), place(3, 4)).put_aside(place(3, 4), b"3")
     record = Record(offset=offset, timestamp_ms=STAMP + offset, key=None, value=value, headers=headers)
-    slice_ = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
+    batch = RecordBatch(topic=RAW, partition=partition, records=(record,), first_offset=offset, next_offset=offset + 1)
 
-    assert [said for _, said, _ in known.portions(slice_)] == [verdict]
+    assert [found for _, found, _ in known.portions(batch)] == [verdict]
 
 
 def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
@@ -153,8 +153,8 @@ def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
     record = Record(offset=90, timestamp_ms=STAMP, key=None, value=b"3")
 
     assert [
-        said
-        for _, said, _ in known.portions(
+        found
+        for _, found, _ in known.portions(
             RecordBatch(topic=RAW, partition=0, records=(record,), first_offset=90, next_offset=91)
         )
     ] == ["clear"]
@@ -163,7 +163,7 @@ def test_bytes_that_are_not_put_aside_yet_accuse_no_copy() -> None:
 def test_nothing_is_held_against_a_record_after_a_day() -> None:
     known = Book().died(death(place(3, 4), at_ms=10))
 
-    assert told(known.at(KEPT_MS + 9), records(0, 6)) != [(0, 6, "clear")]
+    assert verdicts(known.at(KEPT_MS + 9), records(0, 6)) != [(0, 6, "clear")]
     assert known.at(KEPT_MS + 10) == Book()
 
 
@@ -175,7 +175,7 @@ def test_the_latest_deaths_are_counted_and_the_oldest_forgotten() -> None:
 
 
 def test_what_is_far_away_costs_nothing() -> None:
-    """Ten thousand poison records a day, and a slice that has none of them."""
+    """A day of ten thousand poison records costs a batch without any of them nothing."""
     known = book(*(place(n * 10, n * 10 + 1) for n in range(50) for _ in range(2)))
 
     assert len(known.poison) == 50
@@ -184,26 +184,27 @@ def test_what_is_far_away_costs_nothing() -> None:
 
 
 class Life:
-    """Workers one after the other, as `processors.stages.quarantine` goes through a partition, killed from outside by chance.
+    """Workers one after the other on a partition, as in `processors.stages.quarantine`, killed from outside by chance.
 
-    Computing one record takes a unit of time, publishing a portion ten; a kill comes at a random unit of a life of 4,000.
+    Computing one record takes a unit of time, publishing a portion ten; a kill comes at a random unit of a life of
+    4,000.
     """
 
     def __init__(self, chance: random.Random, poison: frozenset[int]) -> None:
         self.chance, self.deadly = chance, poison
         self.book = Book()
         self.committed = 0
-        self.letters: set[int] = set()
+        self.dead_letters: set[int] = set()
         self.lives = 0
 
-    def live(self, end: int, slice_records: int) -> None:
+    def live(self, end: int, batch_records: int) -> None:
         self.lives += 1
         left = self.chance.randrange(4_000)
         while self.committed < end:
-            slice_ = records(self.committed, min(end, self.committed + slice_records))
-            for portion, verdict, _ in list(self.book.portions(slice_)):
+            batch = records(self.committed, min(end, self.committed + batch_records))
+            for portion, verdict, _ in list(self.book.portions(batch)):
                 if verdict == "poison":
-                    self.letters.add(portion.first_offset)
+                    self.dead_letters.add(portion.first_offset)
                     continue
                 for record in portion.records:
                     left -= 1
@@ -214,29 +215,29 @@ class Life:
                 if left < 0:
                     self.book = self.book.died(death(None))
                     return
-            self.book = self.book.passed(RAW, 0, slice_.next_offset)
-            self.committed = slice_.next_offset
+            self.book = self.book.clear_below(RAW, 0, batch.next_offset)
+            self.committed = batch.next_offset
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_kills_accuse_no_innocent_record_and_poison_is_found(seed: int) -> None:
-    """Hundreds of kills, half of them while something is computed: only what really kills becomes a letter."""
+    """After hundreds of kills, half of them during a computation, only the killing record becomes a dead letter."""
     chance = random.Random(seed)
     deadly = frozenset(chance.sample(range(20_000), 5))
     world = Life(chance, deadly)
     while world.committed < 20_000 and world.lives < 2_000:
-        world.live(20_000, slice_records=chance.choice([50, 500, 1000]))
+        world.live(20_000, batch_records=chance.choice([50, 500, 1000]))
 
     assert world.committed == 20_000
-    assert world.letters == deadly
+    assert world.dead_letters == deadly
 
 
 def test_of_a_loop_and_a_thread_both_are_suspected_and_the_guilty_one_is_found() -> None:
-    """One death accuses what both were at; done alone, only one of them kills again."""
+    """One death accuses both places; done alone, only one of them kills again."""
     body = RecordPlace(topic="calls.raw", partition=1, first=5, next=6)
     facts = RecordPlace(topic="calls.facts", partition=2, first=30, next=40)
-    once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, aside=body))
-    twice = once.died(WorkerEnd(worker="w", at_ms=2, aside=body))
+    once = Book().died(WorkerEnd(worker="w", at_ms=1, place=facts, thread_place=body))
+    twice = once.died(WorkerEnd(worker="w", at_ms=2, thread_place=body))
 
     assert ([one.place for one in once.suspects], once.poison, len(once.ends)) == ([facts, body], (), 1)
     assert ([one.place for one in twice.suspects], [one.place for one in twice.poison]) == ([facts], [body])

@@ -1,4 +1,4 @@
-"""The joining step around its pure parts: what goes out, and what its gauges say when partitions come and go."""
+"""The joining stage around its pure parts: its outputs, and its gauges when partitions come and go."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -11,7 +11,7 @@ from processors.call.contents import Content, Item
 from processors.call.precedence import normalized
 from processors.call.state import new_item
 from processors.engine.transport import Record
-from processors.join import reunite
+from processors.join import merge_stored
 from processors.outbox import Message, Oversize
 from processors.records import RecordBatch
 from processors.stages import join_stage
@@ -28,21 +28,21 @@ from tests.support.strategies import BOTH_LEGS, callback, in_a_row, privacy
 
 
 class Nowhere:
-    """An outbox that takes everything, and keeps it."""
+    """An outbox that takes and keeps everything."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Take them."""
+        """Take the messages."""
         self.messages += messages
 
 
 class Strict(Nowhere):
-    """One that refuses what Kafka would."""
+    """An outbox with Kafka's limit of size."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        """Take them all or none."""
+        """Take all messages or none."""
         for message in messages:
             if message.size_bytes > MAX_MESSAGE_BYTES:
                 raise Oversize(message, MAX_MESSAGE_BYTES)
@@ -52,17 +52,17 @@ class Strict(Nowhere):
 async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[RecordBatch, None]:
     """A state topic without a record."""
     none: tuple[RecordBatch, ...] = ()
-    for slice_ in none:
-        yield slice_
+    for batch in none:
+        yield batch
 
 
 async def at_zero(_topic: str, _partition: int) -> int:
-    """Its end."""
+    """The end of that topic."""
     return 0
 
 
-def slice_of(values: Iterable[bytes | None]) -> RecordBatch:
-    """Records of one partition, from its beginning."""
+def batch_of(values: Iterable[bytes | None]) -> RecordBatch:
+    """One partition's records from its beginning."""
     records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
     return RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
 
@@ -81,7 +81,7 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
         pytest.param(
             [NORMALISED, CORRECTED],
             normalized(Item(contents=BOTH)),
-            id="corrected in the same slice",
+            id="corrected in the same batch",
         ),
     ],
 )
@@ -89,60 +89,60 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
 async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
     sent: list[Fact], published: Fact, ids: dict[int, int]
 ) -> None:
-    """The bytes of `calls.facts` are handed on only where encoding again would give the same ones."""
+    """The bytes of `calls.facts` are passed on only where encoding again would give the same ones."""
     codecs, outbox = codecs_for(ids), Nowhere()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    await stage.step(slice_of(FACT.encode(fact) for fact in sent))
+    await stage.step(batch_of(FACT.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
 
 
 def huge(note: str) -> Fact:
-    """A record that fits into a message of Kafka's, and two of which do not."""
+    """A record that fits into a message of Kafka's while two of them do not."""
     return callback(extras={"note": note * (MAX_MESSAGE_BYTES * 5 // 8)})
 
 
 LARGE = in_a_row([huge("x"), huge("y"), BOTH_LEGS[0]])
 ANOTHER = in_a_row([privacy()], first_offset=9)[0]
 TOO_LARGE = {
-    "in one slice: neither is known": ([[LARGE[0], LARGE[1], ANOTHER]], [(0, 0), (0, 1)]),
+    "in one batch: neither is known": ([[LARGE[0], LARGE[1], ANOTHER]], [(0, 0), (0, 1)]),
     "one after the other: the first one stays": ([[LARGE[0]], [LARGE[1], ANOTHER]], [(1, 0)]),
     "again and again": ([[LARGE[0], ANOTHER], [LARGE[1]], [LARGE[1], LARGE[1]]], [(1, 0), (2, 0), (2, 1)]),
     "what fits is joined": ([[LARGE[0]], [LARGE[1]], [LARGE[2], ANOTHER]], [(1, 0)]),
 }
 
 
-@pytest.mark.parametrize(("slices", "dead"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
+@pytest.mark.parametrize(("batches", "dead"), TOO_LARGE.values(), ids=TOO_LARGE.keys())
 async def test_a_call_that_outgrows_a_message_costs_only_what_does_not_fit(
-    slices: list[list[Fact]], dead: list[tuple[int, int]]
+    batches: list[list[Fact]], dead: list[tuple[int, int]]
 ) -> None:
-    """A worker that ended on it would end on it again, and nothing behind it would ever be joined."""
+    """A worker that ended on it would end again and again, and nothing behind it would be joined."""
     codecs, outbox, metrics = Codecs(), Strict(), Registry()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    bodies = [[FACT.encode(fact) for fact in facts] for facts in slices]
+    bodies = [[FACT.encode(fact) for fact in facts] for facts in batches]
     found: list[tuple[int, int, str, bool]] = []
     for number, values in enumerate(bodies):
         outbox.messages.clear()
-        await stage.step(slice_of(values))
-        letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
-        found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in letters]
+        await stage.step(batch_of(values))
+        dead_letters = [codecs.dead_letter.decode(each.value) for each in outbox.messages if each.topic == DEAD.name]
+        found += [(number, each.offset, each.code, each.original == values[each.offset]) for each in dead_letters]
     metrics.text()
 
-    joined = {fact.content_digest for facts in slices for fact in facts} - {
-        slices[number][offset].content_digest for number, offset in dead
+    joined = {fact.content_digest for facts in batches for fact in facts} - {
+        batches[number][offset].content_digest for number, offset in dead
     }
     assert found == [(number, offset, "oversize", True) for number, offset in dead]
     assert sum(metrics.get("callweave_join_items", vendor, "fact") for vendor in ("ytx", "huawei")) == len(joined)
 
 
-async def test_bytes_that_leave_no_room_for_a_letter_stay_at_their_place() -> None:
+async def test_bytes_that_leave_no_room_for_a_dead_letter_stay_at_their_place() -> None:
     codecs, outbox = Codecs(), Strict()
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    await stage.step(slice_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
+    await stage.step(batch_of([b"junk" * (MAX_MESSAGE_BYTES // 4 - 30)]))
 
-    (letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
-    assert (letter.code, letter.offset, letter.original) == ("schema", 0, b"")
-    assert "left at the origin" in letter.detail
+    (dead_letter,) = [codecs.dead_letter.decode(each.value) for each in outbox.messages]
+    assert (dead_letter.code, dead_letter.offset, dead_letter.original) == ("schema", 0, b"")
+    assert "left at the origin" in dead_letter.detail
 
 
 async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
@@ -150,7 +150,7 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     codecs, metrics = Codecs(), Registry()
     stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, metrics, end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     facts = in_a_row([*BOTH_LEGS, callback()])
-    await stage.step(slice_of(codecs.fact.encode(fact) for fact in facts))
+    await stage.step(batch_of(codecs.fact.encode(fact) for fact in facts))
     metrics.text()
     held = metrics.get("callweave_join_items", facts[0].vendor, "fact")
 
@@ -165,15 +165,15 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
 
 
 class StateLog(Nowhere):
-    """An outbox whose states can be read back."""
+    """An outbox whose states can be restored."""
 
     @property
     def states(self) -> list[Message]:
-        """What lies on the state topic."""
+        """Restore the state topic."""
         return [each for each in self.messages if each.topic == STATE.name]
 
     async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
-        """What lies below `end`."""
+        """Yield the records below `end`."""
         records = tuple(
             Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
             for number, each in enumerate(self.states[:end])
@@ -181,27 +181,27 @@ class StateLog(Nowhere):
         yield RecordBatch(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
 
     async def end(self, _topic: str, _partition: int) -> int:
-        """Its length."""
+        """The length of the state topic."""
         return len(self.states)
 
 
 async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
-    """Before compaction leaves its record alone, which says less; and a tick after which nobody else wrote costs nothing."""
+    """States are merged before compaction keeps only the zombie's; a tick without foreign states costs nothing."""
     log = StateLog()
     stage = JoinStage(log, Codecs(), JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     first, second = in_a_row(BOTH_LEGS[:2])
-    await stage.step(slice_of([FACT.encode(first)]))
+    await stage.step(batch_of([FACT.encode(first)]))
     less = log.states[-1]
-    await stage.step(slice_of([FACT.encode(second)]))
+    await stage.step(batch_of([FACT.encode(second)]))
     whole = log.states[-1]
     log.messages.append(msgspec.structs.replace(less, headers=new_writer(0).headers))
 
-    await stage.step(slice_of([None]))
+    await stage.step(batch_of([None]))
     mended = log.states[-1]
-    await stage.step(slice_of([None]))
+    await stage.step(batch_of([None]))
 
     assert [decode_state(each.value or b"") for each in (mended, log.states[-1])] == [
-        reunite(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
+        merge_stored(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
     ] * 2
     assert len(log.states) == 4
 
@@ -210,7 +210,7 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
 async def test_states_are_read_again_while_kafka_finds_a_leader(
     monkeypatch: pytest.MonkeyPatch, within_s: float, *, joined: bool
 ) -> None:
-    """A worker that ended for it would be back much later than the leader."""
+    """A worker that ended for it would come back much later than the leader."""
     monkeypatch.setattr(join_stage, "RESTORE_WITHIN_S", within_s)
     monkeypatch.setattr(join_stage, "RESTORE_EVERY_S", 0.001)
     refusals = [Unavailable("no leader"), Unavailable("no leader")]
@@ -224,11 +224,11 @@ async def test_states_are_read_again_while_kafka_finds_a_leader(
     async def broken(topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
         if breaks:
             raise breaks.pop()
-        async for slice_ in nothing(topic, partition, end):
-            yield slice_
+        async for batch in nothing(topic, partition, end):
+            yield batch
 
     outbox = Nowhere()
     stage = JoinStage(outbox, Codecs(), JoinSettings(), broken, Registry(), end=end)  # type: ignore[arg-type]  # as much of an outbox as it uses
     with contextlib.nullcontext() if joined else pytest.raises(Unavailable, match="no leader"):
-        await stage.step(slice_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
+        await stage.step(batch_of([FACT.encode(in_a_row(BOTH_LEGS[:1])[0])]))
     assert bool(outbox.messages) is joined

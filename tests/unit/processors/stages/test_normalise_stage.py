@@ -1,4 +1,4 @@
-"""The normalising step: a body that may take long is read in a thread, and the loop turns between many small ones."""
+"""The normalising stage: a long body is read in a thread, and the loop turns between many small ones."""
 
 import asyncio
 import gzip
@@ -25,7 +25,7 @@ LARGE = b"[" + NX + b"," + b" " * 20_000 + NX.replace(b"bf1b9043", b"bf1b9044") 
 
 
 class Published:
-    """Stands where the producer is."""
+    """A stand-in for the producer."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -35,13 +35,13 @@ class Published:
 
 
 class Watched(NormaliseStage):
-    """The stage, which remembers where it read what."""
+    """The stage with a note of where it read each body."""
 
     threads: list[bool]
 
-    def _normalise(self, slice_: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
         self.threads.append(threading.current_thread() is threading.main_thread())
-        return super()._normalise(slice_, record, raw)
+        return super()._normalise(batch, record, raw)
 
 
 def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
@@ -51,9 +51,9 @@ def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
     return made, out
 
 
-def slice_of(*bodies: bytes, **headers: str) -> RecordBatch:
-    told = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
-    pairs = tuple((name, value.encode()) for name, value in told.items())
+def batch_of(*bodies: bytes, **headers: str) -> RecordBatch:
+    all_headers = {"vendor": "nxcloud", "callback": "cdr", "received_at": "1555484100000", **headers}
+    pairs = tuple((name, value.encode()) for name, value in all_headers.items())
     records = tuple(
         Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
     )
@@ -73,18 +73,18 @@ async def test_what_may_take_long_is_read_in_a_thread(
     body: bytes, headers: dict[str, str], *, on_the_loop: bool
 ) -> None:
     normalising, out = stage()
-    await normalising.step(slice_of(body, **headers))
+    await normalising.step(batch_of(body, **headers))
     assert normalising.threads == [on_the_loop]
     assert {message.topic for message in out.messages} == {FACTS.name}
 
 
 async def test_facts_come_in_the_order_of_their_bodies_wherever_they_were_read() -> None:
     normalising, out = stage()
-    await normalising.step(slice_of(NX, LARGE, NX, b"{", LARGE))
+    await normalising.step(batch_of(NX, LARGE, NX, b"{", LARGE))
     facts = [FACT.decode(message.value) for message in out.messages if message.topic == FACTS.name]
     assert [(fact.raw_offset, fact.raw_element) for fact in facts] == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 1)]
-    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
-    assert (letter.offset, letter.code) == (3, "json")
+    (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
+    assert (dead_letter.offset, dead_letter.code) == (3, "json")
     assert (normalising.facts, normalising.dead) == (6, 1)
 
 
@@ -99,7 +99,7 @@ async def test_the_loop_turns_while_many_bodies_are_read() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    await normalising.step(slice_of(*[NX] * 1_000))  # some 80 ms on a quick machine
+    await normalising.step(batch_of(*[NX] * 1_000))  # some 80 ms on a quick machine
     counting.cancel()
     assert turns > 2
 
@@ -107,6 +107,6 @@ async def test_the_loop_turns_while_many_bodies_are_read() -> None:
 async def test_the_limits_are_the_settings() -> None:
     normalising, out = stage(Limits(elements=1))
     element: dict[str, Any] = json.loads(NX)
-    await normalising.step(slice_of(json.dumps([element, element]).encode()))
-    (letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages]
-    assert (letter.code, letter.element) == ("limit", -1)
+    await normalising.step(batch_of(json.dumps([element, element]).encode()))
+    (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages]
+    assert (dead_letter.code, dead_letter.element) == ("limit", -1)

@@ -1,4 +1,4 @@
-"""What of a state topic counts: of each call the last record, and what its writer could not know."""
+"""The states that count: the last record of each call, and those its writer could not know."""
 
 import pytest
 from hypothesis import given
@@ -8,11 +8,11 @@ from processors.records import Record
 from processors.store.changelog import StateLog, Writer, new_writer
 
 FIRST, SECOND, THIRD = Writer(b"first...", 0), Writer(b"second..", 3), Writer(b"third...", 5)
-"""Each began where the offset says."""
+"""Writers, each with the offset at which it began."""
 
 
 def read(*lines: tuple[Writer | None, bytes | None], key: bytes = b"k") -> list[bytes] | None:
-    """What counts of one call's records, written by these one after the other; None for a call that is forgotten."""
+    """Return the states that count of one call's records by these writers; None for a forgotten call."""
     log = StateLog()
     for offset, (writer, value) in enumerate(lines):
         headers = writer.headers if writer else ()
@@ -59,7 +59,7 @@ def test_of_a_call_the_last_record_counts_and_what_its_writer_could_not_know(
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=30))
 def test_whatever_anybody_ever_knew_is_in_what_counts(turns: list[tuple[int, bool]]) -> None:
-    """Writers in any interleaving, each beginning anew at times: states are what they know, as bits."""
+    """Writers interleave at random and begin again at times; each state is its knowledge, as bits."""
     log: list[tuple[Writer, int]] = []
     knows: dict[int, tuple[Writer, int]] = {}
 

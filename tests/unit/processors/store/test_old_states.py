@@ -1,16 +1,23 @@
-"""States as an earlier release wrote them are read, merged and shown: a worker that is updated goes on where it was."""
+"""States that an earlier release wrote are read, merged and shown: an updated worker goes on where the old one was."""
 
+import base64
+import zlib
 from decimal import Decimal
 
+import pytest
+
+from processors.call.state import CallState
 from processors.join import step
 from processors.store.partition import PartitionState
-from processors.store.state_codec import decode_state, encode_state
+from processors.store.state_codec import FORM, decode_state, encode_state, peek_state
 from processors.timeline.build import timelines_of
 from schemas.config.settings import JoinSettings
-from schemas.facts import Flag
-from tests.support.strategies import BOTH_LEGS, KEY, callback, in_a_row, placed
+from schemas.errors import Undecodable
+from schemas.facts import Fact, Flag
+from tests.support.strategies import BOTH_LEGS, DECISIONS, KEY, callback, in_a_row, placed, privacy
 
-# Three states, a record, another cost and a copy of the record: before doors, contents and decisions were known.
+# Three states, a record, another cost and a duplicate of the record: before accounts, contents and decisions were
+# known.
 FIRST_RELEASE = bytes.fromhex(
     """
     029a05010500cd03e8ce240c87e8c29094919191de001300c41008deee6cc8485258ac32ed5b653e364d01c410d4143b474299ef884b6ab97070b5
@@ -35,23 +42,107 @@ FIRST_RELEASE = bytes.fromhex(
     """
 )
 
+# Contents, duplicates and decisions beyond the bounds, late facts, legs: all that the form of that release had.
+RICH = zlib.decompress(
+    base64.b85decode(
+        b"c-mu{#ls@Na4s@KpW$3>$!3Pb6Q`_9PRz+E)+<UZXJBKPGKqQG)O!qy3`YbW%e79t)fBg<#p~Kdh6=moj7J1SR`1e&z4J_Es-$b_L#^E_nRZr|"
+        b"RMg}qX6Drx85mj^m>HWInHU&ZSelqIFDpt-&M!(~SqxOdx&~xNQetv;d~!+==hDQ20$oF{4d{CKR=||;uhX_LGc>j^G%zzTwlp;nK;sK8Ni{Sx"
+        b"5dw=^07Z=q%nc09gwgmSU{$i${%0=!Bq9f<+!Q9YGAwjtL^F>Wtdb3^go_=b5~$9J5zRzobs|u8%4ZJ;s4%M9s4Xi?%}dEIQeTmnS6rT2l$xTq"
+        b"#7NK5M1QffU!(z4(qw5-YMQR0!(k_|W=5B#MY;yMhOUT6aA)*9qOh6(ILvTp!qiq^jMz>RI(;uiv!1<Uy7<PTJ>OLrAO<r)3^s6QIK*&x%GC1="
+        b"Y~CMl=O1!FiflIqi15AWf(9gEBbad3rUOXA#xUW^uM9}SCJbO_xIc>A8p*ak%P@^u#^_C}z6uk>8B7po7`ZdSU3{f?zb~uQ>;uo1Ca-)f{M1y1"
+        b"8KRUKqSV-(8KiXLJq9_TVy;5Pos%x)tJ!r&C3ijg{*8H6QEG91PH9PIejeunt_6I{OY^ex^2_u14+ty}Tp)Bnc!9_Q*#mM16ecJiP&uG_Ky86K"
+        b"Oo`qB{RIXKOcq#!tz&gK1hF^OWjQzs3=G{<J&!Q>+*B~Jv`9<>rc7X>OiWERu{1L<H8Qd^GBh(vOf|JgHi5cr-&B!LxAPQkW`B&{P=C<-G4<TW"
+        b"0CQUk%xwnlDG;|Ar&t)8CL5)uq*z*7ni(6Inwcb~8YG*frCB6d7$h4`oCwXm!tA>k+5Uu2=zmzCm9)Nu5$IsP#69zm&fPFa!l^@E;`!<cOj|Qb"
+        b"6U$RGAsM(hwYV7Qa$Q4~We{Q3RRu+vWr@j^@rf0jOA@nzId&yn5jTR#yD}*=FC{ZCUDpudWoW)JFf=wcFt9KYfO=m7EN*6MXk=jl3}$m_h<_nj"
+        b"lmn7QT@c{|3l@8bGDx7L!2-p|Jq;Kr;M4;0wKCAx9QWSkobU*WSYz}yI@Qk17nI&atlgbvzVGnP+F4Mr)p8p1(&CcDl2q1p@FEG!=Uf5`1>~p_"
+        b"T?=xnfvGVlDHs@up>o9`Wefi3v_LCnEYbK@ON&!WN(<0pJssvjWA}7)4`!ckUGhji@bE&G8MU)IeY$}jl<%_86LghT{uQ)#>ePuQ%LbJPS0v`7"
+        b"7L@=K2gHxeFh6F%{Al8y0rev@05Efn;Q"
+    )
+)  # fmt: skip
 
-def test_a_state_of_the_first_release_is_what_this_one_would_know() -> None:
-    state = None
-    for fact in [*in_a_row([*BOTH_LEGS[:3], callback(), callback(cost=Decimal("3.10"))]), placed(callback(), 77)]:
-        state = step(state, fact, 1000, JoinSettings()).state
+
+def joined(facts: list[Fact], settings: JoinSettings, step_ms: int = 0, first_ms: int = 0) -> CallState:
+    state: CallState | None = None
+    for index, fact in enumerate(facts):
+        state = step(state, fact, first_ms + index * step_ms, settings).state
     assert state is not None
-    read = decode_state(FIRST_RELEASE)
-
-    assert read == state
-    assert encode_state(read) == encode_state(state)
-    assert Flag.CONFLICT_FINAL in timelines_of(read)[0].quality_flags
+    return state
 
 
-def test_it_is_read_back_and_gone_on_with() -> None:
+def record(number: int) -> Fact:
+    return callback(vendor_duration_s=number, custom_ref="ref-1", raw_sha256="ab" * 32)
+
+
+STATES: dict[str, tuple[bytes, CallState]] = {
+    "of the first release": (
+        FIRST_RELEASE,
+        joined(
+            [*in_a_row([*BOTH_LEGS[:3], callback(), callback(cost=Decimal("3.10"))]), placed(callback(), 77)],
+            JoinSettings(),
+            first_ms=1000,
+        ),
+    ),
+    "with everything": (
+        RICH,
+        joined(
+            [
+                *in_a_row([record(number) for number in range(7)]),
+                *in_a_row([record(0)] * 3, first_offset=50),
+                placed(record(0), 70, received=1),
+                *in_a_row([*DECISIONS[:2], privacy(), *BOTH_LEGS[:2]], first_offset=100),
+            ],
+            JoinSettings(max_contents=4),
+            step_ms=100_000_000,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("stored", "known"), STATES.values(), ids=STATES.keys())
+def test_an_old_state_is_read_and_written_in_the_new_form(stored: bytes, known: CallState) -> None:
+    read = decode_state(stored)
+
+    assert read == known
+    assert timelines_of(read) == timelines_of(known)
+    assert encode_state(read) == encode_state(known)
+    assert (stored[0], encode_state(read)[0]) == (2, FORM)
+
+
+@pytest.mark.parametrize(("stored", "known"), STATES.values(), ids=STATES.keys())
+def test_the_head_of_an_old_state_is_read_alone(stored: bytes, known: CallState) -> None:
+    head = peek_state(stored)
+
+    assert (head.counts(), head.deadline_ms, head.phase) == (known.counts(), known.deadline_ms, known.phase)
+
+
+def test_the_sample_has_all_that_the_old_form_had() -> None:
+    state = decode_state(RICH)
+    contents = [content for item in state.items.values() for content in item.every]
+
+    assert (state.overflow, state.late, state.folded_up_to != (), state.duplicates) == (True, True, True, 4)
+    assert any(content.arrivals.shuffled for content in contents)
+    assert any(item.resolutions for item in state.items.values())
+    assert any(item.more for item in state.items.values())
+    assert any(content.fact.raw_sha256 for content in contents)
+
+
+def test_it_is_carried_on_and_its_next_change_has_the_new_form() -> None:
     held = PartitionState(JoinSettings())
     held.load(KEY, [FIRST_RELEASE])
+    assert held.take_changed() == {}
     done = held.apply(in_a_row(BOTH_LEGS, first_offset=100)[3])
 
     assert held.take_stuck() == []
     assert (done.outcome, done.timelines[0].fact_count) == ("fact", 6)
+    assert Flag.CONFLICT_FINAL in done.timelines[0].quality_flags
+    (written,) = held.take_changed().values()
+    assert written is not None
+    assert written[0] == FORM
+
+
+@pytest.mark.parametrize("cut", [1, 2, 60, len(FIRST_RELEASE) - 1])
+def test_a_damaged_old_state_is_undecodable(cut: int) -> None:
+    for damaged in (FIRST_RELEASE[:cut], FIRST_RELEASE[:cut] + b"\xc1" * 20):
+        with pytest.raises(Undecodable) as caught:
+            decode_state(damaged)
+        assert caught.value.code == "schema"

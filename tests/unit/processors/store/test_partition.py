@@ -1,4 +1,4 @@
-"""A partition's calls: what is kept, what is due, what is written, and what a restore gives back."""
+"""A partition's calls: the states kept, due and written, and their restore."""
 
 from hypothesis import given, settings
 
@@ -44,7 +44,7 @@ def test_a_restore_goes_on_as_if_nothing_had_happened(facts: list[Fact]) -> None
 
 
 def test_only_what_changed_is_written() -> None:
-    """A repetition of Kafka's changes nothing, so it writes nothing."""
+    """A replay changes nothing, so nothing is written."""
     fact = placed(callback(), 7)
     held = played([fact])
     held.take_changed()
@@ -68,7 +68,7 @@ def test_a_call_is_written_once_however_many_facts_it_got() -> None:
 
 
 def test_a_call_times_out_once_by_the_record_clock() -> None:
-    """Half an hour after its last state, however often the clock is told the time."""
+    """The timeout is half an hour after the last state, however often the clock is read."""
     held = PartitionState(JOIN)
     assert list(held.advance(1)) == []
     state = placed(pushed_state(CALLED, State.SETUP, 0), 1)
@@ -83,7 +83,7 @@ def test_a_call_times_out_once_by_the_record_clock() -> None:
 
 
 def test_a_call_is_forgotten_after_the_horizon() -> None:
-    """And its state is deleted from the log."""
+    """Its state is deleted from the log as well."""
     held = PartitionState(JOIN)
     fact = placed(callback(), 1)
     held.apply(fact)
@@ -97,7 +97,7 @@ def test_a_call_is_forgotten_after_the_horizon() -> None:
 
 
 def growing(*facts: Fact) -> list[bytes]:
-    """The states of a call as one owner writes them, a fact more each."""
+    """The states of a call as one owner writes them, each with one more fact."""
     written: list[bytes] = []
     state = None
     for fact in facts:
@@ -108,7 +108,7 @@ def growing(*facts: Fact) -> list[bytes]:
 
 
 def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
-    """Its record says less than the one before: both are reunited, and the whole is written again."""
+    """The zombie's record knows less than the one before: both are merged, and the result is written."""
     facts = [placed(pushed_state(CALLED, State.SETUP, 0), 1), placed(callback(), 2)]
     less, more = growing(*facts)
     held = PartitionState(JOIN)
@@ -119,7 +119,7 @@ def test_what_a_zombie_wrote_last_takes_nothing_away() -> None:
 
 
 def test_what_the_owner_wrote_after_a_zombie_is_the_last_word() -> None:
-    """The owner went on without having read the zombie's record: its own last one says all, and nothing is written."""
+    """The owner went on without reading the zombie's record: its own last one is complete, nothing is written."""
     facts = [placed(pushed_state(CALLED, State.SETUP, second), second) for second in range(3)]
     _, less, most = growing(*facts)
     held = PartitionState(JOIN)
@@ -153,7 +153,7 @@ def test_the_head_of_a_state_is_the_state_s_own(facts: list[Fact]) -> None:
 
 
 def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
-    """A source without end moves the deadline with every fact: what waits must not grow with it."""
+    """A source without end moves the deadline with every fact; the heap must not grow with it."""
     held = PartitionState(JOIN)
     for second in range(200):
         assert list(held.advance(second * 1000)) == []
@@ -169,7 +169,7 @@ def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
 
 
 def test_a_deadline_that_comes_nearer_is_kept() -> None:
-    """A final record waits for nothing; a correction that is not final does."""
+    """A final record awaits nothing; a correction that is not final does."""
     held = PartitionState(JOIN)
     list(held.advance(1))
     held.apply(placed(callback(), 1))

@@ -1,4 +1,4 @@
-"""Which items of one key make one call; and that what came by one account's address never joins what came by another."""
+"""Grouping of one key's items into calls; items of different accounts' addresses never join."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -37,20 +37,20 @@ def shown(facts: Sequence[Fact]) -> tuple[Timeline, ...]:
 
 OURS = callback(account="main")
 FORGED: dict[str, Fact] = {
-    "no door": callback(cost=Decimal(0)),
+    "no account": callback(cost=Decimal(0)),
     "another account's": callback(account="second", cost=Decimal(0)),
-    "no door, unanswered": callback(b_answer=None, b_end=None, cost=None),
-    "no door, as a voice code": voice(cost=Decimal(9)),
-    "no door, as a participant": participant(CALLER, 0, 9),
-    "no door, a state": pushed_state(CALLER, State.RELEASE, 5, disposition=Disposition.BUSY, hangup_reason="busy"),
+    "no account, unanswered": callback(b_answer=None, b_end=None, cost=None),
+    "no account, as a voice code": voice(cost=Decimal(9)),
+    "no account, as a participant": participant(CALLER, 0, 9),
+    "no account, a state": pushed_state(CALLER, State.RELEASE, 5, disposition=Disposition.BUSY, hangup_reason="busy"),
     "another account's state": pushed_state(CALLER, State.RELEASE, 5, account="second"),
-    "no door, a decision": decision(callback(), callback()),
+    "no account, a decision": decision(callback(), callback()),
 }
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
-def test_what_comes_by_another_door_changes_no_row(forged: Fact) -> None:
-    """Before or after the real one: its row stands under its id as if nothing else had come."""
+def test_what_comes_by_another_account_changes_no_row(forged: Fact) -> None:
+    """Before or after the real one, its row is as if nothing else had come."""
     (alone,) = shown(in_a_row([OURS]))
     for order in permutations(in_a_row([OURS, forged, forged])):
         first, *others = shown(order)
@@ -62,7 +62,7 @@ def test_what_comes_by_another_door_changes_no_row(forged: Fact) -> None:
         assert all(other.account != "main" and other.timeline_id != KEY for other in others)
 
 
-def test_states_join_the_record_of_their_own_door() -> None:
+def test_states_join_the_record_of_their_own_account() -> None:
     ours = [pushed_state(CALLER, State.SETUP, second, account="main") for second in (0, 1)]
     theirs = [pushed_state(CALLER, State.SETUP, second) for second in (2, 3, 4)]
     sent = in_a_row([OURS, *ours, callback(), *theirs])
@@ -74,7 +74,7 @@ def test_states_join_the_record_of_their_own_door() -> None:
         ]
 
 
-def test_ids_are_as_they_were_where_there_is_one_door() -> None:
+def test_ids_are_as_they_were_where_there_is_one_account() -> None:
     rows = shown(in_a_row([callback(account="main"), voice(account="main"), *BOTH_LEGS[:0]]))
 
     assert [row.timeline_id for row in rows] == [KEY, f"{KEY}#voice|{ACCOUNT}"]

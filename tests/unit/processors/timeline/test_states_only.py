@@ -1,4 +1,4 @@
-"""Calls of which only state pushes came: they say what was seen, and nothing that is concluded from pushes that are missing."""
+"""Calls of which only state pushes came: conclusions from pushes that came, never from missing ones."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -130,7 +130,7 @@ TALK: dict[str, tuple[float, float, int | None]] = {
 
 @pytest.mark.parametrize(("a_end", "b_end", "talk_ms"), TALK.values(), ids=TALK.keys())
 def test_s12_talk_ends_with_the_first_who_leaves(a_end: float, b_end: float, talk_ms: int | None) -> None:
-    """From the called party's answer; the call itself ends with the last one."""
+    """Talk begins with the called party's answer; the call ends with the last release."""
     timeline = shown(in_a_row([*A_STATES[:3], released(CALLER, a_end), *B_STATES[:3], released(CALLED, b_end)]))
 
     assert (timeline.talk_ms, timeline.answer_at, timeline.end_at) == (talk_ms, at(20), at(max(a_end, b_end)))

@@ -1,4 +1,4 @@
-"""A worker process for the tests: notes every slice it finished in a file, as a stand-in for durable outputs."""
+"""A worker process for the tests: notes every batch it finished in a file, as a stand-in for durable outputs."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ async def main(
     notes: str,
     hurry: str,
     pause_ms: float,
-    slice_records: int,
+    batch_records: int,
     drain_s: float,
     fail_at: int,
 ) -> None:
     """Work on `topic` until a signal, or until the step fails at offset `fail_at` of any partition.
 
-    A slice takes `pause_ms` until the file `hurry` is there, and no time from then on.
+    A batch takes `pause_ms` until the file `hurry` is there, and no time from then on.
     """
     file = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -38,14 +38,14 @@ async def main(
     def pause_s() -> float:
         return 0 if Path(hurry).exists() else pause_ms / 1000
 
-    async def step(slice_: RecordBatch) -> None:
-        if slice_.first_offset <= fail_at < slice_.next_offset:
+    async def step(batch: RecordBatch) -> None:
+        if batch.first_offset <= fail_at < batch.next_offset:
             raise RuntimeError("the record nobody can work on")
         await asyncio.sleep(pause_s())
-        note(partition=slice_.partition, first=slice_.first_offset, next=slice_.next_offset, epoch=slice_.epoch)
+        note(partition=batch.partition, first=batch.first_offset, next=batch.next_offset, epoch=batch.epoch)
 
     app = make_app(
-        group, bootstrap, reader=ReaderSettings(slice_records=slice_records, drain_s=drain_s), commit_interval_s=0.3
+        group, bootstrap, reader=ReaderSettings(batch_records=batch_records, drain_s=drain_s), commit_interval_s=0.3
     )
     attach(app, topic, step)
 

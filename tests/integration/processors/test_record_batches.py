@@ -1,4 +1,4 @@
-"""Slices against a real broker: everything arrives in order, and neither crash, error nor rebalance loses a record."""
+"""Record batches against a real broker: all arrive in order; no crash, error or rebalance loses a record."""
 
 import asyncio
 import json
@@ -17,15 +17,15 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processors.engine.dispatcher import attach
-from processors.engine.fatal import EXIT_FATAL
 from processors.engine.faust_app import make_app, run_app
 from processors.engine.fetcher import ReaderSettings
+from processors.engine.watchdog import EXIT_FATAL
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
 
 PARTITIONS = 6
 ROOT = Path(__file__).parents[3]
-WORKER = Path(__file__).with_name("slice_worker.py")
+WORKER = Path(__file__).with_name("record_batch_worker.py")
 
 
 @asynccontextmanager
@@ -74,7 +74,7 @@ async def until(true: Callable[[], bool], what: str) -> None:
 
 
 class Workers:
-    """Worker processes of one group over one topic, and what they noted."""
+    """Worker processes of one group over one topic, and their notes."""
 
     def __init__(self, bootstrap: str, topic: str, folder: Path) -> None:
         self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
@@ -83,7 +83,7 @@ class Workers:
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(
-        self, *, pause_ms: float = 5, slice_records: int = 50, drain_s: float = 5, fail_at: int = -1
+        self, *, pause_ms: float = 5, batch_records: int = 50, drain_s: float = 5, fail_at: int = -1
     ) -> asyncio.subprocess.Process:
         arguments: dict[str, object] = {
             "bootstrap": self.bootstrap,
@@ -92,7 +92,7 @@ class Workers:
             "notes": str(self._notes),
             "hurry": str(self._hurry),
         }
-        arguments |= {"pause_ms": pause_ms, "slice_records": slice_records, "drain_s": drain_s, "fail_at": fail_at}
+        arguments |= {"pause_ms": pause_ms, "batch_records": batch_records, "drain_s": drain_s, "fail_at": fail_at}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             str(WORKER),
@@ -105,7 +105,7 @@ class Workers:
         return process
 
     def hurry(self) -> None:
-        """What had to be slow, so that something else happens in the middle of it, may be done."""
+        """End the slowness that was needed so that something else happens in the middle of a batch."""
         self._hurry.touch()
 
     async def close(self) -> None:
@@ -119,7 +119,7 @@ class Workers:
             return []
         return [note for line in self._notes.read_text().splitlines() if key in (note := json.loads(line))]
 
-    def seen(self) -> dict[int, list[int]]:
+    def finished(self) -> dict[int, list[int]]:
         """Offsets in the order in which they were finished, per partition."""
         offsets: dict[int, list[int]] = defaultdict(list)
         for note in self.notes("first"):
@@ -127,10 +127,10 @@ class Workers:
         return offsets
 
     def count(self) -> int:
-        return sum(len(offsets) for offsets in self.seen().values())
+        return sum(len(offsets) for offsets in self.finished().values())
 
     def distinct(self) -> int:
-        return sum(len(set(offsets)) for offsets in self.seen().values())
+        return sum(len(set(offsets)) for offsets in self.finished().values())
 
 
 @pytest.fixture
@@ -153,27 +153,27 @@ async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
     got: dict[int, list[RecordBatch]] = defaultdict(list)
     stop = asyncio.Event()
 
-    async def step(slice_: RecordBatch) -> None:
-        got[slice_.partition].append(slice_)
-        if sum(len(s.records) for slices in got.values() for s in slices) == total:
+    async def step(batch: RecordBatch) -> None:
+        got[batch.partition].append(batch)
+        if sum(len(s.records) for batches in got.values() for s in batches) == total:
             stop.set()
 
     failures: list[str] = []
-    app = make_app(group, kafka, reader=ReaderSettings(slice_records=500))
+    app = make_app(group, kafka, reader=ReaderSettings(batch_records=500))
     attach(app, topic, step)
     async with asyncio.timeout(60):
         await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
 
     assert failures == []
     assert sorted(got) == list(range(PARTITIONS))
-    for partition, slices in got.items():
-        records = [record for slice_ in slices for record in slice_.records]
+    for partition, batches in got.items():
+        records = [record for batch in batches for record in batch.records]
         assert [record.offset for record in records] == list(range(total // PARTITIONS))
         assert records[17].value == b"%d/17" % partition
         assert records[17].key == b"17"
         assert records[17].headers == (("n", b"17"),)
-        assert max(len(slice_.records) for slice_ in slices) <= 500
-        for before, after in pairwise(slices):
+        assert max(len(batch.records) for batch in batches) <= 500
+        for before, after in pairwise(batches):
             assert before.next_offset == after.first_offset
     assert await committed(kafka, group, topic) == dict.fromkeys(range(PARTITIONS), total // PARTITIONS)
 
@@ -186,9 +186,9 @@ async def test_two_agents_share_a_worker(kafka: str) -> None:
     app = make_app(f"g-{uuid.uuid4().hex}", kafka)
 
     def step_for(topic: str) -> Callable[[RecordBatch], Any]:
-        async def step(slice_: RecordBatch) -> None:
-            assert slice_.topic == topic
-            got[topic] += len(slice_.records)
+        async def step(batch: RecordBatch) -> None:
+            assert batch.topic == topic
+            got[topic] += len(batch.records)
             if len(got) == 2 and min(got.values()) == 100 * PARTITIONS:
                 stop.set()
 
@@ -213,7 +213,7 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
         await until(lambda share=share: workers.distinct() > share * each * PARTITIONS // 3, "a third of the records")  # type: ignore[misc]  # a default in a lambda
         worker.kill()
         assert await worker.wait() == -signal.SIGKILL
-    killed = workers.seen()
+    killed = workers.finished()
     offsets = await committed(kafka, workers.group, workers.topic)
     for partition, offset in offsets.items():
         assert set(range(offset)) <= set(killed[partition])
@@ -223,7 +223,9 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
 
     repeated = workers.count() - workers.distinct()
     print(f"killed twice: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
-    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert {p: set(finished) for p, finished in workers.finished().items()} == {
+        p: set(range(each)) for p in range(PARTITIONS)
+    }
     for partition in range(PARTITIONS):
         of_last = [n["first"] for n in workers.notes("first") if (n["pid"], n["partition"]) == (last.pid, partition)]
         assert min(of_last) == offsets.get(partition, 0)
@@ -232,7 +234,7 @@ async def test_a_killed_worker_loses_nothing(kafka: str, make_workers: Callable[
 async def test_a_failing_step_ends_the_process_and_is_not_passed(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """Exit status 70, no offset at or past the failing record, and the successor gets to work on it."""
+    """The worker ends with status 70 and commits no offset past the failing record; its successor reads it."""
     each = 2000
     workers = make_workers(await filled_topic(kafka, each))
 
@@ -252,7 +254,7 @@ async def test_a_failing_step_ends_the_process_and_is_not_passed(
 async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_nothing(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """Partitions are always shared out disjointly and wholly; a graceful rebalance repeats nothing that was finished."""
+    """Partitions are always shared out disjointly and completely; a graceful rebalance repeats nothing."""
     each = 8000
     workers = make_workers(await filled_topic(kafka, each))
     first = await workers.start(pause_ms=400)  # slow enough to be still at work when the others have joined
@@ -265,14 +267,16 @@ async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_not
     await progress(workers, first, third)
     await asyncio.gather(leave(first), leave(third))
     none = await committed(kafka, workers.group, workers.topic)
-    assert none == {p: len(seen) for p, seen in workers.seen().items()}
+    assert none == {p: len(finished) for p, finished in workers.finished().items()}
     assert sum(none.values()) < each * PARTITIONS, "there is something left for the last one"
     workers.hurry()
     last = await workers.start()
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
     await leave(last)
 
-    assert {p: set(seen) for p, seen in workers.seen().items()} == {p: set(range(each)) for p in range(PARTITIONS)}
+    assert {p: set(finished) for p, finished in workers.finished().items()} == {
+        p: set(range(each)) for p in range(PARTITIONS)
+    }
     assert workers.count() == workers.distinct(), "nothing was repeated"
     assert await committed(kafka, workers.group, workers.topic) == dict.fromkeys(range(PARTITIONS), each)
 
@@ -290,7 +294,7 @@ async def test_one_worker_and_three_and_two_and_none_and_one_lose_and_repeat_not
 
 
 def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:
-    """By the number of members: who had which partitions in each generation that shared out all of them."""
+    """Map the number of members to their partitions in each generation that assigned all of them."""
     found: dict[int, dict[int, list[int]]] = defaultdict(dict)
     for note in workers.notes("generation"):
         found[note["generation"]][note["pid"]] = note["assigned"]
@@ -316,10 +320,10 @@ async def leave(worker: asyncio.subprocess.Process) -> None:
         assert await worker.wait() == 0
 
 
-async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
+async def test_a_batch_too_slow_for_the_rebalance_is_read_again(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """What is still in work when the partitions must be given up is repeated, and its late end moves no offset."""
+    """A batch still in work when the partitions are revoked is repeated, and its late end moves no offset."""
     each = 1000
     workers = make_workers(await filled_topic(kafka, each))
     # 1.7 s ends on no multiple of the heartbeat's 2 s, at which a worker hears of a rebalance, for a long while.
@@ -333,17 +337,17 @@ async def test_a_slice_too_slow_for_the_rebalance_is_read_again(
             assert await worker.wait() == 0
     offsets = await committed(kafka, workers.group, workers.topic)
     for partition, offset in offsets.items():
-        assert set(range(offset)) <= set(workers.seen()[partition])
+        assert set(range(offset)) <= set(workers.finished()[partition])
     await workers.start(pause_ms=0)
     await until(lambda: workers.distinct() == each * PARTITIONS, "all records")
 
     repeated = workers.count() - workers.distinct()
-    print(f"slow slices in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
+    print(f"slow batches in a rebalance: {repeated} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     assert 0 < repeated <= 4 * 50
 
 
 async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers: Callable[[str], Workers]) -> None:
-    """Stopped like a dead one until its partitions went to another, then woken: its late commits are refused."""
+    """A worker is frozen until its partitions went to another, then woken: its late commits are refused."""
     each = 6000
     workers = make_workers(await filled_topic(kafka, each))
     frozen = await workers.start(pause_ms=200)
@@ -363,13 +367,13 @@ async def test_a_worker_that_was_frozen_spoils_nothing(kafka: str, make_workers:
     print(f"frozen and woken: {workers.count() - workers.distinct()} of {each * PARTITIONS} repeated")  # noqa: T201  # a measurement
     for partition, offset in (await committed(kafka, workers.group, workers.topic)).items():
         assert offset == each
-        assert set(range(each)) == set(workers.seen()[partition])
+        assert set(range(each)) == set(workers.finished()[partition])
 
 
 async def test_a_graceful_stop_commits_all_that_was_finished(
     kafka: str, make_workers: Callable[[str], Workers]
 ) -> None:
-    """SIGTERM in the middle: the slice in hand is finished, and what is committed is exactly what was finished."""
+    """SIGTERM in the middle: the current batch is finished, and exactly the finished ones are committed."""
     workers = make_workers(await filled_topic(kafka, 3000))
     worker = await workers.start(pause_ms=200)
     await until(lambda: workers.count() > 2000, "some progress")
@@ -378,5 +382,5 @@ async def test_a_graceful_stop_commits_all_that_was_finished(
         assert await worker.wait() == 0
 
     assert workers.distinct() < 3000 * PARTITIONS
-    finished = {partition: max(offsets) + 1 for partition, offsets in workers.seen().items()}
+    finished = {partition: max(offsets) + 1 for partition, offsets in workers.finished().items()}
     assert await committed(kafka, workers.group, workers.topic) == finished

@@ -1,4 +1,4 @@
-"""Slices beside stock Faust, and the publish barrier beside single sends: `python -m tests.bench slices`.
+"""Record batches beside stock Faust, the outbox beside single sends: `python -m tests.bench record_batches`.
 
 Everything runs in this one process against one embedded broker; records of 300 B. Rates are of one run on whatever
 else the machine does: compare the lines with each other, not with other machines.
@@ -26,7 +26,7 @@ from tests.bench.support.lines import Line, show
 PARTITIONS = 6
 RECORDS = 200_000
 STOCK_RECORDS = 40_000
-SLICE = 500
+BATCH = 500
 
 
 async def new_topic(bootstrap: str) -> str:
@@ -45,24 +45,24 @@ def some_messages(topic: str, count: int) -> list[Message]:
 async def filled(bootstrap: str, count: int) -> str:
     topic = await new_topic(bootstrap)
     async with Outbox(bootstrap) as outbox:
-        for _ in range(count // SLICE):
-            await outbox.publish(some_messages(topic, SLICE))
+        for _ in range(count // BATCH):
+            await outbox.publish(some_messages(topic, BATCH))
     return topic
 
 
-async def read_slices(
+async def read_batches(
     bootstrap: str, topic: str, total: int, work: Callable[[RecordBatch], Awaitable[None]] | None
 ) -> float:
-    """Return the seconds from the first slice to the last record."""
-    stop, seen, times = asyncio.Event(), 0, list[float]()
+    """Return the seconds from the first batch to the last record."""
+    stop, received, times = asyncio.Event(), 0, list[float]()
 
-    async def step(slice_: RecordBatch) -> None:
-        nonlocal seen
+    async def step(batch: RecordBatch) -> None:
+        nonlocal received
         times.append(time.perf_counter())
         if work is not None:
-            await work(slice_)
-        seen += len(slice_.records)
-        if seen == total:
+            await work(batch)
+        received += len(batch.records)
+        if received == total:
             times.append(time.perf_counter())
             stop.set()
 
@@ -73,8 +73,8 @@ async def read_slices(
 
 
 async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[bytes], Awaitable[Any]] | None) -> float:
-    """The same through Faust's own transport, one record per event."""
-    stop, seen, times = asyncio.Event(), 0, list[float]()
+    """Return the same through Faust's own transport, one record per event."""
+    stop, received, times = asyncio.Event(), 0, list[float]()
     app = BatchApp(
         f"g-{uuid.uuid4().hex}",
         broker=f"kafka://{bootstrap}",
@@ -89,14 +89,14 @@ async def read_stock(bootstrap: str, topic: str, total: int, work: Callable[[byt
 
     @app.agent(app.topic(topic, value_type=bytes, key_type=bytes))  # type: ignore[untyped-decorator]  # faust has no usable types
     async def agent(stream: Any) -> None:
-        nonlocal seen
+        nonlocal received
         async for value in stream:
-            if not seen:
+            if not received:
                 times.append(time.perf_counter())
             if work is not None:
                 await work(value)
-            seen += 1
-            if seen == total:
+            received += 1
+            if received == total:
                 times.append(time.perf_counter())
                 stop.set()
 
@@ -112,7 +112,7 @@ async def bench(bootstrap: str) -> list[Line]:
 
     def say(what: str, records: int, seconds: float) -> None:
         limit = lines[0].value if lines else records / seconds
-        lines.append(Line(bench="slices", what=what, value=records / seconds, unit="records/s", limit=limit))
+        lines.append(Line(bench="record_batches", what=what, value=records / seconds, unit="records/s", limit=limit))
 
     topic = await filled(bootstrap, RECORDS)
     small = await filled(bootstrap, STOCK_RECORDS)
@@ -120,14 +120,14 @@ async def bench(bootstrap: str) -> list[Line]:
 
     async with Outbox(bootstrap) as outbox:
 
-        async def forward(slice_: RecordBatch) -> None:
-            await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in slice_.records])
+        async def forward(batch: RecordBatch) -> None:
+            await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in batch.records])
 
-        say("slices, read and drop", RECORDS, await read_slices(bootstrap, topic, RECORDS, None))
-        say("slices, one message out per record", RECORDS, await read_slices(bootstrap, topic, RECORDS, forward))
+        say("batches, read and drop", RECORDS, await read_batches(bootstrap, topic, RECORDS, None))
+        say("batches, one message out per record", RECORDS, await read_batches(bootstrap, topic, RECORDS, forward))
 
         for side_by_side in (1, 4):
-            batches = [some_messages(out, SLICE) for _ in range(120)]
+            batches = [some_messages(out, BATCH) for _ in range(120)]
             started = time.perf_counter()
 
             async def publish_some(batches: list[list[Message]] = batches) -> None:
@@ -136,8 +136,8 @@ async def bench(bootstrap: str) -> list[Line]:
 
             await asyncio.gather(*(publish_some() for _ in range(side_by_side)))
             say(
-                f"publish, {SLICE} messages a call, {side_by_side} calls at once",
-                120 * SLICE,
+                f"publish, {BATCH} messages a call, {side_by_side} calls at once",
+                120 * BATCH,
                 time.perf_counter() - started,
             )
 
@@ -158,8 +158,8 @@ async def bench(bootstrap: str) -> list[Line]:
     started, restored = time.perf_counter(), 0
     async with ends(bootstrap) as end:
         for partition in range(PARTITIONS):
-            async for slice_ in restore(bootstrap, topic, partition, await end(topic, partition)):
-                restored += len(slice_.records)
+            async for batch in restore(bootstrap, topic, partition, await end(topic, partition)):
+                restored += len(batch.records)
     say("restore, one partition after the other", restored, time.perf_counter() - started)
     return lines
 
@@ -171,7 +171,7 @@ async def with_broker() -> list[Line]:
 
 
 def measure() -> list[Line]:
-    """Reading alone is the limit of the others."""
+    """Reading alone is the limit for the others."""
     return asyncio.run(with_broker())
 
 

@@ -1,4 +1,4 @@
-"""An ingress as `ingress.main` makes one: the real front, publisher, spool and drain; and the vendors before it.
+"""An ingress as `ingress.main` makes one: the real handler, publisher, spool and drainer; and the vendors.
 
 Only the socket is replaced: a request is what the front reads of one, and on the way there and back it may get lost.
 """
@@ -76,20 +76,20 @@ class Ingress:
         response = await self._front.push(request)
         errors = [labels for (_, labels) in self._metrics._values if labels[-1:] == ("error",)]
         assert not errors, f"the front failed in an unknown way: {errors}"
-        said = Answer(status=response.status, request_id=response.headers["X-Request-Id"])
+        received = Answer(status=response.status, request_id=response.headers["X-Request-Id"])
         if self.process.alive and not broker.weather.chance(0.03):
-            broker.weather.later(settle, answer, said)
+            broker.weather.later(settle, answer, received)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a vendor hears; status 0 is nothing."""
+    """The answer that a vendor receives; status 0 is none."""
 
     status: int = 0
     request_id: str = ""
 
 
 class Vendors:
-    """Those who send, each as patient as its document says."""
+    """The vendors, each as patient as its document says."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -130,7 +130,7 @@ class Vendors:
 
 
 def _request(send: Send) -> Any:
-    """As much of aiohttp's request as the front reads."""
+    """The part of aiohttp's request that the handler reads."""
     return SimpleNamespace(
         method="POST",
         path=send.path,
