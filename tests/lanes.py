@@ -1,4 +1,4 @@
-"""`make check` and `make test`: the suite as runs of pytest side by side, because much of it waits for servers and clocks.
+"""`make check` and `make test`: the suite as runs of pytest side by side, as much of it waits for servers and clocks.
 
 With arguments it is one run of pytest with them, as in `make test ARGS="tests/unit -k instants"`.
 """

@@ -16,8 +16,8 @@ from schemas.call_fields import CERTAIN, differing
 from schemas.facts import Disposition, Fact, FactType, Leg
 
 CONFLICTS: Final = differing("conflict")
-"""Two final contents that differ here are a conflict, as those that differ on whether the call was answered: somebody has to
-look before it is billed."""
+"""Two final contents that differ here, or on whether the call was answered, are a conflict: somebody has to look before
+the call is billed."""
 DISAGREEMENTS: Final = differing("flag")
 """Two final contents that differ here are flagged, and bill alike."""
 _LEG_OUTCOME: Final = ("answer_at", "end_at")

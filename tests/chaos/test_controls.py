@@ -29,6 +29,9 @@ from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge.judge import stored
 from tests.chaos.judge.verdict import bodies_on_raw
 
+# What the judge of chaos catches changes only with the judge.
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 CALLS = 20

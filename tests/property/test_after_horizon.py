@@ -5,7 +5,6 @@ call. So are records with a revision clock, which versions hold to the hour: two
 apart, are as good as each other (`tests/unit/processors/test_versions.py` has those of different hours).
 """
 
-import os
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,8 +21,9 @@ from tests.property.real_rows.extremes import bare, summary
 from tests.property.real_rows.kinds import CONFERENCE, KINDS, RECEIVED
 from tests.property.real_rows.way import JOIN, Way, newest
 from tests.property.test_differential import OF_CALLS, TWO_WAY, history
+from tests.support.scale import SCALE
 
-CALLS: Final = 300 * max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
+CALLS: Final = 300 * SCALE
 LIVES: Final = 3
 BEYOND: Final = timedelta(seconds=JOIN.horizon_s + 3600)
 

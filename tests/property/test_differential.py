@@ -3,11 +3,10 @@
 A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in
 any order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between
 and repeats what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the
-joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed; CALLWEAVE_TEST_SEEDS times as
+joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed; CALLWEAVE_TEST_SCALE times as
 many.
 """
 
-import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
@@ -25,8 +24,9 @@ from tests.property.real_rows.engine import ask, put, tables
 from tests.property.real_rows.extremes import bare, summary, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
+from tests.support.scale import SCALE
 
-SEEDS: Final = max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
+SEEDS: Final = SCALE
 HISTORIES: Final = 1000
 OF_CALLS: Final = tuple(label for label in KINDS if label not in ("callback_state", "binding"))
 SECOND_MS: Final = 1000

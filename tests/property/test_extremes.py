@@ -1,11 +1,10 @@
 """Extremes in every numeric, money and time field of every kind, up to the rows of the real engine.
 
 Whatever a body says, no stage raises, the sink refuses no row, nothing vanishes, what comes out of the engine is what
-went in, and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SEEDS times a dozen
+went in, and `v_cdr` and `v_timelines` tell the same. How many pairs are tried: CALLWEAVE_TEST_SCALE times a dozen
 values for each.
 """
 
-import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,8 +23,9 @@ from tests.property.real_rows.engine import ask, put, tables
 from tests.property.real_rows.extremes import INSTANTS, bare, summary, values
 from tests.property.real_rows.kinds import CALLED, CALLER, CONFERENCE, KINDS, RECEIVED, Element, Kind, after
 from tests.property.real_rows.way import Way, newest
+from tests.support.scale import SCALE
 
-ROUNDS: Final = max(1, int(os.environ.get("CALLWEAVE_TEST_SEEDS", "1")))
+ROUNDS: Final = SCALE
 PAIRS: Final = 12 * ROUNDS
 SUMS: Final = 400 * ROUNDS
 

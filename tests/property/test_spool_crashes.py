@@ -5,7 +5,6 @@ crash. Every choice (Kafka away, late, refusing; the disk failing; when the proc
 """
 
 import asyncio
-import os
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,8 +23,9 @@ from ingress.spool.store import Body, SpooledEntry, Totals
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from tests.support.scale import SCALE
 
-SEEDS: Final = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "400"))
+SEEDS: Final = 400 * SCALE
 LIVES: Final = 3
 BODIES: Final = 12
 KEYS: Final = 3

@@ -1,6 +1,6 @@
 """Failures between a vendor and the views: these always show what an undisturbed world shows.
 
-`CALLWEAVE_TEST_SEEDS` sets how many worlds are tried (100000 at night); a failure names its seed, and
+2,000 worlds are tried, and `CALLWEAVE_TEST_SCALE` times as many; a failure names its seed, and
 `CALLWEAVE_TEST_SEED` repeats that one alone.
 """
 
@@ -17,8 +17,9 @@ from sinks.rows import DEAD_LETTERS
 from tests.property.whole_way.broker import PARTITIONS
 from tests.property.whole_way.rules import ANY_ORDER, NAIVE, RIGHT, Rules
 from tests.property.whole_way.world import World, play, wrongs
+from tests.support.scale import SCALE
 
-SEEDS = int(os.environ.get("CALLWEAVE_TEST_SEEDS", "5000"))
+SEEDS = 2_000 * SCALE
 ONE = os.environ.get("CALLWEAVE_TEST_SEED")
 SHARE = 50
 """Number of worlds that a process tries at once."""

@@ -57,7 +57,7 @@ CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is a file of ours."""
+    """True when a dotted name is a file of ours."""
     return (ROOT / f"{name.replace('.', '/')}.py").is_file()
 
 
@@ -92,7 +92,7 @@ def test_the_parts_meet_only_on_kafka(part: str) -> None:
 
 
 def nodes(part: str) -> dict[str, set[str]]:
-    """Of each room or file of a part the rooms and files of it that it imports."""
+    """Returns each room or file of a part with the others that it imports."""
     base = ROOT / part
     prefix = part.replace("/", ".") + "."
     found: dict[str, set[str]] = {}

@@ -41,7 +41,7 @@ def comments(text: str) -> Iterator[tuple[int, str]]:
 
 
 def faults(path: Path) -> Iterator[str]:
-    """What is wrong with the prose of one file."""
+    """Faults in the prose of one file, each with its line."""
     text = path.read_text("utf-8")
     lines = text.split("\n")
     for line, said in docstrings(ast.parse(text)):

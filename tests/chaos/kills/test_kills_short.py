@@ -32,6 +32,7 @@ NAIVE: list[tuple[Naive, int, int, tuple[str, ...]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("naive", "sink", "workers", "only"), NAIVE, ids=[row[0] for row in NAIVE])
 async def test_an_offset_before_its_work_is_caught_as_a_loss(

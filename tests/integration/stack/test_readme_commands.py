@@ -1,4 +1,4 @@
-"""The README's own commands, run as they are printed: the first callback, the first query, and what the README says they print."""
+"""The README's own commands, run as they are printed: the first callback, the first query, and their printed output."""
 
 import asyncio
 import os

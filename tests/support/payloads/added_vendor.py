@@ -42,7 +42,7 @@ def run(project: Path, *command: str, stdin: bytes = b"") -> subprocess.Complete
 
 
 def push(project: Path, *requests: dict[str, Any], accounts: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    """Sends requests to the copy; returns replies, records, facts and timelines (`tests.support.payloads.pushed_through`)."""
+    """Sends requests to the copy; returns replies, records, facts and timelines."""
     asked = json.dumps({"requests": requests, "accounts": accounts}).encode()
     done = run(project, "-m", "tests.support.payloads.pushed_through", stdin=asked)
     assert done.returncode == 0, done.stderr.decode()
