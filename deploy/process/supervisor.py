@@ -11,29 +11,29 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
+from schemas.backoff import Backoff
 from schemas.errors import CallweaveError, SettingsError, SetupError
 
 log: Final = logging.getLogger(__name__)
 
-FIRST_S: Final = 0.5
-CAP_S: Final = 10.0
+_BACKOFF: Final = Backoff(first_s=0.5, cap_s=10.0)
 HEALTHY_AFTER_S: Final = 10.0
 """A process that ran this long did not fail because of its start."""
 LATELY_S: Final = 600.0
 _REMEMBERED: Final = 100
 
 
-class Backoff:
-    """The pauses between the starts of one process, doubled from `FIRST_S` to `CAP_S` while it keeps failing."""
+class RestartPauses:
+    """The pauses between the starts of one process: longer while it keeps failing, short again once it ran well."""
 
     def __init__(self) -> None:
-        self._next_s = FIRST_S
+        self._failures = 0
 
     def after(self, ran_s: float) -> float:
         """Returns the seconds to wait after the process ran for `ran_s` seconds (0: it did not start)."""
-        if ran_s > HEALTHY_AFTER_S:
-            self._next_s = FIRST_S
-        pause_s, self._next_s = self._next_s, min(2 * self._next_s, CAP_S)
+        self._failures = 0 if ran_s > HEALTHY_AFTER_S else self._failures
+        pause_s = _BACKOFF.delay_s(self._failures)
+        self._failures += 1
         return pause_s
 
 
@@ -108,7 +108,7 @@ class Supervised(Generic[R_co]):
         self.on_change()
 
     async def _keep(self) -> None:
-        loop, backoff = asyncio.get_running_loop(), Backoff()
+        loop, backoff = asyncio.get_running_loop(), RestartPauses()
         while True:
             begun_s = loop.time()
             self.last_error = await self.process.wait()

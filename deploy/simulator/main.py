@@ -14,8 +14,8 @@ import uvloop
 from deploy.process.part_process import EXIT_FAILED
 from deploy.process.ports import free_port
 from deploy.runtime import stop_on_signals
-from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions, SimulationProgress
 from deploy.simulator.traffic import Mix
 from deploy.simulator.vendors import SIMULATED_VENDORS
 from schemas.config.settings import PollAccount

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from ingress.kafka.producer import AckTimeout
-from ingress.kafka.publisher import Headers
 from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
 from ingress.spool.store import SpooledEntry
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Headers
 
 SLICES_PER_S: Final = 10
 """Portions in which a second's share is sent."""

@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from ingress.durable.drainer import Drainer, KafkaSide
 from ingress.kafka.producer import AckTimeout
-from ingress.kafka.publisher import Headers
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Headers
 
 _log = logging.getLogger("callweave.spool")
 

@@ -23,10 +23,10 @@ from aiokafka.errors import (
 
 from ingress.kafka.connection import KafkaConnection
 from ingress.kafka.health import KafkaHealth
-from ingress.kafka.publisher import Headers
 from ingress.kafka.send_window import SendWindow
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
+from schemas.raw import Headers
 from schemas.topics import RAW
 
 WINDOW_BYTES: Final = 32 * 1024 * 1024

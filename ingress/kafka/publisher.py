@@ -6,7 +6,8 @@ of which neither side knows. This module must not know vendors, HTTP or what a b
 
 from typing import Literal, Protocol
 
-Headers = list[tuple[str, bytes]]
+from schemas.raw import Headers
+
 WhyNot = Literal["timeout", "buffer_full", "kafka", "oversize", "spool", "spool_full"]
 """Codes of a publisher's `Unavailable`."""
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.backoff import Backoff
 from schemas.config.settings import PollAccount
 from schemas.vendor_kit.contract import Advice, Page
 
@@ -141,7 +142,7 @@ def id_wait_s(advice: Advice, tries: int) -> float | None:
     """Returns the seconds before a call's id is asked for again after `tries` responses, None when it is not found."""
     if advice.action != "retry_id" or tries > advice.tries:
         return None
-    return min(advice.cap_s, advice.first_s * 2.0 ** (tries - 1))
+    return Backoff(first_s=advice.first_s, cap_s=advice.cap_s).delay_s(tries - 1)
 
 
 def _after_token(checkpoint: Checkpoint, token: str) -> _Step:
@@ -200,7 +201,7 @@ def _after_error(
         action = "park"
     if action == "park":
         return _Step(_parked(msgspec.structs.replace(checkpoint, trouble=None)), "parked", alert or "log")
-    return _Step(troubled(min(advised.cap_s, advised.first_s * 2.0 ** min(tries - 1, 30))), "retry", alert)
+    return _Step(troubled(Backoff(first_s=advised.first_s, cap_s=advised.cap_s).delay_s(tries - 1)), "retry", alert)
 
 
 def _done(checkpoint: Checkpoint, end_s: int, *rest: PollWindow) -> Checkpoint:

@@ -25,12 +25,12 @@ from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
 from schemas.vendor_kit import causes, phone_numbers
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.checks import account_of, beijing_readings, check_order, shown
 from schemas.vendor_kit.columns import computed, ended, leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import decoded, listed
 from schemas.vendor_kit.phone_numbers import columns
+from schemas.vendor_kit.plausibility import account_of, beijing_readings, check_order, shown
 
 _NAME: Final = "huawei"
 _REGION: Final = "CN"

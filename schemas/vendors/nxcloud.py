@@ -22,12 +22,12 @@ from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
 from schemas.vendor_kit.amounts import billed, check_billed, check_duration
 from schemas.vendor_kit.causes import Cause, cause, denies_answer, disposition_of, reason_of, sip_of
-from schemas.vendor_kit.checks import account_of, check_order
 from schemas.vendor_kit.columns import leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import NOBODY, PhoneNumber, columns
+from schemas.vendor_kit.plausibility import account_of, check_order
 
 _NAME: Final = "nxcloud"
 _ZONE: Final = "UTC?"  # for times as text, which the document does not have

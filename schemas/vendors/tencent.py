@@ -31,7 +31,6 @@ from schemas.raw import RawCallback
 from schemas.vendor_kit import instants
 from schemas.vendor_kit.amounts import billed, check_billed
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.checks import account_of, check_order
 from schemas.vendor_kit.columns import ended, leg
 from schemas.vendor_kit.contract import (
     Advice,
@@ -49,6 +48,7 @@ from schemas.vendor_kit.contract import (
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import columns
+from schemas.vendor_kit.plausibility import account_of, check_order
 
 _NAME: Final = "tencent"
 _CALLBACK: Final = "getCdr"

@@ -29,12 +29,12 @@ from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
 from schemas.vendor_kit.amounts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.checks import account_of, check_ahead, check_order
 from schemas.vendor_kit.columns import ended, leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import PhoneNumber, columns
+from schemas.vendor_kit.plausibility import account_of, check_ahead, check_order
 from schemas.vendor_kit.secret_fields import holds_code
 
 _NAME: Final = "ytx"

@@ -23,8 +23,8 @@ from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
 from deploy.process.ports import free_port
 from deploy.process.scrape import total
-from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions
 from deploy.simulator.vendor_contract import PullServerOptions
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings, PollAccount

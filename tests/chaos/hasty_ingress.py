@@ -9,9 +9,9 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.kafka.publisher import Headers
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
+from schemas.raw import Headers
 from schemas.vendors import VENDORS
 
 _LINGER_MS: Final = 300

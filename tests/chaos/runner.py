@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.sending.ledger import Ledger
-from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions, SimulationProgress
 from deploy.simulator.traffic import Mix
 from tests.chaos.faults.faults import Step
 from tests.chaos.faults.inject import impossible, run_fault

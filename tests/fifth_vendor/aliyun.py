@@ -20,11 +20,11 @@ from schemas.errors import Undecodable
 from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
 from schemas.vendor_kit import causes
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.checks import account_of, check_order
 from schemas.vendor_kit.columns import computed, ended, leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Filtered, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.phone_numbers import columns
+from schemas.vendor_kit.plausibility import account_of, check_order
 
 _NAME: Final = "aliyun"
 _REGION: Final = "CN"

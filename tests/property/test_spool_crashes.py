@@ -16,13 +16,13 @@ import pytest
 from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import DurablePublisher
 from ingress.kafka.producer import AckTimeout
-from ingress.kafka.publisher import Headers
 from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body, SpooledEntry, Totals
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Headers
 from tests.support.scale import SCALE
 
 SEEDS: Final = 400 * SCALE

@@ -18,12 +18,12 @@ from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, Re
 from schemas.vendor_kit import phone_numbers
 from schemas.vendor_kit.amounts import billed, charged, check_billed, check_duration
 from schemas.vendor_kit.causes import Cause, cause_of_sip
-from schemas.vendor_kit.checks import account_of, check_order
 from schemas.vendor_kit.columns import ended, leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import NOBODY, PhoneNumber, columns
+from schemas.vendor_kit.plausibility import account_of, check_order
 from schemas.vendor_kit.signatures import hmac_of_body
 
 _NAME: Final = "meridian"

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from ingress.kafka.publisher import Headers, WhyNot
+from ingress.kafka.publisher import WhyNot
 from schemas.errors import Unavailable
+from schemas.raw import Headers
 
 
 class PublishedBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from aiohttp import web
 from deploy.process.ports import require_free
 from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import Ledger, LedgerEntry, digest_of
-from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.ordering import AckOrder
 from deploy.simulator.sending.pull_server import PullServer
+from deploy.simulator.sending.simulate_options import SimulateOptions, SimulationProgress
 from deploy.simulator.traffic import Traffic
 from deploy.simulator.vendors import SIMULATED_VENDORS
 

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.sending.ledger import Ledger
-from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions
 from processors.engine.watchdog import EXIT_FATAL
 from tests.chaos.judge.judge import Finding, by_window
 from tests.chaos.judge.naive import Naive

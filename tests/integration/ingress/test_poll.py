@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 
 from deploy.admin.topic_setup import create_topics
 from ingress.kafka.producer import KafkaPublisher
-from ingress.kafka.publisher import Headers, Publisher
+from ingress.kafka.publisher import Publisher
 from ingress.poll.checkpoints import read_checkpoints
 from ingress.poll.client import client
 from ingress.poll.main import fetch, first_checkpoint, run
@@ -30,7 +30,7 @@ from schemas.config.limits import DEFAULT
 from schemas.config.settings import Account, KafkaSettings, PollAccount, PollSettings, Settings
 from schemas.errors import SettingsError, Unavailable
 from schemas.metrics import Registry
-from schemas.raw import Position, RawCallback, raw_from_kafka
+from schemas.raw import Headers, Position, RawCallback, raw_from_kafka
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
 from schemas.vendor_kit.contract import Poll
 from schemas.vendors import VENDORS

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from deploy.doctor import work
 from deploy.doctor.work import parts
 from deploy.kafka.broker import KafkaServer
-from deploy.process.supervisor import Backoff
+from deploy.process.supervisor import RestartPauses
 from processors.engine.offsets import GROUP
 from processors.outbox import Message, Outbox
 from processors.poison.crashes import crash_dir, read_book
@@ -64,7 +64,7 @@ class Workers:
             await asyncio.gather(*keeping)
 
     async def _keep(self, number: int, order: Order) -> None:
-        backoff = Backoff()
+        backoff = RestartPauses()
         with (self._folder / f"worker-{number}.log").open("ab") as log:
             while not self._stopping.is_set():
                 begun = time.monotonic()

@@ -11,8 +11,8 @@ from deploy.local.stack import Stack
 from deploy.process.ports import free_port
 from deploy.process.scrape import until_answers
 from deploy.simulator.sending.ledger import Ledger
-from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions
 from deploy.simulator.vendor_contract import PullServerOptions
 from schemas.config.settings import PollAccount
 from tests.oracle.expected import expect

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from ingress.kafka.producer import AckTimeout
-from ingress.kafka.publisher import Headers
 from processors.outbox import Message
 from processors.partitioning import partition_of
 from processors.records import Partition, Record, RecordBatch
 from schemas.errors import Unavailable
+from schemas.raw import Headers
 from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop
 

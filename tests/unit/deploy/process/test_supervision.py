@@ -13,7 +13,8 @@ import pytest
 from deploy.process import part_process, supervisor
 from deploy.process.child import Child, spawn
 from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
-from deploy.process.supervisor import Backoff, Supervised
+from deploy.process.supervisor import RestartPauses, Supervised
+from schemas.backoff import Backoff
 from schemas.errors import CallweaveError, SetupError
 from tests.support.children import until
 
@@ -23,8 +24,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_S", 0.01)
-    monkeypatch.setattr(supervisor, "CAP_S", 0.02)
+    monkeypatch.setattr(supervisor, "_BACKOFF", Backoff(first_s=0.01, cap_s=0.02))
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_pauses(ran_s: list[float], pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_S", 0.5)
-    monkeypatch.setattr(supervisor, "CAP_S", 10.0)
-    between = Backoff()
+    monkeypatch.setattr(supervisor, "_BACKOFF", Backoff(first_s=0.5, cap_s=10.0))
+    between = RestartPauses()
 
     assert [between.after(seconds) for seconds in ran_s] == pauses
 

@@ -15,8 +15,8 @@ from deploy.simulator.calls import parties
 from deploy.simulator.poison.catalogue import POISONS, PoisonCycle
 from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import Ledger, LedgerEntry
-from deploy.simulator.sending.options import SimulateOptions
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import SIMULATED_VENDORS
 from deploy.simulator.world import World

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from deploy.simulator.requests import Offer
 from deploy.simulator.sending.ledger import Ledger, read
-from deploy.simulator.sending.options import SimulateOptions, SimulationProgress
 from deploy.simulator.sending.sender import simulate
+from deploy.simulator.sending.simulate_options import SimulateOptions, SimulationProgress
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendor_contract import PullServerOptions
 from deploy.simulator.vendors import SIMULATED_VENDORS

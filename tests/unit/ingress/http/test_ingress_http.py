@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.kafka.publisher import Headers, Publisher, WhyNot
+from ingress.kafka.publisher import Publisher, WhyNot
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import Account, IngressSettings, Secret, Settings
 from schemas.metrics import Registry
+from schemas.raw import Headers
 from schemas.vendor_kit.contract import Callback, Elements, Filtered, Reply, Vendor
 from tests.support.memory_publisher import MemoryPublisher
 

@@ -10,11 +10,11 @@ from aiohttp import web
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
-from ingress.kafka.publisher import Headers
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
+from schemas.raw import Headers
 from schemas.vendors import VENDORS
 from tests.support.memory_publisher import MemoryPublisher
 from tests.unit.ingress.http.test_ingress_http import NOW

@@ -12,13 +12,13 @@ from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import _adopt
 from ingress.kafka.producer import AckTimeout
-from ingress.kafka.publisher import Headers
 from ingress.spool.folder import of_worker
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body, look
 from schemas.config.settings import IngressSettings
 from schemas.errors import SetupError, Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Headers
 
 LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_after_ms=20)
 SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
