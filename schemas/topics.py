@@ -37,7 +37,7 @@ RAW: Final = Topic(
     key=CALL_KEY + ", as far as the body shows it",
     cleanup="delete",
     retention_days=14,
-    producers=("ingress", "poll", "dead replay"),
+    producers=("ingress", "poll", "dead replay", "conflicts resolve"),
     consumers=("normalise",),
 )
 FACTS: Final = Topic(

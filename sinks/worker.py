@@ -1,7 +1,7 @@
 """The sink's loop: reads the three public topics, flushes batches, and commits the offsets of rows in ClickHouse.
 
-A record's offset is committed only when its row, or its dead letter, is acknowledged (guarantee 6). After a crash, a
-rebalance or a timeout the same records are read and inserted again, and rows converge (guarantee 5).
+A record's offset is committed only when its row, or its dead letter, is acknowledged (guarantee 5). After a crash, a
+rebalance or a timeout the same records are read and inserted again, and rows converge (guarantee 8).
 """
 
 import asyncio

@@ -25,7 +25,7 @@ class KafkaHealth:
     def answered(self, missing: tuple[str, ...]) -> None:
         """Records that a metadata request was answered; `missing` are the topics that it did not know."""
         names = ", ".join(missing)
-        self._trouble = f"Kafka has no topic {names}: create it with `callweave topics`" if missing else ""
+        self._trouble = f"Kafka has no topic {names}: create it with `callweave topics --create`" if missing else ""
 
     def silent(self) -> None:
         """Records that a metadata request was not answered in time."""

@@ -1,7 +1,7 @@
 """The bounds of one body, which is compared with them before any work is done on it. Pure.
 
 Beyond a bound a body is a dead letter (`limit`, `inflate`), or a field is NULL and flagged. Another sender never pays
-for it (guarantee 8).
+for it (guarantee 10).
 """
 
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""Loads settings from a TOML file and then from the environment, and checks them (guarantee 10).
+"""Loads settings from a TOML file and then from the environment, and checks them.
 
 No other module turns text into settings. The environment is an argument.
 """

@@ -1,4 +1,4 @@
-"""A forger's push changes, contradicts and hides no row that came by another route (guarantee 8)."""
+"""A forger's push changes, contradicts and hides no row that came by another route (guarantee 10)."""
 
 from collections.abc import Iterator
 from datetime import timedelta

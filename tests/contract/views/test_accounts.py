@@ -1,4 +1,4 @@
-"""Accounts: records that one account's address let in neither hide nor change those of another (guarantee 8)."""
+"""Accounts: records that one account's address let in neither hide nor change those of another (guarantee 10)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows converge: repetitions, other batches and older versions change nothing that a view shows (guarantee 5)."""
+"""Rows converge: repetitions, other batches and older versions change nothing that a view shows (guarantee 8)."""
 
 import random
 from collections.abc import Sequence
