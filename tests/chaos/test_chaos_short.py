@@ -39,6 +39,7 @@ def each_once() -> Iterator[Step]:
         yield step
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_nothing_is_lost_or_doubled_whatever_breaks(tmp_path: Path) -> None:
     """Acknowledged bodies are on the raw topic, and the topics, views and counts agree with the raw topic."""

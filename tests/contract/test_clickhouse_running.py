@@ -183,15 +183,15 @@ async def test_a_failure_in_mid_stream_is_a_block_that_its_header_announced(
     http: aiohttp.ClientSession, name: str
 ) -> None:
     sql = f"SELECT throwIf(number = 3000000, 'it breaks here') FROM numbers(10000000) FORMAT {name}"
-    body = b""
+    end = b""
     async with http.get("/", params={"query": sql}) as response:
         assert response.status == 200
         with contextlib.suppress(
             aiohttp.ClientPayloadError
         ):  # the stream is cut, so that no client takes it for complete
             async for piece in response.content.iter_any():
-                body += piece
-    found = EXCEPTION.search(body[-4096:])
+                end = (end + piece)[-4096:]
+    found = EXCEPTION.search(end)
 
     assert found
     assert found[1] == found[4] == response.headers["X-ClickHouse-Exception-Tag"].encode()

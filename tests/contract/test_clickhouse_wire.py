@@ -122,13 +122,13 @@ ENCODINGS: list[tuple[str, Callable[[bytes], bytes], Callable[[bytes], bytes]]] 
     ("lz4", lambda raw: bytes(cramjam.lz4.compress(raw)), lambda raw: bytes(cramjam.lz4.decompress(raw))),
     ("zstd", lambda raw: bytes(cramjam.zstd.compress(raw)), lambda raw: bytes(cramjam.zstd.decompress(raw))),
     ("br", lambda raw: bytes(cramjam.brotli.compress(raw, 3)), lambda raw: bytes(cramjam.brotli.decompress(raw))),
-    ("xz", lzma.compress, lzma.decompress),
+    ("xz", lambda raw: lzma.compress(raw, preset=0), lzma.decompress),
     ("snappy", lambda raw: bytes(cramjam.snappy.compress(raw)), lambda raw: bytes(cramjam.snappy.decompress(raw))),
 ]
 
 
 @pytest.mark.parametrize(("name", "pack", "unpack"), ENCODINGS, ids=[name for name, *_ in ENCODINGS])
-@pytest.mark.parametrize("rows", [1, 500_000], ids=["short", "long"])
+@pytest.mark.parametrize("rows", [1, 100_000], ids=["short", "long"])
 async def test_bodies_are_compressed_both_ways(
     http: aiohttp.ClientSession,
     table: str,

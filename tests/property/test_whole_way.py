@@ -1,6 +1,6 @@
 """Failures between a vendor and the views: these always show what an undisturbed world shows.
 
-2,000 worlds are tried, and `CALLWEAVE_TEST_SCALE` times as many; a failure names its seed, and
+1,000 worlds are tried, and `CALLWEAVE_TEST_SCALE` times as many; a failure names its seed, and
 `CALLWEAVE_TEST_SEED` repeats that one alone.
 """
 
@@ -19,7 +19,7 @@ from tests.property.whole_way.rules import ANY_ORDER, NAIVE, RIGHT, Rules
 from tests.property.whole_way.world import World, play, wrongs
 from tests.support.scale import SCALE
 
-SEEDS = 2_000 * SCALE
+SEEDS = 1_000 * SCALE
 ONE = os.environ.get("CALLWEAVE_TEST_SEED")
 SHARE = 50
 """Number of worlds that a process tries at once."""
