@@ -17,7 +17,7 @@ from schemas.config.limits import Limits
 from schemas.config.settings import Account
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import DeadCode, Undecodable, raised_at
-from schemas.facts import Fact
+from schemas.facts import Fact, Kind
 from schemas.identity import seal
 from schemas.raw import Position, RawCallback
 from schemas.resolution import CALLBACK as RESOLUTION
@@ -27,6 +27,7 @@ from schemas.vendors import VENDORS
 
 _log: Final = logging.getLogger(__name__)
 
+_KINDS: Final = frozenset(Kind)
 ORIGINALS_PER_BODY: Final = 16
 """Most dead letters of one body that carry it; more would multiply a large body by its bad elements."""
 _ORIGINAL_BYTES: Final = 4 * 1024 * 1024
@@ -174,6 +175,7 @@ def _elements(
             if isinstance(mapped, Filtered):
                 filtered.append(mapped.reason)
                 continue
+            _require_kind(vendor, mapped.fact.kind)
             fact = seal(mapped, raw, dead_letters.position, index, body_sha256)
         except Undecodable as exc:
             dead_letters.add(index, exc.dead_code, str(exc))
@@ -194,6 +196,12 @@ def _elements(
         )
         facts.append(msgspec.structs.replace(fact, version=version))
     return Normalised(facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
+
+
+def _require_kind(vendor: Vendor, kind: str) -> None:
+    """Raises LookupError, a bug of the vendor's file, for a kind that is neither common nor declared there."""
+    if kind not in _KINDS and kind not in vendor.kinds:
+        raise LookupError(kind)
 
 
 class _DeadLetters:

@@ -91,7 +91,8 @@ class Fact(CallFields, frozen=True, kw_only=True):
     """`vendor|account|call id`, the Kafka key, equal for all facts of a call. Its account is that of the URL where some
     payloads of a call do not name theirs."""
     fact_type: FactType
-    kind: Kind
+    kind: str
+    """One of `Kind`, or a kind of its own that the vendor's file declares."""
     adapter_version: int = 1
     schema_version: int = SCHEMA_VERSION
     version: int = 0

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from schemas.errors import Undecodable
-from schemas.facts import Fact, FactType, Kind
+from schemas.facts import Fact, FactType
 from schemas.identity import digest
 from schemas.raw import Position, RawCallback
 
@@ -22,6 +22,7 @@ CALLBACK: Final = "resolution"
 """The header `callback` of a resolution; its `vendor` and `account` are the record's."""
 _NOTE_CHARS: Final = 1000
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}")
+_KIND: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KEY: Final = re.compile(r"[^|]*\|[^|]*\|[^|]+")
 
 
@@ -31,7 +32,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     record_id: str
     call_key: str
     """The key of the record's call, which is also the key of this raw record."""
-    kind: Kind
+    kind: str
     keep: str
     """The digest of the content that counts."""
     resolved_at: datetime
@@ -40,11 +41,11 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resolution_body(
-    *, record_id: str, call_key: str, kind: Kind | str, keep: str, resolved_at: datetime, note: str = ""
+    *, record_id: str, call_key: str, kind: str, keep: str, resolved_at: datetime, note: str = ""
 ) -> bytes:
     """Returns the body to append to `calls.raw`."""
     resolution = Resolution(
-        record_id=record_id, call_key=call_key, kind=Kind(kind), keep=keep, resolved_at=resolved_at, note=note
+        record_id=record_id, call_key=call_key, kind=kind, keep=keep, resolved_at=resolved_at, note=note
     )
     return msgspec.json.encode(resolution)
 
@@ -98,6 +99,8 @@ def _check(resolution: Resolution, vendor: str) -> None:
         raise Undecodable("no record's id", code="field", path="record_id")
     if not _KEY.fullmatch(resolution.call_key) or resolution.call_key.split("|", 1)[0] != vendor:
         raise Undecodable("no key of a call of this vendor", code="field", path="call_key")
+    if not _KIND.fullmatch(resolution.kind):
+        raise Undecodable("no kind of payload", code="field", path="kind")
     if not _DIGEST.fullmatch(resolution.keep):
         raise Undecodable("no digest of a content", code="field", path="keep")
     if resolution.resolved_at.tzinfo is None or not 1970 <= resolution.resolved_at.year < 2299:

@@ -14,7 +14,7 @@ from deploy.admin.printable import printable
 from deploy.admin.producing import producing
 from schemas.config.settings import JoinSettings, KafkaSettings, Settings
 from schemas.errors import CallweaveError, Unavailable
-from schemas.facts import Kind, RecordContent
+from schemas.facts import RecordContent
 from schemas.raw import RawCallback
 from schemas.resolution import Resolution, resolution_raw
 from schemas.topics import RAW
@@ -107,7 +107,7 @@ def _resolution(conflict: Conflict, content: RecordContent, note: str, now: date
     decision = Resolution(
         record_id=str(conflict.record_id),
         call_key=conflict.call_key,
-        kind=Kind(conflict.kind),
+        kind=conflict.kind,
         keep=content.digest,
         resolved_at=now,
         note=note[:_NOTE_CHARS],

@@ -6,7 +6,7 @@ could share: they join the callback, else the only other call of their account. 
 itself as timeline id, so that an ordinary call's id never moves; the others have a suffix.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ CALLBACK: Final = "callback"
 CONFERENCE: Final = "conference"
 VOICE: Final = "voice"
 
-_FAMILY: Final = {
+_FAMILY: Final[Mapping[str, str]] = {
     Kind.CALLBACK_CDR: CALLBACK,
     Kind.CALLBACK_STATE: CALLBACK,
     Kind.CONFERENCE_LEG: CONFERENCE,

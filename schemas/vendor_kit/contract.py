@@ -229,6 +229,9 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     region: str = ""
     """The default region of national numbers, "" for none."""
     currency: str = ""
+    kinds: Mapping[str, str] = {}
+    """The vendor's own kinds of payload, where none of `Kind` fits, each with a sentence; in every view they are calls.
+    A fact of a kind that is neither is a bug of the vendor's file."""
     secrets: tuple[str, ...] = ()
     """The names of fields that must not be shown (URLs with tokens, signatures)."""
     poll: Poll | None = None

@@ -37,6 +37,7 @@ CDR_FIELDS: Final = (
     "ref",
 )  # fmt: skip
 _CDR: Final = "cdr"
+CLICK_TO_CALL: Final = "click_to_call"
 _STATES: Final = {"dial": State.SETUP, "ring": State.ALERTING, "answer": State.ANSWER, "end": State.RELEASE}
 _LEGS: Final = ("from", "to")
 _ANSWERED: Final = Cause("NORMAL_CLEARING", 16, 200, Disposition.ANSWERED, "normal")
@@ -130,7 +131,7 @@ def _record(
     fact = Fact(
         fact_type=FactType.RECORD,
         vendor=_NAME,
-        kind=Kind.CALLBACK_CDR,
+        kind=CLICK_TO_CALL,
         account_id=account_id,
         vendor_call_id=call_id,
         direction=Direction.CALLBACK,
@@ -178,7 +179,7 @@ VENDOR = Vendor(
             verify=hmac_of_body("x-meridian-signature", encoding="base64"),
             body="form",
             example=b"event=ring&call_id=7c2f&customer=acme&from_to=442079460018-442079460123&leg=to&at=1772359203250",
-            documented={Kind.CALLBACK_CDR: CDR_FIELDS, Kind.CALLBACK_STATE: EVENT_FIELDS},
+            documented={CLICK_TO_CALL: CDR_FIELDS, Kind.CALLBACK_STATE: EVENT_FIELDS},
         ),
     ),
     accepted=Reply(status=200, body=b"OK"),
@@ -187,5 +188,6 @@ VENDOR = Vendor(
     time_zone=_ZONE,
     region=_REGION,
     currency=_CURRENCY,
+    kinds={CLICK_TO_CALL: "The CDR of a call that a click on a page started."},
     secrets=("recording", "from_to"),
 )
