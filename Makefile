@@ -35,7 +35,7 @@ test: .venv/.ready ## Run what a change must pass, on a real Kafka and the real 
 	$(BIN)/python -m tests.lanes $(ARGS)
 
 test-long: .venv/.ready ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
-	CALLWEAVE_TEST_SCALE=10 $(BIN)/python -m pytest -m "long or not long" tests/property tests/chaos
+	CALLWEAVE_TEST_SCALE=10 $(BIN)/python -m pytest -m "long or not long" tests/property tests/chaos tests/integration
 	$(MAKE) chaos DURATION=1800
 	$(MAKE) kills
 	$(BIN)/python -m tests.embedded.kill_clickhouse --kills 100

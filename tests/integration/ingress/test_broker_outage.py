@@ -13,6 +13,7 @@ RATE = 120
 GENEROUS_MS = 20_000.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped in its tracks"])
 async def test_nobody_notices_that_the_broker_is_away_and_nothing_is_lost_or_passed(number: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="callweave-outage-test-") as folder:
