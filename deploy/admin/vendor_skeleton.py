@@ -240,10 +240,10 @@ Known lies and gaps: none is known yet.
 
 {peek_import}from schemas.errors import Undecodable
 from schemas.facts import Fact, FactType, Kind
-from schemas.vendor_kit.plausibility import account_of
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
+from schemas.vendor_kit.plausibility import account_of
 
 _NAME: Final = "{name}"
 _ZONE: Final = "UTC"
