@@ -15,7 +15,8 @@ TESTS: Final = Path(__file__).parent
 # Each lane of `make test` starts its servers one after the other; what is in no lane here is in the last one.
 WAITING: Final[Mapping[str, tuple[str, ...]]] = {
     "stack": ("integration/stack", "integration/sinks"),
-    "parts": ("chaos", "integration/cli", "integration/ingress", "integration/processors"),
+    "ingress": ("chaos", "integration/ingress"),
+    "engines": ("contract", "embedded", "integration/cli", "integration/processors"),
 }
 
 

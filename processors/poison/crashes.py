@@ -27,7 +27,7 @@ LATELY_MS: Final = 600_000
 OFTEN: Final = 3
 """Number of ends of one worker within `LATELY_MS` that is no coincidence."""
 _LOCK: Final = "lock"
-_SUFFIX: Final = ".crumb"
+SUFFIX: Final = ".crumb"
 _LOCK_TRIES: Final = 20
 _LOCK_PAUSE_S: Final = 0.01
 
@@ -64,7 +64,7 @@ class Crashes:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
-                self.breadcrumb = Breadcrumb(folder / f"{self._worker}@{uuid.uuid4().hex[:12]}{_SUFFIX}")
+                self.breadcrumb = Breadcrumb(folder / f"{self._worker}@{uuid.uuid4().hex[:12]}{SUFFIX}")
                 fcntl.flock(self.breadcrumb.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             self._folder = None
@@ -118,7 +118,7 @@ class Crashes:
     def _left_behind(self) -> list[tuple[Path, WorkerEnd]]:
         assert self._folder is not None
         found: list[tuple[Path, WorkerEnd]] = []
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}"), key=_changed_at):
+        for path in sorted(self._folder.glob(f"*{SUFFIX}"), key=_changed_at):
             if path == self.breadcrumb.path:
                 continue
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:

@@ -18,6 +18,8 @@ import msgspec
 from deploy.cli.part_commands import with_codecs
 from deploy.runtime import run_part
 from processors.main import run as run_process
+from processors.poison.breadcrumb import read
+from processors.poison.crashes import SUFFIX, crash_dir, read_book
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from sinks.main import run as run_sink
@@ -70,6 +72,30 @@ def _end_with_parent(parent: int) -> None:
             os._exit(1)
 
 
+def _accuses_again(order: Order) -> bool:
+    """True where this worker computes a record at which one died before.
+
+    A second death there puts the record aside, as it must: no judge could call that call whole.
+    """
+    suspects = read_book(crash_dir(order.settings)).suspects if order.part == "worker" else ()
+    if not suspects:
+        return False
+    computed = [
+        place
+        for path in crash_dir(order.settings).glob(f"{order.settings.process.instance}@*{SUFFIX}")
+        for note in (read(path.read_bytes()),)
+        for place in (note.place, note.thread_place)
+        if place is not None
+    ]
+    return any(
+        (place.topic, place.partition) == (one.place.topic, one.place.partition)
+        and place.first < one.place.next
+        and one.place.first < place.next
+        for place in computed
+        for one in suspects
+    )
+
+
 def _run_part(order: Order) -> int:
     """Runs the part to its end; returns the exit code."""
     at_work = threading.Event()
@@ -83,10 +109,13 @@ def _run_part(order: Order) -> int:
         _emit(Event(number=order.number, what="at failpoint"))
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def counts() -> bool:
+        return (at_work.is_set() or not order.after_commit) and not _accuses_again(order)
+
     if order.naive:
         NAIVE[order.naive]()
     if order.point:
-        arm(POINTS[order.part][order.point], order.passage, lambda: at_work.is_set() or not order.after_commit, kill)
+        arm(POINTS[order.part][order.point], order.passage, counts, kill)
     after(*WORK_DONE[order.part], worked)
     if order.part == "sink":
         return run_part(_sink, order.settings, metrics_port=order.settings.sink.metrics_port)
