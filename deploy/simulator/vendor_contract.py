@@ -83,7 +83,7 @@ class PullQuery(msgspec.Struct, frozen=True, kw_only=True):
     start_s: int = 0
     end_s: int = 0
     party: str = ""
-    """Only calls of this party, as the vendor writes the number; "" for all."""
+    """The party, as the vendor writes the number, whose calls alone are asked for; "" for all."""
     compressed: bool = False
 
 

@@ -1,4 +1,4 @@
-"""For any set of facts `v_cdr` and `v_timelines` agree on count, cost and disposition: random histories.
+"""`v_cdr` and `v_timelines` agree on count, cost and disposition, whatever set of facts they were made from.
 
 A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in
 any order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between

@@ -18,7 +18,7 @@ from tests.contract.views.samples import START, all_views, ask, call, dead_lette
 
 
 def _histories(rng: random.Random) -> dict[str, tuple[Table[Any], list[list[Any]]]]:
-    """For each table some identities, each with all its versions in order."""
+    """Returns some identities of each table, each with all its versions in order."""
     versions = range(1, 4)
     kinds = (
         ("cdr", CDR, FactType.RECORD),

@@ -48,7 +48,7 @@ def test_with_every_default_uncommented_it_is_the_defaults(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("section", "name"), list(every_setting(Settings)))
 def test_every_setting_is_in_it(section: str, name: str) -> None:
-    """In its own section; an account's settings are in the form of its list."""
+    """Every setting is in its own section; those of an account are in the form of its list."""
     values = tomllib.loads(UNCOMMENTED)
     for part in section.split("."):
         values = values.get(part, {})

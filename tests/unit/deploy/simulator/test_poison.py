@@ -81,7 +81,7 @@ def test_the_ledger_balances_with_poison_in_it() -> None:
 
 @pytest.mark.parametrize(("vendor", "name"), CONTRADICTIONS)
 def test_of_contradictory_pushes_the_first_stands_whole(vendor: str, name: str) -> None:
-    """Whatever the order in the ledger; the second alone would show itself."""
+    """The order in the ledger does not matter; the second record alone would show itself."""
     first, second = made(vendor, name)
     (alone,) = expected_of(first).cdr
     for order in ((first, second), (second, first)):
@@ -196,7 +196,7 @@ async def test_the_second_content_never_leaves_when_the_first_is_given_up() -> N
 
 
 def test_an_entry_survives_the_ledgers_file() -> None:
-    """With its rank, and that it disputes."""
+    """The expectation has the record's rank, and says that it is disputed."""
     _, second = made("ytx", "dearer after all")
     (expectation,) = second.expected
 

@@ -137,7 +137,7 @@ def test_a_legs_milestones_are_in_order_and_b_is_called_when_a_has_answered() ->
 
 
 def test_disorder_puts_records_before_states_and_states_before_each_other() -> None:
-    """In order: each call's record comes after its states; in disorder: not always."""
+    """Traffic in order has each call's record after its states; traffic in disorder does not always."""
 
     def record_first(mix: Mix) -> int:
         seen: set[str] = set()
