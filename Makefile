@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run check test test-long lint types bench chaos kills clients lock clean help
+.PHONY: run check test test-long lint types bench bench-query chaos kills clients upgrade wheel tools audit lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -34,8 +34,8 @@ check: .venv/.ready ## Check style, types, units and golden payloads: a minute
 test: .venv/.ready ## Run what a change must pass, on a real Kafka and the real ClickHouse engine
 	$(BIN)/python -m tests.lanes $(ARGS)
 
-test-long: .venv/.ready ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
-	CALLWEAVE_TEST_SCALE=10 $(BIN)/python -m pytest -m "long or not long" tests/property tests/chaos tests/integration
+test-long: .venv/.ready tools ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
+	CALLWEAVE_TEST_SCALE=25 $(BIN)/python -m pytest -m "long or not long" tests/unit tests/property tests/contract tests/chaos tests/embedded tests/integration tests/deployment tests/security
 	$(MAKE) chaos DURATION=1800
 	$(MAKE) kills
 	$(BIN)/python -m tests.embedded.kill_clickhouse --kills 100
@@ -52,6 +52,9 @@ types: .venv/.ready ## Check types
 bench: .venv/.ready ## Measure each stage alone and the whole way; prints a table
 	$(BIN)/python -m tests.bench $(ARGS)
 
+bench-query: .venv/.ready ## Measure queries over many calls (CALLS=10000000)
+	CALLS=$(or $(CALLS),10000000) $(BIN)/python -m tests.bench query
+
 chaos: .venv/.ready ## Break every part of a real stack under traffic, and prove that nothing is lost (DURATION=600 SEED=7)
 	$(BIN)/python -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
@@ -61,10 +64,34 @@ kills: .venv/.ready ## Kill the sink and the workers again and again at named po
 clients: .venv/.ready ## Try every driver (JDBC, Go, Node, Python) against the embedded ClickHouse, where its toolchain is
 	$(BIN)/python -m tests.clients $(ARGS)
 
+upgrade: .venv/.ready ## Replace a release (OLD=v0.1.0) by this one under traffic, and go back (MINUTES=60)
+	$(BIN)/python -m tests.chaos.upgrade $(OLD) --minutes $(or $(MINUTES),60) $(ARGS)
+
+wheel: .venv/.ready ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --disable-pip-version-check --quiet --no-index --no-build-isolation --no-deps -w dist .
+
+# The tools of the deployment's tests and of the audit, in an environment of their own: no part needs them.
+.venv/tools/.ready: tests/deployment/requirements.txt
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes -r tests/deployment/requirements.txt
+	@touch $@
+
+# Helm is built from its Go module, whose checksum Go checks, where there is a Go.
+.venv/tools/bin/helm: .venv/tools/.ready
+	@if command -v go >/dev/null; then GOBIN=$(CURDIR)/.venv/tools/bin go install helm.sh/helm/v3/cmd/helm@v3.22.0; else echo "no Go here: the chart is not rendered"; fi
+
+tools: .venv/tools/bin/helm ## Install what checks the image, the chart and the packages (hadolint, Helm, pip-audit)
+
+audit: .venv/.ready .venv/tools/.ready ## Write build/sbom.cdx.json, and look the locked packages up among known vulnerabilities
+	@mkdir -p build
+	.venv/tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --of JSON -o build/sbom.cdx.json deploy/requirements.txt
+	$(BIN)/python -m tests.deployment.audit
+
 lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o deploy/requirements-dev.txt
-	@for one in python suite; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/clients/$$one/requirements.in -o tests/clients/$$one/requirements.txt || exit 1; done
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build -o deploy/requirements-build.txt
+	@for one in clients/python clients/suite deployment; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/$$one/requirements.in -o tests/$$one/requirements.txt || exit 1; done
 
 clean: ## Remove the environment and what `make run` stored here
 	rm -rf .venv .callweave build dist

@@ -38,6 +38,10 @@ class AdmissionControl:
         self.received_bytes = 0
         """Bytes of requests that are not answered yet, counted from the first byte."""
 
+    def allow_queued(self, max_queued: int) -> None:
+        """Sets another bound of waiting requests."""
+        self._max_queued = max_queued
+
     @property
     def size_bytes(self) -> int:
         """All bytes that the process holds."""

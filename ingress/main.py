@@ -7,32 +7,37 @@ acknowledgement that the producer gets until its end still removes a body from t
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from ingress.admission import AdmissionControl
-from ingress.app import SERVER_OPTIONS, create_app
+from ingress.app import SERVER_OPTIONS, admin_app, create_app, use_settings
+from ingress.audit.trail import audit_trail
 from ingress.durable.durable_publisher import DurablePublisher
 from ingress.durable.leftovers import drain_leftovers
+from ingress.front.certificate import Certificate
+from ingress.front.front_door import FrontDoor
+from ingress.front.listening import BACKLOG, Listeners, open_admin_listener, open_listener
+from ingress.http.proxies import Proxies
 from ingress.kafka.producer import KafkaPublisher
+from ingress.kafka.publisher import Publisher
 from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import LoadShedder
+from ingress.quota.caller_counts import CallerCounts, no_counts
 from ingress.spool.folder import of_worker, root
 from ingress.spool.spool import Spool
-from schemas.config.settings import IngressSettings, KafkaSettings, Settings
-from schemas.errors import SetupError
+from schemas.config.caller_safety import doubtful_checks
+from schemas.config.listening import cannot_listen, has_admin_port, needs_account, who_reaches
+from schemas.config.live import LiveSettings
+from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
 from schemas.vendors import VENDORS
 
-BACKLOG: Final = 1024
 _LAST_REQUESTS_S: Final = 1.0
 """Time that connections which were accepted last have for their first request."""
 
@@ -45,73 +50,112 @@ async def run(
     metrics: Registry,
     *,
     worker: int = 1,
-    listener: socket.socket | None = None,
+    listeners: Listeners | None = None,
     listening: Callable[[], None] = lambda: None,
     render_metrics: Callable[[], str] | None = None,
+    live: LiveSettings | None = None,
 ) -> None:
     """Serves until `stop`, then drains; raises SetupError when the port or the spool belongs to another process.
 
-    `worker` names its spool. `listener` is a listening socket that workers share; without one the process opens its
-    own. `listening` is called as soon as connections are accepted. `render_metrics` returns the text of /metrics where
-    it is more than `metrics`.
+    `worker` names its spool. `listeners` are the listening sockets that workers share; without them the process opens
+    its own. `listening` is called as soon as connections are accepted. `render_metrics` returns the text of /metrics
+    where it is more than `metrics`. `live` brings other settings while it serves.
     """
     # The client repeats "cannot connect" several times a second while Kafka is away; the publisher logs it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    limits = settings.ingress
-    async with _durable(settings, metrics, worker) as publisher:
-        admission = AdmissionControl(
-            max_queued=limits.max_queued,
-            max_bytes=limits.max_buffer_bytes,
-            outliving_bytes=lambda: publisher.outliving_bytes,
-        )
-        metrics.before_read(lambda: _show_admission(metrics, admission))
-        leaving = asyncio.Event()
-        app = create_app(
-            settings, VENDORS, publisher, metrics, _now,
-            admission=admission, leaving=leaving, render_metrics=render_metrics,
+    live = live or LiveSettings(settings)
+    for doubt in doubtful_checks(settings):
+        _log.warning("%s", doubt)
+    counts = no_counts(settings.ingress.unknown_per_minute)
+    async with (
+        _durable(settings, metrics, worker, live) as publisher,
+        audit_trail(lambda: live.current.kafka, counts.refusals),
+    ):
+        await serve(
+            settings, publisher, stop, metrics,
+            outliving_bytes=lambda: publisher.outliving_bytes, counts=counts,
+            listeners=listeners, listening=listening, render_metrics=render_metrics, live=live,
         )  # fmt: skip
-        runner = BoundedRunner(
-            app,
-            limits,
-            metrics,
-            admission=admission,
-            shedder=LoadShedder(VENDORS),
-            leaving=leaving,
-            shutdown_timeout=limits.drain_s,
-            **SERVER_OPTIONS,
-        )
-        await runner.setup()
+    _log.info("stopped: pid=%d", os.getpid())
+
+
+async def serve(
+    settings: Settings,
+    publisher: Publisher,
+    stop: asyncio.Event,
+    metrics: Registry,
+    *,
+    outliving_bytes: Callable[[], int] = lambda: 0,
+    counts: CallerCounts | None = None,
+    listeners: Listeners | None = None,
+    listening: Callable[[], None] = lambda: None,
+    render_metrics: Callable[[], str] | None = None,
+    live: LiveSettings | None = None,
+) -> None:
+    """Serves pushes to `publisher` until `stop`, then finishes those that have begun; see `run`."""
+    # It quotes requests, in which secrets may stand; the guarded connections count what it would say.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    limits = settings.ingress
+    live = live or LiveSettings(settings)
+    admission = AdmissionControl(
+        max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes, outliving_bytes=outliving_bytes
+    )
+    metrics.before_read(lambda: _show_admission(metrics, admission))
+    leaving = asyncio.Event()
+    app = create_app(
+        settings, VENDORS, publisher, metrics, _now, counts=counts,
+        admission=admission, leaving=leaving, render_metrics=render_metrics,
+    )  # fmt: skip
+    live.follow(lambda new: use_settings(app, new, VENDORS, admission))
+    pages = admin_app(publisher, render_metrics or metrics.text, leaving)
+    runner = BoundedRunner(
+        app,
+        limits,
+        metrics,
+        admission=admission,
+        shedder=LoadShedder(VENDORS),
+        leaving=leaving,
+        shutdown_timeout=limits.drain_s,
+        **SERVER_OPTIONS,
+    )
+    await runner.setup()
+    async with _admin(pages, limits, listeners):
         try:
-            site = _site(runner, limits, listener)
+            site = _site(runner, limits, metrics, listeners)
+            if isinstance(site, FrontDoor):
+                live.follow(lambda new: site.use(new.ingress))
             await _listen(site, limits)
-            _log.info("listening: host=%s port=%d pid=%d", limits.host, limits.port, os.getpid())
+            _say_listening(limits)
             listening()
             await stop.wait()
-            _log.info("leaving in %g s: then open requests get up to %g s", limits.leave_s, limits.drain_s)
+            leave_s = live.current.ingress.leave_s
+            _log.info("leaving in %g s: then open requests get up to %g s", leave_s, limits.drain_s)
             leaving.set()
-            await asyncio.sleep(limits.leave_s)
+            await asyncio.sleep(leave_s)
             await site.stop()
             await runner.until_first_requests(_LAST_REQUESTS_S)
         finally:
             await runner.cleanup()
-    _log.info("stopped: pid=%d", os.getpid())
 
 
 @contextlib.asynccontextmanager
-async def _durable(settings: Settings, metrics: Registry, worker: int) -> AsyncIterator[DurablePublisher]:
+async def _durable(
+    settings: Settings, metrics: Registry, worker: int, live: LiveSettings
+) -> AsyncIterator[DurablePublisher]:
     """Yields Kafka and this worker's spool as one publisher; worker 1 also drains the spools of former workers."""
     limits = settings.ingress
     base = root(settings)
     async with (
         Spool(of_worker(base, worker), limits, metrics) as spool,
         KafkaPublisher(
-            _address(settings),
+            settings.kafka,
             deadline_s=limits.publish_timeout_s,
             max_buffer_bytes=limits.max_buffer_bytes,
             max_value_bytes=limits.max_body_bytes,
         ) as kafka,
         DurablePublisher(kafka, spool, limits, metrics) as publisher,
     ):
+        live.follow(lambda new: kafka.use(new.kafka, max_value_bytes=new.ingress.max_body_bytes))
         metrics.before_read(lambda: _show_publisher(metrics, kafka, spool, str(worker)))
         leftovers = asyncio.create_task(drain_leftovers(base, kafka, limits, metrics)) if worker == 1 else None
         try:
@@ -136,9 +180,17 @@ def _show_admission(metrics: Registry, admission: AdmissionControl) -> None:
     metrics.put("callweave_ingress_held_bytes", value=admission.size_bytes)
 
 
-def _site(runner: web.AppRunner, limits: IngressSettings, listener: socket.socket | None) -> web.BaseSite:
-    if listener is not None:
-        return web.SockSite(runner, listener, backlog=BACKLOG)
+def _site(
+    runner: BoundedRunner, limits: IngressSettings, metrics: Registry, listeners: Listeners | None
+) -> web.BaseSite:
+    """Returns the site of the port that vendors push to; raises SetupError and SettingsError."""
+    if limits.tls_certificate_file or limits.proxy_protocol:
+        certificate = Certificate(limits, metrics) if limits.tls_certificate_file else None
+        proxies = Proxies(limits) if limits.proxy_protocol else None
+        listener = listeners.public if listeners else open_listener(limits)
+        return FrontDoor(runner, listener, limits, metrics, certificate=certificate, proxies=proxies)
+    if listeners is not None:
+        return web.SockSite(runner, listeners.public, backlog=BACKLOG)
     return web.TCPSite(runner, limits.host, limits.port, backlog=BACKLOG)
 
 
@@ -146,31 +198,41 @@ async def _listen(site: web.BaseSite, limits: IngressSettings) -> None:
     try:
         await site.start()
     except OSError as exc:
-        raise cannot_listen(limits, exc) from exc
+        raise cannot_listen(exc, limits.host, limits.port, what="The ingress", setting="ingress.port") from exc
 
 
-def cannot_listen(limits: IngressSettings, error: OSError) -> SetupError:
-    """Returns the error of a port that cannot be listened on, with advice."""
-    where = f"{limits.host}:{limits.port}"
-    if error.errno == errno.EADDRINUSE:
-        return SetupError(
-            f"the ingress cannot listen on {where}: another process already does",
-            code="port_in_use",
-            advice="Stop that process, or set ingress.port (CALLWEAVE_INGRESS__PORT) to a free port.",
-        )
-    return SetupError(
-        f"the ingress cannot listen on {where}: {os.strerror(error.errno) if error.errno else error}",
-        code="port",
-        advice="Set ingress.host and ingress.port to an address of this machine and a port that you may use.",
+@contextlib.asynccontextmanager
+async def _admin(pages: web.Application, limits: IngressSettings, listeners: Listeners | None) -> AsyncIterator[None]:
+    """Serves the admin pages, where they have a port of their own; raises SetupError.
+
+    They are bounded and counted by themselves, so that the figures of the pushes are those of the pushes alone.
+    """
+    if not has_admin_port(limits):
+        yield
+        return
+    runner = BoundedRunner(
+        pages,
+        limits,
+        Registry(),
+        admission=AdmissionControl(max_queued=limits.max_queued, max_bytes=limits.max_buffer_bytes),
+        shedder=LoadShedder({}),
+        leaving=asyncio.Event(),
+        shutdown_timeout=_LAST_REQUESTS_S,
+        **SERVER_OPTIONS,
     )
+    await runner.setup()
+    try:
+        shared = listeners.admin if listeners else None
+        await web.SockSite(runner, shared or open_admin_listener(limits), backlog=BACKLOG).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
-def _address(settings: Settings) -> KafkaSettings:
-    """Returns the Kafka settings; without an address Kafka is the one that `callweave up` runs on this machine."""
-    kafka = settings.kafka
-    if kafka.bootstrap:
-        return kafka
-    return msgspec.structs.replace(kafka, bootstrap=f"127.0.0.1:{settings.embedded.kafka_port}")
+def _say_listening(limits: IngressSettings) -> None:
+    _log.info("listening: host=%s port=%d pid=%d", limits.host, limits.port, os.getpid())
+    if (reached := who_reaches(limits)) and not needs_account(limits):
+        _log.warning("%s, and anybody there may push without an account, as --open says", reached)
 
 
 def _now() -> datetime:

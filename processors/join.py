@@ -15,6 +15,7 @@ from processors.call.contents import Content, Item, item_of
 from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_folded, knows, mark_folded
 from processors.call.folding import fold_item, fold_items
 from processors.call.precedence import normalized
+from processors.call.slots import Slots, slot_for, with_slot
 from processors.call.state import CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
@@ -48,6 +49,9 @@ def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSetting
     fact = bounded(fact)
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
         return _new_call(fact, now_ms, settings)
+    slots = with_slot(state.slots, fact, state.items.values(), now_ms, settings.horizon_s)
+    if slots is not state.slots:
+        state = msgspec.structs.replace(state, slots=slots)
     item = state.items.get(fact.fact_id)
     arrival = arrival_of(fact)
     known = _content(item, fact.content_digest)
@@ -81,7 +85,10 @@ def merge_stored(left: CallState, right: CallState, settings: JoinSettings) -> C
 
 def _new_call(fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     item = new_item(fact)
-    state = CallState(items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms)
+    slots = with_slot({}, fact, (), now_ms, settings.horizon_s)
+    state = CallState(
+        items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms, slots=slots
+    )
     return _publish(_with_deadline(state, settings), "fact", item)
 
 
@@ -148,7 +155,16 @@ def _content(item: Item | None, digest: str) -> Content | None:
 
 
 def _publish(state: CallState, outcome: JoinOutcome, item: Item) -> JoinResult:
-    return JoinResult(state=state, outcome=outcome, normalized=normalized(item) if item.contents else None, shown=state)
+    row = _placed(normalized(item), state.slots) if item.contents else None
+    return JoinResult(state=state, outcome=outcome, normalized=row, shown=state)
+
+
+def _placed(fact: Fact, slots: Slots) -> Fact:
+    """Return the fact in its call's slot; nearly always it is there already, and its bytes go on as they are."""
+    slot = slot_for(slots, fact.account, [fact])
+    if fact.slot_at == slot.slot_at and fact.slot_certain == slot.certain:
+        return fact
+    return msgspec.structs.replace(fact, slot_at=slot.slot_at, slot_certain=slot.certain)
 
 
 def _open_until(state: CallState, settings: JoinSettings) -> int | None:

@@ -9,7 +9,7 @@ from processors.engine.dispatcher import attach
 from processors.engine.faust_app import consumer_of, make_app, run_app
 from processors.engine.fetcher import ReaderSettings
 from processors.engine.offsets import GROUP
-from processors.engine.watchdog import Stalls, or_end
+from processors.engine.watchdog import Stalls, end_process, or_end
 from processors.normalise import directory
 from processors.poison.crashes import Crashes, crash_dir
 from processors.poison.memory_limit import limit_memory
@@ -20,8 +20,13 @@ from processors.stages.normalise_stage import NormaliseStage
 from processors.stages.quarantine import Quarantine
 from processors.store.restore import ends, restore
 from schemas.codec import Codecs
+from schemas.config.live import LiveSettings
 from schemas.config.settings import KafkaSettings, Settings
+from schemas.erasing.following import followed
+from schemas.kafka.away import require
+from schemas.kafka.watch import watch
 from schemas.metrics import Registry
+from schemas.privacy.tokens import NumberTokens
 from schemas.topics import FACTS, MAX_MESSAGE_BYTES, RAW
 
 log: Final = logging.getLogger(__name__)
@@ -32,18 +37,37 @@ _STALLED_S: Final = 20.0
 restore."""
 
 
-async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
-    """Work until `stop` is set; a crash ends the process with a non-zero code. Needs `settings.kafka.bootstrap`."""
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    metrics: Registry,
+    codecs: Codecs | None = None,
+    *,
+    live: LiveSettings | None = None,
+) -> None:
+    """Work until `stop` is set; a crash ends the process with a non-zero code. Needs `settings.kafka.bootstrap`.
+
+    `live` brings other accounts and limits, which count from the next batch on.
+    """
     codecs = codecs or Codecs()
     kafka, process = settings.kafka, settings.process
     limit_memory(process.memory_limit_mb)
     crashes = Crashes(crash_dir(settings), process.instance)
-    async with outbox(kafka, process.publish_timeout_s) as out, ends(kafka.bootstrap) as end:
-        normalising = NormaliseStage(out, codecs, directory(settings.accounts), settings.limits, metrics)
-        joining = JoinStage(out, codecs, settings.join, partial(restore, kafka.bootstrap), metrics, end=end)
+    await require(kafka, "process")
+    tokens = NumberTokens(settings.privacy.key.value)
+    async with (
+        outbox(kafka, process.publish_timeout_s) as out,
+        ends(kafka) as end,
+        followed(kafka, tokens, role="process", give_up=end_process) as erasures,
+    ):
+        accounts = directory(settings.accounts)
+        normalising = NormaliseStage(out, codecs, accounts, settings.limits, metrics, erasures=erasures)
+        if live is not None:
+            live.follow(lambda new: normalising.use(directory(new.accounts), new.limits))
+        joining = JoinStage(out, codecs, settings.join, partial(restore, kafka), metrics, end=end, erasures=erasures)
         app = make_app(
             GROUP,
-            kafka.bootstrap,
+            kafka,
             reader=ReaderSettings(batch_records=process.slice_records),
             instance_id=process.instance or None,
             commit_interval_s=process.commit_interval_s,
@@ -57,6 +81,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
         beside = [
             asyncio.create_task(or_end(tick(app, out, process.tick_s), "the record clock's tick")),
             asyncio.create_task(_measure(app, metrics)),
+            asyncio.create_task(watch(kafka, "process")),
         ]
         try:
             await run_app(app, stop=stop, stalled_s=process.stall_s, signals=())
@@ -67,11 +92,11 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     crashes.close()
 
 
-def outbox(kafka: KafkaSettings, publish_timeout_s: float) -> PatientOutbox:
-    """Build the producer of this worker."""
+def outbox(kafka: KafkaSettings, publish_timeout_s: float, *, role: str = "process") -> PatientOutbox:
+    """Build the producer of this worker, or of another `role` of the rights' table."""
     return PatientOutbox(
-        kafka.bootstrap,
-        compression=None if kafka.compression == "none" else kafka.compression,
+        kafka,
+        role=role,
         deadline_s=publish_timeout_s,
         max_message_bytes=MAX_MESSAGE_BYTES,
     )

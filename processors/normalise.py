@@ -22,6 +22,7 @@ from schemas.identity import seal
 from schemas.raw import Position, RawCallback
 from schemas.resolution import CALLBACK as RESOLUTION
 from schemas.resolution import resolution_fact
+from schemas.slot_hours import slot_of
 from schemas.vendor_kit.contract import Callback, Context, Filtered, Vendor
 from schemas.vendors import VENDORS
 
@@ -66,7 +67,7 @@ def directory(accounts: tuple[Account, ...]) -> Directory:
         ours = [account for account in accounts if account.vendor == vendor]
         known[vendor] = _ids(*ours)
         limits = {external_id: account.cost_limit for account in ours for external_id in account.external_ids}
-        protected = _ids(*(account for account in ours if account.secret.value or account.allow))
+        protected = _ids(*(account for account in ours if account.secret.value or account.allow or account.checks))
         # A call's key may hold an account's name in the place of a body's own id: nobody else may use that name as an
         # id.
         names = frozenset(account.name for account in ours)
@@ -190,7 +191,9 @@ def _elements(
             all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
         mapping = vendor.adapter_version
         # The version of a fact that came once: most facts are published exactly as they are encoded here.
-        fact = msgspec.structs.replace(fact, quality_flags=all_flags, adapter_version=mapping)
+        fact = msgspec.structs.replace(
+            fact, quality_flags=all_flags, adapter_version=mapping, slot_at=slot_of(fact), slot_certain=True
+        )
         version = record_version(
             1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
         )
@@ -234,9 +237,7 @@ class _DeadLetters:
         return tuple(self._dead_letters)
 
 
-def make_dead_letter(
-    raw: RawCallback, position: Position, element: int, code: DeadCode, detail: str, *, carries_body: bool = True
-) -> DeadLetter:
+def make_dead_letter(raw: RawCallback, position: Position, element: int, code: DeadCode, detail: str) -> DeadLetter:
     """Build a dead letter about one element of a body, or about the whole of it (`WHOLE_BODY`).
 
     `occurred_at` is when the body was received: a replay of the topic writes the identical dead letter.
@@ -252,7 +253,7 @@ def make_dead_letter(
         partition=position.partition,
         offset=position.offset,
         element=element,
-        original=raw.body if carries_body else b"",
+        original=raw.body,
         headers={name: value.decode("utf-8", "replace") for name, value in raw.headers()},
         occurred_at=raw.received_at,
         origin_hash=hash_of(raw.body, raw.received_at, raw.replay_of),

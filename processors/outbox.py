@@ -8,17 +8,20 @@ same two cores, 500 messages of 300 B over 24 partitions: `send_batch` without l
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from processors.partitioning import partition_of
+from schemas.config.settings import KafkaSettings
 from schemas.errors import CallweaveError, Unavailable
+from schemas.kafka import clients
+from schemas.kafka.away import away
+from schemas.kafka.failures import REFUSED
 
 log: Final = logging.getLogger(__name__)
 
@@ -60,29 +63,25 @@ class Outbox:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaSettings,
         *,
-        compression: str | None = "lz4",
+        role: str = "process",
         deadline_s: float = 30.0,
         max_message_bytes: int = 1_000_000,
-        client: Mapping[str, Any] | None = None,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
+        self._role = role
         self._deadline_s = deadline_s
         self._max_message_bytes = max_message_bytes
         self._turns = count()
         self._queues: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
-            client_id="callweave-process",
-            acks="all",
-            enable_idempotence=True,
-            compression_type=compression,
+        self._producer = clients.producer(
+            kafka,
+            role,
             linger_ms=0,
             max_batch_size=min(BATCH_BYTES, max_message_bytes),
             max_request_size=2 * max(BATCH_BYTES, max_message_bytes),
             request_timeout_ms=int(deadline_s * 1000),
-            **(client or {}),
         )
 
     async def start(self) -> None:
@@ -91,7 +90,7 @@ class Outbox:
             await self._producer.start()
         except KafkaError as error:
             await self._producer.stop()
-            raise Unavailable(f"Kafka at {self._bootstrap} does not answer: {type(error).__name__}") from error
+            raise await away(self._kafka, error, role=self._role) from error
 
     async def stop(self) -> None:
         """Disconnect within `STOP_S`: published messages are durable, for others aiokafka would wait without end."""
@@ -126,9 +125,13 @@ class Outbox:
             raise Unavailable(
                 f"Kafka did not acknowledge {len(messages)} messages in {self._deadline_s:g} s"
             ) from error
+        except REFUSED as error:
+            raise await away(self._kafka, error, role=self._role) from error
         except KafkaError as error:
             raise Unavailable(f"Kafka did not take {len(messages)} messages: {error!r}") from error
         if failures := [answer for answer in answers if isinstance(answer, BaseException)]:
+            if isinstance(failures[0], REFUSED):
+                raise await away(self._kafka, failures[0], role=self._role)
             raise Unavailable(f"Kafka refused {len(failures)} of {len(sent)} batches: {failures[0]!r}")
 
     async def _send(self, topic: str, partition: int, batch: Any) -> "asyncio.Future[Any]":

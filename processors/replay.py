@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 
-import aiokafka
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -20,9 +19,13 @@ from processors.normalise import directory
 from processors.records import RecordBatch
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codecs
-from schemas.config.settings import Settings
+from schemas.config.settings import KafkaSettings, Settings
+from schemas.erasing.following import followed
 from schemas.errors import Unavailable
+from schemas.kafka import clients
+from schemas.kafka.away import away, require
 from schemas.metrics import Registry
+from schemas.privacy.tokens import NumberTokens
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
 
 _BATCH_RECORDS: Final = 500
@@ -43,12 +46,14 @@ async def replay(
     """Normalise the raw records appended from `since` to `until`, of one vendor or all (""); raises `Unavailable`."""
     metrics = Registry()
     bodies = 0
+    await require(settings.kafka, "replay")
     async with (
-        _reader(settings.kafka.bootstrap) as consumer,
-        outbox(settings.kafka, settings.process.publish_timeout_s) as out,
+        _reader(settings.kafka) as consumer,
+        outbox(settings.kafka, settings.process.publish_timeout_s, role="replay") as out,
+        followed(settings.kafka, NumberTokens(settings.privacy.key.value), role="replay") as erasures,
     ):
         accounts = directory(settings.accounts)
-        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.limits, metrics)
+        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.limits, metrics, erasures=erasures)
         for number in range(settings.kafka.partitions):
             place = TopicPartition(RAW.name, number)
             consumer.assign([place])
@@ -62,12 +67,10 @@ async def replay(
 
 
 @contextlib.asynccontextmanager
-async def _reader(bootstrap: str) -> AsyncIterator[Any]:
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="callweave-replay",
-        group_id=None,
-        enable_auto_commit=False,
+async def _reader(kafka: KafkaSettings) -> AsyncIterator[Any]:
+    consumer = clients.consumer(
+        kafka,
+        "replay",
         auto_offset_reset="none",  # what retention removes meanwhile must be an error, not a jump over the rest
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
     )
@@ -77,7 +80,7 @@ async def _reader(bootstrap: str) -> AsyncIterator[Any]:
     except OffsetOutOfRangeError as exc:
         raise Unavailable("retention removed records of the stretch while they were read: begin later") from exc
     except KafkaError as exc:
-        raise Unavailable(f"Kafka at {bootstrap} does not answer: {type(exc).__name__}") from exc
+        raise await away(kafka, exc, role="replay") from exc
     finally:
         await consumer.stop()
 

@@ -1,4 +1,4 @@
-"""The wait before the next attempt: exponential, capped, spread by a random number that is an argument. Pure."""
+"""The wait before the next attempt or start: exponential, capped, spread by a random number. Pure."""
 
 import msgspec
 
@@ -19,3 +19,19 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
         """
         longest = min(self.cap_s, self.first_s * 2.0 ** min(attempt, _MAX_DOUBLINGS))
         return longest * (1 - random / 2)
+
+
+class RestartPauses:
+    """The pauses between the starts of one process: longer while it keeps failing, short again once it ran well."""
+
+    def __init__(self, backoff: Backoff, *, healthy_after_s: float) -> None:
+        self._backoff = backoff
+        self._healthy_after_s = healthy_after_s
+        self._failures = 0
+
+    def after(self, ran_s: float) -> float:
+        """Returns the seconds to wait after the process ran for `ran_s` seconds (0: it did not start)."""
+        self._failures = 0 if ran_s > self._healthy_after_s else self._failures
+        pause_s = self._backoff.delay_s(self._failures)
+        self._failures += 1
+        return pause_s

@@ -153,7 +153,7 @@ POLICIES: Final[Mapping[str, FieldPolicy]] = {
     # identity and provenance
     **_each("fact_id content_digest call_key adapter_version schema_version version account", _CARRIER),
     **_each("time_precision received_at source request_id raw_topic raw_partition", _CARRIER),
-    **_each("raw_offset raw_element raw_sha256 contents", _CARRIER),
+    **_each("raw_offset raw_element raw_sha256 contents slot_at slot_certain", _CARRIER),
     **_each("fact_type vendor kind state is_final", FieldPolicy()),
     "keeps": FieldPolicy(digest="set"),
     "quality_flags": FieldPolicy(fill="union", digest="never"),

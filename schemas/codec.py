@@ -1,7 +1,8 @@
 """Encodes typed records as Avro in Confluent framing (0x00, four bytes of schema id, the Avro body), and decodes them.
 
 The ids are pinned, so that nothing needs a registry to run. With a registry, `Codec.with_ids` takes the registry's ids.
-A reader decodes by the id in the record; a published schema is never removed from `PUBLISHED`.
+A reader decodes by the id in the record; a published schema is never removed from `PUBLISHED`. Which version is written
+is chosen (`kafka.avro_release`): while parts of the release before this one run, what is written must be read by them.
 """
 
 import io
@@ -17,9 +18,11 @@ from typing import Any, Final, Generic, TypeVar, cast
 import fastavro
 import msgspec
 
+from schemas.audit.entry import AuditEntry
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
+from schemas.privacy.erasures import Erasure
 from schemas.timeline import Timeline
 
 _MAGIC: Final = b"\x00"
@@ -50,6 +53,10 @@ PUBLISHED: Final = msgspec.json.decode(
 )
 """Every version that was ever published; `python -m deploy.admin.publish_schemas` adds the next one."""
 
+PREVIOUS: Final[Mapping[str, int]] = {"fact": 2, "timeline": 2}
+"""The version that the release before this one writes, of each schema to which this release adds a version. A new field
+may not be needed by the parts that would then not get it; after a release, the mapping is made anew."""
+
 
 @cache
 def schema_text(published: PublishedSchema) -> str:
@@ -66,23 +73,29 @@ def parsed_schema(published: PublishedSchema) -> dict[str, Any]:
 class Codec(Generic[T]):
     """Encodes and decodes one type; decoding raises `Undecodable` and nothing else."""
 
-    def __init__(self, name: str, record: type[T], ids: Mapping[int, int] | None = None) -> None:
-        """Takes in `ids` a registry's id for each pinned one; without it the pinned ids are on the wire."""
+    def __init__(
+        self, name: str, record: type[T], ids: Mapping[int, int] | None = None, writes: int | None = None
+    ) -> None:
+        """Takes in `ids` a registry's id for each pinned one; without it the pinned ids are on the wire.
+
+        `writes` is the version that is written, None for the newest.
+        """
         self._name = name
         self._record = record
         versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
-        self._writer = parsed_schema(versions[-1])
-        self._head = _HEAD.pack(0, wire[versions[-1].schema_id])
+        written = versions[-1] if writes is None else next(p for p in versions if p.version == writes)
+        self._newest, self._writer = parsed_schema(versions[-1]), parsed_schema(written)
+        self._head = _HEAD.pack(0, wire[written.schema_id])
         # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
         self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
 
-    def with_ids(self, ids: Mapping[int, int]) -> "Codec[T]":
-        """Returns the same codec with a registry's ids on the wire."""
-        return Codec(self._name, self._record, ids)
+    def with_ids(self, ids: Mapping[int, int], versions: Mapping[str, int] | None = None) -> "Codec[T]":
+        """Returns the same codec with a registry's ids on the wire, which writes its version of `versions`."""
+        return Codec(self._name, self._record, ids, (versions or {}).get(self._name))
 
     def encode(self, value: T) -> bytes:
-        """Returns the framed Avro bytes of `value`."""
+        """Returns the framed Avro bytes of `value`, without the fields that the written version does not have."""
         out = io.BytesIO()
         out.write(self._head)
         fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
@@ -103,7 +116,7 @@ class Codec(Generic[T]):
         body = io.BytesIO(data)
         body.seek(_HEAD.size)
         try:
-            plain = fastavro.schemaless_reader(body, writer, self._writer if writer is not self._writer else None)
+            plain = fastavro.schemaless_reader(body, writer, self._newest if writer is not self._newest else None)
             return msgspec.convert(plain, self._record)
         except Exception as exc:
             # Bad bytes make fastavro raise EOFError, IndexError, OverflowError, UnicodeDecodeError and others.
@@ -113,16 +126,25 @@ class Codec(Generic[T]):
 FACT: Final = Codec("fact", Fact)
 TIMELINE: Final = Codec("timeline", Timeline)
 DEAD_LETTER: Final = Codec("dead_letter", DeadLetter)
+AUDIT: Final = Codec("audit", AuditEntry)
+ERASURE: Final = Codec("erasure", Erasure)
 
 
 class Codecs(msgspec.Struct, frozen=True, kw_only=True):
-    """The codecs of a process, all with the same ids."""
+    """The codecs of a process, all with the same ids and of the same release."""
 
     fact: Codec[Fact] = FACT
     timeline: Codec[Timeline] = TIMELINE
     dead_letter: Codec[DeadLetter] = DEAD_LETTER
 
 
-def codecs_for(ids: Mapping[int, int]) -> Codecs:
-    """Returns codecs with a registry's id for each pinned id of `PUBLISHED`; an empty mapping gives the pinned ones."""
-    return Codecs(fact=FACT.with_ids(ids), timeline=TIMELINE.with_ids(ids), dead_letter=DEAD_LETTER.with_ids(ids))
+def codecs_for(ids: Mapping[int, int], versions: Mapping[str, int] | None = None) -> Codecs:
+    """Returns codecs with a registry's id for each pinned id of `PUBLISHED`; an empty mapping gives the pinned ones.
+
+    `versions` are those that are written, by the names of schemas, as `PREVIOUS`; others are written in the newest.
+    """
+    return Codecs(
+        fact=FACT.with_ids(ids, versions),
+        timeline=TIMELINE.with_ids(ids, versions),
+        dead_letter=DEAD_LETTER.with_ids(ids, versions),
+    )

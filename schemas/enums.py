@@ -215,3 +215,24 @@ class Flag(StrEnum):
     """The vendor bills seconds or money for a call that nobody answered."""
     CONFLICT_RESOLVED = "conflict_resolved"
     """An operator decided which of the contradicting contents counts."""
+    ERASED = "erased"
+    """A number was erased from this row on the wish of the person whose it is (`callweave erase`)."""
+
+
+class AuditEvent(StrEnum):
+    """The kinds of entries."""
+
+    REFUSED = "refused"
+    """Requests of one caller that were refused for one reason, counted over some seconds."""
+    SETTINGS_RELOADED = "settings_reloaded"
+    """A part read its settings again."""
+    REPLAYED = "replayed"
+    """A stretch of calls.raw was normalised again."""
+    DEAD_REPLAYED = "dead_replayed"
+    """Bodies of dead letters were sent again."""
+    CONFLICT_RESOLVED = "conflict_resolved"
+    """Somebody decided which content of a record counts."""
+    ERASED = "erased"
+    """The data of a number or of an account were erased."""
+    EXPORTED = "exported"
+    """The data of a number were exported."""

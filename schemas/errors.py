@@ -19,7 +19,11 @@ RejectCode = Literal[
     "timeout",  # 408: the body did not end in time
     "forbidden",  # 403: the secret is not known, or the network may not push here
     "unknown_account",  # 403: the account is not configured, or one is required
-    "bad_signature",  # 403: no signing secret of the account signs the push
+    "bad_signature",  # 403: no key of the account signs the push
+    "bad_credentials",  # 401, 403: they are missing, wrong, or those of no account
+    "stale",  # 403: the signature is right, and too old or too new
+    "replayed",  # 403: a proof that is good for one request came with another one
+    "refused_often",  # 429: too many requests of this address were refused in a minute
     "bad_request",  # 400: the body is not framed as it says, or two accounts are named
 ]
 DeadCode = Literal[
@@ -60,9 +64,11 @@ class CallweaveError(Exception):
 class Rejected(CallweaveError):
     """A request that is refused: nothing is stored, and the caller gets `http_status`."""
 
-    def __init__(self, message: str, *, code: RejectCode, http_status: int) -> None:
+    def __init__(self, message: str, *, code: RejectCode, http_status: int, challenge: str = "") -> None:
         super().__init__(message, code=code)
         self.http_status = http_status
+        self.challenge = challenge
+        """The header `WWW-Authenticate` of a 401."""
 
 
 class Undecodable(CallweaveError):

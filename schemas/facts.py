@@ -141,3 +141,7 @@ class Fact(CallFields, frozen=True, kw_only=True):
     """Contents of a record that contradict each other, the shown one first; on `calls.normalized` only."""
     keeps: str = ""
     """The digest of the content that counts, in a resolution, whose `fact_id` is the record's."""
+    slot_at: datetime | None = None
+    """The hour of the first instant that was known of the call, by which its rows are stored; equal in all versions."""
+    slot_certain: bool = False
+    """False where an earlier part of the call may be stored in another slot: a sink looks for it before it writes."""

@@ -40,16 +40,6 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """The reason in the operator's own words."""
 
 
-def resolution_body(
-    *, record_id: str, call_key: str, kind: str, keep: str, resolved_at: datetime, note: str = ""
-) -> bytes:
-    """Returns the body to append to `calls.raw`."""
-    resolution = Resolution(
-        record_id=record_id, call_key=call_key, kind=kind, keep=keep, resolved_at=resolved_at, note=note
-    )
-    return msgspec.json.encode(resolution)
-
-
 def resolution_raw(resolution: Resolution, *, vendor: str, account: str, request_id: str) -> RawCallback:
     """Returns the raw record, which goes to `calls.raw` under the key `resolution.call_key`."""
     return RawCallback(

@@ -29,3 +29,7 @@ class Timeline(CallFields, frozen=True, kw_only=True):
     """One of "call", "conference" and "voice_code": only calls count in the key figures of calls."""
     started_at: datetime | None = None
     """The earliest instant of the call or of any of its legs; without one the first receipt."""
+    slot_at: datetime | None = None
+    """The hour of the first instant that was known of the call, by which its rows are stored; equal in all versions."""
+    slot_certain: bool = False
+    """False where an earlier part of the call may be stored in another slot: a sink looks for it before it writes."""

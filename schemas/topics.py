@@ -8,6 +8,11 @@ _DAY_MS: Final = 24 * 3600 * 1000
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Largest record on any topic: a body of the largest default size, its headers, and the additions of normalising."""
 
+WORKERS_GROUP: Final = "callweave-process"
+"""The consumer group of the workers that normalise and join."""
+SINK_GROUP: Final = "callweave-sink"
+"""The consumer group of the sinks."""
+
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """One topic and its contract."""
@@ -18,14 +23,20 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     cleanup: Literal["delete", "compact"]
     retention_days: int = 0
+    retention_setting: str = ""
+    """Name of the setting of `kafka` with the days that count instead; 0 of them: for ever."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     config: dict[str, str] = {}
 
-    def settings(self) -> dict[str, str]:
-        """Returns Kafka's configuration of the topic."""
-        retention = {"retention.ms": str(self.retention_days * _DAY_MS)} if self.retention_days else {}
+    def settings(self, retention_days: int | None = None) -> dict[str, str]:
+        """Returns Kafka's configuration of the topic; `retention_days` are those of `retention_setting`."""
         limits = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        if self.retention_setting:
+            days = self.retention_days if retention_days is None else retention_days
+            retention = {"retention.ms": str(days * _DAY_MS if days else -1)}
+        else:
+            retention = {"retention.ms": str(self.retention_days * _DAY_MS)} if self.retention_days else {}
         return {"cleanup.policy": self.cleanup, **limits, **retention, **self.config}
 
 
@@ -65,7 +76,7 @@ TIMELINES: Final = Topic(
     value="Timeline (Avro); the highest version is the truth",
     key="timeline id",
     cleanup="compact",
-    producers=("join",),
+    producers=("join", "erase"),
     consumers=("sink", "other services"),
     config={"min.compaction.lag.ms": "3600000", "max.compaction.lag.ms": "21600000"},
 )
@@ -95,6 +106,18 @@ STATE: Final = Topic(
         "segment.ms": "600000",
     },
 )
+AUDIT: Final = Topic(
+    name="calls.audit",
+    value="AuditEntry (Avro): who was refused, and who changed what by hand",
+    key="the kind of event",
+    cleanup="delete",
+    producers=("ingress", "poll", "normalise", "join", "sink", "commands"),
+    consumers=("audit list",),
+    retention_days=365,
+    retention_setting="audit_retention_days",
+    # The trail only grows until it is old: nothing is removed because there is much of it.
+    config={"retention.bytes": "-1"},
+)
 POLLS: Final = Topic(
     name="calls.poll-checkpoints",
     value="a poller's checkpoint (JSON), private",
@@ -103,5 +126,13 @@ POLLS: Final = Topic(
     producers=("poll",),
     consumers=("poll",),
 )
+ERASURES: Final = Topic(
+    name="calls.erasures",
+    value="Erasure (Avro): a number (as a keyed hash) or an account whose data up to an instant are erased",
+    key="what is erased",
+    cleanup="compact",
+    producers=("erase",),
+    consumers=("normalise", "join", "sink"),
+)
 
-TOPICS: Final[tuple[Topic, ...]] = (RAW, FACTS, NORMALIZED, TIMELINES, DEAD, STATE, POLLS)
+TOPICS: Final[tuple[Topic, ...]] = (RAW, FACTS, NORMALIZED, TIMELINES, DEAD, STATE, POLLS, AUDIT, ERASURES)

@@ -8,20 +8,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.config.settings import KafkaSettings, SinkSettings
-from schemas.errors import Unavailable
-from schemas.topics import MAX_MESSAGE_BYTES
+from schemas.kafka import clients
+from schemas.kafka.away import away, require
+from schemas.topics import MAX_MESSAGE_BYTES, SINK_GROUP
 from sinks.typed_records import TOPICS
 
 log: Final = logging.getLogger(__name__)
 
-GROUP: Final = "callweave-sink"
+GROUP: Final = SINK_GROUP
 STOP_S: Final = 10.0
 _PAUSE_S: Final = 0.05
 
@@ -73,27 +74,19 @@ async def member(
     kafka: KafkaSettings, sink: SinkSettings
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, RebalanceCounter, AIOKafkaProducer]]:
     """Yields the sink's consumer, its rebalance counter and a producer for dead letters; raises `Unavailable`."""
+    await require(kafka, "sink")
     session_ms = int(sink.session_timeout_s * 1000)
-    common: dict[str, Any] = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
-    consumer = AIOKafkaConsumer(
-        **common,
+    consumer = clients.consumer(
+        kafka,
+        "sink",
         group_id=GROUP,
         group_instance_id=sink.instance or None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=max(1, min(3000, session_ms // 3)),
         # A topic without a leader when the group formed is noticed this late; after a broker's restart all are such.
         metadata_max_age_ms=3_000,
     )
-    producer = AIOKafkaProducer(
-        **common,
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=kafka.linger_ms,
-        compression_type=None if kafka.compression == "none" else kafka.compression,
-        max_request_size=MAX_MESSAGE_BYTES,
-    )
+    producer = clients.producer(kafka, "sink", max_request_size=MAX_MESSAGE_BYTES)
     rebalances = RebalanceCounter()
     consumer.subscribe(TOPICS, listener=rebalances)
     try:
@@ -101,7 +94,7 @@ async def member(
         await consumer.start()
     except KafkaError as exc:
         await stop_all(consumer, producer)
-        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+        raise await away(kafka, exc, role="sink") from exc
     try:
         yield consumer, rebalances, producer
     finally:

@@ -60,6 +60,27 @@ _REFUSED: Final = frozenset(
 )
 
 
+OF_THE_SERVER: Final = frozenset(
+    {
+        32,  # ATTEMPT_TO_READ_AFTER_EOF
+        159,  # TIMEOUT_EXCEEDED
+        202,  # TOO_MANY_SIMULTANEOUS_QUERIES
+        203,  # NO_FREE_CONNECTION
+        209,  # SOCKET_TIMEOUT
+        210,  # NETWORK_ERROR
+        225,  # NO_ZOOKEEPER
+        236,  # ABORTED
+        242,  # TABLE_IS_READ_ONLY
+        279,  # ALL_CONNECTION_TRIES_FAILED
+        285,  # TOO_FEW_LIVE_REPLICAS
+        319,  # UNKNOWN_STATUS_OF_INSERT
+        394,  # QUERY_WAS_CANCELLED
+        999,  # KEEPER_EXCEPTION
+    }
+)
+"""Codes of a statement that fails for a reason of its server's own: another server may well do it."""
+
+
 def classify(code: int | None) -> ErrorClass:
     """Returns the class of an error code of ClickHouse; None stands for an answer without one, as a proxy gives."""
     if code in _MIGRATION:

@@ -8,13 +8,18 @@ from aiokafka.errors import KafkaError
 from schemas.backoff import Backoff
 from schemas.codec import Codecs
 from schemas.config.settings import Settings
-from schemas.errors import Unavailable
+from schemas.erasing.following import followed
+from schemas.kafka.away import away
+from schemas.kafka.watch import watch
 from schemas.metrics import Registry
+from schemas.privacy.tokens import NumberTokens
 from schemas.topics import DEAD, MAX_MESSAGE_BYTES
 from sinks.clickhouse import ClickHouse
 from sinks.consumer import member
 from sinks.flush.batch import BatchPolicy
+from sinks.flush.erasing import erasing
 from sinks.flush.flusher import Flusher, publisher
+from sinks.flush.placing import Places, placing
 from sinks.worker import Sink
 
 _HEADROOM_BYTES: Final = 64 * 1024
@@ -27,16 +32,22 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     metrics.put("callweave_sink_waiting", value=0)
     sink = settings.sink
     async with (
-        ClickHouse(settings.clickhouse) as clickhouse,
+        ClickHouse(settings.clickhouse, NumberTokens(settings.privacy.key.value)) as clickhouse,
         member(settings.kafka, sink) as (consumer, rebalances, producer),
+        followed(settings.kafka, NumberTokens(settings.privacy.key.value), role="sink") as erasures,
     ):
         publish = publisher(producer, codecs, DEAD.name, MAX_MESSAGE_BYTES - _HEADROOM_BYTES)
         backoff = Backoff(first_s=sink.retry_first_s, cap_s=sink.retry_cap_s)
-        flusher = Flusher(clickhouse.insert, publish, backoff, metrics)
+        insert = placing(clickhouse.insert, Places(clickhouse.query, clickhouse.database))
+        flusher = Flusher(erasing(insert, erasures), publish, backoff, metrics)
         policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
         worker = Sink(consumer, rebalances, flusher, codecs, policy, metrics)
         metrics.before_read(worker.measure)
+        watching = asyncio.create_task(watch(settings.kafka, "sink"))
         try:
             await worker.work(stop)
         except KafkaError as exc:
-            raise Unavailable(f"Kafka at {settings.kafka.bootstrap}: {type(exc).__name__}") from exc
+            raise await away(settings.kafka, exc, role="sink") from exc
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)

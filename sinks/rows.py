@@ -1,90 +1,51 @@
-"""The tables as data: each column with its type and the value that a record has for it. Pure.
+"""The tables as data: the columns of each, by the record that makes its rows. Pure.
 
 The types are those of `migrations/`, so that an insert needs no DESCRIBE; a test compares the two. The server itself
 fills `ingested_at`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
-
-import msgspec
 
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Fact, FactType, Kind
 from schemas.timeline import Timeline
-from sinks.error_classes import unfit
+from sinks.columns import (
+    AMOUNT,
+    CLOCK,
+    CODE,
+    MAP,
+    PHONE,
+    TEXT,
+    TIME,
+    WORD,
+    Column,
+    Table,
+    fields,
+    leg_instant,
+    mask,
+    nested,
+    nested_stand_ins,
+    of_leg,
+    of_legs,
+    own_number,
+    party,
+    stand_ins,
+)
+from sinks.slots import slot_of
 
 T = TypeVar("T")
 
-_WORD: Final = "LowCardinality(String)"
-_TEXT: Final = "String"
-_PHONE: Final = "Nullable(String)"
-_TIME: Final = "Nullable(DateTime64(6, 'UTC'))"
-_CLOCK: Final = "DateTime64(3, 'UTC')"
-_MAP: Final = "Map(LowCardinality(String), String)"
-_AMOUNT: Final = "Nullable(UInt32)"
-_CODE: Final = "Nullable(UInt16)"
 RESOLVED_BIT: Final = 1 << 62
 """Set in the version of a resolved dead letter, which is thereby above every version of an open one."""
 
 
-class Column(msgspec.Struct, Generic[T], frozen=True):
-    """One column, its type in ClickHouse, and the function that reads its value from a record."""
-
-    name: str
-    type: str
-    value: Callable[[T], Any]
-
-
-class Table(msgspec.Struct, Generic[T], frozen=True):
-    """One table that keeps all versions of a row."""
-
-    name: str
-    columns: tuple[Column[T], ...]
-
-    @property
-    def label(self) -> str:
-        """The name of the view that people query, which is also the metrics' label."""
-        return self.name.removesuffix("_versions")
-
-
-def row_of(table: Table[T], record: T) -> tuple[Any, ...]:
-    """Returns the record's row; raises `RowsRefused` naming the column that cannot hold it."""
-    return tuple(column[0] for column in columns_of(table, [record]))
-
-
-def columns_of(table: Table[T], records: Sequence[T]) -> list[list[Any]]:
-    """Returns the records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
-    block: list[list[Any]] = []
-    for column in table.columns:
-        try:
-            block.append(list(map(column.value, records)))
-        except Exception as exc:  # no record may end the process: it becomes a dead letter
-            raise unfit(column.name, exc) from exc
-    return block
-
-
-def _fields(kind: str, names: str) -> tuple[Column[Any], ...]:
-    return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
-
-
-def _nested(parent: str, name: str, kind: str) -> Column[Any]:
-    """Returns the column with one field of every member of the tuple `parent`, as an array."""
-    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
-    one: Callable[[Any], Any] = attrgetter(name)
-    return Column(f"{parent}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
-
-
-def _leg(name: str, kind: str) -> Column[Any]:
-    return _nested("legs", name, kind)
-
-
 def _contents(kind: str, names: str) -> tuple[Column[Any], ...]:
-    return tuple(_nested("contents", name, kind) for name in names.split())
+    return tuple(nested("contents", name, kind) for name in names.split())
 
 
 def _flags(record: Any) -> list[str]:
@@ -92,72 +53,104 @@ def _flags(record: Any) -> list[str]:
 
 
 _LEGS: Final = (
-    _leg("role", _WORD),
-    _leg("number", _PHONE),
-    _leg("number_raw", _TEXT),
-    _leg("number_kind", _WORD),
-    *(_leg(name, _TIME) for name in ("setup_at", "alerting_at", "answer_at", "end_at")),
-    _leg("disposition", _WORD),
-    _leg("hangup_reason", _TEXT),
-    _leg("q850", _CODE),
-    _leg("sip_code", _CODE),
+    of_leg("role", WORD),
+    of_legs("party", WORD, party),
+    of_legs("own_number", PHONE, own_number),
+    of_legs("own_token", TEXT, own_number, tokens=True),
+    of_legs("own_masked", TEXT, lambda record, leg: mask(own_number(record, leg))),
+    of_leg("number_raw", TEXT),
+    of_leg("number_kind", WORD),
+    *(leg_instant(name) for name in ("setup", "alerting", "answer", "end")),
+    of_leg("disposition", WORD),
+    of_leg("hangup_reason", TEXT),
+    of_leg("q850", CODE),
+    of_leg("sip_code", CODE),
 )
+"""The views make of them what people query: `legs.number` with its token and masked form, `legs.setup_at` and so on."""
 _instants: Final = attrgetter("setup_at", "alerting_at", "answer_at", "end_at")
 _FLAGS: Final[Column[Any]] = Column("quality_flags", "Array(LowCardinality(String))", _flags)
 _NUMBERS: Final = (
-    *_fields(_PHONE, "from_number to_number display_number"),
-    *_fields(_TEXT, "from_raw to_raw display_raw"),
-    *_fields(_WORD, "from_kind to_kind display_kind"),
+    *fields(PHONE, "from_number to_number display_number"),
+    *fields(TEXT, "from_raw to_raw display_raw"),
+    *fields(WORD, "from_kind to_kind display_kind"),
+    *stand_ins("from to display"),
 )
 _PRIVACY: Final = (
-    *_fields(_PHONE, "privacy_number"),
-    *_fields(_TEXT, "privacy_raw"),
-    *_fields(_WORD, "privacy_kind"),
+    *fields(PHONE, "privacy_number"),
+    *fields(TEXT, "privacy_raw"),
+    *fields(WORD, "privacy_kind"),
+    *stand_ins("privacy"),
 )
-_ENDING: Final = (*_fields(_WORD, "hangup_cause"), *_fields(_CODE, "q850 sip_code"), *_fields(_TEXT, "hangup_reason"))
-_MILESTONES: Final = _fields(_TIME, "setup_at alerting_at answer_at end_at")
+_ENDING: Final = (*fields(WORD, "hangup_cause"), *fields(CODE, "q850 sip_code"), *fields(TEXT, "hangup_reason"))
+_MILESTONES: Final = fields(TIME, "setup_at alerting_at answer_at end_at")
 _AMOUNTS: Final = (
-    *_fields(_AMOUNT, "pdd_ms ring_ms talk_ms vendor_duration_s billable_s"),
-    *_fields(_WORD, "billable_source"),
+    *fields(AMOUNT, "pdd_ms ring_ms talk_ms vendor_duration_s billable_s"),
+    *fields(WORD, "billable_source"),
 )
 _PRICE: Final = "Nullable(Decimal(18, 6))"
-_MONEY: Final = (*_fields(_PRICE, "cost"), *_fields(_WORD, "currency"))
-_OUTCOME: Final = _fields(_WORD, "disposition cause_confidence hangup_party recording_state")
-_OWN: Final = _fields(_TEXT, "custom_ref agent_id agent_name")
-_BINDING: Final = (*_fields(_WORD, "binding_state"), *_fields(_TIME, "bound_at unbound_at revised_at"))
+_MONEY: Final = (*fields(_PRICE, "cost"), *fields(WORD, "currency"))
+_OUTCOME: Final = fields(WORD, "disposition cause_confidence hangup_party recording_state")
+_OWN: Final = fields(TEXT, "custom_ref agent_id agent_name")
+_BINDING: Final = (*fields(WORD, "binding_state"), *fields(TIME, "bound_at unbound_at revised_at"))
+_SLOT: Final[Column[Any]] = Column("slot_at", "DateTime('UTC')", slot_of)
+_KEY: Final[tuple[Column[Any], ...]] = (
+    Column("key_account", WORD, lambda record: key_account(record) or ""),
+    Column("key_other", TEXT, lambda record: record.call_key if key_account(record) is None else ""),
+)
+"""The stored parts of a call's key, which else would repeat the call's id: the column `call_key` puts it together."""
+
+
+def key_account(record: Any) -> str | None:
+    """Returns the account within a call's key; None for a key that is not made of vendor, account and call id."""
+    vendor, _, rest = record.call_key.partition("|")
+    account, _, call_id = rest.partition("|")
+    return account if vendor == record.vendor and call_id == record.vendor_call_id else None
+
+
+def _suffix(call: Timeline) -> str:
+    """Returns the end of the call's id behind its key; raises ValueError for an id that does not begin with it."""
+    if not call.timeline_id.startswith(call.call_key):
+        raise ValueError("a timeline_id that does not begin with its call_key")
+    return call.timeline_id[len(call.call_key) :]
+
+
 _FACT: Final = (
+    _SLOT,
     # UUID(...) refuses an empty or broken id, which would otherwise put many facts into one row.
     Column("record_id", "UUID", lambda fact: UUID(fact.fact_id)),
-    *_fields(_TEXT, "call_key account account_id request_id raw_sha256"),
-    *_fields(_WORD, "vendor kind direction time_precision source raw_topic"),
-    *_fields("UInt32", "adapter_version schema_version"),
-    *_fields("UInt64", "version"),
-    *_fields(_MAP, "extras"),
-    *_fields(_CLOCK, "received_at"),
-    *_fields("Int32", "raw_partition raw_element"),
-    *_fields("Int64", "raw_offset"),
+    *fields(TEXT, "account account_id request_id raw_sha256"),
+    *fields(WORD, "vendor kind direction time_precision source raw_topic"),
+    *fields("UInt32", "adapter_version schema_version"),
+    *fields("UInt64", "version"),
+    *fields(MAP, "extras"),
+    *fields(CLOCK, "received_at"),
+    *fields("Int32", "raw_partition raw_element"),
+    *fields("Int64", "raw_offset"),
     _FLAGS,
 )
 
 _CONTENTS: Final = (
-    *_contents(_TEXT, "digest hangup_reason"),
+    *_contents(TEXT, "digest hangup_reason"),
     *_contents("Bool", "is_shown is_final"),
-    *_contents(_CLOCK, "received_at"),
-    *_contents(_WORD, "source raw_topic disposition currency hangup_cause hangup_party"),
+    *_contents(CLOCK, "received_at"),
+    *_contents(WORD, "source raw_topic disposition currency hangup_cause hangup_party"),
     *_contents("Int32", "raw_partition raw_element"),
     *_contents("Int64", "raw_offset"),
-    *_contents(_TIME, "setup_at answer_at end_at"),
-    *_contents(_AMOUNT, "talk_ms vendor_duration_s billable_s"),
+    *_contents(TIME, "setup_at answer_at end_at"),
+    *_contents(AMOUNT, "talk_ms vendor_duration_s billable_s"),
     *_contents(_PRICE, "cost"),
-    *_contents(_PHONE, "from_number to_number"),
-    *_contents(_CODE, "q850 sip_code"),
+    *_contents(PHONE, "from_number to_number"),
+    *_contents(CODE, "q850 sip_code"),
+    *nested_stand_ins("contents", "from", "from_number"),
+    *nested_stand_ins("contents", "to", "to_number"),
 )
 
 CDR: Final[Table[Fact]] = Table(
-    "cdr_versions",
+    "cdr_by_slot",
     (
         *_FACT,
-        *_fields(_TEXT, "vendor_call_id session_id conference_id binding_id recording_url"),
+        *_KEY,
+        *fields(TEXT, "vendor_call_id session_id conference_id binding_id recording_url"),
         *_NUMBERS,
         *_PRIVACY,
         *_MILESTONES,
@@ -166,29 +159,31 @@ CDR: Final[Table[Fact]] = Table(
         *_ENDING,
         *_OUTCOME,
         *_MONEY,
-        *_fields(_WORD, "cost_source"),
-        *_fields(_TIME, "recording_expires_at"),
+        *fields(WORD, "cost_source"),
+        *fields(TIME, "recording_expires_at"),
         *_OWN,
         *_BINDING,
-        *_fields("Bool", "is_final"),
+        *fields("Bool", "is_final"),
         *_CONTENTS,
     ),
 )
 CALL_EVENTS: Final[Table[Fact]] = Table(
-    "call_events_versions",
+    "call_events_by_slot",
     (
         *_FACT,
-        *_fields(_TEXT, "vendor_call_id session_id leg custom_ref"),
-        *_fields(_PHONE, "leg_number"),
-        *_fields(_WORD, "state"),
-        *_fields(_TIME, "event_at"),
+        *_KEY,
+        *fields(TEXT, "vendor_call_id session_id leg custom_ref"),
+        *fields(PHONE, "leg_number"),
+        *stand_ins("leg"),
+        *fields(WORD, "state"),
+        *fields(TIME, "event_at"),
         *_NUMBERS,
         *_ENDING,
     ),
 )
 BINDINGS: Final[Table[Fact]] = Table(
-    "bindings_versions",
-    (*_FACT, *_fields(_TEXT, "binding_id custom_ref"), *_NUMBERS, *_PRIVACY, *_BINDING),
+    "bindings_by_slot",
+    (*_FACT, *fields(TEXT, "call_key binding_id custom_ref"), *_NUMBERS, *_PRIVACY, *_BINDING),
 )
 
 
@@ -209,27 +204,29 @@ def _started_at(call: Timeline) -> datetime:
 
 
 TIMELINES: Final[Table[Timeline]] = Table(
-    "timelines_versions",
+    "timelines_by_slot",
     (
-        *_fields(
-            _TEXT, "timeline_id call_key account account_id vendor_call_id conference_id binding_id recording_url"
-        ),
-        *_fields(_WORD, "vendor kind direction from_kind to_kind"),
-        Column("call_type", _WORD, _call_type),
-        *_fields(_PHONE, "from_number to_number display_number privacy_number"),
+        _SLOT,
+        *_KEY,
+        Column("key_suffix", WORD, _suffix),
+        *fields(TEXT, "account account_id vendor_call_id conference_id binding_id recording_url"),
+        *fields(WORD, "vendor kind direction from_kind to_kind"),
+        Column("call_type", WORD, _call_type),
+        *fields(PHONE, "from_number to_number display_number privacy_number"),
+        *stand_ins("from to display privacy"),
         *_MILESTONES,
-        Column("started_at", _TIME, _started_at),
+        Column("started_at", "DateTime64(6, 'UTC')", _started_at),
         *_LEGS,
         *_AMOUNTS,
         *_ENDING,
         *_OUTCOME,
         *_MONEY,
         *_OWN,
-        *_fields("Bool", "is_final has_record has_states"),
-        *_fields("UInt8", "phase"),
-        *_fields("UInt32", "fact_count schema_version"),
-        *_fields(_CLOCK, "first_received_at last_received_at"),
-        *_fields("UInt64", "version"),
+        *fields("Bool", "is_final has_record has_states"),
+        *fields("UInt8", "phase"),
+        *fields("UInt32", "fact_count schema_version"),
+        *fields(CLOCK, "first_received_at last_received_at"),
+        *fields("UInt64", "version"),
         _FLAGS,
     ),
 )
@@ -242,17 +239,35 @@ def _dead_letter_version(dead_letter: DeadLetter) -> int:
 DEAD_LETTERS: Final[Table[DeadLetter]] = Table(
     "dead_letters_versions",
     (
-        *_fields(_WORD, "stage code vendor callback topic"),
-        *_fields(_TEXT, "detail account processor origin_hash"),
-        *_fields("Int32", "partition element"),
-        *_fields("Int64", "offset"),
-        *_fields(_TEXT, "original"),
-        *_fields(_MAP, "headers"),
-        *_fields(_CLOCK, "occurred_at"),
+        *fields(WORD, "stage code vendor callback topic"),
+        *fields(TEXT, "detail account processor origin_hash"),
+        *fields("Int32", "partition element"),
+        *fields("Int64", "offset"),
+        *fields(TEXT, "original"),
+        *fields(MAP, "headers"),
+        *fields(CLOCK, "occurred_at"),
         Column("resolved", "Bool", lambda _: False),
         Column("version", "UInt64", _dead_letter_version),
     ),
 )
+
+SHOWN_AS: Final[Mapping[str, str]] = {
+    "key_account": "call_key",
+    "key_other": "",
+    "key_suffix": "timeline_id",
+    "legs.party": "",
+    "legs.own_number": "legs.number",
+    "legs.own_token": "legs.number_token",
+    "legs.own_masked": "legs.number_masked",
+    **{f"legs.{name}_us": f"legs.{name}_at" for name in ("setup", "alerting", "answer", "end")},
+}
+"""Columns that are stored in another form than the views show: the view's column, "" for a part of another one."""
+
+
+def shown_columns(table: Table[Any]) -> tuple[str, ...]:
+    """Returns the names of the columns that the view of a table has of it."""
+    return tuple(filter(None, (SHOWN_AS.get(column.name, column.name) for column in table.columns)))
+
 
 TABLES: Final[tuple[Table[Any], ...]] = (CDR, CALL_EVENTS, TIMELINES, BINDINGS, DEAD_LETTERS)
 

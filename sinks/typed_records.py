@@ -6,7 +6,8 @@ from typing import Any, Final
 from schemas import topics
 from schemas.codec import Codecs
 from schemas.errors import Undecodable
-from sinks.rows import DEAD_LETTERS, TIMELINES, Table, table_of
+from sinks.columns import Table
+from sinks.rows import DEAD_LETTERS, TIMELINES, table_of
 
 TOPICS: Final = (topics.NORMALIZED.name, topics.TIMELINES.name, topics.DEAD.name)
 """The topics that the sink consumes."""

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deploy.clickhouse import passwords
-from deploy.clickhouse.accounts import BUILT_IN, EngineAccount, EngineRole, accounts_for
+from deploy.clickhouse.accounts import BUILT_IN, READING, EngineAccount, EngineRole, accounts_for
 from deploy.clickhouse.launch import given_passwords
 from deploy.process.ports import native_port
 from deploy.runtime import clickhouse_dir
-from schemas.config.settings import Secret, Settings
+from schemas.config.secret import Secret
+from schemas.config.settings import Settings
 from schemas.errors import SetupError
 
 LONGEST: Final = 200
@@ -65,7 +66,7 @@ def change(settings: Settings, name: str, password: str, *, at_once: bool) -> Ch
     """
     account = changeable(settings, name)
     _check(password)
-    keep_old = account.role is not EngineRole.READER and not at_once
+    keep_old = account.role not in READING and not at_once
     directory = clickhouse_dir(settings.embedded)
     try:
         passwords.change(directory, account.name, password, keep_old=keep_old)
@@ -99,6 +100,9 @@ def account_lines(settings: Settings) -> tuple[str, ...]:
     database, embedded = settings.clickhouse.database, settings.embedded
     uses = {
         accounts[EngineRole.READER]: f"people and BI tools: reads the views v_* of {database}",
+        accounts[
+            EngineRole.ANALYST
+        ]: f"who may see no phone number: reads the views masked_* and the figures of {database}",
         accounts[EngineRole.WRITER]: f"the parts: reads and inserts in {database}",
         accounts[EngineRole.MIGRATOR]: f"`callweave migrate`: makes and changes the tables and views of {database}",
         BUILT_IN: f"with the password of {accounts[EngineRole.WRITER]}: reads the views v_* of {database}",
@@ -116,9 +120,9 @@ def account_lines(settings: Settings) -> tuple[str, ...]:
 
 def _accounts(settings: Settings) -> tuple[EngineAccount, ...]:
     if settings.clickhouse.url:
-        where = urlsplit(settings.clickhouse.url)
+        where = ", ".join(urlsplit(url).hostname or "" for url in settings.clickhouse.urls)
         raise SetupError(
-            f"clickhouse.url is set: the accounts of {where.hostname} are its own",
+            f"clickhouse.url is set: the accounts of {where} are its own",
             code="external",
             advice="Change a password there (ALTER USER ... IDENTIFIED BY ...), then clickhouse.password or clickhouse.migrator_password here.",
         )

@@ -5,14 +5,16 @@ A decision is a record on `calls.raw`, as vendors' bodies are, so a replay has t
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 
-from deploy.admin.printable import printable
+from deploy.admin import audit
 from deploy.admin.producing import producing
+from deploy.output.printable import printable
 from schemas.config.settings import JoinSettings, KafkaSettings, Settings
+from schemas.enums import AuditEvent
 from schemas.errors import CallweaveError, Unavailable
 from schemas.facts import RecordContent
 from schemas.raw import RawCallback
@@ -29,8 +31,6 @@ _NOTE_CHARS: Final = 500
 async def listed(settings: Settings, **filters: Any) -> list[Conflict]:
     """Returns the records that the options select, the last received first."""
     asked = {name: value for name, value in filters.items() if value is not None}
-    if since := asked.get("since"):
-        asked["since"] = since.replace(tzinfo=UTC)
     async with ClickHouse(settings.clickhouse) as client:
         return await find_conflicts(client, ConflictFilter(**asked))
 
@@ -59,6 +59,14 @@ async def resolved(
     content = _chosen(conflict, keep)
     if not forgotten_too:
         _check_known(conflict, settings.join, now)
+    await audit.note(
+        settings.kafka,
+        AuditEvent.CONFLICT_RESOLVED,
+        part="conflicts resolve",
+        subject=str(conflict.record_id),
+        reason=note,
+        details={"keep": content.digest, "vendor": conflict.vendor},
+    )
     place = await _send(settings.kafka, conflict.call_key, _resolution(conflict, content, note, now))
     return (
         f"sent to {place}: of record {conflict.record_id} this content counts\n  {_line(content)}\n"
@@ -116,7 +124,7 @@ def _resolution(conflict: Conflict, content: RecordContent, note: str, now: date
 
 
 async def _send(kafka: KafkaSettings, call_key: str, raw: RawCallback) -> str:
-    async with producing(kafka) as producer:
+    async with producing(kafka, "conflicts resolve") as producer:
         try:
             sent = await producer.send_and_wait(RAW.name, raw.body, key=call_key.encode(), headers=raw.headers())
         except KafkaError as exc:

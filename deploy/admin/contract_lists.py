@@ -13,6 +13,7 @@ from typing import Final
 
 from schemas import errors
 from schemas.enums import (
+    AuditEvent,
     Direction,
     Disposition,
     FactType,
@@ -36,6 +37,7 @@ ENUMS: Final[tuple[type[StrEnum], ...]] = (
     Role,
     NumberKind,
     RecordingState,
+    AuditEvent,
 )
 BEGIN: Final = "<!-- written by python -m deploy.admin.contract_lists -->\n"
 END: Final = "<!-- end -->\n"
@@ -44,19 +46,23 @@ _DEAD_CODE: Final = re.compile(r'^    "(\w+)",  # (.+)$', re.MULTILINE)
 
 def sentences(enum: type[StrEnum]) -> dict[str, str]:
     """Returns every member's value with the sentence under it; raises ValueError for a member that has none."""
-    found = dict(_documented(enum))
+    found = {enum[name]: sentence for name, sentence in texts_below(enum)}
     if missing := [member.name for member in enum if member not in found]:
         raise ValueError(f"no sentence is under {', '.join(missing)}")
     return {member.value: found[member] for member in enum}
 
 
-def _documented(enum: type[StrEnum]) -> Iterator[tuple[StrEnum, str]]:
-    (definition,) = ast.parse(inspect.getsource(enum)).body
-    assert isinstance(definition, ast.ClassDef)
-    for member, text in zip(definition.body, definition.body[1:], strict=False):
+def texts_below(definition: type) -> Iterator[tuple[str, str]]:
+    """Yields the name of each field or member of a class with the text that stands under it."""
+    (parsed,) = ast.parse(inspect.getsource(definition)).body
+    assert isinstance(parsed, ast.ClassDef)
+    for member, text in zip(parsed.body, parsed.body[1:], strict=False):
         match member, text:
-            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(sentence))):
-                yield enum[name], sentence
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(sentence))),
+            ):
+                yield name, sentence
 
 
 def dead_codes() -> dict[str, str]:
@@ -82,7 +88,9 @@ def lists() -> str:
 
 
 def _topic(topic: Topic) -> tuple[str, ...]:
-    kept = "compacted" if topic.cleanup == "compact" else f"{topic.retention_days} days"
+    by_setting = f" (`kafka.{topic.retention_setting}`)" if topic.retention_setting else ""
+    days = f"{topic.retention_days} days{by_setting}" if topic.retention_days else "all"
+    kept = "compacted" if topic.cleanup == "compact" else days
     return f"`{topic.name}`", topic.key, topic.value, kept, ", ".join(topic.producers), ", ".join(topic.consumers)
 
 

@@ -3,15 +3,16 @@
 import base64
 import re
 from collections.abc import Sequence
-from datetime import UTC
 from typing import Any, Final
 
 import msgspec
 
-from deploy.admin.printable import printable
+from deploy.admin import audit
 from deploy.admin.producing import producing
+from deploy.output.printable import printable
 from schemas.config.settings import KafkaSettings, Settings
 from schemas.dead_letter import DeadLetter
+from schemas.enums import AuditEvent
 from schemas.errors import CallweaveError
 from sinks.clickhouse import ClickHouse
 from sinks.queries.dead_letter_store import DeadFilter, StoredDeadLetter, find_dead, list_dead, mark_resolved, replay
@@ -87,7 +88,7 @@ async def named(settings: Settings, text: str) -> list[FoundDeadLetter]:
         return [FoundDeadLetter(stored=stored) for stored in await _named(client, text)]
 
 
-async def replayed(settings: Settings, ids: Sequence[str], **filters: Any) -> tuple[int, int]:
+async def replayed(settings: Settings, ids: Sequence[str], *, reason: str = "", **filters: Any) -> tuple[int, int]:
     """Sends the bodies of the named or selected dead letters again; returns bodies sent and dead letters resolved."""
     async with ClickHouse(settings.clickhouse) as client:
         found = [one for text in ids for one in await _named(client, text)]
@@ -95,6 +96,17 @@ async def replayed(settings: Settings, ids: Sequence[str], **filters: Any) -> tu
         dead_letters = [one.dead_letter for one in stored]
         if not dead_letters:
             return 0, 0
+        await audit.note(
+            settings.kafka,
+            AuditEvent.DEAD_REPLAYED,
+            part="dead replay",
+            subject=" ".join(ids),
+            reason=reason,
+            details={
+                "dead_letters": str(len(dead_letters)),
+                **{name: str(each) for name, each in filters.items() if each},
+            },
+        )
         sent = await _send(settings.kafka, dead_letters)
         await mark_resolved(client, dead_letters)
     return sent, len(dead_letters)
@@ -115,12 +127,9 @@ async def _named(client: ClickHouse, text: str) -> list[StoredDeadLetter]:
 
 
 async def _send(kafka: KafkaSettings, dead_letters: list[DeadLetter]) -> int:
-    async with producing(kafka) as producer:
+    async with producing(kafka, "dead replay") as producer:
         return await replay(dead_letters, producer)
 
 
 def _filter(options: dict[str, Any]) -> DeadFilter:
-    asked = {name: value for name, value in options.items() if value is not None}
-    if since := asked.get("since"):
-        asked["since"] = since.replace(tzinfo=UTC)
-    return DeadFilter(**asked)
+    return DeadFilter(**{name: value for name, value in options.items() if value is not None})

@@ -3,7 +3,6 @@
 `python -m deploy.admin.example_settings` writes it anew from the settings; a test compares the two.
 """
 
-import ast
 import inspect
 import json
 import textwrap
@@ -15,13 +14,17 @@ from typing import Any, Final
 import msgspec
 
 import deploy
-from schemas.config.settings import Secret, Settings
+from deploy.admin.contract_lists import texts_below
+from schemas.config.secret import Secret
+from schemas.config.settings import Settings
 
 FILE: Final = Path(deploy.__file__).with_name("example.toml")
 _WIDTH: Final = 118
 _HEAD: Final = """\
 # All settings of Callweave at their defaults. Copy this file to callweave.toml and uncomment what is to be different.
-# A variable of the environment wins: CALLWEAVE_KAFKA__BOOTSTRAP for bootstrap of [kafka], a list as JSON.
+# A variable of the environment wins: CALLWEAVE_KAFKA__BOOTSTRAP for bootstrap of [kafka], a list as JSON. A secret may
+# name its source in the place of a text: { file = "/run/secrets/name" } or { env = "NAME" }; as a variable,
+# CALLWEAVE_CLICKHOUSE__PASSWORD__FILE.
 # `callweave --check-config` shows the effective settings. This file is written by
 # python -m deploy.admin.example_settings.
 """
@@ -59,25 +62,44 @@ def _entries(entry: type[msgspec.Struct], path: tuple[str, ...], text: str) -> I
     """Yields the form of a list of tables, indented, so that it is told apart from settings with a default."""
     texts = documented(entry)
     hints = typing.get_type_hints(entry)
-    yield from [*_comment(f"{text} One block for each:"), "#", f"#     [[{'.'.join(path)}]]"]
+    lines = [*_comment(f"{text} One block for each:"), "#", f"#     [[{'.'.join(path)}]]"]
+    below: list[str] = []
     for field in msgspec.structs.fields(entry):
+        kinds = _kinds(hints[field.name])
+        for line in textwrap.wrap(_with_choices(texts[field.name], hints[field.name]), _WIDTH - 8):
+            (below if kinds else lines).append(f"#     # {line}")
+        if kinds:
+            below += [line for kind in kinds for line in _kind(kind, (*path, field.name))]
+        else:
+            lines.append(_line(field))
+    yield from [*lines, *below, ""]
+
+
+def _kind(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[str]:
+    """Yields the form of one kind of table in a list that may hold several kinds."""
+    texts = documented(kind)
+    hints = typing.get_type_hints(kind)
+    yield "#"
+    for line in textwrap.wrap(" ".join((inspect.getdoc(kind) or "").split()), _WIDTH - 8):
+        yield f"#     # {line}"
+    yield from [f"#     [[{'.'.join(path)}]]", f'#     kind = "{kind.__struct_config__.tag}"']
+    for field in msgspec.structs.fields(kind):
         for line in textwrap.wrap(_with_choices(texts[field.name], hints[field.name]), _WIDTH - 8):
             yield f"#     # {line}"
-        value = '"..."  # required' if field.required else _toml(_default(field))
-        yield f"#     {field.name} = {value}"
-    yield ""
+        yield _line(field)
+
+
+def _line(field: msgspec.structs.FieldInfo) -> str:
+    return f"#     {field.name} = " + ('"..."  # required' if field.required else _toml(_default(field)))
 
 
 def documented(section: type[msgspec.Struct]) -> dict[str, str]:
-    """Returns the docstring under each field of a section as one line."""
-    (definition,) = ast.parse(inspect.getsource(section)).body
-    assert isinstance(definition, ast.ClassDef)
+    """Returns the docstring under each field of a section as one line, those that it inherits included."""
     found: dict[str, str] = {}
-    for field, text in zip(definition.body, definition.body[1:], strict=False):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(sentence))):
-                found[name] = " ".join(sentence.split())
-    return found
+    for base in section.__bases__:
+        if base is not msgspec.Struct and issubclass(base, msgspec.Struct):
+            found |= documented(base)
+    return found | {name: " ".join(text.split()) for name, text in texts_below(section)}
 
 
 def _comment(text: str) -> list[str]:
@@ -91,7 +113,14 @@ def _with_choices(text: str, kind: Any) -> str:
 
 
 def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind is not Secret
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _kinds(kind: Any) -> tuple[type[msgspec.Struct], ...]:
+    """Returns the types of a list whose tables are of several kinds, () for any other setting."""
+    arguments = typing.get_args(kind)
+    members = typing.get_args(arguments[0]) if typing.get_origin(kind) is tuple else ()
+    return members if members and all(map(_is_section, members)) else ()
 
 
 def _entry(kind: Any) -> type[msgspec.Struct] | None:

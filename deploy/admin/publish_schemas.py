@@ -18,13 +18,21 @@ from typing import Any, Final
 import msgspec
 
 import schemas
+from schemas.audit.entry import AuditEntry
 from schemas.codec import PUBLISHED, PublishedSchema, schema_text
 from schemas.dead_letter import DeadLetter
 from schemas.facts import EPOCH, Fact
+from schemas.privacy.erasures import Erasure
 from schemas.timeline import Timeline
 
 FOLDER: Final = Path(schemas.__file__).with_name("avro")
-TYPES: Final[dict[str, type[msgspec.Struct]]] = {"fact": Fact, "timeline": Timeline, "dead_letter": DeadLetter}
+TYPES: Final[dict[str, type[msgspec.Struct]]] = {
+    "fact": Fact,
+    "timeline": Timeline,
+    "dead_letter": DeadLetter,
+    "audit": AuditEntry,
+    "erasure": Erasure,
+}
 _PLAIN: Final[dict[Any, Any]] = {
     str: "string",
     bool: "boolean",

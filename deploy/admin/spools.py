@@ -70,6 +70,7 @@ async def drained(settings: Settings) -> int:
         deadline_s=limits.publish_timeout_s,
         max_buffer_bytes=limits.max_buffer_bytes,
         max_value_bytes=limits.max_body_bytes,
+        role="spool drain",
     ) as kafka:
         if trouble := kafka.why_not():
             raise Unavailable(trouble)

@@ -12,21 +12,30 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.config.settings import KafkaSettings
 from schemas.errors import SetupError, Unavailable
+from schemas.kafka import clients
+from schemas.kafka.away import away, require
+from schemas.kafka.failures import REFUSED
+from schemas.kafka.granted import login
 from schemas.topics import TOPICS, Topic
 
 _VISIBLE_S: Final = 20.0
 
 
 async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
-    """Creates missing topics and returns their names; raises `Unavailable`, or `SetupError` on wrong partitions."""
+    """Creates missing topics and returns their names.
+
+    Raises `Unavailable`, or `SetupError` on wrong partitions and where we may not create topics.
+    """
     async with _administering(kafka) as admin:
         present = set(await admin.list_topics())
         missing = [topic for topic in TOPICS if topic.name not in present]
         if missing:
             answer = await admin.create_topics([_new(topic, kafka) for topic in missing])
-            for name, code, *rest in answer.topic_errors:
-                error = for_code(code)
-                if code and error is not TopicAlreadyExistsError:
+            errors = {name: (for_code(code), rest) for name, code, *rest in answer.topic_errors if code}
+            if refused := [name for name, (error, _) in errors.items() if error in REFUSED]:
+                raise _may_not_create(kafka, refused)
+            for name, (error, rest) in errors.items():
+                if error is not TopicAlreadyExistsError:
                     raise SetupError(
                         f"Kafka does not create {name}: {error.__name__} {rest[0] if rest else ''}", code="topic"
                     )
@@ -36,14 +45,24 @@ async def create_topics(kafka: KafkaSettings) -> tuple[str, ...]:
 
 @contextlib.asynccontextmanager
 async def _administering(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, request_timeout_ms=kafka.request_timeout_ms)
+    await require(kafka, "topics")
+    admin = clients.admin(kafka, "topics")
     try:
         await admin.start()
         yield admin
     except KafkaError as exc:
-        raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+        raise await away(kafka, exc, role="topics") from exc
     finally:
         await admin.close()
+
+
+def _may_not_create(kafka: KafkaSettings, names: list[str]) -> SetupError:
+    return SetupError(
+        f"Kafka does not let {login(kafka)} create topics: {', '.join(names)}",
+        code="kafka_rights",
+        advice="Grant Create on them (`callweave topics acls` prints how), or have them made by who administers Kafka: "
+        f"{kafka.partitions} partitions each, as `callweave topics` lists them. The parts start when they are there.",
+    )
 
 
 def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:
@@ -51,7 +70,8 @@ def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:
 
 
 def _wanted(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
-    return {**topic.settings(), "min.insync.replicas": str(kafka.min_insync_replicas)}
+    days = getattr(kafka, topic.retention_setting) if topic.retention_setting else None
+    return {**topic.settings(days), "min.insync.replicas": str(kafka.min_insync_replicas)}
 
 
 async def _visible(admin: AIOKafkaAdminClient, kafka: KafkaSettings) -> None:

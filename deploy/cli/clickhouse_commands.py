@@ -4,8 +4,8 @@ import sys
 
 import click
 
-from deploy.admin.printable import printable
 from deploy.cli.options import Options, pass_options, plainly
+from deploy.output.printable import printable
 from schemas.errors import SetupError
 
 
@@ -36,11 +36,11 @@ def accounts(options: Options) -> None:
 def password(options: Options, name: str, typed: bool, random: bool, at_once: bool) -> None:  # noqa: FBT001 - click passes it so
     """Show the password of an account, alone on stdout, or change it; the server may run or not.
 
-    NAME is an account's name, or reader, writer or migrator. The default is the reader, callweave_reader, the account
-    for people and BI tools. A new password is valid from the next login on, without a restart. The reader's old
-    password ends at once. The parts that run use the old password of the writer and the migrator, so it stays valid
-    until the next start; --at-once ends it now, and the parts fail until they are started again. Open sessions stay
-    open.
+    NAME is an account's name, or reader, analyst, writer or migrator. The default is the reader, callweave_reader, the
+    account for people and BI tools; the analyst, callweave_analyst, sees no clear phone number. A new password is valid
+    from the next login on, without a restart. The old password of the reader and the analyst ends at once. The parts
+    that run use the old password of the writer and the migrator, so it stays valid until the next start; --at-once ends
+    it now, and the parts fail until they are started again. Open sessions stay open.
     """
     from deploy.admin.clickhouse_accounts import change, changeable, password_of  # noqa: PLC0415
     from deploy.clickhouse.passwords import generated  # noqa: PLC0415 - each command loads only its own part

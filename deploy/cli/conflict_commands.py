@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import click
 
-from deploy.admin.printable import printable
 from deploy.cli.options import UTC_TIME, Options, pass_options, plainly
+from deploy.output.printable import printable
 from deploy.runtime import resolved
 from schemas.vendors import VENDORS
 

@@ -7,14 +7,19 @@ from typing import Final
 
 import click
 
+from deploy.cli.audit_commands import audit
 from deploy.cli.clickhouse_commands import clickhouse
 from deploy.cli.conflict_commands import conflicts
 from deploy.cli.data_commands import dead, migrate, replay, topics
 from deploy.cli.options import Options, plainly
 from deploy.cli.part_commands import ingress, poll, process, sink
+from deploy.cli.privacy_commands import erase, export
 from deploy.cli.spool_commands import spool
+from deploy.cli.token_commands import token
 from deploy.cli.up_commands import doctor, simulate, up
 from deploy.cli.vendor_commands import try_, vendor
+from deploy.output.logging_setup import hide_tracebacks
+from deploy.output.printable import printable
 from schemas.config.loader import shown
 
 _EPILOG: Final = "Exit codes: 0 done, 1 failed (the sentence says why), 2 wrong usage, 70 crashed, 78 wrong settings, 130 stopped twice."
@@ -41,9 +46,11 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
     # Log lines of libraries are not for the user of a command: an expected failure is one sentence. Parts set up their
     # own log.
     logging.getLogger().addHandler(logging.NullHandler())
+    hide_tracebacks()
     context.obj = Options(config)
     if check_config:
-        click.echo(json.dumps(shown(context.obj.settings()), indent=2, ensure_ascii=False, default=str))
+        text = json.dumps(shown(context.obj.listening(to_all=False)), indent=2, ensure_ascii=False, default=str)
+        click.echo(printable(text, keep="\n"))
         context.exit(0)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -52,7 +59,7 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
 
 for _command in (
     *(up, ingress, poll, process, sink, migrate, topics, simulate),
-    *(replay, dead, conflicts, spool, clickhouse, doctor, vendor, try_),
+    *(replay, dead, conflicts, erase, export, audit, spool, token, clickhouse, doctor, vendor, try_),
 ):
     main.add_command(_command)
 

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import click
 
-from deploy.admin.printable import printable
 from deploy.cli.options import Options, pass_options, plainly
+from deploy.output.printable import printable
 from deploy.runtime import resolved
 from schemas.errors import SetupError
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
+from functools import partial
+from typing import Any
 
 import click
 
-from deploy.admin.printable import printable
-from deploy.cli.options import Options, pass_options, plainly
+from deploy.cli.options import Options, open_option, pass_options, plainly
+from deploy.output.printable import printable
 from deploy.process.part_process import EXIT_FAILED
 
 _poison = click.option(
@@ -35,31 +37,19 @@ _poison = click.option(
 @click.option("--seed", type=int, help="Seed of the simulator's random choices; default: another one each time.")
 @_poison
 @click.option("--plain", is_flag=True, help="A line every few seconds instead of the live view.")
+@open_option
 @pass_options
 @plainly
-def up(
-    options: Options,
-    simulator: bool,  # noqa: FBT001 - click passes it so
-    rate: float,
-    seed: int | None,
-    poison: float,
-    plain: bool,  # noqa: FBT001 - click passes it so
-) -> None:
+def up(options: Options, plain: bool, to_all: bool, **traffic: Any) -> None:  # noqa: FBT001 - click passes it so
     """Run everything on this machine: Kafka, ClickHouse, ingress, processors, sink, poller.
 
     A server that has an address in the settings is used, not started. Data stays in embedded.data_dir (.callweave), and
-    the next start continues with it. Ctrl-C stops everything in order.
+    the next start continues with it. Ctrl-C stops everything in order; SIGHUP makes every part read the settings again.
     """
     from deploy.local.up import UpOptions, run_up  # noqa: PLC0415 - each command loads only its own part
 
-    wanted = UpOptions(
-        simulator=simulator,
-        rate=rate,
-        seed=seed,
-        poison=poison,
-        plain=plain or not sys.stdout.isatty(),
-    )
-    run_up(options.settings(), wanted)
+    wanted = UpOptions(plain=plain or not sys.stdout.isatty(), **traffic)
+    run_up(partial(options.listening, to_all=to_all), wanted)
 
 
 @click.command()
@@ -95,38 +85,16 @@ def up(
 )
 @pass_options
 @plainly
-def simulate(
-    options: Options,
-    url: str,
-    vendors: str,
-    rate: float,
-    calls: int,
-    seed: int,
-    getcdr_port: int,
-    poison: float,
-    ledger: str | None,
-) -> None:
+def simulate(options: Options, url: str, **asked: Any) -> None:
     """Send realistic traffic of any vendor to any address, with repeats, disorder and broken bodies.
 
     Each vendor repeats what was not acknowledged, with its own retries (minutes); exit code 1 when one gave up.
     """
-    from deploy.process.ports import http_url  # noqa: PLC0415
+    from deploy.process.ports import ingress_url  # noqa: PLC0415
     from deploy.simulator.main import run_simulator  # noqa: PLC0415
 
     ingress = options.settings().ingress
-
-    sys.exit(
-        run_simulator(
-            url=url or http_url(ingress.host, ingress.port),
-            vendors=vendors,
-            rate=rate,
-            calls=calls,
-            seed=seed,
-            getcdr_port=getcdr_port,
-            poison=poison,
-            ledger=ledger,
-        )
-    )
+    sys.exit(run_simulator(url=url or ingress_url(ingress), **asked))
 
 
 @click.command()

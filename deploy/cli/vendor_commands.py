@@ -31,7 +31,7 @@ def new(name: str, body: BinaryIO, content_type: str) -> None:
 
     The file lists every field of the body, is found, routed and keyed, and says what to decide. Nothing is overwritten.
     """
-    from deploy.admin.vendor_skeleton import CASE, create, here  # noqa: PLC0415 - each command loads only its own part
+    from deploy.vendor_tools.vendor_skeleton import CASE, create, here  # noqa: PLC0415 - each command loads only its own part
 
     file, folder = create(here(), name, body.read(), content_type, datetime.now(UTC))
     click.echo(
@@ -53,7 +53,7 @@ def try_(name: str, body: BinaryIO, callback: str | None, content_type: str) -> 
 
     BODY is a file, - is standard input. It needs no Kafka, and keeps and logs nothing.
     """
-    from deploy.admin.trial import lines, outcome_of  # noqa: PLC0415
+    from deploy.vendor_tools.trial import lines, outcome_of  # noqa: PLC0415
 
     callbacks = [one.name for one in VENDORS[name].callbacks]
     if callback is not None and callback not in callbacks:

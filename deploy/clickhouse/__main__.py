@@ -19,8 +19,10 @@ from deploy.clickhouse.disk_guard import DiskGuard, free_bytes
 from deploy.clickhouse.engine import STORE, Engine
 from deploy.clickhouse.login import Logins, LoginServer
 from deploy.clickhouse.statement import Refused, StatementClient
+from deploy.output import logging_setup
 from deploy.process.data_dir import claim
 from deploy.process.ports import require_free
+from schemas.config.logs import LogSettings
 from schemas.errors import SetupError
 
 _MINIMUM_FREE_BYTES: Final = 256 << 20
@@ -41,7 +43,7 @@ log: Final = logging.getLogger("callweave.clickhouse")
 def main() -> int:
     """Runs the server and returns the exit code."""
     options = _options().parse_args()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging_setup.set_up(LogSettings(level="warning"), "clickhouse")
     os.umask(0o077)
     try:
         with claim(options.data_dir.absolute(), what="ClickHouse", minimum_free_bytes=_MINIMUM_FREE_BYTES):

@@ -11,11 +11,13 @@ from typing import Final
 import msgspec
 
 from schemas.errors import SetupError
+from sinks.grants import WITHOUT_NUMBERS
 
 OWNER: Final = "callweave"
 """The account of the parts, where the settings name no other."""
 MIGRATOR: Final = "callweave_migrator"
 READER: Final = "callweave_reader"
+ANALYST: Final = "callweave_analyst"
 GUARD: Final = "callweave_guard"
 """The account of the disk guard; its password is made at each start and stays in the process."""
 BUILT_IN: Final = "default"
@@ -46,6 +48,15 @@ class EngineRole(StrEnum):
     """Makes and changes tables and views."""
     READER = "reader"
     """Reads the `v_` views, which have no restricted column: BI tools."""
+    ANALYST = "analyst"
+    """Reads the `masked_` views and the figures, in which no clear phone number stands."""
+
+
+READING: Final = (EngineRole.READER, EngineRole.ANALYST)
+"""The roles of people, who change nothing."""
+
+
+_VIEWS: Final = {EngineRole.READER: ("v_*",), EngineRole.ANALYST: ("masked_*", *WITHOUT_NUMBERS)}
 
 
 class EngineAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,12 +72,13 @@ def accounts_for(user: str) -> tuple[EngineAccount, ...]:
         EngineRole.WRITER: OWNER if user in ("", BUILT_IN) else user,
         EngineRole.MIGRATOR: MIGRATOR,
         EngineRole.READER: READER,
+        EngineRole.ANALYST: ANALYST,
     }
-    if names[EngineRole.WRITER] in (MIGRATOR, READER, GUARD) or not _NAME.fullmatch(names[EngineRole.WRITER]):
+    if names[EngineRole.WRITER] in (MIGRATOR, READER, ANALYST, GUARD) or not _NAME.fullmatch(names[EngineRole.WRITER]):
         raise SetupError(
             f"{user!r} cannot be the name of the parts at the embedded ClickHouse",
             code="user",
-            advice=f"Set clickhouse.user to letters, digits, - and _, other than {MIGRATOR}, {READER} and {GUARD}.",
+            advice=f"Set clickhouse.user to letters, digits, - and _, other than {MIGRATOR}, {READER}, {ANALYST} and {GUARD}.",
         )
     return tuple(EngineAccount(name=name, role=role) for role, name in names.items())
 
@@ -78,11 +90,13 @@ def grants(role: EngineRole, databases: str, *, sandboxed: bool) -> tuple[str, .
     only the writer may insert.
     """
     everything = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.*"
-    views = "*.*" if databases == EVERY_DATABASE else f"`{databases}`.v_*"
-    if role is EngineRole.READER:
+    if role in READING:
+        views = tuple(f"`{databases}`.{view}" for view in _VIEWS[role])
+        if databases == EVERY_DATABASE:  # a right cannot name the views of all databases
+            views = ("*.*",) if role is EngineRole.READER else ()
         return (
             f"SHOW DATABASES ON {everything}",
-            f"SHOW TABLES, SHOW COLUMNS, SELECT ON {views}",
+            *(f"SHOW TABLES, SHOW COLUMNS, SELECT ON {view}" for view in views),
             *(f"SELECT ON {name}" for name in _METADATA),
         )
     temporary = ("CREATE TEMPORARY TABLE ON *.*", "TABLE ENGINE ON Memory")

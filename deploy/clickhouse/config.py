@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from deploy.clickhouse.accounts import BUILT_IN, GUARD, EngineAccount, EngineRole, grants
+from deploy.clickhouse.accounts import BUILT_IN, GUARD, READING, EngineAccount, EngineRole, grants
 
 RESERVE_BYTES: Final = 128 << 20
 """The engine keeps so much of its disk free: below it no insert and no merge begins."""
@@ -160,7 +160,7 @@ def users_config(accounts: Iterable[EngineAccount], databases: str, *, memory_by
         *(
             _user(
                 account.name,
-                "reader" if account.role is EngineRole.READER else "owner",
+                "reader" if account.role in READING else "owner",
                 grants(account.role, databases, sandboxed=sandboxed),
             )
             for account in accounts

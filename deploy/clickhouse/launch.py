@@ -13,7 +13,8 @@ from deploy.clickhouse import passwords
 from deploy.clickhouse.accounts import EVERY_DATABASE, EngineRole, accounts_for
 from deploy.process.child import Child, spawn
 from deploy.process.ports import free_port, require_free
-from schemas.config.settings import ClickHouseSettings, Secret
+from schemas.config.secret import Secret
+from schemas.config.settings import ClickHouseSettings
 from schemas.errors import SetupError
 
 START_LIMIT_S: Final = 60.0
@@ -151,8 +152,6 @@ class ClickHouseServer:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Once: a restart of the process must not change a password that clients already use.
             self._passwords = self._passwords or passwords.ready(self._data_dir, given_passwords(self._given))
-            self._console.touch(mode=0o600)
-            self._console.chmod(0o600)
             self._child = await spawn((sys.executable, "-m", "deploy.clickhouse", *arguments), output=self._console)
         except OSError as exc:
             raise SetupError(
@@ -240,9 +239,8 @@ def given_passwords(given: ClickHouseSettings) -> dict[str, str]:
     given_for = {
         EngineRole.WRITER: given.password.value,
         EngineRole.MIGRATOR: given.migrator_password.value,
-        EngineRole.READER: "",
     }
-    return {account.name: given_for[account.role] for account in accounts_for(given.user)}
+    return {account.name: given_for.get(account.role, "") for account in accounts_for(given.user)}
 
 
 def engine_settings(given: ClickHouseSettings, url: str, known: Mapping[str, str]) -> ClickHouseSettings:

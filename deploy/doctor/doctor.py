@@ -4,9 +4,7 @@ import asyncio
 import importlib.metadata
 import shutil
 import sys
-import time
 from collections.abc import Awaitable, Callable
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,15 +14,15 @@ import msgspec
 from deploy.admin.schema_registry import describe_registry
 from deploy.admin.topic_setup import differences
 from deploy.clickhouse import engine, sandbox
+from deploy.doctor.clickhouse import clickhouse, clickhouse_skew_s
 from deploy.doctor.finding import Finding
 from deploy.doctor.work import parts, work
 from deploy.kafka.java import candidates, chosen
-from deploy.process.ports import http_url, require_free, taken
+from deploy.process.ports import admin_url, ingress_url, require_free, taken
 from deploy.runtime import resolved
+from schemas.config.listening import has_admin_port
 from schemas.config.settings import Settings
 from schemas.errors import CallweaveError, SetupError
-from sinks.clickhouse import NO_LOGIN, ClickHouse
-from sinks.migrate import missing
 
 _FREE_BYTES: Final = 2 * 1024**3
 _SKEW_S: Final = 5.0
@@ -61,7 +59,6 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
 
 _ADVICE: Final = {
     "Kafka": "Check kafka.bootstrap and the brokers; `callweave up` starts one where none is set.",
-    "ClickHouse": "Check clickhouse.url, user and password, and the server; `callweave up` starts one where none is set.",
     "work": "Kafka does not tell the workers' offsets: see Kafka.",
     "registry": "Check schema_registry.url and the registry, or leave it empty for the pinned ids.",
 }
@@ -101,13 +98,14 @@ def _free_bytes(directory: str) -> int:
 
 async def _ingress(settings: Settings) -> Finding:
     host, port = settings.ingress.host, settings.ingress.port
-    url = http_url(host, port)
-    answer = await _asked(f"{url}/readyz")
+    url = ingress_url(settings.ingress)
+    answer = await _asked(f"{admin_url(settings.ingress)}/readyz")
     if answer is None:
         require_free(port, what="The ingress", setting="ingress.port", host=host)
         return Finding(what="ingress port", state="ok", detail=f"{host}:{port} is free")
     if b'"ready"' not in answer.body:
-        raise taken(port, what="The ingress", setting="ingress.port")
+        setting = "admin_port" if has_admin_port(settings.ingress) else "port"
+        raise taken(getattr(settings.ingress, setting), what="The ingress", setting=f"ingress.{setting}")
     state: Literal["ok", "bad"] = "ok" if answer.status == 200 else "bad"
     return Finding(
         what="ingress", state=state, detail=f"runs at {url}: {answer.body.decode('utf-8', 'replace').strip()[:200]}"
@@ -127,33 +125,7 @@ async def _kafka(settings: Settings) -> Finding:
 async def _clickhouse(settings: Settings) -> Finding:
     if not settings.clickhouse.url and (free := _unused(settings.embedded.clickhouse_port)):
         return Finding(what="ClickHouse", state="ok", detail=free)
-    embedded, settings = not settings.clickhouse.url, resolved(settings)
-    url = settings.clickhouse.url
-    async with ClickHouse(settings.clickhouse) as client:
-        try:
-            lacking = await missing(client, settings)
-        except CallweaveError as exc:
-            code = getattr(exc.__cause__, "code", None)
-            if code in NO_LOGIN:
-                return _no_login(settings, code, embedded=embedded)
-            raise SetupError(f"{url}: {exc}") from exc
-    if lacking:
-        detail = f"{url}: without {', '.join(lacking)}"
-        return Finding(what="ClickHouse", state="note", detail=detail, advice="`callweave migrate` makes them.")
-    return Finding(what="ClickHouse", state="ok", detail=f"{url}: all tables and views are there")
-
-
-def _no_login(settings: Settings, code: int, *, embedded: bool) -> Finding:
-    user = settings.clickhouse.user
-    advice = (
-        f"The password is that of {settings.embedded.data_dir}, or clickhouse.password: does the server run on another data directory, "
-        "or was the setting changed after its start? Start `callweave up` again, or set embedded.data_dir to where it runs."
-        if embedded
-        else "Set clickhouse.user and clickhouse.password (CALLWEAVE_CLICKHOUSE__PASSWORD) to what it takes; README has the rights "
-        "that each user needs."
-    )
-    detail = f"{settings.clickhouse.url} does not let {user} in: wrong name or password (ClickHouse code {code})"
-    return Finding(what="ClickHouse", state="bad", detail=detail, advice=advice)
+    return await clickhouse(resolved(settings), embedded=not settings.clickhouse.url)
 
 
 async def _engine(settings: Settings) -> Finding:
@@ -212,10 +184,9 @@ async def _clock(settings: Settings) -> Finding:
     """Compares the clock with the ClickHouse server's; an embedded one has the same clock."""
     if not settings.clickhouse.url:
         return Finding(what="clock", state="ok", detail="one machine: one clock")
-    answer = await _asked(f"{settings.clickhouse.url.rstrip('/')}/ping")
-    if answer is None or not answer.date:
+    skew_s = await clickhouse_skew_s(settings.clickhouse)
+    if skew_s is None:
         return Finding(what="clock", state="note", detail="not compared: ClickHouse does not tell its time")
-    skew_s = abs(parsedate_to_datetime(answer.date).timestamp() - time.time())
     good = skew_s <= _SKEW_S
     return Finding(
         what="clock",
@@ -239,7 +210,6 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     body: bytes
-    date: str
 
 
 async def _asked(url: str) -> _Answer | None:
@@ -249,6 +219,6 @@ async def _asked(url: str) -> _Answer | None:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session,
             session.get(url) as answer,
         ):
-            return _Answer(status=answer.status, body=await answer.read(), date=answer.headers.get("Date", ""))
+            return _Answer(status=answer.status, body=await answer.read())
     except (aiohttp.ClientError, TimeoutError):
         return None

@@ -19,6 +19,8 @@ from deploy.doctor.stalled_partitions import GroupOffsets, PartitionOffsets
 from processors.engine.offsets import GROUP as WORKERS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
+from schemas.kafka import clients
+from schemas.kafka.away import away
 from schemas.topics import FACTS, RAW
 from sinks.consumer import GROUP as SINK
 from sinks.typed_records import TOPICS as SINK_TOPICS
@@ -106,9 +108,7 @@ class KafkaOffsets:
     @classmethod
     async def connect(cls, kafka: KafkaSettings) -> Self:
         """Connects; raises `Unavailable`."""
-        address = {"bootstrap_servers": kafka.bootstrap, "request_timeout_ms": kafka.request_timeout_ms}
-        admin = AIOKafkaAdminClient(**address)
-        reader = AIOKafkaConsumer(**address, group_id=None, enable_auto_commit=False, client_id="callweave-offsets")
+        admin, reader = clients.admin(kafka, "offsets"), clients.consumer(kafka, "offsets")
         made = cls(admin, reader)
         try:
             async with asyncio.timeout(_ASK_S):
@@ -116,7 +116,7 @@ class KafkaOffsets:
                 await reader.start()
         except (KafkaError, TimeoutError) as exc:
             await made.close()
-            raise Unavailable(f"Kafka at {kafka.bootstrap} does not answer: {type(exc).__name__}") from exc
+            raise await away(kafka, exc, role="doctor") from exc
         return made
 
 

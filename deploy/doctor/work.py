@@ -17,6 +17,7 @@ from deploy.doctor.finding import Finding
 from deploy.doctor.group_offsets import KafkaOffsets, connected_offsets
 from deploy.doctor.stalled_partitions import GroupOffsets, StallDetector, StalledPartition, sentences
 from deploy.process.part_states import PartState, read_states
+from deploy.process.ports import http_url
 from deploy.process.scrape import parse, total
 from processors.poison.crashes import LATELY_MS, OFTEN, crash_dir, read_book
 from processors.poison.suspects import Book
@@ -81,17 +82,19 @@ async def parts(settings: Settings) -> Finding:
     """Checks that the parts answer and do not die again and again."""
     directory, crashes = Path(settings.embedded.data_dir), crash_dir(settings)
     states = await asyncio.to_thread(read_states, directory)
-    known = states.parts if states else _by_port(settings)
+    known = states.parts if states else parts_by_port(settings)
     held = {part.name: await _held_s(part) for part in known if part.metrics}
     book = await asyncio.to_thread(read_book, crashes)
     return verdict_on_parts(known if states else (), held, book, now_s=time.time())
 
 
-def _by_port(settings: Settings) -> tuple[PartState, ...]:
+def parts_by_port(settings: Settings) -> tuple[PartState, ...]:
     """Returns the parts that run without `callweave up`, as far as this machine's settings tell."""
     ports = {name: getattr(settings, name).metrics_port for name in ("poll", "process", "sink")}
     return tuple(
-        PartState(name=name, pid=0, restarts=(), last_exit=None, metrics=f"http://127.0.0.1:{port}/metrics")
+        PartState(
+            name=name, pid=0, restarts=(), last_exit=None, metrics=f"{http_url(settings.metrics.host, port)}/metrics"
+        )
         for name, port in ports.items()
         if port
     )

@@ -8,22 +8,27 @@ import asyncio
 import base64
 import contextlib
 import errno
+import signal
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Final, Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.kafka.broker_config import Listener, Node, jvm_options, log4j_properties, server_properties
+from deploy.kafka.broker_config import NODE_ID, Node, jvm_options, log4j_properties, server_properties
+from deploy.kafka.class_archive import ClassArchive
 from deploy.kafka.crash_report import explain_crash
-from deploy.kafka.jars import FetchProgress, default_cache_dir, kafka_class_path
+from deploy.kafka.jars import StartProgress, default_cache_dir, kafka_class_path
 from deploy.kafka.java import find_java
 from deploy.process.child import Child, spawn
 from deploy.process.data_dir import claim
 from deploy.process.ports import free_port, require_free
+from schemas.config.settings import KafkaSettings
 from schemas.errors import SetupError
+from schemas.kafka.clients import admin
 
 START_LIMIT_S: Final = 90.0
 """A cold disk with much data to check takes long; a healthy start takes 2 to 4 seconds."""
@@ -32,6 +37,8 @@ MINIMUM_FREE_BYTES: Final = 512 * 1024 * 1024
 """With less free space a broker would soon stop in the middle of a write, so it is not started."""
 _POLL_S: Final = 0.05
 _PORT_TRIES: Final = 3
+_IN_ORDER: Final = (0, 128 + signal.SIGTERM)
+"""Exit codes of a JVM that ended by itself or because it was asked to."""
 
 
 def _quiet(_stage: str, _fraction: float | None) -> None:
@@ -48,33 +55,28 @@ class KafkaServer:
         port: int = 0,
         heap: str = "384m",
         cache_dir: Path | None = None,
-        progress: FetchProgress = _quiet,
-        node_id: int = 1,
+        progress: StartProgress = _quiet,
         controller_port: int = 0,
-        voters: tuple[str, ...] = (),
-        cluster_id: str | None = None,
-        extra_listeners: tuple[Listener, ...] = (),
-        minimum_free_bytes: int = MINIMUM_FREE_BYTES,
+        properties: Mapping[str, object] = MappingProxyType({}),
+        storage: tuple[str, ...] = (),
     ) -> None:
         """Ports of 0 are picked at start.
 
-        A cluster: every node with its own id and controller port, the same `voters` and `cluster_id`, started together:
-        none answers before most of them run. `extra_listeners` are listeners beside `port`.
+        `properties` are further ones of the broker, and `storage` further arguments of the tool that prepares its
+        storage, as for a node of a cluster.
         """
         self._data_dir = data_dir.absolute()
         self._port = port
         self._heap = heap
         self._cache_dir = cache_dir or default_cache_dir()
         self._progress = progress
-        self._node_id = node_id
         self._controller_port = controller_port
-        self._voters = voters
-        self._cluster_id = cluster_id
-        self._extra_listeners = extra_listeners
-        self._minimum_free_bytes = minimum_free_bytes
+        self._properties = properties
+        self._storage = storage
         self._lock: IO[str] | None = None
         self._child: Child | None = None
         self._node: Node | None = None
+        self._archive: ClassArchive | None = None
 
     @property
     def port(self) -> int:
@@ -105,7 +107,8 @@ class KafkaServer:
         java = await asyncio.to_thread(find_java)
         jars = await self._jars()
         command = (str(java), "-cp", ":".join(map(str, jars)))
-        self._lock = claim(self._data_dir, what="Kafka", minimum_free_bytes=self._minimum_free_bytes)
+        self._archive = ClassArchive(self._cache_dir, java, jars)
+        self._lock = claim(self._data_dir, what="Kafka", minimum_free_bytes=MINIMUM_FREE_BYTES)
         try:
             await self._start_somewhere(command)
         except OSError as exc:
@@ -124,7 +127,7 @@ class KafkaServer:
         if self._child is None:
             raise RuntimeError("the broker was not started")
         code = await self._child.wait()
-        return explain_crash(self._last_lines(), code=code, data_dir=self._data_dir, log_file=self.log_file)
+        return self._explained(code)
 
     async def stop(self) -> None:
         """Stops it: asks first, kills after a bound; does nothing when it does not run."""
@@ -155,16 +158,13 @@ class KafkaServer:
             cancelled.set()  # cancelling the waiter does not cancel its thread
 
     def _pick_ports(self) -> Node:
-        for port in (self._port, self._controller_port, *(listener.port for listener in self._extra_listeners)):
+        for port in (self._port, self._controller_port):
             if port:
                 require_free(port, what="Kafka", setting="its port")
         return Node(
-            node_id=self._node_id,
             data_dir=self._data_dir,
             port=self._port or free_port(),
             controller_port=self._controller_port or free_port(),
-            voters=self._voters,
-            extra_listeners=self._extra_listeners,
         )
 
     async def _start_somewhere(self, command: tuple[str, ...]) -> None:
@@ -181,20 +181,23 @@ class KafkaServer:
 
     async def _end_child(self) -> None:
         if self._child is not None:
-            await self._child.stop(grace_s=STOP_LIMIT_S)
+            code = await self._child.stop(grace_s=STOP_LIMIT_S)
             self._child = None
+            if self._archive is not None:
+                await asyncio.to_thread(self._archive.keep, complete=code in _IN_ORDER)
 
     async def _start_on(self, command: tuple[str, ...], node: Node) -> None:
         properties = self._data_dir / "server.properties"
         log4j = self._data_dir / "log4j2.properties"
-        properties.write_text(server_properties(node))
+        properties.write_text(server_properties(node, self._properties))
         log4j.write_text(log4j_properties(self.log_file))
         self.log_file.unlink(missing_ok=True)
         command = (*command, *jvm_options(heap=self._heap, log4j_file=log4j))
+        reading, starting = (self._archive.reading(), self._archive.reading_or_writing()) if self._archive else ((), ())
         if not self._already_formatted(node):
-            await self._format(command, properties)
+            await self._format((*command, *reading), properties)
         self._progress("Starting Kafka", None)
-        self._child = await spawn((*command, "kafka.Kafka", str(properties)), output=self._console)
+        self._child = await spawn((*command, *starting, "kafka.Kafka", str(properties)), output=self._console)
         self._node = node
         await self._until_it_answers(self._child)
         self._progress("Kafka is ready", 1.0)
@@ -205,25 +208,31 @@ class KafkaServer:
         except FileNotFoundError:
             return False
         stored = dict(line.split("=", 1) for line in lines if "=" in line)
-        for name, wanted in (("cluster.id", self._cluster_id), ("node.id", str(node.node_id))):
-            if wanted is not None and stored.get(name) != wanted:
-                raise SetupError(
-                    f"{self._data_dir} belongs to another Kafka: its {name} is {stored.get(name)}, not {wanted}",
-                    code="other_cluster",
-                    advice="Set another data directory, or remove that one if its data may go.",
-                )
+        wanted = str(self._properties.get("node.id", NODE_ID))
+        if stored.get("node.id") != wanted:
+            raise SetupError(
+                f"{self._data_dir} belongs to another Kafka: its node.id is {stored.get('node.id')}, not {wanted}",
+                code="other_cluster",
+                advice="Set another data directory, or remove that one if its data may go.",
+            )
         return True
 
     async def _format(self, command: tuple[str, ...], properties: Path) -> None:
         self._progress("Preparing Kafka's storage", None)
-        cluster_id = self._cluster_id or base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "--ignore-formatted", f"--cluster-id={cluster_id}", f"--config={properties}")
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        arguments = (
+            "format",
+            "--ignore-formatted",
+            f"--cluster-id={cluster_id}",
+            f"--config={properties}",
+            *self._storage,
+        )
         self._child = await spawn((*command, "kafka.tools.StorageTool", *arguments), output=self._console)
         code: int | None = None
         with contextlib.suppress(TimeoutError):
             code = await asyncio.wait_for(self._child.wait(), START_LIMIT_S)
         if code != 0:
-            raise explain_crash(self._last_lines(), code=code, data_dir=self._data_dir, log_file=self.log_file)
+            raise self._explained(code)
 
     async def _until_it_answers(self, child: Child) -> None:
         deadline = asyncio.get_running_loop().time() + START_LIMIT_S
@@ -231,9 +240,12 @@ class KafkaServer:
             if await answers(self.port):
                 return
             if asyncio.get_running_loop().time() > deadline:
-                raise explain_crash(self._last_lines(), code=None, data_dir=self._data_dir, log_file=self.log_file)
+                raise self._explained(None)
             await asyncio.sleep(_POLL_S)
-        raise explain_crash(self._last_lines(), code=child.returncode, data_dir=self._data_dir, log_file=self.log_file)
+        raise self._explained(child.returncode)
+
+    def _explained(self, code: int | None) -> SetupError:
+        return explain_crash(self._last_lines(), code=code, data_dir=self._data_dir, log_file=self.log_file)
 
     @property
     def _console(self) -> Path:
@@ -254,7 +266,7 @@ async def answers(port: int) -> bool:
     except OSError:
         return False  # the client would log an error each time
     writer.close()
-    client = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=5_000)
+    client = admin(KafkaSettings(bootstrap=f"127.0.0.1:{port}", request_timeout_ms=5_000), "starts")
     try:
         await client.start()
         described = await client.describe_cluster()

@@ -4,35 +4,23 @@ A small broker: few threads, small buffers, no work at idle, everything on the l
 difference from other brokers, except that topics are never created by accident.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+NODE_ID: Final = 1
 MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024
 """The largest batch the broker takes: above the ingress's largest body, with room for headers."""
 
 
-class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """One more listener of a broker, for clients that reach it in another way, as through a proxy."""
-
-    name: str
-    """Upper case letters."""
-    port: int
-    advertised_port: int
-    """The port in the address that the broker gives to clients of this listener."""
-
-
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One broker that is also a controller, with its directory and ports."""
+    """One broker that is also its only controller, with its directory and ports."""
 
-    node_id: int
     data_dir: Path
     port: int
     controller_port: int
-    voters: tuple[str, ...] = ()
-    """All controllers as `id@host:port`; empty for a node that is alone."""
-    extra_listeners: tuple[Listener, ...] = ()
 
     @property
     def log_dir(self) -> Path:
@@ -40,34 +28,27 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return self.data_dir / "log"
 
 
-def server_properties(node: Node) -> str:
-    """Returns the text of the broker's `server.properties`."""
-    voters = node.voters or (f"{node.node_id}@127.0.0.1:{node.controller_port}",)
-    copies = min(3, len(voters))
-    extra_listeners = "".join(f",{listener.name}://127.0.0.1:{listener.port}" for listener in node.extra_listeners)
-    advertised = "".join(
-        f",{listener.name}://127.0.0.1:{listener.advertised_port}" for listener in node.extra_listeners
-    )
-    plain = "".join(f",{listener.name}:PLAINTEXT" for listener in node.extra_listeners)
+def server_properties(node: Node, further: Mapping[str, object]) -> str:
+    """Returns the text of the broker's `server.properties`; `further` are properties beside these or in their place."""
     values = {
         "process.roles": "broker,controller",
-        "node.id": node.node_id,
-        "controller.quorum.voters": ",".join(voters),
-        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}{extra_listeners}",
-        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}{advertised}",
+        "node.id": NODE_ID,
+        "controller.quorum.voters": f"{NODE_ID}@127.0.0.1:{node.controller_port}",
+        "listeners": f"BROKER://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
+        "advertised.listeners": f"BROKER://127.0.0.1:{node.port}",
         "inter.broker.listener.name": "BROKER",
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": f"BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{plain}",
+        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": node.log_dir,
         # A misspelt topic name must be an error, not a new topic with the wrong number of partitions.
         "auto.create.topics.enable": "false",
-        "default.replication.factor": copies,
-        "min.insync.replicas": max(1, copies - 1),
-        "offsets.topic.replication.factor": copies,
-        "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": max(1, copies - 1),
-        "share.coordinator.state.topic.replication.factor": copies,
-        "share.coordinator.state.topic.min.isr": max(1, copies - 1),
+        "default.replication.factor": 1,
+        "min.insync.replicas": 1,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
         # The defaults of 50 partitions each are for clusters; each costs open files and memory.
         "offsets.topic.num.partitions": 4,
         "transaction.state.log.num.partitions": 4,
@@ -87,9 +68,12 @@ def server_properties(node: Node) -> str:
         "log.segment.bytes": 128 * 1024 * 1024,
         "metadata.log.segment.bytes": 16 * 1024 * 1024,
         "metadata.max.retention.bytes": 64 * 1024 * 1024,
+        # By default an idle controller writes an empty record twice a second: 1 % of a core, and a disk never rests.
+        "metadata.max.idle.interval.ms": 5_000,
         # A broker that was killed can register again only after this time.
         "broker.session.timeout.ms": 5_000,
         "broker.heartbeat.interval.ms": 500,
+        **further,
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
 

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,7 @@ from schemas.errors import SetupError
 KAFKA_VERSION: Final = "4.3.1"
 MANIFEST: Final = Path(__file__).with_name(f"kafka-{KAFKA_VERSION}.sha256")
 
-FetchProgress = Callable[[str, float | None], None]
+StartProgress = Callable[[str, float | None], None]
 """Called with the name of the step and how much of it is done (0 to 1; None where that is not known)."""
 
 _PARALLEL: Final = 8
@@ -52,18 +52,17 @@ Fetch = Callable[[Jar, Path], None]
 """Puts one jar below the given folder; raises OSError or RuntimeError when that fails."""
 
 
-def default_cache_dir(environ: Mapping[str, str] | None = None) -> Path:
+def default_cache_dir() -> Path:
     """Returns `$XDG_CACHE_HOME/callweave`, or `~/.cache/callweave`."""
-    env = os.environ if environ is None else environ
-    return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "callweave"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "callweave"
 
 
-def read_manifest(path: Path = MANIFEST) -> tuple[Jar, ...]:
+def read_manifest() -> tuple[Jar, ...]:
     """Returns the jars of the list, in its order."""
-    return tuple(_parse(line) for line in path.read_text("ascii").splitlines())
+    return tuple(_parse(line) for line in MANIFEST.read_text("ascii").splitlines())
 
 
-def kafka_class_path(cache_dir: Path, progress: FetchProgress, *, fetch: Fetch | None = None) -> tuple[Path, ...]:
+def kafka_class_path(cache_dir: Path, progress: StartProgress, *, fetch: Fetch | None = None) -> tuple[Path, ...]:
     """Returns all jars, verified; fetches the missing and the damaged ones.
 
     Raises SetupError `no_network`, `no_disk`, `no_access` or `corrupt_jar`.
@@ -81,7 +80,7 @@ def kafka_class_path(cache_dir: Path, progress: FetchProgress, *, fetch: Fetch |
     return tuple(root / jar.path for jar in jars)
 
 
-def _complete(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch: Fetch) -> None:
+def _complete(root: Path, jars: tuple[Jar, ...], progress: StartProgress, fetch: Fetch) -> None:
     for _ in range(_ATTEMPTS):
         # Checked again under the lock: another process may have fetched them meanwhile.
         wanted = tuple(_damaged(root, jars))
@@ -95,7 +94,7 @@ def _complete(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch:
         )
 
 
-def _download(root: Path, jars: tuple[Jar, ...], progress: FetchProgress, fetch: Fetch) -> None:
+def _download(root: Path, jars: tuple[Jar, ...], progress: StartProgress, fetch: Fetch) -> None:
     for jar in jars:
         (root / jar.path).unlink(missing_ok=True)
     with ThreadPoolExecutor(_PARALLEL) as pool:

@@ -14,7 +14,8 @@ from rich.text import Text
 from deploy.admin.clickhouse_accounts import Login
 from deploy.local.stack import Stack
 from deploy.local.stats import StackStats
-from deploy.process.ports import native_port
+from deploy.output.printable import printable
+from deploy.process.ports import admin_url, native_port
 from schemas.config.settings import ClickHouseSettings
 from schemas.vendors import VENDORS
 
@@ -36,7 +37,7 @@ def line(now: StackStats) -> str:
     rows = " ".join(f"{table}={count}" for table, count in now.rows.items())
     lag = " ".join(f"{stage}={count}" for stage, count in now.lag.items())
     restarted = " ".join(f"{name}={restarts}" for name, _, restarts, _ in now.parts if restarts)
-    return (
+    return printable(
         f"received={now.received} pages={now.polled_pages} facts={now.facts} duplicates={now.duplicates} dead={now.dead} "
         f"filtered={now.filtered} | {rows} | lag {lag} | fresh {now.freshness_s:.2f}s"
         + (f" | started again: {restarted}" if restarted else "")
@@ -47,7 +48,7 @@ def line(now: StackStats) -> str:
 def _warnings(now: StackStats) -> list[RenderableType]:
     if not now.warnings:
         return []
-    return [Panel(Text("\n".join(now.warnings)), title="look here", title_align="left", border_style="red")]
+    return [Panel(_text("\n".join(now.warnings)), title="look here", title_align="left", border_style="red")]
 
 
 def _flow(now: StackStats, before: StackStats, seconds: float) -> RenderableType:
@@ -73,7 +74,7 @@ def _vendors(now: StackStats) -> RenderableType:
     for name in ("requests", "facts", "duplicates", "dead"):
         table.add_column(name, justify="right")
     for vendor, counts in now.by_vendor.items():
-        table.add_row(vendor, *(f"{count:,}" for count in counts))
+        table.add_row(_text(vendor), *(f"{count:,}" for count in counts))
     return Panel(table, title="vendors", title_align="left")
 
 
@@ -98,14 +99,19 @@ def _parts(now: StackStats) -> RenderableType:
         table.add_column(name, justify="left" if name == "part" else "right")
     for name, pid, restarts, mib in now.parts:
         table.add_row(
-            name, str(pid) if pid else "starting", str(restarts), f"{mib:,}", style="yellow" if restarts else ""
+            _text(name), str(pid) if pid else "starting", str(restarts), f"{mib:,}", style="yellow" if restarts else ""
         )
     table.add_row("all", "", "", f"{sum(mib for *_, mib in now.parts):,}", style="bold")
     return Panel(table, title="parts", title_align="left")
 
 
-def _pairs(counts: Mapping[str, int], none: str = "none yet") -> str:
-    return "  ".join(f"{name} {count:,}" for name, count in counts.items() if count) or none
+def _pairs(counts: Mapping[str, int], none: str = "none yet") -> Text:
+    return _text("  ".join(f"{name} {count:,}" for name, count in counts.items() if count) or none)
+
+
+def _text(text: str) -> Text:
+    """Returns a text as it is shown: names from topics and tables are no markup, and control no terminal."""
+    return Text(printable(text, keep="\n"))
 
 
 def ready_message(stack: Stack, seconds: float) -> str:
@@ -130,13 +136,13 @@ def ready_message(stack: Stack, seconds: float) -> str:
             "  send a callback:",
             f"    curl -i {_example(base)}",
             "  query the calls:",
-            f"    curl {_curl_user(clickhouse, stack.reader)} '{clickhouse.url}/?database={clickhouse.database}&default_format=PrettyCompactMonoBlock' --data-binary \\",
+            f"    curl {_curl_user(clickhouse, stack.reader)} '{clickhouse.urls[0]}/?database={clickhouse.database}&default_format=PrettyCompactMonoBlock' --data-binary \\",
             '      "SELECT vendor, vendor_call_id, disposition, setup_at, talk_ms, cost, currency FROM v_timelines ORDER BY version DESC LIMIT 10"',
             *(_clients(stack, stack.reader, command) if stack.reader else ()),
             "  read the canonical records:",
             f"    Kafka at {settings.kafka.bootstrap}, topic calls.normalized (Avro; schemas in schemas/avro)",
             "  look and mend:",
-            f"    curl {base}/readyz    {command} dead list    {command} doctor",
+            f"    curl {admin_url(settings.ingress)}/readyz    {command} dead list    {command} doctor",
             "",
         )
     )

@@ -6,7 +6,7 @@ A server that has an address in the settings is used as it is; only one without 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,22 +18,22 @@ from deploy.admin.clickhouse_accounts import Login, reader
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
+from deploy.kafka.jars import StartProgress
+from deploy.process import token_key
 from deploy.process.data_dir import claim
 from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
 from deploy.process.part_states import remove_states, write_states
-from deploy.process.ports import http_url, native_port, require_free
+from deploy.process.ports import admin_url, http_url, ingress_url, native_port, require_free
 from deploy.process.scrape import until_answers
 from deploy.process.supervisor import Runnable, Supervised
 from deploy.runtime import resolved
-from schemas.config.loader import WHOLE, whole
-from schemas.config.settings import PollAccount, Settings
+from schemas.config.listening import has_admin_port, needs_account, who_reaches
+from schemas.config.loader import whole
+from schemas.config.settings import IngressSettings, PollAccount, Settings
 from schemas.errors import SetupError
 from sinks.migrate import migrate_tables
 
 log: Final = logging.getLogger(__name__)
-
-StartProgress = Callable[[str, float | None], None]
-"""Called with the name of the step and its progress (0 to 1) where that is known."""
 
 SupervisedServer = Supervised[Runnable]
 T = TypeVar("T")
@@ -46,11 +46,11 @@ _HOPELESS: Final = 3
 """After so many failed starts another one would fail in the same way."""
 
 
-class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """A running stack."""
+class Stack(msgspec.Struct, kw_only=True):
+    """A running stack; only its settings change, when they are read again."""
 
     settings: Settings
-    """The settings with every address filled in."""
+    """The settings in effect, with every address filled in."""
     parts: tuple[SupervisedPart, ...]
     servers: tuple[SupervisedServer, ...]
     """The embedded ones."""
@@ -62,7 +62,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ingress_url(self) -> str:
         """The address that vendors push to."""
-        return http_url(self.settings.ingress.host, self.settings.ingress.port)
+        return ingress_url(self.settings.ingress)
 
     def pids(self) -> dict[str, int]:
         """Returns the id of every running process of the stack."""
@@ -87,6 +87,8 @@ async def running_stack(
         # First of all: a second start must fail with this reason, and not with that of a port in use.
         data_dir = _data_dir(down, settings)
         _require_ports(settings)
+        if not settings.clickhouse.url and not settings.privacy.key.value:
+            token_key.make(data_dir)
         # Each server with its own topics or tables, side by side: a start takes as long as the slower one.
         embedded = await gather_or_cancel(
             _kafka_with_topics(down, settings, data_dir, progress),
@@ -95,7 +97,7 @@ async def running_stack(
         people = reader(settings)
         settings = resolved(settings)
         specs, metrics = part_specs(settings)
-        parts = tuple(supervised_part(spec, data_dir / "logs") for spec in specs)
+        parts = tuple(supervised_part(spec, data_dir / "logs", settings.log) for spec in specs)
         down.callback(remove_states, data_dir)
         for part in parts:
             part.on_change = partial(write_states, data_dir, parts, metrics)
@@ -120,8 +122,10 @@ def _data_dir(down: contextlib.AsyncExitStack, settings: Settings) -> Path:
 
 
 def _require_ports(settings: Settings) -> None:
-    embedded = settings.embedded
-    require_free(settings.ingress.port, what="The ingress", setting="ingress.port", host=settings.ingress.host)
+    embedded, ingress = settings.embedded, settings.ingress
+    require_free(ingress.port, what="The ingress", setting="ingress.port", host=ingress.host)
+    if has_admin_port(ingress):
+        require_free(ingress.admin_port, what="The ingress", setting="ingress.admin_port", host=ingress.admin_host)
     if not settings.kafka.bootstrap:
         require_free(embedded.kafka_port, what="Kafka", setting="embedded.kafka_port")
     if not settings.clickhouse.url:
@@ -129,7 +133,9 @@ def _require_ports(settings: Settings) -> None:
         native = native_port(embedded)
         require_free(native, what="ClickHouse's native protocol", setting="embedded.clickhouse_tcp_port")
     for port in range(embedded.metrics_base_port, embedded.metrics_base_port + _FIXED_METRICS_PORTS + embedded.workers):
-        require_free(port, what="The metrics page of a part", setting="embedded.metrics_base_port")
+        require_free(
+            port, what="The metrics page of a part", setting="embedded.metrics_base_port", host=settings.metrics.host
+        )
 
 
 async def _kafka_with_topics(
@@ -198,14 +204,14 @@ def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, s
     metrics: dict[str, str] = {}
 
     def add(name: str, command: str, own: Settings, url: str) -> None:
-        specs.append(PartSpec(name=name, arguments=(command,), env={WHOLE: whole(own)}))
+        specs.append(PartSpec(name=name, arguments=tuple(command.split()), settings=whole(own)))
         metrics[name] = f"{url}/metrics"
 
     def beside(section: str, port: int, **changes: object) -> tuple[Settings, str]:
         changed = replace(getattr(settings, section), metrics_port=port, **changes)
-        return replace(settings, **{section: changed}), f"http://127.0.0.1:{port}"
+        return replace(settings, **{section: changed}), http_url(settings.metrics.host, port)
 
-    add("ingress", "ingress", settings, http_url(settings.ingress.host, settings.ingress.port))
+    add("ingress", _ingress_command(settings.ingress), settings, admin_url(settings.ingress))
     if settings.poll.accounts:
         add("poll", "poll", *beside("poll", base + 1))
     for number in range(settings.embedded.workers):
@@ -215,12 +221,17 @@ def part_specs(settings: Settings) -> tuple[tuple[PartSpec, ...], Mapping[str, s
     return tuple(specs), metrics
 
 
+def _ingress_command(ingress: IngressSettings) -> str:
+    """Returns the command and its option: `callweave up --open` starts an open ingress."""
+    return "ingress --open" if who_reaches(ingress) and not needs_account(ingress) else "ingress"
+
+
 def _given_up(part: SupervisedPart) -> bool:
     return part.given_up or part.restarts >= _HOPELESS
 
 
 async def _until_ready(stack: Stack, progress: StartProgress) -> None:
-    addresses = {**stack.metrics, "ingress": f"{stack.ingress_url}/readyz"}
+    addresses = {**stack.metrics, "ingress": f"{admin_url(stack.settings.ingress)}/readyz"}
     for part in stack.parts:
         progress(f"{part.name}: getting ready", None)
         if not await until_answers(addresses[part.name], _READY_S, partial(_given_up, part)):

@@ -1,7 +1,6 @@
 """The statistics of a running stack: records in, their outcome, lag, and the freshness of the rows."""
 
 import asyncio
-import base64
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ import msgspec
 from deploy.local.stack import Stack
 from deploy.local.stack_health import StackHealth
 from deploy.process.scrape import Sample, scrape, total
+from schemas.errors import CallweaveError
+from sinks.clickhouse import ClickHouse
 
 _TABLES: Final = ("v_cdr", "v_timelines", "call_events", "v_bindings", "dead_letters")
 _QUERY_EVERY_S: Final = 3.0
@@ -51,6 +52,8 @@ class StatsCollector:
     def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
         self._stack = stack
         self._session = session
+        ours = stack.settings.clickhouse
+        self._clickhouse = ClickHouse(msgspec.structs.replace(ours, insert_timeout_s=_QUERY_TIMEOUT_S))
         self._queried_at = 0.0
         self._health = StackHealth(stack)
         self._rows: dict[str, int] = {}
@@ -92,8 +95,9 @@ class StatsCollector:
         )
 
     async def close(self) -> None:
-        """Closes the connection to Kafka."""
+        """Closes the connections to Kafka and ClickHouse."""
         await self._health.close()
+        await self._clickhouse.close()
 
     async def _pages(self) -> dict[str, list[Sample] | None]:
         addresses = self._stack.metrics
@@ -115,23 +119,10 @@ class StatsCollector:
         self._dispositions = await self._pairs(ends) or self._dispositions
 
     async def _pairs(self, query: str) -> dict[str, int]:
-        clickhouse = self._stack.settings.clickhouse
-        # ClickHouse's own headers would lose a space at the end of a password.
-        login = base64.b64encode(f"{clickhouse.user}:{clickhouse.password.value}".encode()).decode()
         try:
-            async with self._session.post(
-                clickhouse.url,
-                params={"default_format": "TSV"},
-                data=query.encode(),
-                headers={"Authorization": f"Basic {login}"},
-                timeout=aiohttp.ClientTimeout(total=_QUERY_TIMEOUT_S),
-            ) as answer:
-                if answer.status != 200:
-                    return {}
-                lines = (await answer.text()).splitlines()
-        except (aiohttp.ClientError, TimeoutError):
+            return {str(name): int(count) for name, count in await self._clickhouse.query(query)}
+        except CallweaveError:
             return {}
-        return {name: int(count) for name, _, count in (line.partition("\t") for line in lines)}
 
 
 def _of_vendor(samples: list[Sample], vendor: str) -> tuple[int, int, int, int]:

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -15,11 +15,15 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from deploy.local.dashboard import line, ready_message, rendered
+from deploy.local.reloading import reload_parts
 from deploy.local.stack import Stack, running_stack
 from deploy.local.stats import StatsCollector
+from deploy.output.printable import printable
+from deploy.process.reloading import accept_hangups, block_hangups
 from deploy.runtime import keep_private, log_to_stderr, stop_on_signals
 from deploy.simulator.main import Simulation
 from schemas.config.settings import Settings
+from schemas.errors import SetupError
 
 _LOOK_EVERY_S: Final = 1.0
 _LINE_EVERY_S: Final = 5.0
@@ -35,14 +39,26 @@ class UpOptions(msgspec.Struct, frozen=True, kw_only=True):
     poison: float = 0.0
 
 
-def run_up(settings: Settings, options: UpOptions) -> None:
-    """Runs until Ctrl-C; raises `CallweaveError` with what to do when it cannot start."""
+def run_up(reread: Callable[[], Settings], options: UpOptions) -> None:
+    """Runs until Ctrl-C; raises `CallweaveError` with what to do when it cannot start.
+
+    `reread` returns the settings of this moment; it is called again at each SIGHUP.
+    """
+    block_hangups()
+    settings = reread()
+    if options.simulator and (settings.ingress.tls_certificate_file or settings.ingress.proxy_protocol):
+        raise SetupError(
+            "the simulator pushes by plain HTTP, which this ingress does not take",
+            code="simulator",
+            advice="Start with --no-simulator, or without ingress.tls_certificate_file and ingress.proxy_protocol.",
+        )
     keep_private()
-    log_to_stderr(logging.ERROR)
-    uvloop.run(_run(settings, options, Console()))
+    # Of this process itself only errors: the live view shows the rest, and each part has a log of its own.
+    log_to_stderr(msgspec.structs.replace(settings.log, level="error"), "up")
+    uvloop.run(_run(settings, reread, options, Console()))
 
 
-async def _run(settings: Settings, options: UpOptions, console: Console) -> None:
+async def _run(settings: Settings, reread: Callable[[], Settings], options: UpOptions, console: Console) -> None:
     stop = stop_on_signals()
     started = time.monotonic()
     async with contextlib.AsyncExitStack() as down:
@@ -57,9 +73,32 @@ async def _run(settings: Settings, options: UpOptions, console: Console) -> None
         # Entered last, so that it ends first: no more traffic, then the parts in the order of the flow.
         if traffic:
             await down.enter_async_context(traffic.sending_to(stack.ingress_url))
-        await _watch(stack, traffic, stop, console, options)
+        async with _reloading(partial(reload_parts, stack, reread, poll_also=polled), stop, console):
+            await _watch(stack, traffic, stop, console, options)
         console.print("stopping: no more input, then the records on their way are processed ...", highlight=False)
     console.print(f"stopped; the data stays in {settings.embedded.data_dir}", highlight=False)
+
+
+@contextlib.asynccontextmanager
+async def _reloading(
+    reload: Callable[[], Coroutine[Any, Any, str]], stop: asyncio.Event, console: Console
+) -> AsyncIterator[None]:
+    """Reloads at each SIGHUP, one after the other, and prints what became of it."""
+    asked = asyncio.Event()
+
+    async def keep() -> None:
+        while True:
+            await asked.wait()
+            asked.clear()
+            console.print(printable(await reload()), markup=False, highlight=False, soft_wrap=True)
+
+    keeping = asyncio.create_task(keep())
+    accept_hangups(asked.set, stop.set)
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 async def _unless_stopped(starting: Coroutine[Any, Any, Stack], stop: asyncio.Event) -> Stack | None:
@@ -94,7 +133,9 @@ async def _watch(
                 now, at = await collector.look(), time.monotonic()
                 note = traffic.note() if traffic else ""
                 if screen is None:
-                    console.print(f"{line(now)} | {note}" if note else line(now), highlight=False, soft_wrap=True)
+                    console.print(
+                        f"{line(now)} | {note}" if note else line(now), markup=False, highlight=False, soft_wrap=True
+                    )
                 else:
                     screen.update(rendered(now, before, at - then, note), refresh=True)
                 before, then = now, at

@@ -44,6 +44,11 @@ class Child:
         """Waits until it ends by itself and returns its exit code."""
         return await self._process.wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal, if it still runs."""
+        if self._process.returncode is None:
+            self._signal(number)
+
     async def stop(self, *, grace_s: float) -> int:
         """Asks it to end, kills it when `grace_s` seconds were not enough, and returns its exit code."""
         if self._process.returncode is None:
@@ -61,13 +66,18 @@ class Child:
             return  # it ended by itself in this moment
 
 
-async def spawn(argv: Sequence[str], *, output: Path, env: Mapping[str, str] | None = None) -> Child:
+async def spawn(
+    argv: Sequence[str], *, output: Path, env: Mapping[str, str] | None = None, keep_open: Sequence[int] = ()
+) -> Child:
     """Starts `argv`, whose first item is an absolute path; its output and errors replace the contents of `output`.
 
+    `keep_open` are open files that it inherits under their numbers.
     It must be called from a thread that lives as long as the child should: the event loop's own is the right one.
     """
     bound = (sys.executable, "-I", "-S", "-c", _BIND, str(os.getpid()), *argv)
-    with output.open("wb") as sink:
+    output.unlink(missing_ok=True)  # noqa: ASYNC240 - as quick as the open below
+    # Appending, so that nobody's place in the file is kept when another process begins it anew.
+    with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as sink:
         process = await asyncio.create_subprocess_exec(
             *bound,
             stdin=asyncio.subprocess.DEVNULL,
@@ -75,5 +85,6 @@ async def spawn(argv: Sequence[str], *, output: Path, env: Mapping[str, str] | N
             stderr=asyncio.subprocess.STDOUT,
             env=None if env is None else dict(env),
             start_new_session=True,
+            pass_fds=tuple(keep_open),
         )
     return Child(process)

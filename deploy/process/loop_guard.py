@@ -9,10 +9,9 @@ import asyncio
 import contextlib
 import faulthandler
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Final, TextIO
+from typing import Final
 
 from schemas.metrics import Registry
 
@@ -53,15 +52,13 @@ class Pauses:
 
 
 @contextlib.asynccontextmanager
-async def guarded_loop(
-    metrics: Registry, part: str, *, blocked_s: float, traceback_file: TextIO | None = None
-) -> AsyncIterator[None]:
+async def guarded_loop(metrics: Registry, part: str, *, blocked_s: float) -> AsyncIterator[None]:
     """Measures the running loop, and ends the process when it is blocked for `blocked_s` seconds (0: never)."""
     loop, pauses = asyncio.get_running_loop(), Pauses()
     metrics.before_read(
         lambda: metrics.put("callweave_loop_blocked_seconds", part, value=round(pauses.longest(loop.time()), 3))
     )
-    watching = asyncio.create_task(_watch(pauses, blocked_s, traceback_file or sys.stderr))
+    watching = asyncio.create_task(_watch(pauses, blocked_s))
     try:
         yield
     finally:
@@ -71,7 +68,7 @@ async def guarded_loop(
             faulthandler.cancel_dump_traceback_later()
 
 
-async def _watch(pauses: Pauses, blocked_s: float, traceback_file: TextIO) -> None:
+async def _watch(pauses: Pauses, blocked_s: float) -> None:
     loop = asyncio.get_running_loop()
     # Far below the bound, however short that is: a loop that is not blocked must never be late with it.
     look_s = min(LOOK_S, blocked_s / 8) if blocked_s else LOOK_S
@@ -81,7 +78,7 @@ async def _watch(pauses: Pauses, blocked_s: float, traceback_file: TextIO) -> No
         if blocked_s and loop.time() - armed_s >= arm_s:
             armed_s = loop.time()
             try:
-                faulthandler.dump_traceback_later(blocked_s, exit=True, file=traceback_file)
+                faulthandler.dump_traceback_later(blocked_s, exit=True)
             except (RuntimeError, ValueError, OSError) as exc:  # no memory for a thread, or no file to write to
                 log.warning("nobody watches the event loop for now: %s", exc)
         pauses.next_look(loop.time() + look_s)

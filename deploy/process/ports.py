@@ -7,7 +7,8 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from schemas.config.settings import EmbeddedSettings
+from schemas.config.listening import admin_address, cannot_listen
+from schemas.config.settings import EmbeddedSettings, IngressSettings
 from schemas.errors import SetupError
 
 # Below the range from which systems take ports for outgoing connections (32768 on Linux): no connection takes one of
@@ -47,34 +48,30 @@ def require_free(port: int, *, what: str, setting: str, host: str = "127.0.0.1")
     try:
         _listen(port, host)
     except OSError as exc:
-        raise cannot_listen(exc, port, what=what, setting=setting, host=host) from exc
-
-
-def cannot_listen(error: OSError, port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> SetupError:
-    """Returns the error for a port that `what` cannot listen on: the reason, who uses it, and what to do."""
-    if error.errno != errno.EADDRINUSE:
-        return SetupError(
-            f"{what} cannot listen on {host}:{port}: {error.strerror or error}",
-            code="port",
-            advice=f"Set {setting} to a port you may use, and the host beside it to an address of this machine.",
-        )
-    return taken(port, what=what, setting=setting)
+        raise cannot_listen(exc, host, port, what=what, setting=setting, holder=holder(port)) from exc
 
 
 def taken(port: int, *, what: str, setting: str) -> SetupError:
     """Returns the error for a port that another process uses, with its name where the system tells it."""
-    by = holder(port)
-    return SetupError(
-        f"{what} needs port {port}, which {by or 'another process'} already uses",
-        code="port_in_use",
-        advice=f"Stop that process, or set {setting} to a free port.",
-    )
+    in_use = OSError(errno.EADDRINUSE, "")
+    return cannot_listen(in_use, "", port, what=what, setting=setting, holder=holder(port))
 
 
 def http_url(host: str, port: int) -> str:
     """Returns the address at which this machine reaches a server that listens on `host`."""
     reached = _EVERYWHERE.get(host, host)
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def ingress_url(ingress: IngressSettings) -> str:
+    """Returns the address at which this machine reaches the port that vendors push to."""
+    url = http_url(ingress.host, ingress.port)
+    return url.replace("http://", "https://", 1) if ingress.tls_certificate_file else url
+
+
+def admin_url(ingress: IngressSettings) -> str:
+    """Returns the address at which this machine reads the ingress's metrics and readiness."""
+    return http_url(*admin_address(ingress))
 
 
 def holder(port: int, proc: Path = _PROC) -> str:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from schemas.backoff import Backoff
+from schemas.backoff import Backoff, RestartPauses
 from schemas.errors import CallweaveError, SettingsError, SetupError
 
 log: Final = logging.getLogger(__name__)
@@ -21,20 +21,6 @@ HEALTHY_AFTER_S: Final = 10.0
 """A process that ran this long did not fail because of its start."""
 LATELY_S: Final = 600.0
 _REMEMBERED: Final = 100
-
-
-class RestartPauses:
-    """The pauses between the starts of one process: longer while it keeps failing, short again once it ran well."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-
-    def after(self, ran_s: float) -> float:
-        """Returns the seconds to wait after the process ran for `ran_s` seconds (0: it did not start)."""
-        self._failures = 0 if ran_s > HEALTHY_AFTER_S else self._failures
-        pause_s = _BACKOFF.delay_s(self._failures)
-        self._failures += 1
-        return pause_s
 
 
 class Runnable(Protocol):
@@ -108,7 +94,7 @@ class Supervised(Generic[R_co]):
         self.on_change()
 
     async def _keep(self) -> None:
-        loop, backoff = asyncio.get_running_loop(), RestartPauses()
+        loop, backoff = asyncio.get_running_loop(), RestartPauses(_BACKOFF, healthy_after_s=HEALTHY_AFTER_S)
         while True:
             begun_s = loop.time()
             self.last_error = await self.process.wait()

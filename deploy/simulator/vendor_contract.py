@@ -68,7 +68,6 @@ class PullServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The time from a call's end until its record can be pulled."""
     recording_delay_s: float = 20.0
     """The time from then until the record has the address of a late recording."""
-    longest_span_s: int = 86400
     keep_s: int = 4 * 3600
     """Older calls are forgotten; longer than a puller looks back by default."""
     accident_share: float = 0.02

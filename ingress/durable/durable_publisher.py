@@ -42,11 +42,10 @@ class DurablePublisher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = {self._draining, *self._forgetting} - {None}
+        tasks = [*self._forgetting, *((self._draining,) if self._draining else ())]
         for task in tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*(task for task in tasks if task is not None), return_exceptions=True)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def outliving_bytes(self) -> int:

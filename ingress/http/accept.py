@@ -11,7 +11,8 @@ from datetime import datetime
 
 import msgspec
 
-from ingress.http.routes import RequestHead, Route
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Route
 from schemas.config.limits import DEFAULT
 from schemas.identity import call_key
 from schemas.raw import RawCallback

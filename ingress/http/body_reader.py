@@ -4,6 +4,7 @@ Bytes are returned as they were sent: the server must have switched off aiohttp'
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from aiohttp import StreamReader, web
 
@@ -19,10 +20,18 @@ class BodyReader:
         self._within_s = within_s
         self._admission = admission
 
-    async def read(self, content: StreamReader, declared_bytes: int | None, *, no_retry: bool = False) -> bytes:
+    async def read(
+        self,
+        content: StreamReader,
+        declared_bytes: int | None,
+        *,
+        no_retry: bool = False,
+        invite: Callable[[], Awaitable[None]] | None = None,
+    ) -> bytes:
         """Returns the whole body; raises Rejected 400, 408, 413, and Unavailable `overload` or `buffer_full`.
 
-        Bodies with `no_retry` are refused last, because their sender does not send them again.
+        Bodies with `no_retry` are refused last, because their sender does not send them again. `invite` is called when
+        the body is wanted, after everything that can refuse it unread.
         """
         if declared_bytes is not None and declared_bytes > self._cap_bytes:
             raise self._too_large()
@@ -31,6 +40,8 @@ class BodyReader:
         size_bytes = 0
         try:
             async with asyncio.timeout(self._within_s):
+                if invite is not None:
+                    await invite()
                 while chunk := await content.readany():
                     chunks.append(chunk)
                     size_bytes += len(chunk)
@@ -41,7 +52,7 @@ class BodyReader:
             raise Rejected(
                 f"the body did not end within {self._within_s:g} s", code="timeout", http_status=408
             ) from exc
-        except (web.RequestPayloadError, ConnectionError) as exc:
+        except (web.RequestPayloadError, OSError) as exc:  # of the connection, or of its TLS
             raise Rejected(
                 "the body broke off or is not framed as it says", code="bad_request", http_status=400
             ) from exc

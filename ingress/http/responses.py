@@ -5,10 +5,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from ingress.http.routes import Route
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Reply, Vendor
 
 RETRY_AFTER_S: Final = "5"
+_STATUS_ALLOW: Final = "GET, HEAD"
+SERVER_NAME: Final = "callweave"
+"""The header `Server`: aiohttp's own would name the versions of Python and of itself."""
 
 
 def reply(answer: Reply, request_id: str) -> web.Response:
@@ -19,15 +23,17 @@ def reply(answer: Reply, request_id: str) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
-def problem(rejected: Rejected, request_id: str, *, allow: str) -> web.Response:
+def refusal(rejected: Rejected, route: Route | None, request_id: str) -> web.Response:
     """Returns the answer to a refused request, `{"code", "detail"}`; a 405 names the methods that are allowed."""
     response = web.Response(
         status=rejected.http_status,
         body=msgspec.json.encode({"code": rejected.code, "detail": str(rejected)}),
         headers={"Content-Type": "application/json", "X-Request-Id": request_id},
     )
+    if rejected.challenge:
+        response.headers["WWW-Authenticate"] = rejected.challenge
     if rejected.http_status == 405:
-        response.headers["Allow"] = allow
+        response.headers["Allow"] = route.allow if route else _STATUS_ALLOW
     if rejected.http_status in (400, 408, 413):
         response.force_close()  # the rest of the body is not read
     return response

@@ -3,15 +3,20 @@
 A request that is not for us is therefore refused before a byte of its body is read. Pure: no I/O, no clock.
 """
 
-import hashlib
-import hmac
-import ipaddress
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
 import msgspec
 
+from ingress.access.callers import Callers
+from ingress.access.comparing import hashed, is_any, set_ones
+from ingress.access.gate import Gate
+from ingress.access.networks import inside, networks
+from ingress.access.request_head import RequestHead
+from ingress.http.proxies import Proxies
+from ingress.quota.quotas import Quota, quota_of
+from schemas.config.listening import has_admin_port, needs_account
 from schemas.config.settings import Account, Settings
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Vendor
@@ -21,22 +26,8 @@ LOOK_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 STATUS_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that people and tools read; nobody pushes there."""
 _MASK: Final = "***"
-
-
-class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of a request: all that is known before its body is read."""
-
-    method: str
-    path: str
-    accounts: tuple[str, ...] = ()
-    """All values of the query parameter `account`."""
-    peer: str = ""
-    """The IP address that the connection comes from."""
-    forwarded_for: str = ""
-    content_type: str = ""
-    content_encoding: str = ""
-    query: str = ""
-    """The raw query string, without its question mark."""
+_UNKNOWN_ADDRESS: Final = "this address is not known"
+_OPEN: Final = Gate((), ())
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +65,32 @@ class Router:
     def __init__(self, settings: Settings, vendors: Mapping[str, Vendor]) -> None:
         self._vendors = vendors
         self._accounts = settings.accounts
-        self._secrets = tuple((each, _hash(each.secret.value)) for each in settings.accounts if each.secret.value)
-        self._require_account = settings.ingress.require_account
-        self._proxies = settings.ingress.trust_forwarded_for
+        self._secrets = tuple(
+            (each, tuple(map(hashed, set_ones(each.secret, each.second_secret))))
+            for each in settings.accounts
+            if each.secret.value
+        )
+        self._networks = {(each.vendor, each.name): networks(each.allow) for each in settings.accounts}
+        self._gates = {
+            (each.vendor, each.name): Gate(each.checks, settings.ingress.trusted_proxies) for each in settings.accounts
+        }
+        self._callers = Callers(settings.accounts)
+        self._quotas = {
+            (each.vendor, each.name): quota_of(each, vendors[each.vendor], settings.ingress)
+            for each in settings.accounts
+            if each.vendor in vendors
+        }
+        self._require_account = needs_account(settings.ingress)
+        self._proxies = Proxies(settings.ingress)
+        self._pages = frozenset({"/healthz", "/readyz"}) if has_admin_port(settings.ingress) else STATUS_PATHS
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
 
     def match(self, path: str) -> Route:
-        """Returns the route of a path; raises Rejected 404, 405 for a status path, and 403 for an unknown secret."""
-        if path in STATUS_PATHS:
+        """Returns the route of a path; raises Rejected 404, 405 for a status path, and 403 for an unknown secret.
+
+        Where the rest of the path leads to a vendor, an unknown secret is refused later, as that vendor's.
+        """
+        if path in self._pages:
             raise Rejected("this page is for reading", code="method", http_status=405)
         version, *rest = _segments(path) or [""]
         if version != "v1" or not rest:
@@ -89,8 +98,8 @@ class Router:
         secret = ""
         if rest[0] == "a":
             secret, rest = "".join(rest[1:2]), rest[2:]
-            if self._by_secret(secret) is None:
-                raise _forbidden("this address is not known")
+            if tuple(rest) not in self._pushed and self._by_secret(secret) is None:
+                raise _forbidden(_UNKNOWN_ADDRESS)
         found = self._pushed.get(tuple(rest))
         if found is not None:
             vendor, callback = found
@@ -116,21 +125,34 @@ class Router:
             if self._require_account:
                 raise Rejected("an account is required", code="unknown_account", http_status=403)
             return None
-        if account.allow and not _inside(self._client(head), account.allow):
+        if account.allow and not inside(self.client(head), self._networks[account.vendor, account.name]):
             raise _forbidden("this network may not push here")
         return account
+
+    def gate(self, account: Account | None) -> Gate:
+        """Returns the checks of an account; of a push that names none nothing is demanded."""
+        return self._gates[account.vendor, account.name] if account else _OPEN
+
+    def quota(self, account: Account) -> Quota:
+        """Returns the bounds on what an account pushes."""
+        return self._quotas[account.vendor, account.name]
 
     def _account(self, route: Route, head: RequestHead) -> Account | None:
         if len(set(head.accounts)) > 1:
             raise Rejected("more than one account is named", code="bad_request", http_status=400)
         named = head.accounts[0] if head.accounts else None
-        account = self._by_secret(route.secret) if route.secret else self._by_name(route.vendor.name, named)
-        if account is None and named is None:
-            return None
+        if route.secret:
+            account = self._by_secret(route.secret)
+            if account is None:
+                raise _forbidden(_UNKNOWN_ADDRESS)
+        elif named is not None:
+            account = self._by_name(route.vendor.name, named)
+        else:
+            return self._callers.find(route.vendor.name, head)
         if account is None or (named is not None and account.name != named):
             raise Rejected(f"{route.vendor.name} has no such account", code="unknown_account", http_status=403)
         if account.vendor != route.vendor.name:
-            raise _forbidden("this address is not known")
+            raise _forbidden(_UNKNOWN_ADDRESS)
         if account.secret.value and not route.secret:
             # Otherwise its name, which stands in consoles and logs, would open what the secret protects.
             raise _forbidden("this account is reached by its secret address only")
@@ -140,20 +162,17 @@ class Router:
         return next((a for a in self._accounts if a.vendor == vendor and a.name == name), None)
 
     def _by_secret(self, secret: str) -> Account | None:
-        """Returns the account of a secret; hashes of all are compared in constant time, which hides even a length."""
+        """Returns the account of a secret; all are compared, in constant time."""
         found = None
-        given = _hash(secret)
+        given = secret.encode("utf-8", "surrogatepass")
         for account, wanted in self._secrets:
-            if hmac.compare_digest(given, wanted):
+            if is_any(given, wanted):
                 found = account
         return found
 
-    def _client(self, head: RequestHead) -> str:
-        """Returns the sender's address: each trusted proxy appends one entry, and the first of those is the sender."""
-        entries = [part.strip() for part in head.forwarded_for.split(",") if part.strip()]
-        if not self._proxies or len(entries) < self._proxies:
-            return head.peer
-        return entries[-self._proxies]
+    def client(self, head: RequestHead) -> str:
+        """Returns the sender's address: that of the connection, or what trusted proxies say."""
+        return self._proxies.sender(head.peer, head.forwarded_for)
 
 
 def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callback]]:
@@ -169,26 +188,6 @@ def pushed_paths(vendors: Mapping[str, Vendor]) -> dict[str, tuple[Vendor, Callb
 def _segments(path: str) -> list[str]:
     """Returns the segments between slashes: consoles double slashes, append one, and encode letters without need."""
     return [unquote(segment, errors="surrogateescape") for segment in path.split("/") if segment]
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _inside(address: str, networks: tuple[str, ...]) -> bool:
-    try:
-        client = ipaddress.ip_address(_without_port(address))
-    except ValueError:
-        return False
-    if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped:
-        client = client.ipv4_mapped
-    return any(client in ipaddress.ip_network(network) for network in networks)
-
-
-def _without_port(address: str) -> str:
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
-    return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 def _forbidden(sentence: str) -> Rejected:

@@ -27,9 +27,9 @@ class KafkaHealth:
         names = ", ".join(missing)
         self._trouble = f"Kafka has no topic {names}: create it with `callweave topics --create`" if missing else ""
 
-    def silent(self) -> None:
-        """Records that a metadata request was not answered in time."""
-        self._trouble = f"Kafka at {self._address} does not answer"
+    def silent(self, reason: str = "") -> None:
+        """Records that a metadata request was not answered in time, with the reason where one is known."""
+        self._trouble = reason or f"Kafka at {self._address} does not answer"
 
     def acknowledged(self, now: float) -> None:
         """Records that a record was acknowledged."""

@@ -32,6 +32,8 @@ from schemas.topics import RAW
 WINDOW_BYTES: Final = 32 * 1024 * 1024
 _RECORD_BYTES: Final = 512
 """Rough cost of a record beside its value and headers."""
+_STOP_S: Final = 5.0
+"""The longest time that a stop waits for acknowledgements."""
 _TRIES: Final = 3
 """Attempts to send a record whose producer had to be replaced."""
 _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
@@ -62,19 +64,23 @@ class KafkaPublisher:
         max_buffer_bytes: int,
         max_value_bytes: int,
         topics: tuple[str, ...] = (RAW.name,),
-        stop_s: float = 5.0,
+        role: str = "ingress",
     ) -> None:
-        """`topics` must exist before it is ready; `stop_s` bounds how long `stop` waits for acknowledgements."""
+        """`topics` must exist before it is ready; `role` is the name of the part or command in the table of rights."""
         self._deadline_s = deadline_s
         self._max_value_bytes = max_value_bytes
-        self._stop_s = stop_s
         self._health = KafkaHealth(kafka.bootstrap)
         self._connection = KafkaConnection(
-            kafka, topics=topics, max_value_bytes=max_value_bytes, health=self._health, on_closed=self._cut
+            kafka, role=role, topics=topics, max_value_bytes=max_value_bytes, health=self._health, on_closed=self._cut
         )
         self._window = SendWindow(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
         self._late_bytes = 0
         self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
+
+    def use(self, kafka: KafkaSettings, *, max_value_bytes: int) -> None:
+        """Publishes with these settings from now on."""
+        self._max_value_bytes = max_value_bytes
+        self._connection.use(kafka, max_value_bytes=max_value_bytes)
 
     async def start(self) -> None:
         """Connects, but also starts without Kafka: it is then not ready until Kafka is there."""
@@ -83,7 +89,7 @@ class KafkaPublisher:
     async def stop(self) -> None:
         """Waits a bounded time for unacknowledged records, then closes."""
         if self._handed:
-            await asyncio.wait(tuple(self._handed), timeout=self._stop_s)
+            await asyncio.wait(tuple(self._handed), timeout=_STOP_S)
         if self._handed:
             _log.warning(
                 "stopped with records unacknowledged, none of which was acknowledged to its sender: %d",
@@ -157,6 +163,8 @@ class KafkaPublisher:
                 tries.append(await self._hand_over(producer, record))
                 await asyncio.shield(tries[-1])
             except _NOT_THE_PRODUCER as exc:
+                if isinstance(exc, TopicAuthorizationFailedError):
+                    self._connection.doubt()
                 raise Unavailable(f"Kafka does not take the record: {type(exc).__name__}", code="kafka") from exc
             except KafkaError as exc:
                 # The failed batch has used up sequence numbers: after this hole the broker refuses the partition's

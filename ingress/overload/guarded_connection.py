@@ -8,12 +8,13 @@ import asyncio
 import logging
 from typing import Any, Final, Protocol, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from ingress.admission import AdmissionControl
 from ingress.http.heads import mended
-from ingress.http.responses import malformed
+from ingress.http.responses import SERVER_NAME, malformed
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 """aiohttp bounds each line and their number, which together allow a megabyte: too much for each of many connections."""
@@ -39,15 +40,20 @@ class Gate(Protocol):
     def unreadable(self) -> None:
         """Counts bytes that are no request."""
 
+    def broke(self) -> None:
+        """Counts a connection that is closed because its bytes went wrong behind the head of a request."""
+
 
 class GuardedHandler(RequestHandler):
     """A connection, and the bytes and requests that it holds."""
 
-    __slots__ = ("_discarding", "_gate", "_half_a_head", "_held_bytes", "_open_request", "_queued")
+    __slots__ = ("_discarding", "_gate", "_half_a_head", "_held_bytes", "_named", "_open_request", "_queued")
 
-    def __init__(self, manager: Any, *, gate: Gate, **options: Any) -> None:
+    def __init__(self, manager: Any, *, gate: Gate, peer: tuple[str, int] | None = None, **options: Any) -> None:
+        """`peer` is the sender where a PROXY header named one: the connection itself comes from the proxy."""
         super().__init__(manager, **options)
         self._gate = gate
+        self._named = peer
         self._half_a_head = False
         self._held_bytes = 0
         self._open_request = False
@@ -89,6 +95,22 @@ class GuardedHandler(RequestHandler):
         elif self._held_bytes > LARGEST_HEAD_BYTES:
             self._gate.cut(transport, "large_head")
 
+    @property
+    def peername(self) -> Any:
+        """The address of the sender."""
+        return self._named or super().peername
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ARG002  # the text quotes nothing that we want
+        """Counts what aiohttp would log with a traceback that quotes the request, in which a secret may stand.
+
+        An error that its parser did not raise is one of ours, and its type is logged.
+        """
+        self._gate.broke()
+        exc_info = kw.get("exc_info")
+        if not isinstance(exc_info, web.RequestPayloadError | HttpProcessingError):
+            kind = type(exc_info).__name__ if exc_info is not None else "unknown"
+            _log.error("a connection ended in an unknown way: error=%s", kind)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -96,7 +118,14 @@ class GuardedHandler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  # quotes the request, in which a secret may stand
     ) -> web.StreamResponse:
-        """Answers bytes that aiohttp could not read, or our handler never saw; only the kind of error is logged."""
+        """Answers bytes that aiohttp could not read, or our handler never saw; only the kind of error is logged.
+
+        Raises ConnectionError, which ends the connection, where nobody can be answered.
+        """
+        if isinstance(exc, ConnectionError) and (self.transport is None or self.transport.is_closing()):
+            # aiohttp said `100 Continue` to a caller who had gone, for an address that is none of our routes.
+            self._free()
+            raise exc
         self._gate.unreadable()
         kind = type(exc).__name__ if exc else "unknown"
         _log.log(
@@ -113,16 +142,17 @@ class GuardedHandler(RequestHandler):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def start_handling(self) -> None:
-        """Counts the waiting request as being handled."""
-        if self._queued:
-            self._queued = False
-            self._gate.admission.queued -= 1
+    def start_handling(self, body: StreamReader) -> None:
+        """Counts the waiting request as being handled; its unfinished body breaks off where the connection has gone."""
+        self._leave_queue()
+        if not self.connected and not body.is_eof():
+            # aiohttp tells its end to the request that is being handled, and this one was only about to be.
+            body.set_exception(ConnectionResetError("the connection is gone"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Releases what only the connection held; a request that is being handled ends by itself."""
         if self._current_request is None:
-            self.start_handling()
+            self._leave_queue()
             self._free()
         super().connection_lost(exc)
 
@@ -130,18 +160,25 @@ class GuardedHandler(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Sends the response and releases the request."""
+        resp.headers.setdefault("Server", SERVER_NAME)
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
+            self._leave_queue()  # aiohttp's answer to bytes that are no request passes by `start_handling`
             self._free()
             self._discarding = not request.content.is_eof()
-            if self._messages:  # the next request came with this one
+            if self._messages and not self._force_close:  # the next request came with this one, and will be handled
                 self._begin()
 
     def _discards(self) -> bool:
         if self._discarding and self._waiter is not None:  # it waits for a request again: the rest has come
             self._discarding = False
         return self._discarding
+
+    def _leave_queue(self) -> None:
+        if self._queued:
+            self._queued = False
+            self._gate.admission.queued -= 1
 
     def _begin(self) -> None:
         self._open_request = True

@@ -8,10 +8,14 @@ import asyncio
 import contextlib
 import resource
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import InvalidURLError
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
+from yarl import URL
 
 from ingress.admission import AdmissionControl
 from ingress.http.handlers import UNKNOWN
@@ -42,13 +46,18 @@ class BoundedServer(web.Server):
         **options: Any,
     ) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            cast("GuardedHandler", request.protocol).start_handling()
+            connection = cast("GuardedHandler", request.protocol)
+            connection.start_handling(request.content)
+            if not request.rel_url.raw_path.startswith("/"):
+                # aiohttp has no route for it, and would itself answer: uncounted, and quoting what was sent.
+                return connection.handle_error(request, 400, InvalidURLError("no path"))
             response = await handler(request)
             if leaving.is_set():  # otherwise its next request may meet a closed connection
                 response.force_close()
             return response
 
         super().__init__(handle, **options)
+        self.request_factory = partial(_made, self.request_factory)
         self.admission = admission
         self._shedder = shedder
         self._limits = limits
@@ -59,7 +68,15 @@ class BoundedServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         """Returns the handler of a new connection."""
-        return GuardedHandler(self, gate=self, loop=self._loop, **self._kwargs)
+        return self.connection()
+
+    def connection(self, peer: tuple[str, int] | None = None) -> RequestHandler:
+        """Returns the handler of a new connection; `peer` is its sender where a proxy named one."""
+        return GuardedHandler(self, gate=self, peer=peer, loop=self._loop, **self._kwargs)
+
+    def has_room(self, *, beside: int) -> bool:
+        """True when there is room for one connection more beside these that are not among the open ones yet."""
+        return len(self._connections) + beside < self._max_open
 
     def refuse(self, data: bytes) -> bytes | None:
         """Returns the response of a request that there is no room for, counted; None when it may go on."""
@@ -75,6 +92,10 @@ class BoundedServer(web.Server):
     def unreadable(self) -> None:
         """Counts bytes that cannot be read as a request."""
         self._metrics.add("callweave_ingress_requests_total", UNKNOWN, UNKNOWN, "bad_request")
+
+    def broke(self) -> None:
+        """Counts a connection that is closed because its bytes went wrong behind the head of a request."""
+        self._metrics.add("callweave_ingress_connections_cut_total", "broken")
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Takes a connection; beyond the bound the one that was silent the longest is closed, or else the new one."""
@@ -188,6 +209,15 @@ class BoundedRunner(web.AppRunner):
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
         await super().cleanup()
+
+
+def _made(make: Callable[..., web.BaseRequest], message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+    """Returns the request of a parsed head; one without a target gets an empty one, so that it can be answered.
+
+    aiohttp takes `CONNECT` without a target, and gives it no URL, or that of the request before it on the connection.
+    Nobody would handle the former, and the connection would stay open and counted for as long as its sender likes.
+    """
+    return make(message if message.path else message._replace(path="", url=URL()), *rest)
 
 
 def _allow_files(wanted: int) -> int:

@@ -5,24 +5,25 @@ durable when it returns.
 """
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from ingress.poll.planner import Checkpoint
+from schemas.config.settings import KafkaSettings
 from schemas.errors import SetupError, Unavailable
+from schemas.kafka import clients
+from schemas.kafka.away import away, require
 from schemas.topics import POLLS
 
 
-async def read_checkpoints(bootstrap: str) -> dict[bytes, Checkpoint]:
+async def read_checkpoints(kafka: KafkaSettings) -> dict[bytes, Checkpoint]:
     """Returns the last checkpoint of each key.
 
     Raises `Unavailable` while Kafka is away, and `SetupError` for one that cannot be read: going on without it would
     leave a gap that nobody sees.
     """
     found: dict[bytes, bytes | None] = {}
-    consumer = AIOKafkaConsumer(
-        POLLS.name, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    await require(kafka, "poll")
+    consumer = clients.consumer(kafka, "poll", POLLS.name)
     try:
         await consumer.start()
         for partition, end in (await consumer.end_offsets(list(consumer.assignment()))).items():
@@ -30,7 +31,8 @@ async def read_checkpoints(bootstrap: str) -> dict[bytes, Checkpoint]:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     found |= {record.key or b"": record.value for record in records}
     except (KafkaError, OSError, TimeoutError) as exc:
-        raise Unavailable(f"the pollers' checkpoints cannot be read: {type(exc).__name__}") from exc
+        found_out = await away(kafka, exc, role="poll")
+        raise Unavailable(f"the pollers' checkpoints cannot be read: {found_out}", code=found_out.code) from exc
     finally:
         await consumer.stop()
     return {key: _decoded(key, value) for key, value in found.items() if value}

@@ -11,7 +11,9 @@ import aiohttp
 import msgspec
 
 from ingress.poll.planner import TRANSPORT
-from schemas.body.wire import encoding_of, inflated
+from schemas.body.inflate import encoding_of
+from schemas.body.wire import unwrapped
+from schemas.config.limits import DEFAULT
 from schemas.errors import Undecodable
 from schemas.vendor_kit.contract import Page, Poll, PollRequest
 
@@ -40,8 +42,8 @@ def client(timeout_s: float) -> aiohttp.ClientSession:
 async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, *, cap_bytes: int) -> PageResponse:
     """Sends one request and reads its page; `cap_bytes` bounds the body on the wire and inflated."""
     try:
-        async with session.post(
-            request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
+        async with session.request(
+            request.method, request.url, data=request.body or None, headers=dict(request.headers), allow_redirects=False
         ) as response:
             if response.status != 200:
                 return _failed(f"HTTP {response.status}")
@@ -58,9 +60,10 @@ async def ask(session: aiohttp.ClientSession, poll: Poll, request: PollRequest, 
 
 def _parsed(poll: Poll, body: bytes, header_encoding: str, content_type: str, cap_bytes: int) -> PageResponse:
     """Reads the page in a body, which may be compressed by HTTP, by the vendor, or by both."""
-    inner = inflated(body, header_encoding, cap_bytes)
+    limits = msgspec.structs.replace(DEFAULT, inflate_bytes=cap_bytes)
+    inner = unwrapped(body, header_encoding, limits, undeclared=False).body
     wrapped = encoding_of(inner)
-    page = poll.read_page(inflated(inner, wrapped, cap_bytes), "")
+    page = poll.read_page(unwrapped(inner, wrapped, limits, undeclared=False).body, "")
     encoding = ",".join(filter(None, (wrapped, header_encoding)))
     return PageResponse(page=page, body=body, encoding=encoding, content_type=content_type)
 

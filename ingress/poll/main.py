@@ -14,7 +14,7 @@ from ingress.poll.checkpoints import read_checkpoints
 from ingress.poll.client import client
 from ingress.poll.planner import Checkpoint
 from ingress.poll.poller import Poller, checkpoint_key, name_of
-from schemas.config.settings import PollAccount, Settings
+from schemas.config.settings import KafkaSettings, PollAccount, Settings
 from schemas.errors import SettingsError, Unavailable
 from schemas.metrics import Registry
 from schemas.topics import MAX_MESSAGE_BYTES, POLLS, RAW
@@ -40,7 +40,7 @@ async def run(
     if not accounts:
         _log.warning("there is nothing to poll: no [[poll.accounts]] in the settings")
     async with _poller_factory(settings, metrics) as make:
-        known = await _checkpoints(settings.kafka.bootstrap, stop)
+        known = await _checkpoints(settings.kafka, stop)
         async with asyncio.TaskGroup() as group:
             tasks = []
             for account in accounts:
@@ -91,6 +91,7 @@ async def _poller_factory(settings: Settings, metrics: Registry) -> AsyncIterato
             max_buffer_bytes=settings.ingress.max_buffer_bytes,
             max_value_bytes=MAX_MESSAGE_BYTES,
             topics=(RAW.name, POLLS.name),
+            role="poll",
         ) as publisher,
     ):
 
@@ -130,13 +131,16 @@ def _not_polled(name: str, polled: Iterable[str]) -> str:
     return f"no account {name!r} is polled, but {', '.join(polled) or 'none at all'} - at `$.poll.accounts`"
 
 
-async def _checkpoints(bootstrap: str, stop: asyncio.Event) -> dict[bytes, Checkpoint]:
+async def _checkpoints(kafka: KafkaSettings, stop: asyncio.Event) -> dict[bytes, Checkpoint]:
     """Returns the checkpoints as soon as Kafka is there; none when `stop` came first."""
+    said = ""
     while not stop.is_set():
         try:
-            return await read_checkpoints(bootstrap)
+            return await read_checkpoints(kafka)
         except Unavailable as exc:
-            _log.warning("%s", exc)
+            if str(exc) != said:
+                said = str(exc)
+                _log.warning("%s: %s", exc.code, said)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _KAFKA_RETRY_S)
     return {}

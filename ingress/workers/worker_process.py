@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -15,16 +14,17 @@ from typing import Final, NamedTuple
 
 import uvloop
 
+from ingress.front.listening import Listeners
 from ingress.main import run
 from ingress.workers.shared_metrics import SharedMetrics
+from schemas.backoff import Backoff, RestartPauses
 from schemas.config.settings import Settings
 from schemas.errors import SetupError
 from schemas.metrics import Registry
 
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 15.0
+_BACKOFF: Final = Backoff(first_s=0.5, cap_s=15.0)
 STEADY_S: Final = 60.0
-"""A worker that lived this long is started again without a pause."""
+"""A worker that lived this long did not fail because of its start."""
 _BEYOND_DRAIN_S: Final = 10.0
 """Time that a worker may take to end beside its drain; then it is killed."""
 _SETUP_EXIT: Final = 78  # EX_CONFIG of sysexits.h
@@ -38,8 +38,8 @@ class WorkerContext(NamedTuple):
     settings: Settings
     folder: Path
     """The folder in which they share their metrics."""
-    listener: socket.socket
-    prepare: Callable[[], None] | None
+    listeners: Listeners
+    prepare: Callable[[Settings], None] | None
 
 
 class Worker:
@@ -48,39 +48,48 @@ class Worker:
     def __init__(self, number: int, context: WorkerContext, stop: asyncio.Event) -> None:
         self._number = number
         self._context = context
+        self._proven = context.settings
+        """The settings with which a process of it listened, or those of the start."""
         self._stop = stop
         self._old = asyncio.Event()
         self._listens = asyncio.Event()
 
-    async def renew(self) -> None:
-        """Replaces its process; returns when the new one listens."""
+    async def renew(self, settings: Settings) -> bool:
+        """Replaces its process by one with these settings; returns when the new one listens.
+
+        False: it cannot be set up with them, and listens with those before.
+        """
+        self._context = self._context._replace(settings=settings)
         self._listens.clear()
         self._old.set()
         await self._listens.wait()
+        return self._context.settings is settings
 
     async def keep(self) -> None:
         """Keeps a process running until `stop`.
 
         Raises SetupError when a worker reports that no restart would mend it.
         """
-        loop, pause_s = asyncio.get_running_loop(), FIRST_PAUSE_S
+        loop, pauses = asyncio.get_running_loop(), RestartPauses(_BACKOFF, healthy_after_s=STEADY_S)
         while not self._stop.is_set():
             begun = loop.time()
             code = await self._run_once()
             if self._stop.is_set():
                 return
-            if code == _SETUP_EXIT:
-                raise SetupError("an ingress worker cannot be set up: its own message stands above", code="worker")
             if self._old.is_set():
                 self._old.clear()
                 continue
-            if loop.time() - begun > STEADY_S:
-                pause_s = FIRST_PAUSE_S
+            if self._context.settings is not self._proven:
+                _log.error("worker %d does not start with the new settings and takes those before", self._number)
+                self._context = self._context._replace(settings=self._proven)
+                continue
+            if code == _SETUP_EXIT:
+                raise SetupError("an ingress worker cannot be set up: its own message stands above", code="worker")
+            pause_s = pauses.after(loop.time() - begun)
             _log.error(
                 "worker %d ended with %s, the others go on: starting it again in %g s", self._number, code, pause_s
             )
             await _wait(self._stop, pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _run_once(self) -> int | None:
         """Runs one process until it ends; returns its exit code."""
@@ -109,6 +118,7 @@ class Worker:
         with contextlib.suppress(EOFError, OSError):
             receiver.recv_bytes()
             if not self._old.is_set():  # the message is of the process that is being replaced
+                self._proven = self._context.settings
                 self._listens.set()
 
     async def _until_it_ends(self, process: SpawnProcess, within_s: float) -> None:
@@ -145,7 +155,7 @@ def _run_worker(context: WorkerContext, number: int, sender: Connection) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent decides
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # likewise
     if context.prepare is not None:
-        context.prepare()
+        context.prepare(context.settings)
     try:
         uvloop.run(_serve(context, number, sender))
     except SetupError as exc:
@@ -173,7 +183,7 @@ async def _serve(context: WorkerContext, number: int, sender: Connection) -> Non
     try:
         await run(
             context.settings, stop, metrics,
-            worker=number, listener=context.listener, listening=listening, render_metrics=shared.text,
+            worker=number, listeners=context.listeners, listening=listening, render_metrics=shared.text,
         )  # fmt: skip
     finally:
         writing.cancel()

@@ -22,6 +22,7 @@ from processors.call.duplicates import (
     mark_folded,
     union,
 )
+from processors.call.slots import Slots, join_slots
 from schemas.facts import Fact, FactType
 
 OPEN: Final = 0
@@ -49,6 +50,8 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     """Record clock at which `processors.join.timeout` is due."""
     folded_up_to: FoldedUpTo = ()
     """Folded-up-to marks; empty for nearly all calls."""
+    slots: Slots = {}
+    """The places of its rows; of no account in states of older releases."""
     overflow: bool = False
     """Facts were folded away: not everything that came is shown."""
 
@@ -115,6 +118,7 @@ def merge_states(left: CallState, right: CallState) -> CallState:
         touched_ms=max(left.touched_ms, right.touched_ms),
         deadline_ms=min(left.deadline_ms, right.deadline_ms),  # a timeout that is early sets itself right
         folded_up_to=mark_folded(join_folded(left.folded_up_to, right.folded_up_to), *gone),
+        slots=join_slots(left.slots, right.slots),
         overflow=left.overflow or right.overflow,
     )
 

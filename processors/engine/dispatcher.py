@@ -111,12 +111,12 @@ async def run_batches(
         dispatcher.close()
 
 
-def attach(app: faust.App, topic: str, step: StageStep, *, side_by_side: int = 4, fatal: Fatal = end_process) -> Any:
+def attach(app: faust.App, topic: str, step: StageStep) -> Any:
     """Declare the agent that runs `step` over the record batches of `topic`; one agent per topic."""
     # Without Faust's acknowledgements: they would count batches whose step failed.
     source = app.topic(topic, schema=BatchSchema(), acks=False, internal=False)
 
     async def read(stream: AsyncIterable[RecordBatch]) -> None:
-        await run_batches(stream, step, consumer=app.consumer, side_by_side=side_by_side, fatal=fatal)
+        await run_batches(stream, step, consumer=app.consumer)
 
     return app.agent(source, name=f"{topic}.batches")(read)

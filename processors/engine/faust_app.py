@@ -17,8 +17,11 @@ from mode import CrashingSupervisor
 from processors.engine.fetcher import ReaderSettings
 from processors.engine.transport import BatchConsumer, BatchTransport
 from processors.engine.watchdog import Fatal, end_process, or_end, watch
+from schemas.config.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
+
+_STOP_S = 20.0
 
 
 class BatchApp(faust.App):  # type: ignore[misc]  # faust has no usable types
@@ -30,16 +33,14 @@ class BatchApp(faust.App):  # type: ignore[misc]  # faust has no usable types
 
 def make_app(
     group_id: str,
-    bootstrap: str,
+    kafka: KafkaSettings,
     *,
     reader: ReaderSettings | None = None,
     instance_id: str | None = None,
     commit_interval_s: float = 1.0,
     session_timeout_s: float = 10.0,
-    heartbeat_s: float = 2.0,
-    rebalance_timeout_s: float = 30.0,
 ) -> faust.App:
-    """Return an app of consumer group `group_id` that reads batches from `bootstrap` (comma separated `host:port`).
+    """Return an app of consumer group `group_id` that reads batches.
 
     A fixed `instance_id` per worker lets it restart within the session timeout without a rebalance.
     """
@@ -49,12 +50,11 @@ def make_app(
     app = BatchApp(
         group_id,
         version=1,  # keeps the group id as it is
-        broker=[f"kafka://{address.strip()}" for address in bootstrap.split(",")],
-        broker_client_id="callweave-process",
+        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
         broker_commit_interval=commit_interval_s,
         broker_session_timeout=session_timeout_s,
-        broker_heartbeat_interval=heartbeat_s,
-        broker_rebalance_timeout=rebalance_timeout_s,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=30.0,
         broker_request_timeout=max(40.0, session_timeout_s + 5),
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
@@ -70,7 +70,7 @@ def make_app(
         worker_redirect_stdouts=False,
         autodiscover=False,
     )
-    app.transport = BatchTransport(app.conf.broker_consumer, app, settings=reader)
+    app.transport = BatchTransport(app.conf.broker_consumer, app, kafka=kafka, settings=reader)
     return app
 
 
@@ -84,7 +84,6 @@ async def run_app(
     app: faust.App,
     *,
     stop: asyncio.Event | None = None,
-    stop_within_s: float = 20.0,
     stalled_s: float = 60.0,
     signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT),
     fatal: Fatal = end_process,
@@ -102,10 +101,10 @@ async def run_app(
             consumer_of(app).poison()
             fatal("the worker crashed", running.exception() or app.crash_reason)
         log.info("stopping")
-        async with asyncio.timeout(stop_within_s):
+        async with asyncio.timeout(_STOP_S):
             await app.stop()
     except TimeoutError:
-        fatal(f"the worker did not stop within {stop_within_s:g} s", None)
+        fatal(f"the worker did not stop within {_STOP_S:g} s", None)
     finally:
         running.cancel()
         asked.cancel()

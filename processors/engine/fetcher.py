@@ -18,6 +18,8 @@ from faust.types import TP
 from mode.threads import MethodQueue
 
 from processors.engine.assignor import EachTopicAssignor
+from schemas.config.settings import KafkaSettings
+from schemas.kafka import clients
 
 ASK_S = 5.0
 """Timeout of asking the broker for the lag."""
@@ -44,8 +46,6 @@ class ReaderSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 5.0
     """Longest time that a rebalance or stop waits for batches being processed; must be well below the session
     timeout."""
-    client: Mapping[str, Any] = {}
-    """Further options of the aiokafka client: TLS and SASL."""
 
 
 class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has no usable types
@@ -53,7 +53,8 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
 
     _method_queue: MethodQueue | None = None
 
-    def __init__(self, consumer: Any, *, settings: ReaderSettings, **kwargs: Any) -> None:
+    def __init__(self, consumer: Any, *, kafka: KafkaSettings, settings: ReaderSettings, **kwargs: Any) -> None:
+        self.kafka = kafka
         self.settings = settings
         self.seeks = 0
         """Number of seeks so far; read by the main thread."""
@@ -111,21 +112,19 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
             self._method_queue = MethodQueue(num_workers=CALLS_AT_ONCE, loop=self.thread_loop, beacon=self.beacon)
         return self._method_queue
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         if self.app.tables.changelog_topics:
             raise ImproperlyConfigured(
                 "Faust tables cannot be recovered through record batches: restore state by `restore()`"
             )
         conf, settings = self.app.conf, self.settings
-        return aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=[f"{url.host}:{url.port}" for url in transport.url],
-            client_id=conf.broker_client_id,
+        return clients.consumer(
+            self.kafka,
+            "process",
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             # Faust's own assignor is for its tables; this one moves as few partitions as possible, and has no leader.
             partition_assignment_strategy=[EachTopicAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             max_poll_records=settings.poll_records,
             max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
             max_partition_fetch_bytes=settings.partition_fetch_bytes,
@@ -139,5 +138,4 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
             # Delay before a topic is noticed that had no leader when the group formed: after a broker's restart all of
             # them.
             metadata_max_age_ms=3_000,
-            **settings.client,
         )

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from processors.records import Partition
+from schemas.topics import WORKERS_GROUP
 
-GROUP: Final = "callweave-process"
+GROUP: Final = WORKERS_GROUP
 """The consumer group of the workers that normalise and join."""
 
 

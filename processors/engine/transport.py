@@ -23,6 +23,7 @@ from processors.engine.assignments import AssignmentEpochs
 from processors.engine.fetcher import FetcherThread, ReaderSettings
 from processors.engine.offsets import CommitTracker
 from processors.records import Partition, Record, RecordBatch, cut, interleave
+from schemas.config.settings import KafkaSettings
 
 __all__ = ["BatchConsumer", "BatchSchema", "BatchTransport", "Record", "RecordBatch", "cut"]
 
@@ -51,6 +52,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
     _thread: FetcherThread
 
     def __init__(self, transport: "BatchTransport", *args: Any, **kwargs: Any) -> None:
+        self.kafka = transport.kafka
         self.settings = transport.settings
         self.tracker = CommitTracker()
         self.epochs = AssignmentEpochs()
@@ -64,7 +66,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]  # faust has no usab
         super().__init__(transport, *args, **kwargs)
 
     def _new_consumer_thread(self) -> FetcherThread:
-        return FetcherThread(self, settings=self.settings, loop=self.loop, beacon=self.beacon)
+        return FetcherThread(self, kafka=self.kafka, settings=self.settings, loop=self.loop, beacon=self.beacon)
 
     # Called by the dispatcher.
 
@@ -207,6 +209,9 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]  # faust has no us
     Consumer = BatchConsumer
     Producer = IdleProducer
 
-    def __init__(self, url: Any, app: faust.App, *, settings: ReaderSettings | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, url: Any, app: faust.App, *, kafka: KafkaSettings, settings: ReaderSettings | None = None, **kwargs: Any
+    ) -> None:
+        self.kafka = kafka
         self.settings = settings or ReaderSettings()
         super().__init__(url, app, **kwargs)

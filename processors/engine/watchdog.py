@@ -18,6 +18,8 @@ from typing import Any, Final
 from faust.exceptions import ConsumerNotStarted
 
 from processors.records import Partition
+from schemas.errors import CallweaveError
+from schemas.kafka.failures import REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +31,15 @@ Fatal = Callable[[str, BaseException | None], None]
 
 
 def end_process(reason: str, error: BaseException | None = None) -> None:
-    """Log the reason and end this process with `EXIT_FATAL`, without unwinding anything."""
+    """Log the reason and end this process with `EXIT_FATAL`, without unwinding anything.
+
+    What is expected, as a server that is away or refuses, is said in a line; the rest needs its place in the code.
+    """
     try:
-        log.critical("ending the process: %s", reason, exc_info=error)
+        if isinstance(error, (CallweaveError, *REFUSED)):
+            log.critical("ending the process: %s: %s", reason, error)
+        else:
+            log.critical("ending the process: %s", reason, exc_info=error)
         logging.shutdown()
     finally:  # without memory even a line in the log may fail
         os._exit(EXIT_FATAL)

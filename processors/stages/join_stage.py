@@ -27,6 +27,7 @@ from schemas.config.settings import JoinSettings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import DeadCode, Unavailable, Undecodable
 from schemas.metrics import Registry
+from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.topics import MAX_MESSAGE_BYTES, STATE
 
 _log: Final = logging.getLogger(__name__)
@@ -54,8 +55,10 @@ class JoinStage:
         metrics: Registry,
         *,
         end: EndOffset,
+        erasures: Erasures = NO_ERASURES,
     ) -> None:
         self._outbox = outbox
+        self._erasures = erasures
         self._codecs = codecs
         self._settings = settings
         self._read_back = restore
@@ -75,7 +78,7 @@ class JoinStage:
         if _has_tick(batch) and await self._others_wrote(batch.partition):
             self.drop([(batch.topic, batch.partition)])
             held = await self._partitions.of(batch)
-        out = Outputs()
+        out = Outputs(self._erasures)
         for index, record in enumerate(batch.records):
             for key, done in held.advance(record.timestamp_ms):
                 out.take(done, key)
@@ -165,6 +168,9 @@ class JoinStage:
             fact = self._codecs.fact.decode(record.value)
         except Undecodable as exc:
             out.dead.append(fact_dead_letter(batch, record, exc.dead_code, str(exc)))
+            return
+        if self._erasures.concern(fact.received_at) and self._erasures.has_account(fact.account, fact.received_at):
+            out.outcomes[fact.vendor, "erased"] += 1
             return
         try:
             done = held.apply(fact)

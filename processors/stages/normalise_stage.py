@@ -5,7 +5,7 @@ Stateless: a batch that is done again gives the same facts under the same identi
 
 import asyncio
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,9 @@ from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
 from schemas.config.limits import Limits
 from schemas.dead_letter import DeadLetter, without_original
+from schemas.erasing.erased_letters import kept_letter
 from schemas.metrics import Registry
+from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
 
@@ -28,32 +30,53 @@ _THREAD_BYTES: Final = 8 * 1024
 """Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
 
 
+class Rules(NamedTuple):
+    """The settings by which a batch is read."""
+
+    accounts: Directory
+    limits: Limits
+
+
 class NormaliseStage:
     """The normalising stage of one worker."""
 
-    def __init__(self, outbox: Outbox, codecs: Codecs, accounts: Directory, limits: Limits, metrics: Registry) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        codecs: Codecs,
+        accounts: Directory,
+        limits: Limits,
+        metrics: Registry,
+        *,
+        erasures: Erasures = NO_ERASURES,
+    ) -> None:
         self._outbox = outbox
+        self._erasures = erasures
         self._codecs = codecs
-        self._accounts = accounts
-        self._limits = limits
+        self._rules = Rules(accounts, limits)
         self._metrics = metrics
         self._turn = asyncio.Lock()
         """One body in a thread at a time: the interpreter runs no two at once, and a death must accuse one body."""
         self.facts = 0
         self.dead = 0
 
+    def use(self, accounts: Directory, limits: Limits) -> None:
+        """Use other accounts and limits from the next batch on: one batch must not be read by two rules."""
+        self._rules = Rules(accounts, limits)
+
     async def step(self, batch: RecordBatch) -> None:
         """Map every body of the batch; returns when all results are durable."""
+        rules = self._rules
         messages: list[Message] = []
         clock = asyncio.get_running_loop().time
         breathed = clock()
         for record in batch.records:
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
             if _takes_long(raw):
-                outcome, made = await in_thread(partial(self._read, batch, record, raw), self._turn)
+                outcome, made = await in_thread(partial(self._read, batch, record, raw, rules), self._turn)
                 breathed = clock()
             else:
-                outcome, made = self._read(batch, record, raw)
+                outcome, made = self._read(batch, record, raw, rules)
             self._count(raw, outcome)
             messages += made
             if clock() - breathed > _BREATHE_S:
@@ -62,15 +85,18 @@ class NormaliseStage:
         if messages:
             await self._outbox.publish(messages)
 
-    def _read(self, batch: RecordBatch, record: Record, raw: RawCallback) -> tuple[Normalised, list[Message]]:
+    def _read(
+        self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules
+    ) -> tuple[Normalised, list[Message]]:
         """Normalise one body and encode the results. Changes nothing, as it may run in a thread."""
-        outcome = self._normalise(batch, record, raw)
+        outcome = self._normalise(batch, record, raw, rules)
         dead = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead]
         return outcome, dead + self._fact_messages(batch, record, raw, outcome)
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
         position = Position(batch.topic, batch.partition, record.offset)
-        return normalise(raw, position, self._accounts, self._limits)
+        outcome = normalise(raw, position, rules.accounts, rules.limits)
+        return without_erased(outcome, raw, self._erasures) if self._erasures.concern(raw.received_at) else outcome
 
     def _fact_messages(
         self, batch: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
@@ -101,6 +127,21 @@ class NormaliseStage:
         self.dead += len(outcome.dead)
         for dead_letter in outcome.dead:
             self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
+
+
+def without_erased(outcome: Normalised, raw: RawCallback, erasures: Erasures) -> Normalised:
+    """Take out of a body's results what was erased since the body was received; an erased account's are filtered.
+
+    Identities and digests are those of what was received, so that the joiner knows a replay as one.
+    """
+    if erasures.has_account(raw.account, raw.received_at):
+        gone = ("erased",) * (len(outcome.facts) + len(outcome.dead))
+        return Normalised(filtered=outcome.filtered + gone)
+    return msgspec.structs.replace(
+        outcome,
+        facts=tuple(filter(None, map(erasures.fact, outcome.facts))),
+        dead=tuple(filter(None, (kept_letter(letter, erasures) for letter in outcome.dead))),
+    )
 
 
 def _takes_long(raw: RawCallback) -> bool:

@@ -4,15 +4,16 @@ A plain consumer without a group, batch by batch, as fast as they come, without 
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final
 
-import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from processors.records import RecordBatch, cut
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
+from schemas.kafka import clients
 
 _ASK_MS: Final = 5000
 """Timeout of asking for the end of a partition."""
@@ -20,17 +21,10 @@ _ASK_MS: Final = 5000
 
 @contextlib.asynccontextmanager
 async def ends(
-    bootstrap: str, *, client: Mapping[str, Any] | None = None
+    kafka: KafkaSettings,
 ) -> AsyncGenerator[Callable[[str, int], Awaitable[int]], None]:
     """Yield `end(topic, partition)`, which returns the offset of a partition's next record, or raises `Unavailable`."""
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="callweave-ends",
-        group_id=None,
-        enable_auto_commit=False,
-        request_timeout_ms=_ASK_MS,
-        **(client or {}),
-    )
+    consumer = clients.consumer(kafka, "ends", request_timeout_ms=_ASK_MS)
 
     async def end(topic: str, partition: int) -> int:
         place = TopicPartition(topic, partition)
@@ -47,25 +41,17 @@ async def ends(
 
 
 async def restore(
-    bootstrap: str,
+    kafka: KafkaSettings,
     topic: str,
     partition: int,
     end: int,
     *,
     batch_records: int = 2000,
     fetch_bytes: int = 8 << 20,
-    client: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[RecordBatch, None]:
     """Yield the partition's records below the offset `end`, oldest first; None is a deletion. Raises `Unavailable`."""
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="callweave-restore",
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=fetch_bytes,
-        isolation_level="read_committed",
-        **(client or {}),
+    consumer = clients.consumer(
+        kafka, "restore", max_partition_fetch_bytes=fetch_bytes, isolation_level="read_committed"
     )
     try:
         await consumer.start()

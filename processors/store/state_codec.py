@@ -21,6 +21,7 @@ from msgspec.structs import force_setattr
 
 from processors.call.contents import Content, Item
 from processors.call.duplicates import Arrivals, FoldedUpTo
+from processors.call.slots import Slots
 from processors.call.state import CallState
 from processors.store.old_state_codec import OLD_FORM, OldStateHead, decode_old_state, peek_old_state
 from schemas.errors import CallweaveError, Undecodable
@@ -46,7 +47,7 @@ FACT_FIELDS: Final = (
     "from_raw", "to_raw", "display_raw", "display_kind", "privacy_raw", "privacy_kind", "time_precision", "cost_source",
     "recording_expires_at", "extras", "leg", "leg_number", "state", "event_at", "binding_state", "bound_at",
     "unbound_at", "revised_at", "received_at", "source", "request_id", "raw_topic", "raw_partition", "raw_offset",
-    "raw_element", "raw_sha256", "account", "contents", "keeps",
+    "raw_element", "raw_sha256", "account", "contents", "keeps", "slot_at", "slot_certain",
 )  # fmt: skip
 LEG_FIELDS: Final = (
     "role", "number", "number_raw", "number_kind", "setup_at", "alerting_at", "answer_at", "end_at", "disposition",
@@ -119,6 +120,7 @@ class StoredState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     overflow: bool
     phase: int
     items: bytes
+    slots: Slots = {}
 
     def counts(self) -> tuple[int, int]:
         """Return (facts, duplicates), as `CallState.counts`."""
@@ -156,6 +158,7 @@ def encode_state(state: CallState) -> bytes:
             state.overflow,
             state.phase,
             bytes(cramjam.lz4.compress_block(items)),
+            state.slots,
         )
     )
 
@@ -245,4 +248,5 @@ def _state(stored: StoredState) -> CallState:
         deadline_ms=stored.deadline_ms,
         folded_up_to=stored.folded_up_to,
         overflow=stored.overflow,
+        slots=stored.slots,
     )

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from processors.call.moments import started_at
 from processors.call.precedence import shown, shown_as_one
+from processors.call.slots import slot_for
 from processors.call.state import FINAL, OPEN, REOPENED, TIMED_OUT, CallState
 from processors.column_bounds import clock
 from processors.timeline.conference import conference_view
@@ -58,6 +59,7 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
     received = [content.fact.received_at for content in contents]
     mapping = max(content.fact.adapter_version for content in contents)
     first = _first(found)
+    slot = slot_for(state.slots, found.account, [content.fact for content in contents])
     return Timeline(
         timeline_id=first.call_key + found.suffix,
         call_key=first.call_key,
@@ -73,6 +75,8 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         account=found.account,
         call_type=_CALL_TYPES.get(found.family, _CALL),
         started_at=started_at(view) or clock(min(received)),
+        slot_at=slot.slot_at,
+        slot_certain=slot.certain,
     )
 
 

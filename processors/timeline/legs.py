@@ -155,7 +155,7 @@ def leg_of(role: Role, observed: ObservedLeg) -> Leg:
     reason = observed.last
     return Leg(
         role=role,
-        number=observed.number,
+        number=observed.number or None,  # an erased one
         number_raw=observed.raw,
         number_kind=_kind(observed.number),
         setup_at=observed.setup_at,
@@ -182,6 +182,8 @@ def observed_disposition(observed: ObservedLeg) -> Disposition:
 
 
 def _kind(number: str) -> NumberKind:
+    if not number:
+        return NumberKind.NONE
     if number.startswith("+"):
         return NumberKind.E164
     return NumberKind.MASKED if "*" in number else NumberKind.UNVERIFIED
@@ -195,7 +197,7 @@ def complete(leg: Leg, observed: ObservedLeg | None, *, final: bool, flags: set[
         flags.add(Flag.STATE_VS_TIME)
     return msgspec.structs.replace(
         leg,
-        number=leg.number or observed.number,
+        number=leg.number or observed.number or None,
         setup_at=leg.setup_at or observed.setup_at,
         alerting_at=leg.alerting_at or observed.alerting_at,
         answer_at=leg.answer_at or (None if final else observed.answer_at),

@@ -115,7 +115,8 @@ def _parties(record: Fact) -> tuple[Leg, ...]:
         disposition=record.disposition,
     )
     caller = Leg(role=Role.A, number=record.from_number, number_raw=record.from_raw, number_kind=record.from_kind)
-    return tuple(leg for leg in (caller, called) if leg.number or leg.number_raw)
+    # An erased number leaves its kind behind.
+    return tuple(leg for leg in (caller, called) if leg.number or leg.number_raw or leg.number_kind)
 
 
 def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class _CutOff(DamagedStream):
 
 
 class CapExceeded(Exception):
-    """A body that inflates to more than the cap."""
+    """A body that inflates to more than `inflate_bytes`."""
 
 
 class Inflated(NamedTuple):
@@ -47,7 +47,7 @@ class Inflated(NamedTuple):
     """Encodings that were declared and are not there, or are not known, for example a charset or `br`."""
 
 
-def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undeclared: bool = True) -> Inflated:
+def opened(body: bytes, encoding: str, limits: Limits, *, undeclared: bool) -> Inflated:
     """Undoes the declared layers and then, with `undeclared`, those that the bytes show.
 
     Raises DamagedStream or CapExceeded.
@@ -62,14 +62,14 @@ def opened(body: bytes, encoding: str, limits: Limits, cap_bytes: int, *, undecl
                 body = _unbased(body)
             except binascii.Error as exc:
                 raise DamagedStream("the body is not Base64") from exc
-        elif name in _COMPRESSED and (inner := _undone(body, name, limits, cap_bytes)) is not None:
+        elif name in _COMPRESSED and (inner := _undone(body, name, limits)) is not None:
             layers = _one_more(layers, limits)
             body = inner
         else:
             untrue.append(name)
     while undeclared and (shown := encoding_of(body)):
         try:
-            inner = _inflated(_unbased(body) if "base64" in shown else body, _BY_HEADER, limits, cap_bytes)
+            inner = _inflated(_unbased(body) if "base64" in shown else body, _BY_HEADER, limits)
         except (zlib.error, binascii.Error, _CutOff):
             if shown == "gzip":
                 raise DamagedStream("the compressed body does not inflate") from None
@@ -87,18 +87,18 @@ def encoding_of(body: bytes) -> str:
     return "deflate" if head in _ZLIB else _BASED.get(head, "")
 
 
-def _undone(body: bytes, name: str, limits: Limits, cap_bytes: int) -> bytes | None:
+def _undone(body: bytes, name: str, limits: Limits) -> bytes | None:
     """Returns the body without one declared layer; None when it has none."""
     if body[:2] == _GZIP or body[:2] in _ZLIB:
         try:
-            return _inflated(body, _BY_HEADER, limits, cap_bytes)
+            return _inflated(body, _BY_HEADER, limits)
         except zlib.error as exc:
             raise DamagedStream("the compressed body does not inflate") from exc
     if "gzip" in name or _LIKE_TEXT.match(body):
         return None
     for bits in (_BY_HEADER, _BARE):
         try:
-            return _inflated(body, bits, limits, cap_bytes)
+            return _inflated(body, bits, limits)
         except (zlib.error, DamagedStream):
             continue
     return None
@@ -110,7 +110,7 @@ def _one_more(layers: int, limits: Limits) -> int:
     return layers + 1
 
 
-def _inflated(body: bytes, bits: int, limits: Limits, cap_bytes: int) -> bytes:
+def _inflated(body: bytes, bits: int, limits: Limits) -> bytes:
     """Inflates all members of one layer; raises zlib.error when it is none, DamagedStream when cut off or too many."""
     out = bytearray()
     whole, at, members = memoryview(body), 0, 0
@@ -121,8 +121,8 @@ def _inflated(body: bytes, bits: int, limits: Limits, cap_bytes: int) -> bytes:
         stream = zlib.decompressobj(bits)
         while not stream.eof and at < len(body):
             piece = whole[at : at + _PIECE_BYTES]
-            out += stream.decompress(piece, cap_bytes + 1 - len(out))
-            if len(out) > cap_bytes:
+            out += stream.decompress(piece, limits.inflate_bytes + 1 - len(out))
+            if len(out) > limits.inflate_bytes:
                 raise CapExceeded
             at += len(piece) - len(stream.unused_data)
         if not stream.eof:

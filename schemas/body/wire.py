@@ -8,11 +8,9 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from schemas.body.inflate import CapExceeded, DamagedStream, encoding_of, opened
-from schemas.config.limits import DEFAULT, Limits
+from schemas.body.inflate import CapExceeded, DamagedStream, Inflated, opened
+from schemas.config.limits import Limits
 from schemas.errors import Undecodable
-
-__all__ = ["Form", "encoding_of", "form_of", "inflated", "unwrapped"]
 
 _FORM: Final = re.compile(rb"\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
 _PIECE_BYTES: Final = 64 * 1024
@@ -20,22 +18,15 @@ _BEGINS_JSON: Final = re.compile(rb'\s{0,1000}[{\["]')
 _BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")
 
 
-def unwrapped(body: bytes, encoding: str, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
-    """Returns the body without compression, and the encodings declared in vain; raises Undecodable `inflate`."""
+def unwrapped(body: bytes, encoding: str, limits: Limits, *, undeclared: bool = True) -> Inflated:
+    """Returns the body without its declared compression and, with `undeclared`, without that which its bytes show.
+
+    Raises Undecodable `inflate`.
+    """
     try:
-        return opened(body, encoding, limits, limits.inflate_bytes)
+        return opened(body, encoding, limits, undeclared=undeclared)
     except CapExceeded as exc:
         raise Undecodable(f"inflates to more than {limits.inflate_bytes} bytes", code="inflate") from exc
-    except DamagedStream as exc:
-        raise Undecodable(str(exc), code="inflate") from exc
-
-
-def inflated(body: bytes, encoding: str, cap_bytes: int) -> bytes:
-    """Returns a body without its declared compression, at most `cap_bytes` of it; raises Undecodable `inflate`."""
-    try:
-        return opened(body, encoding, DEFAULT, cap_bytes, undeclared=False).body
-    except CapExceeded as exc:
-        raise Undecodable(f"inflates to more than {cap_bytes} bytes", code="inflate") from exc
     except DamagedStream as exc:
         raise Undecodable(str(exc), code="inflate") from exc
 

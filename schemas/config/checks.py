@@ -9,9 +9,16 @@ import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.config.settings import LEAST_CLICKHOUSE_MB, Account, ClickHouseSettings, Settings
+from schemas.config.kafka.checks import check_kafka, check_registry
+from schemas.config.listening import has_admin_port
+from schemas.config.privacy import KEY_CHARS
+from schemas.config.secret import Secret
+from schemas.config.settings import LEAST_CLICKHOUSE_MB, Account, ClickHouseSettings, IngressSettings, Settings
+from schemas.config.tls import check_tls
 from schemas.errors import SettingsError
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/]+)(:\d{1,5})?")
 
 
@@ -19,12 +26,19 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
     """Raises `SettingsError` with the path of a setting that contradicts another one or is not usable."""
     _check_addresses(settings)
     _check_accounts(settings.accounts, vendors)
+    _check_networks(settings.ingress.trusted_proxies, "$.ingress", "trusted_proxies")
     for index, poll in enumerate(settings.poll.accounts):
         path = f"$.poll.accounts[{index}]"
         _check_vendor(poll.vendor, path, vendors)
         if not poll.url.startswith(("http://", "https://")):
             raise SettingsError(f"an http(s) address is wanted - at `{path}.url`")
     _check_logins(settings.clickhouse)
+    _check_servers(settings.clickhouse)
+    check_kafka(settings.kafka)
+    check_registry(settings.schema_registry)
+    _check_listener(settings.ingress)
+    if 0 < len(settings.privacy.key.value) < KEY_CHARS:
+        raise SettingsError(f"at least {KEY_CHARS} characters, or none, are wanted - at `$.privacy.key`")
     if settings.kafka.min_insync_replicas > settings.kafka.replication:
         raise SettingsError("more in-sync replicas than replicas - at `$.kafka.min_insync_replicas`")
     if 0 < settings.embedded.clickhouse_memory_mb < LEAST_CLICKHOUSE_MB:
@@ -33,12 +47,22 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
         raise SettingsError("must be below sink.session_timeout_s - at `$.clickhouse.insert_timeout_s`")
 
 
+def network(text: str) -> Network:
+    """Returns a network, as one of IPv4 where its addresses are mapped ones; raises ValueError for any other text."""
+    read = ipaddress.ip_network(text)
+    if isinstance(read, ipaddress.IPv6Network) and read.subnet_of(_MAPPED):
+        mapped = read.network_address.ipv4_mapped
+        return ipaddress.IPv4Network((int(mapped or 0), read.prefixlen - _MAPPED.prefixlen))
+    return read
+
+
 def _check_addresses(settings: Settings) -> None:
     for address in settings.kafka.bootstrap.split(",") if settings.kafka.bootstrap else ():
         if not _BROKER.fullmatch(address.strip()):
-            raise SettingsError(f"host:port is wanted, not {address!r} - at `$.kafka.bootstrap`")
-    for path, url in (("clickhouse", settings.clickhouse.url), ("schema_registry", settings.schema_registry.url)):
-        if url and not _is_http(url):
+            raise SettingsError(f"host:port is wanted, not {address.rpartition('@')[2]!r} - at `$.kafka.bootstrap`")
+    registry = (settings.schema_registry.url,) if settings.schema_registry.url else ()
+    for path, urls in (("clickhouse", settings.clickhouse.urls), ("schema_registry", registry)):
+        if not all(map(_is_http, urls)):
             raise SettingsError(f"an http(s) address is wanted - at `$.{path}.url`")
 
 
@@ -52,16 +76,25 @@ def _is_http(url: str) -> bool:
 
 def _check_logins(clickhouse: ClickHouseSettings) -> None:
     """Raises on a login that no client can send: Basic authorization ends a name at a colon, a header is one line."""
-    if "@" in urlsplit(clickhouse.url).netloc:
+    if any("@" in urlsplit(url).netloc for url in clickhouse.urls):
         raise SettingsError(
             "name and password stand in clickhouse.user and clickhouse.password, not in the address - at `$.clickhouse.url`"
         )
-    for path, name in (("user", clickhouse.user), ("migrator", clickhouse.migrator)):
+    for path in ("user", "migrator", "reader", "analyst"):
+        name: str = getattr(clickhouse, path)
         if ":" in name or not _one_line(name):
             raise SettingsError(f"a name without colons and control characters is wanted - at `$.clickhouse.{path}`")
     for path, password in (("password", clickhouse.password), ("migrator_password", clickhouse.migrator_password)):
         if not _one_line(password.value):
             raise SettingsError(f"a control character does not come through every client - at `$.clickhouse.{path}`")
+
+
+def _check_servers(clickhouse: ClickHouseSettings) -> None:
+    check_tls(clickhouse.tls, "$.clickhouse.tls")
+    if clickhouse.sharded and not clickhouse.cluster:
+        raise SettingsError("shards are those of a cluster: set clickhouse.cluster, too - at `$.clickhouse.sharded`")
+    if len(set(clickhouse.urls)) < len(clickhouse.urls):
+        raise SettingsError("an address is there twice - at `$.clickhouse.url`")
 
 
 def _one_line(text: str) -> bool:
@@ -83,17 +116,28 @@ def _check_accounts(accounts: tuple[Account, ...], vendors: frozenset[str]) -> N
             raise SettingsError(f"a name of letters, digits, - _ . is wanted - at `{path}.name`")
         if (account.vendor, account.name) in names:
             raise SettingsError(f"{account.vendor} has two accounts of this name - at `{path}.name`")
-        secret = account.secret.value
-        if secret and secret in secrets:
-            raise SettingsError(f"another account has the same secret - at `{path}.secret`")
+        if account.second_secret.value and not account.secret.value:
+            raise SettingsError(f"a second secret stands beside a first one - at `{path}.second_secret`")
+        for field, secret in (("secret", account.secret.value), ("second_secret", account.second_secret.value)):
+            if secret and secret in secrets:
+                raise SettingsError(f"another account has the same secret - at `{path}.{field}`")
+            secrets.add(secret)
         _check_networks(account.allow, path)
         names.add((account.vendor, account.name))
-        secrets.add(secret)
 
 
-def _check_networks(networks: tuple[str, ...], path: str) -> None:
-    for index, network in enumerate(networks):
+def _check_listener(ingress: IngressSettings) -> None:
+    for name in ("tls_key_file", "tls_key_password", "tls_client_ca_file"):
+        given = getattr(ingress, name)
+        if (given.value if isinstance(given, Secret) else given) and not ingress.tls_certificate_file:
+            raise SettingsError(f"it needs ingress.tls_certificate_file - at `$.ingress.{name}`")
+    if has_admin_port(ingress) and ingress.admin_port == ingress.port:
+        raise SettingsError("the admin pages need a port of their own, not ingress.port - at `$.ingress.admin_port`")
+
+
+def _check_networks(networks: tuple[str, ...], path: str, name: str = "allow") -> None:
+    for index, text in enumerate(networks):
         try:
-            ipaddress.ip_network(network)
+            network(text)
         except ValueError as exc:
-            raise SettingsError(f"{exc} - at `{path}.allow[{index}]`") from exc
+            raise SettingsError(f"{exc} - at `{path}.{name}[{index}]`") from exc

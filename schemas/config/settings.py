@@ -10,7 +10,15 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from schemas.config.caller_checks import Check
+from schemas.config.kafka.sasl import Sasl
+from schemas.config.keep import KeepSettings
 from schemas.config.limits import Count, Limits
+from schemas.config.logs import LogSettings
+from schemas.config.pages import MetricsSettings
+from schemas.config.privacy import PrivacySettings
+from schemas.config.secret import Secret
+from schemas.config.tls import ClientTls
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Natural = Annotated[int, Meta(ge=0)]
@@ -19,17 +27,6 @@ NonNegative = Annotated[float, Meta(ge=0)]
 LEAST_CLICKHOUSE_MB: Final = 256
 """ClickHouse starts with less memory, and then refuses every query."""
 COST_LIMIT: Final = 100_000
-
-
-class Secret(msgspec.Struct, frozen=True):
-    """A value that is never shown: neither in a log nor by `--check-config`."""
-
-    value: str = ""
-
-    def __repr__(self) -> str:
-        return "Secret('***')" if self.value else "Secret('')"
-
-    __str__ = __repr__
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,12 +44,30 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     """Replicas of each topic. On a cluster: 3, with `min_insync_replicas = 2`."""
     min_insync_replicas: Count = 1
     """Replicas that must have a record before it is acknowledged."""
+    audit_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 365
+    """Days for which the audit trail (`calls.audit`) is kept; 0: for ever. It has addresses of refused callers."""
+    avro_release: Literal["newest", "previous"] = "newest"
+    """The release whose Avro versions workers and sinks write; every version is always read. "previous" is for an
+    upgrade: as long as parts of the release before this one run beside, which cannot read this one's. OPERATIONS.md has
+    the steps; afterwards "newest"."""
     compression: Literal["none", "gzip", "lz4"] = "lz4"
     """Compression of the record batches that are sent."""
     linger_ms: Natural = 5
     """Time for which a producer collects records for a batch: latency against throughput."""
     request_timeout_ms: Count = 15000
     """Time after which a request to a broker counts as failed and is repeated."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Encryption and login of the brokers' listener: SSL is TLS, SASL a login. Set what the cluster's listener has."""
+    client_id: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]+$")] = "callweave"
+    """Beginning of our clients' names in the brokers' logs and quotas; each adds its own, as in `callweave-ingress`."""
+    rack: str = ""
+    """Rack or zone of this process: consumers then read from replicas there. Empty: from the leaders."""
+    client: dict[str, int] = {}
+    """Further options of the Kafka client (aiokafka), by their own names, as `{ metadata_max_age_ms = 60000 }`."""
+    tls: ClientTls = ClientTls()
+    """Certificates, with SSL and SASL_SSL. Files that change are read again at the next connection."""
+    sasl: Sasl = Sasl()
+    """The login, with SASL_PLAINTEXT and SASL_SSL. Each part may have a user of its own, by its own environment."""
 
 
 class SchemaRegistrySettings(_Section, frozen=True, kw_only=True):
@@ -60,13 +75,22 @@ class SchemaRegistrySettings(_Section, frozen=True, kw_only=True):
 
     url: str = ""
     """Address of a Confluent-compatible registry, whose ids are then on the wire. Empty: the pinned ids."""
+    user: str = ""
+    """Name for basic authorization, as Confluent Cloud's API key. Empty: none."""
+    password: Secret = Secret()
+    """Password of `user`."""
+    token: Secret = Secret()
+    """Bearer token, instead of `user`. Empty: none."""
+    tls: ClientTls = ClientTls()
+    """Certificates, where `url` begins with https."""
 
 
 class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     """The database that BI tools query."""
 
     url: str = ""
-    """`http://host:8123` of an existing ClickHouse. Empty: `callweave up` serves the embedded engine."""
+    """Address of an existing ClickHouse, `http://host:8123` or `https://host:8443`; several servers of one cluster with
+    commas between them: the first that is not away is used. Empty: `callweave up` serves the embedded engine."""
     user: str = "default"
     """Account of the parts, which needs to insert and select in `database`. With the embedded engine, `default`
     stands for its account `callweave`; its own `default`, with the same password, may read the views."""
@@ -80,14 +104,29 @@ class ClickHouseSettings(_Section, frozen=True, kw_only=True):
     """Password of `migrator`. Empty: none; the embedded engine then draws one."""
     database: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")] = "calls"
     """Database of the tables and views; a name of letters, digits and _."""
+    reader: str = "callweave_reader"
+    """Account of people and BI tools, for which `callweave migrate --grants` prints the rights. The embedded engine
+    always uses `callweave_reader`."""
+    analyst: str = "callweave_analyst"
+    """Account of those who may see no clear phone number, likewise: it reads the views `masked_*` and the figures."""
     cluster: str = ""
-    """Name of a ClickHouse cluster: tables are then Replicated, and DDL runs ON CLUSTER."""
+    """Name of a ClickHouse cluster: tables are then Replicated, and DDL runs ON CLUSTER. Empty on ClickHouse Cloud."""
+    sharded: bool = False
+    """Spreads the calls over the shards of `cluster`: set it before the first `callweave migrate` when one server
+    cannot hold all rows. False: every server of the cluster holds all of them."""
+    tls: ClientTls = ClientTls()
+    """Certificates of https: set them where the server's is of an authority of your own, or where it asks for one."""
     insert_timeout_s: Positive = 25.0
     """Longest time of one insert; below `sink.session_timeout_s`, so that no insert outlives its partitions."""
     min_free_mb: Natural = 0
     """Free space on the server's disk below which an acknowledged insert is repeated; 0: none. It needs the right to
     read `system.disks`. With the embedded engine, which does not report a part that it could not write completely, 0
     means 1, above the 128 MiB that the engine keeps free itself."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses of the servers, in the order in which they are preferred."""
+        return tuple(url.strip().rstrip("/") for url in self.url.split(",")) if self.url else ()
 
 
 class Account(_Section, frozen=True, kw_only=True):
@@ -99,14 +138,23 @@ class Account(_Section, frozen=True, kw_only=True):
     """Our name of the account, which stands in keys and in `account`; letters, digits, `-`, `_`, `.`."""
     secret: Secret = Secret()
     """The path segment of `/v1/a/{secret}/{vendor}...`: at least 16 letters and digits drawn by lot, as `openssl rand
-    -hex 16` prints them. Without one `allow` must say who may push."""
+    -hex 16` prints them. Without one `allow` or `checks` must say who may push."""
+    second_secret: Secret = Secret()
+    """Another valid path segment, while the vendor is moved from one to the other; empty: none."""
     external_ids: tuple[str, ...] = ()
     """The vendor's own ids of this account (appid, ak, appId); a payload with another one becomes a dead letter."""
     allow: tuple[str, ...] = ()
-    """Networks (CIDR) that may push for this account; empty: any, which needs a secret."""
+    """Networks (CIDR) that may push for this account; empty: any, which needs a secret or a check."""
     signing_secrets: tuple[Secret, ...] = ()
     """Keys with which the vendor signs; any of them counts, so that two are valid while one is changed. With at least
     one, a push that none of them signs is refused."""
+    rate_per_s: NonNegative | None = None
+    """Most pushes a second that are taken for this account, ten seconds' worth of them at once; beyond it the vendor
+    gets its retry answer. Unset: `ingress.account_rate_per_s`; 0: no bound."""
+    daily_cap: Natural | None = None
+    """Most pushes of one day (UTC). Unset: `ingress.account_daily_cap`; 0: no bound."""
+    checks: tuple[Check, ...] = ()
+    """Proofs that a push must bear as well, all of them. OPERATIONS.md has an example of each kind."""
     cost_limit: Count = COST_LIMIT
     """The most that one call can cost, in the vendor's currency; a higher cost is stored as NULL and flagged."""
 
@@ -115,15 +163,49 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """HTTP in: the listener, its limits, and the spool."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 for every address of this machine, which needs `require_account`."""
+    """The address to listen on; 0.0.0.0 for every address of this machine, which needs accounts. Where other machines
+    reach it, `/metrics` and the details of `/readyz` are on `admin_port` alone."""
     port: Port = 8080
     """Port to listen on."""
     workers: Count = 1
-    """Processes that share the port; of two or more, one is always there while SIGHUP renews them in turn."""
-    require_account: bool = False
-    """Refuses pushes that name no configured account. True is a must where other machines reach us, also by a proxy."""
+    """Processes that share the port; of two or more, one is always there while SIGHUP renews them in turn. A
+    single one takes less over while it runs (OPERATIONS.md)."""
+    admin_host: str = "127.0.0.1"
+    """The address of the admin pages, where `host` is not loopback; change it for a Prometheus on another machine, and
+    then to an address that vendors do not reach."""
+    admin_port: Port = 8079
+    """Port of the admin pages `/metrics`, `/readyz` and `/healthz`, where `host` is not loopback."""
+    require_account: bool | Literal["auto"] = "auto"
+    """Refuses pushes that name no configured account. `auto`: where other machines reach us, also by a proxy. There
+    `false` is refused at start, but for `--open` of `callweave ingress` and `callweave up`."""
+    account_rate_per_s: NonNegative = 0
+    """Most pushes a second of each account that sets no `rate_per_s`; 0: no bound. It does not hold for vendors that
+    call once, whose refused calls would be lost. This bound and the next two are counted by each process of the
+    ingress."""
+    account_daily_cap: Natural = 0
+    """Most pushes of one day (UTC) of each account that sets no `daily_cap`, likewise; 0: no bound."""
+    unknown_per_minute: Natural = 60
+    """Refused requests of one address a minute that are answered with their reason; beyond it they get 429. It never
+    touches a push that is let in. 0: no bound."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) of the proxies before us. Where any are named, only from them are X-Forwarded-For, the subject of
+    a client certificate and, with `proxy_protocol`, a connection at all believed. Where `host` is not loopback,
+    `trust_forwarded_for` needs them."""
     trust_forwarded_for: Natural = 0
     """Number of proxies before us: that many entries of X-Forwarded-For are believed."""
+    proxy_protocol: bool = False
+    """Every connection begins with a PROXY protocol header of version 2, as a load balancer of TCP sends it; the
+    address in it is the sender's. It needs `trusted_proxies`: anybody else is cut off."""
+    tls_certificate_file: str = ""
+    """PEM file of the listener's certificate and the chain below its root: the port then speaks TLS (1.2 or newer).
+    Changed files are taken up within seconds, without losing a connection. Empty: plain HTTP."""
+    tls_key_file: str = ""
+    """PEM file of the certificate's private key; empty: it is in `tls_certificate_file`."""
+    tls_key_password: Secret = Secret()
+    """Password of the private key, where it is encrypted."""
+    tls_client_ca_file: str = ""
+    """PEM file of the authorities whose client certificates are known. A caller need not have one; one of another
+    authority is refused in the handshake."""
     max_body_bytes: Count = 10 * 1024 * 1024
     """Largest body; a larger one gets 413. Counted on the wire: a compressed body is stored as it came, and
     `limits.inflate_bytes` bounds it where it is read."""
@@ -202,7 +284,7 @@ class PollSettings(_Section, frozen=True, kw_only=True):
     inflate_cap_bytes: Count = 64 * 1024 * 1024
     """Largest inflated page; a larger one counts as an error of the vendor."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics, on `metrics.host`; 0: none."""
 
 
 class JoinSettings(_Section, frozen=True, kw_only=True):
@@ -243,7 +325,7 @@ class ProcessSettings(_Section, frozen=True, kw_only=True):
     """Folder in which the workers of one machine note the record at which they died; one at which two died becomes a
     dead letter. It must outlive the process: in a container, a volume. Empty: `crashes` in `embedded.data_dir`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics, on `metrics.host`; 0: none."""
 
 
 class SinkSettings(_Section, frozen=True, kw_only=True):
@@ -264,7 +346,7 @@ class SinkSettings(_Section, frozen=True, kw_only=True):
     instance: str = ""
     """Name for static membership, as in `process`."""
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Port of this part's Prometheus metrics on 127.0.0.1; 0: none."""
+    """Port of this part's Prometheus metrics, on `metrics.host`; 0: none."""
 
 
 class EmbeddedSettings(_Section, frozen=True, kw_only=True):
@@ -283,8 +365,7 @@ class EmbeddedSettings(_Section, frozen=True, kw_only=True):
     clickhouse_tcp_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """Port of ClickHouse's native protocol, on 127.0.0.1. 0: `clickhouse_port` + 877, which is 9000 for 8123."""
     clickhouse_memory_mb: Natural = 0
-    """ClickHouse's memory for queries, inserts and merges. 0: a quarter of the machine's, at most 2048. All readers
-    together get 60 % of it."""
+    """ClickHouse's memory for queries, inserts, merges; readers get 60 %. 0: a quarter of all, at most 2048."""
     workers: Count = 1
     """Processes that normalise and join; at most one for each core."""
     metrics_base_port: Port = 9640
@@ -304,6 +385,14 @@ class Settings(_Section, frozen=True, kw_only=True):
     process: ProcessSettings = ProcessSettings()
     join: JoinSettings = JoinSettings()
     sink: SinkSettings = SinkSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    """Phone numbers and bodies: their tokens, and the days for which ClickHouse keeps them (`callweave migrate`)."""
+    keep: KeepSettings = KeepSettings()
+    """Days for which ClickHouse keeps the rows of each table (`callweave migrate`); then a day goes as a whole."""
     embedded: EmbeddedSettings = EmbeddedSettings()
     limits: Limits = Limits()
     """Bounds of one body."""
+    log: LogSettings = LogSettings()
+    """The log of every part: one event a line on stderr, times in UTC."""
+    metrics: MetricsSettings = MetricsSettings()
+    """The pages of workers, sink and poller."""

@@ -6,7 +6,7 @@ its elements and mappings; the poller its `Poll`. None of them knows a vendor by
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -152,7 +152,6 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """One of advance, resend_plain, halve, backoff, retry_id, probe, stop and park."""
     alert: str = ""
     """One of "", log, page (somebody is called) and security."""
-    auto_resume: bool = True
     tries: int = 0
     """The number of tries before `then`; 0 is without limit."""
     then: str = ""
@@ -173,15 +172,16 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     """A token in the page that names the page after it, for `Poll.next`."""
     call_ids: frozenset[str] = frozenset()
-    newest_start_s: int = 0
 
 
 class PollRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One HTTP request of a poller."""
 
+    method: Literal["GET", "POST"] = "POST"
     url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    """The whole address, with the parameters of a GET."""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
 
 
 def no_next_page(_page: Page) -> str:
@@ -224,14 +224,7 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """The answer that makes the vendor send again."""
     sends_at_most: int
     """The number of times that the vendor sends one payload: 1 is once, whatever the reply; 0 is not stated."""
-    time_zone: str
-    """The zone of times that carry none."""
-    region: str = ""
-    """The default region of national numbers, "" for none."""
-    currency: str = ""
     kinds: Mapping[str, str] = {}
     """The vendor's own kinds of payload, where none of `Kind` fits, each with a sentence; in every view they are calls.
     A fact of a kind that is neither is a bug of the vendor's file."""
-    secrets: tuple[str, ...] = ()
-    """The names of fields that must not be shown (URLs with tokens, signatures)."""
     poll: Poll | None = None

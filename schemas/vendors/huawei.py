@@ -394,7 +394,4 @@ VENDOR = Vendor(
     accepted=Reply(status=200, body=b'{"resultcode":"0","resultdesc":"Success"}', content_type="application/json"),
     retry=Reply(status=503),
     sends_at_most=1,
-    time_zone="UTC",
-    region=_REGION,
-    secrets=("recordUrl", "recordFileDownloadUrl"),
 )

@@ -179,6 +179,4 @@ VENDOR = Vendor(
     accepted=Reply(status=200),
     retry=Reply(status=503),
     sends_at_most=0,
-    time_zone="UTC",
-    secrets=("record_url", "phone", "show_phone", "username"),
 )

@@ -28,7 +28,6 @@ from schemas.config.settings import PollAccount
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, RecordingState, Role
 from schemas.raw import RawCallback
-from schemas.vendor_kit import instants
 from schemas.vendor_kit.amounts import billed, check_billed
 from schemas.vendor_kit.causes import Cause
 from schemas.vendor_kit.columns import ended, leg
@@ -98,7 +97,7 @@ _ANSWERED_SOMEHOW: Final = Cause("", None, None, _D.ANSWERED)
 
 ADVICE: Final[Mapping[str, Advice]] = {
     "0": Advice(action="advance", description="success"),
-    "-1": Advice(action="stop", alert="page", auto_resume=False, description="version not supported"),
+    "-1": Advice(action="stop", alert="page", description="version not supported"),
     "-2": Advice(action="resend_plain", alert="log", tries=1, then="park", description="bad parameter"),
     # The record of a call may not exist yet; asked for by window it is a parameter like any other.
     "-201": Advice(
@@ -112,14 +111,12 @@ ADVICE: Final[Mapping[str, Advice]] = {
     ),
     "-202": Advice(action="halve", alert="log", tries=1, then="park", description="bad time stamps"),
     "-203": Advice(action="backoff", description="network fault at the vendor"),
-    "-401": Advice(action="stop", alert="page", auto_resume=False, description="appId illegal"),
-    "-402": Advice(action="stop", alert="page", auto_resume=False, description="URL does not match"),
+    "-401": Advice(action="stop", alert="page", description="appId illegal"),
+    "-402": Advice(action="stop", alert="page", description="URL does not match"),
     "-403": Advice(
         action="probe", alert="page", first_s=600.0, cap_s=600.0, description="our address is not on their list"
     ),
-    "-423": Advice(
-        action="stop", alert="security", auto_resume=False, description="blocked: caller compromised or abnormal"
-    ),
+    "-423": Advice(action="stop", alert="security", description="blocked: caller compromised or abnormal"),
     "-501": Advice(action="backoff", tries=10, then="probe", description="server fault"),
     "transport": Advice(action="backoff", tries=10, then="probe", description="no answer, or none that is a page"),
     "": Advice(
@@ -306,15 +303,7 @@ def _read_page(body: bytes, encoding: str) -> Page:
         records=len(records),
         cursor="" if offset == "0" else offset,
         call_ids=frozenset(filter(None, (Fields(record, EPOCH).text("callId") for record in records))),
-        newest_start_s=max((_started_s(record) for record in records), default=0),
     )
-
-
-def _started_s(record: Mapping[str, Any]) -> int:
-    at = instants.parse(
-        record.get("startSrcCallTime"), _ZONE, datetime.max.replace(tzinfo=EPOCH.tzinfo) - instants.AHEAD
-    ).at
-    return int(at.timestamp()) if at else 0
 
 
 VENDOR = Vendor(
@@ -337,8 +326,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200, content_type="text/plain;charset=utf-8"),
     retry=Reply(status=503),
     sends_at_most=0,
-    time_zone=_ZONE,
-    region=_REGION,
-    secrets=("recordUrl",),
     poll=Poll(callback=_CALLBACK, request=_request, read_page=_read_page, advice=ADVICE),
 )

@@ -383,8 +383,4 @@ VENDOR = Vendor(
     accepted=Reply(status=200),
     retry=Reply(status=500),
     sends_at_most=3,
-    time_zone=_ZONE,
-    region=_REGION,
-    currency=_CURRENCY,
-    secrets=("tapesurl", "tel", "caller", "called", "dsc", "dst"),
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.raw import Position
-from sinks.rows import Table
+from sinks.columns import Table
 
 _RECORD_BYTES: Final = 256
 """Counted for each record besides its contents, so that empty ones count too."""

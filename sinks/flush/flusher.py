@@ -15,11 +15,12 @@ from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, without_original
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from sinks.columns import Table
 from sinks.error_classes import RowsRefused
 from sinks.flush.batch import SinkBatch, SinkRow
 from sinks.flush.insert import Insert, RefusedRow, insert_or_bisect
 from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, dead_letter_of, without_headers
-from sinks.rows import DEAD_LETTERS, Table
+from sinks.rows import DEAD_LETTERS
 
 log: Final = logging.getLogger(__name__)
 

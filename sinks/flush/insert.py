@@ -11,9 +11,9 @@ import msgspec
 
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from sinks.columns import Table
 from sinks.error_classes import RowsRefused
 from sinks.flush.batch import SinkRow
-from sinks.rows import Table
 
 Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 

@@ -99,17 +99,6 @@ async def find_dead(
     return await _select(client, where, keys, _AT_ONE_POSITION)
 
 
-async def get_dead(
-    client: ClickHouse, topic: str, partition: int, offset: int, element: int = -1, *, origin_hash: str | None = None
-) -> StoredDeadLetter | None:
-    """Returns the newest dead letter of a position, or the one with this hash, resolved or not.
-
-    Raises `Unavailable`, `SetupError`.
-    """
-    found = await find_dead(client, topic, partition, offset, element, origin_hash=origin_hash)
-    return found[0] if found else None
-
-
 async def mark_resolved(client: ClickHouse, dead_letters: Sequence[DeadLetter]) -> None:
     """Writes a newer version of each dead letter, with `resolved`. Raises `Unavailable`, `SetupError`."""
     if not dead_letters:

@@ -16,7 +16,8 @@ from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
 from schemas.raw import Position
 from schemas.timeline import Timeline
-from sinks.rows import TIMELINES, columns_of, table_of
+from sinks.columns import columns_of
+from sinks.rows import TIMELINES, table_of
 from tests.bench.support.bodies import AT, Keyed, facts, pulled, push_requests, pushed
 from tests.bench.support.lines import Line, show
 

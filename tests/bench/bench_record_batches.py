@@ -21,6 +21,7 @@ from processors.engine.faust_app import BatchApp, make_app, run_app
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
 from processors.store.restore import ends, restore
+from schemas.config.settings import KafkaSettings
 from tests.bench.support.lines import Line, show
 
 PARTITIONS = 6
@@ -44,7 +45,7 @@ def some_messages(topic: str, count: int) -> list[Message]:
 
 async def filled(bootstrap: str, count: int) -> str:
     topic = await new_topic(bootstrap)
-    async with Outbox(bootstrap) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=bootstrap)) as outbox:
         for _ in range(count // BATCH):
             await outbox.publish(some_messages(topic, BATCH))
     return topic
@@ -66,7 +67,7 @@ async def read_batches(
             times.append(time.perf_counter())
             stop.set()
 
-    app = make_app(f"g-{uuid.uuid4().hex}", bootstrap)
+    app = make_app(f"g-{uuid.uuid4().hex}", KafkaSettings(bootstrap=bootstrap))
     attach(app, topic, step)
     await run_app(app, stop=stop, signals=())
     return times[-1] - times[0]
@@ -118,7 +119,7 @@ async def bench(bootstrap: str) -> list[Line]:
     small = await filled(bootstrap, STOCK_RECORDS)
     out = await new_topic(bootstrap)
 
-    async with Outbox(bootstrap) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=bootstrap)) as outbox:
 
         async def forward(batch: RecordBatch) -> None:
             await outbox.publish([Message(topic=out, key=r.key, value=r.value) for r in batch.records])
@@ -156,9 +157,11 @@ async def bench(bootstrap: str) -> list[Line]:
         )
 
     started, restored = time.perf_counter(), 0
-    async with ends(bootstrap) as end:
+    async with ends(KafkaSettings(bootstrap=bootstrap)) as end:
         for partition in range(PARTITIONS):
-            async for batch in restore(bootstrap, topic, partition, await end(topic, partition)):
+            async for batch in restore(
+                KafkaSettings(bootstrap=bootstrap), topic, partition, await end(topic, partition)
+            ):
                 restored += len(batch.records)
     say("restore, one partition after the other", restored, time.perf_counter() - started)
     return lines

@@ -25,9 +25,10 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
 from sinks.clickhouse import ClickHouse
+from sinks.columns import columns_of
 from sinks.main import run
 from sinks.migrate import migrate, migrator
-from sinks.rows import CDR, columns_of
+from sinks.rows import CDR
 from tests.bench.support.lines import Line, show
 
 RECORDS = 100_000
@@ -58,7 +59,7 @@ def record(number: int) -> Fact:
         disposition=Disposition.ANSWERED, hangup_cause="NORMAL_CLEARING", q850=16, sip_code=200, cost=Decimal("0.15"),
         currency="CNY", cost_source="vendor", custom_ref=str(number), extras={"stateDesc": "应答|正常", "fid": "4"},
         is_final=True, quality_flags=(Flag.TZ_ASSUMED,), received_at=end, raw_topic="calls.raw", raw_offset=number,
-        raw_sha256="0" * 64,
+        raw_sha256="0" * 64, slot_at=START, slot_certain=True,
     )  # fmt: skip
 
 
@@ -124,11 +125,11 @@ async def bench(count: int) -> list[Line]:
                 )
                 lines.append(("Fact to columns", await timed(in_thread(columns_of, CDR, facts), count)))
                 lines.append(("Fact to rows: columns, Native, HTTP", await timed(inserted(db, facts), count)))
-                await db.command("CREATE TABLE calls.source ENGINE = Memory AS SELECT * FROM calls.cdr_versions")
-                await db.command("TRUNCATE TABLE calls.cdr_versions")
-                copy = f"INSERT INTO calls.cdr_versions ({names}) SELECT {names} FROM calls.source"
+                await db.command("CREATE TABLE calls.source ENGINE = Memory AS SELECT * FROM calls.cdr_by_slot")
+                await db.command("TRUNCATE TABLE calls.cdr_by_slot")
+                copy = f"INSERT INTO calls.cdr_by_slot ({names}) SELECT {names} FROM calls.source"
                 lines.insert(0, ("engine's limit: INSERT SELECT from memory", await timed(db.command(copy), count)))
-                await db.command("TRUNCATE TABLE calls.cdr_versions")
+                await db.command("TRUNCATE TABLE calls.cdr_by_slot")
                 lines.append(("Kafka to rows: the whole sink", await drained(settings, db, values)))
     return [Line(bench="sink", what=name, value=rate, unit="records/s", limit=lines[0][1]) for name, rate in lines]
 

@@ -20,7 +20,6 @@ from schemas.config.settings import (
     EmbeddedSettings,
     IngressSettings,
     KafkaSettings,
-    PollAccount,
     PollSettings,
     ProcessSettings,
     Settings,
@@ -32,6 +31,7 @@ from tests.chaos.faults.faults import WORKERS
 from tests.chaos.faults.ports import steady_ports, steady_run
 from tests.chaos.faults.proxy import Link
 from tests.chaos.faults.wall_clocks import WallClocks
+from tests.support.http.pull_account import pull_account
 
 PARTITIONS: Final = 6
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -149,21 +149,7 @@ async def _links(ways: Mapping[str, list[tuple[int, int]]], down: contextlib.Asy
 def _settings(
     data_dir: Path, kafka: str, clickhouse: ClickHouseSettings, ingress: int, poll_vendor: int, metrics: int
 ) -> Settings:
-    account = PollAccount(
-        vendor="tencent",
-        account="simulator",
-        url=f"http://127.0.0.1:{poll_vendor}",
-        app_id=PULL.app_id,
-        key_id=PULL.key_id,
-        # The defaults thirty times as fast, windows too: with windows of ten minutes every poll would bring all calls
-        # of ten minutes again, and the run would measure how fast duplicates are recognised.
-        interval_s=1.0,
-        lag_s=2,
-        overlap_s=1800,
-        window_s=20,
-        sweep_hour_utc=-1,
-        min_gap_s=0.05,
-    )
+    account = pull_account(poll_vendor, PULL)
     return Settings(
         kafka=KafkaSettings(bootstrap=kafka, partitions=PARTITIONS, replication=3, min_insync_replicas=2),
         clickhouse=clickhouse,

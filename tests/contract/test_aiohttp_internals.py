@@ -8,10 +8,10 @@ import ast
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -43,6 +43,7 @@ def parameters(function: Callable[..., object]) -> list[str]:
     [
         (RequestHandler, GuardedHandler, "data_received", ["self", "data"]),
         (RequestHandler, GuardedHandler, "handle_error", ["self", "request", "status", "exc", "message"]),
+        (RequestHandler, GuardedHandler, "log_exception", ["self", "args", "kw"]),
         (RequestHandler, GuardedHandler, "connection_lost", ["self", "exc"]),
         (RequestHandler, GuardedHandler, "finish_response", ["self", "request", "resp", "start_time"]),
         (web.Server, BoundedServer, "__call__", ["self"]),
@@ -57,6 +58,12 @@ def test_what_is_overridden(stock: type, ours: type, name: str, expected: list[s
     assert parameters(getattr(stock, name)) == expected
     assert issubclass(ours, stock)
     assert name in vars(ours), f"{name} is not overridden any more: take it off the table"
+
+
+def test_the_address_of_a_request_is_asked_of_its_connection() -> None:
+    """The guarded connection answers with the sender that a PROXY header named."""
+    assert isinstance(vars(GuardedHandler)["peername"], property)
+    assert "self._transport_peername = protocol.peername" in inspect.getsource(web.BaseRequest.__init__)
 
 
 def private_names(file: str) -> set[str]:
@@ -79,7 +86,7 @@ def private_names(file: str) -> set[str]:
 
 def test_the_tables_name_every_private_attribute_that_is_used() -> None:
     assert private_names("guarded_connection.py") == HANDLER_ATTRIBUTES
-    assert private_names("server.py") == SERVER_ATTRIBUTES | {"_request_count"}
+    assert private_names("server.py") == SERVER_ATTRIBUTES | {"_request_count", "_replace"}
 
 
 async def answer(_: web.BaseRequest) -> web.StreamResponse:
@@ -180,6 +187,33 @@ async def test_it_waits_between_two_requests_and_has_one_while_it_is_handled() -
         going_on.set()
         await one.until(lambda handler: handler._waiter is not None)
         assert one.handler._current_request is None
+
+
+async def test_a_request_without_a_target_has_no_address_or_the_one_before_it() -> None:
+    """`_made` of the server mends it; a release that refuses such a request needs no mending."""
+    async with line(answer) as one:
+        await one.until(lambda handler: handler._waiter is not None)
+        one.handler.data_received(b"CONNECT  \r\nHost: x\r\n\r\n")
+        (head,) = [head for head, _ in cast("Iterable[Any]", one.handler._messages)]
+        assert (head.path, head.url) == (None, None)
+        assert head._replace(path="").path == ""
+        one.handler._messages.clear()
+    async with line(answer) as one:
+        await one.until(lambda handler: handler._waiter is not None)
+        one.handler.data_received(REQUEST + b"CONNECT  \r\nHost: x\r\n\r\n")
+        _, head = [head for head, _ in cast("Iterable[Any]", one.handler._messages)]
+        assert (head.path, str(head.url)) == (None, "/")
+
+
+async def test_only_the_request_that_is_handled_is_told_of_the_connection_s_end() -> None:
+    async with line(answer) as one:
+        await one.until(lambda handler: handler._waiter is not None)
+        handler = one.handler
+        handler.data_received(REQUEST[:-1])
+        ((_, body),) = handler._messages
+        handler.connection_lost(None)
+        assert (handler.connected, body.is_eof(), body.exception()) == (False, False, None)
+        handler._messages.clear()
 
 
 async def test_while_the_rest_of_a_body_is_discarded_it_does_not_wait() -> None:

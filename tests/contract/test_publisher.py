@@ -13,7 +13,7 @@ from ingress.kafka.producer import KafkaPublisher
 from ingress.kafka.publisher import Publisher
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
-from tests.support.memory_publisher import MemoryPublisher, PublishedBody
+from tests.support.http.memory_publisher import MemoryPublisher, PublishedBody
 
 MAX_BYTES = 12 * 1024 * 1024
 Reader = Callable[[int], Awaitable[Sequence[PublishedBody]]]
@@ -156,12 +156,12 @@ async def test_more_bytes_than_the_buffer_are_refused_and_taken_again_later(kafk
 
 
 async def test_more_large_bodies_than_one_broker_request_holds_all_arrive(kafka: str) -> None:
-    """Ten MiB for each of 22 partitions would be requests of over 200 MiB; a broker closes the connection at 100."""
-    topic = await make_topic(kafka, partitions=22)
+    """Ten MiB for each of 13 partitions would be a request of 130 MiB; a broker closes the connection at 100."""
+    topic = await make_topic(kafka, partitions=13)
     body = os.urandom(10 * 1024 * 1024)  # random bytes, so that compression does not help
     async with over(kafka, topic, deadline_s=60, max_buffer_bytes=256 * 1024 * 1024) as publisher:
-        await asyncio.gather(*(publisher.publish(topic, bytes([number]), body, []) for number in range(22)))
-    found = await read(kafka, topic, 22, partitions=22)
+        await asyncio.gather(*(publisher.publish(topic, bytes([number]), body, []) for number in range(13)))
+    found = await read(kafka, topic, 13, partitions=13)
     assert {record.value for record in found} == {body}
 
 

@@ -16,7 +16,7 @@ import pytest
 from deploy.clickhouse import passwords
 from tests.support import whole_stack as ws
 from tests.support.command import Done, callweave
-from tests.support.pushing import PATHS, body_of, post
+from tests.support.http.pushing import PATHS, body_of, post
 from tests.support.up_process import Up, descendants, running_up, up_env
 
 LIMIT_S = 60.0
@@ -145,13 +145,23 @@ def test_passwords_stand_in_their_file_and_the_reader_s_on_the_screen_once_start
 
 
 async def test_the_command_shows_what_the_engine_takes(place: Place) -> None:
-    for role, name in (("reader", "callweave_reader"), ("writer", "callweave"), ("migrator", "callweave_migrator")):
+    for role, name in (
+        *(("reader", "callweave_reader"), ("analyst", "callweave_analyst")),
+        *(("writer", "callweave"), ("migrator", "callweave_migrator")),
+    ):
         done = await place.command("clickhouse", "password", role)
 
         assert await place.ask(name, done.text.removesuffix("\n")) == "in"
 
 
-@pytest.mark.parametrize("name", ["callweave_reader", "callweave", "callweave_migrator"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("callweave_reader", marks=pytest.mark.long),
+        "callweave",
+        pytest.param("callweave_migrator", marks=pytest.mark.long),
+    ],
+)
 async def test_a_password_is_changed_under_a_running_stack_which_goes_on(place: Place, name: str) -> None:
     """Changes it twice: the parts use the one from their start, which stays valid through both changes."""
     old = passwords.read(place.data / "clickhouse")[name][0]

@@ -18,7 +18,9 @@ from aiokafka.errors import KafkaError
 
 from deploy.kafka import jars
 from deploy.kafka.broker import KafkaServer
+from deploy.kafka.class_archive import ClassArchive
 from deploy.kafka.jars import Jar, default_cache_dir, kafka_class_path, read_manifest
+from deploy.kafka.java import find_java
 from deploy.process.ports import free_port, holder
 from schemas.errors import SetupError
 from tests.support.children import ends_with_its_parent, until
@@ -69,9 +71,11 @@ def listening(pid: int) -> set[str]:
     return {fields[1] for fields in rows if fields[3] == "0A" and f"socket:[{fields[9]}]" in own}
 
 
-@pytest.fixture
-async def broker(tmp_path: Path) -> AsyncIterator[KafkaServer]:
-    async with KafkaServer(tmp_path / "kafka") as server:
+@pytest.fixture(scope="module")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer]:
+    """A broker for the tests that only look at one which runs, on ports that were chosen."""
+    folder = tmp_path_factory.mktemp("running") / "kafka"
+    async with KafkaServer(folder, port=free_port(), controller_port=free_port()) as server:
         yield server
 
 
@@ -80,6 +84,54 @@ async def test_what_is_produced_is_consumed_by_a_group(kafka: str) -> None:
     await produce(kafka, topic)
 
     assert await consume(kafka, topic, len(RECORDS)) == list(RECORDS)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path) -> Path:
+    """Returns a cache with the jars of the usual one, and nothing else."""
+    kafka_class_path(default_cache_dir(), lambda _stage, _done: None)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / f"kafka-{jars.KAFKA_VERSION}").symlink_to(default_cache_dir() / f"kafka-{jars.KAFKA_VERSION}")
+    return cache
+
+
+def archives(cache: Path) -> list[Path]:
+    return list(cache.glob("*.jsa*"))
+
+
+def maps(pid: int, name: str) -> bool:
+    return name in Path(f"/proc/{pid}/maps").read_text()
+
+
+async def test_the_first_stop_in_order_writes_the_classes_and_later_starts_map_them(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    first = KafkaServer(tmp_path / "first", cache_dir=own_cache)
+    async with first:
+        os.kill(first.pid, signal.SIGKILL)
+        await first.wait()
+    assert archives(own_cache) == []
+
+    async with KafkaServer(tmp_path / "first", cache_dir=own_cache):
+        pass
+    (archive,) = archives(own_cache)
+
+    async with KafkaServer(tmp_path / "second", cache_dir=own_cache) as second:
+        assert maps(second.pid, archive.name)
+        topic = await make_topic(second.bootstrap)
+        await produce(second.bootstrap, topic)
+    assert archives(own_cache) == [archive]
+
+
+async def test_an_archive_that_is_none_costs_no_start(tmp_path: Path, own_cache: Path) -> None:
+    (
+        own_cache
+        / ClassArchive(own_cache, find_java(), kafka_class_path(own_cache, lambda _stage, _done: None)).file.name
+    ).write_bytes(b"not an archive")
+
+    async with KafkaServer(tmp_path / "kafka", cache_dir=own_cache) as server:
+        await make_topic(server.bootstrap)
 
 
 async def test_an_unknown_topic_is_not_created_by_accident(kafka: str) -> None:
@@ -116,13 +168,16 @@ async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_
         await server.stop()
 
 
-async def test_it_listens_on_two_ports_of_loopback_and_on_no_other(tmp_path: Path) -> None:
+async def test_it_listens_on_two_ports_of_loopback_and_on_no_other(broker: KafkaServer) -> None:
     """JMX is off: who can connect to it can make the process do anything."""
-    port, controller_port = free_port(), free_port()
-    async with KafkaServer(tmp_path / "kafka", port=port, controller_port=controller_port) as server:
-        found = listening(server.pid)
+    found = listening(broker.pid)
+    lines = (broker.log_file.parent / "server.properties").read_text().splitlines()
+    (listeners,) = [line.removeprefix("listeners=") for line in lines if line.startswith("listeners=")]
 
-    assert {int(address.rpartition(":")[2], 16) for address in found} == {port, controller_port}
+    ports = {int(listener.rpartition(":")[2]) for listener in listeners.split(",")}
+    assert {int(address.rpartition(":")[2], 16) for address in found} == ports
+    assert broker.port in ports
+    assert len(ports) == 2
     assert {address.rpartition(":")[0] for address in found} <= {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
@@ -161,9 +216,12 @@ async def test_a_directory_of_another_cluster_is_refused(tmp_path: Path) -> None
     assert caught.value.code == "other_cluster"
 
 
-async def test_too_little_disk_space_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+async def test_too_little_disk_space_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.kafka.broker.MINIMUM_FREE_BYTES", 1 << 62)
     with pytest.raises(SetupError, match="MiB are free") as caught:
-        await KafkaServer(tmp_path / "kafka", minimum_free_bytes=1 << 62).start()
+        await KafkaServer(tmp_path / "kafka").start()
 
     assert caught.value.code == "no_disk"
     assert not (tmp_path / "kafka" / "log").exists()
@@ -257,6 +315,7 @@ def test_a_failed_first_download_says_what_to_do(tmp_path: Path, failure: Except
     assert caught.value.advice
 
 
+@pytest.mark.long
 async def test_it_runs_on_the_java_of_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -154,7 +154,4 @@ VENDOR = Vendor(
     accepted=Reply(status=200, body=b'{"code":0,"msg":"ok"}', content_type="application/json"),
     retry=Reply(status=500),
     sends_at_most=4,
-    time_zone=_ZONE,
-    region=_REGION,
-    secrets=("record_url", "ring_record_url"),
 )

@@ -38,6 +38,8 @@ _POSITION: Final = Position("calls.raw", 0, 7)
 _PROVENANCE: Final = frozenset(
     {
         "fact_id",
+        "slot_at",
+        "slot_certain",
         "content_digest",
         "adapter_version",
         "schema_version",

@@ -12,6 +12,7 @@ from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.support.ingress_process import PARTITIONS
+from tests.support.processes.formatted import formatted
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def place() -> Iterator[Path]:
 async def broker() -> AsyncIterator[KafkaServer]:
     """Yields a broker for the tests of one file, which may stop and start it."""
     with tempfile.TemporaryDirectory(prefix="callweave-ingress-test-") as folder:
-        async with KafkaServer(Path(folder), port=free_port(), heap="256m") as server:
+        async with KafkaServer(formatted(Path(folder)), port=free_port(), heap="256m") as server:
             await create_topics(KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS))
             yield server
 

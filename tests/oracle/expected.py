@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from deploy.simulator.expectation import Columns, Expectation
-from deploy.simulator.sending.ledger import LedgerEntry, expectations
+from deploy.simulator.sending.ledger import LedgerEntry
 from schemas.facts import FactType
 from tests.oracle.timelines import timeline
 
@@ -90,7 +90,8 @@ def expect(entries: Iterable[LedgerEntry]) -> Expected:
     dead: dict[str, Counter[str]] = defaultdict(Counter)
     unsure_dead: dict[str, Counter[str]] = defaultdict(Counter)
     items: dict[tuple[str, str], _Item] = defaultdict(_Item)
-    for entry, expectation in expectations(sorted(entries, key=lambda entry: not entry.acked)):
+    acked_first = sorted(entries, key=lambda entry: not entry.acked)
+    for entry, expectation in [(one, each) for one in acked_first for each in one.expected]:
         count = counts[expectation.vendor]
         count.pulled |= entry.pulled
         count.unsure += entry.lost_answers

@@ -1,6 +1,7 @@
-"""Any body is accepted and normalised at once: each within 200 ms of CPU and 64 MiB.
+"""Any body is accepted and normalised at once: each with as much work as 1.6 million steps of a loop, and in 64 MiB.
 
-Time is the process's own, and the best of some runs counts: a machine with other work must not fail what is not slow.
+Work is measured beside the loop, as a ratio, because the clock of a shared machine says more of its other guests: the
+steps take 200 ms where a core has its full speed. The best of some runs counts.
 """
 
 import contextlib
@@ -10,12 +11,15 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from processors.normalise import Directory, Normalised, normalise
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import Settings
@@ -23,11 +27,13 @@ from schemas.errors import DEAD_CODES, Rejected
 from schemas.raw import Position, RawCallback
 from schemas.vendors import VENDORS
 from tests.property.adversarial import HOSTILE, Hostile
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
-CPU_S = 0.2
+STEPS = 100_000
+MOST = 16.0
+"""Most work of a body, in passes of `STEPS` steps."""
 MEMORY_BYTES = 64 * 1024 * 1024
-RUNS = 3
+RUNS = 4
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings()
 ROUTER = Router(SETTINGS, VENDORS)
@@ -73,19 +79,29 @@ def run(hostile: Hostile, body: bytes) -> Normalised:
     return normalise(raw, Position("calls.raw", 0, 0), Directory(), DEFAULT)
 
 
+def loop() -> None:
+    texts: dict[int, str] = {}
+    for number in range(STEPS):
+        texts[number & 1023] = str(number)
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
 @each_body
-def test_it_is_taken_and_read_within_200_ms(name: str) -> None:
+def test_it_is_taken_and_read_with_bounded_work(name: str) -> None:
     hostile, body = HOSTILE[name], body_of(name)
     assert len(body) <= 1_050_000
     for work in (take, run):
-        took = []
+        passes = []
         for _ in range(RUNS):
-            began = time.thread_time()
-            work(hostile, body)
-            took.append(time.thread_time() - began)
-            if took[-1] < CPU_S:
+            passes.append(cpu_s(partial(work, hostile, body)) / cpu_s(loop))
+            if passes[-1] < MOST:
                 break
-        assert min(took) < CPU_S, work.__name__
+        assert min(passes) < MOST, work.__name__
 
 
 @each_body

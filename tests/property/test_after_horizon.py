@@ -7,7 +7,7 @@ apart, are as good as each other (`tests/unit/processors/test_versions.py` has t
 
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ import pytest
 from schemas.facts import PULLED, FactType
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
-from tests.property.real_rows.engine import put, tables
+from tests.property.real_rows.engine import ask, put, tables
 from tests.property.real_rows.extremes import bare, summary
 from tests.property.real_rows.kinds import CONFERENCE, KINDS, RECEIVED
 from tests.property.real_rows.way import JOIN, Way, newest
@@ -26,6 +26,10 @@ from tests.support.scale import SCALE
 CALLS: Final = 300 * SCALE
 LIVES: Final = 3
 BEYOND: Final = timedelta(seconds=JOIN.horizon_s + 3600)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 class Lives(msgspec.Struct, kw_only=True):
@@ -44,7 +48,7 @@ async def lives(clickhouse_url: str) -> AsyncIterator[Lives]:
     way = Way()
     chosen = [rng.choice((*labels, TWO_WAY)) for _ in range(CALLS)]
     for life in range(LIVES):
-        way.advance(int(life * BEYOND.total_seconds() * 1000))
+        way.advance(_ms(RECEIVED + life * BEYOND))
         for number, label in enumerate(chosen):
             for saying in history(number, rng, label):
                 before = len(way.facts.get(saying.call, ()))
@@ -52,7 +56,7 @@ async def lives(clickhouse_url: str) -> AsyncIterator[Lives]:
                 way.push(saying.call, saying.kind, body, saying.received_at + life * BEYOND)
                 for message in way.facts.get(saying.call, ())[before:]:
                     way.join(saying.call, message)
-    way.advance(int(LIVES * BEYOND.total_seconds() * 1000))
+    way.advance(_ms(RECEIVED + LIVES * BEYOND))
     async with tables(clickhouse_url) as db:
         refused = await put(db, way.normalized, way.timelines, rng)
         yield Lives(way=way, refused=refused, db=db)
@@ -65,6 +69,17 @@ def test_no_stage_raises(lives: Lives) -> None:
 
 async def test_both_views_tell_the_same(lives: Lives) -> None:
     assert summary(await disagreements(lives.db)) == ""
+
+
+async def test_each_row_is_there_once_although_its_call_was_forgotten(lives: Lives, clickhouse_url: str) -> None:
+    """In the order of the topics, and once more from the beginning, as after a rewind; also of another sink."""
+    async with tables(clickhouse_url) as db:
+        for _ in range(2):
+            assert summary(await put(db, lives.way.normalized, lives.way.timelines)) == ""
+        for view, identity in (("cdr", "record_id"), ("call_events", "record_id"), ("timelines", "timeline_id")):
+            ((rows, known),) = await ask(db, f"SELECT count(), uniqExact({identity}) FROM {{db}}.{view}")
+            assert rows == known > CALLS // 4, view
+    assert sum(not call.slot_certain for call in lives.way.timelines) > CALLS
 
 
 def test_what_was_pushed_first_stands(lives: Lives) -> None:

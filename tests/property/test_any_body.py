@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from processors.normalise import WHOLE_BODY, Directory, normalise
 from schemas.body.document import decode
 from schemas.codec import FACT
@@ -21,7 +22,7 @@ from schemas.raw import Position, RawCallback
 from schemas.vendor_kit.contract import Vendor
 from schemas.vendors import VENDORS
 from tests.golden.cases import all_cases
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
 GOLDEN = [case.raw for case in all_cases()]
 ROUTER = Router(Settings(), VENDORS)

@@ -3,7 +3,7 @@
 A history is what a vendor may say of one call: its record, corrections, contradictions, extremes, copies, states, in
 any order; now and then somebody decides which content counts. Histories are interleaved, the joiner restarts in between
 and repeats what it had not committed, calls time out, and rows go in twice, in any order. No call lives longer than the
-joiner's horizon (`test_after_horizon` has those). 1,000 histories with a fixed seed; CALLWEAVE_TEST_SCALE times as
+joiner's horizon (`test_after_horizon` has those). 600 histories with a fixed seed; CALLWEAVE_TEST_SCALE times as
 many.
 """
 
@@ -27,7 +27,7 @@ from tests.property.real_rows.way import Way, newest
 from tests.support.scale import SCALE
 
 SEEDS: Final = SCALE
-HISTORIES: Final = 1000
+HISTORIES: Final = 600
 OF_CALLS: Final = tuple(label for label in KINDS if label not in ("callback_state", "binding"))
 SECOND_MS: Final = 1000
 DECIDED: Final = 0.1
@@ -141,7 +141,7 @@ class Played(msgspec.Struct, kw_only=True):
 
 @pytest.fixture(scope="module", params=range(SEEDS))
 async def played(request: pytest.FixtureRequest, clickhouse_url: str) -> AsyncIterator[Played]:
-    """A thousand histories."""
+    """Six hundred histories."""
     rng = random.Random(f"differential/{request.param}")
     way, log, decided = Way(), list[tuple[str, bytes]](), dict[str, Fact]()
     known: dict[str, dict[str, Fact]] = defaultdict(dict)
@@ -173,7 +173,7 @@ def _join(way: Way, log: list[tuple[str, bytes]], rng: random.Random) -> Counter
     while place < len(log):
         case, message = log[place]
         now_ms += rng.choice((0, 5, 200))
-        if rng.random() < 0.002:
+        if rng.random() < 0.004:
             now_ms += 40 * 60 * SECOND_MS
             happened["calls time out"] += 1
         way.advance(now_ms)

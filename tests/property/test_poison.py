@@ -16,7 +16,7 @@ from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.sending.ledger import LedgerEntry
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import SIMULATED_VENDORS, expected_record, tencent
-from ingress.http.routes import RequestHead
+from ingress.access.request_head import RequestHead
 from schemas.errors import Rejected
 from sinks.clickhouse import ClickHouse
 from tests.oracle.compare import Difference, compare

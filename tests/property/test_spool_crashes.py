@@ -25,7 +25,7 @@ from schemas.metrics import Registry
 from schemas.raw import Headers
 from tests.support.scale import SCALE
 
-SEEDS: Final = 400 * SCALE
+SEEDS: Final = 200 if SCALE == 1 else 400 * SCALE
 LIVES: Final = 3
 BODIES: Final = 12
 KEYS: Final = 3

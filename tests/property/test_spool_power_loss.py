@@ -13,6 +13,7 @@ import pytest
 
 from ingress.spool.folder import open_store
 from ingress.spool.store import Body, SpoolStore
+from tests.support.scale import SCALE
 
 STEPS = 70
 CUTS = 4
@@ -53,7 +54,7 @@ def torn_checkpoint(rng: random.Random, old: Files, new: Files) -> Files:
     return mixed, new[1]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2 * min(SCALE, 2)))
 def test_after_the_power_failed_every_acknowledged_body_is_there(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     folder = tmp_path / "spool"

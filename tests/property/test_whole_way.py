@@ -1,6 +1,6 @@
 """Failures between a vendor and the views: these always show what an undisturbed world shows.
 
-1,000 worlds are tried, and `CALLWEAVE_TEST_SCALE` times as many; a failure names its seed, and
+250 worlds are tried, in the long lane 400 for each step of `CALLWEAVE_TEST_SCALE`; a failure names its seed, and
 `CALLWEAVE_TEST_SEED` repeats that one alone.
 """
 
@@ -19,11 +19,14 @@ from tests.property.whole_way.rules import ANY_ORDER, NAIVE, RIGHT, Rules
 from tests.property.whole_way.world import World, play, wrongs
 from tests.support.scale import SCALE
 
-SEEDS = 1_000 * SCALE
+SEEDS = 250 if SCALE == 1 else 400 * SCALE
+"""Number of worlds; each naive way fails in one of the first 200."""
 ONE = os.environ.get("CALLWEAVE_TEST_SEED")
 SHARE = 50
 """Number of worlds that a process tries at once."""
 ORDER_SEEDS = SEEDS // 25
+CAUGHT = (1, 2, 4, 6, 8, 29, 33, 53, 199)
+"""Seeds of worlds in which naive ways failed; these are tried before all others."""
 NAIVE_SEEDS = 5000
 HAPPENS_SEEDS = 50
 
@@ -72,7 +75,7 @@ def test_the_position_rule_alone_holds_in_every_order_of_writes(rules: Rules) ->
 @pytest.mark.parametrize("rules", NAIVE.values(), ids=NAIVE.keys())
 def test_a_naive_way_is_caught(rules: Rules) -> None:
     """Negative controls: a world that cannot fail them proves nothing about the right way."""
-    assert any(wrongs(seed, rules) for seed in range(NAIVE_SEEDS))
+    assert any(wrongs(seed, rules) for seed in (*CAUGHT, *range(NAIVE_SEEDS)))
 
 
 HAPPENS: dict[str, Callable[[World], int]] = {

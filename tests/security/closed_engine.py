@@ -21,11 +21,11 @@ from deploy.clickhouse.accounts import BUILT_IN, EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate_tables
 from tests.support.clickhouse_at import ask
+from tests.support.processes.made_tables import make_tables
 
 DATABASE: Final = "calls"
-ACCOUNTS: Final = ("writer", "migrator", "reader", "default")
+ACCOUNTS: Final = ("writer", "migrator", "reader", "analyst", "default")
 SECRET: Final = "what-the-host-keeps"
 RAW: Final = "as-the-vendor-sent-it"
 """The value in every restricted column."""
@@ -133,10 +133,10 @@ async def running_engine(place: Path, *, sandboxed: bool) -> AsyncIterator[Engin
             patch.setattr(deploy.clickhouse.launch, "spawn", spawned_without_a_sandbox)
         async with listener, ClickHouseServer(place / "clickhouse", databases=DATABASE) as server:
             settings = Settings(clickhouse=server.settings())
-            await migrate_tables(settings)
+            await make_tables(settings)
             async with ClickHouse(settings.clickhouse) as client:
                 await client.insert_rows(
-                    f"{DATABASE}.cdr_versions",
+                    f"{DATABASE}.cdr_by_slot",
                     ("vendor", "from_number", "from_raw", "to_raw", "display_raw", "privacy_raw", "recording_url"),
                     [("acme", NUMBER, RAW, RAW, RAW, RAW, RAW)],
                 )

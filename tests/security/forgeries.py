@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import msgspec
 
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from processors.normalise import Normalised, directory
 from processors.store.partition import PartitionState
-from schemas.config.settings import Account, JoinSettings, Secret, Settings
+from schemas.config.secret import Secret
+from schemas.config.settings import Account, JoinSettings, Settings
 from schemas.facts import Fact
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
 from tests.golden.cases import run
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 from tests.support.payloads import huawei_elements as huawei
 from tests.support.payloads import ytx_elements as ytx
 
@@ -54,6 +56,7 @@ def _accounts(vendor: str) -> tuple[Account, ...]:
 
 SETTINGS: Final = Settings(accounts=tuple(account for vendor in VENDOR_NAMES for account in _accounts(vendor)))
 DIRECTORY: Final = directory(SETTINGS.accounts)
+ROUTER: Final = Router(SETTINGS, VENDORS)
 ROUTES: Final = ("main", "other", "bare", "net", "open", "")
 """Every account, and the address without an account."""
 
@@ -181,9 +184,7 @@ def pushed(payload: Payload, account: str, documents: Iterable[Any], *, at: date
             {"method": "POST", "path": path, "content_type": "application/json", **more}, RequestHead
         )
         body = json.dumps(document, ensure_ascii=False).encode()
-        taken = accept_request(
-            Router(SETTINGS, VENDORS), head, body, now=at + timedelta(seconds=number), request_id=f"r{offset + number}"
-        )
+        taken = accept_request(ROUTER, head, body, now=at + timedelta(seconds=number), request_id=f"r{offset + number}")
         outcome = run(taken.raw, DIRECTORY)
         facts = tuple(msgspec.structs.replace(fact, raw_offset=offset + number) for fact in outcome.facts)
         outcomes.append(msgspec.structs.replace(outcome, facts=facts))

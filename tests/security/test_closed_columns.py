@@ -18,44 +18,44 @@ from tests.security.closed_engine import (
 
 # Restricted columns, for accounts that may read the views.
 
-ONE_LETTER: Final = "{'calls.cdr_versions': 'throwIf(from_raw LIKE \\'as%\\') = 0'}"
+ONE_LETTER: Final = "{'calls.cdr_by_slot': 'throwIf(from_raw LIKE \\'as%\\') = 0'}"
 NOTHING_ELSE: Final = (None, DENIED, READ_ONLY, FIXED, 36, 43, 47, 60, 62, 344, 582, 636, 727, NO_DIRECTORY)
 BEHIND_THE_VIEWS: Final = {
-    "the table": "SELECT from_raw FROM calls.cdr_versions",
+    "the table": "SELECT from_raw FROM calls.cdr_by_slot",
     "the view with everything": "SELECT from_raw FROM calls.cdr",
     "a column that the view has not": "SELECT from_raw FROM calls.v_cdr",
     "merge": "SELECT * FROM merge('calls', '.*') FORMAT JSONEachRow",
-    "merge of one table": "SELECT from_raw FROM merge('calls', '^cdr_versions$')",
-    "view": "SELECT * FROM view(SELECT * FROM calls.cdr_versions)",
-    "viewIfPermitted": "SELECT * FROM viewIfPermitted(SELECT from_raw FROM calls.cdr_versions ELSE null('from_raw String'))",
-    "viewExplain": "SELECT * FROM viewExplain('EXPLAIN', '', (SELECT from_raw FROM calls.cdr_versions))",
-    "loop": "SELECT * FROM loop('calls', 'cdr_versions') LIMIT 1",
-    "eval": "SELECT * FROM eval('SELECT from_raw FROM calls.cdr_versions') SETTINGS allow_experimental_eval_table_function = 1",
-    "index of a table": "SELECT * FROM mergeTreeIndex('calls', 'cdr_versions', with_minmax = true)",
-    "analysis of indexes": "SELECT * FROM mergeTreeAnalyzeIndexes('calls', 'cdr_versions', from_raw = 'x')",
-    "projection": "SELECT * FROM mergeTreeProjection('calls', 'cdr_versions', 'p')",
-    "blocks of a table": "SELECT * FROM mergeTreeCodecBlockCounts('calls', 'cdr_versions')",
-    "text index": "SELECT * FROM mergeTreeTextIndex('calls', 'cdr_versions', 'i')",
-    "time series": "SELECT * FROM timeSeriesData('calls', 'cdr_versions')",
-    "dictionary": "SELECT * FROM dictionary('calls.cdr_versions')",
-    "joinGet": "SELECT joinGet('calls.cdr_versions', 'from_raw', 'k')",
-    "in": "SELECT 'x' IN calls.cdr_versions",
+    "merge of one table": "SELECT from_raw FROM merge('calls', '^cdr_by_slot$')",
+    "view": "SELECT * FROM view(SELECT * FROM calls.cdr_by_slot)",
+    "viewIfPermitted": "SELECT * FROM viewIfPermitted(SELECT from_raw FROM calls.cdr_by_slot ELSE null('from_raw String'))",
+    "viewExplain": "SELECT * FROM viewExplain('EXPLAIN', '', (SELECT from_raw FROM calls.cdr_by_slot))",
+    "loop": "SELECT * FROM loop('calls', 'cdr_by_slot') LIMIT 1",
+    "eval": "SELECT * FROM eval('SELECT from_raw FROM calls.cdr_by_slot') SETTINGS allow_experimental_eval_table_function = 1",
+    "index of a table": "SELECT * FROM mergeTreeIndex('calls', 'cdr_by_slot', with_minmax = true)",
+    "analysis of indexes": "SELECT * FROM mergeTreeAnalyzeIndexes('calls', 'cdr_by_slot', from_raw = 'x')",
+    "projection": "SELECT * FROM mergeTreeProjection('calls', 'cdr_by_slot', 'p')",
+    "blocks of a table": "SELECT * FROM mergeTreeCodecBlockCounts('calls', 'cdr_by_slot')",
+    "text index": "SELECT * FROM mergeTreeTextIndex('calls', 'cdr_by_slot', 'i')",
+    "time series": "SELECT * FROM timeSeriesData('calls', 'cdr_by_slot')",
+    "dictionary": "SELECT * FROM dictionary('calls.cdr_by_slot')",
+    "joinGet": "SELECT joinGet('calls.cdr_by_slot', 'from_raw', 'k')",
+    "in": "SELECT 'x' IN calls.cdr_by_slot",
     "a filter behind the view": f"SELECT count() FROM calls.v_cdr SETTINGS additional_table_filters = {ONE_LETTER}",
     "a filter after another profile": f"SELECT count() FROM calls.v_cdr SETTINGS profile = 'default', additional_table_filters = {ONE_LETTER}",
     "a filter after the owner's profile": f"SELECT count() FROM calls.v_cdr SETTINGS profile = 'owner', additional_table_filters = {ONE_LETTER}",
-    "explain": "EXPLAIN SELECT from_raw FROM calls.cdr_versions",
-    "explain of a query tree": "EXPLAIN QUERY TREE SELECT from_raw FROM calls.cdr_versions",
-    "explain of an estimate": "EXPLAIN ESTIMATE SELECT from_raw FROM calls.cdr_versions WHERE from_raw = 'x'",
+    "explain": "EXPLAIN SELECT from_raw FROM calls.cdr_by_slot",
+    "explain of a query tree": "EXPLAIN QUERY TREE SELECT from_raw FROM calls.cdr_by_slot",
+    "explain of an estimate": "EXPLAIN ESTIMATE SELECT from_raw FROM calls.cdr_by_slot WHERE from_raw = 'x'",
     "explain of a view": "EXPLAIN actions = 1, indexes = 1 SELECT * FROM calls.v_cdr",
-    "a schema by a query": "SELECT 1 AS a FORMAT Protobuf SETTINGS format_schema_source = 'query', format_schema = 'SELECT from_raw FROM calls.cdr_versions'",
-    "a value in an error": "SELECT toUInt8(from_raw) FROM calls.cdr_versions",
+    "a schema by a query": "SELECT 1 AS a FORMAT Protobuf SETTINGS format_schema_source = 'query', format_schema = 'SELECT from_raw FROM calls.cdr_by_slot'",
+    "a value in an error": "SELECT toUInt8(from_raw) FROM calls.cdr_by_slot",
     "queries of others": "SELECT * FROM system.query_log FORMAT JSONEachRow",
     "queries that run": "SHOW PROCESSLIST",
     "logins": "SELECT * FROM system.session_log FORMAT JSONEachRow",
     "parts": "SELECT * FROM system.parts FORMAT JSONEachRow",
     "users": "SELECT * FROM system.users",
-    "a table's statement": "SHOW CREATE TABLE calls.cdr_versions",
-    "a table's columns": "DESCRIBE TABLE calls.cdr_versions",
+    "a table's statement": "SHOW CREATE TABLE calls.cdr_by_slot",
+    "a table's columns": "DESCRIBE TABLE calls.cdr_by_slot",
 }
 
 
@@ -74,7 +74,7 @@ async def test_restricted_columns_stay_behind_the_views(engine: EngineUnderTest,
     assert RAW not in answer
     assert "Value passed to 'throwIf'" not in answer
     assert (
-        await engine.answer("writer", f"SELECT count() FROM {DATABASE}.cdr_versions WHERE from_raw = '{RAW}'")
+        await engine.answer("writer", f"SELECT count() FROM {DATABASE}.cdr_by_slot WHERE from_raw = '{RAW}'")
     ) == "1"
 
 
@@ -108,7 +108,7 @@ async def test_another_accounts_session_and_cached_answer_are_not_shared(engine:
     await engine.answer("writer", "CREATE TEMPORARY TABLE mine AS SELECT 'as-the-vendor-sent-it' AS a", session=session)
     assert RAW in await engine.answer("writer", "SELECT a FROM mine", session=session)
     assert code(await engine.answer("reader", "SELECT a FROM mine", session=session)) == 60
-    cached = "SELECT from_raw FROM calls.cdr_versions SETTINGS use_query_cache = 1, query_cache_share_between_users = 1"
+    cached = "SELECT from_raw FROM calls.cdr_by_slot SETTINGS use_query_cache = 1, query_cache_share_between_users = 1"
     assert RAW in await engine.answer("writer", cached)
     assert RAW in await engine.answer("writer", cached)
     assert code(await engine.answer("reader", cached)) == DENIED
@@ -119,13 +119,11 @@ async def test_nobody_stops_merges_without_the_right(engine: EngineUnderTest) ->
     for account in ("writer", "reader", "default"):
         await engine.answer(account, "SYSTEM STOP MERGES")
     for vendor in ("one", "two"):
-        await engine.answer(
-            "writer", f"INSERT INTO calls.cdr_versions (vendor, call_key) VALUES ('merged', '{vendor}')"
-        )
+        await engine.answer("writer", f"INSERT INTO calls.cdr_by_slot (vendor, call_key) VALUES ('merged', '{vendor}')")
     assert (
         code(
             await engine.answer(
-                "migrator", "OPTIMIZE TABLE calls.cdr_versions FINAL SETTINGS optimize_throw_if_noop = 1"
+                "migrator", "OPTIMIZE TABLE calls.cdr_by_slot FINAL SETTINGS optimize_throw_if_noop = 1"
             )
         )
         is None

@@ -64,16 +64,16 @@ NOT_OURS: Final = (
     Try("dictionary from a file", DICTIONARY + "FILE(PATH '{out}/secret.txt' FORMAT 'LineAsString'))"),
     Try("dictionary from an address", DICTIONARY + "HTTP(URL 'http://127.0.0.1:{port}/' FORMAT 'TSV'))"),
     Try("dictionary from a program", DICTIONARY + "EXECUTABLE(COMMAND 'cat /etc/passwd' FORMAT 'TSV'))"),
-    Try("dictionary from a table", DICTIONARY + "CLICKHOUSE(TABLE 'cdr_versions' DB 'calls'))"),
+    Try("dictionary from a table", DICTIONARY + "CLICKHOUSE(TABLE 'cdr_by_slot' DB 'calls'))"),
     Try("dictionary from another server", DICTIONARY + "CLICKHOUSE(HOST '127.0.0.1' PORT {port} TABLE 't'))"),
-    Try("backup to a file", "BACKUP TABLE calls.cdr_versions TO File('{out}/b')"),
+    Try("backup to a file", "BACKUP TABLE calls.cdr_by_slot TO File('{out}/b')"),
     Try("backup of a view", "BACKUP TABLE calls.v_cdr TO File('{out}/b')"),
     Try("backup to a disk", "BACKUP DATABASE calls TO Disk('default', 'b')"),
-    Try("backup to s3", f"BACKUP TABLE calls.cdr_versions TO S3({HTTP}, 'k', 's')"),
-    Try("backup to memory", "BACKUP TABLE calls.cdr_versions TO Memory('b')"),
-    Try("restore from a file", "RESTORE TABLE calls.cdr_versions FROM File('{out}/b')"),
+    Try("backup to s3", f"BACKUP TABLE calls.cdr_by_slot TO S3({HTTP}, 'k', 's')"),
+    Try("backup to memory", "BACKUP TABLE calls.cdr_by_slot TO Memory('b')"),
+    Try("restore from a file", "RESTORE TABLE calls.cdr_by_slot FROM File('{out}/b')"),
     Try("restore from a disk", "RESTORE DATABASE calls AS other FROM Disk('default', 'b')"),
-    Try("restore from s3", f"RESTORE TABLE calls.cdr_versions FROM S3({HTTP}, 'k', 's')"),
+    Try("restore from s3", f"RESTORE TABLE calls.cdr_by_slot FROM S3({HTTP}, 'k', 's')"),
     Try("attach a table of files", "ATTACH TABLE calls.other FROM '{out}' (a UInt8) ENGINE = File(TSV)"),
     Try(
         "attach a table from a path",
@@ -97,7 +97,7 @@ NOT_OURS: Final = (
     Try(
         "disk at hdfs",
         DISK + "type = hdfs, endpoint = 'hdfs://127.0.0.1:{port}/')",
-        accounts=("writer", "reader", "default"),
+        accounts=("writer", "reader", "analyst", "default"),
     ),
     Try("disk of blobs", DISK + "type = local_blob_storage, path = '{out}/')", (DENIED, FIXED)),
     Try("disk by the environment", DISK + "type = s3, endpoint = 'from_env HOME')", (DENIED,)),
@@ -108,7 +108,7 @@ NOT_OURS: Final = (
     Try("user", "CREATE USER x"),
     Try("role", "CREATE ROLE x"),
     Try("quota", "CREATE QUOTA x"),
-    Try("row policy", "CREATE ROW POLICY x ON calls.cdr_versions USING 1 TO ALL"),
+    Try("row policy", "CREATE ROW POLICY x ON calls.cdr_by_slot USING 1 TO ALL"),
     Try("settings profile", "CREATE SETTINGS PROFILE x"),
     Try("token", "CREATE TOKEN"),
     Try("handler", "CREATE HANDLER h URL '/x' AS SELECT 1"),
@@ -137,8 +137,8 @@ NOT_OURS: Final = (
             "UNFREEZE WITH NAME 'x'": REFUSED,
             "JEMALLOC PURGE": REFUSED,
             "JEMALLOC FLUSH PROFILE": REFUSED,
-            "DROP REPLICA 'r' FROM TABLE calls.cdr_versions": REFUSED,
-            "SYNC REPLICA calls.cdr_versions": REFUSED,
+            "DROP REPLICA 'r' FROM TABLE calls.cdr_by_slot": REFUSED,
+            "SYNC REPLICA calls.cdr_by_slot": REFUSED,
             "SYNC FILE CACHE": REFUSED,
             "START THREAD FUZZER": REFUSED,
             "RESTART DISK default": REFUSED,
@@ -195,37 +195,37 @@ NOT_OURS: Final = (
         f"CREATE MATERIALIZED VIEW calls.v_x REFRESH EVERY 1 HOUR ENGINE = Memory AS SELECT * FROM url({HTTP}, 'TSV', 'a String')",
     ),
 )
-OTHERS: Final = ("writer", "reader", "default")
+OTHERS: Final = ("writer", "reader", "analyst", "default")
 DDL: Final = tuple(
     Try(name, sql, REFUSED, OTHERS)
     for name, sql in {
         "table": "CREATE TABLE calls.other (a UInt8) ENGINE = Memory",
-        "drop a table": "DROP TABLE calls.cdr_versions",
+        "drop a table": "DROP TABLE calls.cdr_by_slot",
         "drop a view": "DROP VIEW calls.v_cdr",
-        "truncate": "TRUNCATE TABLE calls.cdr_versions",
-        "rename": "RENAME TABLE calls.cdr_versions TO calls.v_all",
-        "view": "CREATE VIEW calls.v_x AS SELECT * FROM calls.cdr_versions",
-        "materialized view": "CREATE MATERIALIZED VIEW calls.v_x ENGINE = Memory AS SELECT * FROM calls.cdr_versions",
+        "truncate": "TRUNCATE TABLE calls.cdr_by_slot",
+        "rename": "RENAME TABLE calls.cdr_by_slot TO calls.v_all",
+        "view": "CREATE VIEW calls.v_x AS SELECT * FROM calls.cdr_by_slot",
+        "materialized view": "CREATE MATERIALIZED VIEW calls.v_x ENGINE = Memory AS SELECT * FROM calls.cdr_by_slot",
         "rights of a view": "ALTER TABLE calls.v_cdr MODIFY SQL SECURITY INVOKER",
-        "query of a view": "ALTER TABLE calls.v_cdr MODIFY QUERY SELECT * FROM calls.cdr_versions",
-        "change rows": "ALTER TABLE calls.cdr_versions UPDATE kind = '' WHERE 1",
-        "delete rows": "DELETE FROM calls.cdr_versions WHERE 1",
-        "freeze": "ALTER TABLE calls.cdr_versions FREEZE",
-        "fetch": "ALTER TABLE calls.cdr_versions FETCH PARTITION 'acme' FROM '/x'",
-        "move to a disk": "ALTER TABLE calls.cdr_versions MOVE PARTITION 'acme' TO DISK 'default'",
-        "policy of storage": "ALTER TABLE calls.cdr_versions MODIFY SETTING storage_policy = 'default'",
-        "attach a partition": "ALTER TABLE calls.cdr_versions ATTACH PARTITION 'acme' FROM calls.timelines_versions",
-        "merges stopped": "SYSTEM STOP MERGES calls.cdr_versions",
+        "query of a view": "ALTER TABLE calls.v_cdr MODIFY QUERY SELECT * FROM calls.cdr_by_slot",
+        "change rows": "ALTER TABLE calls.cdr_by_slot UPDATE kind = '' WHERE 1",
+        "delete rows": "DELETE FROM calls.cdr_by_slot WHERE 1",
+        "freeze": "ALTER TABLE calls.cdr_by_slot FREEZE",
+        "fetch": "ALTER TABLE calls.cdr_by_slot FETCH PARTITION 'acme' FROM '/x'",
+        "move to a disk": "ALTER TABLE calls.cdr_by_slot MOVE PARTITION 'acme' TO DISK 'default'",
+        "policy of storage": "ALTER TABLE calls.cdr_by_slot MODIFY SETTING storage_policy = 'default'",
+        "attach a partition": "ALTER TABLE calls.cdr_by_slot ATTACH PARTITION 'acme' FROM calls.timelines_by_slot",
+        "merges stopped": "SYSTEM STOP MERGES calls.cdr_by_slot",
         "logs": "SYSTEM FLUSH LOGS",
-        "optimize": "OPTIMIZE TABLE calls.cdr_versions",
+        "optimize": "OPTIMIZE TABLE calls.cdr_by_slot",
     }.items()
 )
 READING: Final = tuple(
-    Try(name, sql, REFUSED, ("reader", "default"))
+    Try(name, sql, REFUSED, ("reader", "analyst", "default"))
     for name, sql in {
-        "insert": "INSERT INTO calls.cdr_versions (vendor) VALUES ('x')",
+        "insert": "INSERT INTO calls.cdr_by_slot (vendor) VALUES ('x')",
         "insert into a view": "INSERT INTO calls.v_cdr (vendor) VALUES ('x')",
-        "insert from a file": "INSERT INTO calls.cdr_versions (vendor) FROM INFILE '{out}/secret.txt' FORMAT LineAsString",
+        "insert from a file": "INSERT INTO calls.cdr_by_slot (vendor) FROM INFILE '{out}/secret.txt' FORMAT LineAsString",
         "temporary table": "CREATE TEMPORARY TABLE t (a UInt8)",
         "write again": "SET readonly = 0",
         "kill others' queries": "KILL QUERY WHERE user != currentUser()",
@@ -263,7 +263,7 @@ async def test_without_the_sandbox_only_the_writer_inserts_and_the_start_says_so
     may = {
         account
         for account in ACCOUNTS
-        if code(await engine.answer(account, f"INSERT INTO {DATABASE}.cdr_versions (vendor) VALUES ('inserted')"))
+        if code(await engine.answer(account, f"INSERT INTO {DATABASE}.cdr_by_slot (vendor) VALUES ('inserted')"))
         is None
     }
     assert may == ({"writer", "migrator"} if engine.sandboxed else {"writer"})

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from schemas.errors import Rejected
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
@@ -18,13 +19,14 @@ from tests.security.forgeries import (
     SETTINGS,
     UNCLAIMED,
     Payload,
+    Rows,
     T,
     claimed,
     facts_of,
     pushed,
     rows,
 )
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
 FORGED = 1000
 """The offsets at which forgeries begin."""
@@ -67,6 +69,7 @@ def test_no_row_changes_by_a_push_on_another_route(payload: Payload, victim: str
     for named in (own_id(victim), None) if payload.id_field and victim in ("bare", "open") else (own_id(victim),):
         true = without_forgeries(payload, victim, named)
         assert true, "the true payload makes rows"
+        alone: dict[tuple[bool, ...], Rows] = {}  # without a forgery, by the places of the pauses
         for claimed_id, claim in claims(payload, victim, forger):
             forgeries = [claimed(each, payload.id_field, claim) for each in payload.forged()]
             early = facts_of(pushed(payload, forger, forgeries, at=T - timedelta(hours=1), offset=FORGED))
@@ -80,7 +83,11 @@ def test_no_row_changes_by_a_push_on_another_route(payload: Payload, victim: str
                 "before it is forgotten": [*early, LATER, *true, LATER],
             }.items():
                 shown = rows(log)
-                for key, row in rows(item for item in log if item is LATER or item.raw_offset < FORGED).items():
+                honest = [item for item in log if item is LATER or item.raw_offset < FORGED]
+                pauses = tuple(item is LATER for item in honest)
+                if pauses not in alone:
+                    alone[pauses] = rows(honest)
+                for key, row in alone[pauses].items():
                     if shown.get(key) != row:
                         changed.append(
                             f"{claimed_id}, {when}: {key[0]} {'is hidden' if key not in shown else 'differs'}"

@@ -16,7 +16,7 @@ from schemas.metrics import Registry
 from schemas.raw import raw_from_kafka
 from schemas.vendors import VENDORS
 from tests.security.forgeries import PAYLOADS, SECRETS, SETTINGS, Payload
-from tests.support.memory_publisher import MemoryPublisher
+from tests.support.http.memory_publisher import MemoryPublisher
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 ONE_EACH = [pytest.param(each, id=each.vendor) for each in {each.vendor: each for each in PAYLOADS}.values()]

@@ -185,9 +185,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200, body=b"OK"),
     retry=Reply(status=503),
     sends_at_most=5,
-    time_zone=_ZONE,
-    region=_REGION,
-    currency=_CURRENCY,
     kinds={CLICK_TO_CALL: "The CDR of a call that a click on a page started."},
-    secrets=("recording", "from_to"),
 )

@@ -8,7 +8,8 @@ import aiohttp
 
 from deploy.clickhouse.accounts import EngineRole
 from deploy.clickhouse.launch import ClickHouseServer
-from schemas.config.settings import ClickHouseSettings, Secret
+from schemas.config.secret import Secret
+from schemas.config.settings import ClickHouseSettings
 
 _LIMIT_S: Final = 60.0
 

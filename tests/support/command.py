@@ -1,16 +1,21 @@
 """Runs the `callweave` command as a process, with its settings in the environment."""
 
 import asyncio
+import functools
 import os
-import sys
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TypeVar
 
 import msgspec
 
 from deploy.local.stack import Stack
+from schemas.config.secret import read_secret, written
 from schemas.config.settings import ClickHouseSettings
+from tests.support.processes.warm_command import WarmCommand
 
-_LIMIT_S = 60.0
+T = TypeVar("T")
+_LIMIT_S = 180.0
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +42,16 @@ def clean_env(**settings: object) -> dict[str, str]:
     return {**inherited, **{f"CALLWEAVE_{name.upper()}": str(value) for name, value in settings.items()}}
 
 
+def encoded(order: msgspec.Struct) -> bytes:
+    """Returns settings, or an order with settings in it, as JSON for a process of the tests: with its secrets."""
+    return msgspec.json.encode(order, enc_hook=written)
+
+
+def decoded(text: str | bytes, kind: type[T]) -> T:
+    """Returns what `encoded` was given."""
+    return msgspec.json.decode(text, type=kind, dec_hook=lambda _, given: read_secret(given, os.environ))
+
+
 def addresses(stack: Stack) -> dict[str, object]:
     """Returns the settings that point a command at a running stack."""
     return {
@@ -59,21 +74,22 @@ def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
     }
 
 
-async def callweave(*arguments: str, cwd: Path, settings: dict[str, object] | None = None) -> Done:
-    """Runs the command to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.cli.main", *arguments),
-        cwd=cwd,
-        env={**clean_env(**(settings or {})), "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await asyncio.wait_for(process.communicate(), _LIMIT_S)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode is not None
-    return Done(code=process.returncode, out=out, err=err.decode())
+@functools.cache
+def _warm() -> WarmCommand:
+    return WarmCommand()
+
+
+async def callweave(
+    *arguments: str, cwd: Path, settings: dict[str, object] | None = None, stdin: bytes = b"", limit_s: float = _LIMIT_S
+) -> Done:
+    """Runs the command to its end, with `stdin` as its standard input."""
+    environment = {**clean_env(**(settings or {})), "PYTHONPATH": str(Path(__file__).parents[2])}
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
+        files = (given.fileno(), out.fileno(), err.fileno())
+        running = _warm().run(arguments, cwd=cwd, environment=environment, files=files)
+        code = await asyncio.wait_for(running, limit_s)
+        out.seek(0)
+        err.seek(0)
+        return Done(code=code, out=out.read(), err=err.read().decode())

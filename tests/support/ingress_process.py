@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -32,10 +32,12 @@ def environment(place: Path, bootstrap: str, **more: str) -> dict[str, str]:
 class Ingress:
     """A running `callweave ingress`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path, admin_url: str = "") -> None:
         self.process = process
         self.url = url
         self.log = log
+        self.admin_url = admin_url or url
+        """The address of the metrics and of readiness with its reason."""
 
     async def ends(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
@@ -44,15 +46,18 @@ class Ingress:
 
 
 @contextlib.asynccontextmanager
-async def ingress(place: Path, bootstrap: str, http: aiohttp.ClientSession, **more: str) -> AsyncIterator[Ingress]:
+async def ingress(
+    place: Path, bootstrap: str, http: aiohttp.ClientSession, *arguments: str, **more: str
+) -> AsyncIterator[Ingress]:
+    """Yields a running `callweave ingress` with these arguments and settings of `[ingress]`."""
     port = free_port()
     log = place / f"ingress-{port}.log"
     env = environment(place, bootstrap, port=str(port), **more)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli.main", "ingress", env=env, stdout=output, stderr=output
+            sys.executable, "-m", "deploy.cli.main", "ingress", *arguments, env=env, stdout=output, stderr=output
         )
-    running = Ingress(process, f"http://127.0.0.1:{port}", log)
+    running = Ingress(process, f"http://127.0.0.1:{port}", log, f"http://127.0.0.1:{more.get('admin_port', port)}")
     try:
         async with asyncio.timeout(60):
             while not await readyz(http, running):
@@ -67,7 +72,7 @@ async def ingress(place: Path, bootstrap: str, http: aiohttp.ClientSession, **mo
 async def readyz(http: aiohttp.ClientSession, running: Ingress) -> dict[str, object]:
     """Returns the body of /readyz; empty while it does not listen."""
     try:
-        async with http.get(f"{running.url}/readyz") as answer:
+        async with http.get(f"{running.admin_url}/readyz") as answer:
             return dict(await answer.json())
     except (aiohttp.ClientError, TimeoutError):
         return {}
@@ -81,8 +86,31 @@ async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: b
         return answer.status, time.perf_counter() - begun
 
 
-async def in_kafka(bootstrap: str) -> list[tuple[bytes, bytes, dict[str, bytes]]]:
-    """Returns all of calls.raw, each partition in its order: key, value, headers."""
+Stored = list[tuple[bytes, bytes, dict[str, bytes]]]
+"""Records of calls.raw, each partition in its order: key, value, headers."""
+
+
+@contextlib.asynccontextmanager
+async def reading(bootstrap: str) -> AsyncIterator[Callable[[], Awaitable[Stored]]]:
+    """Yields a function that returns what is in calls.raw behind what it returned before, and waits a little for it."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
+
+    async def read() -> Stored:
+        came = (await consumer.getmany(timeout_ms=200)).values()
+        return [(record.key, record.value, dict(record.headers)) for records in came for record in records]
+
+    try:
+        consumer.assign(parts)
+        await consumer.seek_to_beginning(*parts)
+        yield read
+    finally:
+        await consumer.stop()
+
+
+async def in_kafka(bootstrap: str) -> Stored:
+    """Returns all of calls.raw."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:

@@ -6,15 +6,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.facts import Direction, Disposition, Fact, FactType, Kind, Leg, NumberKind, RecordingState, Role, State
 from schemas.identity import digest, fact_id
-
-# No deadline: tests never judge by time, and the machine may be busy.
-settings.register_profile("callweave", deadline=None)
-settings.load_profile("callweave")
 
 T0: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 CALLER: Final = "+8613810603954"

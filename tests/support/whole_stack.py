@@ -27,6 +27,8 @@ from schemas.topics import NORMALIZED, TIMELINES
 from tests.oracle.compare import Difference, compare, compare_counts
 from tests.oracle.expected import Counts, Expected
 from tests.support.clickhouse_at import address_of
+from tests.support.processes.filled_store import filled
+from tests.support.processes.formatted import formatted
 
 PARTITIONS = 6
 _LIMIT_S = 60.0
@@ -59,6 +61,9 @@ def settings_for(data_dir: Path, **sections: Any) -> Settings:
 @contextlib.asynccontextmanager
 async def whole_stack(data_dir: Path, *poll: PollAccount, **sections: Any) -> AsyncIterator[Stack]:
     """Yields a running stack in `data_dir`."""
+    formatted(data_dir / "kafka")
+    if "clickhouse" not in sections:
+        filled(data_dir / "clickhouse")
     async with running_stack(settings_for(data_dir, **sections), lambda _step, _share: None, poll_also=poll) as stack:
         yield stack
 

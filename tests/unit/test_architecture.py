@@ -1,6 +1,7 @@
 """The laws of the layout, read from the imports: who may know whom, and what a deciding module must not touch."""
 
 import ast
+import functools
 import importlib.metadata
 from pathlib import Path
 from typing import Final
@@ -11,14 +12,14 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("ingress", "processors", "sinks")
 # Rooms and files of each part, lowest first: each knows only those before it.
 ORDER: Final = {
-    "schemas": "backoff enums errors call_fields facts metrics raw topics config dead_letter timeline body codec vendor_kit identity vendors resolution",
-    "ingress": "admission kafka http poll spool app durable overload main workers",
+    "schemas": "backoff enums errors audit call_fields facts metrics raw topics config tls kafka dead_letter timeline slot_hours privacy body codec erasing vendor_kit identity vendors resolution",
+    "ingress": "admission access audit quota kafka http poll spool app durable overload front main workers",
     "processors": """
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
         main replay
     """,
-    "sinks": "error_classes rows clickhouse flush typed_records consumer migrate queries worker main",
-    "deploy": "checkout_wheel process kafka clickhouse runtime admin doctor simulator local cli",
+    "sinks": "error_classes slots columns rows server clickhouse flush typed_records consumer layouts retention moving migrate grants queries worker main",
+    "deploy": "checkout_wheel output process kafka clickhouse runtime admin vendor_tools doctor simulator local cli",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
@@ -26,13 +27,26 @@ PURE = (
     *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.py"))),
     *(
         f"schemas/{room}/{path.name}"
-        for room in ("body", "config", "vendor_kit", "vendors")
+        for room in ("audit", "body", "config", "config/kafka", "config/privacy", "privacy", "vendor_kit", "vendors")
         for path in sorted((ROOT / "schemas" / room).glob("*.py"))
     ),
+    "schemas/erasing/erased_letters.py",
+    "schemas/slot_hours/__init__.py",
+    "ingress/audit/refusals.py",
+    "ingress/quota/buckets.py",
+    "ingress/quota/quotas.py",
+    "ingress/quota/unknown_callers.py",
+    *(f"ingress/access/{path.name}" for path in sorted((ROOT / "ingress" / "access").glob("*.py"))),
+    *(f"ingress/access/proofs/{path.name}" for path in sorted((ROOT / "ingress" / "access" / "proofs").glob("*.py"))),
+    "schemas/config/listening/__init__.py",
+    "schemas/config/pages/__init__.py",
     "ingress/http/accept.py",
     "ingress/http/routes.py",
     "ingress/http/heads.py",
+    "ingress/http/client_subject.py",
+    "ingress/http/proxies.py",
     "ingress/http/signature.py",
+    "ingress/front/proxy_header.py",
     "ingress/poll/planner.py",
     *(f"processors/{name}.py" for name in ("column_bounds", "join", "normalise", "partitioning", "records", "versions")),
     *(
@@ -46,7 +60,9 @@ PURE = (
             "engine/offsets", "poison/suspects", "stages/join_dead_letters", "store/old_state_codec", "store/partition", "store/state_codec",
         )
     ),
-    *(f"sinks/{name}.py" for name in ("error_classes", "rows", "typed_records")),
+    *(f"sinks/{name}.py" for name in ("columns", "error_classes", "grants", "layouts", "retention", "rows", "slots", "typed_records")),
+    "sinks/moving/moved_columns.py",
+    "sinks/server/trouble.py",
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
 )  # fmt: skip
@@ -61,10 +77,16 @@ def is_module(name: str) -> bool:
     return (ROOT / f"{name.replace('.', '/')}.py").is_file()
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@functools.cache
 def imported(path: Path) -> set[str]:
     """The absolute names that a file imports."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -135,7 +157,7 @@ def test_no_folder_is_crowded() -> None:
 def test_a_deciding_module_does_no_io(name: str) -> None:
     """No I/O, no clock, no environment, no Faust, and nothing imported that has them."""
     path = ROOT / name
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = tree_of(path)
     touched = {top for top in (module.split(".")[0] for module in imported(path)) if top in IMPURE_MODULES}
     clocks = {
         f"{node.func.value.id}.{node.func.attr}"
@@ -174,7 +196,7 @@ def test_only_the_runtime_reads_the_environment() -> None:
         str(path.relative_to(ROOT))
         for part in (*PARTS, "schemas", "deploy")
         for path in (ROOT / part).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     } - may
 

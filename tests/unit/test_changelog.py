@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from processors.versions import LOGIC_REV
+from schemas.codec import PREVIOUS
 
 ROOT: Final = Path(__file__).parents[2]
 NEWEST: Final = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1]
@@ -25,6 +26,10 @@ def test_the_changelog_has_the_newest_schemas() -> None:
     versions = {int(re.findall(r"\.v(\d+)\.avsc", path.name)[0]) for path in (ROOT / "schemas" / "avro").glob("*.avsc")}
 
     assert f"| {max(versions)} |" in _row("Avro schemas")
+
+
+def test_the_changelog_has_the_schemas_that_the_release_before_reads() -> None:
+    assert f"| {max(PREVIOUS.values())} |" in _row("the same, where `kafka.avro_release`")
 
 
 def test_the_changelog_has_the_revision_of_rows_versions() -> None:

@@ -5,7 +5,7 @@ same (the answer can be lost on its way): it makes rows possible, not certain.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -73,10 +73,3 @@ def read(path: Path) -> Iterator[LedgerEntry]:
         for line in lines:
             if line.endswith(b"\n"):
                 yield _DECODER.decode(line)
-
-
-def expectations(entries: Iterable[LedgerEntry]) -> Iterator[tuple[LedgerEntry, Expectation]]:
-    """Yields all elements of all entries."""
-    for entry in entries:
-        for expectation in entry.expected:
-            yield entry, expectation

@@ -76,9 +76,9 @@ class PullServer:
             self._unserved -= {(call_id, False), (call_id, True)}
             self._served -= {(call_id, False), (call_id, True)}
 
-    def force(self, what: str, times: int = 1) -> None:
-        """Answers the next requests with one of the vendor's codes, or with "http 502", "hang" or "cut"."""
-        self._forced.extend([what] * times)
+    def force(self, what: str) -> None:
+        """Answers the next request with one of the vendor's codes, or with "http 502", "hang" or "cut"."""
+        self._forced.append(what)
 
     def add_routes(self, app: web.Application) -> None:
         """Adds this vendor's address to an HTTP application."""

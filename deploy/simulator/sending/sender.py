@@ -22,6 +22,10 @@ from deploy.simulator.vendors import SIMULATED_VENDORS
 _REPORT_S: Final = 0.25
 _BEHIND_S: Final = 0.5
 """A sender that fell behind its rate makes up for this much, not for all."""
+_AT_ONCE: Final = 32
+"""Requests in flight."""
+_HOST: Final = "127.0.0.1"
+"""The interface of the pull API."""
 
 Report = Callable[[SimulationProgress], None]
 
@@ -81,7 +85,7 @@ class _Run:
         self._ledger = ledger
         self._servers = servers
         self._report = report
-        self._slots = asyncio.Semaphore(options.concurrency)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._order = AckOrder(stop)
@@ -93,7 +97,7 @@ class _Run:
         if self._servers:
             await self._serve()
         timeout = aiohttp.ClientTimeout(total=self._options.timeout_s)
-        connector = aiohttp.TCPConnector(limit=self._options.concurrency)
+        connector = aiohttp.TCPConnector(limit=_AT_ONCE)
         self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
         self._reporter = asyncio.create_task(self._report_often())
         return self
@@ -108,20 +112,18 @@ class _Run:
         if self._runner:
             await self._runner.cleanup()
         self._ledger.flush()
-        self.progress.done = True
         self._report_now()
 
     async def _serve(self) -> None:
         """Opens the pull APIs of all vendors on one port."""
-        host, port = self._options.pull_host, self._options.pull_port
-        if port:
-            require_free(port, what="The simulator's pull API", setting="--getcdr-port", host=host)
+        if self._options.pull_port:
+            require_free(self._options.pull_port, what="The simulator's pull API", setting="--getcdr-port")
         app = web.Application()
         for server in self._servers.values():
             server.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await web.TCPSite(self._runner, _HOST, self._options.pull_port).start()
         host, port = self._runner.addresses[0][:2]
         self.progress.pull_url = f"http://{host}:{port}"
 
@@ -170,8 +172,6 @@ class _Run:
     async def _first(self, request: PushRequest) -> None:
         """Makes the first attempt, in a slot."""
         self.progress.sent += 1
-        labels = self.progress.labels
-        labels[request.label] = labels.get(request.label, 0) + 1
         await self._slots.acquire()
         self._spawn(request, attempts=0, lost=0)
 
@@ -205,9 +205,7 @@ class _Run:
         lost += not 400 <= status < 500
         retry = SIMULATED_VENDORS[request.vendor].retry
         if retry.again(attempts, status):
-            self.progress.waiting += 1
             await self._pause(retry.delay_s * self._options.retry_scale)
-            self.progress.waiting -= 1
             if not self._stop.is_set():
                 self.progress.retries += 1
                 await self._slots.acquire()
@@ -235,8 +233,6 @@ class _Run:
     def _acknowledged(self, request: PushRequest, lost: int) -> None:
         self.progress.acked += 1
         self._order.settle(request, acked=True)
-        elements = self.progress.elements
-        elements[request.vendor] = elements.get(request.vendor, 0) + len(request.expected)
         self._note(request, acked=True, lost=lost)
 
     def _note(self, request: PushRequest, *, acked: bool, lost: int) -> None:
@@ -286,7 +282,5 @@ class _Run:
         progress = self.progress
         progress.elapsed_s = time.monotonic() - self._started
         progress.pulled = sum(server.records for server in self._servers.values())
-        progress.pull_errors = sum(server.errors for server in self._servers.values())
-        progress.unpulled = self._pending()
         if self._report:
             self._report(progress)

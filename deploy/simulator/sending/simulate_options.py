@@ -19,7 +19,6 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float = 0.0
     seed: int = 1
     mix: Mix = Mix()
-    concurrency: int = 32
     timeout_s: float = 10.0
     retry_scale: float = 1.0
     """A factor of the vendors' waiting times between attempts: 0.01 makes a minute 0.6 s."""
@@ -28,7 +27,6 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_ledger: bool = True
     """Keeps the ledger in memory as well; not for runs without an end."""
     pull: PullServerOptions = PullServerOptions()
-    pull_host: str = "127.0.0.1"
     pull_port: int = 0
     """The port of the pull API; 0 picks a free one."""
     linger_s: float = 900.0
@@ -45,21 +43,12 @@ class SimulationProgress(msgspec.Struct, kw_only=True):
     retries: int = 0
     lost: int = 0
     """Requests that were given up, as their vendor gives up."""
-    waiting: int = 0
-    """Requests that wait for their next attempt."""
     statuses: dict[str, int] = {}
     """Attempts by HTTP status, or by the kind of failure."""
-    labels: dict[str, int] = {}
-    """Requests by label."""
-    elements: dict[str, int] = {}
-    """Acknowledged elements by vendor."""
     offered: int = 0
     """Calls that the pull API has or had."""
     pulled: int = 0
     """Records served, repetitions included."""
-    pull_errors: int = 0
-    unpulled: int = 0
     pull_url: str = ""
     elapsed_s: float = 0.0
     scenarios: dict[str, int] = {}
-    done: bool = False

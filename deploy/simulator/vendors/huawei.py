@@ -33,11 +33,10 @@ ENDINGS: Final[dict[Scenario, tuple[Ending, ...]]] = {
 
 
 class Bindings:
-    """The bindings in force; beyond `limit` the oldest are forgotten."""
+    """The bindings in force; beyond `_MOST_BINDINGS` the oldest are forgotten."""
 
-    def __init__(self, rng: random.Random, limit: int = _MOST_BINDINGS) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._limit = limit
         self._open: list[TrueBinding] = []
 
     def make(self, scenario: Scenario, ended_at: datetime) -> Occurrence:
@@ -66,7 +65,7 @@ class Bindings:
             bound_at=at,
             revised_at=at,
         )
-        self._open = [*self._open[-self._limit + 1 :], made]
+        self._open = [*self._open[1 - _MOST_BINDINGS :], made]
         return made
 
     def _unbind(self, at: datetime) -> TrueBinding:

@@ -14,6 +14,7 @@ from deploy.simulator.vendor_contract import PULL_APP_ID, Maker, PullApi, PullQu
 from schemas.facts import Direction, Disposition, Kind, Role
 
 _VERSION: Final = "201511v3"
+_LONGEST_SPAN_S: Final = 86_400
 _MESSAGES: Final[Mapping[str, str]] = {
     "-1": "version not supported",
     "-2": "parameter error",
@@ -124,7 +125,7 @@ def _read(route: Mapping[str, str], key_id: str, body: bytes, options: PullServe
         ("-402", key_id == options.key_id),
         ("-401", asked.get("appId") == options.app_id),
         ("-2", asked.get("compress", "0") in ("", "0", "1")),
-        ("-202", bool(call_id) or _is_window(asked, options.longest_span_s)),
+        ("-202", bool(call_id) or _is_window(asked)),
     )
     if refused := next((code for code, passed in checks if not passed), ""):
         return refused
@@ -137,9 +138,9 @@ def _read(route: Mapping[str, str], key_id: str, body: bytes, options: PullServe
     )
 
 
-def _is_window(asked: Mapping[str, str], longest_span_s: int) -> bool:
+def _is_window(asked: Mapping[str, str]) -> bool:
     start, end = asked.get("startTimeStamp", ""), asked.get("endTimeStamp", "")
-    return start.isdecimal() and end.isdecimal() and 0 < int(end) - int(start) <= longest_span_s
+    return start.isdecimal() and end.isdecimal() and 0 < int(end) - int(start) <= _LONGEST_SPAN_S
 
 
 def _number(number: str) -> str:

@@ -9,7 +9,8 @@ import msgspec
 from deploy.simulator.requests import Offer, PushRequest
 from deploy.simulator.traffic import Mix, Traffic
 from deploy.simulator.vendors import SIMULATED_VENDORS, tencent
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from processors.normalise import Directory, Normalised, normalise
 from processors.records import Record
 from schemas.config.limits import DEFAULT
@@ -19,7 +20,7 @@ from schemas.identity import call_key
 from schemas.raw import Position, RawCallback
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
 AT: Final = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 _PAGE: Final = 100

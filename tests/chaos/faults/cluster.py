@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Final
 
 from deploy.kafka.broker import KafkaServer
-from deploy.kafka.broker_config import Listener
 from tests.chaos.faults.ports import steady_ports
+from tests.support.kafka.kafka_listeners import Listener, listener_properties
 
 BROKERS: Final = 3
 _HEAP: Final = "256m"
+_COPIES: Final = (
+    "default.replication.factor",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "share.coordinator.state.topic.replication.factor",
+)
+_ACKNOWLEDGED_BY: Final = (
+    "min.insync.replicas",
+    "transaction.state.log.min.isr",
+    "share.coordinator.state.topic.min.isr",
+)
 
 
 class Cluster:
@@ -29,7 +40,7 @@ class Cluster:
         ports = iter(steady_ports(BROKERS * (2 + 2 * len(groups))))
         plain = [next(ports) for _ in range(BROKERS)]
         controllers = [next(ports) for _ in range(BROKERS)]
-        voters = tuple(f"{number + 1}@127.0.0.1:{port}" for number, port in enumerate(controllers))
+        voters = ",".join(f"{number + 1}@127.0.0.1:{port}" for number, port in enumerate(controllers))
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.listeners: Mapping[str, tuple[Listener, ...]] = {
             group: tuple(
@@ -44,12 +55,17 @@ class Cluster:
                 data_dirs[number],
                 port=plain[number],
                 controller_port=controllers[number],
-                node_id=number + 1,
-                voters=voters,
-                cluster_id=cluster_id,
-                extra_listeners=tuple(listeners[number] for listeners in self.listeners.values()),
+                properties={
+                    "node.id": number + 1,
+                    "controller.quorum.voters": voters,
+                    **dict.fromkeys(_COPIES, BROKERS),
+                    **dict.fromkeys(_ACKNOWLEDGED_BY, BROKERS - 1),
+                    **listener_properties(
+                        [listeners[number] for listeners in self.listeners.values()], plain[number], controllers[number]
+                    ),
+                },
+                storage=(f"--cluster-id={cluster_id}",),
                 heap=_HEAP,
-                minimum_free_bytes=0,
             )
             for number in range(BROKERS)
         ]

@@ -114,7 +114,7 @@ WORKER: Final = (
     Failpoint(name="facts handed over", part="worker", owner=Outbox, function="_send", moment="after", when=_to(FACTS.name)),
     Failpoint(name="facts acknowledged", part="worker", owner=Outbox, function="publish", moment="after", when=_carries(FACTS.name)),
     Failpoint(name="before the states are restored", part="worker", owner=JoinStage, function="_restore", moment="before", once=True),
-    Failpoint(name="states half restored", part="worker", owner=PartitionState, function="load", moment="after", passages=40, once=True),
+    Failpoint(name="states half restored", part="worker", owner=PartitionState, function="load", moment="after", passages=12, once=True),
     Failpoint(name="states restored", part="worker", owner=JoinStage, function="_restore", moment="after", once=True),
     Failpoint(name="joined, nothing published", part="worker", owner=Outbox, function="publish", moment="before", when=_carries(NORMALIZED.name, TIMELINES.name)),
     Failpoint(name="records handed over, timelines not", part="worker", owner=Outbox, function="_send", moment="before", when=_to(TIMELINES.name)),

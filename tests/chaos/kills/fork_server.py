@@ -20,6 +20,7 @@ from deploy.runtime import run_part
 from processors.main import run as run_process
 from processors.poison.breadcrumb import read
 from processors.poison.crashes import SUFFIX, crash_dir, read_book
+from schemas.config.secret import read_secret
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from sinks.main import run as run_sink
@@ -146,7 +147,7 @@ def main() -> None:
     _end_with_parent(os.getppid())
     for line in sys.stdin.buffer:
         assert threading.active_count() == 1
-        _fork(msgspec.json.decode(line, type=Order))
+        _fork(msgspec.json.decode(line, type=Order, dec_hook=lambda _, given: read_secret(given, {})))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tests.chaos.kills.kill_report import KillLine, KillReport
 from tests.chaos.kills.kill_world import VENDORS, WORKERS, KillWorld, kill_world
 from tests.chaos.kills.part_processes import ForkServer, PartProcess
 
+_TRIES: Final = 3
 _LIMIT_S: Final = 60.0
 """The longest time for a process to come to its failpoint, and for a part to stop."""
 _VISIT_S: Final = 3.0
@@ -107,15 +108,19 @@ class _Series:
         for step in planned:
             if time.monotonic() > self._until_s:
                 break
-            begun = len(self._ledger.entries)
-            process = await self._run_to_failpoint(server, step)
-            self._time_back(process, killed)
-            if process.working.done():
-                since = begun
-            name = f"{server.part}: {step.point.name}"
-            # Whatever was not committed yet when the process began may be what its end destroys.
-            self._windows[name].append((since, len(self._ledger.entries)))
-            killed = (name, process.ended.result())
+            # A point may not be on a process's way, as with a restore where there are no states: another one tries.
+            for _ in range(_TRIES):
+                begun = len(self._ledger.entries)
+                process = await self._run_to_failpoint(server, step)
+                self._time_back(process, killed)
+                if process.working.done():
+                    since = begun
+                name = f"{server.part}: {step.point.name}"
+                # Whatever was not committed yet when the process began may be what its end destroys.
+                self._windows[name].append((since, len(self._ledger.entries)))
+                killed = (name, process.ended.result())
+                if process.at_failpoint.done() or process.exit_status != -signal.SIGKILL:
+                    break
         process = await server.fork(naive=self._options.naive)
         await asyncio.wait_for(process.working, _LIMIT_S)
         self._time_back(process, killed)

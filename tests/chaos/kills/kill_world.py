@@ -36,6 +36,7 @@ from sinks.migrate import migrator
 from tests.chaos.faults.ports import steady_ports, steady_run
 from tests.chaos.judge.verdict import REFUSED_VENDOR
 from tests.chaos.kills.part_processes import ForkServer
+from tests.support.processes.formatted import formatted
 
 PARTITIONS: Final = 6
 WORKERS: Final = ("process-1", "process-2")
@@ -83,7 +84,7 @@ async def kill_world(data_dir: Path) -> AsyncIterator[KillWorld]:
     async with contextlib.AsyncExitStack() as up:
         logs = data_dir / "logs"
         logs.mkdir(parents=True)
-        broker = await up.enter_async_context(KafkaServer(data_dir / "kafka", heap=_HEAP))
+        broker = await up.enter_async_context(KafkaServer(formatted(data_dir / "kafka"), heap=_HEAP))
         clickhouse = await up.enter_async_context(ClickHouseServer(data_dir / "clickhouse"))
         settings = Settings(
             kafka=KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS),

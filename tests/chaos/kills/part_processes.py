@@ -14,6 +14,7 @@ from schemas.config.settings import Settings
 from tests.chaos.judge.naive import Naive
 from tests.chaos.kills.failpoints import PartName
 from tests.chaos.kills.fork_server import Event, Order
+from tests.support.command import encoded
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,7 +72,7 @@ class ForkServer:
             after_commit=after_commit,
             naive=naive,
         )
-        self._server.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._server.stdin.write(encoded(order) + b"\n")
         await process.started
         return process
 

@@ -7,21 +7,22 @@ import pytest
 
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate
 from sinks.rows import TABLES
 from tests.support.clickhouse_at import settings_at
+from tests.support.processes.made_tables import make_in
 
 
-def _settings(url: str) -> Settings:
+def unmigrated_settings(url: str) -> Settings:
+    """Returns the settings of a database that does not exist yet."""
     return Settings(clickhouse=settings_at(url, database=f"calls_{uuid.uuid4().hex[:12]}"))
 
 
 @pytest.fixture(scope="session")
 async def migrated(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
     """A migrated database for the tests that only insert rows."""
-    settings = _settings(clickhouse_url)
+    settings = unmigrated_settings(clickhouse_url)
     async with ClickHouse(settings.clickhouse) as client:
-        await migrate(client, settings)
+        await make_in(client, settings)
         yield client
         await client.command(f"DROP DATABASE {client.database}")
 
@@ -37,7 +38,7 @@ async def db(migrated: ClickHouse) -> ClickHouse:
 @pytest.fixture
 def settings(clickhouse_url: str) -> Settings:
     """Settings of a database that does not exist yet."""
-    return _settings(clickhouse_url)
+    return unmigrated_settings(clickhouse_url)
 
 
 @pytest.fixture

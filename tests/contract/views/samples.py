@@ -31,6 +31,7 @@ def record(number: int = 1, **fields: Any) -> Fact:
         "account_id": "acc",
         "vendor_call_id": f"call-{number}",
         "received_at": START,
+        "slot_at": START,
         "version": 1,
     }
     return Fact(**{**default, **fields})
@@ -45,6 +46,7 @@ def call(number: int = 1, **fields: Any) -> Timeline:
         "vendor_call_id": str(number),
         "first_received_at": START,
         "last_received_at": START,
+        "slot_at": START,
         "version": 1,
     }
     return Timeline(**{**default, **fields})

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sinks.clickhouse import ClickHouse
-from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES, Table
+from sinks.columns import Table
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES
 from tests.contract.views.samples import ask, call, participant, record, snapshot
 
 GROUPED = [

@@ -13,8 +13,10 @@ from schemas.facts import (
     State,
 )
 from sinks.clickhouse import ClickHouse
-from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES, Table
+from sinks.columns import Table
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES
 from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record
+from tests.support.scale import SCALE
 
 
 def _histories(rng: random.Random) -> dict[str, tuple[Table[Any], list[list[Any]]]]:
@@ -60,7 +62,7 @@ def _cuts(rows: Sequence[Any], rng: random.Random) -> list[list[Any]]:
     return [list(rows[low:high]) for low, high in pairwise(bounds)]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2 * SCALE))
 async def test_repetitions_other_cuts_and_older_versions_change_no_view(db: ClickHouse, seed: int) -> None:
     rng = random.Random(seed)
     histories = _histories(rng)

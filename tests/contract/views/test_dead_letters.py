@@ -8,7 +8,7 @@ from processors.normalise import make_dead_letter as normaliser_dead_letter
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.raw import Position, RawCallback
 from sinks.clickhouse import ClickHouse
-from sinks.queries.dead_letter_store import DeadFilter, find_dead, get_dead, list_dead, mark_resolved
+from sinks.queries.dead_letter_store import DeadFilter, find_dead, list_dead, mark_resolved
 from sinks.rows import DEAD_LETTERS
 from tests.contract.views.samples import START, ask, dead_letter
 
@@ -30,10 +30,9 @@ async def test_a_dead_letter_comes_back_whole(db: ClickHouse) -> None:
         5, element=2, headers={"vendor": "ytx", "request_id": "r1"}, callback="cdr", account="main", processor="1"
     )
     await db.insert(DEAD_LETTERS, [sent])
-    found = await get_dead(db, "calls.raw", 3, 5, 2)
-    assert found is not None
+    (found,) = await find_dead(db, "calls.raw", 3, 5, 2)
     assert (found.dead_letter, found.resolved) == (sent, False)
-    assert await get_dead(db, "calls.raw", 3, 5, 7) is None
+    assert await find_dead(db, "calls.raw", 3, 5, 7) == []
 
 
 async def test_elements_of_a_body_share_its_bytes(db: ClickHouse) -> None:

@@ -18,8 +18,9 @@ from schemas.facts import (
     Role,
 )
 from sinks.clickhouse import ClickHouse
+from sinks.columns import Table
 from sinks.error_classes import RowsRefused
-from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES, Table
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES
 from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record, record_content
 
 
@@ -69,7 +70,7 @@ TEXT: Any = "now"
         pytest.param(
             CDR,
             record(legs=(Leg(role=Role.A, end_at=TEXT),)),
-            "legs.end_at",
+            "legs.end_us",
             id="a leg's time that is a text",
         ),
         pytest.param(CDR, record(extras={1: object()}), "extras", id="extras of another type"),

@@ -20,9 +20,11 @@ from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, RecordContent
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate, migrator
+from sinks.migrate import migrator
 from sinks.rows import CDR, DEAD_LETTERS
 from tests.support.command import Done, callweave, clickhouse_env
+from tests.support.processes.formatted import formatted
+from tests.support.processes.made_tables import make_in
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIRST, SECOND, ALIKE = "aa" * 16, "bbbbbb" + "cc" * 13, "bbbbbb" + "dd" * 13
@@ -62,12 +64,12 @@ class Desk:
 @pytest.fixture(scope="module")
 async def desk(clickhouse: ClickHouseSettings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     with tempfile.TemporaryDirectory(prefix="callweave-conflicts-") as folder:
-        async with KafkaServer(Path(folder), port=free_port(), heap="256m") as server:
+        async with KafkaServer(formatted(Path(folder)), port=free_port(), heap="256m") as server:
             kafka = KafkaSettings(bootstrap=server.bootstrap, partitions=3)
             await create_topics(kafka)
             where = msgspec.structs.replace(clickhouse, database=f"desk_{uuid.uuid4().hex[:12]}")
             async with ClickHouse(migrator(where)) as db:
-                await migrate(db, Settings(clickhouse=where))
+                await make_in(db, Settings(clickhouse=where))
                 await db.insert(CDR, [_record(n, **fields) for n, fields in RECORDS.items()])
                 await db.insert(DEAD_LETTERS, LETTERS)
                 yield Desk(kafka, db, where, tmp_path_factory.mktemp("cwd"))

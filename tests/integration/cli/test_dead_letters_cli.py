@@ -19,10 +19,10 @@ from msgspec.structs import replace
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port
 from schemas.config.limits import DEFAULT, Limits
-from schemas.config.loader import WHOLE, whole
+from schemas.config.loader import whole
 from tests.support import whole_stack as ws
-from tests.support.command import Done, addresses, callweave
-from tests.support.pushing import JSON, PATHS, body_of
+from tests.support.command import Done, addresses, callweave, decoded
+from tests.support.http.pushing import JSON, PATHS, body_of
 
 LIMIT_S = 45.0
 CAP_BYTES = 2000
@@ -201,9 +201,9 @@ async def has_rows(desk: Desk, call_id: str) -> bool:
 async def mend(stack: Stack) -> None:
     """Restarts the worker with the settings that it should have had."""
     (part,) = [part for part in stack.parts if part.name == "process-1"]
-    own = msgspec.json.decode(part.process.spec.env[WHOLE], type=type(stack.settings))
+    own = decoded(part.process.spec.settings, type(stack.settings))
     own = replace(own, limits=DEFAULT)
-    part.process.spec = replace(part.process.spec, env={WHOLE: whole(own)})
+    part.process.spec = replace(part.process.spec, settings=whole(own))
     before = part.restarts
     assert part.pid
     os.kill(part.pid, signal.SIGTERM)
@@ -345,36 +345,3 @@ async def test_a_clickhouse_that_does_not_answer_is_reported_in_a_sentence(
     assert done.code == 1
     assert done.err.startswith("callweave: ")
     assert "Traceback" not in done.err
-
-
-async def test_check_config_shows_what_is_in_effect_and_hides_secrets(tmp_path: Path) -> None:
-    (tmp_path / "callweave.toml").write_text('[clickhouse]\nuser = "writer"\npassword = "not-for-eyes"\n')
-
-    done = await callweave("--check-config", cwd=tmp_path, settings={"kafka__partitions": 12})
-
-    shown = json.loads(done.text)
-    assert (done.code, done.err) == (0, "")
-    assert (shown["clickhouse"]["user"], shown["kafka"]["partitions"]) == ("writer", 12)
-    assert "not-for-eyes" not in done.text
-
-
-WRONG: dict[str, tuple[str, dict[str, object], str]] = {
-    "a number that is none": ("", {"kafka__partitions": "many"}, "$.kafka.partitions"),
-    "a setting that there is not": ("[ingress]\nprot = 80\n", {}, "prot"),
-    "an unknown vendor": ('[[accounts]]\nvendor = "acme"\nname = "x"\n', {}, "$.accounts[0].vendor"),
-    "not TOML": ("[kafka\n", {}, "callweave.toml"),
-}
-
-
-@pytest.mark.parametrize(("toml", "settings", "place"), WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize("arguments", [("--check-config",), ("up", "--plain")], ids=["--check-config", "up"])
-async def test_wrong_settings_end_with_78_and_their_place(
-    tmp_path: Path, toml: str, settings: dict[str, object], place: str, arguments: tuple[str, ...]
-) -> None:
-    (tmp_path / "callweave.toml").write_text(toml)
-
-    done = await callweave(*arguments, cwd=tmp_path, settings=settings)
-
-    assert (done.code, done.out) == (78, b"")
-    assert done.err.startswith("callweave: settings: ")
-    assert place in done.err

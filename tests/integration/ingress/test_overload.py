@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import multiprocessing
 import resource
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +22,7 @@ from schemas.config.settings import KafkaSettings
 from tests.bench.bench_overload import crowds, peak_mib
 from tests.bench.support.flood import CrowdResult, flood
 from tests.support.ingress_process import Ingress, ingress, push
+from tests.support.processes.formatted import formatted
 
 MIB = 2**20
 BESIDE_MIB = 200
@@ -41,7 +43,7 @@ async def place() -> AsyncIterator[Path]:
 @pytest.fixture(scope="module")
 async def broker() -> AsyncIterator[KafkaServer]:
     with tempfile.TemporaryDirectory(prefix="callweave-overload-test-") as folder:
-        async with KafkaServer(Path(folder), port=free_port(), heap="256m") as server:
+        async with KafkaServer(formatted(Path(folder)), port=free_port(), heap="256m") as server:
             await create_topics(KafkaSettings(bootstrap=server.bootstrap, partitions=4))
             yield server
 
@@ -77,14 +79,22 @@ class Callers:
         for _, writer in self.pairs:
             writer.transport.abort()
 
-    async def call(self, count: int, words: bytes = b"") -> None:
-        """Opens `count` more connections, and sends `words` on all of them."""
+    async def call(self, count: int, words: bytes = b"", *, kept_bytes: int = 0) -> None:
+        """Opens `count` more connections, and sends `words` on all of them.
+
+        With `kept_bytes` their system keeps about as many bytes that they have not read; else as many as it likes.
+        """
         for start in range(0, count, 100):
-            fresh = await asyncio.gather(
-                *(asyncio.open_connection("127.0.0.1", self._port) for _ in range(min(100, count - start)))
-            )
-            self.pairs += fresh
+            self.pairs += await asyncio.gather(*(self._open(kept_bytes) for _ in range(min(100, count - start))))
         await self.say(words)
+
+    async def _open(self, kept_bytes: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        one = socket.socket()
+        one.setblocking(False)
+        if kept_bytes:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kept_bytes)
+        await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", self._port))
+        return await asyncio.open_connection(sock=one)
 
     async def say(self, words: bytes) -> None:
         """Sends to all of them, as far as the other side takes it."""
@@ -258,7 +268,7 @@ async def test_who_never_reads_its_answers_is_cut_and_costs_little(
         ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
         Callers(running) as callers,
     ):
-        await callers.call(20)
+        await callers.call(20, kept_bytes=64 * 1024)  # so that fewer answers fill it
         for _, writer in callers.pairs:
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # a caller that does not read
             writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Self
@@ -18,11 +19,16 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from ingress.spool.store import SpoolStore
+from schemas.config.settings import KafkaSettings
 from schemas.topics import MAX_MESSAGE_BYTES, RAW
-from tests.support.ingress_process import Ingress, environment, in_kafka, ingress, push, readyz
+from tests.chaos.faults.proxy import Link
+from tests.support.command import Done, callweave
+from tests.support.ingress_process import PARTITIONS, Ingress, environment, ingress, push, reading, readyz
+from tests.support.processes.formatted import formatted
 
 PUSHES = 300
 KEYS = 7
@@ -32,11 +38,36 @@ VENDORS_ANSWER = {"/v1/huawei/ax": 200, "/v1/nxcloud/cdr": 503, "/v1/ytx": 500}
 """Statuses by vendor when nobody takes a body, except huawei's while there is room for once-only bodies."""
 
 
-class Outage:
-    """Keeps Kafka away until `end` or the end of the block."""
+class Kafka:
+    """A broker, and the one way to it, which can be cut: that takes a moment, and its stop and start take seconds."""
 
-    def __init__(self, broker: KafkaServer) -> None:
+    def __init__(self, server: KafkaServer, way: Link, bootstrap: str) -> None:
+        self.server = server
+        self.way = way
+        self.bootstrap = bootstrap
+
+
+@pytest.fixture(scope="module")
+async def broker() -> AsyncIterator[Kafka]:
+    """Yields a broker that names itself by the address of its way, so that no client knows another one."""
+    front, port = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="callweave-spool-test-") as folder:
+        named = {"advertised.listeners": f"BROKER://127.0.0.1:{front}"}
+        server = KafkaServer(formatted(Path(folder)), port=port, heap="256m", properties=named)
+        async with Link("kafka") as way:
+            await way.join(port=front, to=port)
+            async with server:
+                kafka = Kafka(server, way, f"127.0.0.1:{front}")
+                await create_topics(KafkaSettings(bootstrap=kafka.bootstrap, partitions=PARTITIONS))
+                yield kafka
+
+
+class Outage:
+    """Keeps Kafka away until `end` or the end of the block; it is stopped, or nobody gets through to it."""
+
+    def __init__(self, broker: Kafka, *, stops: bool = False) -> None:
         self._broker = broker
+        self._stops = stops
         self._away = False
 
     async def __aenter__(self) -> Self:
@@ -47,13 +78,20 @@ class Outage:
         await self.end()
 
     async def begin(self) -> None:
-        await self._broker.stop()
+        if self._stops:
+            await self._broker.server.stop()
+        else:
+            self._broker.way.cut()
         self._away = True
 
     async def end(self) -> None:
-        if self._away:
-            await self._broker.start()
-            self._away = False
+        if not self._away:
+            return
+        if self._stops:
+            await self._broker.server.start()
+        else:
+            self._broker.way.mend()
+        self._away = False
 
 
 async def says(http: aiohttp.ClientSession, running: Ingress, *words: str) -> dict[str, object]:
@@ -75,12 +113,11 @@ async def nothing_to_say(http: aiohttp.ClientSession, running: Ingress) -> None:
 
 async def arrive(bootstrap: str, bodies: set[bytes]) -> list[tuple[bytes, bytes]]:
     """Waits until all of them are in Kafka; returns everything that is."""
-    async with asyncio.timeout(60):
-        while True:
-            found = [(key, value) for key, value, _ in await in_kafka(bootstrap)]
-            if bodies <= {value for _, value in found}:
-                return found
-            await asyncio.sleep(0.2)
+    found: list[tuple[bytes, bytes]] = []
+    async with asyncio.timeout(60), reading(bootstrap) as read:
+        while not bodies <= {value for _, value in found}:
+            found += [(key, value) for key, value, _ in await read()]
+        return found
 
 
 async def push_many(http: aiohttp.ClientSession, running: Ingress, bodies: list[bytes], *, at_once: int = 8) -> None:
@@ -116,25 +153,24 @@ def ordered(found: list[tuple[bytes, bytes]], bodies: list[bytes]) -> bool:
     return all(values == sorted(values, key=bodies.index) for values in by_key.values())
 
 
-def spool(place: Path, bootstrap: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+async def spool(place: Path, bootstrap: str, *arguments: str) -> Done:
     """Runs `callweave spool`."""
-    return subprocess.run(
-        [sys.executable, "-m", "deploy.cli.main", "spool", *arguments],
-        env=environment(place, bootstrap), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return await callweave(
+        "spool", *arguments, cwd=place, settings={"kafka__bootstrap": bootstrap, "ingress__spool_dir": place / "spool"}
+    )
 
 
 async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+    place: Path, broker: Kafka, http: aiohttp.ClientSession
 ) -> None:
     bodies = huawei("outage")
     async with ingress(place, broker.bootstrap, http) as running:
-        async with Outage(broker):
+        async with Outage(broker, stops=True):
             await says(http, running, "spooling", "does not answer")
             await push_many(http, running, bodies, at_once=KEYS)
             state = await says(http, running, f"spooling: {PUSHES} bodies")
             assert state["ready"] is True
-            lines = (await asyncio.to_thread(spool, place, broker.bootstrap, "status")).stdout
+            lines = (await spool(place, broker.bootstrap, "status")).text
             assert f"{PUSHES} bodies" in lines
             assert f"huawei: {PUSHES}" in lines
         found = await arrive(broker.bootstrap, set(bodies))
@@ -146,9 +182,9 @@ async def test_an_outage_costs_no_push_and_the_spool_drains_in_order(
     assert 'callweave_spool_bodies{worker="1"} 0' in metrics
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 async def test_kill_9_again_and_again_in_an_outage_loses_nothing(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession, workers: str
+    place: Path, broker: Kafka, http: aiohttp.ClientSession, workers: str
 ) -> None:
     """It happens while bodies are pushed. At the end one worker is started, which drains the second one's spool too."""
     acknowledged: set[bytes] = set()
@@ -177,44 +213,44 @@ async def test_kill_9_again_and_again_in_an_outage_loses_nothing(
             await nothing_to_say(http, running)
 
 
-@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize("signals", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_stopped_in_an_outage_it_ends_in_time_and_drain_brings_the_rest(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession, signals: int
+    place: Path, broker: Kafka, http: aiohttp.ClientSession, signals: int
 ) -> None:
     bodies = huawei(f"stopped{signals}", 50)
     async with Outage(broker) as outage:
         async with ingress(place, broker.bootstrap, http) as running:
             await push_many(http, running, bodies)
-            refused = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+            refused = await spool(place, broker.bootstrap, "drain")
             for _ in range(signals - 1):
                 running.process.send_signal(signal.SIGTERM)
             code = await running.ends(signal.SIGTERM)
             assert code in ((0,) if signals == 1 else (0, 130))
-        exported = await asyncio.to_thread(spool, place, broker.bootstrap, "export", str(place / "bodies.jsonl"))
-        away = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+        exported = await spool(place, broker.bootstrap, "export", str(place / "bodies.jsonl"))
+        away = await spool(place, broker.bootstrap, "drain")
         await outage.end()
-        done = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+        done = await spool(place, broker.bootstrap, "drain")
 
-    assert refused.returncode == away.returncode == 1
-    assert "does not answer" in away.stderr
-    assert "50 bodies written" in exported.stdout
+    assert refused.code == away.code == 1
+    assert "does not answer" in away.err
+    assert "50 bodies written" in exported.text
     lines = [json.loads(line) for line in (place / "bodies.jsonl").read_text().splitlines()]
     assert sorted(base64.b64decode(line["body_base64"]) for line in lines) == sorted(bodies)
-    assert (done.returncode, done.stdout) == (0, "50 bodies went to Kafka\n")
+    assert (done.code, done.text) == (0, "50 bodies went to Kafka\n")
     await arrive(broker.bootstrap, set(bodies))
 
 
 async def test_drain_is_refused_while_an_ingress_has_the_spool(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+    place: Path, broker: Kafka, http: aiohttp.ClientSession
 ) -> None:
     async with ingress(place, broker.bootstrap, http):
-        refused = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
-    assert refused.returncode == 1
-    assert "another process already uses the spool" in refused.stderr
+        refused = await spool(place, broker.bootstrap, "drain")
+    assert refused.code == 1
+    assert "another process already uses the spool" in refused.err
 
 
 async def test_at_the_size_limit_vendors_get_their_retry_answer_and_the_once_only_last(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+    place: Path, broker: Kafka, http: aiohttp.ClientSession
 ) -> None:
     async with (
         Outage(broker) as outage,
@@ -245,7 +281,7 @@ def tiny_disk(place: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 async def test_a_full_disk_refuses_and_recovers_by_itself(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession, tiny_disk: tuple[Path, dict[str, str]]
+    place: Path, broker: Kafka, http: aiohttp.ClientSession, tiny_disk: tuple[Path, dict[str, str]]
 ) -> None:
     folder, more = tiny_disk
     async with (
@@ -273,7 +309,7 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(
 
 
 @contextlib.asynccontextmanager
-async def largest(broker: KafkaServer, size_bytes: int) -> AsyncIterator[None]:
+async def largest(broker: Kafka, size_bytes: int) -> AsyncIterator[None]:
     """Lets the broker take only records of calls.raw up to `size_bytes`, as a foreign broker may."""
 
     async def set_to(value: int) -> None:
@@ -293,7 +329,7 @@ async def largest(broker: KafkaServer, size_bytes: int) -> AsyncIterator[None]:
 
 
 async def test_a_body_that_the_broker_finds_too_large_is_kept_apart_and_its_call_goes_on(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+    place: Path, broker: Kafka, http: aiohttp.ClientSession
 ) -> None:
     before, after = huawei("apart", KEYS + 1)[::KEYS]  # of one call
     padding = base64.b64encode(os.urandom(9000))  # which no compression makes small
@@ -306,25 +342,25 @@ async def test_a_body_that_the_broker_finds_too_large_is_kept_apart_and_its_call
             await nothing_to_say(http, running)
             async with http.get(f"{running.url}/metrics") as answer:
                 metrics = await answer.text()
-            status = await asyncio.to_thread(spool, place, broker.bootstrap, "status")
-        exported = await asyncio.to_thread(spool, place, broker.bootstrap, "export", str(place / "bodies.jsonl"))
-        refused = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
-    done = await asyncio.to_thread(spool, place, broker.bootstrap, "drain")
+            status = await spool(place, broker.bootstrap, "status")
+        exported = await spool(place, broker.bootstrap, "export", str(place / "bodies.jsonl"))
+        refused = await spool(place, broker.bootstrap, "drain")
+    done = await spool(place, broker.bootstrap, "drain")
 
     assert [value for _, value in found if value in (before, big, after)] == [before, after]
     assert 'callweave_spool_too_large{worker="1"} 1' in metrics
     assert "raise max.message.bytes of calls.raw" in running.log.read_text()
-    assert "finds them too large: 1 bodies" in status.stdout
-    assert "1 bodies written" in exported.stdout
+    assert "finds them too large: 1 bodies" in status.text
+    assert "1 bodies written" in exported.text
     (line,) = (place / "bodies.jsonl").read_text().splitlines()
     assert base64.b64decode(json.loads(line)["body_base64"]) == big
-    assert (refused.returncode, "finds 1 too large" in refused.stderr) == (1, True)
-    assert (done.returncode, done.stdout) == (0, "1 bodies went to Kafka\n")
+    assert (refused.code, "finds 1 too large" in refused.err) == (1, True)
+    assert (done.code, done.text) == (0, "1 bodies went to Kafka\n")
     await arrive(broker.bootstrap, {big})
 
 
 async def test_a_file_that_is_no_spool_is_set_aside_and_said(
-    place: Path, broker: KafkaServer, http: aiohttp.ClientSession
+    place: Path, broker: Kafka, http: aiohttp.ClientSession
 ) -> None:
     folder = place / "spool" / "worker-1"
     folder.mkdir(parents=True)
@@ -336,10 +372,10 @@ async def test_a_file_that_is_no_spool_is_set_aside_and_said(
     assert status == 200
     assert 'callweave_spool_set_aside{worker="1"} 1' in metrics
     assert "kept as" in running.log.read_text()
-    assert "set aside" in (await asyncio.to_thread(spool, place, broker.bootstrap, "status")).stdout
+    assert "set aside" in (await spool(place, broker.bootstrap, "status")).text
 
 
-def test_a_spool_of_a_later_release_is_refused(place: Path, broker: KafkaServer) -> None:
+def test_a_spool_of_a_later_release_is_refused(place: Path, broker: Kafka) -> None:
     folder = place / "spool" / "worker-1"
     folder.mkdir(parents=True)
     database = folder / "spool.db"

@@ -19,6 +19,7 @@ from deploy.runtime import run_part
 from processors.main import run
 from processors.store.partition import PartitionState
 from schemas.config.settings import Settings
+from tests.support.command import decoded
 
 
 def _by_signal() -> None:
@@ -82,7 +83,7 @@ def _arm_join(calls: str) -> None:
 
 
 def main() -> None:
-    order = msgspec.json.decode(sys.argv[1], type=Order)
+    order = decoded(sys.argv[1], Order)
     if order.normalise:
         _arm_normalise(order.calls)
     if order.join:

@@ -12,6 +12,7 @@ from processors.engine.dispatcher import attach
 from processors.engine.faust_app import make_app, run_app
 from processors.engine.fetcher import ReaderSettings
 from processors.records import RecordBatch
+from schemas.config.settings import KafkaSettings
 
 
 async def main(
@@ -45,7 +46,10 @@ async def main(
         note(partition=batch.partition, first=batch.first_offset, next=batch.next_offset, epoch=batch.epoch)
 
     app = make_app(
-        group, bootstrap, reader=ReaderSettings(batch_records=batch_records, drain_s=drain_s), commit_interval_s=0.3
+        group,
+        KafkaSettings(bootstrap=bootstrap),
+        reader=ReaderSettings(batch_records=batch_records, drain_s=drain_s),
+        commit_interval_s=0.3,
     )
     attach(app, topic, step)
 

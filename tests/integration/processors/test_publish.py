@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from typing import Literal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -10,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from processors.outbox import Message, Outbox, Oversize
 from processors.store import restore as restoring
 from processors.store.restore import restore
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 
 PARTITIONS = 4
@@ -36,11 +38,13 @@ async def ends(bootstrap: str, topic: str) -> int:
 
 
 async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
-    async with restoring.ends(bootstrap) as end:
+    async with restoring.ends(KafkaSettings(bootstrap=bootstrap)) as end:
         return {
             partition: [
                 (r.key, r.value)
-                async for batch in restore(bootstrap, topic, partition, await end(topic, partition))
+                async for batch in restore(
+                    KafkaSettings(bootstrap=bootstrap), topic, partition, await end(topic, partition)
+                )
                 for r in batch.records
             ]
             for partition in range(PARTITIONS)
@@ -49,7 +53,7 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[bytes | None,
 
 async def test_the_end_of_a_partition_can_be_asked_again_and_again(kafka: str, topic: str) -> None:
     """The end moves with new records and is 0 for an empty partition; an unknown topic is a passing error."""
-    async with Outbox(kafka) as outbox, restoring.ends(kafka) as end:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox, restoring.ends(KafkaSettings(bootstrap=kafka)) as end:
         before = await end(topic, 1)
         await outbox.publish([Message(topic=topic, key=b"k", value=b"v", partition=1) for _ in range(3)])
 
@@ -59,18 +63,20 @@ async def test_the_end_of_a_partition_can_be_asked_again_and_again(kafka: str, t
 
 
 async def test_a_partition_is_read_back_below_an_end(kafka: str, topic: str) -> None:
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         await outbox.publish([Message(topic=topic, key=b"k", value=b"%d" % n, partition=1) for n in range(5)])
-    batches = [batch async for batch in restore(kafka, topic, 1, 3, batch_records=2)]
+    batches = [batch async for batch in restore(KafkaSettings(bootstrap=kafka), topic, 1, 3, batch_records=2)]
     assert [[record.value for record in batch.records] for batch in batches] == [[b"0", b"1"], [b"2"]]
 
 
-@pytest.mark.parametrize("compression", [None, "gzip", "lz4"])
-async def test_everything_is_on_the_topic_when_publish_returns(kafka: str, topic: str, compression: str | None) -> None:
+@pytest.mark.parametrize("compression", ["none", "gzip", "lz4"])
+async def test_everything_is_on_the_topic_when_publish_returns(
+    kafka: str, topic: str, compression: Literal["none", "gzip", "lz4"]
+) -> None:
     messages = [
         Message(topic=topic, key=b"call-%d" % n, value=b"v" * n, headers=(("n", b"%d" % n),)) for n in range(1000)
     ]
-    async with Outbox(kafka, compression=compression) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka, compression=compression)) as outbox:
         await outbox.publish(messages)
 
         assert await ends(kafka, topic) == 1000
@@ -78,7 +84,7 @@ async def test_everything_is_on_the_topic_when_publish_returns(kafka: str, topic
 
 async def test_a_key_goes_where_aiokafka_sends_it_and_keeps_its_order(kafka: str, topic: str) -> None:
     """Order holds over several calls, and where a batch is too small for all: 3 MB of one key."""
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         for turn in range(3):
             await outbox.publish(
                 [Message(topic=topic, key=b"one call", value=bytes([turn, n]) * 50_000) for n in range(10)]
@@ -91,7 +97,7 @@ async def test_a_key_goes_where_aiokafka_sends_it_and_keeps_its_order(kafka: str
 
 
 async def test_a_given_partition_wins_and_no_key_is_spread(kafka: str, topic: str) -> None:
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         await outbox.publish([Message(topic=topic, key=b"k", value=b"pinned", partition=2)] * 3)
         await outbox.publish([Message(topic=topic, key=None, value=b"spread") for _ in range(PARTITIONS)])
 
@@ -101,7 +107,7 @@ async def test_a_given_partition_wins_and_no_key_is_spread(kafka: str, topic: st
 
 
 async def test_deletions_are_restored_as_such(kafka: str, topic: str) -> None:
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         await outbox.publish([Message(topic=topic, key=b"k", value=value, partition=0) for value in (b"state", None)])
 
     assert (await read(kafka, topic))[0] == [(b"k", b"state"), (b"k", None)]
@@ -109,7 +115,7 @@ async def test_deletions_are_restored_as_such(kafka: str, topic: str) -> None:
 
 async def test_an_oversize_message_is_refused_before_anything_is_sent(kafka: str, topic: str) -> None:
     big = Message(topic=topic, key=b"k", value=b"v" * 1_000_000)
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         with pytest.raises(Oversize, match="1000101 bytes, the limit is 1000000") as refused:
             await outbox.publish([Message(topic=topic, key=b"k", value=b"v"), big])
 
@@ -118,7 +124,7 @@ async def test_an_oversize_message_is_refused_before_anything_is_sent(kafka: str
 
 
 async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> None:
-    async with Outbox(kafka, compression=None) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka, compression="none")) as outbox:
         message = Message(topic=topic, key=b"k", value=b"v" * 999_899)
         assert message.size_bytes == 1_000_000
         await outbox.publish([message])
@@ -129,7 +135,7 @@ async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> N
 async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
     """The broker refuses a batch for a topic with a lower limit than ours, and the whole call fails."""
     topic = await new_topic(kafka, **{"max.message.bytes": "100000"})
-    async with Outbox(kafka, compression=None) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka, compression="none")) as outbox:
         with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
             await outbox.publish(
                 [
@@ -140,24 +146,24 @@ async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
 
 
 async def test_an_unknown_topic_is_unavailable(kafka: str) -> None:
-    async with Outbox(kafka, deadline_s=1) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka), deadline_s=1) as outbox:
         with pytest.raises(Unavailable):
             await outbox.publish([Message(topic=f"t-{uuid.uuid4().hex}", key=b"k", value=b"v")])
 
 
 async def test_a_broker_that_is_not_there_is_unavailable_by_its_address() -> None:
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:9 does not answer"):
-        await Outbox("127.0.0.1:9").start()
+        await Outbox(KafkaSettings(bootstrap="127.0.0.1:9")).start()
 
 
 async def test_nothing_to_publish_is_done_at_once(kafka: str) -> None:
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         await outbox.publish([])
 
 
 async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
     """Partitions publish at the same time through one producer; every call waits for its own messages only."""
-    async with Outbox(kafka) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
         await asyncio.gather(
             *(
                 outbox.publish([Message(topic=topic, key=b"%d-%d" % (c, n), value=b"v") for n in range(100)])
@@ -170,7 +176,7 @@ async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
 
 async def test_a_crowd_at_one_partition_does_not_time_out(kafka: str, topic: str) -> None:
     """Sixty calls want the same partition at once, again and again: each gets its turn before its deadline."""
-    async with Outbox(kafka, deadline_s=30) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=kafka), deadline_s=30) as outbox:
 
         async def publish_some(caller: int) -> None:
             for turn in range(20):

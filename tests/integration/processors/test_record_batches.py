@@ -22,6 +22,7 @@ from processors.engine.fetcher import ReaderSettings
 from processors.engine.watchdog import EXIT_FATAL
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
+from schemas.config.settings import KafkaSettings
 
 PARTITIONS = 6
 ROOT = Path(__file__).parents[3]
@@ -48,7 +49,7 @@ async def filled_topic(bootstrap: str, per_partition: int) -> str:
 
 
 async def fill(bootstrap: str, topic: str, offsets: Iterable[int]) -> None:
-    async with Outbox(bootstrap) as outbox:
+    async with Outbox(KafkaSettings(bootstrap=bootstrap)) as outbox:
         await outbox.publish(
             [
                 Message(topic=topic, key=b"%d" % n, value=b"%d/%d" % (p, n), headers=(("n", b"%d" % n),), partition=p)
@@ -81,6 +82,9 @@ class Workers:
         self._notes, self._log = folder / f"{self.group}.jsonl", folder / f"{self.group}.log"
         self._hurry = folder / f"{self.group}.hurry"
         self._processes: list[asyncio.subprocess.Process] = []
+        self._read_bytes, self._all = 0, list[dict[str, Any]]()
+        self._finished: dict[int, list[int]] = defaultdict(list)
+        self._distinct: dict[int, set[int]] = defaultdict(set)
 
     async def start(
         self, *, pause_ms: float = 5, batch_records: int = 50, drain_s: float = 5, fail_at: int = -1
@@ -115,22 +119,39 @@ class Workers:
             await process.wait()
 
     def notes(self, key: str) -> list[dict[str, Any]]:
-        if not self._notes.exists():
-            return []
-        return [note for line in self._notes.read_text().splitlines() if key in (note := json.loads(line))]
+        self._read_on()
+        return [note for note in self._all if key in note]
 
     def finished(self) -> dict[int, list[int]]:
         """Offsets in the order in which they were finished, per partition."""
-        offsets: dict[int, list[int]] = defaultdict(list)
-        for note in self.notes("first"):
-            offsets[note["partition"]] += range(note["first"], note["next"])
-        return offsets
+        self._read_on()
+        return {partition: list(offsets) for partition, offsets in self._finished.items()}
 
     def count(self) -> int:
-        return sum(len(offsets) for offsets in self.finished().values())
+        self._read_on()
+        return sum(map(len, self._finished.values()))
 
     def distinct(self) -> int:
-        return sum(len(set(offsets)) for offsets in self.finished().values())
+        self._read_on()
+        return sum(map(len, self._distinct.values()))
+
+    def _read_on(self) -> None:
+        """Reads the whole lines that came since the last look: who waits looks often, and the file grows long."""
+        if not self._notes.exists():
+            return
+        with self._notes.open("rb") as file:
+            file.seek(self._read_bytes)
+            came = file.read().rpartition(b"\n")[0]
+        if not came:
+            return
+        self._read_bytes += len(came) + 1
+        for line in came.splitlines():
+            note = json.loads(line)
+            self._all.append(note)
+            if "first" in note:
+                offsets = range(note["first"], note["next"])
+                self._finished[note["partition"]] += offsets
+                self._distinct[note["partition"]].update(offsets)
 
 
 @pytest.fixture
@@ -159,7 +180,7 @@ async def test_everything_arrives_once_and_in_order(kafka: str) -> None:
             stop.set()
 
     failures: list[str] = []
-    app = make_app(group, kafka, reader=ReaderSettings(batch_records=500))
+    app = make_app(group, KafkaSettings(bootstrap=kafka), reader=ReaderSettings(batch_records=500))
     attach(app, topic, step)
     async with asyncio.timeout(60):
         await run_app(app, stop=stop, signals=(), fatal=lambda reason, _: failures.append(reason))
@@ -183,7 +204,7 @@ async def test_two_agents_share_a_worker(kafka: str) -> None:
     topics = [await filled_topic(kafka, 100), await filled_topic(kafka, 100)]
     got: dict[str, int] = defaultdict(int)
     stop = asyncio.Event()
-    app = make_app(f"g-{uuid.uuid4().hex}", kafka)
+    app = make_app(f"g-{uuid.uuid4().hex}", KafkaSettings(bootstrap=kafka))
 
     def step_for(topic: str) -> Callable[[RecordBatch], Any]:
         async def step(batch: RecordBatch) -> None:

@@ -8,11 +8,12 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from processors.replay import _batches, _reader
+from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 
 
 async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
-    async with _reader(kafka) as consumer:
+    async with _reader(KafkaSettings(bootstrap=kafka)) as consumer:
         consumer.assign([place])
         async for _ in _batches(consumer, place, first, end):
             pass

@@ -1,4 +1,4 @@
-"""A broker with the sink's topics for all tests of this folder, and a database for each of them."""
+"""A broker with the sink's topics for the tests of a file, and a database for each of them."""
 
 import tempfile
 import uuid
@@ -12,15 +12,17 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from schemas.config.settings import ClickHouseSettings, KafkaSettings, Settings, SinkSettings
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate_tables, migrator
+from sinks.migrate import migrator
 from tests.integration.sinks.driving import PARTITIONS, forget
+from tests.support.processes.formatted import formatted
+from tests.support.processes.made_tables import make_tables
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def broker() -> AsyncIterator[KafkaSettings]:
-    """A broker of these tests alone, because the sink's topics and its group have fixed names."""
+    """A broker of a file's tests alone, because the sink's topics and its group have fixed names."""
     with tempfile.TemporaryDirectory(prefix="callweave-sink-") as folder:
-        async with KafkaServer(Path(folder)) as server:
+        async with KafkaServer(formatted(Path(folder))) as server:
             kafka = KafkaSettings(bootstrap=server.bootstrap, partitions=PARTITIONS)
             await create_topics(kafka)
             yield kafka
@@ -41,6 +43,6 @@ async def settings(broker: KafkaSettings, clickhouse: ClickHouseSettings) -> Set
 async def db(settings: Settings) -> AsyncIterator[ClickHouse]:
     """A client of the account that creates and alters tables; the sink has another one, which may not."""
     async with ClickHouse(migrator(settings.clickhouse)) as client:
-        await migrate_tables(settings)
+        await make_tables(settings)
         yield client
         await client.command(f"DROP DATABASE {client.database}")

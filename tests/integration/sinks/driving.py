@@ -25,6 +25,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.consumer import GROUP
 from sinks.main import run
 from sinks.typed_records import TOPICS
+from tests.support.command import encoded
 
 PARTITIONS = 4
 
@@ -68,18 +69,29 @@ async def _commits(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) 
     return True
 
 
-async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
-    """Returns for each partition the number of records that the group has still to commit."""
+@contextlib.asynccontextmanager
+async def _watching(broker: KafkaSettings) -> AsyncIterator[Callable[[], Awaitable[dict[TopicPartition, int]]]]:
+    """Yields a function that returns for each partition the number of records that the group has still to commit."""
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
     await consumer.start()
-    try:
-        places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
-        consumer.assign(places)
+    places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
+
+    async def left() -> dict[TopicPartition, int]:
         ends = await consumer.end_offsets(places)
-        left = {tp: ends[tp] - (await consumer.committed(tp) or 0) for tp in places}
+        behind = {tp: ends[tp] - (await consumer.committed(tp) or 0) for tp in places}
+        return {tp: count for tp, count in behind.items() if count}
+
+    try:
+        consumer.assign(places)
+        yield left
     finally:
         await consumer.stop()
-    return {tp: count for tp, count in left.items() if count}
+
+
+async def uncommitted(broker: KafkaSettings) -> dict[TopicPartition, int]:
+    """Returns for each partition the number of records that the group has still to commit."""
+    async with _watching(broker) as left:
+        return await left()
 
 
 @contextlib.asynccontextmanager
@@ -136,7 +148,7 @@ async def sinking(settings: Settings) -> AsyncIterator[Registry]:
 @contextlib.asynccontextmanager
 async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs the sink as a process of its own with its log in `errors`; kills it at the end if it still runs."""
-    argv = (sys.executable, str(WORKER), msgspec.json.encode(settings).decode())
+    argv = (sys.executable, str(WORKER), encoded(settings).decode())
     with errors.open("wb") as output:
         child = await asyncio.create_subprocess_exec(
             *argv, stdout=asyncio.subprocess.PIPE, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)}
@@ -172,8 +184,13 @@ async def until_count(db: ClickHouse, view: str, expected: int) -> None:
     await until(there, f"{expected} rows in {view}")
 
 
-async def nothing_left(broker: KafkaSettings) -> bool:
-    return await uncommitted(broker) == {}
+async def until_committed(broker: KafkaSettings, what: str) -> None:
+    async with _watching(broker) as left:
+
+        async def nothing() -> bool:
+            return await left() == {}
+
+        await until(nothing, what)
 
 
 async def attempted(metrics: Registry, attempts: int) -> bool:

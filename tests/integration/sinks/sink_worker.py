@@ -7,6 +7,7 @@ import sys
 
 import msgspec
 
+from schemas.config.secret import read_secret
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from sinks.main import run
@@ -17,7 +18,8 @@ async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     print("can be stopped", flush=True)  # noqa: T201  # before this, SIGTERM just ends it
-    await run(msgspec.json.decode(sys.argv[1], type=Settings), stop, Registry())
+    settings = msgspec.json.decode(sys.argv[1], type=Settings, dec_hook=lambda _, given: read_secret(given, {}))
+    await run(settings, stop, Registry())
 
 
 if __name__ == "__main__":

@@ -9,21 +9,21 @@ from deploy.clickhouse.launch import ClickHouseServer
 from schemas.config.settings import Settings
 from schemas.facts import FactType
 from sinks.clickhouse import ClickHouse
-from sinks.migrate import migrate_tables
 from tests.integration.sinks.driving import (
     call,
     count,
     fact,
     logged,
-    nothing_left,
     process,
     send_calls,
     send_facts,
     settings_of,
     uncommitted,
     until,
+    until_committed,
     until_count,
 )
+from tests.support.processes.made_tables import make_tables
 
 
 async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db: ClickHouse) -> None:
@@ -41,7 +41,7 @@ async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db
             assert await child.wait() == -signal.SIGKILL
             assert await uncommitted(settings.kafka) != {}
     async with process(settings) as child:
-        await until(lambda: nothing_left(settings.kafka), "everything to be committed")
+        await until_committed(settings.kafka, "everything to be committed")
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 60) == 0
 
@@ -57,12 +57,12 @@ async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Setting
     errors = tmp_path / "stderr"
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
         here = settings_of(server, settings, insert_timeout_s=1)
-        await migrate_tables(here)
+        await make_tables(here)
         async with ClickHouse(here.clickhouse) as db:
             async with process(here, errors) as child:
                 await send_facts(here.kafka, [fact(n) for n in range(10)])
                 await until_count(db, "v_cdr", 10)
-                await until(lambda: nothing_left(here.kafka), "the first ten to be committed")
+                await until_committed(here.kafka, "the first ten to be committed")
                 os.kill(server.pid, signal.SIGSTOP)
                 try:
                     await send_facts(here.kafka, [fact(n) for n in range(10, 1500)])
@@ -74,7 +74,7 @@ async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Setting
                     os.kill(server.pid, signal.SIGCONT)
             async with process(here):
                 await until_count(db, "v_cdr", 1500)
-                await until(lambda: nothing_left(here.kafka), "everything to be committed")
+                await until_committed(here.kafka, "everything to be committed")
 
 
 async def test_workers_that_come_and_go_lose_nothing(settings: Settings, db: ClickHouse) -> None:
@@ -92,7 +92,7 @@ async def test_workers_that_come_and_go_lose_nothing(settings: Settings, db: Cli
             await until_count(db, "v_cdr", 9000)
             third.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(third.wait(), 60) == 0
-        await until(lambda: nothing_left(settings.kafka), "everything to be committed")
+        await until_committed(settings.kafka, "everything to be committed")
         second.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(second.wait(), 60) == 0
     shown = [row[0] for row in await db.query(f"SELECT vendor_call_id FROM {db.database}.cdr")]

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -20,14 +21,16 @@ from tests.integration.sinks.driving import (
     attempted,
     count,
     fact,
-    nothing_left,
     send_facts,
     settings_of,
     sinking,
     uncommitted,
     until,
+    until_committed,
     until_count,
 )
+from tests.support.processes.made_tables import make_tables
+from tests.support.tls_front import front
 
 TROUBLES = [
     pytest.param(
@@ -46,7 +49,7 @@ TROUBLES = [
         "DROP CONSTRAINT hungry",
         id="out of memory",
     ),
-    pytest.param("DROP COLUMN custom_ref", "ADD COLUMN custom_ref String", id="a column is missing"),
+    pytest.param("DROP COLUMN agent_id", "ADD COLUMN agent_id String", id="a column is missing"),
 ]
 
 
@@ -54,10 +57,11 @@ TROUBLES = [
 async def test_rows_that_clickhouse_refuses_for_its_own_reasons_wait_and_are_inserted_later(
     settings: Settings, db: ClickHouse, harm: str, heal: str
 ) -> None:
-    table = f"ALTER TABLE {db.database}.cdr_versions"
+    table = f"ALTER TABLE {db.database}.cdr_by_slot"
     async with sinking(settings) as metrics:
         await send_facts(settings.kafka, [fact(1)])
         await until_count(db, "v_cdr", 1)
+        await until_committed(settings.kafka, "the first row to be committed")
         await db.command(f"{table} {harm}")
         await send_facts(settings.kafka, [fact(n) for n in range(2, 102)])
         await until(lambda: attempted(metrics, 3), "three attempts")
@@ -72,11 +76,13 @@ async def test_while_the_sinks_password_is_not_taken_it_waits(settings: Settings
     """It goes on by itself when the password is accepted again, without a restart."""
     async with ClickHouseServer(tmp_path / "clickhouse") as server:
         here = settings_of(server, settings)
-        await migrate_tables(here)
+        await make_tables(here)
         name, password = here.clickhouse.user, here.clickhouse.password.value
         async with sinking(here) as metrics, ClickHouse(migrator(here.clickhouse)) as db:
             await send_facts(here.kafka, [fact(1)])
             await until_count(db, "v_cdr", 1)
+            # The sink asks the server for its free space before it commits, and must have had its answer.
+            await until_committed(here.kafka, "the first row to be committed")
             passwords.change(tmp_path / "clickhouse", name, "another one", keep_old=False)
             await send_facts(here.kafka, [fact(n) for n in range(2, 102)])
             await until(lambda: attempted(metrics, 3), "three attempts")
@@ -86,7 +92,7 @@ async def test_while_the_sinks_password_is_not_taken_it_waits(settings: Settings
             passwords.change(tmp_path / "clickhouse", name, password, keep_old=False)
             await until_count(db, "v_cdr", 101)
             assert await count(db, "dead_letters") == 0
-            await until(lambda: nothing_left(here.kafka), "everything to be committed")
+            await until_committed(here.kafka, "everything to be committed")
 
 
 async def test_while_the_sink_has_no_right_to_insert_it_waits(settings: Settings, tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ async def test_while_the_sink_has_no_right_to_insert_it_waits(settings: Settings
 
     async with server("*") as before:
         here = settings_of(before, settings)
-        await migrate_tables(here)
+        await make_tables(here)
     async with sinking(here) as metrics, ClickHouse(migrator(here.clickhouse)) as db:
         await send_facts(here.kafka, [fact(n) for n in range(100)])
         async with server("elsewhere"):
@@ -109,7 +115,7 @@ async def test_while_the_sink_has_no_right_to_insert_it_waits(settings: Settings
         async with server("*"):
             await until_count(db, "v_cdr", 100)
             assert await count(db, "dead_letters") == 0
-            await until(lambda: nothing_left(here.kafka), "everything to be committed")
+            await until_committed(here.kafka, "everything to be committed")
 
 
 async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_nothing(settings: Settings) -> None:
@@ -119,11 +125,12 @@ async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_no
         here = settings_of(server, settings)
         again = ClickHouseServer(Path(folder), port=server.port)
         try:
-            await migrate_tables(here)
+            await make_tables(here)
             async with ClickHouse(here.clickhouse) as db:
                 async with sinking(here) as metrics:
                     await send_facts(here.kafka, [fact(n) for n in range(100)])
                     await until_count(db, "v_cdr", 100)
+                    await until_committed(here.kafka, "the first rows to be committed")
                     await server.stop()
                     await send_facts(here.kafka, [fact(n) for n in range(100, 300)])
                     await until(lambda: attempted(metrics, 5), "five attempts")
@@ -141,6 +148,26 @@ async def test_while_clickhouse_is_away_the_sink_waits_in_its_group_and_loses_no
 
 async def _waits_no_more(metrics: Registry) -> bool:
     return metrics.get("callweave_sink_waiting") == 0
+
+
+async def test_while_one_of_two_servers_is_away_the_sink_goes_on_with_the_other(
+    settings: Settings, db: ClickHouse
+) -> None:
+    """Each goes away in turn, and one of them loses its answers: nothing waits, nothing is lost or there twice."""
+    engine = urlsplit(settings.clickhouse.url).port or 0
+    with front(engine) as first, front(engine) as second:
+        both = f"http://127.0.0.1:{first.port},http://127.0.0.1:{second.port}"
+        here = msgspec.structs.replace(settings, clickhouse=msgspec.structs.replace(settings.clickhouse, url=both))
+        async with sinking(here) as metrics:
+            for number, (one, other) in enumerate(((first, second), (second, first), (first, second))):
+                one.is_away, one.swallows_answers = number != 1, number == 1
+                other.is_away = other.swallows_answers = False
+                await send_facts(here.kafka, [fact(n) for n in range(100 * number, 100 * number + 100)])
+                await until_count(db, "v_cdr", 100 * number + 100)
+            assert metrics.get("callweave_sink_waiting") == 0
+        assert await uncommitted(here.kafka) == {}
+        assert await count(db, "dead_letters") == 0
+        assert second.connections > 0
 
 
 async def test_a_stop_while_clickhouse_is_away_is_bounded_and_commits_nothing(

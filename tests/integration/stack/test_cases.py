@@ -15,12 +15,13 @@ import pytest
 from aiohttp import web
 
 from deploy.local.stack import Stack
-from schemas.config.settings import Account, PollAccount, Secret
+from schemas.config.secret import Secret
+from schemas.config.settings import Account, PollAccount
 from tests.integration.cases import amounts, conflicts, figures, parties, poison, spellings
 from tests.integration.cases.parts import Case, Push, call, record
 from tests.property.real_rows.kinds import KINDS, Element
 from tests.support import whole_stack as ws
-from tests.support.serving import serving
+from tests.support.http.serving import serving
 
 LIMIT_S = 60.0
 APP_ID = "1400000000"

@@ -11,7 +11,7 @@ import pytest
 from deploy.local.stack import Stack
 from tests.support import whole_stack as ws
 from tests.support.command import addresses, callweave
-from tests.support.pushing import JSON, PATHS, body_of
+from tests.support.http.pushing import JSON, PATHS, body_of
 
 SHOWN = "SELECT disposition, talk_ms, billable_s, answer_at IS NULL AS unanswered, is_final FROM {} WHERE vendor_call_id = 'c1'"
 SUMS = "SELECT sum(attempts) AS attempts, sum(answered) AS answered, sum(billed_s) AS billed_s, sum(billable_in_conflict_s) AS disputed_s, sum(in_conflict) AS in_conflict FROM v_kpi_day"

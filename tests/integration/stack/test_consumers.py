@@ -26,8 +26,8 @@ from schemas.config.settings import SchemaRegistrySettings
 from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.command import addresses, callweave
-from tests.support.pushing import JSON
-from tests.support.serving import serving_app
+from tests.support.http.pushing import JSON
+from tests.support.http.serving import serving_app
 
 LIMIT_S = 45.0
 AVRO = Path(__file__).parents[3] / "schemas" / "avro"
@@ -81,7 +81,7 @@ async def registry() -> AsyncIterator[RegistryStub]:
         yield stub
 
 
-@pytest.fixture(scope="module", params=["pinned ids", "ids of a registry"])
+@pytest.fixture(scope="module", params=["pinned ids", pytest.param("ids of a registry", marks=pytest.mark.long)])
 async def stack(
     request: pytest.FixtureRequest, registry: RegistryStub, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:

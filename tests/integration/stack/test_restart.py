@@ -15,7 +15,7 @@ from deploy.runtime import resolved
 from schemas.config.settings import Settings
 from tests.support import whole_stack as ws
 from tests.support.command import Done, callweave
-from tests.support.pushing import PATHS, Traffic, body_of, post
+from tests.support.http.pushing import PATHS, Traffic, body_of, post
 from tests.support.up_process import Up, running_up, up_env
 
 LIMIT_S = 90.0
@@ -67,6 +67,7 @@ async def send(place: Place, traffic: Traffic, name: str, count: int = 20) -> No
                 assert await traffic.push(session, vendor, f"{traffic.prefix}-{name}-{number}") == 200
 
 
+@pytest.mark.long
 async def test_everything_is_still_there_after_a_stop_and_it_goes_on(tmp_path: Path) -> None:
     """Ctrl-C ends it with 0 and leaves no process; the next start has the rows, and recognises a repetition."""
     place = Place(tmp_path)

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ingress.http.routes import RequestHead, Router
+from ingress.access.request_head import RequestHead
+from ingress.http.routes import Router
 from processors.join import JoinResult
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
@@ -26,7 +27,7 @@ from schemas.timeline import Timeline
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
 from tests.property.real_rows.kinds import RECEIVED, Kind
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
 JOIN: Final = JoinSettings()
 _PATHS: Final = {

@@ -6,12 +6,16 @@ sink.
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from schemas.errors import Unavailable
-from sinks.rows import TABLES, Table
+from schemas.facts import EPOCH
+from sinks.columns import Table
+from sinks.flush.placing import identity_of
+from sinks.rows import TABLES
 from tests.property.whole_way.broker import Weather, refuse, settle
 from tests.property.whole_way.loop import Process
 
@@ -36,7 +40,8 @@ def _sorting_keys() -> dict[str, tuple[str, ...]]:
 
 
 def _reader(table: Table[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    columns = {column.name: column.value for column in table.columns}
+    # The table computes the hash of a call by itself; `tests/contract/views/slots` compares it with ours.
+    columns = {"row_hash": identity_of, **{column.name: column.value for column in table.columns}}
     parts = [columns[name] for name in _KEYS[table.name]]
     return lambda record: tuple([part(record) for part in parts])
 
@@ -73,6 +78,35 @@ class ClickHouse:
             await answer
 
         return insert
+
+    def query_for(self, process: Process) -> Callable[[str, Mapping[str, Any]], Any]:
+        """Make the query with which the sink of one process looks for rows."""
+
+        async def query(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+            answer = self._weather.loop.create_future()
+            if process.alive:
+                self._weather.later(self._look, sql, values, answer)
+            return cast("list[tuple[Any, ...]]", await answer)
+
+        return query
+
+    def _look(self, sql: str, values: Mapping[str, Any], answer: "asyncio.Future[Any]") -> None:
+        weather = self._weather
+        if weather.clickhouse_away or weather.chance(0.05):
+            weather.later(refuse, answer, Unavailable("it does not answer"))
+            return
+        found = [(len(_KEYS), EPOCH)] if "rows_moved" in sql else self._slots(sql, values)
+        weather.later(settle, answer, found)
+
+    def _slots(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The slots of the named rows, as far as they are on the days that are asked for."""
+        (table,) = re.findall(r"FROM \w+\.(\w+) ", sql)
+        wanted, days = set(values["names"]), values.get("days")
+        slots: dict[Any, datetime] = {}
+        for slot, identity in self.views[table]:
+            if identity in wanted and (days is None or slot.date() in days):
+                slots[identity] = min(slot, slots.get(identity, slot))
+        return list(slots.items())
 
     def _arrive(self, table: Table[Any], records: list[Any], answer: "asyncio.Future[Any]") -> None:
         weather = self._weather

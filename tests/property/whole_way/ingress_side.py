@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 import msgspec
+from aiohttp import HttpVersion11
 from multidict import CIMultiDict, MultiDict
 
 from deploy.simulator.vendors import SIMULATED_VENDORS
@@ -37,7 +38,7 @@ _HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
 class _Reader:
     """`ingress.http.body_reader.BodyReader` where the body is already there."""
 
-    async def read(self, content: bytes, _declared: int | None, *, no_retry: bool) -> bytes:
+    async def read(self, content: bytes, _declared: int | None, *, no_retry: bool, invite: object) -> bytes:
         return content
 
 
@@ -133,11 +134,13 @@ def _request(send: Send) -> Any:
     """The part of aiohttp's request that the handler reads."""
     return SimpleNamespace(
         method="POST",
+        version=HttpVersion11,
         path=send.path,
         raw_path=send.path,
         rel_url=SimpleNamespace(raw_path=send.path, query=MultiDict()),
         headers=_HEADERS,
         remote="192.0.2.1",
+        get_extra_info=lambda _name: None,
         content=send.body,
         content_length=len(send.body),
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from processors.normalise import Directory, Normalised, normalise
 from processors.records import Record, RecordBatch
-from processors.stages.normalise_stage import NormaliseStage
+from processors.stages.normalise_stage import NormaliseStage, Rules
 from schemas.codec import Codec, Codecs
 from schemas.config.limits import DEFAULT
 from schemas.dead_letter import DeadLetter
@@ -29,7 +29,7 @@ def outcome_of(place: Position, record: Record) -> Normalised:
 class Normalising(NormaliseStage):
     """The stage, with remembered results of its records."""
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
         return outcome_of(Position(batch.topic, batch.partition, record.offset), record)
 
 

@@ -16,6 +16,7 @@ from schemas.topics import DEAD
 from sinks.consumer import RebalanceCounter
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.flusher import Flusher, publisher
+from sinks.flush.placing import Places, placing
 from sinks.typed_records import TOPICS
 from sinks.worker import Sink
 from tests.property.whole_way.broker import Broker, LetterProducer, Outbox
@@ -140,7 +141,8 @@ def start_sink(name: str, process: Process, broker: Broker, group: Group, clickh
     metrics, rebalances = Registry(), RebalanceCounter()
     consumer = Consumer(name, process, broker, group, rebalances)
     publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
-    flusher = Flusher(clickhouse.insert_for(process), publish, _BACKOFF, metrics)
+    insert = placing(clickhouse.insert_for(process), Places(clickhouse.query_for(process), "calls"))
+    flusher = Flusher(insert, publish, _BACKOFF, metrics)
     sink = rules.sink(consumer, rebalances, flusher, CODECS, _POLICY, metrics)
     group.join(consumer)
     process.spawn(_live(sink, process))

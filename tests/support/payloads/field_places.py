@@ -20,12 +20,13 @@ from schemas.codec import PUBLISHED, schema_text
 from schemas.config.settings import ClickHouseSettings
 from schemas.facts import Fact
 from schemas.timeline import Timeline
+from sinks.columns import Table
 from sinks.migrate import Migration, migrations, statements
-from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES, Table
+from sinks.rows import BINDINGS, CALL_EVENTS, CDR, SHOWN_AS, TIMELINES, shown_columns
 
-NOT_COLUMNS: Final = {"fact_id", "fact_type", "content_digest", "keeps"}
+NOT_COLUMNS: Final = {"fact_id", "fact_type", "content_digest", "keeps", "slot_certain"}
 """Fields of a fact without a column of their name: `tests/unit/sinks/test_rows.py` says why."""
-EACH_ITS_OWN: Final = {"call_key", "kind", "schema_version", "version", "account"}
+EACH_ITS_OWN: Final = {"call_key", "kind", "schema_version", "version", "account", "slot_at", "slot_certain"}
 """Fields that a fact and a timeline both have, and that a timeline does not take over from its record."""
 STATES_ONLY: Final = {"leg", "leg_number", "state", "event_at"}
 """Fields of a fact that only state events have, so that the table of records lacks them."""
@@ -69,7 +70,7 @@ def _schemas(fact: type[Fact], timeline: type[Timeline]) -> Iterator[str]:
 def _columns(fact: type[Fact], timeline: type[Timeline], released: Sequence[Migration]) -> Iterator[str]:
     shared = names(fact) & names(timeline)
     of_fact = names(fact) - NOT_COLUMNS
-    wanted = {CDR.name: of_fact - STATES_ONLY, TIMELINES.name: shared | names(timeline)}
+    wanted = {CDR.name: of_fact - STATES_ONLY, TIMELINES.name: (shared | names(timeline)) - NOT_COLUMNS}
     for table in (CDR, TIMELINES):
         for name in sorted(wanted[table.name] - _in_code(table)):
             yield f"sinks/rows.py: {table.name} lacks {name}"
@@ -86,7 +87,7 @@ def _columns(fact: type[Fact], timeline: type[Timeline], released: Sequence[Migr
 
 
 def _in_code(table: Table[Any]) -> set[str]:
-    return {column.name.split(".")[0] for column in table.columns}
+    return {name.split(".")[0] for name in shown_columns(table)}
 
 
 def _sql(migration: Migration) -> list[str]:
@@ -100,7 +101,7 @@ def _in_migrations(table: str, released: Sequence[Migration]) -> set[str]:
             found |= set(_DECLARED.findall(statement))
         elif re.match(rf"ALTER TABLE \S+\.{table}\b", statement):
             found |= set(_ADDED.findall(statement))
-    return {name.split(".")[0] for name in found}
+    return {SHOWN_AS.get(name, name).split(".")[0] for name in found}
 
 
 def _last(pattern: str, released: Sequence[Migration]) -> str:

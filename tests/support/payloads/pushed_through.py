@@ -18,19 +18,22 @@ from processors.call.state import CallState
 from processors.join import step
 from processors.normalise import directory, normalise
 from schemas.config.limits import DEFAULT
+from schemas.config.secret import read_secret
 from schemas.config.settings import JoinSettings, Settings
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.timeline import Timeline
 from schemas.vendors import VENDORS
-from tests.support.memory_publisher import MemoryPublisher
+from tests.support.http.memory_publisher import MemoryPublisher
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def pushed(asked: dict[str, Any]) -> dict[str, Any]:
     """Sends the requests and follows what was published."""
-    settings = msgspec.convert({"accounts": asked["accounts"]}, Settings)
+    settings = msgspec.convert(
+        {"accounts": asked["accounts"]}, Settings, dec_hook=lambda _, given: read_secret(given, {})
+    )
     publisher = MemoryPublisher()
     replies = []
     async with TestClient(TestServer(create_app(settings, VENDORS, publisher, Registry(), lambda: NOW))) as client:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ DAY_MS: Final = 86_400_000
 BEYOND_MS: Final = (SETTINGS.horizon_s + 1) * 1000
 GONE: Final = object()
 """Marker of a field that is not sent."""
+
+
+RowT = TypeVar("RowT", Fact, Timeline)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -43,6 +46,8 @@ class Rows:
         self.timelines: dict[str, Timeline] = {}
         self.dead: list[str] = []
         self.held = PartitionState(SETTINGS)
+        self.slots: dict[str, datetime | None] = {}
+        """The slot of each row, which no later version of it may leave."""
         self._offset = 0
 
     def take(self, bodies: Iterable[Sent], *, now_ms: int = 0, order: Iterable[int] | None = None) -> "Rows":
@@ -78,11 +83,19 @@ class Rows:
 
     def _keep(self, done: Any) -> None:
         if done.normalized is not None and done.normalized.fact_type is FactType.RECORD:
-            known = self.records.get(done.normalized.fact_id, done.normalized)
-            self.records[known.fact_id] = max(known, done.normalized, key=lambda row: row.version)
-        for timeline in done.timelines:
+            record = self._stored(done.normalized.fact_id, done.normalized)
+            known = self.records.get(record.fact_id, record)
+            self.records[known.fact_id] = max(known, record, key=lambda row: row.version)
+        for made in done.timelines:
+            timeline = self._stored(made.timeline_id, made)
             there = self.timelines.get(timeline.timeline_id, timeline)
             self.timelines[there.timeline_id] = max(there, timeline, key=lambda row: row.version)
+
+    def _stored(self, name: str, row: RowT) -> RowT:
+        """The row without its slot, which may depend on the order of arrival, but is equal in all versions."""
+        assert row.slot_at is not None
+        assert row.slot_at == self.slots.setdefault(name, row.slot_at) or not row.slot_certain
+        return msgspec.structs.replace(row, slot_at=None, slot_certain=False)
 
     @property
     def record(self) -> Fact:

@@ -17,7 +17,8 @@ from schemas.codec import FACT, TIMELINE
 from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, Flag, Leg, Role, State
 from schemas.timeline import Timeline
-from sinks.rows import TIMELINES, row_of, table_of
+from sinks.columns import row_of
+from sinks.rows import TIMELINES, table_of
 from tests.support.strategies import (
     A_STATES,
     CALLED,

@@ -26,8 +26,8 @@ from schemas.facts import Fact, State
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
 from schemas.topics import DEAD, FACTS, NORMALIZED, STATE, TIMELINES
+from tests.support.kafka.join_log import StateLog
 from tests.support.strategies import CALLER, KEY, callback, in_a_row, privacy, pushed_state
-from tests.unit.processors.stages.test_join_stage import StateLog
 
 JOIN = JoinSettings()
 CODECS = Codecs()

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from processors.outbox import Outbox
+from schemas.config.settings import KafkaSettings
 
 
 async def test_a_stop_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that was given up stays in aiokafka's producer, which waits at its stop until Kafka takes it."""
-    outbox = Outbox("127.0.0.1:9")
+    outbox = Outbox(KafkaSettings(bootstrap="127.0.0.1:9"))
     stop = outbox._producer.stop
     cancelled = asyncio.Event()
 

@@ -16,23 +16,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.audit.entry import AuditEntry
 from schemas.codec import (
+    AUDIT,
     DEAD_LETTER,
+    ERASURE,
     FACT,
+    PREVIOUS,
     PUBLISHED,
     TIMELINE,
     Codec,
+    Codecs,
     PublishedSchema,
     codecs_for,
     parsed_schema,
     schema_text,
 )
 from schemas.dead_letter import DeadLetter
+from schemas.enums import AuditEvent
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, RecordContent, Role
+from schemas.privacy.erasures import Erasure
 from schemas.timeline import Timeline
 
-TYPES: dict[str, type[msgspec.Struct]] = {"fact": Fact, "timeline": Timeline, "dead_letter": DeadLetter}
+TYPES: dict[str, type[msgspec.Struct]] = {
+    "fact": Fact,
+    "timeline": Timeline,
+    "dead_letter": DeadLetter,
+    "audit": AuditEntry,
+    "erasure": Erasure,
+}
 AT = datetime(2024, 2, 29, 23, 59, 59, 123456, tzinfo=UTC)
 
 
@@ -109,6 +122,8 @@ def test_ids_are_pinned_for_ever() -> None:
             ("fact", 2): 1004,
             ("timeline", 2): 1005,
             ("dead_letter", 2): 1006,
+            ("audit", 1): 1007,
+            ("erasure", 1): 1008,
         }
         == ids
     )
@@ -117,7 +132,13 @@ def test_ids_are_pinned_for_ever() -> None:
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: p.file)
 def test_what_an_earlier_release_wrote_is_read(published: typing.Any) -> None:
     """Its fields are as they were, later ones have their defaults."""
-    codecs: dict[str, Codec[typing.Any]] = {"fact": FACT, "timeline": TIMELINE, "dead_letter": DEAD_LETTER}
+    codecs: dict[str, Codec[typing.Any]] = {
+        "fact": FACT,
+        "timeline": TIMELINE,
+        "dead_letter": DEAD_LETTER,
+        "audit": AUDIT,
+        "erasure": ERASURE,
+    }
     codec = codecs[published.name]
     value = WHOLE[published.name]
     names = [field["name"] for field in json.loads(schema_text(published))["fields"]]
@@ -148,6 +169,7 @@ CONTENT = RecordContent(
     raw_element=1, disposition=Disposition.ANSWERED, answer_at=AT, talk_ms=1, cost=Decimal("2.940000"), currency="CNY", q850=16,
 )  # fmt: skip
 WHOLE: dict[str, msgspec.Struct] = {
+    "erasure": Erasure(subject="number", digests=("ab", "cd"), at=AT, reason="asked", actor="ann@host", key_check="ef"),
     "fact": FULL_FACT,
     "timeline": Timeline(timeline_id="a|b|c", call_key="a|b|c", vendor="a", cost=Decimal("-0.000001")),
     "dead_letter": DeadLetter(
@@ -160,6 +182,7 @@ WHOLE: dict[str, msgspec.Struct] = {
         original=b"\x00\xff",
         occurred_at=AT,
     ),
+    "audit": AuditEntry(event=AuditEvent.REFUSED, at=AT, last_at=AT, count=3, part="ingress", details={"a": "b"}),
 }
 
 
@@ -225,10 +248,56 @@ def test_what_was_written_before_a_registry_was_set_stays_readable() -> None:
     )
 
 
+BEFORE = {p.name: p for p in PUBLISHED if PREVIOUS.get(p.name) == p.version}
+SLOTTED: dict[str, msgspec.Struct] = {
+    name: msgspec.structs.replace(WHOLE[name], slot_at=AT, slot_certain=True) for name in BEFORE
+}
+
+
+def test_the_release_before_wrote_an_older_version_of_each() -> None:
+    assert BEFORE.keys() == PREVIOUS.keys()
+    assert all(published.version < NEWEST[name].version for name, published in BEFORE.items())
+
+
+@pytest.mark.parametrize("name", BEFORE)
+@pytest.mark.parametrize(
+    "ids", [{}, {p.schema_id: p.schema_id - 900 for p in PUBLISHED}], ids=["pinned", "a registry's"]
+)
+def test_what_is_written_as_the_release_before_is_read_by_it(name: str, ids: dict[int, int]) -> None:
+    """A reader that has never seen the newest schema reads it; so does this release, with the new fields' defaults."""
+    published, value = BEFORE[name], SLOTTED[name]
+    codecs = codecs_for(ids, PREVIOUS)
+    data = getattr(codecs, name).encode(value)
+    read = fastavro.schemaless_reader(io.BytesIO(data[5:]), json.loads(schema_text(published)), None)
+    without = msgspec.structs.replace(value, slot_at=None, slot_certain=False)
+
+    assert struct.unpack(">bI", data[:5]) == (0, ids.get(published.schema_id, published.schema_id))
+    assert msgspec.convert(read, TYPES[name]) == without
+    for reader in (codecs, codecs_for(ids)):
+        assert getattr(reader, name).decode(data) == without
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_what_is_written_as_the_newest_is_read_whatever_is_written_here(name: str) -> None:
+    ours, theirs = getattr(codecs_for({}, PREVIOUS), name), getattr(Codecs(), name)
+    data = theirs.encode(SLOTTED[name])
+
+    assert struct.unpack(">bI", data[:5]) == (0, NEWEST[name].schema_id)
+    assert ours.decode(data) == SLOTTED[name]
+    assert [codec.writes(data) for codec in (ours, theirs)] == [False, True]
+    assert [codec.writes(ours.encode(SLOTTED[name])) for codec in (ours, theirs)] == [True, False]
+
+
+def test_a_schema_that_the_release_did_not_change_is_written_as_ever() -> None:
+    letter = WHOLE["dead_letter"]
+
+    assert codecs_for({}, PREVIOUS).dead_letter.encode(letter) == DEAD_LETTER.encode(letter)  # type: ignore[arg-type]
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_or_undecodable(data: bytes) -> None:
     """A topic can hold anything; only `Undecodable` may come of it."""
-    for codec in (FACT, TIMELINE, DEAD_LETTER):
+    for codec in (FACT, TIMELINE, DEAD_LETTER, AUDIT):
         for framed in (data, *(b"\x00" + published.schema_id.to_bytes(4, "big") + data for published in PUBLISHED)):
             with contextlib.suppress(Undecodable):
                 codec.decode(framed)

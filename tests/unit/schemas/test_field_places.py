@@ -16,7 +16,7 @@ class WiderTimeline(Timeline, frozen=True, kw_only=True):
     added_field: int | None = None
 
 
-COLUMN = """-- each: table=cdr_versions table=timelines_versions
+COLUMN = """-- each: table=cdr_by_slot table=timelines_by_slot
 ALTER TABLE {{database}}.{{value}} {{on_cluster}}
     ADD COLUMN IF NOT EXISTS added_field Nullable(UInt32);
 """
@@ -33,10 +33,10 @@ def test_a_new_field_is_named_at_every_place_that_lacks_it() -> None:
         "schemas/call_fields.py: POLICIES lacks added_field",
         "schemas/avro: the newest fact schema lacks added_field",
         "schemas/avro: the newest timeline schema lacks added_field",
-        "sinks/rows.py: cdr_versions lacks added_field",
-        "sinks/migrations: no migration gives cdr_versions a column added_field",
-        "sinks/rows.py: timelines_versions lacks added_field",
-        "sinks/migrations: no migration gives timelines_versions a column added_field",
+        "sinks/rows.py: cdr_by_slot lacks added_field",
+        "sinks/migrations: no migration gives cdr_by_slot a column added_field",
+        "sinks/rows.py: timelines_by_slot lacks added_field",
+        "sinks/migrations: no migration gives timelines_by_slot a column added_field",
         "processors/store/state_codec.py: a stored state lacks added_field",
     ]
 
@@ -46,10 +46,10 @@ def test_a_new_column_without_its_views_is_named() -> None:
     released = (*migrations(), Migration(name="999_added_field", template=COLUMN))
 
     assert [place for place in missing_places(WiderFact, WiderTimeline, released) if "migrations" in place] == [
-        "sinks/migrations: cdr is not created anew after the last column of cdr_versions",
-        "sinks/migrations: v_cdr is not created anew after the last column of cdr_versions",
-        "sinks/migrations: timelines is not created anew after the last column of timelines_versions",
-        "sinks/migrations: v_timelines is not created anew after the last column of timelines_versions",
+        "sinks/migrations: cdr is not created anew after the last column of cdr_by_slot",
+        "sinks/migrations: v_cdr is not created anew after the last column of cdr_by_slot",
+        "sinks/migrations: timelines is not created anew after the last column of timelines_by_slot",
+        "sinks/migrations: v_timelines is not created anew after the last column of timelines_by_slot",
     ]
 
 

@@ -30,6 +30,7 @@ CARRIED: Final = {
     "fact_id", "content_digest", "call_key", "adapter_version", "schema_version", "version", "from_raw", "to_raw",
     "display_raw", "privacy_raw", "leg", "time_precision", "quality_flags", "received_at", "source", "request_id",
     "raw_topic", "raw_partition", "raw_offset", "raw_element", "raw_sha256", "account", "contents",
+    "slot_at", "slot_certain",
 }  # fmt: skip
 CARRIED_OF_A_LEG: Final = {"number_raw", "number_kind"}
 

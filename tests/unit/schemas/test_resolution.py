@@ -15,7 +15,7 @@ from schemas.config.settings import Settings
 from schemas.errors import Rejected
 from schemas.facts import FactType, Kind
 from schemas.raw import Position, RawCallback, raw_from_kafka
-from schemas.resolution import CALLBACK, Resolution, resolution_body, resolution_raw
+from schemas.resolution import CALLBACK, Resolution, resolution_raw
 from schemas.vendors import VENDORS
 
 AT = datetime(2026, 3, 5, 9, 30, tzinfo=UTC)
@@ -31,7 +31,7 @@ def read(body: bytes, *, vendor: str = "ytx", callback: str = CALLBACK, account:
 
 
 def test_a_decision_is_one_fact_of_its_record_s_call() -> None:
-    outcome = read(resolution_body(**msgspec.structs.asdict(RESOLUTION)))
+    outcome = read(msgspec.json.encode(RESOLUTION))
     (fact,) = outcome.facts
 
     assert (outcome.dead, outcome.filtered) == ((), ())
@@ -56,15 +56,15 @@ def test_it_lies_on_the_raw_topic_like_everything_else() -> None:
 
 
 def test_the_same_decision_is_the_same_content_and_another_is_not() -> None:
-    body = resolution_body(**msgspec.structs.asdict(RESOLUTION))
-    other = resolution_body(**(msgspec.structs.asdict(RESOLUTION) | {"keep": "cd" * 16}))
+    body = msgspec.json.encode(RESOLUTION)
+    other = msgspec.json.encode(msgspec.structs.replace(RESOLUTION, keep="cd" * 16))
     digests = [read(each).facts[0].content_digest for each in (body, body, other)]
 
     assert digests[0] == digests[1] != digests[2]
 
 
 def body_with(**changes: Any) -> bytes:
-    plain = json.loads(resolution_body(**msgspec.structs.asdict(RESOLUTION)))
+    plain = json.loads(msgspec.json.encode(RESOLUTION))
     return json.dumps({name: value for name, value in {**plain, **changes}.items() if value is not ...}).encode()
 
 

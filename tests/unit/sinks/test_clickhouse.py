@@ -7,12 +7,15 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.summary import QuerySummary
 
+from schemas.config.secret import Secret
 from schemas.config.settings import ClickHouseSettings
+from schemas.config.tls import ClientTls
 from schemas.errors import Unavailable
 from schemas.facts import Fact, FactType, Kind
 from sinks import clickhouse
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR
+from sinks.server import connect
 
 MIB = 1 << 20
 
@@ -30,8 +33,10 @@ class _Client:
         self._free = free
         self.inserts = 0
         self.asked: list[str] = []
+        self.asked_for: list[dict[str, Any]] = []
 
-    def create_insert_context(self, **_: Any) -> _Context:
+    def create_insert_context(self, **given: Any) -> _Context:
+        self.asked_for.append(given["settings"])
         return _Context()
 
     def insert(self, *_: Any, **__: Any) -> QuerySummary:
@@ -61,7 +66,7 @@ TOO_LITTLE = [
 
 def _sink(monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int) -> tuple[ClickHouse, _Client]:
     client = _Client(free)
-    monkeypatch.setattr(clickhouse, "_connect", lambda _settings: client)
+    monkeypatch.setattr(clickhouse, "connect", lambda *_: client)
     return ClickHouse(ClickHouseSettings(url="http://127.0.0.1:8123", min_free_mb=min_free_mb)), client
 
 
@@ -93,6 +98,54 @@ async def test_the_ledger_of_migrations_is_no_exception(monkeypatch: pytest.Monk
     with pytest.raises(Unavailable, match="disk is full"):
         await sink.insert_rows("calls.schema_migrations", ("name",), [("001_a",)])
     assert client.inserts == 1
+
+
+class _Setting:
+    """A setting as a server tells it."""
+
+    def __init__(self, readonly: int) -> None:
+        self.readonly = readonly
+
+
+async def test_settings_of_an_insert_that_a_server_does_not_know_or_keeps_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another release does not know them all, and a managed service may keep its users from changing them."""
+    sink, client = _sink(monkeypatch, 0, 0)
+    client.server_settings = {
+        "async_insert": _Setting(0), "insert_deduplicate": _Setting(1), "max_execution_time": _Setting(0),
+    }  # fmt: skip
+    await sink.insert(CDR, [_record()])
+    assert client.asked_for == [{"async_insert": 0, "max_execution_time": 25, "wait_end_of_query": 1}]
+
+
+@pytest.mark.parametrize(
+    ("password", "tls", "url", "login"),
+    [
+        pytest.param("secret", True, "https://a", {"username": "parts", "password": "secret"}, id="both"),
+        pytest.param(
+            "",
+            True,
+            "https://a",
+            {
+                "username": "",
+                "headers": {"X-ClickHouse-User": "parts", "X-ClickHouse-SSL-Certificate-Auth": "on"},
+            },
+            id="a certificate alone",
+        ),
+        pytest.param("", False, "https://a", {"username": "parts", "password": ""}, id="neither"),
+        pytest.param("", True, "http://a", {"username": "parts", "password": ""}, id="plain http shows no certificate"),
+    ],
+)
+def test_a_certificate_without_a_password_is_the_login(
+    password: str,
+    tls: bool,  # noqa: FBT001 - a case of the table
+    url: str,
+    login: dict[str, Any],
+) -> None:
+    certificate = ClientTls(certificate_file="own.pem") if tls else ClientTls()
+    ours = ClickHouseSettings(user="parts", password=Secret(password), tls=certificate)
+    assert connect.login(ours, url.partition(":")[0]) == login
 
 
 ANSWERS = [

@@ -11,8 +11,10 @@ import pytest
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent, Role
+from schemas.privacy.tokens import NumberTokens
 from schemas.raw import Position
 from schemas.timeline import Timeline
+from sinks.columns import Table, row_of
 from sinks.error_classes import ErrorClass, RowsRefused, classify
 from sinks.flush.batch import Origin
 from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, dead_letter_of
@@ -25,11 +27,12 @@ from sinks.rows import (
     TABLES,
     TIMELINES,
     narrowest,
-    row_of,
+    shown_columns,
     table_of,
 )
 
 NOT_COLUMNS = {
+    "slot_certain",  # whether the sink looks for the row before it writes
     "fact_id",  # the column is record_id
     "fact_type",  # decides the table
     "content_digest",  # shows conflicts to the joiner, which flags them conflict_final
@@ -41,12 +44,23 @@ def fact(kind: FactType = FactType.RECORD) -> Fact:
     return Fact(fact_id=str(uuid.UUID(int=1)), fact_type=kind, vendor="ytx", kind=Kind.CALLBACK_CDR)
 
 
+CONTENT = RecordContent(
+    digest="a", is_shown=True, is_final=True, received_at=datetime(2026, 3, 1, 8, tzinfo=UTC), source="push", raw_topic="t",
+    raw_partition=0, raw_offset=0, raw_element=0, disposition=Disposition.ANSWERED,
+)  # fmt: skip
+
+
 def names(record: type[msgspec.Struct]) -> set[str]:
     return {field.name for field in msgspec.structs.fields(record)}
 
 
-def columns(*tables: object) -> set[str]:
-    return {column.name.split(".")[0] for table in tables for column in table.columns}  # type: ignore[attr-defined]
+def columns(*tables: Table[Any]) -> set[str]:
+    return {name.split(".")[0] for table in tables for name in shown_columns(table)}
+
+
+def is_stand_in(name: str) -> bool:
+    """True for the token or the masked form of a phone number, which is no field of a record."""
+    return name.endswith(("_token", "_masked"))
 
 
 def test_every_field_of_a_fact_has_a_column() -> None:
@@ -58,11 +72,64 @@ def test_only_fields_of_state_events_are_missing_from_records() -> None:
 
 
 def test_every_field_of_timelines_legs_and_dead_letters_has_a_column() -> None:
-    assert names(Timeline) == columns(TIMELINES)
+    assert names(Timeline) - NOT_COLUMNS == {name for name in columns(TIMELINES) if not is_stand_in(name)}
     assert names(DeadLetter) | {"resolved", "version"} == columns(DEAD_LETTERS)
-    assert names(Leg) == {c.name.removeprefix("legs.") for c in CDR.columns if c.name.startswith("legs.")}
-    contents = {c.name.removeprefix("contents.") for c in CDR.columns if c.name.startswith("contents.")}
-    assert names(RecordContent) == contents
+    fields = [name for name in shown_columns(CDR) if not is_stand_in(name)]
+    assert names(Leg) == {name.removeprefix("legs.") for name in fields if name.startswith("legs.")}
+    assert names(RecordContent) == {name.removeprefix("contents.") for name in fields if name.startswith("contents.")}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_clear_number_has_a_token_and_a_masked_form(table: Table[Any]) -> None:
+    """Also one of a column that comes later."""
+    phones = {"Nullable(String)", "Array(Nullable(String))"}
+    numbers = [column.name for column in table.columns if column.type in phones]
+    stems = [name.removesuffix("_number") for name in numbers]
+    assert {f"{stem}_{form}" for stem in stems for form in ("token", "masked")} == {
+        column.name for column in table.columns if is_stand_in(column.name)
+    }
+
+
+TOKENS = NumberTokens("3f6c1a0b9d8e7f5a4c2b1d0e9f8a7b6c")
+NUMBER = "+8613900000001"
+STARS = "+86139****0001"
+OTHER = "+8613900000009"
+OTHER_STARS = "+86139****0009"
+
+
+def test_the_token_is_that_of_the_records_account_and_number() -> None:
+    content = msgspec.structs.replace(CONTENT, from_number=NUMBER)
+    legs = (Leg(role=Role.A, number=NUMBER), Leg(role=Role.B), Leg(role=Role.X, number=OTHER))
+    sent = msgspec.structs.replace(
+        fact(), account="main", account_id="other", from_number=NUMBER, legs=legs, contents=(content,)
+    )
+    row = dict(zip([column.name for column in CDR.columns], row_of(CDR, sent, TOKENS), strict=True))
+    token, other = TOKENS.of("main", NUMBER), TOKENS.of("main", OTHER)
+    assert (row["from_token"], row["from_masked"], row["to_token"], row["to_masked"]) == (token, STARS, "", "")
+    assert (row["legs.own_token"], row["legs.own_masked"]) == (["", "", other], ["", "", OTHER_STARS])
+    assert (row["legs.party"], row["legs.own_number"]) == (["from", "", ""], [None, None, OTHER])
+    assert (row["contents.from_token"], row["contents.from_masked"]) == ([token], [STARS])
+    assert (row["contents.to_token"], row["contents.to_masked"]) == ([""], [""])
+
+
+@pytest.mark.parametrize("table", [CALL_EVENTS, BINDINGS, CDR], ids=lambda table: table.name)
+def test_without_a_key_there_are_masked_forms_and_no_tokens(table: Table[Any]) -> None:
+    row = dict(zip([c.name for c in table.columns], row_of(table, filled(Fact, number=NUMBER)), strict=True))
+    stand_ins = {name: value for name, value in row.items() if is_stand_in(name)}
+    assert {name for name, value in stand_ins.items() if value in ("", [""])} == {
+        n for n in stand_ins if n.endswith("_token")
+    }
+    masks = {name: value for name, value in stand_ins.items() if name.endswith("_masked")}
+    assert masks.pop("legs.own_masked", [OTHER_STARS]) == [OTHER_STARS]
+    assert all(value in (STARS, [STARS]) for value in masks.values())
+
+
+def filled(record: type[Fact], number: str) -> Fact:
+    """Returns a fact with one number in every place for numbers."""
+    content = msgspec.structs.replace(CONTENT, from_number=number, to_number=number)
+    fields = dict.fromkeys((name for name in names(record) if name.endswith("_number")), number)
+    legs = (Leg(role=Role.A, number=OTHER),)
+    return msgspec.structs.replace(fact(), **fields, legs=legs, contents=(content,))
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -72,17 +139,13 @@ def test_no_column_stands_twice(table: object) -> None:
 
 
 def test_contents_stand_in_an_insert_only_when_a_record_has_some() -> None:
-    content = RecordContent(
-        digest="a", is_shown=True, is_final=True, received_at=_at(1), source="push", raw_topic="t", raw_partition=0, raw_offset=0,
-        raw_element=0, disposition=Disposition.ANSWERED,
-    )  # fmt: skip
-    with_some = msgspec.structs.replace(fact(), contents=(content,))
+    with_some = msgspec.structs.replace(fact(), contents=(CONTENT,))
     assert narrowest(CDR, [fact(), with_some]) is CDR
     plain = narrowest(CDR, [fact(), fact()])
     assert plain.name == CDR.name
-    assert {column.name for column in CDR.columns} - {column.name for column in plain.columns} == {
-        f"contents.{name}" for name in names(RecordContent)
-    }
+    left_out = {column.name for column in CDR.columns} - {column.name for column in plain.columns}
+    assert {name for name in left_out if not is_stand_in(name)} == {f"contents.{name}" for name in names(RecordContent)}
+    assert not [column.name for column in plain.columns if column.name.startswith("contents.")]
     assert [narrowest(table, [fact()]) for table in TABLES if table is not CDR] == [t for t in TABLES if t is not CDR]
 
 
@@ -99,7 +162,7 @@ def test_a_row_holds_the_values_in_the_order_of_the_columns() -> None:
     )
     row = dict(zip([column.name for column in CDR.columns], row_of(CDR, sent), strict=True))
     assert (row["record_id"], row["version"], row["vendor"]) == (uuid.UUID(int=1), 3, "ytx")
-    assert (row["legs.role"], row["legs.number"], row["cost"]) == (["A", "B"], ["+8613900000001", None], None)
+    assert (row["legs.role"], row["legs.own_number"], row["cost"]) == (["A", "B"], ["+8613900000001", None], None)
 
 
 def _at(second: int) -> datetime:

@@ -16,10 +16,10 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
+from sinks.columns import Table
 from sinks.consumer import RebalanceCounter
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.flusher import Flusher
-from sinks.rows import Table
 from sinks.worker import Sink
 
 PLACES = tuple(TopicPartition("calls.timelines", partition) for partition in range(3))

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import types
 import typing
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,7 +13,7 @@ import pytest
 
 from deploy.admin.example_settings import FILE, document
 from schemas.config.loader import load
-from schemas.config.settings import Secret, Settings
+from schemas.config.settings import Settings
 
 TEXT = FILE.read_text(encoding="utf-8")
 UNCOMMENTED = re.sub(r"^#(?=[a-z_]+ = )", "", TEXT, flags=re.MULTILINE)
@@ -23,7 +24,11 @@ def every_setting(section: type[msgspec.Struct], path: str = "") -> Iterator[tup
     for name, kind in typing.get_type_hints(section).items():
         arguments = [kind, *typing.get_args(kind)]
         below = [one for one in arguments if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-        if below and below[0] is not Secret:
+        kinds = [kind for one in arguments if isinstance(one, types.UnionType) for kind in typing.get_args(one)]
+        if kinds and issubclass(kinds[0], msgspec.Struct):
+            for one in kinds:
+                yield from every_setting(one, f'{path}.{name}]]\n#     kind = "{one.__struct_config__.tag}"')
+        elif below:
             yield from every_setting(below[0], f"{path}.{name}".lstrip("."))
         else:
             yield path, name
@@ -52,7 +57,8 @@ def test_every_setting_is_in_it(section: str, name: str) -> None:
     values = tomllib.loads(UNCOMMENTED)
     for part in section.split("."):
         values = values.get(part, {})
-    form = TEXT.partition(f"#     [[{section}]]")[2].partition("\n\n")[0]
+    header = section if "]]" in section else f"{section}]]"
+    form = TEXT.partition(f"#     [[{header}")[2].partition("\n#\n" if "kind" in section else "\n\n")[0]
 
     assert name in values or f"#     {name} = " in form
 

@@ -108,7 +108,7 @@ def test_check_config_is_json_in_which_no_secret_shows() -> None:
 
 def test_check_config_tells_all_that_is_unsafe_and_no_secret() -> None:
     accounts = '[{"vendor":"ytx","name":"main","secret":"abcdefgh12345678"},{"vendor":"huawei","name":"open"}]'
-    done = run("--check-config", accounts=accounts, ingress__host="0.0.0.0")
+    done = run("--check-config", accounts=accounts, ingress__host="0.0.0.0", ingress__require_account="false")
 
     assert done.exit_code == 78
     assert [
@@ -117,6 +117,32 @@ def test_check_config_tells_all_that_is_unsafe_and_no_secret() -> None:
         if place not in done.output
     ] == []
     assert "abcdefgh" not in done.output
+
+
+@pytest.mark.parametrize("command", [("ingress",), ("up", "--no-simulator"), ("--check-config",)])
+@pytest.mark.parametrize("require", ["auto", "false"])
+def test_nothing_starts_open_by_mistake(command: tuple[str, ...], require: str) -> None:
+    done = run(*command, ingress__host="0.0.0.0", ingress__require_account=require)
+
+    assert done.exit_code == 78
+    assert "start with --open where anybody may push" in done.output
+
+
+@pytest.mark.parametrize("command", [("ingress", "--open"), ("up", "--open")])
+def test_open_contradicts_accounts_that_are_required(command: tuple[str, ...]) -> None:
+    done = run(*command, ingress__host="0.0.0.0", ingress__require_account="true")
+
+    assert (done.exit_code, "it contradicts --open" in done.output) == (78, True), done.output
+
+
+def test_the_simulator_says_that_it_speaks_plain_http_alone() -> None:
+    done = run("up", ingress__tls_certificate_file="tls.crt", ingress__require_account="true")
+
+    assert (done.exit_code, "Start with --no-simulator" in done.output) == (1, True), done.output
+
+
+def test_a_command_that_does_not_listen_takes_the_settings_of_an_open_ingress() -> None:
+    assert run("spool", "status", ingress__host="0.0.0.0", ingress__require_account="false").exit_code == 0
 
 
 def test_an_account_of_a_vendor_that_is_only_pulled_needs_no_secret() -> None:

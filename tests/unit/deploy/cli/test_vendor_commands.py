@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import schemas.vendors
-from deploy.admin import vendor_skeleton
 from deploy.admin.contract_lists import sentences
 from deploy.cli.main import main
+from deploy.vendor_tools import vendor_skeleton
 from processors.normalise import Directory, Normalised, normalise
 from schemas.config.limits import DEFAULT
 from schemas.facts import Flag

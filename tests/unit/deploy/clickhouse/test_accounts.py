@@ -2,7 +2,17 @@
 
 import pytest
 
-from deploy.clickhouse.accounts import EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, EngineRole, accounts_for, grants
+from deploy.clickhouse.accounts import (
+    ANALYST,
+    EVERY_DATABASE,
+    GUARD,
+    MIGRATOR,
+    OWNER,
+    READER,
+    EngineRole,
+    accounts_for,
+    grants,
+)
 from schemas.errors import SetupError
 
 NAMES = [
@@ -20,11 +30,12 @@ def test_the_parts_are_called_as_the_settings_say(user: str, writer: str) -> Non
         EngineRole.WRITER: writer,
         EngineRole.MIGRATOR: MIGRATOR,
         EngineRole.READER: READER,
+        EngineRole.ANALYST: ANALYST,
     }
 
 
 @pytest.mark.parametrize(
-    "name", [MIGRATOR, READER, GUARD, "1st", "-a", "a b", "a.b", "a<b", "a/b", "ü", "a\n", "'", "a:b"]
+    "name", [MIGRATOR, READER, ANALYST, GUARD, "1st", "-a", "a b", "a.b", "a<b", "a/b", "ü", "a\n", "'", "a:b"]
 )
 def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
     with pytest.raises(SetupError, match="cannot be the name") as caught:
@@ -52,6 +63,14 @@ METADATA = {
 READS = {("SHOW DATABASES", "`calls`.*"), ("SHOW TABLES", "`calls`.v_*"), ("SHOW COLUMNS", "`calls`.v_*")}
 ALLOWED = {
     EngineRole.READER: READS | {("SELECT", "`calls`.v_*")},
+    EngineRole.ANALYST: {
+        ("SHOW DATABASES", "`calls`.*"),
+        *(
+            (name, f"`calls`.{view}")
+            for name in ("SHOW TABLES", "SHOW COLUMNS", "SELECT")
+            for view in ("masked_*", "v_kpi_*", "v_charges_day", "v_conferences")
+        ),
+    },
     EngineRole.WRITER: {
         *((name, "`calls`.*") for name in ("SHOW DATABASES", "SHOW TABLES", "SHOW COLUMNS", "SELECT", "INSERT")),
         ("SELECT", "system.disks"),
@@ -65,6 +84,11 @@ ALLOWED = {
 @pytest.mark.parametrize("sandboxed", [True, False], ids=["in the sandbox", "without one"])
 def test_readers_and_writers_may_do_this_and_nothing_else(role: EngineRole, *, sandboxed: bool) -> None:
     assert rights(role, "calls", sandboxed=sandboxed) == ALLOWED[role] | METADATA
+
+
+def test_where_all_databases_are_open_the_analyst_sees_none() -> None:
+    """A right cannot name the masked views of every database."""
+    assert rights(EngineRole.ANALYST, EVERY_DATABASE) == {("SHOW DATABASES", "*.*")} | METADATA
 
 
 @pytest.mark.parametrize("databases", ["calls", EVERY_DATABASE])

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from deploy.clickhouse.accounts import BUILT_IN, EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, accounts_for
+from deploy.clickhouse.accounts import ANALYST, BUILT_IN, EVERY_DATABASE, GUARD, MIGRATOR, OWNER, READER, accounts_for
 from deploy.clickhouse.config import RESERVE_BYTES, EngineConfig, server_config, start_statements, users_config
 
 PLACE = EngineConfig(http_port=18123, tcp_port=19000, login_port=17777, login_path="/secret", memory_bytes=1000 << 20)
@@ -49,7 +49,7 @@ def test_users_are_xml_and_ask_for_their_password_elsewhere(user: str, databases
     written = users_config(accounts_for(user), databases, memory_bytes=1000 << 20, sandboxed=sandboxed)
     users = {one.tag: one for one in ET.fromstring(written).findall("users/*")}
 
-    assert users.keys() == {BUILT_IN, GUARD, user or OWNER, MIGRATOR, READER}
+    assert users.keys() == {BUILT_IN, GUARD, user or OWNER, MIGRATOR, READER, ANALYST}
     for one in users.values():
         assert text(one, "http_authentication/server") == "callweave"
         assert {ip.text for ip in one.findall("networks/ip")} == {"127.0.0.1", "::1"}
@@ -65,7 +65,7 @@ def test_readers_cannot_loosen_what_holds_for_them() -> None:
     assert {"readonly", "workload", "additional_table_filters"} <= fixed
     assert text(root, "profiles/reader/readonly") == "2"
     assert {"allow_python_table_function", "allow_introspection_functions"} <= everybody
-    assert text(root, f"users/{READER}/profile") == "reader"
+    assert text(root, f"users/{READER}/profile") == text(root, f"users/{ANALYST}/profile") == "reader"
     assert text(root, f"users/{OWNER}/profile") == "owner"
 
 

@@ -18,7 +18,7 @@ from schemas.config.settings import (
     SchemaRegistrySettings,
     Settings,
 )
-from tests.support.serving import serving
+from tests.support.http.serving import serving
 
 
 @pytest.fixture
@@ -82,6 +82,17 @@ async def test_who_answers_at_the_ingress_s_port(settings: Settings, body: objec
     assert found.state == state
     assert str(settings.ingress.port) in found.detail
     assert ("already uses" in found.detail) == ("hello" in str(body))
+
+
+async def test_beyond_this_machine_the_ingress_is_asked_at_its_admin_port(settings: Settings) -> None:
+    admin = free_port()
+    reached = replace(settings, ingress=replace(settings.ingress, host="0.0.0.0", admin_port=admin))
+    async with answering(admin, {"ready": True}, 200):
+        found = await look(reached, "ingress")
+    assert (found.state, str(settings.ingress.port) in found.detail) == ("ok", True)
+    async with answering(admin, {"hello": "world"}, 200):
+        found = await look(reached, "ingress")
+    assert (found.state, "ingress.admin_port" in found.detail + found.advice) == ("bad", True), found
 
 
 @pytest.mark.parametrize(

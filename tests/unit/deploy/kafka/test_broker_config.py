@@ -1,42 +1,28 @@
-"""The configuration of a broker: alone, among others, and with extra listeners for some clients."""
+"""The configuration of a broker: alone, and with further properties."""
 
 from pathlib import Path
 
-from deploy.kafka.broker_config import Listener, Node, jvm_options, server_properties
-
-VOTERS = ("1@127.0.0.1:1001", "2@127.0.0.1:1002", "3@127.0.0.1:1003")
-LISTENER = Listener(name="SINK", port=3001, advertised_port=4001)
+from deploy.kafka.broker_config import Node, jvm_options, server_properties
 
 
-def properties(**changes: object) -> dict[str, str]:
-    node = Node(node_id=2, data_dir=Path("/data"), port=2002, controller_port=1002, **changes)  # type: ignore[arg-type]  # passed through
-    return dict(line.split("=", 1) for line in server_properties(node).splitlines())
+def properties(**further: object) -> dict[str, str]:
+    node = Node(data_dir=Path("/data"), port=2002, controller_port=1002)
+    return dict(line.split("=", 1) for line in server_properties(node, further).splitlines())
 
 
-def test_a_node_that_is_alone_votes_for_itself_and_keeps_one_copy() -> None:
+def test_it_votes_for_itself_and_keeps_one_copy() -> None:
     found = properties()
 
-    assert found["controller.quorum.voters"] == "2@127.0.0.1:1002"
+    assert found["controller.quorum.voters"] == "1@127.0.0.1:1002"
     assert (found["default.replication.factor"], found["min.insync.replicas"]) == ("1", "1")
     assert found["listeners"] == "BROKER://127.0.0.1:2002,CONTROLLER://127.0.0.1:1002"
     assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002"
 
 
-def test_one_of_three_keeps_three_copies_and_waits_for_two() -> None:
-    found = properties(voters=VOTERS)
+def test_further_properties_are_added_or_take_the_place_of_its_own() -> None:
+    found = properties(**{"node.id": 2, "super.users": "User:ANONYMOUS"})
 
-    assert found["controller.quorum.voters"] == ",".join(VOTERS)
-    names = ("default.replication.factor", "offsets.topic.replication.factor", "min.insync.replicas")
-    assert [found[name] for name in names] == ["3", "3", "2"]
-
-
-def test_an_extra_listener_listens_at_one_port_and_advertises_another() -> None:
-    found = properties(extra_listeners=(LISTENER,))
-
-    assert found["listeners"].endswith(",SINK://127.0.0.1:3001")
-    assert found["advertised.listeners"] == "BROKER://127.0.0.1:2002,SINK://127.0.0.1:4001"
-    assert found["listener.security.protocol.map"].endswith(",SINK:PLAINTEXT")
-    assert found["inter.broker.listener.name"] == "BROKER"
+    assert (found["node.id"], found["super.users"]) == ("2", "User:ANONYMOUS")
 
 
 def test_the_jvm_has_no_option_of_jmx() -> None:

@@ -1,16 +1,21 @@
 """The message of `callweave up` when it is ready: lines that work when copied, with one password in them."""
 
+import io
 import re
 import shlex
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from rich.console import Console
 
 from deploy.admin.clickhouse_accounts import Login
-from deploy.local.dashboard import ready_message
+from deploy.local.dashboard import line, ready_message, rendered
 from deploy.local.stack import Stack
-from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Secret, Settings
+from deploy.local.stats import StackStats
+from deploy.output.printable import printable
+from schemas.config.secret import Secret
+from schemas.config.settings import ClickHouseSettings, EmbeddedSettings, KafkaSettings, Settings
 
 WRITERS = "of-the-parts"
 MIGRATORS = "of-migrate"
@@ -69,6 +74,21 @@ def test_at_an_external_clickhouse_no_password_is_printed(password: str, user: s
     assert curl_of(text)[:3] == ["curl", "-u", user]
     assert "jdbc:" not in text
     assert not [one for one in (password, MIGRATORS) if one and one in text]
+
+
+@pytest.mark.parametrize("foreign", ["\x1b[2J\x1b]0;title\x07", "\u202etxet", "[red]forged[/red]", "\x9b31m"])
+def test_what_is_not_ours_controls_no_terminal(foreign: str) -> None:
+    now = StackStats(
+        by_vendor={foreign: (1, 2, 3, 4)}, phases={foreign: 1}, dispositions={foreign: 1}, rows={foreign: 1},
+        lag={foreign: 1}, parts=((foreign, 1, 1, 1),), warnings=(foreign,),
+    )  # fmt: skip
+    screen = Console(width=200, record=True, force_terminal=True, file=io.StringIO(), no_color=True)
+    screen.print(rendered(now, now, 1.0))
+    shown = screen.export_text()
+
+    for text in (line(now), shown):
+        assert all(char.isprintable() or char == "\n" for char in text)
+        assert printable(foreign) in text
 
 
 def test_a_stack_s_own_words_hide_the_password() -> None:

@@ -139,3 +139,14 @@ async def test_whether_a_part_is_ready(
     assert answer["ready"] is not bool(reason)
     assert reason in answer.get("reason", "")
     assert bool(not_ready(metrics, part)) == bool(reason)
+
+
+@pytest.mark.parametrize("request_", [b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"no HTTP\r\n\r\n"])
+async def test_no_answer_of_a_parts_pages_names_a_version(request_: bytes) -> None:
+    port = free_port()
+    async with metrics_page(Registry(), port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+    assert b"\r\nServer: callweave\r\n" in head

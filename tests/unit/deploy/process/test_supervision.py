@@ -13,8 +13,8 @@ import pytest
 from deploy.process import part_process, supervisor
 from deploy.process.child import Child, spawn
 from deploy.process.part_process import PartSpec, SupervisedPart, supervised_part
-from deploy.process.supervisor import RestartPauses, Supervised
-from schemas.backoff import Backoff
+from deploy.process.supervisor import Supervised
+from schemas.backoff import Backoff, RestartPauses
 from schemas.errors import CallweaveError, SetupError
 from tests.support.children import until
 
@@ -34,9 +34,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param([0, 0, 0, 31, 0], [0.5, 1, 2, 0.5, 1], id="it lived: from the beginning"),
     ],
 )
-def test_the_pauses(ran_s: list[float], pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_BACKOFF", Backoff(first_s=0.5, cap_s=10.0))
-    between = RestartPauses()
+def test_the_pauses(ran_s: list[float], pauses: list[float]) -> None:
+    between = RestartPauses(Backoff(first_s=0.5, cap_s=10.0), healthy_after_s=supervisor.HEALTHY_AFTER_S)
 
     assert [between.after(seconds) for seconds in ran_s] == pauses
 
@@ -49,8 +48,8 @@ async def part(
     coming = iter(starts)
     made = supervised_part(PartSpec(name="one", arguments=(), grace_s=5.0), folder)
 
-    async def spawned(_argv: object, *, output: Path, env: object) -> Child:
-        del env
+    async def spawned(_argv: object, *, output: Path, env: object, keep_open: object) -> Child:
+        del env, keep_open
         command = await next(coming)(made)
         return await spawn(command, output=output)
 
@@ -136,8 +135,8 @@ async def test_a_stop_while_the_system_makes_the_process_leaves_none(
 ) -> None:
     stops: list[asyncio.Task[None]] = []
 
-    async def spawned(_argv: object, *, output: Path, env: object) -> Child:
-        del env
+    async def spawned(_argv: object, *, output: Path, env: object, keep_open: object) -> Child:
+        del env, keep_open
         if made.process.last_exit is None:
             return await spawn(("/bin/false",), output=output)
         stops.append(asyncio.create_task(made.stop()))

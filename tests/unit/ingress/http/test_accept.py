@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingress.access.request_head import RequestHead
 from ingress.http.accept import Accepted
-from ingress.http.routes import RequestHead, Router, pushed_paths
-from schemas.config.settings import Account, IngressSettings, Secret, Settings
+from ingress.http.routes import Router, pushed_paths
+from schemas.config.secret import Secret
+from schemas.config.settings import Account, IngressSettings, Settings
 from schemas.errors import Rejected
 from schemas.vendor_kit.contract import Callback, Elements, Filtered, Poll, PollRequest, Reply, Vendor
 from schemas.vendors import VENDORS
-from tests.support.accepting import accept_request
+from tests.support.http.accepting import accept_request
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123000, tzinfo=UTC)
 SECRET = "abcdefghijklmnop0123"
@@ -51,7 +53,6 @@ def vendor(name: str, *callbacks: Callback, poll: Poll | None = None) -> Vendor:
         accepted=Reply(status=200, body=b"OK"),
         retry=Reply(status=503),
         sends_at_most=0,
-        time_zone="UTC",
         poll=poll,
     )
 

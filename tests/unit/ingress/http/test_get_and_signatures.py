@@ -19,10 +19,11 @@ from yarl import URL
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
 from ingress.overload.shedding import LoadShedder
-from schemas.config.settings import Account, IngressSettings, Secret, Settings
+from schemas.config.secret import Secret
+from schemas.config.settings import Account, IngressSettings, Settings
 from schemas.metrics import Registry
 from schemas.vendor_kit.contract import Callback, Elements, Filtered, PushHead, Reply, Vendor
-from tests.support.memory_publisher import MemoryPublisher
+from tests.support.http.memory_publisher import MemoryPublisher
 
 NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 KEY, NEXT_KEY = "a-key-of-the-vendor", "the-key-after-it"
@@ -80,7 +81,6 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
             accepted=Reply(status=200, body=b"OK"),
             retry=Reply(status=503),
             sends_at_most=3,
-            time_zone="UTC",
         )
     }
 )

@@ -5,9 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingress.http.heads import mended
-from tests.unit.ingress.http.test_ingress_http import POST, Site, raw, site
+from tests.unit.ingress.http.serving_site import POST, Site, raw
 
-__all__ = ["site"]
 BODY = bytes(range(256)) + b"\r\n\r\nContent-Type: \x00\r\nContent-Type: \x01\r\n\r\n"
 END = b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 ANY_BYTE = [bytes([byte]) for byte in range(256) if byte not in b"\r\n"]

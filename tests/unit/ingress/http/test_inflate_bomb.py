@@ -13,7 +13,7 @@ from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.raw import Position, raw_from_kafka
 from schemas.vendors import VENDORS
-from tests.support.memory_publisher import MemoryPublisher
+from tests.support.http.memory_publisher import MemoryPublisher
 
 
 @pytest.mark.parametrize("headers", [{"Content-Encoding": "gzip"}, {}], ids=["declared", "not declared"])

@@ -16,8 +16,8 @@ from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
 from schemas.raw import Headers
 from schemas.vendors import VENDORS
-from tests.support.memory_publisher import MemoryPublisher
-from tests.unit.ingress.http.test_ingress_http import NOW
+from tests.support.http.memory_publisher import MemoryPublisher
+from tests.unit.ingress.http.serving_site import NOW
 
 LIMITS = IngressSettings(max_body_bytes=50_000, body_timeout_s=0.2, head_timeout_s=0.5)
 MAX_BYTES = 100_000
@@ -90,11 +90,8 @@ class Site:
         return self.admission.queued, self.admission.size_bytes
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    metrics, publisher = Registry(), Waiting()
-    admission = AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
-    app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, admission=admission)
+@contextlib.asynccontextmanager
+async def running(app: web.Application, metrics: Registry, admission: AdmissionControl) -> AsyncIterator[BoundedRunner]:
     runner = BoundedRunner(
         app,
         LIMITS,
@@ -107,9 +104,18 @@ async def site() -> AsyncIterator[Site]:
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Site(runner.addresses[0][1], admission, metrics, publisher)
-    publisher.go_on.set()
+    yield runner
     await runner.cleanup()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    metrics, publisher = Registry(), Waiting()
+    admission = AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
+    app = create_app(Settings(ingress=LIMITS), VENDORS, publisher, metrics, lambda: NOW, admission=admission)
+    async with running(app, metrics, admission) as runner:
+        yield Site(runner.addresses[0][1], admission, metrics, publisher)
+        publisher.go_on.set()
 
 
 def statuses(heard: bytes) -> list[bytes]:
@@ -164,6 +170,50 @@ async def test_who_hangs_up_while_kafka_is_waited_for_is_in_hand_until_then(site
     assert await site.counts() == (0, 0)
 
 
+@pytest.mark.parametrize("behind", [1, 3])
+async def test_what_waits_behind_the_push_of_one_who_hangs_up_is_not_counted_any_more(site: Site, behind: int) -> None:
+    site.publisher.go_on.clear()
+    await site.say(PUSH * (1 + behind), answers=0)
+    await asyncio.sleep(0.05)
+    site.publisher.go_on.set()
+    assert await site.counts() == (0, 0)
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_bytes_that_are_no_request_behind_others_are_not_counted_any_more(site: Site, times: int) -> None:
+    """Each piece is one more error in the queue, of which the first ends the connection."""
+    site.publisher.go_on.clear()
+    saying = asyncio.create_task(site.say(PUSH, *[b"no HTTP\r\n\r\n"] * times, answers=9))
+    await asyncio.sleep(0.05 + 0.02 * times)
+    site.publisher.go_on.set()
+    assert statuses(await saying) == [b"200", b"400"]
+    assert await site.counts() == (0, 0)
+
+
+async def test_a_request_whose_answer_fails_as_its_caller_has_left_is_not_counted_any_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handled = asyncio.Event()
+
+    async def fails(request: web.Request) -> web.Response:
+        handled.set()
+        while request.transport is not None:  # noqa: ASYNC110  # aiohttp signals it nowhere
+            await asyncio.sleep(0.005)
+        raise ConnectionResetError("nobody is there")
+
+    app, admission = web.Application(), AdmissionControl(max_queued=4, max_bytes=MAX_BYTES)
+    app.router.add_post("/v1/ytx", fails)
+    async with running(app, Registry(), admission) as runner:
+        site = Site(runner.addresses[0][1], admission, Registry(), Waiting())
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        writer.write(PUSH)
+        await handled.wait()
+        assert admission.size_bytes == len(PUSH)
+        writer.transport.abort()
+        assert await site.counts() == (0, 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_without_room_each_is_answered_in_its_vendors_words_and_goes_on(site: Site) -> None:
     """Plain requests are refused before they are parsed, others by the handlers."""
     in_chunks = PUSH.replace(b"Content-Length: 2", b"Transfer-Encoding: chunked").replace(
@@ -198,6 +248,19 @@ async def test_a_head_that_never_ends_is_cut(site: Site) -> None:
     assert await site.say(b"POST /v1/ytx HTTP/1.1\r\n", *lines) == b""
     assert site.metrics.get("callweave_ingress_connections_cut_total", "large_head") == 1
     assert await site.counts() == (0, 0)
+
+
+@pytest.mark.parametrize("before", [b"", PUSH], ids=["first", "behind a push"])
+@pytest.mark.parametrize("body", [b"\r\n", b"Content-Length: 2\r\n\r\n{}"], ids=["no body", "a body"])
+async def test_a_request_without_a_target_is_answered_and_its_connection_closed(
+    site: Site, before: bytes, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """CONNECT is the one method of which aiohttp takes it, and then has no address, or that of the request before."""
+    heard = await site.say(before + b"CONNECT  \r\nHost: x\r\n" + body, answers=9)
+    assert re.findall(rb"HTTP/\S+ (\d{3})", heard) == [*([b"200"] if before else []), b"400"]
+    assert site.metrics.get("callweave_ingress_requests_total", "-", "-", "bad_request") == 1
+    assert await site.counts() == (0, 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_bytes_far_beyond_the_bound_cut_the_connection_that_brings_them(site: Site) -> None:

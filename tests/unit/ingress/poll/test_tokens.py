@@ -15,7 +15,7 @@ from schemas.config.settings import PollAccount, PollSettings
 from schemas.metrics import Registry
 from schemas.topics import POLLS, RAW
 from schemas.vendor_kit.contract import Advice, Page, Poll, PollRequest
-from tests.support.memory_publisher import MemoryPublisher
+from tests.support.http.memory_publisher import MemoryPublisher
 
 NOW_S = 1_700_000_460.0
 START_S = 1_699_999_800  # one window before the newest settled second

@@ -10,7 +10,7 @@ import pytest
 
 from processors.call.contents import Item, item_of
 from schemas.facts import Disposition, Fact, Flag
-from schemas.resolution import CALLBACK, resolution_body
+from schemas.resolution import CALLBACK, Resolution
 from tests.support.payloads.whole_rows import GONE, RECEIVED, Rows, Sent, beijing, changed, epoch, printed
 
 OUTCOME = (
@@ -230,7 +230,7 @@ def test_contents_that_agree_complete_each_other(sent: Sequence[Sent], expected:
 
 
 def decision(row: Fact, keep: str, *, after_s: float, account: str = "") -> Sent:
-    body = resolution_body(
+    made = Resolution(
         record_id=row.fact_id,
         call_key=row.call_key,
         kind=row.kind,
@@ -238,7 +238,7 @@ def decision(row: Fact, keep: str, *, after_s: float, account: str = "") -> Sent
         resolved_at=RECEIVED,
         note=f"at {after_s:g} s",
     )
-    return Sent(row.vendor, CALLBACK, body, account=account, after_s=after_s)
+    return Sent(row.vendor, CALLBACK, msgspec.json.encode(made), account=account, after_s=after_s)
 
 
 def digests(sent: Sequence[Sent]) -> list[str]:
@@ -286,10 +286,10 @@ def test_the_newest_decision_counts() -> None:
 def test_a_decision_on_something_else_changes_nothing(record_id: str, keep: str) -> None:
     before = Rows().take(PAIR)
     row = before.record
-    body = resolution_body(
+    made = Resolution(
         record_id=record_id or row.fact_id, call_key=row.call_key, kind=row.kind, keep=keep or row.content_digest, resolved_at=RECEIVED
     )  # fmt: skip
-    rows = Rows().take([*PAIR, Sent("ytx", CALLBACK, body, after_s=99)])
+    rows = Rows().take([*PAIR, Sent("ytx", CALLBACK, msgspec.json.encode(made), after_s=99)])
 
     assert outcome(rows.record) == outcome(row)
     assert rows.record.quality_flags == row.quality_flags

@@ -13,6 +13,7 @@ from processors.engine.faust_app import consumer_of, make_app
 from processors.engine.fetcher import FetcherThread, ReaderSettings
 from processors.engine.transport import BUSY_FETCH_S, BatchConsumer
 from processors.records import RecordBatch, cut, interleave
+from schemas.config.settings import KafkaSettings
 
 A, B = TP("calls.raw", 0), TP("calls.raw", 1)
 
@@ -88,7 +89,9 @@ class Thread:
 @pytest.fixture
 async def make_consumer() -> Callable[[Thread], BatchConsumer]:
     def make(thread: Thread) -> BatchConsumer:
-        app = make_app("group", "127.0.0.1:1", reader=ReaderSettings(batch_records=10, batches_ahead=2))
+        app = make_app(
+            "group", KafkaSettings(bootstrap="127.0.0.1:1"), reader=ReaderSettings(batch_records=10, batches_ahead=2)
+        )
         consumer = consumer_of(app)
         consumer._thread.thread_loop.close()
         consumer._thread = thread  # type: ignore[assignment]  # a script in its place
@@ -294,7 +297,7 @@ async def test_a_seek_waits_for_the_fetch_in_progress() -> None:
 
 async def test_faust_tables_are_refused() -> None:
     """Their recovery would read batches for single changelog events."""
-    app = make_app("group", "127.0.0.1:1")
+    app = make_app("group", KafkaSettings(bootstrap="127.0.0.1:1"))
     app.Table("t")
 
     thread = consumer_of(app)._thread
@@ -306,9 +309,13 @@ async def test_faust_tables_are_refused() -> None:
 
 async def test_faust_cannot_publish() -> None:
     with pytest.raises(NotImplementedError, match=r"calls\.normalized: publish through"):
-        await make_app("group", "127.0.0.1:1").producer.send("calls.normalized", None, b"", None, None, None)
+        await make_app("group", KafkaSettings(bootstrap="127.0.0.1:1")).producer.send(
+            "calls.normalized", None, b"", None, None, None
+        )
 
 
 def test_a_drain_as_long_as_the_session_is_refused() -> None:
     with pytest.raises(ValueError, match="drain_s"):
-        make_app("group", "127.0.0.1:1", reader=ReaderSettings(drain_s=10), session_timeout_s=10)
+        make_app(
+            "group", KafkaSettings(bootstrap="127.0.0.1:1"), reader=ReaderSettings(drain_s=10), session_timeout_s=10
+        )

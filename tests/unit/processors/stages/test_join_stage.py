@@ -1,7 +1,7 @@
 """The joining stage around its pure parts: its outputs, and its gauges when partitions come and go."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -10,7 +10,6 @@ import pytest
 from processors.call.contents import Content, Item
 from processors.call.precedence import normalized
 from processors.call.state import new_item
-from processors.engine.transport import Record
 from processors.join import merge_stored
 from processors.outbox import Message, Oversize
 from processors.records import RecordBatch
@@ -18,24 +17,15 @@ from processors.stages import join_stage
 from processors.stages.join_stage import JoinStage
 from processors.store.changelog import new_writer
 from processors.store.state_codec import decode_state
-from schemas.codec import FACT, Codecs, codecs_for
+from schemas.codec import FACT, PREVIOUS, Codecs, codecs_for
 from schemas.config.settings import JoinSettings
 from schemas.errors import Unavailable
 from schemas.facts import Fact
 from schemas.metrics import Registry
-from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED, STATE
+from schemas.slot_hours import slot_of
+from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED
+from tests.support.kafka.join_log import Nowhere, StateLog, at_zero, batch_of, nothing
 from tests.support.strategies import BOTH_LEGS, callback, in_a_row, privacy
-
-
-class Nowhere:
-    """An outbox that takes and keeps everything."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """Take the messages."""
-        self.messages += messages
 
 
 class Strict(Nowhere):
@@ -49,27 +39,18 @@ class Strict(Nowhere):
         await super().publish(messages)
 
 
-async def nothing(_topic: str, _partition: int, _end: int) -> AsyncGenerator[RecordBatch, None]:
-    """A state topic without a record."""
-    none: tuple[RecordBatch, ...] = ()
-    for batch in none:
-        yield batch
+def slotted(fact: Fact) -> Fact:
+    """The fact in its own slot, as the normaliser writes it."""
+    return msgspec.structs.replace(fact, slot_at=slot_of(fact), slot_certain=True)
 
 
-async def at_zero(_topic: str, _partition: int) -> int:
-    """The end of that topic."""
-    return 0
-
-
-def batch_of(values: Iterable[bytes | None]) -> RecordBatch:
-    """One partition's records from its beginning."""
-    records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=value) for n, value in enumerate(values))
-    return RecordBatch(topic=FACTS.name, partition=1, records=records, first_offset=0, next_offset=len(records))
-
-
-FIRST, CORRECTED = in_a_row([callback(cost=Decimal("2.94")), callback(cost=Decimal("3.10"))])
-NORMALISED = normalized(new_item(FIRST))
+FIRST, SECOND = in_a_row([callback(cost=Decimal("2.94")), callback(cost=Decimal("3.10"))])
+CORRECTED = slotted(SECOND)
+NORMALISED = slotted(normalized(new_item(FIRST)))
 BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=lambda fact: fact.content_digest))
+
+
+RELEASES: dict[str, dict[str, int]] = {"newest": {}, "previous": dict(PREVIOUS)}
 
 
 @pytest.mark.parametrize(
@@ -85,14 +66,20 @@ BOTH = tuple(Content(fact=fact) for fact in sorted((NORMALISED, CORRECTED), key=
         ),
     ],
 )
-@pytest.mark.parametrize("ids", [{}, {1004: 7, 1005: 8, 1006: 9}], ids=["pinned ids", "ids of a registry set since"])
+@pytest.mark.parametrize("ids", [{}, {1004: 7, 1005: 8, 1009: 9}], ids=["pinned ids", "ids of a registry set since"])
+@pytest.mark.parametrize("ours", RELEASES.values(), ids=[f"written as {name}" for name in RELEASES])
+@pytest.mark.parametrize("theirs", RELEASES.values(), ids=[f"sent as {name}" for name in RELEASES])
 async def test_what_goes_on_as_it_came_is_what_would_be_written_anew(
-    sent: list[Fact], published: Fact, ids: dict[int, int]
+    sent: list[Fact], published: Fact, ids: dict[int, int], ours: dict[str, int], theirs: dict[str, int]
 ) -> None:
-    """The bytes of `calls.facts` are passed on only where encoding again would give the same ones."""
-    codecs, outbox = codecs_for(ids), Nowhere()
+    """The bytes of `calls.facts` are passed on only where encoding again would give the same ones.
+
+    A worker that writes the previous version passes on nothing of the newest: its readers do not know it.
+    """
+    codecs, outbox = codecs_for(ids, ours), Nowhere()
+    normaliser = codecs_for({}, theirs)
     stage = JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
-    await stage.step(batch_of(FACT.encode(fact) for fact in sent))
+    await stage.step(batch_of(normaliser.fact.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
 
@@ -162,27 +149,6 @@ async def test_a_worker_does_not_count_what_it_no_longer_holds() -> None:
     assert (
         sum(metrics.get("callweave_join_calls", phase) for phase in ("open", "provisional", "final", "reopened")) == 0
     )
-
-
-class StateLog(Nowhere):
-    """An outbox whose states can be restored."""
-
-    @property
-    def states(self) -> list[Message]:
-        """Restore the state topic."""
-        return [each for each in self.messages if each.topic == STATE.name]
-
-    async def restore(self, topic: str, partition: int, end: int) -> AsyncGenerator[RecordBatch, None]:
-        """Yield the records below `end`."""
-        records = tuple(
-            Record(offset=number, timestamp_ms=0, key=each.key, value=each.value, headers=each.headers)
-            for number, each in enumerate(self.states[:end])
-        )
-        yield RecordBatch(topic=topic, partition=partition, records=records, first_offset=0, next_offset=len(records))
-
-    async def end(self, _topic: str, _partition: int) -> int:
-        """The length of the state topic."""
-        return len(self.states)
 
 
 async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:

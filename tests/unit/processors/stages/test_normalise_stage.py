@@ -12,7 +12,7 @@ import pytest
 from processors.normalise import Directory, Normalised
 from processors.outbox import Message, Outbox
 from processors.records import Record, RecordBatch
-from processors.stages.normalise_stage import NormaliseStage
+from processors.stages.normalise_stage import NormaliseStage, Rules
 from schemas.codec import DEAD_LETTER, FACT, Codecs
 from schemas.config.limits import Limits
 from schemas.metrics import Registry
@@ -39,9 +39,9 @@ class Watched(NormaliseStage):
 
     threads: list[bool]
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback) -> Normalised:
+    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
         self.threads.append(threading.current_thread() is threading.main_thread())
-        return super()._normalise(batch, record, raw)
+        return super()._normalise(batch, record, raw, rules)
 
 
 def stage(limits: Limits | None = None) -> tuple[Watched, Published]:

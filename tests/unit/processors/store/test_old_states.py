@@ -3,13 +3,27 @@
 import base64
 import zlib
 from decimal import Decimal
+from typing import Any
 
+import cramjam
+import msgspec
 import pytest
 
 from processors.call.state import CallState
 from processors.join import step
 from processors.store.partition import PartitionState
-from processors.store.state_codec import FORM, decode_state, encode_state, peek_state
+from processors.store.state_codec import (
+    FACT_FIELDS,
+    FORM,
+    StoredContent,
+    StoredItem,
+    StoredLeg,
+    StoredState,
+    decode_state,
+    encode_state,
+    peek_state,
+    stored_form,
+)
 from processors.timeline.build import timelines_of
 from schemas.config.settings import JoinSettings
 from schemas.errors import Undecodable
@@ -60,6 +74,25 @@ RICH = zlib.decompress(
     )
 )  # fmt: skip
 
+# The same in the form of today, as the release before slots wrote it.
+WITHOUT_SLOTS = zlib.decompress(
+    base64.b85decode(
+        b"c-kdXdrVVj6hGg+?Y(_~ZK2pYr#$8!LeTqay^Vl~3TDnt{b%BfT-u8iSlivU0*eZBviO>7p`Dv^^AgL;CwmaZG1mbmOWb@UM&ejZigEt2mk>9%#i"
+        b"aYl&L8J@&i8#MIp_R-A9*}OV}|S1^-JOUp3oN%jSaY^rl#N$MQR2L#>lIheOEF8ruk^BD;E0+)}Lw(we(1VKruVWF|5cqc?Tyjoahpqs@gwWTr0U"
+        b"7&libKmKRyZ$?z_RkdRrYV1;fGpK#1FhIQg3iS16>duql?!N$tY6WuFc0;&YE)y07F!D66b8Y=t3zDA$F*{3FxC%P+GpsGR70=XGz79LxY$sfixp"
+        b"pxEQvd`mJ`XyhmSyp5Zeyk>ZexF<fu>`loC7fFIYPAKP>eL=Zt}A9$bu6N)!+4V2Z%AI>ZVK)1Rb;nc@tifHw`<%U1tCy-ftmnh0(uBmsn}w$I@z"
+        b"u!!>}l+7NDCb5eNtCdz50Pm>t*->F57n8ZJ~LYF7kC$HvR=FYJi^xNpbE{+I9Ef|jyA>zT_%zYKrhD$iRJP8EJNa0Wq!DTOZPLJFOni=B;0p)8CS"
+        b"WAPh6t(%_okCrchf=aMK)xE8Ob{kkZ8!T)1Jc%P7N3DP2s~rNs*k~z{Mx~uu*Y0^1x6ucV**;T7o|F(7rc&ZkE>TLHoQs`}n?zX{O$#+-8dXhI4^"
+        b">ka8rVAWS?<@4r71L#OU`zJosCbS*+id4x8M6_z4n=plRx*k2kvJ-aHLS?BC>OwgrgMw4h0?5O3Y-00_{A=<Y{_7yoR?m`XX)k`m`bk{Y~MJ*Y7K"
+        b"$VJ`pyIz5g4q0QQZfDB-fO~}$Whqg0j+ALepqwKqRf=iTYv9PeFBv}?*PR7A;E{=6_lI#%O0!x>Sj_0v-8X4ZqAMU*Af1&K~7Wbj4Cx4mIksL51y"
+        b"T^=lE2u0CX$$WWS%;gGJsy|K<>VQMQ;=lFE!5SCwIbtY%}Dczyb`z0O#1TfHcoFHZ2NZI{jO*hdYsi;AC{VBZ$fIs1PA3{5Kn=%Gf?aGdAz=z#cT"
+        b"mVKF}!)%kvB)(grrEVph7H4we%|JjJqGm`a_&qRWKr)eVH{Q$1~HBsR@TZzv8#T(6A-c~t-KbU^X$lH9E|QVW*dmjF8nV*>#}J$e@`_!HXewjkX$"
+        b"tr-KkO*>=F%cd_Q>gnr|_fvtw+6y5xM;bYK^^?I9_KE|!_J?O85Lu33h0&Z44W=@qegp1HJy&657zaO2<TG3=N#-EUc4TTJ3j;mDkQ9>7uQkA+(N"
+        b"bdq=rhb$-vYGP2#ZjDvi%}5jv6QvNIgM06b|r+I!4%cmLlCH%`BuXx_iGjeYbYg=Cj;yTjet6`rFp!RTUroabR7;a3C<``k)lui1tfOvJ%2eD@Qr"
+        b"x1Zl4?M>gSa?JPdZZoJl!n9AKa)~)$)&+&t=9L_x?F0rgx@Z7(f&c)+Vp%)_m0glX!_5"
+    )
+)  # fmt: skip
+
 
 def joined(facts: list[Fact], settings: JoinSettings, step_ms: int = 0, first_ms: int = 0) -> CallState:
     state: CallState | None = None
@@ -101,11 +134,65 @@ STATES: dict[str, tuple[bytes, CallState]] = {
 @pytest.mark.parametrize(("stored", "known"), STATES.values(), ids=STATES.keys())
 def test_an_old_state_is_read_and_written_in_the_new_form(stored: bytes, known: CallState) -> None:
     read = decode_state(stored)
+    without_slot = msgspec.structs.replace(known, slots={})
 
-    assert read == known
-    assert timelines_of(read) == timelines_of(known)
-    assert encode_state(read) == encode_state(known)
+    assert read == without_slot
+    assert timelines_of(read) == timelines_of(without_slot)
+    assert encode_state(read) == encode_state(without_slot)
     assert (stored[0], encode_state(read)[0]) == (2, FORM)
+
+
+def test_a_state_of_the_release_before_slots_is_read() -> None:
+    """It is what a worker of that release makes of a new one, too, in an upgrade that goes back."""
+    assert decode_state(WITHOUT_SLOTS) == msgspec.structs.replace(STATES["with everything"][1], slots={})
+
+
+BEFORE_SLOTS = tuple(name for name in FACT_FIELDS if not name.startswith("slot_"))
+OldFact: Any = stored_form(Fact, BEFORE_SLOTS, legs=tuple[StoredLeg, ...])
+
+
+class OldContent(StoredContent, frozen=True, array_like=True):
+    """A stored content as the release before slots read it."""
+
+    fact: OldFact
+
+
+class OldItem(StoredItem, frozen=True, array_like=True):
+    """A stored item, likewise."""
+
+    contents: tuple[OldContent, ...]
+    resolutions: tuple[OldContent, ...]
+
+
+class OldItems(msgspec.Struct, frozen=True, array_like=True):
+    """The items of a state, likewise."""
+
+    items: tuple[OldItem, ...]
+
+
+OldState: Any = msgspec.defstruct(
+    "OldState",
+    [(field.name, field.type) for field in msgspec.structs.fields(StoredState) if field.name != "slots"],
+    array_like=True,
+    frozen=True,
+)
+
+
+@pytest.mark.parametrize("known", [known for _, known in STATES.values()], ids=STATES.keys())
+def test_the_release_before_slots_reads_what_is_written_now(known: CallState) -> None:
+    """It passes over what was appended: its workers may run beside ours, and after them."""
+    written = encode_state(known)
+    head = msgspec.msgpack.decode(written[1:], type=OldState)
+    items = msgspec.msgpack.decode(bytes(cramjam.lz4.decompress_block(head.items)), type=OldItems).items
+    told = [content.fact for item in known.items.values() for content in item.every]
+    read = [content.fact for item in items for content in (*item.contents, *item.resolutions)]
+    shared = [name for name in BEFORE_SLOTS if name not in {"fact_id", "content_digest", "raw_sha256", "legs"}]
+
+    assert known.slots
+    assert (head.contents, head.touched_ms, head.phase) == (known.contents, known.touched_ms, known.phase)
+    assert [[getattr(fact, name) for name in shared] for fact in read] == [
+        [getattr(fact, name) for name in shared] for fact in told
+    ]
 
 
 @pytest.mark.parametrize(("stored", "known"), STATES.values(), ids=STATES.keys())

@@ -3,78 +3,38 @@
 Each row is a body as somebody sends it, what its facts must say, and which flags about its form they must carry.
 """
 
-import base64
 import gzip
 import json
 import zlib
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from processors.normalise import Normalised
 from schemas.config.limits import DEFAULT
-from schemas.facts import Disposition, Fact, Flag
+from schemas.facts import Disposition, Flag
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS
-from tests.golden.cases import HERE, load, run
+from tests.golden.cases import run
 from tests.support.payloads.huawei_elements import CALL, FEE, FEES
 from tests.support.payloads.ytx_elements import CONFERENCE, STATE, TWO_WAY, VOICE
-
-NX: dict[str, Any] = json.loads(load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body)
-TC: dict[str, Any] = json.loads(load(HERE / "tencent" / "getCdr-T01-document-success.json").raw.body)
-FORM = "application/x-www-form-urlencoded"
-FORM_FLAGS = frozenset(
-    {Flag.REPAIRED_JSON, Flag.CHARSET_REPAIRED, Flag.KEY_NORMALISED, Flag.DUP_KEY, Flag.RANGE_ERROR, Flag.SCHEMA_DRIFT}
+from tests.unit.schemas.body.reading import (
+    BODY,
+    CALLBACKS,
+    NX,
+    TC,
+    D,
+    K,
+    R,
+    cdr,
+    of_form,
+    renamed,
+    sent,
+    text,
+    with_pair,
+    written,
 )
-CALLBACKS = {"nxcloud": "cdr", "ytx": "push", "huawei": "ax", "tencent": "getCdr"}
-
-
-def sent(vendor: str, body: bytes, content_type: str = "", content_encoding: str = "") -> Normalised:
-    return run(
-        RawCallback(
-            vendor=vendor,
-            callback=CALLBACKS[vendor],
-            received_at=datetime(2026, 1, 1, tzinfo=UTC),
-            request_id="r",
-            content_type=content_type,
-            content_encoding=content_encoding,
-            body=body,
-        )
-    )
-
-
-def text(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def written(document: Any) -> bytes:
-    return text(document).encode()
-
-
-def of_form(fact: Fact) -> set[Flag]:
-    """Returns the flags about the way it came."""
-    return {flag for flag in map(Flag, fact.quality_flags) if flag in FORM_FLAGS}
-
-
-def renamed(element: dict[str, Any], **names: str) -> dict[str, Any]:
-    return {names.get(name, name): value for name, value in element.items()}
-
-
-def with_pair(element: dict[str, Any], *pairs: str) -> str:
-    """Returns the element with these members (as JSON text) at its end, in the place of its own of these names."""
-    names = {json.loads(f"{{{pair}}}").popitem()[0].strip() for pair in pairs}
-    rest = {name: value for name, value in element.items() if name not in names}
-    return text(rest)[:-1] + "".join("," + pair for pair in pairs) + "}"
-
-
-def cdr(*elements: str) -> bytes:
-    return ('{"cdr":[' + ",".join(elements) + "]}").encode()
-
-
-K, D = Flag.KEY_NORMALISED, Flag.DUP_KEY
 
 
 @pytest.mark.parametrize(
@@ -228,132 +188,6 @@ def test_of_a_guessed_body_only_the_elements_with_foreign_letters_are_flagged() 
     facts = sent("ytx", text({"cdr": [plain, {**plain, "customParm": "张先生"}]}).encode("gbk")).facts
     assert [fact.custom_ref for fact in facts] == ["abc", "张先生"]
     assert [Flag.CHARSET_REPAIRED in fact.quality_flags for fact in facts] == [False, True]
-
-
-BODY = written({**NX, "mobile_name": "医生"})
-RAW_DEFLATE = zlib.compress(BODY)[2:-4]
-
-
-@pytest.mark.parametrize(
-    ("body", "encoding"),
-    [
-        pytest.param(BODY, "utf-8", id="K8 a charset as encoding"),
-        pytest.param(BODY, "UTF8", id="written otherwise"),
-        pytest.param(BODY.decode().encode("gbk"), "GBK", id="another charset as encoding"),
-        pytest.param(BODY, "gzip", id="K8 gzip declared, plain sent"),
-        pytest.param(BODY, "deflate", id="deflate declared, plain sent"),
-        pytest.param(BODY, "gzip, deflate", id="both declared, plain sent"),
-        pytest.param(BODY, "br", id="Brotli declared, plain sent"),
-        pytest.param(BODY, "base64", id="Base64 declared, plain sent"),
-        pytest.param(BODY, "aws-chunked", id="another word declared"),
-        pytest.param(gzip.compress(BODY), "", id="K8 gzip that is not declared"),
-        pytest.param(zlib.compress(BODY), "", id="zlib that is not declared"),
-        pytest.param(gzip.compress(BODY), "deflate", id="deflate declared, gzip sent"),
-        pytest.param(zlib.compress(BODY), "gzip", id="gzip declared, zlib sent"),
-        pytest.param(RAW_DEFLATE, "deflate", id="deflate without its header"),
-        pytest.param(gzip.compress(gzip.compress(BODY)), "gzip", id="gzip twice, declared once"),
-        pytest.param(zlib.compress(gzip.compress(BODY)), "gzip, deflate", id="both, as declared"),
-        pytest.param(gzip.compress(BODY), "gzip, utf-8", id="gzip and a charset"),
-        pytest.param(base64.b64encode(gzip.compress(BODY)), "", id="gzip in Base64 that is not declared"),
-        pytest.param(gzip.compress(BODY[:99]) + gzip.compress(BODY[99:]) + b"\0\0", "gzip", id="gzip in two members, padded"),
-    ],
-)  # fmt: skip
-def test_a_content_encoding_is_a_hint(body: bytes, encoding: str) -> None:
-    (fact,) = sent("nxcloud", body, content_encoding=encoding).facts
-    assert (fact.vendor_call_id, fact.agent_name) == (NX["sessionid"], "医生")
-    assert of_form(fact) == set()
-
-
-R = Flag.REPAIRED_JSON
-TWO = [NX, {**NX, "sessionid": "other"}]
-FLAT = {name: str(value) for name, value in NX.items()}
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "count", "flags"),
-    [
-        pytest.param(written(text(NX)), "", 1, {R}, id="K9 a JSON text of JSON"),
-        pytest.param(written(text(text(NX))), "", 1, {R}, id="twice"),
-        pytest.param(written(text(TWO)), "", 2, {R}, id="a JSON text of a list"),
-        pytest.param(written([text(NX), text(TWO[1])]), "", 2, {R}, id="a list of JSON texts"),
-        pytest.param(urlencode(FLAT).encode(), FORM, 1, {R}, id="K9 a flat form"),
-        pytest.param(urlencode(FLAT).encode(), "", 1, {R}, id="a flat form that is not declared"),
-        pytest.param(urlencode({**FLAT, "mobile_name": "医生"}).encode(), FORM, 1, {R}, id="a flat form with foreign letters"),
-        pytest.param(urlencode({**FLAT, "mobile_name": "张先生"}, encoding="gbk").encode(), FORM + ";charset=gbk", 1, {R}, id="a flat form in GBK"),
-        pytest.param(urlencode(renamed(FLAT, sessionid="SessionId")).encode(), FORM, 1, {R, K}, id="a flat form with a key in another case"),
-        pytest.param(b"payload=" + quote(text(NX)).encode(), "", 1, set(), id="K9 payload="),
-        pytest.param(b"json=" + quote_plus(text(NX)).encode(), FORM, 1, set(), id="json="),
-        pytest.param(b"x=1&data=" + quote(text(TWO)).encode(), FORM, 2, set(), id="data= after another one"),
-        pytest.param(b"cdr=" + quote(text(NX)).encode(), "", 1, set(), id="cdr="),
-        pytest.param(b"Payload=" + quote(text(NX)).encode(), FORM, 1, set(), id="a parameter in another case"),
-        pytest.param(b"payload=" + quote(text(text(NX))).encode(), FORM, 1, {R}, id="payload= with a JSON text of JSON"),
-        pytest.param(b"\n".join(map(written, TWO)), "", 2, {R}, id="K9 NDJSON"),
-        pytest.param(b"\r\n".join(map(written, TWO)) + b"\r\n\r\n", "application/x-ndjson", 2, {R}, id="NDJSON with empty lines"),
-        pytest.param(b"".join(map(written, TWO)), "", 2, {R}, id="documents without anything between them"),
-        pytest.param(b",\n".join(map(written, TWO)), "", 2, {R}, id="documents with commas between them"),
-        pytest.param(b"[" + b" ".join(map(written, TWO)) + b"]", "", 2, {R}, id="a list without its commas"),
-    ],
-)  # fmt: skip
-def test_a_wrapping_is_taken_off(body: bytes, content_type: str, count: int, flags: set[Flag]) -> None:
-    facts = sent("nxcloud", body, content_type).facts
-    assert [fact.vendor_call_id for fact in facts] == [NX["sessionid"], "other"][:count]
-    assert all(fact.billable_s == 3 for fact in facts)
-    assert all(of_form(fact) == flags for fact in facts)
-
-
-@pytest.mark.parametrize(
-    ("vendor", "body", "count"),
-    [
-        pytest.param("ytx", b"\n".join(written({"cdr": [each]}) for each in (TWO_WAY, CONFERENCE)), 2, id="a page of records a line"),
-        pytest.param("ytx", b"\n".join(map(written, (TWO_WAY, VOICE, STATE))), 3, id="records and a state, one a line"),
-        pytest.param("ytx", urlencode(TWO_WAY).encode(), 1, id="a record as a form"),
-        pytest.param("ytx", urlencode(STATE).encode(), 1, id="a state as a form"),
-        pytest.param("huawei", urlencode({k: v for k, v in CALL.items() if v is not None}).encode(), 1, id="a row as a form"),
-        pytest.param("ytx", written({"cdr": text([TWO_WAY, VOICE])}), 2, id="the records as a JSON text"),
-        pytest.param("ytx", written({"cdr": [text(TWO_WAY), text(VOICE)]}), 2, id="each record as a JSON text"),
-        pytest.param("huawei", b"\n".join(written({"feeLst": [each]}) for each in (FEE, {**FEE, "sessionId": "o"})), 2, id="a notification a line"),
-        pytest.param("huawei", b"\n".join(map(written, (CALL, {**CALL, "sessionId": "s-2"}))), 2, id="a row a line"),
-        pytest.param("tencent", written({**TC, "cdr": text(TC["cdr"])}), 1, id="a page's records as a JSON text"),
-    ],
-)  # fmt: skip
-def test_a_wrapping_of_other_vendors_is_taken_off(vendor: str, body: bytes, count: int) -> None:
-    outcome = sent(vendor, body)
-    assert (len(outcome.facts), outcome.dead) == (count, ())
-    assert all(R in of_form(fact) for fact in outcome.facts)
-
-
-def test_a_broken_line_fails_alone() -> None:
-    outcome = sent("nxcloud", b"\n".join((written(NX), b'{"sessionid":"x"', written(TWO[1]))))
-    assert [fact.vendor_call_id for fact in outcome.facts] == [NX["sessionid"], "other"]
-    assert [(dead.code, dead.element) for dead in outcome.dead] == [("shape", 1)]
-
-
-def test_a_broken_line_with_a_comma_fails_alone() -> None:
-    outcome = sent("nxcloud", b",\n".join((written(NX), b'{"sessionid":"x","code":', written(TWO[1]))))
-    assert [fact.vendor_call_id for fact in outcome.facts] == [NX["sessionid"], "other"]
-    assert [(dead.code, dead.element) for dead in outcome.dead] == [("shape", 1)]
-
-
-RECORDS = [written({**TWO_WAY, "requestid": f"r{n}"}) for n in range(5)]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS), id="at its end"),
-        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS) + b",\n", id="before the next record"),
-        pytest.param(b'{"cdr":[' + b" , \r\n".join(RECORDS)[:-20], id="in a record"),
-        pytest.param(b'{"cdr":[\n' + b",\n".join(RECORDS)[:-20], id="with its head on a line of its own"),
-        pytest.param(b"[" + b",\n".join(RECORDS)[:-20], id="a bare list"),
-        pytest.param(b'{"cdr":[' + RECORDS[0] + b']}\n{"cdr":[' + b",\n".join(RECORDS[1:])[:-20], id="the second of two pages"),
-        pytest.param(b'{"cdr":[' + b",\n".join(RECORDS)[:-20] + b"\x01", id="with a byte that no JSON has"),
-    ],
-)  # fmt: skip
-def test_of_a_page_that_was_cut_no_record_is_taken_for_a_document(body: bytes) -> None:
-    """A record a line is not a document a line: the body stays whole, as one dead letter that can be replayed."""
-    outcome = sent("ytx", body)
-    assert outcome.facts == ()
-    assert [dead.code for dead in outcome.dead] == ["json"]
 
 
 MEMBERS = (

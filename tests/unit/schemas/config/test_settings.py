@@ -2,13 +2,15 @@
 
 import ast
 import inspect
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from schemas.config import settings as declared
-from schemas.config.loader import WHOLE, load, shown, whole
+from schemas.config.listening import needs_account
+from schemas.config.loader import load, shown, whole
 from schemas.config.settings import Settings
 from schemas.errors import SettingsError
 
@@ -62,6 +64,10 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("[kafka\n", {}, "is not TOML", id="not TOML"),
         pytest.param("", {"CALLWEAVE_KAFKA__PARTITIONS": "0"}, "$.kafka.partitions", id="out of range"),
         pytest.param("", {"CALLWEAVE_INGRESS__PORT": "70000"}, "$.ingress.port", id="no such port"),
+        pytest.param("", {"CALLWEAVE_METRICS__HOST": ""}, "$.metrics.host", id="pages on every address by an empty variable"),
+        pytest.param("", {"CALLWEAVE_KAFKA__AUDIT_RETENTION_DAYS": "-1"}, "$.kafka.audit_retention_days", id="a negative age"),
+        pytest.param("", {"CALLWEAVE_KAFKA__AVRO_RELEASE": "0.1"}, """one of "newest", "previous" is wanted, not '0.1' - at `$.kafka.avro_release`""", id="a release that is none"),
+        pytest.param("[kafka]\navro_release = 2", {}, "$.kafka.avro_release", id="a version for a release"),
         pytest.param("", {"CALLWEAVE_KAFKA": "x"}, "$.kafka", id="a section is no value"),
         pytest.param("", {"CALLWEAVE_ACCOUNTS": "[{"}, "CALLWEAVE_ACCOUNTS is not JSON", id="broken JSON"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__DATABASE": "a;b"}, "$.clickhouse.database", id="database is an identifier"),
@@ -74,12 +80,21 @@ def test_lists_in_the_environment_are_json() -> None:
         ),
         pytest.param("", {"CALLWEAVE_SINK__SESSION_TIMEOUT_S": "20"}, "$.clickhouse.insert_timeout_s", id="insert outlives session"),
         pytest.param("", {"CALLWEAVE_PROCESS__SESSION_TIMEOUT_S": "5"}, "$.process.session_timeout_s", id="Kafka takes no such session"),
+        pytest.param("", {"CALLWEAVE_PRIVACY__KEY": SECRET + SECRET[1:]}, "at least 32 characters, or none, are wanted - at `$.privacy.key`", id="a short key of tokens"),
+        pytest.param("", {"CALLWEAVE_PRIVACY__KEY": "callweave" * 4}, "- at `$.privacy.key`", id="a key of tokens that can be guessed"),
+        pytest.param("", {"CALLWEAVE_PRIVACY__CLEAR_NUMBER_DAYS": "-1"}, "$.privacy.clear_number_days", id="days before now"),
+        pytest.param("", {"CALLWEAVE_PRIVACY__BODY_DAYS": "10001"}, "$.privacy.body_days", id="days beyond the clock of the database"),
         pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "a:9092,b:x"}, "'b:x' - at `$.kafka.bootstrap`", id="no port of a broker"),
         pytest.param("", {"CALLWEAVE_KAFKA__BOOTSTRAP": "kafka://a:9092"}, "$.kafka.bootstrap", id="a URL for a broker"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "a:8123"}, "$.clickhouse.url", id="no URL of ClickHouse"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://[::1"}, "$.clickhouse.url", id="a bracket that does not close"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://a:many"}, "$.clickhouse.url", id="a port that is no number"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://x:y@a:8123"}, "clickhouse.user and clickhouse.password, not in the address - at `$.clickhouse.url`", id="a password in the address"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "https://a:8443, b:8443"}, "$.clickhouse.url", id="one of two addresses is none"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://a,http://a/"}, "twice - at `$.clickhouse.url`", id="one address twice"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__URL": "http://a:1,http://x:y@b:1"}, "not in the address - at `$.clickhouse.url`", id="a password in the second address"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__SHARDED": "true"}, "$.clickhouse.sharded", id="shards of no cluster"),
+        pytest.param("", {"CALLWEAVE_CLICKHOUSE__TLS__KEY_FILE": "k.pem"}, "$.clickhouse.tls.key_file", id="a key without a certificate"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__USER": "a:b"}, "$.clickhouse.user", id="a colon in a name"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__MIGRATOR": "a\nb"}, "$.clickhouse.migrator", id="two lines in a name"),
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__PASSWORD": "a\n"}, "$.clickhouse.password", id="the end of a line in a password"),
@@ -122,24 +137,61 @@ NO_DOOR = ACCOUNT.replace(f'secret = "{SECRET}"\n', "")
     ],
 )
 def test_beyond_this_machine_an_account_is_demanded(host: str) -> None:
-    with pytest.raises(SettingsError, match=r"at `\$\.ingress\.require_account`") as caught:
-        read(ACCOUNT, CALLWEAVE_INGRESS__HOST=host)
-    assert "require_account = true" in str(caught.value)
-    assert "ingress.host" in str(caught.value)
+    assert needs_account(read(ACCOUNT, CALLWEAVE_INGRESS__HOST=host).ingress)
+    for text, more in ((ACCOUNT, {"CALLWEAVE_INGRESS__REQUIRE_ACCOUNT": "false"}), ("", {})):
+        with pytest.raises(SettingsError, match=r"at `\$\.ingress\.require_account`") as caught:
+            read(text, CALLWEAVE_INGRESS__HOST=host, **more)
+        assert "require_account = true" in str(caught.value)
+        assert "ingress.host" in str(caught.value)
+        assert "--open" in str(caught.value)
     settings = read(ACCOUNT, CALLWEAVE_INGRESS__HOST=host, CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true")
     assert settings.ingress.host == host
 
 
-def test_behind_a_proxy_an_account_is_demanded() -> None:
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        {"TRUST_FORWARDED_FOR": "1"},
+        {"TRUSTED_PROXIES": '["192.0.2.7/32"]'},
+        {"TRUSTED_PROXIES": '["192.0.2.7/32"]', "PROXY_PROTOCOL": "true"},
+    ],
+    ids=["a count", "networks", "the PROXY protocol"],
+)
+def test_behind_a_proxy_an_account_is_demanded(proxy: dict[str, str]) -> None:
     """The server listens on this machine only, but the proxy lets others in."""
+    given = {f"CALLWEAVE_INGRESS__{name}": value for name, value in proxy.items()}
     with pytest.raises(SettingsError, match=r"a proxy lets other machines in.* at `\$\.ingress\.require_account`"):
-        read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1")
-    assert read(ACCOUNT, CALLWEAVE_INGRESS__TRUST_FORWARDED_FOR="1", CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="true").accounts
+        read(ACCOUNT, CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="false", **given)
+    assert needs_account(read(ACCOUNT, **given).ingress)
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        pytest.param({"HOST": "0.0.0.0", "TRUST_FORWARDED_FOR": "1"}, "trust_forwarded_for", id="X-Forwarded-For of anybody"),
+        pytest.param({"PROXY_PROTOCOL": "true"}, "proxy_protocol", id="a PROXY header of anybody"),
+        pytest.param({"TRUSTED_PROXIES": '["0.0.0.0/0"]'}, "trusted_proxies", id="everybody is a proxy"),
+        pytest.param({"TRUSTED_PROXIES": '["::/1", "8000::/1"]'}, "trusted_proxies", id="everybody is a proxy, in halves"),
+        pytest.param({"TRUSTED_PROXIES": '["192.0.2.7/24"]'}, "trusted_proxies[0]", id="no network"),
+        pytest.param({"TLS_KEY_FILE": "tls.key"}, "tls_key_file", id="a key without a certificate"),
+        pytest.param({"TLS_CLIENT_CA_FILE": "ca.crt"}, "tls_client_ca_file", id="authorities without a certificate"),
+        pytest.param({"TLS_KEY_PASSWORD": "x"}, "tls_key_password", id="a password without a certificate"),
+        pytest.param({"HOST": "0.0.0.0", "ADMIN_PORT": "8080"}, "admin_port", id="the admin pages on the port of the pushes"),
+    ],
+)  # fmt: skip
+def test_a_listener_that_could_be_fooled_is_refused(given: dict[str, str], place: str) -> None:
+    with pytest.raises(SettingsError, match=rf"at `\$\.ingress\.{re.escape(place)}`"):
+        read(ACCOUNT, **{f"CALLWEAVE_INGRESS__{name}": value for name, value in given.items()})
+
+
+def test_x_forwarded_for_of_named_proxies_is_fine_beyond_this_machine() -> None:
+    given = {"HOST": "0.0.0.0", "TRUST_FORWARDED_FOR": "1", "TRUSTED_PROXIES": '["192.0.2.7/32"]'}
+    assert read(ACCOUNT, **{f"CALLWEAVE_INGRESS__{name}": value for name, value in given.items()}).accounts
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"])
 def test_on_this_machine_none_is(host: str) -> None:
-    assert read(CALLWEAVE_INGRESS__HOST=host).accounts == ()
+    assert not needs_account(read(CALLWEAVE_INGRESS__HOST=host).ingress)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +203,7 @@ def test_on_this_machine_none_is(host: str) -> None:
         pytest.param('external_ids = ["x1"]\n', "$.accounts[0].secret", id="external ids are known to many"),
         pytest.param('allow = ["0.0.0.0/0"]\n', "$.accounts[0].allow", id="all of IPv4"),
         pytest.param('allow = ["::/0"]\n', "$.accounts[0].allow", id="all of IPv6"),
+        pytest.param('allow = ["::ffff:0:0/96"]\n', "$.accounts[0].allow", id="all of IPv4, written as IPv6"),
         pytest.param('allow = ["0.0.0.0/1", "128.0.0.0/1"]\n', "$.accounts[0].allow", id="all of IPv4 in halves"),
         pytest.param('allow = ["192.0.2.0/24", "0.0.0.0/0"]\n', "$.accounts[0].allow", id="a network and all others"),
     ],
@@ -180,7 +233,7 @@ def test_an_account_that_nobody_can_push_to_needs_neither() -> None:
 def test_all_unsafe_settings_are_named_at_once() -> None:
     second = ACCOUNT.replace("main", "second").replace(SECRET, "passwordpassword")
     with pytest.raises(SettingsError) as caught:
-        read(NO_DOOR + second, CALLWEAVE_INGRESS__HOST="0.0.0.0")
+        read(NO_DOOR + second, CALLWEAVE_INGRESS__HOST="0.0.0.0", CALLWEAVE_INGRESS__REQUIRE_ACCOUNT="false")
     message = str(caught.value).split("\n")
     assert [
         place in line for place, line in zip(("$.ingress.", "$.accounts[0].", "$.accounts[1]."), message, strict=True)
@@ -268,7 +321,7 @@ def test_several_signing_secrets_are_taken_and_none_is_shown(tmp_path: Path) -> 
     assert [secret.value for secret in settings.accounts[0].signing_secrets] == ["one-key", "the-next-key"]
     assert shown(settings)["accounts"][0]["signing_secrets"] == ["***", "***"]
     assert "key" not in repr(settings.accounts[0].signing_secrets)
-    assert load(None, {WHOLE: whole(settings)}, VENDORS, signing=VENDORS) == settings
+    assert load(None, {}, VENDORS, signing=VENDORS, handed_over=whole(settings)) == settings
     given = '[{"vendor":"acme","name":"main","allow":["10.0.0.0/8"],"signing_secrets":["one-key"]}]'
     (account,) = load(None, {"CALLWEAVE_ACCOUNTS": given}, VENDORS, signing=VENDORS).accounts
     assert [secret.value for secret in account.signing_secrets] == ["one-key"]
@@ -327,7 +380,7 @@ def test_a_password_in_the_environment_is_taken_as_it_is(setting: str, password:
 
     assert getattr(settings.clickhouse, setting).value == password
     assert shown(settings)["clickhouse"][setting] == "***"
-    assert load(None, {WHOLE: whole(settings)}, VENDORS) == settings
+    assert load(None, {}, VENDORS, handed_over=whole(settings)) == settings
 
 
 def test_the_password_in_an_address_does_not_show() -> None:
@@ -352,4 +405,4 @@ def test_every_setting_says_what_it_is() -> None:
     }
 
     assert len(sections) > 8
-    assert bare - {"Secret.value"} == set()
+    assert bare == set()

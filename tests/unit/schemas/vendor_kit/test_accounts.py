@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from processors.normalise import Normalised, directory
-from schemas.config.settings import Account, Secret
+from schemas.config.secret import Secret
+from schemas.config.settings import Account
 from schemas.facts import Flag
 from schemas.raw import RawCallback
 from schemas.vendors import VENDORS

@@ -275,7 +275,7 @@ def test_a_poller_reads_what_it_needs_of_a_page() -> None:
     """T35: a sibling API has msg in the place of result."""
     read = POLL.read_page(json.dumps(page(ANSWERED, DOCUMENTED, None, offset="1440820800")).encode(), "")
     assert (read.code, read.records, read.cursor) == ("0", 2, "1440820800")
-    assert (read.call_ids, read.newest_start_s) == (frozenset({DOCUMENTED["callId"]}), T_S)
+    assert read.call_ids == frozenset({DOCUMENTED["callId"]})
     assert POLL.read_page(FAILURE, "").message == "version not supported"
     assert POLL.read_page(b'{"errorCode":"-501","msg":"busy",}', "").message == "busy"
     assert [POLL.read_page(json.dumps(page(offset=o)).encode(), "").cursor for o in ("0", "", None, 0)] == [""] * 4
@@ -305,24 +305,24 @@ def test_a_request_is_all_text(asked: dict[str, Any], expected: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    ("code", "action", "auto_resume", "alert"),
+    ("code", "action", "alert"),
     [
-        ("0", "advance", True, ""),
-        ("-1", "stop", False, "page"),
-        ("-2", "resend_plain", True, "log"),
-        ("-201", "retry_id", True, "log"),
-        ("-202", "halve", True, "log"),
-        ("-203", "backoff", True, ""),
-        ("-401", "stop", False, "page"),
-        ("-402", "stop", False, "page"),
-        ("-403", "probe", True, "page"),
-        ("-423", "stop", False, "security"),
-        ("-501", "backoff", True, ""),
+        ("0", "advance", ""),
+        ("-1", "stop", "page"),
+        ("-2", "resend_plain", "log"),
+        ("-201", "retry_id", "log"),
+        ("-202", "halve", "log"),
+        ("-203", "backoff", ""),
+        ("-401", "stop", "page"),
+        ("-402", "stop", "page"),
+        ("-403", "probe", "page"),
+        ("-423", "stop", "security"),
+        ("-501", "backoff", ""),
     ],
 )
-def test_each_code_of_the_document_has_its_advice(code: str, action: str, *, auto_resume: bool, alert: str) -> None:
+def test_each_code_of_the_document_has_its_advice(code: str, action: str, alert: str) -> None:
     advice = POLL.advice[code]
-    assert (advice.action, advice.auto_resume, advice.alert) == (action, auto_resume, alert)
+    assert (advice.action, advice.alert) == (action, alert)
     assert advice.description
 
 

@@ -1,7 +1,7 @@
 """YTX beyond the golden cases: one deviation from a documented example a row; outcomes of two-way calls are apart."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from processors.normalise import directory
 from schemas.config.settings import Account
-from schemas.facts import Disposition, Flag, Kind, NumberKind, Role, State
+from schemas.facts import Disposition, Flag, Kind, NumberKind
 from schemas.vendors import VENDORS
 from tests.support.payloads.ytx_elements import (
     CONFERENCE,
@@ -196,203 +196,6 @@ def test_one_id_in_two_kinds_is_two_records_of_one_call() -> None:
 )
 def test_what_cannot_be_placed_is_a_dead_letter(base: dict[str, Any], changes: dict[str, Any], dead: str) -> None:
     assert code(base, **changes) == dead
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        *[
-            pytest.param({"state": word}, {"state": state}, id=word)
-            for word, state in (
-                ("callout", State.SETUP),
-                ("alerting", State.ALERTING),
-                ("Answer", State.ANSWER),
-                ("DISCONNECT ", State.RELEASE),
-            )
-        ],
-        pytest.param(
-            {"state": "disconnect", "stateDesc": "空号"},
-            {"disposition": Disposition.INVALID_NUMBER, "hangup_cause": "空号", "q850": 1, "quality_flags": ()},
-            id="a leg's ending, which live pushes have",
-        ),
-        pytest.param(
-            {"state": "disconnect", "stateDesc": "应答"},
-            {"disposition": Disposition.UNKNOWN, "hangup_reason": "answered"},
-            id="a text alone is no answer",
-        ),
-        pytest.param(
-            {"state": "disconnect", "stateDesc": "应答|空号"},
-            {"disposition": Disposition.UNKNOWN, "hangup_cause": "应答|空号", "quality_flags": ()},
-            id="a pair: which of them is this leg's is not known here",
-        ),
-        pytest.param(
-            {"timestamp": "2018-06-04 25:00:00"},
-            {"event_at": None, "quality_flags": (Flag.BAD_TIME,), "extras": {"timestamp": "2018-06-04 25:00:00"}},
-            id="bad time",
-        ),
-        pytest.param({"timestamp": ""}, {"event_at": None, "quality_flags": (Flag.BAD_TIME,)}, id="no time"),
-        pytest.param(
-            {"state": "disconnect", "stateDesc": "外星人"},
-            {"hangup_cause": "外星人", "quality_flags": (Flag.UNKNOWN_ENUM,)},
-            id="a text that nobody knows",
-        ),
-        pytest.param({"src": GONE}, {"display_number": None, "quality_flags": ()}, id="no display number"),
-        pytest.param({"src": "13600007556"}, {"display_number": "+8613600007556", "leg": "13600007556"}, id="S22"),
-        pytest.param(
-            {"dst": "1"}, {"leg": "13600007556", "quality_flags": (), "extras": {"dst": "1"}}, id="dsc and dst"
-        ),
-        pytest.param({"dsc": "138****8000"}, {"leg_number": "138****8000", "leg": "138****8000"}, id="masked leg"),
-    ],
-)
-def test_state(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    found = fact(STATE, **changes)
-    assert fields_of(found, expected) == expected
-    assert (found.kind, found.is_final) == (Kind.CALLBACK_STATE, False)
-
-
-@pytest.mark.parametrize(
-    ("ahead_min", "suspect"),
-    [(0, False), (300, False), (449, False), (450, True), (480, True), (510, True), (511, False), (-480, False)],
-)
-def test_an_event_eight_hours_ahead_of_its_receipt_is_suspect(ahead_min: int, suspect: bool) -> None:  # noqa: FBT001 - a table's column
-    """S31: a mix-up of Beijing and UTC, give or take half an hour of transport, is flagged and not mended."""
-    event = datetime(2018, 6, 4, 3, 13, 4, tzinfo=UTC)
-    (found,) = outcome(STATE, at=event - timedelta(minutes=ahead_min)).facts
-    assert found.event_at == event
-    assert (Flag.TZ_SUSPECT in found.quality_flags) is suspect
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param(
-            {"stime": "", "duration": "0"},
-            {
-                "disposition": Disposition.NO_ANSWER,
-                "cost": Decimal("0.044"),
-                "quality_flags": (Flag.BILLED_UNANSWERED, Flag.PLACEHOLDER, Flag.STATE_VS_TIME),
-            },
-            id="C16 never answered, and charged",
-        ),
-        pytest.param(
-            {"stime": "2016-03-14 24:00:00"},
-            {
-                "answer_at": None,
-                "disposition": Disposition.UNKNOWN,
-                "billable_s": 31,
-                "extras": {"stime": "2016-03-14 24:00:00"},
-                "quality_flags": (Flag.BAD_TIME, Flag.PLACEHOLDER),
-            },
-            id="G35 answered at hour 24",
-        ),
-    ],
-)
-def test_conference(changes: dict[str, Any], expected: dict[str, Any]) -> None:
-    found = fact(CONFERENCE, **changes)
-    assert fields_of(found, expected) == expected
-    assert [leg.role for leg in found.legs] == [Role.P]
-
-
-@pytest.mark.parametrize("confid", ["0", 0, "00", "000000", "0.0", 0.0, "-1", "", None, GONE], ids=repr)
-def test_conference_zero_is_none(confid: Any) -> None:
-    """S8: unrelated calls are not put together in it."""
-    assert fact(CONFERENCE, confid=confid).conference_id == ""
-
-
-@pytest.mark.parametrize("confid", ["516152", 516152, "0516152", "10", "a0"])
-def test_any_other_conference_is_one(confid: Any) -> None:
-    assert fact(CONFERENCE, confid=confid).conference_id == str(confid)
-
-
-CALLED_IN_VAIN = {"stime": "", "duration": "0"}
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same_record"),
-    [
-        pytest.param(
-            CALLED_IN_VAIN, {**CALLED_IN_VAIN, "etime": "2016-03-14 10:50:13.000"}, False, id="S13 called again, later"
-        ),
-        pytest.param(
-            {**CALLED_IN_VAIN, "stime": "0"},
-            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923813"},
-            False,
-            id="with never spelt 0",
-        ),
-        pytest.param(
-            {**CALLED_IN_VAIN, "stime": None},
-            {**CALLED_IN_VAIN, "stime": None, "etime": "n/a"},
-            False,
-            id="with an end that cannot be read",
-        ),
-        pytest.param(
-            CALLED_IN_VAIN,
-            {**CALLED_IN_VAIN, "tel": "15801445466", "etime": "2016-03-14 10:50:13.000"},
-            False,
-            id="another phone",
-        ),
-        pytest.param(CALLED_IN_VAIN, CALLED_IN_VAIN, True, id="sent twice"),
-        pytest.param(CALLED_IN_VAIN, {**CALLED_IN_VAIN, "stime": GONE}, True, id="never in another spelling"),
-        pytest.param(
-            CALLED_IN_VAIN,
-            {**CALLED_IN_VAIN, "stime": "0", "etime": "1457923453000"},
-            True,
-            id="the end in another spelling",
-        ),
-        pytest.param(
-            CALLED_IN_VAIN,
-            {**CALLED_IN_VAIN, "singleoriamount": "0.1"},
-            True,
-            id="another fee is another content of the same",
-        ),
-        pytest.param({}, {"etime": "2016-03-14 10:50:13.000"}, True, id="C05 a participant is known by the answer"),
-    ],
-)
-def test_who_did_not_answer_is_told_by_the_end(
-    first: dict[str, Any], second: dict[str, Any], *, same_record: bool
-) -> None:
-    assert (fact(CONFERENCE, **first).fact_id == fact(CONFERENCE, **second).fact_id) is same_record
-
-
-@pytest.mark.parametrize(
-    ("changes", "cost", "flags"),
-    [
-        pytest.param({"oriamount": "0.09"}, "0.044", {Flag.FIELD_CONFLICT}, id="A5 two fees"),
-        pytest.param({"oriamount": "0.044"}, "0.044", set(), id="the same fee twice"),
-        pytest.param({"oriamount": 0.044}, "0.044", set(), id="the same fee as a number"),
-        pytest.param({"oriamount": "￥0.044"}, "0.044", set(), id="the same fee with its sign"),
-        pytest.param({"oriamount": ""}, "0.044", set(), id="the other is blank"),
-        pytest.param({"oriamount": "$0.044"}, "0.044", {Flag.FIELD_CONFLICT}, id="the other in dollars"),
-        pytest.param({"oriamount": "free"}, "0.044", {Flag.FIELD_CONFLICT}, id="the other cannot be read"),
-        pytest.param({"singleoriamount": GONE, "oriamount": "0.09"}, "0.09", {Flag.SCHEMA_DRIFT}, id="C11 the other alone"),
-        pytest.param({"singleoriamount": " ", "oriamount": "0.09"}, "0.09", {Flag.SCHEMA_DRIFT}, id="its own is blank"),
-        pytest.param({"singleoriamount": "0", "oriamount": "0.09"}, "0", {Flag.FIELD_CONFLICT}, id="its own is nothing"),
-        pytest.param({"singleoriamount": "$1", "oriamount": "0.09"}, None, {Flag.CURRENCY_SUSPECT, Flag.FIELD_CONFLICT}, id="its own in dollars"),
-    ],
-)  # fmt: skip
-def test_a_participants_fee_is_its_own(changes: dict[str, Any], cost: str | None, flags: set[Flag]) -> None:
-    found = fact(CONFERENCE, **changes)
-    assert found.cost == (None if cost is None else Decimal(cost))
-    assert set(found.quality_flags) - {Flag.PLACEHOLDER} == flags
-
-
-@pytest.mark.parametrize("base", [VOICE, TWO_WAY, CONFERENCE], ids=["voice", "two-way", "conference"])
-@pytest.mark.parametrize(
-    ("amount", "flag"),
-    [
-        ("1e9", Flag.RANGE_ERROR), ("500000000000", Flag.RANGE_ERROR), (-0.01, Flag.RANGE_ERROR), (100_000.01, Flag.RANGE_ERROR),
-        ("$2.94", Flag.CURRENCY_SUSPECT), ("2.94 USD", Flag.CURRENCY_SUSPECT), ("€2.94", Flag.CURRENCY_SUSPECT),
-        ("abc", Flag.TYPE_DRIFT), ("NaN", Flag.TYPE_DRIFT), (True, Flag.TYPE_DRIFT),
-    ],
-)  # fmt: skip
-def test_a_fee_that_is_not_known_is_null_and_kept(base: dict[str, Any], amount: Any, flag: Flag) -> None:
-    """A3, A4, P1: a cost that came is not missing."""
-    name = "singleoriamount" if base is CONFERENCE else "oriamount"
-    found = fact(base, **{name: amount})
-    assert (found.cost, found.currency, found.cost_source) == (None, "", "")
-    assert flag in found.quality_flags
-    assert Flag.COST_MISSING not in found.quality_flags
-    assert found.extras[name] == {True: "true"}.get(amount, str(amount))
 
 
 CODE = "8421"

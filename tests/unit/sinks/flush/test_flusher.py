@@ -17,12 +17,13 @@ from schemas.errors import Unavailable, Undecodable
 from schemas.facts import Fact, FactType, Kind
 from schemas.metrics import Registry
 from schemas.raw import Position
+from sinks.columns import Table
 from sinks.error_classes import RowsRefused
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
 from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.insert import insert_or_bisect
 from sinks.flush.sink_dead_letter import dead_letter_of
-from sinks.rows import CDR, DEAD_LETTERS, TIMELINES, Table
+from sinks.rows import CDR, DEAD_LETTERS, TIMELINES
 from sinks.typed_records import TOPICS, read
 
 
@@ -104,7 +105,7 @@ async def test_a_flush_waits_for_clickhouse_and_then_finishes() -> None:
 
     tables.insert = watched  # type: ignore[method-assign]  # to look at the gauge at each attempt
     await flusher(tables, dead_letters, metrics).flush(batch((CDR, [row(1)])), [])
-    assert tables.rows == [("cdr_versions", 1)]
+    assert tables.rows == [("cdr_by_slot", 1)]
     assert seen == [0, 1, 1, 1, 1, 1]
     assert metrics.get("callweave_sink_waiting") == 0
     assert metrics.get("callweave_sink_inserts_total", "cdr", "retry") == 5
@@ -128,7 +129,7 @@ async def test_each_reason_to_wait_is_logged_once(caplog: pytest.LogCaptureFixtu
 async def test_a_table_that_is_in_is_not_inserted_again_while_another_waits() -> None:
     tables = Tables(away=1)
     await flusher(tables, DeadTopic()).flush(batch((CDR, [row(1)]), (TIMELINES, [row(2)])), [])
-    assert sorted(tables.rows) == [("cdr_versions", 1), ("timelines_versions", 2)]
+    assert sorted(tables.rows) == [("cdr_by_slot", 1), ("timelines_by_slot", 2)]
 
 
 async def test_a_dead_letter_that_is_refused_goes_to_the_table_without_its_bytes_and_not_to_the_topic() -> None:

@@ -1,0 +1,1 @@
+"""The kinds of proof that a push can bear, a file for each family."""

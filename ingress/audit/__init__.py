@@ -1,0 +1,1 @@
+"""The ingress's part of the audit trail: refused requests, counted together and sent to `calls.audit`."""

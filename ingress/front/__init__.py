@@ -1,0 +1,1 @@
+"""The way before the first byte of HTTP: accepting, the PROXY protocol, TLS."""

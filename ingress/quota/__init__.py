@@ -1,0 +1,1 @@
+"""Bounds on how much one account pushes, and on how often one unknown address is answered in full."""

@@ -1,0 +1,1 @@
+"""The audit trail: the entries of the topic `calls.audit`."""

@@ -1,0 +1,156 @@
+"""A table's columns as data: the type of each in ClickHouse, and the value that a record has for it. Pure.
+
+Beside each clear phone number stand its token, for joins, and its masked form, for display. A leg that has a number of
+its call says which, and has no number, token or masked form of its own; its instants count from those of the call.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from schemas.facts import Leg
+from schemas.privacy.masks import masked
+from schemas.privacy.tokens import NumberTokens
+from sinks.error_classes import unfit
+from sinks.slots import slot_of
+
+T = TypeVar("T")
+
+WORD: Final = "LowCardinality(String)"
+TEXT: Final = "String"
+PHONE: Final = "Nullable(String)"
+TIME: Final = "Nullable(DateTime64(6, 'UTC'))"
+CLOCK: Final = "DateTime64(3, 'UTC')"
+MAP: Final = "Map(LowCardinality(String), String)"
+AMOUNT: Final = "Nullable(UInt32)"
+CODE: Final = "Nullable(UInt16)"
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CACHED: Final = 32_768
+mask: Final = lru_cache(_CACHED)(masked)
+NO_TOKENS: Final = NumberTokens("")
+"""The tokens without a key: every one is empty."""
+
+
+class Column(msgspec.Struct, Generic[T], frozen=True):
+    """One column, its type in ClickHouse, and the function that reads its value from a record."""
+
+    name: str
+    type: str
+    value: Callable[[T], Any]
+    tokens: bool = False
+    """True where the values are phone numbers, or lists of them, and the row gets their tokens."""
+
+
+class Table(msgspec.Struct, Generic[T], frozen=True):
+    """One table that keeps all versions of a row."""
+
+    name: str
+    columns: tuple[Column[T], ...]
+
+    @property
+    def label(self) -> str:
+        """The name of the view that people query, which is also the metrics' label."""
+        return self.name.removesuffix("_versions").removesuffix("_by_slot")
+
+
+def row_of(table: Table[T], record: T, tokens: NumberTokens = NO_TOKENS) -> tuple[Any, ...]:
+    """Returns the record's row; raises `RowsRefused` naming the column that cannot hold it."""
+    return tuple(column[0] for column in columns_of(table, [record], tokens))
+
+
+def columns_of(table: Table[T], records: Sequence[T], tokens: NumberTokens = NO_TOKENS) -> list[list[Any]]:
+    """Returns the records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
+    block: list[list[Any]] = []
+    for column in table.columns:
+        try:
+            values = list(map(column.value, records))
+            block.append(_tokens_of(column, records, values, tokens) if column.tokens else values)
+        except Exception as exc:  # no record may end the process: it becomes a dead letter
+            raise unfit(column.name, exc) from exc
+    return block
+
+
+def _tokens_of(
+    column: Column[T], records: Sequence[Any], numbers: Sequence[Any], tokens: NumberTokens
+) -> list[str] | list[list[str]]:
+    """Returns the tokens of a column of phone numbers, each under the account of its record."""
+    of = tokens.of
+    if column.type == TEXT:
+        return [of(record.account, number) for record, number in zip(records, numbers, strict=True)]
+    return [[of(record.account, one) for one in each] for record, each in zip(records, numbers, strict=True)]
+
+
+def fields(kind: str, names: str) -> tuple[Column[Any], ...]:
+    """Returns a column of this type for each name, with the record's field of that name."""
+    return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
+
+
+def nested(parent: str, name: str, kind: str) -> Column[Any]:
+    """Returns the column with one field of every member of the tuple `parent`, as an array."""
+    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
+    one: Callable[[Any], Any] = attrgetter(name)
+    return Column(f"{parent}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
+
+
+def of_leg(name: str, kind: str) -> Column[Any]:
+    """Returns the column with a field of every leg."""
+    return nested("legs", name, kind)
+
+
+def leg_instant(name: str) -> Column[Any]:
+    """Returns the column with an instant of every leg, in microseconds from the call's own, which is mostly near."""
+    get: Callable[[Any], datetime | None] = attrgetter(f"{name}_at")
+
+    def offsets(record: Any) -> list[int | None]:
+        base = get(record) or slot_of(record)
+        instants = (get(leg) for leg in record.legs)
+        return [None if at is None else (at - base) // _MICROSECOND for at in instants]
+
+    return Column(f"legs.{name}_us", "Array(Nullable(Int64))", offsets)
+
+
+def party(record: Any, leg: Leg) -> str:
+    """Returns which number of the call a leg has: it is then stored once, with its token and its masked form."""
+    if leg.number is None:
+        return ""
+    return "from" if leg.number == record.from_number else "to" if leg.number == record.to_number else ""
+
+
+def own_number(record: Any, leg: Leg) -> str | None:
+    """Returns the number of a leg that has none of its call's."""
+    return None if party(record, leg) else leg.number
+
+
+def of_legs(name: str, kind: str, value: Callable[[Any, Leg], Any], *, tokens: bool = False) -> Column[Any]:
+    """Returns the column with a value of every leg, which may depend on its call."""
+    return Column(
+        f"legs.{name}", f"Array({kind})", lambda record: [value(record, leg) for leg in record.legs], tokens=tokens
+    )
+
+
+def stand_ins(names: str) -> tuple[Column[Any], ...]:
+    """Returns the columns with the token and the masked form of each phone number."""
+    columns: list[Column[Any]] = []
+    for name in names.split():
+        get: Callable[[Any], str | None] = attrgetter(f"{name}_number")
+        columns.append(Column(f"{name}_token", TEXT, get, tokens=True))
+        columns.append(Column(f"{name}_masked", TEXT, _masked_by(get)))
+    return tuple(columns)
+
+
+def _masked_by(get: Callable[[Any], str | None]) -> Callable[[Any], str]:
+    return lambda record: mask(get(record))
+
+
+def nested_stand_ins(parent: str, name: str, number: str) -> tuple[Column[Any], ...]:
+    """Returns the same for a phone number of every member of the tuple `parent`."""
+    numbers = nested(parent, number, PHONE).value
+    array = f"Array({TEXT})"
+    return (
+        Column(f"{parent}.{name}_token", array, numbers, tokens=True),
+        Column(f"{parent}.{name}_masked", array, lambda record: [mask(one) for one in numbers(record)]),
+    )
