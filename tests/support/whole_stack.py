@@ -24,8 +24,7 @@ from schemas.config.settings import (
     Settings,
 )
 from schemas.topics import NORMALIZED, TIMELINES
-from tests.oracle.compare import Difference, compare, compare_counts
-from tests.oracle.expected import Counts, Expected
+from tests.oracle.expected import Counts
 from tests.support.clickhouse_at import address_of
 from tests.support.processes.filled_store import filled
 from tests.support.processes.formatted import formatted
@@ -123,14 +122,6 @@ async def counted(stack: Stack, vendors: list[str], *, restarted: bool) -> dict[
     return found
 
 
-async def differences(stack: Stack, expected: Expected, *, restarted: bool = False) -> list[Difference]:
-    """Returns every difference between the views or counts and the ledger."""
-    shown = {name: await rows(stack, f"SELECT * FROM {view}") for name, view in VIEWS.items()}
-    return compare(expected, **shown) + compare_counts(
-        expected, await counted(stack, sorted(expected.counts), restarted=restarted)
-    )
-
-
 async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.5) -> Any:
     """Returns the first empty answer of `probe`, or the last one before the limit."""
     deadline = asyncio.get_running_loop().time() + limit_s
@@ -175,14 +166,3 @@ async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]
     finally:
         await consumer.stop()
     return facts, calls
-
-
-def summary(found: list[Difference], examples: int = 2) -> list[str]:
-    """Returns a line for each kind of difference, with its number and some examples."""
-    kinds: dict[tuple[str, str, str], list[Difference]] = {}
-    for difference in found:
-        kinds.setdefault((difference.view, difference.key[0], difference.column), []).append(difference)
-    return [
-        f"{len(alike)} x {view} {vendor} {column}: " + " | ".join(str(one) for one in alike[:examples])
-        for (view, vendor, column), alike in sorted(kinds.items())
-    ]

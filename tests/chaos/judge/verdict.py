@@ -35,14 +35,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The number of bodies that were stored more often than acknowledged; the views must not show it."""
 
 
-async def verdict(stack: Stack, entries: list[LedgerEntry], *, refused: Collection[str] = ()) -> Verdict:
+async def verdict(
+    stack: Stack, entries: list[LedgerEntry], *, refused: Collection[str] = (), restarted: bool = True
+) -> Verdict:
     """Compares the raw topic with the ledger, and views, public topics and books (guarantee 7) with the raw topic.
 
     `refused` are the ids of facts that a test put on the public topic itself: a dead letter each, and no row.
+    Normalisers that never restarted have counted their elements, and this count is then compared too.
     """
     raw = await bodies_on_raw(stack)
     for _ in range(_LOOKS):
-        found = await _of_all(stack, stored(entries, raw), refused)
+        found = await _of_all(stack, stored(entries, raw), refused, restarted=restarted)
         before, raw = raw, await bodies_on_raw(stack)
         if raw == before:
             break
@@ -51,21 +54,21 @@ async def verdict(stack: Stack, entries: list[LedgerEntry], *, refused: Collecti
     return found
 
 
-async def _of_all(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
+async def _of_all(stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool) -> Verdict:
     try:
-        return await _of_views(stack, what, refused)
+        return await _of_views(stack, what, refused, restarted=restarted)
     except AssertionError as exc:
         # The rows of a view that cannot be read are lost to its readers.
         unread = Finding(harm="lost", where=("", ""), text=f"a view cannot be read: {exc}")
         return Verdict(findings=(*what.findings, unread), repeated=what.repeated)
 
 
-async def _of_views(stack: Stack, what: Stored, refused: Collection[str]) -> Verdict:
+async def _of_views(stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool) -> Verdict:
     expected = expected_of(what)
     if refused:
         expected.dead[REFUSED_VENDOR] = {"row": len(refused)}
     shown = {name: await ws.rows(stack, f"SELECT * FROM {view}") for name, view in ws.VIEWS.items()}
-    counts = await ws.counted(stack, sorted(expected.counts), restarted=True)
+    counts = await ws.counted(stack, sorted(expected.counts), restarted=restarted)
     facts, calls = await ws.newest_on_topics(stack)
     records = {str(row["record_id"]): int(row["version"]) for row in await ws.rows(stack, _RECORDS)}
     query = "SELECT timeline_id, version FROM v_timelines"
