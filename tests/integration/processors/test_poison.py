@@ -236,8 +236,9 @@ async def test_what_kills_is_put_aside_and_the_rest_goes_on(
         (stage, "poison", "nxcloud")
     }
     # On a slow machine memory that grows for long counts as a hang.
+    slow = {CODES["hang"]} if "memory" in kinds else set()
     assert len(workers.ends) == 2 * len(kinds), workers.output()
-    assert set(workers.ends) <= {CODES[kind] for kind in kinds}, workers.output()
+    assert set(workers.ends) <= slow | {CODES[kind] for kind in kinds}, workers.output()
     assert not {one for one in out.calls if "kills-by" in one}
     for dead_letter in dead_letters:
         assert dead_letter.detail.startswith("workers died at this record 2 times"), dead_letter.detail
