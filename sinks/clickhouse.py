@@ -31,6 +31,8 @@ from sinks.server.trouble import NO_LOGIN, NO_RIGHT, place, refused
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
+_RUNS_ALREADY: Final = 216
+"""The error code of a statement whose name (query_id) another one has that runs."""
 _ADVICE: Final = {
     ErrorClass.AWAY: "ClickHouse does not take rows",
     ErrorClass.MIGRATION: "a table or a column is missing: run `callweave migrate`",
@@ -94,6 +96,14 @@ class ClickHouse:
     async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Runs one statement. Raises `Unavailable`, `SetupError`."""
         await self._ask(lambda client: client.command(sql, dict(parameters or {})))
+
+    async def alone(self, name: str, sql: str) -> None:
+        """Runs one statement unless the server runs one of this name already.
+
+        Raises `Unavailable`, also (with the code `busy`) where it does, and `SetupError`.
+        """
+        named = {"query_id": f"{self.database}.{name}", "wait_end_of_query": 1}
+        await self._ask(lambda client: client.command(sql, settings=named))
 
     async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Inserts a few plain rows. Raises `Unavailable`, `SetupError`."""
@@ -189,6 +199,8 @@ class ClickHouse:
         except (OperationalError, OSError) as exc:
             raise self._unavailable(url, exc) from exc
         except DatabaseError as exc:
+            if exc.code == _RUNS_ALREADY:
+                raise Unavailable(f"ClickHouse at {place(url)} runs the statement already", code="busy") from exc
             if exc.code is None or exc.code in OF_THE_SERVER or exc.code in NO_LOGIN:
                 raise self._unavailable(url, exc) from exc
             if exc.code in NO_RIGHT:

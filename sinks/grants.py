@@ -28,12 +28,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _VIEW: Final = "SHOW TABLES, SHOW COLUMNS, SELECT"
-# Shards are asked in the name of who asks, and only for these columns of the views that figures are computed from.
-_OF_CALLS: Final = (
-    *("vendor", "account", "account_id", "call_type", "direction", "started_at", "alerting_at", "pdd_ms", "ring_ms"),
-    *("talk_ms", "billable_s", "disposition", "hangup_reason", "hangup_party", "cost", "currency", "is_final"),
-    "quality_flags",
-)
+# Shards are asked in the name of who asks, and only for these columns of the view that charges are computed from.
 _OF_RECORDS: Final = (
     *("vendor", "account", "account_id", "kind", "setup_at", "alerting_at", "answer_at", "end_at", "received_at"),
     *("`legs.setup_at`", "`legs.alerting_at`", "`legs.answer_at`", "`legs.end_at`", "billable_s", "cost", "currency"),
@@ -67,7 +62,6 @@ RIGHTS: Final = (
     *(Right(role="analyst", what=_VIEW, on=f"{{database}}.{view}") for view in ("masked_*", *_FIGURES)),
     # On shards it would need the numbers, by which it counts participants.
     Right(role="analyst", what=_VIEW, on=f"{{database}}.{_CONFERENCES}", when="no shards"),
-    Right(role="analyst", what=_columns(_OF_CALLS), on="{database}.v_timelines_local", when="shards"),
     Right(role="analyst", what=_columns(_OF_RECORDS), on="{database}.v_cdr_local", when="shards"),
 )
 READER_SETTINGS: Final = "readonly = 2, additional_table_filters CONST"

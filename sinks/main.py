@@ -3,27 +3,34 @@
 import asyncio
 from typing import Final
 
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.backoff import Backoff
 from schemas.codec import Codecs
+from schemas.config.keep import KeepSettings
 from schemas.config.settings import Settings
 from schemas.erasing.following import followed
 from schemas.kafka.away import away
 from schemas.kafka.watch import watch
 from schemas.metrics import Registry
 from schemas.privacy.tokens import NumberTokens
-from schemas.topics import DEAD, MAX_MESSAGE_BYTES
+from schemas.topics import DEAD, MAX_MESSAGE_BYTES, TIMELINES
 from sinks.clickhouse import ClickHouse
 from sinks.consumer import member
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.erasing import erasing
 from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.placing import Places, placing
+from sinks.rollups.marks import Marks, marking
+from sinks.rollups.roller import Roller
 from sinks.worker import Sink
 
 _HEADROOM_BYTES: Final = 64 * 1024
 """Left below the broker's limit for the headers and the framing of a dead letter."""
+
+_ROLLER: Final = TopicPartition(TIMELINES.name, 0)
+"""The partition whose owner computes figures."""
 
 
 async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs: Codecs | None = None) -> None:
@@ -38,16 +45,34 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
     ):
         publish = publisher(producer, codecs, DEAD.name, MAX_MESSAGE_BYTES - _HEADROOM_BYTES)
         backoff = Backoff(first_s=sink.retry_first_s, cap_s=sink.retry_cap_s)
-        insert = placing(clickhouse.insert, Places(clickhouse.query, clickhouse.database))
+        marks = Marks(clickhouse)
+        roller = Roller(
+            clickhouse,
+            marks,
+            metrics,
+            keep_days=_kept_days(settings.keep),
+            replicas=bool(settings.clickhouse.cluster),
+        )
+        insert = placing(marking(clickhouse.insert, marks.set), Places(clickhouse.query, clickhouse.database))
         flusher = Flusher(erasing(insert, erasures), publish, backoff, metrics)
         policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
         worker = Sink(consumer, rebalances, flusher, codecs, policy, metrics)
         metrics.before_read(worker.measure)
-        watching = asyncio.create_task(watch(settings.kafka, "sink"))
+        beside = (
+            asyncio.create_task(watch(settings.kafka, "sink")),
+            asyncio.create_task(roller.run(lambda: _ROLLER in consumer.assignment())),
+        )
         try:
             await worker.work(stop)
         except KafkaError as exc:
             raise await away(settings.kafka, exc, role="sink") from exc
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _kept_days(keep: KeepSettings) -> int:
+    """Returns for how many days figures can be computed again; 0 for ever."""
+    given = (keep.timelines_days, keep.kpi_5m_days, keep.kpi_days)
+    return min(filter(None, given), default=0)

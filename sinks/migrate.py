@@ -22,10 +22,13 @@ from schemas.errors import SettingsError, SetupError
 from sinks.clickhouse import ClickHouse
 from sinks.layouts import for_shards
 from sinks.moving.row_move import move_rows, patient
-from sinks.retention import changes
+from sinks.retention import KPI_TABLE, changes
+from sinks.rollups.marks import Marks
 
 _AFTER_THE_MOVE: Final = "020_views_by_slot"
 """The migration before which the rows of older tables are moved: its views show the tables that they are in."""
+_FIGURES: Final = "022_kpi"
+"""The migration after which the sink computes the figures of all calls that are there already."""
 _FILE: Final = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EACH: Final = re.compile(r"^-- each: (.+)$", re.MULTILINE)
@@ -141,6 +144,8 @@ async def migrate(client: ClickHouse, settings: Settings, *, writer: ClickHouse 
         if migration.name == _AFTER_THE_MOVE:
             await _move(client, writer or client, ours)
         await _run(client, migration.template, ours, migration.name)
+        if migration.name == _FIGURES:
+            await _mark(writer or client)
         await (writer or client).insert_rows(
             f"{ours.database}.schema_migrations", ("name", "checksum"), [(migration.name, migration.checksum)]
         )
@@ -152,6 +157,11 @@ async def _move(client: ClickHouse, writer: ClickHouse, settings: ClickHouseSett
     """Moves the rows of the tables before slots; patiently, as there may be many."""
     async with ClickHouse(patient(client.settings)) as ddl, ClickHouse(patient(writer.settings)) as copying:
         await move_rows(ddl, copying, settings)
+
+
+async def _mark(writer: ClickHouse) -> None:
+    async with ClickHouse(patient(writer.settings)) as marking:
+        await Marks(marking).set_all()
 
 
 async def _keep(client: ClickHouse, settings: Settings) -> list[str]:
@@ -169,7 +179,11 @@ async def _retention_changes(client: ClickHouse, settings: Settings) -> dict[str
         "SELECT name, create_table_query FROM system.tables WHERE database = {database:String}",
         {"database": settings.clickhouse.database},
     )
-    tables = {str(name).removesuffix(local): str(query) for name, query in rows if str(name).endswith(local)}
+    tables = {
+        str(name).removesuffix(local): str(query)
+        for name, query in rows
+        if str(name).endswith(local) or name == KPI_TABLE  # which is on no shard
+    }
     return {f"retention of {table}": sql for table, sql in changes(tables, settings.privacy, settings.keep).items()}
 
 

@@ -66,6 +66,10 @@ ROW_CLOCKS: Final[Mapping[str, str]] = {table.name: "slot_at" for table in TABLE
 _LABELS: Final[Mapping[str, str]] = {table.name: table.label for table in TABLES}
 _ROW_TTL: Final = r"\sTTL toStartOfDay\({clock}\) \+ toIntervalDay\({days}\)"
 _FOR_EVER: Final = KeepSettings()
+KPI_TABLE: Final = "kpi_calls"
+_KPI_DAY: Final = "toStartOfDay(start_at) + toIntervalDay"
+_KPI_GRAINS: Final = (("kpi_5m_days", " WHERE grain = '5m'"), ("kpi_days", ""))
+"""Settings with the days of figures, and the rows that each is for."""
 _TYPES: Final[Mapping[tuple[str, str], str]] = {
     (table.name, column.name): column.type for table in TABLES for column in table.columns
 }
@@ -106,7 +110,22 @@ def changes(
         if days != row_days_found(create_queries[table], table):
             # The last of the statement: everything behind it would belong to its expression.
             wanted.setdefault(table, []).append(f"MODIFY TTL {_row_ttl(table, days)}" if days else "REMOVE TTL")
+    if KPI_TABLE in create_queries and (ttl := _kpi_ttl(keep)) != _kpi_ttl_found(create_queries[KPI_TABLE]):
+        wanted[KPI_TABLE] = [f"MODIFY TTL {ttl}" if ttl else "REMOVE TTL"]
     return {table: _alter(table, parts) for table, parts in wanted.items()}
+
+
+def _kpi_ttl(keep: KeepSettings) -> str:
+    """Returns the expression of the age of figures, "" where they are kept for ever."""
+    given = [(getattr(keep, setting), rows) for setting, rows in _KPI_GRAINS]
+    return ", ".join(f"{_KPI_DAY}({days + 1}){rows}" for days, rows in given if days)
+
+
+def _kpi_ttl_found(create_query: str) -> str:
+    """Returns the expression that the table of figures has, "" without one of ours."""
+    one = rf"{re.escape(_KPI_DAY)}\(\d+\)(?: WHERE grain = '5m')?"
+    found = re.search(rf"\sTTL ({one}(?:, {one})*)", create_query.replace("DELETE ", ""))
+    return found[1] if found else ""
 
 
 def row_days_found(create_query: str, table: str) -> int:

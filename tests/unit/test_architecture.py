@@ -18,7 +18,7 @@ ORDER: Final = {
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
         main replay
     """,
-    "sinks": "error_classes slots columns rows server clickhouse flush typed_records consumer layouts retention moving migrate grants queries worker main",
+    "sinks": "error_classes slots columns rows server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
     "deploy": "checkout_wheel output process kafka clickhouse runtime admin vendor_tools doctor simulator local cli",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
@@ -62,6 +62,7 @@ PURE = (
     ),
     *(f"sinks/{name}.py" for name in ("columns", "error_classes", "grants", "layouts", "retention", "rows", "slots", "typed_records")),
     "sinks/moving/moved_columns.py",
+    "sinks/rollups/statements.py",
     "sinks/server/trouble.py",
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),

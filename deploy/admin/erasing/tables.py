@@ -34,6 +34,8 @@ from schemas.privacy.tokens import NumberTokens
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.migrate import migrator
+from sinks.retention import KPI_TABLE
+from sinks.rollups.marks import Marks
 from sinks.rows import shown_columns
 
 PAGE_ROWS: Final = 5_000
@@ -260,4 +262,23 @@ async def erase_account(
             statement = f"ALTER TABLE {target(settings, table)} DELETE WHERE {sought.where(receipt)} SETTINGS mutations_sync = 2"
             await client.command(statement, sought.parameters())
             tell(f"{table}: {counted[table]} versions of rows")
+    await _erase_figures(client, settings, sought.erasure.account)
     return counted
+
+
+async def _erase_figures(client: ClickHouse, settings: ClickHouseSettings, account: str) -> None:
+    """Deletes the figures of an account, and has the sink compute those of the calls that are left."""
+    named = {"account": account}
+    sql = (
+        f"SELECT DISTINCT grain = 'day', slot_at FROM {client.database}.{KPI_TABLE} WHERE account = {{account:String}}"  # noqa: S608 - our own names
+    )
+    found = await client.query(sql, named)
+    if not found:
+        return
+    async with ClickHouse(settings) as writer:
+        await Marks(writer).set({slot for is_day, slot in found if not is_day})
+    # On no shard of its own, and replicas follow by themselves.
+    await client.command(
+        f"ALTER TABLE {client.database}.{KPI_TABLE} DELETE WHERE account = {{account:String}} SETTINGS mutations_sync = 2",
+        named,
+    )

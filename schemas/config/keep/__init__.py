@@ -18,3 +18,7 @@ class KeepSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Days for which a snapshot of a number binding is kept. 0: for ever."""
     dead_letters_days: Days = 0
     """Days for which a dead letter is kept, resolved or not. 0: for ever."""
+    kpi_days: Days = 0
+    """Days for which figures (`v_kpi_*`) are kept; they outlive their calls. 0: for ever."""
+    kpi_5m_days: Days = 0
+    """Days for which figures of five minutes are kept, if fewer than those of hours and days. 0: as those."""

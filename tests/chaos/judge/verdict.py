@@ -14,6 +14,7 @@ from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
 from tests.chaos.judge.judge import Body, Finding, Stored, expected_of, findings, identity_broken, stored, unlike
 from tests.oracle.compare import compare, compare_counts
+from tests.oracle.figures import VIEWS, differing
 from tests.support import whole_stack as ws
 
 _RECORDS: Final = (
@@ -23,6 +24,8 @@ _RECORDS: Final = (
 _LOOKS: Final = 4
 """The most readings of the raw topic, before and after the views are read."""
 _SETTLED_S: Final = 3.0
+_FIGURES_S: Final = 40.0
+"""The longest wait for figures: a sink that was killed comes back, and works off what it left."""
 REFUSED_VENDOR: Final = "refused"
 """The vendor of records whose rows ClickHouse cannot take; the simulator does not send them."""
 
@@ -81,9 +84,25 @@ async def _of_views(stack: Stack, what: Stored, refused: Collection[str], *, res
             *identity_broken(counts),
             *unlike("records", records, {name: version for name, version in facts.items() if name not in refused}),
             *unlike("v_timelines", timelines, calls),
+            *await _of_figures(stack),
         ),
         repeated=what.repeated,
     )
+
+
+async def _of_figures(stack: Stack) -> list[Finding]:
+    """Returns how figures differ from those of all calls; the sink computes them a second or two after its rows."""
+    database = stack.settings.clickhouse.database
+
+    async def wrong() -> list[Finding]:
+        found = {view: await ws.rows(stack, differing(view, database)) for view in VIEWS}
+        return [
+            Finding(harm="wrong", where=(view, ""), text=f"{view}: {row['surplus']} x {row['row']}")
+            for view, rows in found.items()
+            for row in rows
+        ]
+
+    return list(await ws.until(wrong, _FIGURES_S))
 
 
 async def bodies_on_raw(stack: Stack) -> Counter[Body]:

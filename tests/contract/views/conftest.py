@@ -11,6 +11,8 @@ from sinks.rows import TABLES
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
+FIGURES = ("kpi_calls", "kpi_marks")
+
 
 def unmigrated_settings(url: str) -> Settings:
     """Returns the settings of a database that does not exist yet."""
@@ -30,8 +32,8 @@ async def migrated(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
 @pytest.fixture
 async def db(migrated: ClickHouse) -> ClickHouse:
     """The same, with empty tables."""
-    for table in TABLES:
-        await migrated.command(f"TRUNCATE TABLE {migrated.database}.{table.name}")
+    for table in (*(table.name for table in TABLES), *FIGURES):
+        await migrated.command(f"TRUNCATE TABLE {migrated.database}.{table}")
     return migrated
 
 

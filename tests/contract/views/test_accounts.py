@@ -8,7 +8,7 @@ import pytest
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES
-from tests.contract.views.samples import ask, call, participant, record, snapshot
+from tests.contract.views.samples import ask, call, participant, record, rolled, snapshot
 
 GROUPED = [
     pytest.param("v_bindings", BINDINGS, lambda n, **fields: snapshot(n, "bound", n, **fields), id="bindings"),
@@ -30,8 +30,10 @@ async def test_what_one_address_let_in_hides_and_changes_nothing_of_another(
     columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{view}")}
     own = f"SELECT * {'EXCEPT (ingested_at)' if 'ingested_at' in columns else ''} FROM {view} WHERE account = 'main'"
     await db.insert(table, [made(1, account="main")])
+    await rolled(db)
     before = await ask(db, own)
     await db.insert(table, [made(2, account=""), made(3, account="other", version=9)])
+    await rolled(db)
     assert len(before) == 1
     assert await ask(db, own) == before
     assert await ask(db, f"SELECT count() FROM {view}") == [(3,)]

@@ -21,7 +21,7 @@ from schemas.facts import (
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR, TIMELINES
-from tests.contract.views.samples import START, TWO_PM, ask, call, cny, participant
+from tests.contract.views.samples import START, TWO_PM, ask, call, cny, participant, rolled
 
 ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "is_final": True, "setup_at": START}
 
@@ -129,6 +129,7 @@ async def test_key_figures_equal_a_count_by_hand_after_corrections(db: ClickHous
     corrected = [msgspec.structs.replace(_random_call(rng, n), version=2) for n in rng.sample(range(400), 130)]
     for batch in (first, corrected, first[::2]):
         await db.insert(TIMELINES, batch)
+        await rolled(db)
     newest = {c.timeline_id: c for c in [*first, *corrected]}
 
     def group(c: Timeline) -> tuple[Any, ...]:
@@ -247,6 +248,7 @@ async def test_a_key_figure_counts_what_its_name_says(
     db: ClickHouse, calls: list[dict[str, Any]], figures: dict[str, Any]
 ) -> None:
     await db.insert(TIMELINES, [call(n, **fields) for n, fields in enumerate(calls, 1)])
+    await rolled(db)
     ((*shown,),) = await ask(db, f"SELECT {', '.join(figures)} FROM v_kpi_hour")
     assert dict(zip(figures, shown, strict=True)) == figures
 
@@ -269,6 +271,7 @@ async def test_a_call_counts_in_the_hour_of_its_earliest_instant(
     db: ClickHouse, fields: dict[str, Any], hour: int
 ) -> None:
     await db.insert(TIMELINES, [call(1, is_final=True, **fields)])
+    await rolled(db)
     assert await ask(db, "SELECT slot_at FROM v_kpi_hour") == [(START.replace(hour=hour),)]
 
 
@@ -284,5 +287,6 @@ async def test_conferences_and_voice_codes_are_no_calls_and_a_conference_counts_
             call(5, kind=Kind.SOFTPHONE_CDR, **ANSWERED),
         ],
     )
+    await rolled(db)
     assert await ask(db, "SELECT attempts FROM v_kpi_hour") == [(1,)]
     assert await ask(db, "SELECT conference_id, participants FROM v_conferences") == [("516152", 3)]

@@ -16,6 +16,7 @@ from schemas.facts import (
     Leg,
     Role,
 )
+from schemas.metrics import Registry
 from schemas.privacy.tokens import NumberTokens
 from sinks import migrate as migrating
 from sinks.clickhouse import ClickHouse
@@ -23,6 +24,8 @@ from sinks.columns import Table
 from sinks.flush.placing import Places, placing
 from sinks.grants import document
 from sinks.migrate import migrate, migrations, statements
+from sinks.rollups.marks import Marks
+from sinks.rollups.roller import Roller
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES
 from tests.contract.views.samples import TWO_PM, ask, call, dead_letter, record, record_content, snapshot
 from tests.contract.views.slots.tables_of_before import of_before
@@ -123,6 +126,7 @@ async def test_a_filled_database_of_an_older_release_is_migrated(
     assert await ask(own, "SELECT call_type, count() FROM v_timelines GROUP BY 1 ORDER BY 1") == [
         ("call", 399), ("conference", 50), ("voice_code", 50),
     ]  # fmt: skip
+    assert await Roller(own, Marks(own), Registry()).once() > 0
     assert await ask(own, "SELECT slot_at, attempts FROM v_kpi_hour") == [(TWO_PM.replace(hour=13), 399)]
     assert await ask(own, "SELECT DISTINCT account, length(`contents.digest`) FROM cdr") == [("", 0)]
     insert = placing(own.insert, Places(own.query, own.database))
@@ -231,9 +235,8 @@ async def test_the_rights_are_sql_that_clickhouse_parses(db: ClickHouse) -> None
 
 def test_on_a_cluster_every_server_holds_all_rows() -> None:
     tables = [one for one in rendered(REPLICATED) if one.startswith("CREATE TABLE")]
-    ledgers = 2
-    before_slots = 4
-    assert len(tables) == len(TABLES) + before_slots + ledgers
+    ledgers, figures, before_slots = 2, 2, 4
+    assert len(tables) == len(TABLES) + figures + before_slots + ledgers
     path = (
         "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/callweave/{database}/{table}', '{replica}', version)"
     )

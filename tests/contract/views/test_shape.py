@@ -10,7 +10,7 @@ from schemas.call_fields import CallFields
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rows import TABLES, TIMELINES
-from tests.contract.views.samples import ask, call
+from tests.contract.views.samples import ask, call, rolled
 
 PROMISED = {
     "v_timelines": """vendor account_id vendor_call_id direction from_number to_number setup_at alerting_at answer_at end_at
@@ -92,6 +92,7 @@ async def test_what_is_billed_is_said_in_one_rule_wherever_it_stands(db: ClickHo
 async def test_every_percentile_says_by_which_definition_it_is_taken(db: ClickHouse) -> None:
     """ClickHouse's quantileExact neither takes the nearest rank nor interpolates: of four values it takes the third."""
     await db.insert(TIMELINES, [call(n, is_final=True, pdd_ms=pdd) for n, pdd in enumerate((40, 10, 30, 20))])
+    await rolled(db)
     assert await ask(db, "SELECT pdd_p50_ms, pdd_p95_ms FROM v_kpi_day") == [(30, 40)]
     comments = await db.query(
         f"SELECT comment FROM system.columns WHERE database = '{db.database}' AND table = 'v_kpi_day' AND name LIKE '%_p%_ms'"

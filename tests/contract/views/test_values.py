@@ -21,7 +21,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.error_classes import RowsRefused
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES
-from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record, record_content
+from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record, record_content, rolled
 
 
 async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:
@@ -150,6 +150,7 @@ async def test_extremes_in_all_columns_at_once_are_rows_of_every_table_and_view(
     await db.insert(BINDINGS, [record(1, binding_id="b", revised_at=LATEST)])
     await db.insert(TIMELINES, [call(n, legs=legs, started_at=EARLIEST, **most) for n in range(3)])
     await db.insert(DEAD_LETTERS, [dead_letter(occurred_at=LATEST)])
+    await rolled(db)
     shown = await all_views(db)
     assert [view for view, rows in shown.items() if not rows] == []
     assert await ask(db, "SELECT sum(cost) FROM v_kpi_day") == [(3 * most["cost"],)]

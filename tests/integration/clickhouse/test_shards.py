@@ -24,12 +24,15 @@ from schemas.codec import FACT
 from schemas.config.secret import Secret
 from schemas.config.settings import ClickHouseSettings, Settings
 from schemas.errors import CallweaveError
+from schemas.metrics import Registry
 from sinks import migrate as migrating
 from sinks.clickhouse import ClickHouse
 from sinks.grants import Role, account, rights
 from sinks.migrate import migrate_tables, migrator
 from sinks.moving import row_move
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved
+from sinks.rollups.marks import Marks
+from sinks.rollups.roller import Roller
 from sinks.rows import DEAD_LETTERS
 from tests.property.real_rows.engine import put
 from tests.property.real_rows.extremes import bare
@@ -116,6 +119,11 @@ async def shards() -> AsyncIterator[Shards]:
             async with ClickHouse(ours[0]) as client:
                 assert await put(client, way.normalized, way.timelines, random.Random(1)) == []
                 await client.insert(DEAD_LETTERS, way.dead_letters)
+            for settings in ours:  # without Keeper each has figures of its own; of all calls, wherever they are
+                async with ClickHouse(settings) as client:
+                    marks = Marks(client)
+                    await marks.set_all()
+                    assert await Roller(client, marks, Registry()).once() > 0
             yield Shards(ours=ours, way=way)
 
 

@@ -235,6 +235,15 @@ def test_an_erased_account_has_no_row_and_others_have_theirs(scene: Scene) -> No
     assert sorted(row["vendor_call_id"] for row in calls) == ["blue-0", "blue-1", "blue-2"]
 
 
+async def test_the_figures_of_an_erased_account_go_with_its_calls(scene: Scene) -> None:
+    async def of_blue_alone() -> bool:
+        sql = "SELECT account, sum(attempts) AS attempts FROM v_kpi_day WHERE account != '' GROUP BY account"
+        stored = await ws.rows(scene.stack, "SELECT count() AS n FROM kpi_calls WHERE account = 'red' AND calls > 0")
+        return await ws.rows(scene.stack, sql) == [{"account": "blue", "attempts": 3}] and stored == [{"n": 0}]
+
+    await ws.until_true("the figures are those of the calls that are left", of_blue_alone)
+
+
 async def test_the_calls_of_an_erased_account_end_in_tombstones(scene: Scene) -> None:
     newest = await newest_timelines(scene.stack)
     of = {name: [value for key, value in newest.items() if f"{name}-".encode() in key] for name in SECRETS}

@@ -12,6 +12,7 @@ import pytest
 from schemas.config.settings import Settings
 from schemas.errors import SetupError, Unavailable
 from schemas.facts import Fact, FactType, Kind, Leg, Role
+from schemas.metrics import Registry
 from schemas.privacy.tokens import NumberTokens
 from schemas.timeline import Timeline
 from sinks import migrate as migrating
@@ -19,6 +20,8 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrations
 from sinks.moving import row_move
 from sinks.moving.moved_columns import MOVED, copied, differing, in_chunks
+from sinks.rollups.marks import Marks
+from sinks.rollups.roller import Roller
 from tests.contract.views.samples import START, ask, call, record, record_content
 from tests.contract.views.slots.tables_of_before import (
     BINDINGS_BEFORE,
@@ -127,7 +130,8 @@ async def test_every_view_shows_the_same_rows_as_before(settings: Settings, own:
     await filled(own, settings)
     before = await shown(own)
     release()
-    assert await migrate(own, settings) == ["019_by_slot", "020_views_by_slot", "021_drop_versions"]
+    assert await migrate(own, settings) == ["019_by_slot", "020_views_by_slot", "021_drop_versions", "022_kpi"]
+    assert await Roller(own, Marks(own), Registry()).once() > 0
 
     after = await shown(own)
     for view in VIEWS:
@@ -162,6 +166,7 @@ async def test_it_goes_on_where_it_was_broken_off(
             continue
         break
     assert runs > 5
+    assert await Roller(own, Marks(own), Registry()).once() > 0
     assert await shown(own) == before
 
 

@@ -13,7 +13,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.migrate import migrate
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES
-from tests.contract.views.samples import ask, call, dead_letter, record
+from tests.contract.views.samples import ask, call, dead_letter, record, rolled
 from tests.integration.sinks.driving import until
 
 DAYS: Final = 90
@@ -68,3 +68,37 @@ async def test_the_days_change_with_the_settings_and_none_keep_for_ever(settings
     assert await migrate(own, settings) == ["retention of cdr_by_slot"]
     assert " TTL " not in (await own.query(created))[0][0]
     assert await migrate(own, settings) == []
+
+
+async def test_figures_of_five_minutes_go_before_those_of_hours_and_days(settings: Settings, own: ClickHouse) -> None:
+    await migrate(own, settings)
+    old = NOW - timedelta(days=DAYS + 2)
+    for number, at in enumerate((old, NOW)):
+        await own.insert(TIMELINES, [call(number, slot_at=at, started_at=at)])
+    await rolled(own)
+    grains = "SELECT grain, count() FROM kpi_calls GROUP BY grain ORDER BY grain"
+    assert await ask(own, grains) == [("5m", 2), ("day", 2), ("hour", 2)]
+    keep = replace(settings, keep=KeepSettings(kpi_5m_days=DAYS))
+    assert await migrate(own, keep) == ["retention of kpi_calls"]
+    assert await migrate(own, keep) == []
+
+    async def are_gone() -> bool:
+        return await ask(own, grains) == [("5m", 1), ("day", 2), ("hour", 2)]
+
+    await until(are_gone, "old figures of five minutes to go")
+
+
+async def test_the_days_of_figures_change_with_the_settings(settings: Settings, own: ClickHouse) -> None:
+    await migrate(own, replace(settings, keep=KeepSettings(kpi_5m_days=10, kpi_days=20)))
+    created = f"SHOW CREATE TABLE {own.database}.kpi_calls"
+    both = (await own.query(created))[0][0]
+    assert "toIntervalDay(11) WHERE grain = " in both
+    assert "toIntervalDay(21)" in both
+    for keep, changed in (
+        (KeepSettings(kpi_days=20), 1),
+        (KeepSettings(kpi_days=20), 0),
+        (KeepSettings(), 1),
+        (KeepSettings(), 0),
+    ):
+        assert await migrate(own, replace(settings, keep=keep)) == ["retention of kpi_calls"] * changed
+    assert " TTL " not in (await own.query(created))[0][0]
