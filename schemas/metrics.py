@@ -107,7 +107,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("callweave_sink_waiting", "gauge", (), "1 while the sink waits for ClickHouse.", "Bring ClickHouse back: nothing is lost."),
     Metric("callweave_kpi_behind_seconds", "gauge", (), "Age of the oldest slot whose figures (v_kpi_*) do not count all its calls, when it was last looked for.", "Above 30 s: see compute_seconds and the sink's log."),
     Metric("callweave_kpi_slots_total", "counter", (), "Slots (hours) whose figures were computed anew.", "Stands still while calls are written: see the sink's log."),
-    Metric("callweave_kpi_compute_seconds", "summary", (), "Time for the changed slots of a day.", "Above 10 s: figures are late by five times as much; a bigger server."),
+    Metric("callweave_kpi_compute_seconds", "summary", (), "Time for the changed slots of a day.", "Above 10 s: figures are late by ten times as much; a bigger server."),
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ FROM {{database}}.kpi_calls AS k FINAL
 WHERE k.grain = '{{each}}' AND k.calls > 0
 GROUP BY k.start_at, k.vendor, k.account, k.account_id, k.direction
 SETTINGS do_not_merge_across_partitions_select_final = 1
-COMMENT 'Figures of calls per slot of start (UTC), vendor, account and direction; the formula stands at each column. Computed by the sink a second or two after a call is written. Conferences: v_conferences; charges of every kind: v_charges_day';
+COMMENT 'Figures of calls per slot of start (UTC), vendor, account and direction; the formula stands at each column. Computed by the sink within seconds after a call is written. Conferences: v_conferences; charges of every kind: v_charges_day';
 
 ALTER TABLE {{database}}.v_kpi_{{each}} {{on_cluster}} COMMENT COLUMN slot_at 'start of the slot (UTC); a call counts in the slot of its started_at, the earliest instant of any of its legs';
 ALTER TABLE {{database}}.v_kpi_{{each}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';

@@ -23,7 +23,7 @@ from sinks.rollups.statements import Grain, computing
 log: Final = logging.getLogger(__name__)
 
 _EVERY_S: Final = 1.0
-_SHARE: Final = 0.2
+_SHARE: Final = 0.1
 """The most of the time in which the roller lets ClickHouse work for it."""
 _REPLICAS_S: Final = 600.0
 """On a cluster figures are computed once more after this time: a replica may have been behind at the first."""

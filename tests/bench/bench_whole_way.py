@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 import uvloop
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.stack import Stack
 from deploy.local.stats import resident_mib
-from deploy.simulator.requests import PushRequest
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.topics import RAW
@@ -32,6 +30,7 @@ from tests.bench.bench_pure import NOW_MS, costs_us, whole_us
 from tests.bench.support.bodies import Keyed, facts, push_requests, pushed
 from tests.bench.support.callers import call, checked, wire_requests
 from tests.bench.support.lines import Line, show
+from tests.bench.support.probes import probed
 from tests.support.whole_stack import rows, settings_for, whole_stack
 
 CALLS: Final = 8000
@@ -40,7 +39,8 @@ WORKERS: Final = int(os.environ.get("WORKERS", min(2, os.cpu_count() or 1)))
 LIMIT_S: Final = 80.0
 LATENCY_RATE: Final = 200
 LATENCY_S: Final = 15.0
-PROBES: Final = 60
+READ_RATE: Final = int(os.environ.get("READ_RATE", "1000"))
+READERS: Final = int(os.environ.get("READERS", "8"))
 SHOWN: Final = "SELECT count() AS calls, sum(fact_count) AS facts FROM v_timelines"
 
 
@@ -97,41 +97,6 @@ async def seconds(work: Callable[[], Awaitable[None]]) -> float:
     return time.monotonic() - began
 
 
-async def latencies_s(stack: Stack, batch: Batch) -> list[float]:
-    """Returns the times from a record's post to its row in `v_timelines` under load; the probes look every 50 ms."""
-    found: list[float] = []
-    probes = [push for push in batch.pushes if push.path == "/v1/nxcloud/cdr" and push.label == "record"]
-    every = max(1, len(probes) // PROBES)
-    probing = {id(push) for push in probes[::every][:PROBES]}
-    ids = {id(push): each for push, each in zip(batch.pushes, facts_of(batch), strict=True)}
-    tasks = []
-    async with aiohttp.ClientSession() as session:
-
-        async def post(push: PushRequest) -> None:
-            began = time.monotonic()
-            async with session.post(
-                stack.ingress_url + push.path, data=push.body, headers=dict(push.headers)
-            ) as answer:
-                if answer.status != 200:
-                    raise RuntimeError(f"the ingress answered {answer.status}")
-            if id(push) in probing:
-                query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{ids[id(push)]}'"
-                async with asyncio.timeout(LIMIT_S):
-                    while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
-                        await asyncio.sleep(0.05)
-                found.append(time.monotonic() - began)
-
-        began, sent = time.monotonic(), 0
-        for push in batch.pushes:
-            await asyncio.sleep(began + sent / LATENCY_RATE - time.monotonic())
-            tasks.append(asyncio.create_task(post(push)))
-            sent += len(push.expected)
-            if sent > LATENCY_RATE * LATENCY_S:
-                break
-        await asyncio.gather(*tasks)
-    return sorted(found)
-
-
 def facts_of(batch: Batch) -> list[str]:
     """Returns the call id of each request's first element."""
     return [each.key.decode().rsplit("|", 1)[-1] for each in batch.raws]
@@ -149,6 +114,22 @@ def cpu_s(stack: Stack) -> dict[str, float]:
 
 def memory_mib(stack: Stack) -> dict[str, int]:
     return {name: resident_mib(pid) for name, pid in stack.pids().items()}
+
+
+async def to_rows(stack: Stack) -> list[Line]:
+    """Returns the times from a post to its row, at a low rate and at a high one beside people who ask."""
+    lines = []
+    for seed, rate, readers in ((4, LATENCY_RATE, 0), (5, READ_RATE, READERS)):
+        batch = Batch(seed, calls=6 * rate)
+        took = await probed(stack, batch.pushes, facts_of(batch), rate=rate, seconds=LATENCY_S, readers=readers)
+        beside = f" beside {readers} readers" if readers else ""
+        for part in (0.5, 0.99):
+            what = f"post to row at {rate} events/s{beside}, p{part * 100:.0f}"
+            lines.append(Line(bench="whole way", what=what, value=took.at(took.to_row_s, part), unit="s"))
+        if readers:
+            what = f"a reader's query beside {rate} events/s, median"
+            lines.append(Line(bench="whole way", what=what, value=took.at(took.asked_s, 0.5), unit="s"))
+    return lines
 
 
 async def bench() -> list[Line]:
@@ -194,9 +175,7 @@ async def bench() -> list[Line]:
             for name, value in used.items():
                 add(f"calls.raw to rows: CPU of {name}", value, "us/event", 1e6 / pure)
             add("calls.raw to rows", batch.events / took_s, "events/s", pure)
-            took = await latencies_s(stack, Batch(4, calls=1200))
-            for part in (0.5, 0.99):
-                add(f"post to row at {LATENCY_RATE} events/s, p{part * 100:.0f}", took[int(len(took) * part)], "s")
+            lines += await to_rows(stack)
             after = memory_mib(stack)
     for name in idle:
         add(f"resident, idle: {name}", idle[name], "MiB")
