@@ -16,6 +16,7 @@ from phonenumbers import shortnumberinfo
 
 from schemas.config.limits import DEFAULT
 from schemas.facts import Flag, NumberKind
+from schemas.vendor_kit.number_plans import plan_for, plan_of_region
 
 _MASKS: Final = "*＊"
 _NOBODY: Final = frozenset(
@@ -140,7 +141,15 @@ def _national(digits: str, raw: str, region: str) -> PhoneNumber:
 
 
 def _valid(text: str, region: str | None) -> str | None:
-    """Returns E.164 if the numbering plan has such a number, else None."""
+    """Returns E.164 if the numbering plan has such a number, else None; `text` is digits, or "+" and digits."""
+    plan = plan_of_region(region) if region else plan_for(text[1:])
+    national = text if region else text[1 + len(plan.code) :] if plan else ""
+    if plan is not None and plan.answers(national):
+        return f"+{plan.code}{national}" if plan.has(national) else None
+    return _valid_by_library(text, region)
+
+
+def _valid_by_library(text: str, region: str | None) -> str | None:
     number = _parsed(text, region)
     if number is None or not phonenumbers.is_valid_number(number):
         return None
