@@ -50,7 +50,7 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     """The release whose Avro versions workers and sinks write; every version is always read. "previous" is for an
     upgrade: as long as parts of the release before this one run beside, which cannot read this one's. OPERATIONS.md has
     the steps; afterwards "newest"."""
-    compression: Literal["none", "gzip", "lz4"] = "lz4"
+    compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "snappy"
     """Compression of the record batches that are sent."""
     linger_ms: Natural = 5
     """Time for which a producer collects records for a batch: latency against throughput."""

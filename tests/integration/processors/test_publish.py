@@ -69,9 +69,9 @@ async def test_a_partition_is_read_back_below_an_end(kafka: str, topic: str) -> 
     assert [[record.value for record in batch.records] for batch in batches] == [[b"0", b"1"], [b"2"]]
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "lz4"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "lz4", "snappy", "zstd"])
 async def test_everything_is_on_the_topic_when_publish_returns(
-    kafka: str, topic: str, compression: Literal["none", "gzip", "lz4"]
+    kafka: str, topic: str, compression: Literal["none", "gzip", "lz4", "snappy", "zstd"]
 ) -> None:
     messages = [
         Message(topic=topic, key=b"call-%d" % n, value=b"v" * n, headers=(("n", b"%d" % n),)) for n in range(1000)
