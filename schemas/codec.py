@@ -9,8 +9,6 @@ import io
 import json
 import struct
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Generic, TypeVar, cast
@@ -19,6 +17,7 @@ import fastavro
 import msgspec
 
 from schemas.audit.entry import AuditEntry
+from schemas.avro.record_writers import Writer, made_writer
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
@@ -27,7 +26,6 @@ from schemas.timeline import Timeline
 
 _MAGIC: Final = b"\x00"
 _HEAD: Final = struct.Struct(">bI")
-_NATIVE: Final = (datetime, Decimal, bytes)
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -70,6 +68,12 @@ def parsed_schema(published: PublishedSchema) -> dict[str, Any]:
     return cast("dict[str, Any]", fastavro.parse_schema(json.loads(schema_text(published))))
 
 
+@cache
+def writer_of(published: PublishedSchema) -> Writer:
+    """Returns the writer that is made from the published schema."""
+    return made_writer(json.loads(schema_text(published)))
+
+
 class Codec(Generic[T]):
     """Encodes and decodes one type; decoding raises `Undecodable` and nothing else."""
 
@@ -85,7 +89,7 @@ class Codec(Generic[T]):
         versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         written = versions[-1] if writes is None else next(p for p in versions if p.version == writes)
-        self._newest, self._writer = parsed_schema(versions[-1]), parsed_schema(written)
+        self._newest, self._write = parsed_schema(versions[-1]), writer_of(written)
         self._head = _HEAD.pack(0, wire[written.schema_id])
         # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
         self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
@@ -96,10 +100,7 @@ class Codec(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """Returns the framed Avro bytes of `value`, without the fields that the written version does not have."""
-        out = io.BytesIO()
-        out.write(self._head)
-        fastavro.schemaless_writer(out, self._writer, msgspec.to_builtins(value, builtin_types=_NATIVE))
-        return out.getvalue()
+        return self._head + self._write(value)
 
     def writes(self, data: bytes | None) -> bool:
         """True when these framed bytes have the schema and id that `encode` uses."""

@@ -1,0 +1,1 @@
+"""Published Avro schemas, and the writers that are made from them."""

@@ -1,0 +1,180 @@
+"""Makes a writer from an Avro schema: one Python function whose text names every field in its order. Pure.
+
+fastavro takes a typed record as a dictionary and looks at each value's place in the schema, which costs 33 us a fact.
+A function that was made for the schema does neither, and writes the same bytes in a third of the time. It is held
+against fastavro in `tests/unit/schemas/test_record_writers.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+Writer = Callable[[Any], bytes]
+"""Returns the Avro body of a record, without framing."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SMALL: Final = 1 << 12
+_WORDS: Final = 1 << 12
+_WORD_CHARS: Final = 32
+_MOST: Final = 1 << 63
+_DAY_US: Final = 86_400_000_000
+_SECOND_US: Final = 1_000_000
+_SCALE: Final = 6
+
+
+def _varint(number: int) -> bytes:
+    """Returns a long, zigzag and in groups of seven bits; raises `OverflowError` beyond 64 bits."""
+    if not -_MOST <= number < _MOST:
+        raise OverflowError("a number has more than 64 bits")
+    rest = (number << 1) ^ (number >> 63)
+    found = bytearray()
+    while rest > 127:
+        found.append(rest & 127 | 128)
+        rest >>= 7
+    found.append(rest)
+    return bytes(found)
+
+
+_SMALL_LONGS: Final = tuple(_varint(number) for number in range(_SMALL))
+
+
+def _long(number: int) -> bytes:
+    return _SMALL_LONGS[number] if 0 <= number < _SMALL else _varint(number)
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return _long(len(encoded)) + encoded
+
+
+class _Words(dict[str, bytes]):
+    """Texts that were written before, as they are written; at most so many, and none that is long."""
+
+    def __missing__(self, value: str) -> bytes:
+        written = _text(value)
+        if len(self) < _WORDS and len(value) <= _WORD_CHARS:
+            self[str(value)] = written
+        return written
+
+
+def _instant(at: datetime) -> bytes:
+    """Returns microseconds since 1970; those of our days have eight bytes."""
+    delta = at - _EPOCH
+    number = delta.days * _DAY_US + delta.seconds * _SECOND_US + delta.microseconds
+    rest = (number << 1) ^ (number >> 63)
+    if not 1 << 49 <= rest < 1 << 56:
+        return _varint(number)
+    return bytes(
+        (
+            rest & 127 | 128,
+            rest >> 7 & 127 | 128,
+            rest >> 14 & 127 | 128,
+            rest >> 21 & 127 | 128,
+            rest >> 28 & 127 | 128,
+            rest >> 35 & 127 | 128,
+            rest >> 42 & 127 | 128,
+            rest >> 49,
+        )
+    )
+
+
+def _amount(value: Decimal) -> bytes:
+    """Returns a decimal of scale 6; raises `ValueError` for one that has more places or is no number."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int) or exponent < -_SCALE:
+        raise ValueError("an amount has more than six decimal places")
+    unscaled = int("".join(map(str, digits)) or "0") * int(10 ** (exponent + _SCALE))
+    number = -unscaled if sign else unscaled
+    encoded = number.to_bytes((number.bit_length() + 8) >> 3, "big", signed=True)
+    return _long(len(encoded)) + encoded
+
+
+def _octets(value: bytes) -> bytes:
+    return _long(len(value)) + value
+
+
+_NAMES: Final[Mapping[str, Any]] = {
+    "long": _long, "text": _text, "instant": _instant, "amount": _amount, "octets": _octets,
+}  # fmt: skip
+
+
+def made_writer(schema: Mapping[str, Any]) -> Writer:
+    """Returns the writer of a record's schema; raises `TypeError` for a type that none of our schemas has."""
+    made: dict[str, Any] = {**_NAMES, "words": _Words()}
+    text = "\n".join(_function("write", schema, made))
+    exec(compile(text, f"<writer of {schema['name']}>", "exec"), made)  # noqa: S102 - the text is made of our own schemas
+    writer: Writer = made["write"]
+    return writer
+
+
+def _function(name: str, schema: Mapping[str, Any], made: dict[str, Any]) -> list[str]:
+    """Returns the lines of a record's function, those of the records in it before it."""
+    before: list[str] = []
+    parts = [_expression(f"v.{field['name']}", field["type"], made, before) for field in schema["fields"]]
+    return [*before, f"def {name}(v):", "    return b''.join((", *(f"        {part}," for part in parts), "    ))", ""]
+
+
+def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str]) -> str:
+    """Returns the expression of a value's bytes; functions that it needs are put into `before`."""
+    if isinstance(kind, list):
+        if len(kind) != 2 or kind[0] != "null":
+            raise TypeError(f"no writer for the union {kind}")
+        inner = _expression(value, kind[1], made, before)
+        return f"(b'\\0' if {value} is None else b'\\2' + {inner})"
+    if isinstance(kind, Mapping):
+        return _of_mapping(value, kind, made, before)
+    known = {
+        "string": f"(words[{value}] if {value} else b'\\0')"
+        if _is_word(value)
+        else f"(text({value}) if {value} else b'\\0')",
+        "long": f"long({value})",
+        "boolean": f"(b'\\1' if {value} else b'\\0')",
+        "bytes": f"octets({value})",
+    }
+    if kind not in known:
+        raise TypeError(f"no writer for {kind}")
+    return known[kind]
+
+
+_UNLIKE: Final = (
+    "_id",
+    "_number",
+    "_raw",
+    "_ref",
+    "_url",
+    "_key",
+    "digest",
+    "sha256",
+    "hash",
+    "detail",
+    "v.leg",
+    "one",
+)
+"""Ends of names whose texts hardly ever come again: a table of them would fill and be of no use."""
+
+
+def _is_word(value: str) -> bool:
+    return not value.endswith(_UNLIKE)
+
+
+def _of_mapping(value: str, kind: Mapping[str, Any], made: dict[str, Any], before: list[str]) -> str:
+    name, logical = kind["type"], kind.get("logicalType", "")
+    if (name, logical) == ("long", "timestamp-micros"):
+        return f"instant({value})"
+    if (name, logical) == ("bytes", "decimal"):
+        if kind["scale"] != _SCALE:
+            raise TypeError(f"no writer for a decimal of scale {kind['scale']}")
+        return f"amount({value})"
+    if name == "map":
+        item = _expression("one", kind["values"], made, before)
+        items = f"b''.join([text(name) + {item} for name, one in {value}.items()])"
+    elif name == "array" and isinstance(kind["items"], Mapping) and kind["items"]["type"] == "record":
+        function = f"write_{kind['items']['name'].rpartition('.')[2]}"
+        before += _function(function, kind["items"], made)
+        items = f"b''.join(map({function}, {value}))"
+    elif name == "array":
+        items = f"b''.join([{_expression('word', kind['items'], made, before)} for word in {value}])"
+    else:
+        raise TypeError(f"no writer for {name} {logical}".rstrip())
+    return f"(long(len({value})) + {items} + b'\\0' if {value} else b'\\0')"

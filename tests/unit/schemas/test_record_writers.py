@@ -1,0 +1,118 @@
+"""Writers made from our schemas write what fastavro writes, byte for byte, and refuse what it refuses."""
+
+import io
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.avro import record_writers
+from schemas.avro.record_writers import made_writer
+from schemas.codec import PUBLISHED, PublishedSchema, parsed_schema, schema_text, writer_of
+
+LONGS = st.one_of(
+    st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 1, -1, 63, 64, -64, -65, 4095, 4096, 8191, 8192])
+)
+INSTANTS = st.one_of(
+    st.datetimes(timezones=st.just(UTC)),
+    st.sampled_from([datetime(1970, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)]),
+    st.integers(-(2**50), 2**51).map(lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)),
+)
+AMOUNTS = st.one_of(
+    st.decimals(min_value=Decimal(-999999999999), max_value=Decimal(999999999999), places=6, allow_nan=False),
+    st.sampled_from([Decimal(text) for text in ("0", "-0", "1E+3", "0.1", "-0.000001", "127.999999", "-128", "1.50")]),
+)
+TEXTS = st.one_of(st.text(max_size=40), st.sampled_from(["", "ytx", "呼叫", "x" * 300, "\x00"]))
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Returns values of an Avro type, as our records have them."""
+    if isinstance(kind, list):
+        return st.one_of(st.none(), values(kind[1]))
+    if isinstance(kind, Mapping):
+        plain = {"timestamp-micros": INSTANTS, "decimal": AMOUNTS}.get(kind.get("logicalType", ""))
+        if plain is not None:
+            return plain
+        if kind["type"] == "map":
+            return st.dictionaries(TEXTS, values(kind["values"]), max_size=3)
+        if kind["type"] == "array":
+            return st.lists(values(kind["items"]), max_size=3).map(tuple)
+        return st.fixed_dictionaries({field["name"]: values(field["type"]) for field in kind["fields"]})
+    return {"string": TEXTS, "long": LONGS, "boolean": st.booleans(), "bytes": st.binary(max_size=200)}[kind]
+
+
+def as_record(value: Any) -> Any:
+    """Returns dictionaries with the names of a record as objects; maps stay."""
+    return SimpleNamespace(**{name: _inside(one) for name, one in value.items()})
+
+
+def _inside(value: Any) -> Any:
+    return tuple(map(as_record, value)) if isinstance(value, tuple) and value and isinstance(value[0], dict) else value
+
+
+def by_library(published: PublishedSchema, value: Any) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, parsed_schema(published), value)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda one: f"{one.name} {one.version}")
+@given(data=st.data())
+def test_the_bytes_are_those_of_the_library(published: PublishedSchema, data: st.DataObject) -> None:
+    value = data.draw(values(json.loads(schema_text(published))))
+    assert writer_of(published)(as_record(value)) == by_library(published, value)
+
+
+def _one(kind: Any) -> Any:
+    return {"type": "record", "name": "One", "fields": [{"name": "a", "type": kind}]}
+
+
+_MICROS: Mapping[str, str] = {"type": "long", "logicalType": "timestamp-micros"}
+_MONEY: Mapping[str, Any] = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 6}
+REFUSED = [
+    pytest.param("long", 2**63, id="a number beyond 64 bits"),
+    pytest.param("long", -(2**63) - 1, id="a number below 64 bits"),
+    pytest.param("string", "\ud800", id="half a character"),
+    pytest.param("string", 7, id="a number for a text"),
+    pytest.param("long", "7", id="a text for a number"),
+    pytest.param(_MONEY, Decimal("0.0000001"), id="an amount with seven places"),
+    pytest.param(_MONEY, Decimal("NaN"), id="no amount"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), REFUSED)
+def test_what_no_field_can_hold_is_refused_as_by_the_library(kind: Any, value: Any) -> None:
+    schema = _one(kind)
+    with pytest.raises((OverflowError, ValueError, TypeError, AttributeError)):
+        made_writer(schema)(SimpleNamespace(a=value))
+    with pytest.raises((OverflowError, ValueError, TypeError, AttributeError)):
+        fastavro.schemaless_writer(io.BytesIO(), fastavro.parse_schema(schema), {"a": value})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("float", id="a float"),
+        pytest.param(["string", "null"], id="a union that does not begin with null"),
+        pytest.param({"type": "enum", "name": "E", "symbols": ["A"]}, id="an enum"),
+        pytest.param({**_MONEY, "scale": 2}, id="money of another scale"),
+    ],
+)
+def test_a_type_without_a_writer_is_an_error_when_the_writer_is_made(kind: Any) -> None:
+    with pytest.raises(TypeError, match="no writer for"):
+        made_writer(_one(kind))
+
+
+def test_texts_that_are_remembered_are_few_and_short() -> None:
+    words = record_writers._Words()
+    for number in range(5_000):
+        assert words[str(number)] == bytes([2 * len(str(number))]) + str(number).encode()
+    assert words["y" * 1000] == b"\xd0\x0f" + b"y" * 1000
+    assert len(words) == 4096
