@@ -102,10 +102,6 @@ class Codec(Generic[T]):
         """Returns the framed Avro bytes of `value`, without the fields that the written version does not have."""
         return self._head + self._write(value)
 
-    def writes(self, data: bytes | None) -> bool:
-        """True when these framed bytes have the schema and id that `encode` uses."""
-        return data is not None and data.startswith(self._head)
-
     def decode(self, data: bytes | None) -> T:
         """Returns the typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:
@@ -131,10 +127,42 @@ AUDIT: Final = Codec("audit", AuditEntry)
 ERASURE: Final = Codec("erasure", Erasure)
 
 
+class StageCodec:
+    """Facts on `calls.facts`, between the stages of our own workers: MessagePack, or Avro as long as older ones run.
+
+    MessagePack takes a tenth of Avro's time to write and to read. Its first byte is never that of a framed record, so
+    both are read, whatever is written.
+    """
+
+    def __init__(self, avro: Codec[Fact], *, writes_avro: bool = False) -> None:
+        """Keeps the codec for records that are Avro."""
+        self._avro = avro
+        self._writes_avro = writes_avro
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(Fact).decode
+
+    def encode(self, fact: Fact) -> bytes:
+        """Returns the bytes of a fact."""
+        return self._avro.encode(fact) if self._writes_avro else self._encode(fact)
+
+    def decode(self, data: bytes | None) -> Fact:
+        """Returns the fact in `data`; raises `Undecodable` (code `schema`) when it is not one."""
+        if not data or data[:1] == _MAGIC:
+            return self._avro.decode(data)
+        try:
+            return self._decode(data)
+        except Exception as exc:
+            raise Undecodable(f"no fact: {type(exc).__name__}", code="schema") from exc
+
+
+STAGE_FACT: Final = StageCodec(FACT)
+
+
 class Codecs(msgspec.Struct, frozen=True, kw_only=True):
     """The codecs of a process, all with the same ids and of the same release."""
 
     fact: Codec[Fact] = FACT
+    stage_fact: StageCodec = STAGE_FACT
     timeline: Codec[Timeline] = TIMELINE
     dead_letter: Codec[DeadLetter] = DEAD_LETTER
 
@@ -144,8 +172,10 @@ def codecs_for(ids: Mapping[int, int], versions: Mapping[str, int] | None = None
 
     `versions` are those that are written, by the names of schemas, as `PREVIOUS`; others are written in the newest.
     """
+    fact = FACT.with_ids(ids, versions)
     return Codecs(
-        fact=FACT.with_ids(ids, versions),
+        fact=fact,
+        stage_fact=StageCodec(fact, writes_avro=bool(versions)),
         timeline=TIMELINE.with_ids(ids, versions),
         dead_letter=DEAD_LETTER.with_ids(ids, versions),
     )

@@ -53,7 +53,7 @@ RAW: Final = Topic(
 )
 FACTS: Final = Topic(
     name="calls.facts",
-    value="Fact (Avro); may repeat",
+    value="Fact (MessagePack; Avro with kafka.avro_release = previous); may repeat",
     key=CALL_KEY,
     cleanup="delete",
     retention_days=14,

@@ -28,13 +28,13 @@ class Outputs:
         self._erasures = erasures
         self.dead: list[DeadLetter] = []
         self.outcomes: Counter[tuple[str, str]] = Counter()
-        self._facts: dict[str, tuple[Fact, bytes | None, CallState | None]] = {}
+        self._facts: dict[str, tuple[Fact, CallState | None]] = {}
         self._calls: dict[str, CallState] = {}
 
-    def take(self, done: JoinResult, key: str, as_sent: bytes | None = None) -> None:
-        """Add one result; `as_sent`: the encoded `done.normalized`, where it is known."""
+    def take(self, done: JoinResult, key: str) -> None:
+        """Add one result."""
         if done.normalized is not None:
-            self._facts[done.normalized.fact_id] = done.normalized, as_sent, done.state
+            self._facts[done.normalized.fact_id] = done.normalized, done.state
         if done.shown is not None:
             self._calls[key] = done.shown
         self.outcomes[key.split("|", 1)[0], done.outcome] += 1
@@ -45,12 +45,12 @@ class Outputs:
         """Encode all outputs, each with its call's key; returns also the calls that cannot be encoded, and why."""
         messages: list[tuple[str, Message]] = []
         failed: dict[str, tuple[DeadCode, str]] = {}
-        for fact, as_sent, state in self._facts.values():
+        for fact, state in self._facts.values():
             try:
                 kept = self._erasures.fact(fact, _first_receipt(state)) if self._erasures else fact
                 if kept is None:
                     continue
-                value = as_sent if as_sent and kept is fact else codecs.fact.encode(kept)
+                value = codecs.fact.encode(kept)
             except Exception as exc:  # noqa: BLE001 - one call's record must not stop the others
                 failed[fact.call_key] = ("internal", describe_error(exc))
                 continue

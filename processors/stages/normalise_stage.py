@@ -103,7 +103,7 @@ class NormaliseStage:
     ) -> list[Message]:
         messages = []
         for fact in outcome.facts:
-            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.fact.encode(fact))
+            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.stage_fact.encode(fact))
             if message.size_bytes > MAX_MESSAGE_BYTES:
                 position = Position(batch.topic, batch.partition, record.offset)
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"

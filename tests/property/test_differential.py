@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from schemas.codec import FACT
+from schemas.codec import STAGE_FACT
 from schemas.facts import Disposition, Fact, FactType
 from sinks.clickhouse import ClickHouse
 from tests.property.real_rows.agree import disagreements
@@ -207,7 +207,7 @@ async def test_both_views_tell_the_same(played: Played) -> None:
 
 async def test_every_record_is_one_row(played: Played) -> None:
     """There are as many rows as distinct records, and as many timelines as calls that can have one."""
-    facts = [FACT.decode(message) for messages in played.way.facts.values() for message in messages]
+    facts = [STAGE_FACT.decode(message) for messages in played.way.facts.values() for message in messages]
     records = {fact.fact_id for fact in facts if fact.fact_type is FactType.RECORD}
     calls = {fact.vendor_call_id for fact in facts if fact.fact_type in (FactType.RECORD, FactType.STATE)}
     rows = await ask(played.db, "SELECT count(), uniqExact(record_id) FROM {db}.v_cdr")
@@ -242,7 +242,7 @@ async def test_a_final_row_is_one_content_whole(played: Played) -> None:
     """No row has the answer of one content beside the money of another that contradicts it."""
     contents: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
     for messages in played.way.facts.values():
-        for fact in map(FACT.decode, messages):
+        for fact in map(STAGE_FACT.decode, messages):
             if fact.fact_type is FactType.RECORD:
                 contents[fact.fact_id].add(_outcome(fact))
     mixed = [

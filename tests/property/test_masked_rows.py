@@ -13,6 +13,7 @@ from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
 from sinks.clickhouse import ClickHouse
 from sinks.retention import EXPIRING
+from tests.oracle.figures import rolled
 from tests.property.real_rows.engine import ask, put, tables
 from tests.property.real_rows.extremes import bare
 from tests.property.real_rows.way import Way
@@ -43,6 +44,7 @@ async def filled(clickhouse_url: str) -> AsyncIterator[Masked]:
     way.join_all()
     async with tables(clickhouse_url, TOKENS) as db:
         assert await put(db, way.normalized, way.timelines, random.Random(1)) == []
+        assert await rolled(db) > 0
         yield Masked(db=db, numbers=frozenset(await _clear(db)))
 
 

@@ -125,7 +125,7 @@ def _covers_raw(record: Any, sought: Sought, _codecs: Codecs) -> bool:
 def _covers_fact(record: Any, sought: Sought, codecs: Codecs) -> bool:
     if sought.needle not in record.value:
         return False
-    fact = codecs.fact.decode(record.value)
+    fact = codecs.stage_fact.decode(record.value)  # reads both topics
     return sought.erasures.fact(fact) is not fact
 
 

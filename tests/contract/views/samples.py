@@ -16,11 +16,8 @@ from schemas.facts import (
     RecordContent,
     Role,
 )
-from schemas.metrics import Registry
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
-from sinks.rollups.marks import Marks
-from sinks.rollups.roller import Roller
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -68,13 +65,6 @@ def dead_letter(offset: int = 1, **fields: Any) -> DeadLetter:
         "occurred_at": START,
     }
     return DeadLetter(**{**default, **fields})
-
-
-async def rolled(db: ClickHouse) -> None:
-    """Computes the figures of all calls, as the sink does for those whose slots it marked."""
-    marks = Marks(db)
-    await marks.set_all()
-    await Roller(db, marks, Registry()).once()
 
 
 async def ask(db: ClickHouse, sql: str) -> list[tuple[Any, ...]]:

@@ -8,7 +8,8 @@ import pytest
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES
-from tests.contract.views.samples import ask, call, participant, record, rolled, snapshot
+from tests.contract.views.samples import ask, call, participant, record, snapshot
+from tests.oracle.figures import rolled
 
 GROUPED = [
     pytest.param("v_bindings", BINDINGS, lambda n, **fields: snapshot(n, "bound", n, **fields), id="bindings"),

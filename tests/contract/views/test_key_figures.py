@@ -21,7 +21,8 @@ from schemas.facts import (
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR, TIMELINES
-from tests.contract.views.samples import START, TWO_PM, ask, call, cny, participant, rolled
+from tests.contract.views.samples import START, TWO_PM, ask, call, cny, participant
+from tests.oracle.figures import rolled
 
 ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "is_final": True, "setup_at": START}
 

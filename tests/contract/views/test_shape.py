@@ -10,7 +10,8 @@ from schemas.call_fields import CallFields
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rows import TABLES, TIMELINES
-from tests.contract.views.samples import ask, call, rolled
+from tests.contract.views.samples import ask, call
+from tests.oracle.figures import rolled
 
 PROMISED = {
     "v_timelines": """vendor account_id vendor_call_id direction from_number to_number setup_at alerting_at answer_at end_at

@@ -21,7 +21,8 @@ from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.error_classes import RowsRefused
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES
-from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record, record_content, rolled
+from tests.contract.views.samples import START, all_views, ask, call, dead_letter, record, record_content
+from tests.oracle.figures import rolled
 
 
 async def test_values_come_back_as_they_went_in(db: ClickHouse) -> None:

@@ -14,17 +14,15 @@ from schemas.config.secret import Secret
 from schemas.config.settings import ClickHouseSettings, Settings
 from schemas.errors import CallweaveError
 from schemas.facts import FactType
-from schemas.metrics import Registry
 from sinks import migrate as migrating
 from sinks.clickhouse import ClickHouse
 from sinks.grants import ROLES, Role, account, rights
 from sinks.migrate import migrate, migrate_tables, missing
 from sinks.queries.conflict_store import ConflictFilter, find_conflicts
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved
-from sinks.rollups.marks import Marks
-from sinks.rollups.roller import Roller
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TIMELINES
 from tests.contract.views.samples import call, dead_letter, record, snapshot
+from tests.oracle.figures import rolled
 from tests.support.clickhouse_node import User, node
 
 ROWS: Final[tuple[tuple[Any, Any], ...]] = (
@@ -114,9 +112,7 @@ async def migrated(server: ClickHouseServer) -> Settings:
     async with ClickHouse(settings.clickhouse) as writer:
         for table, row in ROWS:
             await writer.insert(table, [row])
-        marks = Marks(writer)
-        await marks.set_all()
-        assert await Roller(writer, marks, Registry()).once() == 1
+        assert await rolled(writer) == 1
     return settings
 
 

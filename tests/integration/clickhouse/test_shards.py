@@ -20,20 +20,18 @@ from msgspec.structs import replace
 from deploy.admin.erasing.erase import EraseRequest, sought_for
 from deploy.admin.erasing.tables import count_number, erase_number
 from deploy.process.ports import free_port
-from schemas.codec import FACT
+from schemas.codec import STAGE_FACT
 from schemas.config.secret import Secret
 from schemas.config.settings import ClickHouseSettings, Settings
 from schemas.errors import CallweaveError
-from schemas.metrics import Registry
 from sinks import migrate as migrating
 from sinks.clickhouse import ClickHouse
 from sinks.grants import Role, account, rights
 from sinks.migrate import migrate_tables, migrator
 from sinks.moving import row_move
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved
-from sinks.rollups.marks import Marks
-from sinks.rollups.roller import Roller
 from sinks.rows import DEAD_LETTERS
+from tests.oracle.figures import rolled
 from tests.property.real_rows.engine import put
 from tests.property.real_rows.extremes import bare
 from tests.property.real_rows.way import Way
@@ -121,9 +119,7 @@ async def shards() -> AsyncIterator[Shards]:
                 await client.insert(DEAD_LETTERS, way.dead_letters)
             for settings in ours:  # without Keeper each has figures of its own; of all calls, wherever they are
                 async with ClickHouse(settings) as client:
-                    marks = Marks(client)
-                    await marks.set_all()
-                    assert await Roller(client, marks, Registry()).once() > 0
+                    assert await rolled(client) > 0
             yield Shards(ours=ours, way=way)
 
 
@@ -146,7 +142,7 @@ def rows_of_calls(way: Way) -> Iterator[tuple[str, str]]:
     cases: dict[str, str] = {}
     for case, messages in way.facts.items():
         for message in messages:
-            fact = FACT.decode(message)
+            fact = STAGE_FACT.decode(message)
             cases[fact.call_key] = case
             yield fact.fact_id, case
     for timeline in way.timelines:

@@ -16,7 +16,7 @@ from ingress.http.routes import Router
 from processors.join import JoinResult
 from processors.normalise import Directory, normalise
 from processors.store.partition import PartitionState
-from schemas.codec import FACT, TIMELINE
+from schemas.codec import FACT, STAGE_FACT, TIMELINE
 from schemas.config.limits import DEFAULT
 from schemas.config.settings import JoinSettings, Settings
 from schemas.dead_letter import DeadLetter
@@ -105,8 +105,8 @@ class Way:
         facts = []
         for fact in outcome.facts:
             try:
-                message = FACT.encode(fact)
-                assert FACT.decode(message) == fact, "a fact comes out of its bytes otherwise than it went in"
+                message = STAGE_FACT.encode(fact)
+                assert STAGE_FACT.decode(message) == fact, "a fact comes out of its bytes otherwise than it went in"
             except Exception as exc:  # noqa: BLE001 - whatever it is, it would end the normaliser
                 self._note(case, "encode of a fact", exc)
                 continue
@@ -116,7 +116,7 @@ class Way:
 
     def join(self, case: str, message: bytes) -> None:
         """Join one message of `calls.facts` and publish the results."""
-        fact = FACT.decode(message)
+        fact = STAGE_FACT.decode(message)
         try:
             done = self.held.apply(fact)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it would end the joiner

@@ -79,7 +79,7 @@ def _stamped(broker: Broker, outcomes: list[Normalised]) -> list[PartitionState]
         for record in broker.logs[FACTS.name, number]:
             for _ in held.advance(record.timestamp_ms):
                 pass
-            fact = facts.pop(_place(CODECS.fact.decode(record.value)), None) if record.value else None
+            fact = facts.pop(_place(CODECS.stage_fact.decode(record.value)), None) if record.value else None
             if fact is not None:
                 held.apply(fact)
         partitions.append(held)

@@ -20,8 +20,8 @@ from sinks.rollups.marks import Marks, marking
 from sinks.rollups.roller import Roller
 from sinks.rollups.statements import FIGURES, KEY
 from sinks.rows import CDR, TIMELINES
-from tests.contract.views.samples import START, ask, call, cny, record, rolled
-from tests.oracle.figures import VIEWS, differing
+from tests.contract.views.samples import START, ask, call, cny, record
+from tests.oracle.figures import VIEWS, differing, rolled
 from tests.support.scale import SCALE
 
 HISTORIES = 6 * SCALE

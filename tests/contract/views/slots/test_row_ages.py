@@ -13,8 +13,9 @@ from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.migrate import migrate
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES
-from tests.contract.views.samples import ask, call, dead_letter, record, rolled
+from tests.contract.views.samples import ask, call, dead_letter, record
 from tests.integration.sinks.driving import until
+from tests.oracle.figures import rolled
 
 DAYS: Final = 90
 NOW: Final = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)

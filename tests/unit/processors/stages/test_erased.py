@@ -1,22 +1,23 @@
 """Both stages go by the list of erasures: replays and states of before bring nothing back, others lose nothing."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 
 from processors.normalise import Directory
 from processors.outbox import Message, Outbox
 from processors.records import Record, RecordBatch
 from processors.stages.join_stage import JoinStage
 from processors.stages.normalise_stage import NormaliseStage
-from schemas.codec import DEAD_LETTER, FACT, TIMELINE, Codecs
+from schemas.codec import DEAD_LETTER, FACT, STAGE_FACT, TIMELINE, Codecs
 from schemas.config.limits import Limits
 from schemas.config.settings import JoinSettings
 from schemas.enums import Flag
-from schemas.facts import Fact
+from schemas.facts import Fact, FactType
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasure, Erasures, erasure_of_number
 from schemas.privacy.tokens import NumberTokens
@@ -65,7 +66,7 @@ async def normalised(body: bytes, erasures: Erasures, account: str = "") -> tupl
 
 async def number_in(body: bytes) -> str:
     (value,) = (await normalised(body, NO_ERASURES))[0].of(FACTS.name)
-    number = FACT.decode(value).to_number
+    number = STAGE_FACT.decode(value).to_number
     assert number is not None
     return number
 
@@ -75,7 +76,7 @@ async def test_a_replay_normalises_a_body_without_the_number_and_with_its_identi
     (clear,) = (await normalised(CASE.body, NO_ERASURES))[0].of(FACTS.name)
     (kept,) = (await normalised(CASE.body, erased(number, RECEIVED)))[0].of(FACTS.name)
 
-    before, now = FACT.decode(clear), FACT.decode(kept)
+    before, now = STAGE_FACT.decode(clear), STAGE_FACT.decode(kept)
     assert (now.to_number, now.to_raw) == (None, "")
     assert (now.fact_id, now.content_digest, now.version) == (before.fact_id, before.content_digest, before.version)
 
@@ -110,7 +111,9 @@ async def joined(facts: Sequence[Fact], erasures: Erasures) -> Out:
     stage = JoinStage(
         cast("Outbox", out), Codecs(), JoinSettings(), nothing, Registry(), end=at_zero, erasures=erasures
     )
-    records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=FACT.encode(fact)) for n, fact in enumerate(facts))
+    records = tuple(
+        Record(offset=n, timestamp_ms=0, key=b"", value=STAGE_FACT.encode(fact)) for n, fact in enumerate(facts)
+    )
     await stage.step(
         RecordBatch(topic=FACTS.name, partition=0, records=records, first_offset=0, next_offset=len(records))
     )
@@ -146,7 +149,9 @@ async def test_a_fact_of_an_erased_account_is_not_joined() -> None:
         erasures=without_account("red", LATER),
     )  # fmt: skip
     facts = in_a_row([callback(account="red")])
-    records = tuple(Record(offset=n, timestamp_ms=0, key=b"", value=FACT.encode(fact)) for n, fact in enumerate(facts))
+    records = tuple(
+        Record(offset=n, timestamp_ms=0, key=b"", value=STAGE_FACT.encode(fact)) for n, fact in enumerate(facts)
+    )
     await stage.step(RecordBatch(topic=FACTS.name, partition=0, records=records, first_offset=0, next_offset=1))
 
     assert out.messages == []
@@ -160,10 +165,10 @@ async def test_a_call_of_an_erased_account_that_was_known_ends_in_a_tombstone() 
         cast("Outbox", out), Codecs(), JoinSettings(), nothing, Registry(), end=at_zero, erasures=erasures
     )
     fact, state = in_a_row([callback(account="red"), BOTH_LEGS[0]])
-    one = Record(offset=0, timestamp_ms=0, key=b"", value=FACT.encode(fact))
+    one = Record(offset=0, timestamp_ms=0, key=b"", value=STAGE_FACT.encode(fact))
     await stage.step(RecordBatch(topic=FACTS.name, partition=0, records=(one,), first_offset=0, next_offset=1))
     erasures.take(Erasure(subject="account", account="red", at=LATER))
-    due = Record(offset=1, timestamp_ms=SETTINGS.close_after_s * 2000, key=b"", value=FACT.encode(state))
+    due = Record(offset=1, timestamp_ms=SETTINGS.close_after_s * 2000, key=b"", value=STAGE_FACT.encode(state))
     await stage.step(RecordBatch(topic=FACTS.name, partition=0, records=(due,), first_offset=1, next_offset=2))
 
     assert out.of(TIMELINES.name)[0] is not None
@@ -174,7 +179,16 @@ async def test_a_call_of_an_erased_account_that_was_known_ends_in_a_tombstone() 
 @pytest.mark.parametrize("number", [CALLER, CALLED])
 @given(log=fact_logs())
 def test_a_call_joined_of_blanked_facts_shows_no_number_and_the_same_amounts(number: str, log: list[Fact]) -> None:
-    """A replay beyond the horizon joins such facts: the parts of a call are found without the number, too."""
+    """A replay beyond the horizon joins such facts: the parts of a call are found without the number, too.
+
+    Contents of a record that name different numbers contradict each other; without one of the numbers nobody can know
+    that they did, so they are left out.
+    """
+    named: dict[str, set[tuple[str | None, ...]]] = defaultdict(set)
+    for each in log:
+        if each.fact_type is FactType.RECORD:
+            named[each.fact_id].add((each.from_number, each.to_number, *(leg.number for leg in each.legs)))
+    assume(all(len(numbers) == 1 for numbers in named.values()))
     erasures = erased(number, LATER + timedelta(days=9999))
     blanked = [fact for each in log if (fact := erasures.fact(each)) is not None]
     for before, now in zip(after(log).timelines, after(blanked).timelines, strict=True):

@@ -13,7 +13,7 @@ from processors.normalise import Directory, Normalised
 from processors.outbox import Message, Outbox
 from processors.records import Record, RecordBatch
 from processors.stages.normalise_stage import NormaliseStage, Rules
-from schemas.codec import DEAD_LETTER, FACT, Codecs
+from schemas.codec import DEAD_LETTER, STAGE_FACT, Codecs
 from schemas.config.limits import Limits
 from schemas.metrics import Registry
 from schemas.raw import RawCallback
@@ -81,7 +81,7 @@ async def test_what_may_take_long_is_read_in_a_thread(
 async def test_facts_come_in_the_order_of_their_bodies_wherever_they_were_read() -> None:
     normalising, out = stage()
     await normalising.step(batch_of(NX, LARGE, NX, b"{", LARGE))
-    facts = [FACT.decode(message.value) for message in out.messages if message.topic == FACTS.name]
+    facts = [STAGE_FACT.decode(message.value) for message in out.messages if message.topic == FACTS.name]
     assert [(fact.raw_offset, fact.raw_element) for fact in facts] == [(0, 0), (1, 0), (1, 1), (2, 0), (4, 0), (4, 1)]
     (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
     assert (dead_letter.offset, dead_letter.code) == (3, "json")
