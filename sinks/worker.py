@@ -19,7 +19,7 @@ from schemas.errors import Unavailable, Undecodable
 from schemas.metrics import Registry
 from schemas.raw import Position
 from sinks.consumer import RebalanceCounter, rewind
-from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
 from sinks.flush.flusher import Flusher
 from sinks.flush.sink_dead_letter import dead_letter_of
 from sinks.typed_records import read
@@ -57,6 +57,8 @@ class Sink:
         self._codecs = codecs
         self._policy = policy
         self._metrics = metrics
+        self._paced = policy
+        """The policy of the next batch, as fast as ClickHouse takes them."""
         self._rewound_at = -1
         """The count of rebalances for which the consumer's positions hold."""
         self._begin()
@@ -90,7 +92,7 @@ class Sink:
         self._metrics.put("callweave_lag_records", "sink", value=lag)
 
     def _begin(self) -> None:
-        self._batch = SinkBatch(self._policy)
+        self._batch = SinkBatch(self._paced)
         self._dead_letters: list[DeadLetter] = []
 
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -132,6 +134,7 @@ class Sink:
         offsets = self._batch.offsets()
         if not offsets:
             return
+        began_s = _now_s()
         flushing = asyncio.create_task(self._flusher.flush(self._batch, self._dead_letters))
         try:
             done = await self._stay_in_group(flushing, stop)
@@ -139,6 +142,7 @@ class Sink:
             await _end(flushing)
         if done:
             flushing.result()
+            self._paced = paced(self._policy, _now_s() - began_s)
             await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.raw import Position
-from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
 from sinks.rows import TABLES
 
 POLICY = BatchPolicy(max_rows=5, max_bytes=4000, max_age_s=0.5)
@@ -105,3 +106,20 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
         made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})
         batch.mark_done(made, 0.0)
     assert batch.due(0.0)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "age_s"),
+    [
+        pytest.param(0.0, 0.5, id="at once"),
+        pytest.param(0.1, 0.5, id="fast enough"),
+        pytest.param(0.25, 1.0, id="slow: four times as long is gathered"),
+        pytest.param(60.0, 2.0, id="hardly: never more than four times the age"),
+    ],
+)
+def test_a_batch_is_gathered_for_longer_while_inserts_take_long(took_s: float, age_s: float) -> None:
+    later = paced(POLICY, took_s)
+    assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
+    batch = SinkBatch(later)
+    batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)), 100.0)
+    assert [batch.due(100.0 + age_s - 0.01), batch.due(100.0 + age_s)] == [False, True]
