@@ -1,7 +1,12 @@
 -- Call records, state events, calls and bindings by the hour of their call: `slot_at`, frozen when the first of it was known. A query of
 -- a time reads the parts of that time, days that are old are merged to one part by themselves, and a day can be dropped as a whole.
 -- `slot_at` begins the sorting key, so a version in another slot would be a second row: the sink looks for rows that may be stored
--- already. A call's key and its legs' numbers and instants are stored once: `call_key`, `timeline_id` and the views put them together.
+-- already. A call's key and its legs' numbers and instants are stored once: `call_key`, `timeline_id` and `legs.*` put them together.
+-- A look-up by id or number opens all columns' files of each part in which an index finds it, also where it is not: the wrong finds
+-- cost more than the right one as tables grow. The rate is the smallest that the engine has (20 bits a value), and one filter for four
+-- granules makes a quarter of the wrong finds. Small blocks make the right one cheaper: less is unpacked for a row of each column.
+-- Unless the key's later columns stay in memory, a part of late versions, with a granule an hour, has only `slot_at` there, and so a
+-- look-up has only that of all parts: it reads a whole hour instead of six granules.
 -- 020 fills these tables from those of before, which 021 drops.
 CREATE TABLE IF NOT EXISTS {{database}}.cdr_by_slot {{on_cluster}}
 (
@@ -53,6 +58,13 @@ CREATE TABLE IF NOT EXISTS {{database}}.cdr_by_slot {{on_cluster}}
     `legs.hangup_reason` Array(String),
     `legs.q850` Array(Nullable(UInt16)),
     `legs.sip_code` Array(Nullable(UInt16)),
+    `legs.number` Array(Nullable(String)) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_number, party = 'to', to_number, own), `legs.party`, `legs.own_number`),
+    `legs.number_token` Array(String) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_token, party = 'to', to_token, own), `legs.party`, `legs.own_token`),
+    `legs.number_masked` Array(String) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_masked, party = 'to', to_masked, own), `legs.party`, `legs.own_masked`),
+    `legs.setup_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(setup_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.setup_us`),
+    `legs.alerting_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(alerting_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.alerting_us`),
+    `legs.answer_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(answer_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.answer_us`),
+    `legs.end_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(end_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.end_us`),
     pdd_ms Nullable(UInt32) COMMENT 'post-dial delay: alerting - setup',
     ring_ms Nullable(UInt32) COMMENT '(answer or end) - alerting',
     talk_ms Nullable(UInt32) COMMENT 'end - answer',
@@ -129,12 +141,12 @@ CREATE TABLE IF NOT EXISTS {{database}}.cdr_by_slot {{on_cluster}}
     `contents.from_masked` Array(String),
     `contents.to_token` Array(String),
     `contents.to_masked` Array(String),
-    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_number from_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_token from_token TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_number to_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_token to_token TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_number from_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_token from_token TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_number to_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_token to_token TYPE bloom_filter(0.0001) GRANULARITY 4,
     INDEX ix_record_id record_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_setup_at setup_at TYPE minmax GRANULARITY 1,
     INDEX ix_end_at end_at TYPE minmax GRANULARITY 1,
@@ -144,7 +156,8 @@ ENGINE = {{replacing}}
 PARTITION BY toYYYYMMDD(slot_at)
 ORDER BY (slot_at, record_id)
 SETTINGS index_granularity = 512, default_compression_codec = 'ZSTD(1)',
-    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1,
+    primary_key_ratio_of_unique_prefix_values_to_skip_suffix_columns = 0, min_compress_block_size = 16384
 COMMENT 'Versions of call records: read cdr or v_cdr instead';
 
 CREATE TABLE IF NOT EXISTS {{database}}.call_events_by_slot {{on_cluster}}
@@ -202,14 +215,14 @@ CREATE TABLE IF NOT EXISTS {{database}}.call_events_by_slot {{on_cluster}}
     display_masked String COMMENT 'display_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
     leg_token String COMMENT 'stands for leg_number in joins: equal for equal numbers of one account; empty: no number, or no key when it was written',
     leg_masked String COMMENT 'leg_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
-    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_number from_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_token from_token TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_number to_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_token to_token TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_leg_number leg_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_leg_token leg_token TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_number from_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_token from_token TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_number to_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_token to_token TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_leg_number leg_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_leg_token leg_token TYPE bloom_filter(0.0001) GRANULARITY 4,
     INDEX ix_record_id record_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_event_at event_at TYPE minmax GRANULARITY 1,
     INDEX ix_received_at received_at TYPE minmax GRANULARITY 1
@@ -218,7 +231,8 @@ ENGINE = {{replacing}}
 PARTITION BY toYYYYMMDD(slot_at)
 ORDER BY (slot_at, record_id)
 SETTINGS index_granularity = 512, default_compression_codec = 'ZSTD(1)',
-    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1,
+    primary_key_ratio_of_unique_prefix_values_to_skip_suffix_columns = 0, min_compress_block_size = 16384
 COMMENT 'Versions of state events: read call_events or v_call_events instead';
 
 CREATE TABLE IF NOT EXISTS {{database}}.timelines_by_slot {{on_cluster}}
@@ -263,6 +277,13 @@ CREATE TABLE IF NOT EXISTS {{database}}.timelines_by_slot {{on_cluster}}
     `legs.hangup_reason` Array(String),
     `legs.q850` Array(Nullable(UInt16)),
     `legs.sip_code` Array(Nullable(UInt16)),
+    `legs.number` Array(Nullable(String)) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_number, party = 'to', to_number, own), `legs.party`, `legs.own_number`),
+    `legs.number_token` Array(String) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_token, party = 'to', to_token, own), `legs.party`, `legs.own_token`),
+    `legs.number_masked` Array(String) ALIAS arrayMap((party, own) -> multiIf(party = 'from', from_masked, party = 'to', to_masked, own), `legs.party`, `legs.own_masked`),
+    `legs.setup_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(setup_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.setup_us`),
+    `legs.alerting_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(alerting_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.alerting_us`),
+    `legs.answer_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(answer_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.answer_us`),
+    `legs.end_at` Array(Nullable(DateTime64(6, 'UTC'))) ALIAS arrayMap(us -> addMicroseconds(ifNull(end_at, toDateTime64(slot_at, 6, 'UTC')), us), `legs.end_us`),
     pdd_ms Nullable(UInt32) COMMENT 'post-dial delay: alerting - setup',
     ring_ms Nullable(UInt32) COMMENT '(answer or end) - alerting',
     talk_ms Nullable(UInt32) COMMENT 'end - answer',
@@ -305,12 +326,12 @@ CREATE TABLE IF NOT EXISTS {{database}}.timelines_by_slot {{on_cluster}}
     display_masked String COMMENT 'display_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
     privacy_token String COMMENT 'stands for privacy_number in joins: equal for equal numbers of one account; empty: no number, or no key when it was written',
     privacy_masked String COMMENT 'privacy_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
-    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_number from_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_token from_token TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_number to_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_token to_token TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX ix_vendor_call_id vendor_call_id TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_custom_ref custom_ref TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_number from_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_token from_token TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_number to_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_token to_token TYPE bloom_filter(0.0001) GRANULARITY 4,
     INDEX ix_row_hash row_hash TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_started_at started_at TYPE minmax GRANULARITY 1,
     INDEX ix_setup_at setup_at TYPE minmax GRANULARITY 1,
@@ -321,7 +342,8 @@ ENGINE = {{replacing}}
 PARTITION BY toYYYYMMDD(slot_at)
 ORDER BY (slot_at, row_hash)
 SETTINGS index_granularity = 512, default_compression_codec = 'ZSTD(1)',
-    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1,
+    primary_key_ratio_of_unique_prefix_values_to_skip_suffix_columns = 0, min_compress_block_size = 16384
 COMMENT 'Versions of calls: read timelines or v_timelines instead';
 
 CREATE TABLE IF NOT EXISTS {{database}}.bindings_by_slot {{on_cluster}}
@@ -375,11 +397,11 @@ CREATE TABLE IF NOT EXISTS {{database}}.bindings_by_slot {{on_cluster}}
     display_masked String COMMENT 'display_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
     privacy_token String COMMENT 'stands for privacy_number in joins: equal for equal numbers of one account; empty: no number, or no key when it was written',
     privacy_masked String COMMENT 'privacy_number for display, at least four digits hidden; empty: no number, or written before there were masked forms',
-    INDEX ix_binding_id binding_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_number from_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_from_token from_token TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_number to_number TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_to_token to_token TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX ix_binding_id binding_id TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_number from_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_from_token from_token TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_number to_number TYPE bloom_filter(0.0001) GRANULARITY 4,
+    INDEX ix_to_token to_token TYPE bloom_filter(0.0001) GRANULARITY 4,
     INDEX ix_record_id record_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX ix_received_at received_at TYPE minmax GRANULARITY 1
 )
@@ -387,7 +409,8 @@ ENGINE = {{replacing}}
 PARTITION BY toYYYYMMDD(slot_at)
 ORDER BY (slot_at, record_id)
 SETTINGS index_granularity = 512, default_compression_codec = 'ZSTD(1)',
-    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+    min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1,
+    primary_key_ratio_of_unique_prefix_values_to_skip_suffix_columns = 0, min_compress_block_size = 16384
 COMMENT 'Versions of binding snapshots: read bindings or v_bindings instead';
 
 CREATE TABLE IF NOT EXISTS {{database}}.rows_moved {{on_cluster}}

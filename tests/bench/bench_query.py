@@ -43,6 +43,9 @@ def queries(call_id: str, number: str, reference: str) -> dict[str, str]:
     lately = f"started_at >= {_text(month)}"
     return {
         "a call by the vendor's id, all columns": f"SELECT * FROM calls.v_timelines WHERE vendor_call_id = '{call_id}'",
+        "a call by the vendor's id, the view inlined": (
+            f"SELECT * FROM calls.v_timelines WHERE vendor_call_id = '{call_id}' SETTINGS analyzer_inline_views = 1"
+        ),
         "calls by number": f"SELECT * FROM calls.v_timelines WHERE to_number = '{number}'",
         "a call by reference": f"SELECT * FROM calls.v_timelines WHERE custom_ref = '{reference}'",
         "an account's day, counted": f"SELECT count(), sum(talk_ms) FROM calls.v_timelines WHERE {account}",

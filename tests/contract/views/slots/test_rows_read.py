@@ -4,6 +4,7 @@ Rows read are counted by the server, so no load of the machine changes them. `CA
 with 7 there are a million.
 """
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -74,7 +75,11 @@ async def test_a_time_range_reads_the_rows_of_its_slots(
 
 
 async def test_a_lookup_reads_few_granules(filled: ClickHouse, clickhouse_url: str) -> None:
-    """It may be by id, by number and by reference, and each part that there is counts."""
+    await lookups_read_few_granules(filled, clickhouse_url)
+
+
+async def lookups_read_few_granules(filled: ClickHouse, clickhouse_url: str) -> None:
+    """Looks one call up by id, by number and by reference; each part that there is counts."""
     ((call_id, number, ref),) = await filled.query(
         f"SELECT vendor_call_id, to_number, custom_ref FROM {filled.database}.timelines "
         f"WHERE custom_ref LIKE 'order-%' AND started_at >= '{MIDDLE}' ORDER BY started_at LIMIT 1"
@@ -86,3 +91,53 @@ async def test_a_lookup_reads_few_granules(filled: ClickHouse, clickhouse_url: s
         rows, found = await read(clickhouse_url, filled, f"SELECT count() FROM v_timelines WHERE {condition}")
         assert int(found) >= 1
         assert rows <= 8 * GRANULE * int(parts), condition
+
+
+@pytest.mark.parametrize(
+    ("column", "absent"),
+    [
+        ("vendor_call_id", "lower(hex(MD5(toString(1000000000 + number))))"),
+        ("to_number", "concat('+8613000009', leftPad(toString(number), 4, '0'), '0')"),
+        ("custom_ref", "concat('order-absent-', toString(number))"),
+    ],
+    ids=["by id", "by number", "by reference"],
+)
+async def test_a_lookup_of_what_is_not_there_reads_nothing_of_nearly_all_parts(
+    filled: ClickHouse, clickhouse_url: str, column: str, absent: str
+) -> None:
+    """Each granule that an index names wrongly costs as much as the call itself: all columns' files of its part."""
+    values = [value for (value,) in await filled.query(f"SELECT {absent} FROM numbers(50)")]
+    wrong = 0
+    for value in values:
+        rows, found = await read(clickhouse_url, filled, f"SELECT count() FROM v_timelines WHERE {column} = '{value}'")
+        assert int(found) == 0
+        wrong += rows > 0
+    assert wrong <= CALLS // 150_000
+
+
+async def test_a_part_of_few_rows_an_hour_leaves_lookups_in_the_other_parts_exact(
+    filled: ClickHouse, clickhouse_url: str
+) -> None:
+    """Late versions are such a part: in memory `slot_at` alone would tell its granules apart, for each part then."""
+    table = f"{filled.database}.timelines_by_slot"
+    await filled.command(f"SYSTEM STOP MERGES {table}")
+    await filled.command(
+        f"INSERT INTO {table} SELECT * FROM {table} "
+        f"WHERE slot_at < '{FIRST + timedelta(days=1)}' AND cityHash64(vendor_call_id) % 13 = 0"
+    )
+    try:
+        await lookups_read_few_granules(filled, clickhouse_url)
+    finally:
+        await filled.command(f"SYSTEM START MERGES {table}")
+        await filled.command(f"OPTIMIZE TABLE {table} FINAL")
+
+
+@pytest.mark.parametrize(
+    "view", ["v_timelines", "masked_timelines", "v_cdr", "masked_cdr", "v_call_events", "masked_call_events"]
+)
+async def test_a_view_of_calls_reads_its_table_and_no_other_view(filled: ClickHouse, view: str) -> None:
+    """Each view between them makes the plan of a query of all columns longer by as much as reading a call takes."""
+    ((query,),) = await filled.query(
+        f"SELECT create_table_query FROM system.tables WHERE database = '{filled.database}' AND name = '{view}'"
+    )
+    assert re.findall(rf"FROM {filled.database}\.(\w+)", query) == [view.split("_", 1)[1] + "_by_slot"]
