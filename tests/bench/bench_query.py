@@ -23,6 +23,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate, migrator
 from tests.bench.support.lines import Line, show
 from tests.bench.support.made_calls import CALLS_AN_HOUR, START, make_calls
+from tests.oracle.figures import rolled
 
 CALLS: Final = int(os.environ.get("CALLS", "1000000"))
 TIMES: Final = 7
@@ -62,6 +63,11 @@ def queries(call_id: str, number: str, reference: str) -> dict[str, str]:
             "SELECT slot_at, sum(attempts), sum(talk_total_ms), sum(cost) FROM calls.v_kpi_day "
             f"WHERE slot_at >= {_text(month)} GROUP BY slot_at"
         ),
+        "30 days by day, v_kpi_day, all figures": f"SELECT * FROM calls.v_kpi_day WHERE slot_at >= {_text(month)}",
+        "a day by hour and account, v_kpi_hour": (
+            "SELECT slot_at, account_id, sum(attempts), sum(answered) FROM calls.v_kpi_hour "
+            f"WHERE slot_at >= {_text(day)} AND slot_at < {_text(day + timedelta(days=1))} GROUP BY ALL"
+        ),
     }
 
 
@@ -99,7 +105,7 @@ async def bench() -> list[Line]:
             patient = msgspec.structs.replace(ours, insert_timeout_s=3600.0)
             async with ClickHouse(patient) as db:
                 await migrate(db, Settings(clickhouse=ours))
-                return [*await _filled(db), *await _asked(db, Asker(session, ours))]
+                return [*await _filled(db), *await _figures(db), *await _asked(db, Asker(session, ours))]
 
 
 async def _filled(db: ClickHouse) -> list[Line]:
@@ -120,6 +126,14 @@ async def _filled(db: ClickHouse) -> list[Line]:
         Line(bench="query", what=f"inserts at {CALLS:,} calls, median", value=end, unit="calls/s", limit=begin),
         Line(bench="query", what=f"disk, {int(rows):,} rows of {CALLS:,} calls", value=int(size_bytes) / CALLS, unit="B a call"),
     ]  # fmt: skip
+
+
+async def _figures(db: ClickHouse) -> list[Line]:
+    """Computes the figures of all calls, as after an upgrade; returns the time that an hour of calls takes."""
+    began_s = time.perf_counter()
+    slots = await rolled(db)
+    ms = (time.perf_counter() - began_s) * 1000 / slots
+    return [Line(bench="query", what=f"figures of {CALLS_AN_HOUR:,} calls of an hour", value=ms, unit="ms")]
 
 
 async def _merged(db: ClickHouse) -> None:
