@@ -70,13 +70,20 @@ class Roller:
     async def once(self) -> int:
         """Computes figures of all marked slots, day by day from the newest; returns the number of slots.
 
-        Raises `Unavailable`, `SetupError`.
+        A day that cannot be computed stops no other. Raises then, or when ClickHouse is away, `Unavailable` or
+        `SetupError`.
         """
         marks = [mark for mark in await self._marks.found() if not self._waits(mark)]
         self._metrics.put("callweave_kpi_behind_seconds", value=max((mark.age_s for mark in marks), default=0.0))
         slots = 0
-        for day in sorted(by_day(marks), reverse=True):
-            slots += await self._compute(by_day(marks)[day])
+        failed: SetupError | None = None
+        for _, of_day in sorted(by_day(marks).items(), reverse=True):
+            try:
+                slots += await self._compute(of_day)
+            except SetupError as exc:
+                failed = exc
+        if failed is not None:
+            raise failed
         return slots
 
     def _waits(self, mark: Mark) -> bool:

@@ -99,7 +99,8 @@ def computing(database: str, grain: Grain, slots: Collection[datetime]) -> str:
         f"SELECT '{grain}', {key}, {_of('found', names)}, stored.version + 1\n"
         f"FROM found FULL OUTER JOIN stored USING ({key})\n"
         f"WHERE {_digest('found', names)} != {_digest('stored', names)}\n"
-        f"SETTINGS join_use_nulls = 0"
+        # Starts may be in any number of months, which a sender decides.
+        f"SETTINGS join_use_nulls = 0, max_partitions_per_insert_block = 0"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.errors import Unavailable
+from schemas.errors import SetupError, Unavailable
 from schemas.facts import Direction, Disposition, Flag
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
@@ -211,6 +211,33 @@ async def test_figures_computed_around_an_insert_are_computed_again_behind_it(db
         await marking(insert_slowly, marks.set)(TIMELINES, [call(number, is_final=True, started_at=START)])
     await roller.once()
     assert await ask(db, "SELECT attempts FROM v_kpi_day") == [(2,)]
+
+
+async def test_starts_in_any_number_of_months_are_no_reason_to_stop(db: ClickHouse) -> None:
+    """A sender may correct a call to any start, and the slot stays."""
+    far = [call(n, slot_at=START, started_at=START - timedelta(days=31 * n), is_final=True) for n in range(150)]
+    await db.insert(TIMELINES, far)
+    assert await rolled(db) == 1
+    assert await wrong(db) == {}
+
+
+async def test_a_day_that_cannot_be_computed_stops_no_other(db: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks, alone = Marks(db), db.alone
+    days = [START + timedelta(days=day) for day in range(3)]
+    for number, day in enumerate(days):
+        await marking(db.insert, marks.set)(TIMELINES, [call(number, slot_at=day, started_at=day, is_final=True)])
+
+    async def refused(name: str, sql: str) -> None:
+        if str(int(days[2].timestamp())) in sql:
+            raise SetupError("too much memory", code="refused")
+        await alone(name, sql)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "alone", refused)
+        with pytest.raises(SetupError, match="too much memory"):
+            await Roller(db, marks, Registry()).once()
+    assert await ask(db, "SELECT slot_at FROM v_kpi_hour ORDER BY slot_at") == [(days[0],), (days[1],)]
+    assert [mark.slot_at for mark in await marks.found()] == [days[2]]
 
 
 async def test_two_that_compute_at_once_do_not(db: ClickHouse) -> None:
