@@ -13,7 +13,7 @@ SEED = 5
 
 
 RATE = 12.0
-"""Requests a second: enough for a record at every point, and a third of the work of `make kills`."""
+"""Requests a second: enough for a record at every point, and two fifths of the traffic of `make kills`."""
 
 
 # Of what lies between two durable steps of a part, one point each; `all` has those beside it.
