@@ -24,6 +24,7 @@ from deploy.kafka.java import find_java
 from deploy.process.ports import free_port, holder
 from schemas.errors import SetupError
 from tests.support.children import ends_with_its_parent, until
+from tests.support.processes.formatted import formatted
 
 RECORDS = tuple(b"record %d" % number for number in range(50))
 
@@ -75,7 +76,7 @@ def listening(pid: int) -> set[str]:
 async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KafkaServer]:
     """A broker for the tests that only look at one which runs, on ports that were chosen."""
     folder = tmp_path_factory.mktemp("running") / "kafka"
-    async with KafkaServer(folder, port=free_port(), controller_port=free_port()) as server:
+    async with KafkaServer(formatted(folder), port=free_port(), controller_port=free_port()) as server:
         yield server
 
 
@@ -104,20 +105,22 @@ def maps(pid: int, name: str) -> bool:
     return name in Path(f"/proc/{pid}/maps").read_text()
 
 
+@pytest.mark.long
+async def test_a_broker_that_was_killed_writes_no_classes(tmp_path: Path, own_cache: Path) -> None:
+    async with KafkaServer(formatted(tmp_path / "kafka"), cache_dir=own_cache) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        await server.wait()
+    assert archives(own_cache) == []
+
+
 async def test_the_first_stop_in_order_writes_the_classes_and_later_starts_map_them(
     tmp_path: Path, own_cache: Path
 ) -> None:
-    first = KafkaServer(tmp_path / "first", cache_dir=own_cache)
-    async with first:
-        os.kill(first.pid, signal.SIGKILL)
-        await first.wait()
-    assert archives(own_cache) == []
-
     async with KafkaServer(tmp_path / "first", cache_dir=own_cache):
         pass
     (archive,) = archives(own_cache)
 
-    async with KafkaServer(tmp_path / "second", cache_dir=own_cache) as second:
+    async with KafkaServer(formatted(tmp_path / "second"), cache_dir=own_cache) as second:
         assert maps(second.pid, archive.name)
         topic = await make_topic(second.bootstrap)
         await produce(second.bootstrap, topic)
@@ -130,7 +133,7 @@ async def test_an_archive_that_is_none_costs_no_start(tmp_path: Path, own_cache:
         / ClassArchive(own_cache, find_java(), kafka_class_path(own_cache, lambda _stage, _done: None)).file.name
     ).write_bytes(b"not an archive")
 
-    async with KafkaServer(tmp_path / "kafka", cache_dir=own_cache) as server:
+    async with KafkaServer(formatted(tmp_path / "kafka"), cache_dir=own_cache) as server:
         await make_topic(server.bootstrap)
 
 
@@ -150,7 +153,7 @@ async def test_an_unknown_topic_is_not_created_by_accident(kafka: str) -> None:
 
 
 async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_restart(tmp_path: Path) -> None:
-    server = KafkaServer(tmp_path / "kafka")
+    server = KafkaServer(formatted(tmp_path / "kafka"))
     await server.start()
     try:
         topic = await make_topic(server.bootstrap)
@@ -235,7 +238,7 @@ async def test_a_crash_at_start_quotes_what_the_broker_said(tmp_path: Path) -> N
 
 
 async def test_the_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    await ends_with_its_parent(KafkaServer, tmp_path / "kafka")
+    await ends_with_its_parent(KafkaServer, formatted(tmp_path / "kafka"))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Runs the `callweave` command as a process, with its settings in the environment."""
 
 import asyncio
-import functools
 import os
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,7 +11,7 @@ import msgspec
 from deploy.local.stack import Stack
 from schemas.config.secret import read_secret, written
 from schemas.config.settings import ClickHouseSettings
-from tests.support.processes.warm_command import WarmCommand
+from tests.support.processes.warm_command import warm
 
 T = TypeVar("T")
 _LIMIT_S = 180.0
@@ -74,11 +73,6 @@ def clickhouse_env(clickhouse: ClickHouseSettings) -> dict[str, object]:
     }
 
 
-@functools.cache
-def _warm() -> WarmCommand:
-    return WarmCommand()
-
-
 async def callweave(
     *arguments: str, cwd: Path, settings: dict[str, object] | None = None, stdin: bytes = b"", limit_s: float = _LIMIT_S
 ) -> Done:
@@ -88,7 +82,7 @@ async def callweave(
         given.write(stdin)
         given.seek(0)
         files = (given.fileno(), out.fileno(), err.fileno())
-        running = _warm().run(arguments, cwd=cwd, environment=environment, files=files)
+        running = warm().run(arguments, cwd=cwd, environment=environment, files=files)
         code = await asyncio.wait_for(running, limit_s)
         out.seek(0)
         err.seek(0)

@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.process.ports import free_port
 from schemas.topics import RAW
+from tests.support.processes.warm_command import COMMAND_LINE, WarmProcess, start_warm
 
 PARTITIONS = 4
 """The partitions of each topic of the broker in `conftest.py`."""
@@ -32,7 +34,9 @@ def environment(place: Path, bootstrap: str, **more: str) -> dict[str, str]:
 class Ingress:
     """A running `callweave ingress`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path, admin_url: str = "") -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process | WarmProcess, url: str, log: Path, admin_url: str = ""
+    ) -> None:
         self.process = process
         self.url = url
         self.log = log
@@ -50,13 +54,35 @@ async def ingress(
     place: Path, bootstrap: str, http: aiohttp.ClientSession, *arguments: str, **more: str
 ) -> AsyncIterator[Ingress]:
     """Yields a running `callweave ingress` with these arguments and settings of `[ingress]`."""
+    alone = more.get("workers", "1") != "1"
+    async with _ingress(place, bootstrap, http, arguments, more, alone=alone) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def measured_ingress(
+    place: Path, bootstrap: str, http: aiohttp.ClientSession, **more: str
+) -> AsyncIterator[Ingress]:
+    """Yields one whose memory is its own: not forked from a process that has loaded more than an ingress does."""
+    async with _ingress(place, bootstrap, http, (), more, alone=True) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def _ingress(
+    place: Path,
+    bootstrap: str,
+    http: aiohttp.ClientSession,
+    arguments: Sequence[str],
+    more: Mapping[str, str],
+    *,
+    alone: bool,
+) -> AsyncIterator[Ingress]:
     port = free_port()
     log = place / f"ingress-{port}.log"
     env = environment(place, bootstrap, port=str(port), **more)
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli.main", "ingress", *arguments, env=env, stdout=output, stderr=output
-        )
+        process = await started(output, env, *arguments, alone=alone)
     running = Ingress(process, f"http://127.0.0.1:{port}", log, f"http://127.0.0.1:{more.get('admin_port', port)}")
     try:
         async with asyncio.timeout(60):
@@ -67,6 +93,17 @@ async def ingress(
     finally:
         if process.returncode is None:
             await running.ends(signal.SIGTERM)
+
+
+async def started(
+    output: IO[bytes], environment: Mapping[str, str], *arguments: str, alone: bool
+) -> asyncio.subprocess.Process | WarmProcess:
+    """Starts `callweave ingress`, and returns its process."""
+    if not alone:
+        return await start_warm(COMMAND_LINE, "ingress", *arguments, environment=environment, output=output)
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", COMMAND_LINE, "ingress", *arguments), env=environment, stdout=output, stderr=output
+    )
 
 
 async def readyz(http: aiohttp.ClientSession, running: Ingress) -> dict[str, object]:

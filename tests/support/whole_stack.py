@@ -28,6 +28,7 @@ from tests.oracle.expected import Counts
 from tests.support.clickhouse_at import address_of
 from tests.support.processes.filled_store import filled
 from tests.support.processes.formatted import formatted
+from tests.support.processes.looking import pauses
 
 PARTITIONS = 6
 _LIMIT_S = 60.0
@@ -134,11 +135,12 @@ async def until(probe: Callable[[], Any], limit_s: float, *, every_s: float = 0.
 
 async def until_true(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
     """Waits until the condition is true; fails with `what` after a minute."""
-
-    async def is_false() -> bool:
-        return not await condition()
-
-    assert not await until(is_false, _LIMIT_S, every_s=0.1), f"in vain: {what}"
+    deadline = asyncio.get_running_loop().time() + _LIMIT_S
+    for pause_s in pauses():
+        if await condition():
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"in vain: {what}"
+        await asyncio.sleep(pause_s)
 
 
 async def newest_on_topics(stack: Stack) -> tuple[dict[str, int], dict[str, int]]:

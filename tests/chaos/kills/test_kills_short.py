@@ -12,6 +12,10 @@ from tests.chaos.kills.kill_series import KillOptions, kill_series
 SEED = 5
 
 
+RATE = 12.0
+"""Requests a second: enough for a record at every point, and two fifths of the traffic of `make kills`."""
+
+
 # Of what lies between two durable steps of a part, one point each; `all` has those beside it.
 ONE_OF_EACH_STEP = (
     *("migrated, not yet noted", "insert refused", "half of an insert sent", "insert answered"),
@@ -31,7 +35,12 @@ async def test_killed_at_every_failpoint_nothing_is_lost_or_doubled(names: tuple
     """Ledger, raw topic, public topics, every view, dead letters and the books (guarantee 7) agree afterwards."""
     of_sink, of_worker = ([point for point in points if point.name in names] for points in (SINK, WORKER))
     options = KillOptions(
-        data_dir=tmp_path / "data", seed=SEED, sink=len(of_sink), workers=len(of_worker), only=frozenset(names)
+        data_dir=tmp_path / "data",
+        seed=SEED,
+        sink=len(of_sink),
+        workers=len(of_worker),
+        rate=RATE,
+        only=frozenset(names),
     )
 
     report = await kill_series(options, lambda _line: None)

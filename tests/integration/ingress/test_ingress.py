@@ -5,7 +5,6 @@ import collections
 import contextlib
 import os
 import signal
-import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,8 +17,9 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
-from tests.support.ingress_process import PARTITIONS, in_kafka, reading
+from tests.support.ingress_process import PARTITIONS, in_kafka, reading, started
 from tests.support.processes.formatted import formatted
+from tests.support.processes.warm_command import WarmProcess
 
 BODY = b'{"sessionid":"%s%06d","caller":"447700900123","callee":"447700900456","dur":"3"}'
 
@@ -27,7 +27,7 @@ BODY = b'{"sessionid":"%s%06d","caller":"447700900123","callee":"447700900456","
 class Ingress:
     """A running `callweave ingress`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | WarmProcess, url: str, log: Path) -> None:
         self.process = process
         self.url = url
         self.log = log
@@ -56,9 +56,7 @@ async def ingress(place: Path, bootstrap: str, **more: str) -> AsyncIterator[Ing
         **{f"CALLWEAVE_INGRESS__{name.upper()}": value for name, value in more.items()},
     }
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "deploy.cli.main", "ingress", env=env, stdout=output, stderr=output
-        )
+        process = await started(output, env, alone=more.get("workers", "1") != "1")
     running = Ingress(process, f"http://127.0.0.1:{port}", log)
     try:
         yield running
@@ -90,11 +88,18 @@ class Load:
     """Callers that never stop posting bodies of their own, and note what was acknowledged."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, *, path: str = "/v1/nxcloud/cdr", callers: int = 16
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        path: str = "/v1/nxcloud/cdr",
+        callers: int = 16,
+        pause_s: float = 0.0,
     ) -> None:
         self._http = http
         self._url = url + path
         self._callers = callers
+        self._pause_s = pause_s
         self._run = uuid.uuid4().hex[:8].encode()
         self._next = 0
         self.acknowledged: set[bytes] = set()
@@ -127,6 +132,7 @@ class Load:
                     self.statuses[response.status] += 1
                     if response.status == 200:
                         self.acknowledged.add(body)
+                await asyncio.sleep(self._pause_s)
             except (aiohttp.ClientError, TimeoutError):
                 self.statuses[0] += 1
                 await asyncio.sleep(0.01)
@@ -190,7 +196,8 @@ async def test_a_broker_that_goes_and_comes_costs_no_push_and_loses_nothing(
 ) -> None:
     async with ingress(place, broker.bootstrap, publish_timeout_s="20") as running:
         await until_ready(http, running)
-        async with Load(http, running.url) as load:
+        # Its stop and its start take seconds, in which callers without a pause would keep both cores busy.
+        async with Load(http, running.url, pause_s=0.05) as load:
             await load.reaches(200)
             await broker.stop()
 

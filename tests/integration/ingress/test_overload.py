@@ -21,8 +21,9 @@ from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.bench.bench_overload import crowds, peak_mib
 from tests.bench.support.flood import CrowdResult, flood
-from tests.support.ingress_process import Ingress, ingress, push
+from tests.support.ingress_process import Ingress, ingress, measured_ingress, push
 from tests.support.processes.formatted import formatted
+from tests.support.scale import SCALE
 
 MIB = 2**20
 BESIDE_MIB = 200
@@ -32,6 +33,7 @@ CONNECTION_MIB = 25 / 1024
 GENEROUS_S = 20.0
 HEAD = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 IDLE = 2000
+FLOOD_S = 3.0 if SCALE == 1 else 5.0
 
 
 @pytest.fixture
@@ -154,9 +156,9 @@ async def flooded(running: Ingress, *, rate: float, connections: int, seconds: f
 async def test_far_beyond_what_it_can_do_who_can_send_again_is_turned_away_and_who_calls_once_is_not(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession
 ) -> None:
-    async with ingress(place, broker.bootstrap, http, max_queued="20") as running:
+    async with measured_ingress(place, broker.bootstrap, http, max_queued="20") as running:
         calm = await flooded(running, rate=50, connections=50, seconds=2)
-        floods = await flooded(running, rate=100_000, connections=600, seconds=5)
+        floods = await flooded(running, rate=100_000, connections=600, seconds=FLOOD_S)
         await still_serves(http, running)
         assert {status for each in calm.values() for status in each.statuses} == {200}
         assert set(floods["huawei"].statuses) == {200}
@@ -174,7 +176,9 @@ async def test_bodies_that_never_end_hold_no_more_than_the_settings_say(
     """150 callers bring 1 MiB each of a body of 4 and then stop: ten times the buffer."""
     buffer_bytes = 16 * MIB
     async with (
-        ingress(place, broker.bootstrap, http, max_buffer_bytes=str(buffer_bytes), body_timeout_s="8") as running,
+        measured_ingress(
+            place, broker.bootstrap, http, max_buffer_bytes=str(buffer_bytes), body_timeout_s="8"
+        ) as running,
         Callers(running) as callers,
     ):
         await callers.call(150, HEAD % b"ytx" + b"Content-Length: 4194304\r\n\r\n" + b"x" * MIB)
@@ -203,7 +207,7 @@ async def test_who_never_ends_its_head_is_cut_and_costs_little(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession, words: bytes, more: bytes, reason: str
 ) -> None:
     async with (
-        ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
+        measured_ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
         Callers(running) as callers,
     ):
         await callers.call(300, words)
@@ -236,7 +240,7 @@ async def test_idle_connections_make_room_for_those_that_call(
     place: Path, broker: KafkaServer, http: aiohttp.ClientSession
 ) -> None:
     async with (
-        ingress(place, broker.bootstrap, http, max_connections=str(IDLE // 2)) as running,
+        measured_ingress(place, broker.bootstrap, http, max_connections=str(IDLE // 2)) as running,
         Callers(running) as callers,
     ):
         await callers.call(IDLE)
@@ -252,7 +256,7 @@ async def test_inflate_bombs_are_stored_as_they_came_and_cost_no_memory(
 ) -> None:
     bomb = gzip.compress(bytes(inflated_bytes))
     words = HEAD % b"ytx" + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb
-    async with ingress(place, broker.bootstrap, http) as running, Callers(running) as callers:
+    async with measured_ingress(place, broker.bootstrap, http) as running, Callers(running) as callers:
         await callers.call(40, words)
         await still_serves(http, running)
         assert set(await callers.answers()) == {b"200"}
@@ -265,7 +269,7 @@ async def test_who_never_reads_its_answers_is_cut_and_costs_little(
 ) -> None:
     """The largest responses are those of /metrics; each caller asks for 5000 of them and reads none."""
     async with (
-        ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
+        measured_ingress(place, broker.bootstrap, http, head_timeout_s="2") as running,
         Callers(running) as callers,
     ):
         await callers.call(20, kept_bytes=64 * 1024)  # so that fewer answers fill it

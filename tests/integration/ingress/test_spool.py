@@ -29,10 +29,11 @@ from tests.chaos.faults.proxy import Link
 from tests.support.command import Done, callweave
 from tests.support.ingress_process import PARTITIONS, Ingress, environment, ingress, push, reading, readyz
 from tests.support.processes.formatted import formatted
+from tests.support.scale import SCALE
 
 PUSHES = 300
 KEYS = 7
-KILLS = 3
+KILLS = 2 if SCALE == 1 else 3
 CALLERS = 16
 VENDORS_ANSWER = {"/v1/huawei/ax": 200, "/v1/nxcloud/cdr": 503, "/v1/ytx": 500}
 """Statuses by vendor when nobody takes a body, except huawei's while there is room for once-only bodies."""

@@ -15,7 +15,7 @@ from processors.records import RecordBatch
 from schemas.config.settings import KafkaSettings
 
 
-async def main(
+async def work(
     *,
     bootstrap: str,
     topic: str,
@@ -61,10 +61,11 @@ async def main(
     note(stopped=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Works as the first argument says, with a log in the second one."""
     logging.basicConfig(
         filename=f"{Path(sys.argv[2])}",
         level=logging.INFO,
         format="%(process)d %(asctime)s %(name)s %(levelname)s %(message)s",
     )
-    asyncio.run(main(**json.loads(sys.argv[1])))
+    asyncio.run(work(**json.loads(sys.argv[1])))

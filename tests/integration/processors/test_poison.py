@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,8 +27,9 @@ from tests.integration.processors.poison_worker import Order
 from tests.support.command import clean_env, encoded
 from tests.support.http.pushing import body_of
 from tests.support.ingress_process import PARTITIONS
+from tests.support.processes.warm_command import start_warm
 
-ROOT = Path(__file__).parents[3]
+WORKER = "tests.integration.processors.poison_worker"
 LIMIT_S = 120.0
 HEADERS = (("vendor", b"nxcloud"), ("callback", b"cdr"), ("request_id", b"r"))
 
@@ -67,18 +67,7 @@ class Workers:
         with (self._folder / f"worker-{number}.log").open("ab") as log:
             while not self._stopping.is_set():
                 begun = time.monotonic()
-                process = await asyncio.create_subprocess_exec(
-                    *(
-                        sys.executable,
-                        "-m",
-                        "tests.integration.processors.poison_worker",
-                        encoded(order).decode(),
-                    ),
-                    cwd=ROOT,
-                    env=clean_env(),
-                    stdout=log,
-                    stderr=log,
-                )
+                process = await start_warm(WORKER, encoded(order).decode(), environment=clean_env(), output=log)
                 ended, asked = asyncio.create_task(process.wait()), asyncio.create_task(self._stopping.wait())
                 await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
                 if not ended.done():

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -23,10 +22,10 @@ from processors.engine.watchdog import EXIT_FATAL
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
 from schemas.config.settings import KafkaSettings
+from tests.support.processes.warm_command import WarmProcess, start_warm
 
 PARTITIONS = 6
-ROOT = Path(__file__).parents[3]
-WORKER = Path(__file__).with_name("record_batch_worker.py")
+WORKER = "tests.integration.processors.record_batch_worker"
 
 
 @asynccontextmanager
@@ -81,14 +80,14 @@ class Workers:
         self.bootstrap, self.topic, self.group = bootstrap, topic, f"g-{uuid.uuid4().hex}"
         self._notes, self._log = folder / f"{self.group}.jsonl", folder / f"{self.group}.log"
         self._hurry = folder / f"{self.group}.hurry"
-        self._processes: list[asyncio.subprocess.Process] = []
+        self._processes: list[WarmProcess] = []
         self._read_bytes, self._all = 0, list[dict[str, Any]]()
         self._finished: dict[int, list[int]] = defaultdict(list)
         self._distinct: dict[int, set[int]] = defaultdict(set)
 
     async def start(
         self, *, pause_ms: float = 5, batch_records: int = 50, drain_s: float = 5, fail_at: int = -1
-    ) -> asyncio.subprocess.Process:
+    ) -> WarmProcess:
         arguments: dict[str, object] = {
             "bootstrap": self.bootstrap,
             "topic": self.topic,
@@ -97,14 +96,10 @@ class Workers:
             "hurry": str(self._hurry),
         }
         arguments |= {"pause_ms": pause_ms, "batch_records": batch_records, "drain_s": drain_s, "fail_at": fail_at}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(WORKER),
-            json.dumps(arguments),
-            str(self._log),
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
+        with self._log.open("ab") as output:
+            process = await start_warm(
+                WORKER, json.dumps(arguments), str(self._log), environment=dict(os.environ), output=output
+            )
         self._processes.append(process)
         return process
 
@@ -326,7 +321,7 @@ def shares(workers: Workers) -> dict[int, list[dict[int, list[int]]]]:
     return whole
 
 
-async def progress(workers: Workers, *these: asyncio.subprocess.Process) -> None:
+async def progress(workers: Workers, *these: WarmProcess) -> None:
     """Wait until each has finished something from now on."""
     mark = len(workers.notes("first"))
     await until(
@@ -335,7 +330,7 @@ async def progress(workers: Workers, *these: asyncio.subprocess.Process) -> None
     )
 
 
-async def leave(worker: asyncio.subprocess.Process) -> None:
+async def leave(worker: WarmProcess) -> None:
     worker.send_signal(signal.SIGTERM)
     async with asyncio.timeout(30):
         assert await worker.wait() == 0

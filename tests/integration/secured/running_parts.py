@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -12,6 +11,7 @@ import aiohttp
 
 from deploy.process.ports import free_port
 from tests.support.kafka.secured_kafka import SecuredKafka
+from tests.support.processes.warm_command import COMMAND_LINE, WarmProcess, start_warm
 
 LIMIT_S: Final = 90.0
 
@@ -19,7 +19,7 @@ LIMIT_S: Final = 90.0
 class Part:
     """A running `callweave NAME`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: WarmProcess, log: Path) -> None:
         self.process = process
         self.log = log
 
@@ -34,9 +34,7 @@ async def part(place: Path, name: str, environment: Mapping[str, str], *, label:
     """Runs a part; `label` tells apart two of one name."""
     log = place / f"{label or name}.log"
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.cli.main", name), env=environment, stdout=output, stderr=output
-        )
+        process = await start_warm(COMMAND_LINE, name, environment=environment, output=output)
     try:
         yield Part(process, log)
     finally:

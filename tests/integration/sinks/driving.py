@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError
 
 from deploy.clickhouse.launch import ClickHouseServer
@@ -26,6 +26,8 @@ from sinks.consumer import GROUP
 from sinks.main import run
 from sinks.typed_records import TOPICS
 from tests.support.command import encoded
+from tests.support.processes.looking import pauses
+from tests.support.processes.warm_command import WarmProcess, start_warm
 
 PARTITIONS = 4
 
@@ -33,10 +35,7 @@ PARTITIONS = 4
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
-ROOT = Path(__file__).parents[3]
-
-
-WORKER = Path(__file__).with_name("sink_worker.py")
+WORKER = "tests.integration.sinks.sink_worker"
 
 
 def settings_of(server: ClickHouseServer, settings: Settings, **more: Any) -> Settings:
@@ -72,19 +71,23 @@ async def _commits(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) 
 @contextlib.asynccontextmanager
 async def _watching(broker: KafkaSettings) -> AsyncIterator[Callable[[], Awaitable[dict[TopicPartition, int]]]]:
     """Yields a function that returns for each partition the number of records that the group has still to commit."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, group_id=GROUP, enable_auto_commit=False)
-    await consumer.start()
+    # The group's offsets all at once, which a consumer would ask for one by one.
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     places = [TopicPartition(topic, partition) for topic in TOPICS for partition in range(PARTITIONS)]
 
     async def left() -> dict[TopicPartition, int]:
         ends = await consumer.end_offsets(places)
-        behind = {tp: ends[tp] - (await consumer.committed(tp) or 0) for tp in places}
+        committed = await admin.list_consumer_group_offsets(GROUP, partitions=places)
+        behind = {tp: ends[tp] - max(committed[tp].offset, 0) for tp in places}
         return {tp: count for tp, count in behind.items() if count}
 
+    await consumer.start()
+    await admin.start()
     try:
-        consumer.assign(places)
         yield left
     finally:
+        await admin.close()
         await consumer.stop()
 
 
@@ -146,16 +149,16 @@ async def sinking(settings: Settings) -> AsyncIterator[Registry]:
 
 
 @contextlib.asynccontextmanager
-async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncIterator[WarmProcess]:
     """Runs the sink as a process of its own with its log in `errors`; kills it at the end if it still runs."""
-    argv = (sys.executable, str(WORKER), encoded(settings).decode())
-    with errors.open("wb") as output:
-        child = await asyncio.create_subprocess_exec(
-            *argv, stdout=asyncio.subprocess.PIPE, stderr=output, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as output, errors.open("wb") as log:
+        child = await start_warm(
+            WORKER, encoded(settings).decode(), environment=dict(os.environ), output=output, errors=log
         )
     try:
-        assert child.stdout is not None
-        assert await asyncio.wait_for(child.stdout.readline(), 60) == b"can be stopped\n"
+        with os.fdopen(reading, "rb") as said:
+            assert await asyncio.wait_for(asyncio.to_thread(said.readline), 60) == b"can be stopped\n"
         yield child
     finally:
         if child.returncode is None:
@@ -163,11 +166,13 @@ async def process(settings: Settings, errors: Path = Path(os.devnull)) -> AsyncI
             await child.wait()
 
 
-async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(true: Callable[[], Awaitable[bool]], what: str, *, cap_s: float = 0.4) -> None:
     try:
         async with asyncio.timeout(90):
-            while not await true():  # noqa: ASYNC110 - a server's state has no event to wait for
-                await asyncio.sleep(0.05)
+            for pause_s in pauses(cap_s=cap_s):
+                if await true():
+                    return
+                await asyncio.sleep(pause_s)
     except TimeoutError:
         pytest.fail(f"waited 90 s for: {what}")
 

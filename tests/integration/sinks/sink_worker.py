@@ -13,8 +13,7 @@ from schemas.metrics import Registry
 from sinks.main import run
 
 
-async def main() -> None:
-    """Runs the sink until SIGTERM."""
+async def _run() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     print("can be stopped", flush=True)  # noqa: T201  # before this, SIGTERM just ends it
@@ -22,6 +21,7 @@ async def main() -> None:
     await run(settings, stop, Registry())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the sink until SIGTERM."""
     logging.basicConfig(level=logging.INFO)
-    asyncio.run(main())
+    asyncio.run(_run())

@@ -44,7 +44,7 @@ INSERTING = 8
 ROWS_AN_INSERT = 2
 
 
-FILLED_TIMES = 3 if SCALE == 1 else 12
+FILLED_TIMES = 2 if SCALE == 1 else 12
 
 
 FULL_S = 0.3

@@ -27,16 +27,16 @@ from tests.support.processes.made_tables import make_tables
 
 
 async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db: ClickHouse) -> None:
-    facts = [fact(n, (FactType.RECORD, FactType.STATE)[n % 2]) for n in range(12_000)]
-    calls = [call(n % 3000, version=1 + n // 3000, talk_ms=n) for n in range(9000)]
+    facts = [fact(n, (FactType.RECORD, FactType.STATE)[n % 2]) for n in range(6000)]
+    calls = [call(n % 1500, version=1 + n // 1500, talk_ms=n) for n in range(4500)]
     await asyncio.gather(send_facts(settings.kafka, facts), send_calls(settings.kafka, calls))
-    for threshold in (1, 2000, 4000):
+    for threshold in (1, 1000, 2000):
         async with process(settings) as child:
 
             async def underway(least: int = threshold) -> bool:
                 return sum([await count(db, view) for view in ("cdr", "call_events", "timelines")]) >= least
 
-            await until(underway, f"{threshold} rows")
+            await until(underway, f"{threshold} rows", cap_s=0.1)
             os.kill(child.pid, signal.SIGKILL)
             assert await child.wait() == -signal.SIGKILL
             assert await uncommitted(settings.kafka) != {}
@@ -49,7 +49,7 @@ async def test_killed_again_and_again_the_views_are_exact(settings: Settings, db
         shown = [row[0] for row in await db.query(f"SELECT vendor_call_id FROM {db.database}.{view}")]
         assert sorted(shown) == sorted(f.vendor_call_id for f in facts if f.fact_type is kind)
     newest = await db.query(f"SELECT vendor_call_id, version, talk_ms FROM {db.database}.v_timelines")
-    assert sorted(newest) == sorted((str(n), 3, n + 6000) for n in range(3000))
+    assert sorted(newest) == sorted((str(n), 3, n + 3000) for n in range(1500))
 
 
 async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Settings, tmp_path: Path) -> None:
@@ -79,17 +79,17 @@ async def test_killed_with_an_insert_in_flight_nothing_is_lost(settings: Setting
 
 async def test_workers_that_come_and_go_lose_nothing(settings: Settings, db: ClickHouse) -> None:
     """A second one joins, the first one leaves, a third one joins: the partitions change hands each time."""
-    facts = [fact(n) for n in range(9000)]
-    await send_facts(settings.kafka, facts[:3000])
+    facts = [fact(n) for n in range(4500)]
+    await send_facts(settings.kafka, facts[:1500])
     async with process(settings) as second:
         async with process(settings) as first:
-            await until(lambda: _at_least(db, 500), "500 rows")
-            await send_facts(settings.kafka, facts[3000:6000])
+            await until(lambda: _at_least(db, 250), "250 rows", cap_s=0.1)
+            await send_facts(settings.kafka, facts[1500:3000])
             first.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(first.wait(), 60) == 0
         async with process(settings) as third:
-            await send_facts(settings.kafka, facts[6000:])
-            await until_count(db, "v_cdr", 9000)
+            await send_facts(settings.kafka, facts[3000:])
+            await until_count(db, "v_cdr", 4500)
             third.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(third.wait(), 60) == 0
         await until_committed(settings.kafka, "everything to be committed")

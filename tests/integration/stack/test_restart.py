@@ -16,6 +16,8 @@ from schemas.config.settings import Settings
 from tests.support import whole_stack as ws
 from tests.support.command import Done, callweave
 from tests.support.http.pushing import PATHS, Traffic, body_of, post
+from tests.support.processes.filled_store import filled
+from tests.support.processes.formatted import formatted
 from tests.support.up_process import Up, running_up, up_env
 
 LIMIT_S = 90.0
@@ -27,6 +29,8 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.settings: Settings = ws.settings_for(directory / "data")
+        formatted(directory / "data" / "kafka")
+        filled(directory / "data" / "clickhouse")
 
     def env(self) -> dict[str, object]:
         return {**up_env(self.settings), "ingress__workers": 2}

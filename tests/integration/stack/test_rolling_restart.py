@@ -12,6 +12,8 @@ from tests.support.http.vendor_callers import VendorCallers
 from tests.support.ingress_process import Ingress, in_kafka, ingress
 
 ROUNDS = 2
+CALLERS = 6
+"""Enough to have some requests in flight at each end of a worker; more would only keep the machine busy."""
 
 
 def listening(running: Ingress) -> list[int]:
@@ -32,7 +34,7 @@ async def test_workers_are_renewed_and_no_caller_sees_an_error(
 ) -> None:
     async with ingress(place, broker.bootstrap, http, workers="2") as running:
         pids = await until_listening(running, 2)
-        async with VendorCallers(f"{running.url}/v1/nxcloud/cdr", "roll") as vendors:
+        async with VendorCallers(f"{running.url}/v1/nxcloud/cdr", "roll", callers=CALLERS) as vendors:
             for turn in range(1, ROUNDS + 1):
                 running.process.send_signal(signal.SIGHUP)
                 pids = await until_listening(running, 2 + 2 * turn)

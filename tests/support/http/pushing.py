@@ -68,7 +68,7 @@ class Traffic:
                     await self.push(session, vendor, call_id)
 
     @contextlib.asynccontextmanager
-    async def going_on(self, every_s: float = 0.05) -> AsyncIterator[None]:
+    async def going_on(self, every_s: float = 0.1) -> AsyncIterator[None]:
         """Pushes new calls of both vendors all the time, each without waiting for the one before."""
         pushes: set[asyncio.Task[int]] = set()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:

@@ -1,12 +1,15 @@
 """The `callweave` command without the load of its modules, which takes ten times as long as what most commands do.
 
-One process for each process of the tests has imported the command line, and forks for each command: a process of its
-own, with its own folder, environment, output and exit code, and with nothing left from the one before.
+One process for each process of the tests has imported the command line and the parts, and forks for each command: a
+process of its own, with its own folder, environment, output and exit code, and with nothing left from the one before.
+Parts with several processes, and those whose memory is measured, start without it.
 """
 
 import asyncio
 import atexit
 import contextlib
+import functools
+import gc
 import importlib
 import json
 import os
@@ -16,12 +19,49 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 _ROOT: Final = Path(__file__).parents[3]
 _MAX_ORDER: Final = 1 << 18
-_USED_BY_COMMANDS: Final = ("aiokafka.admin", "schemas.kafka.clients", "sinks.clickhouse")
-"""Modules that commands load when they run, and that have nothing running then."""
+COMMAND_LINE: Final = "deploy.cli.main"
+_USED_BY_COMMANDS: Final = (
+    *("aiokafka.admin", "schemas.kafka.clients", "sinks.clickhouse"),
+    *("ingress.main", "processors.main", "sinks.main"),
+)
+"""Modules that commands and parts load when they run, and that have nothing running then."""
+
+
+class WarmProcess:
+    """A process that was forked, with what tests use of one that they start themselves."""
+
+    def __init__(self, pid: int, answers: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        """The exit code, negative for a signal; None while it runs."""
+        self._ended = asyncio.create_task(self._end(answers))
+
+    async def wait(self) -> int:
+        """Waits until it ends, and returns its exit code."""
+        return await asyncio.shield(self._ended)
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kills it."""
+        self.send_signal(signal.SIGKILL)
+
+    async def _end(self, answers: socket.socket) -> int:
+        with answers:
+            self.returncode = int(await asyncio.get_running_loop().sock_recv(answers, 32))
+        return self.returncode
 
 
 class WarmCommand:
@@ -52,24 +92,48 @@ class WarmCommand:
 
         When cancelled, it kills the command.
         """
+        process = await self.start(COMMAND_LINE, arguments, cwd=cwd, environment=environment, files=files)
+        try:
+            return await process.wait()
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+
+    async def start(
+        self,
+        module: str,
+        arguments: tuple[str, ...],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        files: tuple[int, int, int],
+    ) -> WarmProcess:
+        """Starts a process that calls `main` of a module, as `python -m` would."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with mine:
-            mine.setblocking(False)
-            with theirs:
-                order = {"arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
-                socket.send_fds(self._orders, [json.dumps(order).encode()], [theirs.fileno(), *files])
-            loop = asyncio.get_running_loop()
-            pid = int(await loop.sock_recv(mine, 32))
-            try:
-                return int(await loop.sock_recv(mine, 32))
-            except asyncio.CancelledError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                raise
+        mine.setblocking(False)
+        with theirs:
+            order = {"module": module, "arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+            socket.send_fds(self._orders, [json.dumps(order).encode()], [theirs.fileno(), *files])
+        return WarmProcess(int(await asyncio.get_running_loop().sock_recv(mine, 32)), mine)
 
 
-def _next_command(orders: socket.socket) -> tuple[str, ...]:
-    """Forks for each order, and returns the arguments in the process that is to run it."""
+@functools.cache
+def warm() -> WarmCommand:
+    """Returns the one of this process."""
+    return WarmCommand()
+
+
+async def start_warm(
+    module: str, *arguments: str, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes] | None = None
+) -> WarmProcess:
+    """Starts a process of a module, in the folder of the project; errors go to its output where they have no file."""
+    with open(os.devnull, "rb") as nothing:  # noqa: ASYNC230, PTH123 - a device never blocks
+        files = (nothing.fileno(), output.fileno(), (errors or output).fileno())
+        return await warm().start(module, arguments, cwd=_ROOT, environment=environment, files=files)
+
+
+def _next_command(orders: socket.socket) -> str:
+    """Forks for each order, and returns the module in the process that is to run it."""
     signal.signal(signal.SIGCHLD, _forget_ended)
     while True:
         text, files, _, _ = socket.recv_fds(orders, _MAX_ORDER, 4)
@@ -89,7 +153,7 @@ def _forget_ended(*_: object) -> None:
             pass
 
 
-def _watched(order: Mapping[str, Any], answers: int, *files: int) -> tuple[str, ...]:
+def _watched(order: Mapping[str, Any], answers: int, *files: int) -> str:
     """Forks once more: this process says the id and the exit code of the other one, which becomes the command."""
     pid = os.fork()
     if pid:
@@ -106,13 +170,16 @@ def _watched(order: Mapping[str, Any], answers: int, *files: int) -> tuple[str, 
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["environment"])
-    return tuple(order["arguments"])
+    sys.argv[1:] = order["arguments"]
+    sys.orig_argv[:] = [sys.executable, "-m", order["module"], *order["arguments"]]
+    return str(order["module"])
 
 
 if __name__ == "__main__":
-    from deploy.cli.main import main
-
-    for _name in _USED_BY_COMMANDS:
+    for _name in (COMMAND_LINE, *_USED_BY_COMMANDS):
         importlib.import_module(_name)
-    sys.argv[1:] = _next_command(socket.socket(fileno=int(sys.argv[1])))
-    main()
+    # What is loaded is out of the collector's sight: at its end each process would look at all of it, and so copy it,
+    # which takes 0.11 s of CPU.
+    gc.collect()
+    gc.freeze()
+    importlib.import_module(_next_command(socket.socket(fileno=int(sys.argv[1])))).main()
