@@ -5,10 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run check test test-long lint types bench bench-query chaos kills clients upgrade wheel tools audit lock clean help
+.PHONY: run check test test-long lint types bench bench-baseline bench-query chaos kills clients upgrade wheel tools audit lock clean help
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
 
 # Two sets: what running needs, and the tools of everything else beside it.
 .venv/.run: deploy/requirements.txt deploy/checkout_wheel.py pyproject.toml
@@ -51,6 +51,9 @@ types: .venv/.ready ## Check types
 
 bench: .venv/.ready ## Measure each stage alone and the whole way; prints a table
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-baseline: .venv/.ready ## Measure the whole way beside an older commit, in turn (BASELINE=ae75f3b ROUNDS=2)
+	$(BIN)/python -m tests.bench.against.baseline
 
 bench-query: .venv/.ready ## Measure queries over many calls (CALLS=10000000)
 	CALLS=$(or $(CALLS),10000000) $(BIN)/python -m tests.bench query
