@@ -105,6 +105,10 @@ class Codec(Generic[T]):
         """True when these framed bytes have the schema and id that `encode` uses."""
         return data is not None and data.startswith(self._head)
 
+    def writes_field(self, name: str) -> bool:
+        """True when the version that is written has this field."""
+        return any(field["name"] == name for field in self._writer["fields"])
+
     def decode(self, data: bytes | None) -> T:
         """Returns the typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:
