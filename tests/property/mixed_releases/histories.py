@@ -116,10 +116,15 @@ class _Play:
         """Draw a release; who comes behind a worker that died may be of the next part already."""
         return self._releases.choice(self._mixture.at(offset + self._releases.randint(0, 2), len(self._log)))
 
-    def _started(self, after: Writes = "older") -> CrewWorker:
-        """Start a worker; a frozen one that tells slots is followed by another such one (OPERATIONS, step 6)."""
+    def _started(self) -> CrewWorker:
+        """Start a worker.
+
+        None that tells no slots comes while one that does is frozen: it cannot know of what is published behind its
+        back. An upgrade (OPERATIONS, step 6) has no such order.
+        """
         drawn = self._release(self._committed)
-        worker = CrewWorker(self._topics, "newest" if after == "newest" else drawn, self._committed)
+        told = self._frozen is not None and self._frozen[0].release == "newest"
+        worker = CrewWorker(self._topics, "newest" if told else drawn, self._committed)
         self._happened[f"a worker is {worker.release}"] += 1
         return worker
 
@@ -154,7 +159,7 @@ class _Play:
             self._frozen = worker, size
             self._topics.facts_end = max(self._topics.facts_end, worker.position + size)  # it has read them already
             self._committed = worker.position
-            self._worker = self._started(worker.release)
+            self._worker = self._started()
 
     async def _thaw(self) -> None:
         if self._frozen:
