@@ -12,11 +12,12 @@ from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
+from processors.outbox import Message
 from processors.records import Record
-from schemas.topics import DEAD
+from schemas.topics import DEAD, STATE
 from sinks.columns import Table
 from sinks.flush.placing import Places, identity_of
-from tests.property.mixed_releases.crew import CrewWorker, Killed, Topics, on_the_topic
+from tests.property.mixed_releases.crew import PARTITION, CrewWorker, Killed, Topics, on_the_topic
 from tests.property.mixed_releases.late_news import Appended, clock_at, news, together
 from tests.property.mixed_releases.releases import Writes
 from tests.property.mixed_releases.takers import SLOTTED, Fate, Store, Taker
@@ -88,6 +89,8 @@ class _Play:
         writers = [self._release(offset) for offset in range(len(log))]
         self._facts: Sequence[Record] = on_the_topic(log, writers)
         self._topics, self._store = Topics(), Store()
+        if mixture is not ALONE:  # the release before has worked on the partition, as on all at an upgrade
+            self._topics.append(Message(topic=STATE.name, key=b"of before", value=None, partition=PARTITION))
         if mixture.move_at is not None:
             self._store.moved_at = None
         self._taker = Taker(self._topics, self._store, places)
@@ -134,8 +137,6 @@ class _Play:
         if worker.position >= len(self._log):
             self._committed = worker.position
             return
-        if not self._topics.states:
-            chance = 0.5  # by the first states a worker knows who was here before
         if chance < 0.15:
             worker.lives_for, size = lives_for, size + 3
         with contextlib.suppress(Killed):
