@@ -15,7 +15,7 @@ from processors.call.contents import Content, Item, item_of
 from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_folded, knows, mark_folded
 from processors.call.folding import fold_item, fold_items
 from processors.call.precedence import normalized
-from processors.call.slots import Slots, slot_for, with_slot
+from processors.call.slots import Slots, slot_for, sure_since, with_slot
 from processors.call.state import CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
@@ -44,12 +44,18 @@ class JoinResult(msgspec.Struct, frozen=True, kw_only=True):
         return timelines_of(self.shown) if self.shown else ()
 
 
-def step(state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
-    """Join one fact into its call's state, None for a call that is not known."""
+def step(
+    state: CallState | None, fact: Fact, now_ms: int, settings: JoinSettings, sure_since_s: float | None = None
+) -> JoinResult:
+    """Join one fact into its call's state, None for a call that is not known.
+
+    `sure_since_s` is that of `with_slot`, None where the record clock alone says it.
+    """
     fact = bounded(fact)
+    since_s = sure_since(now_ms, settings.horizon_s) if sure_since_s is None else sure_since_s
     if state is None or now_ms >= state.touched_ms + settings.horizon_s * _MS:
-        return _new_call(fact, now_ms, settings)
-    slots = with_slot(state.slots, fact, state.items.values(), now_ms, settings.horizon_s)
+        return _new_call(fact, now_ms, settings, since_s)
+    slots = with_slot(state.slots, fact, state.items.values(), now_ms, since_s)
     if slots is not state.slots:
         state = msgspec.structs.replace(state, slots=slots)
     item = state.items.get(fact.fact_id)
@@ -83,9 +89,9 @@ def merge_stored(left: CallState, right: CallState, settings: JoinSettings) -> C
     return _with_deadline(merge_states(left, right), settings)
 
 
-def _new_call(fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
+def _new_call(fact: Fact, now_ms: int, settings: JoinSettings, sure_since_s: float) -> JoinResult:
     item = new_item(fact)
-    slots = with_slot({}, fact, (), now_ms, settings.horizon_s)
+    slots = with_slot({}, fact, (), now_ms, sure_since_s)
     state = CallState(
         items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms, slots=slots
     )

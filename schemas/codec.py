@@ -102,6 +102,10 @@ class Codec(Generic[T]):
         """Returns the framed Avro bytes of `value`, without the fields that the written version does not have."""
         return self._head + self._write(value)
 
+    def writes_field(self, name: str) -> bool:
+        """True when the version that is written has this field."""
+        return any(field["name"] == name for field in self._writer["fields"])
+
     def decode(self, data: bytes | None) -> T:
         """Returns the typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:

@@ -4,9 +4,11 @@ It only says where rows are; `started_at` says when the call began, and may stil
 fact that has a row, and from then on equal in all versions of all rows of the call. Two owners of one call read the
 same log, so they freeze the same slot at the same fact; `join_slots` is still a join, so that no order of merging can
 matter. A call of which something may have been known and forgotten before is not certain of its slot: whoever stores
-its rows then looks for them first. Pure: no I/O, no clock.
+its rows then looks for them first. Neither is one of which a row may have been published without a slot, as the release
+before does: that was stored where its own instants said. Pure: no I/O, no clock.
 """
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -20,6 +22,8 @@ from schemas.slot_hours import first_instant_s, hour_of, instant_of, received_s
 
 _REMEMBERED: Final = 7 / 8
 """The part of the horizon within which nothing can have been forgotten; the rest is for clocks that differ."""
+NEVER_SURE: Final = math.inf
+"""The time for a fact whose rows are published without a slot, or may have been already."""
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
@@ -41,20 +45,29 @@ Slots = dict[str, Slot]
 """The slot of each configured account under one key: nobody chooses the place of another's rows."""
 
 
-def with_slot(slots: Slots, fact: Fact, items: Iterable[Item], now_ms: int, horizon_s: float) -> Slots:
+def sure_since(now_ms: int, horizon_s: float) -> float:
+    """Return the time, in seconds since 1970, since which nothing of a call can have been forgotten."""
+    return now_ms / 1000 - horizon_s * _REMEMBERED
+
+
+def with_slot(slots: Slots, fact: Fact, items: Iterable[Item], now_ms: int, sure_since_s: float) -> Slots:
     """Return the slots with that of the fact's account, which is frozen now unless it was before.
 
-    `items` are what was known of the call before. A decision has no row and freezes nothing.
+    `items` are what was known of the call before. A decision has no row and freezes nothing. `sure_since_s` is the time
+    since which nothing of a call can be stored in another slot, and `NEVER_SURE` where a row may have none.
     """
-    if fact.account in slots or fact.fact_type is FactType.RESOLUTION:
+    if fact.fact_type is FactType.RESOLUTION:
         return slots
+    frozen = slots.get(fact.account)
+    if frozen is not None:
+        doubted = frozen.certain and sure_since_s == NEVER_SURE
+        return {**slots, fact.account: msgspec.structs.replace(frozen, certain=False)} if doubted else slots
     known = [content.fact for item in items for content in item.contents if content.fact.account == fact.account]
     if known:  # an older release wrote the state
         slot = Slot(now_ms, hour_of(min(known, key=arrival_of)), certain=False)
     else:
-        since_s = now_ms / 1000 - horizon_s * _REMEMBERED
         first_s = first_instant_s(fact)
-        certain = first_s is not None and min(first_s, received_s(fact)) >= since_s
+        certain = first_s is not None and min(first_s, received_s(fact)) >= sure_since_s
         slot = Slot(now_ms, hour_of(fact), certain)
     return {**slots, fact.account: slot}
 
@@ -65,8 +78,10 @@ def slot_for(slots: Slots, account: str, facts: Iterable[Fact]) -> Slot:
 
 
 def join_slots(left: Slots, right: Slots) -> Slots:
-    """Return of two owners' slots of one call those that were frozen first."""
-    return {
-        account: min(slots[account] for slots in (left, right) if account in slots)
-        for account in sorted({**left, **right})
-    }
+    """Return of two owners' slots of one call those that were frozen first; certain where both are, and of the same."""
+    joined = {**right, **left}
+    for account in left.keys() & right.keys():
+        ours, theirs = left[account], right[account]
+        certain = ours.certain and theirs.certain and ours.hour == theirs.hour
+        joined[account] = msgspec.structs.replace(min(ours, theirs), certain=certain)
+    return dict(sorted(joined.items()))

@@ -28,7 +28,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import DeadCode, Unavailable, Undecodable
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasures
-from schemas.topics import MAX_MESSAGE_BYTES, STATE
+from schemas.topics import FACTS, MAX_MESSAGE_BYTES, STATE
 
 _log: Final = logging.getLogger(__name__)
 _BREATHE_EVERY: Final = 50
@@ -65,6 +65,9 @@ class JoinStage:
         self._end = end
         self._ends: dict[int, int] = {}
         """Partition number to the end offset of its states, as far as they were read or are our own."""
+        self._tells_slots = codecs.fact.writes_field("slot_at")
+        self._untold: dict[int, int] = {}
+        """Partition number to the offset of facts below which rows may have been published without their slots."""
         self._writers: dict[int, Writer] = {}
         self._metrics = metrics
         self._partitions: PartitionStates[PartitionState] = PartitionStates(self._restore)
@@ -173,7 +176,8 @@ class JoinStage:
             out.outcomes[fact.vendor, "erased"] += 1
             return
         try:
-            done = held.apply(fact)
+            told = self._tells_slots and record.offset >= self._untold[batch.partition]
+            done = held.apply(fact, slots_told=told)
         except Exception as exc:  # noqa: BLE001 - the contents of one fact must not stop the facts behind it
             detail = describe_error(exc)
             _log.error("join bug vendor=%s error=%s", fact.vendor, detail)
@@ -199,13 +203,16 @@ class JoinStage:
 
     async def _read_states(self, partition: int) -> PartitionState:
         end = await self._end(STATE.name, partition)
-        self._ends[partition], self._writers[partition] = end, new_writer(end)
+        self._ends[partition], self._writers[partition] = end, new_writer(end, tells_slots=self._tells_slots)
         log, held = StateLog(), PartitionState(self._settings)
         async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as batches:
             async for batch in batches:
                 for record in batch.records:
                     log.take(record)
                 await asyncio.sleep(0)
+        held.forgotten_ms = log.newest_ms
+        # A worker of the release before may have died behind facts whose rows it published, or may still be at them.
+        self._untold[partition] = 0 if log.slots_told else await self._end(FACTS.name, partition)
         for number, (key, states) in enumerate(log.calls()):
             held.load(key, states)
             if number % _BREATHE_EVERY == 0:

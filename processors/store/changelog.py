@@ -15,6 +15,8 @@ import msgspec
 from processors.records import Record
 
 _HEADER: Final = "writer"
+_TELLS: Final = ("slots", b"told")
+"""The header of a writer that publishes rows with their slots; those of the release before have none."""
 _NAME_BYTES: Final = 8
 
 
@@ -25,16 +27,19 @@ class Writer(msgspec.Struct, frozen=True):
     """The writer's unique name."""
     began_at: int
     """The offset at which the states ended: the writer has read everything below."""
+    tells_slots: bool = True
+    """It publishes rows with their slots."""
 
     @property
     def headers(self) -> tuple[tuple[str, bytes], ...]:
         """The headers of everything that it writes."""
-        return ((_HEADER, self.name + self.began_at.to_bytes(8, "big")),)
+        name = (_HEADER, self.name + self.began_at.to_bytes(8, "big"))
+        return (name, _TELLS) if self.tells_slots else (name,)
 
 
-def new_writer(began_at: int) -> Writer:
+def new_writer(began_at: int, *, tells_slots: bool = True) -> Writer:
     """Make a writer with a name of its own."""
-    return Writer(os.urandom(_NAME_BYTES), began_at)
+    return Writer(os.urandom(_NAME_BYTES), began_at, tells_slots)
 
 
 class StateLog:
@@ -43,11 +48,17 @@ class StateLog:
     def __init__(self) -> None:
         self._states: dict[bytes, list[tuple[bytes, int, bytes]]] = {}
         """Key to (writer, offset, state) in the order of offsets: nearly always one."""
+        self.slots_told = True
+        """All that was read was written by workers that publish rows with their slots."""
+        self.newest_ms = 0
+        """The time at which the newest of it was written."""
 
     def take(self, record: Record) -> None:
         """Read one record; one without a value means that its call is forgotten."""
         if record.key is None:
             return
+        self.slots_told &= _TELLS in record.headers
+        self.newest_ms = max(self.newest_ms, record.timestamp_ms)
         if record.value is None:
             self._states.pop(record.key, None)
             return

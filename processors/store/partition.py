@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from processors.call.slots import NEVER_SURE, sure_since
 from processors.join import CallState, JoinResult, merge_stored, step, timeout
 from processors.poison.suspects import describe_error
 from processors.store.state_codec import StateHead, StateTooLarge, decode_state, encode_state, peek_state
@@ -49,6 +50,8 @@ class PartitionState:
         self._deadlines: list[tuple[int, str]] = []
         self._tallies: dict[str, tuple[int, int, int]] = {}
         self._clock_ms = 0
+        self.forgotten_ms = 0
+        """The time up to which calls may have been forgotten already, though the records that are read are older."""
         self._stuck: list[Stuck] = []
         self.unwritten: dict[str, tuple[DeadCode, str]] = {}
         """The calls whose states the last `take_changed` could not encode, with the reason."""
@@ -110,10 +113,11 @@ class PartitionState:
             self._keep(key, done.state)
             yield key, done
 
-    def apply(self, fact: Fact) -> JoinResult:
-        """Join one fact at the present record clock."""
+    def apply(self, fact: Fact, *, slots_told: bool = True) -> JoinResult:
+        """Join one fact at the present record clock; `slots_told`: all its rows are published with their slots."""
         known = self._state(fact.call_key)
-        done = step(known, fact, self._clock_ms, self._settings)
+        since_s = sure_since(max(self._clock_ms, self.forgotten_ms), self._settings.horizon_s)
+        done = step(known, fact, self._clock_ms, self._settings, since_s if slots_told else NEVER_SURE)
         if done.state is not known:
             self._keep(fact.call_key, done.state)
         return done

@@ -6,6 +6,8 @@ answered no 5xx, and have written nothing of what callers sent into its log.
 
 A machine that is busy with something else refuses pushes with `overload`, as documented. Such answers are counted and
 printed, and an honest caller then does what its vendor does: it sends again. On an idle machine there are none or few.
+So does one whose connection ends without a byte of an answer: of a caller that gets no processor for a head's time the
+ingress sees no request, and cuts it. Of those there must not be more than the ingress itself counts.
 """
 
 import asyncio
@@ -57,7 +59,9 @@ class Report(msgspec.Struct, kw_only=True):
     dishonoured: list[str] = msgspec.field(default_factory=list)
     """Honest callers that did not get their success."""
     sent_again: int = 0
-    """Times that an honest caller was asked to send again, and did."""
+    """Times that an honest caller was asked to send again, or got no answer, and did."""
+    unanswered: int = 0
+    """Connections of honest callers that ended without a byte of an answer."""
     statuses: Counter[int] = msgspec.field(default_factory=Counter)
     overloads: int = 0
     """Answers to anybody that ask to send again."""
@@ -91,6 +95,9 @@ class Report(msgspec.Struct, kw_only=True):
         found = {
             f"an honest caller got {self.dishonoured[:3]}": self.dishonoured,
             "nobody was honest": not self.honest,
+            f"{self.unanswered} honest connections were answered nothing, of {dict(self.cut)} that were cut": (
+                self.unanswered > self.cut["no_request"]
+            ),
             f"5xx: {self.broken[:3]}": self.broken,
             f"{self.overloads} were asked to send again, of {dict(self.outcomes)}": (
                 self.overloads > self.outcomes["overload"] or self.outcomes["buffer_full"]
@@ -190,7 +197,7 @@ async def _converse(door: Door, one: Conversation, trust: ssl.SSLContext | None)
 
 
 async def be_honest(door: Door, trust: ssl.SSLContext, report: Report) -> None:
-    """Pushes twice over one connection, again while it is asked to; notes anything but two successes."""
+    """Pushes twice over one connection, again while it is asked to or not answered; notes all but two successes."""
     report.honest += 1
     for tries_left in reversed(range(TRIES)):
         try:
@@ -202,7 +209,8 @@ async def be_honest(door: Door, trust: ssl.SSLContext, report: Report) -> None:
         found = report.heard(heard)
         if found.statuses == (200, 200):
             return
-        if not found.again or not tries_left:
+        report.unanswered += not heard
+        if (heard and not found.again) or not tries_left:
             report.dishonoured.append(f"{door}: {heard[:200]!r}")
             return
         report.sent_again += 1
@@ -272,7 +280,10 @@ def main(seconds: float, seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="callweave-fuzz-") as folder:
         report = asyncio.run(fuzz(Path(folder), seconds=seconds, seed=seed))
     click.echo(f"{report.conversations} conversations, {report.honest} honest callers, {len(report.log)} bytes of log")
-    click.echo(f"{report.overloads} were asked to send again, {report.sent_again} times an honest caller")
+    click.echo(
+        f"{report.overloads} were asked to send again, {report.unanswered} honest ones answered nothing, "
+        f"{report.sent_again} times an honest one sent again"
+    )
     click.echo(f"counted when all had gone: {dict(report.in_hand)}")
     click.echo(f"statuses {dict(report.statuses.most_common())}")
     click.echo(f"outcomes {dict(report.outcomes.most_common())}, connections cut {dict(report.cut.most_common())}")

@@ -73,11 +73,11 @@ def _arm_normalise(calls: str) -> None:
 def _arm_join(calls: str) -> None:
     original = PartitionState.apply
 
-    def apply(self: PartitionState, fact: Any) -> Any:
+    def apply(self: PartitionState, fact: Any, **how: Any) -> Any:
         for kind, kill in KINDS.items():
             if fact.vendor_call_id == f"{calls}-kills-by-{kind}":
                 kill()
-        return original(self, fact)
+        return original(self, fact, **how)
 
     PartitionState.apply = apply  # type: ignore[method-assign]
 

@@ -58,15 +58,44 @@ def key_of(table: Table[Any], record: Any) -> tuple[Any, ...]:
     return _READERS[table.name](record)
 
 
-class ClickHouse:
-    """The tables of one world."""
+class Stored:
+    """Rows by their sorting keys, as they are merged."""
 
-    def __init__(self, weather: Weather) -> None:
-        self._weather = weather
+    def __init__(self) -> None:
         self.views: dict[str, dict[tuple[Any, ...], Row]] = {table.name: {} for table in TABLES}
         self.contradictions = 0
         """Rows that differ from an earlier one of the same version."""
         self._said: dict[tuple[Any, ...], Any] = {}
+
+    def slots(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the slots of the named rows, as far as they are on the days that are asked for."""
+        (table,) = re.findall(r"FROM \w+\.(\w+) ", sql)
+        wanted, days = set(values["names"]), values.get("days")
+        slots: dict[Any, datetime] = {}
+        for slot, identity in self.views[table]:
+            if identity in wanted and (days is None or slot.date() in days):
+                slots[identity] = min(slot, slots.get(identity, slot))
+        return list(slots.items())
+
+    def apply(self, table: Table[Any], records: Sequence[Any]) -> None:
+        """Insert rows; of one key the highest version stays, of equal ones the last."""
+        view = self.views[table.name]
+        version_of = _VERSIONS[table.name]
+        for record in records:
+            key, version = key_of(table, record), version_of(record)
+            if self._said.setdefault((table.name, *key, version), record) != record:
+                self.contradictions += 1
+            shown = view.get(key)
+            if shown is None or version >= shown[0]:
+                view[key] = (version, record)
+
+
+class ClickHouse(Stored):
+    """The tables of one world, behind its network."""
+
+    def __init__(self, weather: Weather) -> None:
+        super().__init__()
+        self._weather = weather
 
     def insert_for(self, process: Process) -> Callable[[Table[Any], Sequence[Any]], Any]:
         """Make the `sinks.flush.insert.Insert` of one process."""
@@ -95,38 +124,17 @@ class ClickHouse:
         if weather.clickhouse_away or weather.chance(0.05):
             weather.later(refuse, answer, Unavailable("it does not answer"))
             return
-        found = [(len(_KEYS), EPOCH)] if "rows_moved" in sql else self._slots(sql, values)
+        found = [(len(_KEYS), EPOCH)] if "rows_moved" in sql else self.slots(sql, values)
         weather.later(settle, answer, found)
-
-    def _slots(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """The slots of the named rows, as far as they are on the days that are asked for."""
-        (table,) = re.findall(r"FROM \w+\.(\w+) ", sql)
-        wanted, days = set(values["names"]), values.get("days")
-        slots: dict[Any, datetime] = {}
-        for slot, identity in self.views[table]:
-            if identity in wanted and (days is None or slot.date() in days):
-                slots[identity] = min(slot, slots.get(identity, slot))
-        return list(slots.items())
 
     def _arrive(self, table: Table[Any], records: list[Any], answer: "asyncio.Future[Any]") -> None:
         weather = self._weather
         if weather.clickhouse_away or weather.chance(0.05):
             weather.later(refuse, answer, Unavailable("it does not answer"))
             return
-        self._apply(table, records)
+        self.apply(table, records)
         if weather.chance(0.05):
             weather.later(refuse, answer, Unavailable("the answer is lost"))
-            weather.later(self._apply, table, records)
+            weather.later(self.apply, table, records)
         else:
             weather.later(settle, answer)
-
-    def _apply(self, table: Table[Any], records: Sequence[Any]) -> None:
-        view = self.views[table.name]
-        version_of = _VERSIONS[table.name]
-        for record in records:
-            key, version = key_of(table, record), version_of(record)
-            if self._said.setdefault((table.name, *key, version), record) != record:
-                self.contradictions += 1
-            shown = view.get(key)
-            if shown is None or version >= shown[0]:
-                view[key] = (version, record)

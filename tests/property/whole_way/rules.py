@@ -119,8 +119,8 @@ class HoldingJoin(JoinStage):
 class _SeenDropped(PartitionState):
     """The naive rule: a known content is counted and publishes nothing, wherever it comes from."""
 
-    def apply(self, fact: Fact) -> JoinResult:
-        done = super().apply(fact)
+    def apply(self, fact: Fact, *, slots_told: bool = True) -> JoinResult:
+        done = super().apply(fact, slots_told=slots_told)
         return JoinResult(state=done.state, outcome=done.outcome) if done.outcome in ("replayed", "duplicate") else done
 
 

@@ -1,5 +1,6 @@
 """Some seconds of HTTP fuzzing in `make test`, five minutes in `make test-long`; an hour is a command of its own."""
 
+import asyncio
 import ssl
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from schemas.errors import Unavailable
 from schemas.raw import Headers
 from schemas.vendors import VENDORS
 from tests.security import fuzz_http
-from tests.security.fuzz_http import TRIES, Report, be_honest, fuzz
+from tests.security.fuzz_http import HONEST, TRIES, Report, be_honest, fuzz
 from tests.security.fuzzing.answers import answers
 from tests.security.fuzzing.fuzzed_ingress import Door
 from tests.support.front_site import PUSH, front_site
@@ -37,9 +38,10 @@ async def test_garbage_harms_nobody_and_is_told_to_nobody(tmp_path: Path, second
 
 @pytest.mark.parametrize(("tls", "proxied"), [(False, False), (True, True)], ids=["plain", "TLS behind a proxy"])
 async def test_an_honest_caller_without_an_answer_is_a_fault_and_does_not_end_the_run(
-    *, tls: bool, proxied: bool
+    *, tls: bool, proxied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An hour's figures must not be lost with one caller."""
+    monkeypatch.setattr(fuzz_http, "AGAIN_S", 0.0)
     report, nobody = Report(), free_port()
     door = Door(port=nobody, admin_port=nobody, tls=tls, proxied=proxied)
     await be_honest(door, ssl.create_default_context(), report)
@@ -82,6 +84,52 @@ async def test_an_honest_caller_sends_again_while_it_is_asked_to(
         await be_honest(door, ssl.create_default_context(), report)
     assert (report.honest, report.sent_again, len(report.dishonoured)) == (1, sent_again, noted)
     assert report.overloads == refused
+
+
+@pytest.mark.parametrize(
+    ("cuts", "words", "sent_again", "unanswered", "noted"),
+    [
+        pytest.param(0, b"", 0, 0, 0, id="none"),
+        pytest.param(1, b"", 1, 1, 0, id="once"),
+        pytest.param(TRIES - 1, b"", TRIES - 1, TRIES - 1, 0, id="all but the last time"),
+        pytest.param(TRIES, b"", TRIES - 1, TRIES, 1, id="every time"),
+        pytest.param(1, b"HTTP/1.1 2", 0, 0, 1, id="in the middle of an answer"),
+    ],
+)
+async def test_an_honest_caller_sends_again_when_its_connection_ends_without_an_answer(
+    cuts: int, words: bytes, sent_again: int, unanswered: int, noted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else that it hears brings it back: half an answer is a fault at once."""
+    monkeypatch.setattr(fuzz_http, "AGAIN_S", 0.0)
+    report, left = Report(), cuts
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal left
+        left -= 1
+        await reader.readexactly(len(HONEST) * 2)
+        writer.write(words if left >= 0 else b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 2)
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        door = Door(port=port, admin_port=port, tls=False, proxied=False)
+        await be_honest(door, ssl.create_default_context(), report)
+    assert (report.sent_again, report.unanswered, len(report.dishonoured)) == (sent_again, unanswered, noted)
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "cut", "faults"),
+    [
+        pytest.param(2, {"no_request": 2}, 0, id="all counted"),
+        pytest.param(2, {"no_request": 1}, 1, id="one too few"),
+        pytest.param(2, {"tls": 9, "unread": 9}, 1, id="counted for other reasons"),
+    ],
+)
+def test_what_was_answered_nothing_is_a_fault_beyond_what_the_ingress_says_it_cut(
+    unanswered: int, cut: dict[str, int], faults: int
+) -> None:
+    report = Report(honest=1, resident_mib=[1.0] * 9, exit_code=0, unanswered=unanswered, cut=Counter(cut))
+    assert len(report.faults()) == faults
 
 
 def shed(path: bytes) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.call.slots import Slot, join_slots
+from processors.call.slots import NEVER_SURE, Slot, join_slots
 from processors.join import CallState, JoinResult, step, timeout
 from processors.store.state_codec import decode_state, encode_state
 from schemas.config.settings import JoinSettings
@@ -120,6 +120,18 @@ def test_a_state_of_an_older_release_gets_a_slot_that_is_looked_up() -> None:
     assert done.state.slots[""].certain is False
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["a new call", "a call that was certain"])
+def test_a_call_whose_rows_are_written_without_slots_is_not_certain(known: bool) -> None:  # noqa: FBT001 - a case
+    """Its rows stand where their own instants say; that stays so when a worker of this release goes on."""
+    before = step(None, RECORD, NOW_MS, SETTINGS).state if known else None
+    event = in_a_row([pushed_state(CALLED, State.SETUP, 5)], first_offset=9)[0]
+    untold = step(before, event, NOW_MS, SETTINGS, NEVER_SURE)
+    told = step(untold.state, placed(callback(custom_ref="later"), 20), NOW_MS, SETTINGS)
+
+    assert {certain for _, certain in published(untold) + published(told)} == {False}
+    assert {at for at, _ in published(told)} == {slot_of(RECORD if known else event)}
+
+
 def test_a_decision_freezes_nothing() -> None:
     decided = step(None, placed(DECISIONS[0], 3), NOW_MS, SETTINGS)
 
@@ -136,3 +148,11 @@ def test_two_owners_agree_in_any_order(one: dict[str, Slot], two: dict[str, Slot
     assert join_slots(one, two) == join_slots(two, one)
     assert join_slots(join_slots(one, two), three) == join_slots(one, join_slots(two, three))
     assert join_slots(one, one) == one
+    assert join_slots({}, one) == one
+
+
+def test_owners_who_froze_different_hours_are_not_certain() -> None:
+    one, other = Slot(1, 7, certain=True), Slot(2, 8, certain=True)
+
+    assert join_slots({"": one}, {"": other}) == {"": Slot(1, 7, certain=False)}
+    assert join_slots({"": one}, {"": Slot(2, 7, certain=True)}) == {"": one}

@@ -25,7 +25,7 @@ from schemas.metrics import Registry
 from schemas.slot_hours import slot_of
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED
 from tests.support.kafka.join_log import Nowhere, StateLog, at_zero, batch_of, nothing
-from tests.support.strategies import BOTH_LEGS, callback, in_a_row, privacy
+from tests.support.strategies import BOTH_LEGS, callback, in_a_row, placed, privacy
 
 
 class Strict(Nowhere):
@@ -167,6 +167,36 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
         merge_stored(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
     ] * 2
     assert len(log.states) == 4
+
+
+RESTARTS = {
+    "of this release": (Codecs(), Codecs(), 0, True),
+    "of the release before": (codecs_for({}, PREVIOUS), codecs_for({}, PREVIOUS), 0, False),
+    "behind one of the release before, with what that may have read": (codecs_for({}, PREVIOUS), Codecs(), 2, False),
+    "behind one of the release before, with news": (codecs_for({}, PREVIOUS), Codecs(), 0, True),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "facts_end", "certain"), RESTARTS.values(), ids=RESTARTS.keys())
+async def test_a_worker_is_certain_of_slots_that_nobody_left_out(
+    first: Codecs,
+    second: Codecs,
+    facts_end: int,
+    certain: bool,  # noqa: FBT001 - a case
+) -> None:
+    """One that died may have published rows of the facts behind its offset, and no states of them."""
+    log = StateLog()
+
+    async def end(topic: str, partition: int) -> int:
+        return facts_end if topic == FACTS.name else await log.end(topic, partition)
+
+    new = placed(privacy(), 2)
+    now_ms = int(new.received_at.timestamp() * 1000)
+    for codecs, fact in ((first, placed(callback(), 1)), (second, new)):
+        stage = JoinStage(log, codecs, JoinSettings(), log.restore, Registry(), end=end)  # type: ignore[arg-type]  # as above
+        await stage.step(batch_of([codecs.fact.encode(fact)], now_ms))
+    state = decode_state(log.states[-1].value or b"")
+    assert [slot.certain for slot in state.slots.values()] == [certain]
 
 
 @pytest.mark.parametrize(("within_s", "joined"), [(30.0, True), (0.0, False)], ids=["half a minute", "longer"])

@@ -90,3 +90,24 @@ def test_keys_are_apart_and_a_record_without_a_key_is_nobodys() -> None:
         log.take(Record(offset=offset, timestamp_ms=0, key=key, value=b"%d" % offset, headers=FIRST.headers))
     assert dict(log.calls()) == {"a": [b"3"], "b": [b"1"]}
     assert dict(log.calls()) == {}
+
+
+OLD = Writer(b"older...", 0, tells_slots=False)
+TOLD = {
+    "nothing was written": ([], True),
+    "by workers that tell them": ([FIRST, SECOND], True),
+    "one of them does not": ([FIRST, OLD, SECOND], False),
+    "by a worker without a name": ([None], False),
+}
+
+
+@pytest.mark.parametrize(("writers", "told"), TOLD.values(), ids=TOLD.keys())
+def test_a_log_says_whether_all_slots_were_told_and_when_it_was_written(
+    writers: list[Writer | None],
+    told: bool,  # noqa: FBT001 - a case
+) -> None:
+    log = StateLog()
+    for offset, writer in enumerate(writers):
+        headers = writer.headers if writer else ()
+        log.take(Record(offset=offset, timestamp_ms=offset * 10, key=b"k", value=b"1", headers=headers))
+    assert (log.slots_told, log.newest_ms) == (told, max(0, 10 * (len(writers) - 1)))

@@ -1,5 +1,6 @@
 """A partition's calls: the states kept, due and written, and their restore."""
 
+import pytest
 from hypothesis import given, settings
 
 from processors.join import step
@@ -11,6 +12,7 @@ from tests.support.strategies import CALLED, STRANGER, callback, fact_logs, plac
 
 JOIN = JoinSettings()
 MINUTE_MS = 60_000
+DAY_MS = 86_400_000
 
 
 def played(facts: list[Fact], held: PartitionState | None = None) -> PartitionState:
@@ -180,6 +182,18 @@ def test_a_deadline_that_comes_nearer_is_kept() -> None:
     week = [done.outcome for _, done in held.advance(JOIN.horizon_s * 1000 + 1)]
 
     assert (day, week) == (["timeout"], ["expired"])
+
+
+@pytest.mark.parametrize(("ahead_ms", "certain"), [(0, True), (8 * DAY_MS, False)], ids=["now", "a week later"])
+def test_what_may_be_forgotten_by_the_newest_state_is_not_certain(ahead_ms: int, certain: bool) -> None:  # noqa: FBT001 - a case
+    """A worker died when it had read on and forgotten the call; its successor reads the older facts again."""
+    fact = placed(callback(), 1)
+    now_ms = int(fact.received_at.timestamp() * 1000)
+    held = PartitionState(JOIN)
+    held.forgotten_ms = now_ms + ahead_ms
+    assert list(held.advance(now_ms)) == []
+    (timeline,) = held.apply(fact).timelines
+    assert timeline.slot_certain is certain
 
 
 def test_a_deadline_is_kept_over_a_restore() -> None:
