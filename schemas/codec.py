@@ -90,6 +90,7 @@ class Codec(Generic[T]):
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         written = versions[-1] if writes is None else next(p for p in versions if p.version == writes)
         self._newest, self._write = parsed_schema(versions[-1]), writer_of(written)
+        self._fields = frozenset(field["name"] for field in parsed_schema(written)["fields"])
         self._head = _HEAD.pack(0, wire[written.schema_id])
         # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
         self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
@@ -104,7 +105,7 @@ class Codec(Generic[T]):
 
     def writes_field(self, name: str) -> bool:
         """True when the version that is written has this field."""
-        return any(field["name"] == name for field in self._writer["fields"])
+        return name in self._fields
 
     def decode(self, data: bytes | None) -> T:
         """Returns the typed record in `data`; raises `Undecodable` (code `schema`) when it is not one."""

@@ -89,7 +89,7 @@ async def _outputs(
             Registry(),
             end=kept.end,
         )
-        await stage.step(batch_of([RELEASES[normaliser].fact.encode(slotted)], NOW_MS + number * 1000))
+        await stage.step(batch_of([RELEASES[normaliser].stage_fact.encode(slotted)], NOW_MS + number * 1000))
         published.append([each for each in kept.messages[before:] if each.topic in _FIELDS])
         if joiner == "older":
             kept.messages[before:] = [without_slots(each) for each in kept.messages[before:]]

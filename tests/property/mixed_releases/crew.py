@@ -113,7 +113,7 @@ def on_the_topic(log: Sequence[Appended], writers: Sequence[Writes]) -> list[Rec
             offset=offset,
             timestamp_ms=one.at_ms,
             key=b"",
-            value=RELEASES[writer].fact.encode(one.fact) if one.fact else None,
+            value=RELEASES[writer].stage_fact.encode(one.fact) if one.fact else None,
         )
         for offset, (one, writer) in enumerate(zip(log, writers, strict=True))
     ]
