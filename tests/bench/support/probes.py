@@ -41,6 +41,45 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
         return times[int(len(times) * part)]
 
 
+class _Crowd:
+    """A vendor who posts, somebody who waits for rows, and people who ask."""
+
+    def __init__(self, stack: Stack, session: aiohttp.ClientSession) -> None:
+        self._stack = stack
+        self._session = session
+        self.waiting: dict[str, float] = {}
+        """The call ids whose rows are waited for, and when they were posted."""
+        self.found: list[float] = []
+        self.asked: list[float] = []
+
+    async def post(self, push: PushRequest, call_id: str, *, is_probe: bool) -> None:
+        began = time.monotonic()
+        url = self._stack.ingress_url + push.path
+        async with self._session.post(url, data=push.body, headers=dict(push.headers)) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"the ingress answered {answer.status}")
+        if is_probe:
+            self.waiting[call_id] = began
+
+    async def look(self) -> None:
+        """Asks for all that are waited for at once: a question for each would be the load that is measured."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if self.waiting:
+                listed = ", ".join(f"'{call_id}'" for call_id in self.waiting)
+                query = f"SELECT DISTINCT vendor_call_id AS id FROM v_timelines WHERE vendor_call_id IN ({listed})"
+                shown = await rows(self._stack, query)
+                self.found += [time.monotonic() - self.waiting.pop(row["id"]) for row in shown]
+
+    async def read(self, first: int) -> None:
+        """Asks a query a second, and the next one from then on."""
+        for sql in itertools.islice(itertools.cycle(ASKED), first, None):
+            began = time.monotonic()
+            await rows(self._stack, sql)
+            self.asked.append(time.monotonic() - began)
+            await asyncio.sleep(max(0.0, began + ASKED_EVERY_S - time.monotonic()))
+
+
 async def probed(
     stack: Stack, pushes: Sequence[PushRequest], ids: Sequence[str], *, rate: int, seconds: float, readers: int = 0
 ) -> Probed:
@@ -50,42 +89,22 @@ async def probed(
     """
     few = [push for push in pushes if push.path == "/v1/nxcloud/cdr" and push.label == "record"]
     probing = {id(push) for push in few[:: max(1, len(few) // PROBES)][:PROBES]}
-    found: list[float] = []
-    asked: list[float] = []
-    tasks: list[asyncio.Task[None]] = []
     async with aiohttp.ClientSession() as session:
-
-        async def post(push: PushRequest, call_id: str) -> None:
-            began = time.monotonic()
-            async with session.post(
-                stack.ingress_url + push.path, data=push.body, headers=dict(push.headers)
-            ) as answer:
-                if answer.status != 200:
-                    raise RuntimeError(f"the ingress answered {answer.status}")
-            if id(push) in probing:
-                query = f"SELECT count() AS n FROM v_timelines WHERE vendor_call_id = '{call_id}'"
-                async with asyncio.timeout(LIMIT_S):
-                    while (await rows(stack, query))[0]["n"] == 0:  # noqa: ASYNC110  # what is waited for is another process
-                        await asyncio.sleep(LOOK_EVERY_S)
-                found.append(time.monotonic() - began)
-
-        async def read(first: int) -> None:
-            for sql in itertools.islice(itertools.cycle(ASKED), first, None):
-                began = time.monotonic()
-                await rows(stack, sql)
-                asked.append(time.monotonic() - began)
-                await asyncio.sleep(max(0.0, began + ASKED_EVERY_S - time.monotonic()))
-
-        reading = [asyncio.create_task(read(number)) for number in range(readers)]
+        crowd = _Crowd(stack, session)
+        people = [asyncio.create_task(crowd.look()), *(asyncio.create_task(crowd.read(n)) for n in range(readers))]
+        posting: list[asyncio.Task[None]] = []
         began, sent = time.monotonic(), 0
         for push, call_id in zip(pushes, ids, strict=True):
             await asyncio.sleep(began + sent / rate - time.monotonic())
-            tasks.append(asyncio.create_task(post(push, call_id)))
+            posting.append(asyncio.create_task(crowd.post(push, call_id, is_probe=id(push) in probing)))
             sent += len(push.expected)
             if sent > rate * seconds:
                 break
-        await asyncio.gather(*tasks)
-        for task in reading:
+        await asyncio.gather(*posting)
+        async with asyncio.timeout(LIMIT_S):
+            while crowd.waiting:  # noqa: ASYNC110 - what is waited for is another process
+                await asyncio.sleep(LOOK_EVERY_S)
+        for task in people:
             task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
-    return Probed(to_row_s=sorted(found), asked_s=sorted(asked))
+        await asyncio.gather(*people, return_exceptions=True)
+    return Probed(to_row_s=sorted(crowd.found), asked_s=sorted(crowd.asked))
