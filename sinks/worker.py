@@ -7,7 +7,9 @@ rebalance or a timeout the same records are read and inserted again, and rows co
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -18,6 +20,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
 from schemas.metrics import Registry
 from schemas.raw import Position
+from schemas.timeline import Timeline
 from sinks.consumer import RebalanceCounter, rewind
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
 from sinks.flush.flusher import Flusher
@@ -58,7 +61,7 @@ class Sink:
         self._policy = policy
         self._metrics = metrics
         self._paced = policy
-        """The policy of the next batch, as fast as ClickHouse takes them."""
+        """The policy of the next batch, which is gathered for longer while rows come late."""
         self._rewound_at = -1
         """The count of rebalances for which the consumer's positions hold."""
         self._begin()
@@ -93,6 +96,8 @@ class Sink:
 
     def _begin(self) -> None:
         self._batch = SinkBatch(self._paced)
+        self._youngest_s = 0.0
+        """The latest receipt of a row of the batch, by the clock of the ingress."""
         self._dead_letters: list[DeadLetter] = []
 
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -128,13 +133,13 @@ class Sink:
             self._batch.mark_done(origin, now_s)
         else:
             self._batch.add(found[0], SinkRow(found[1], origin), now_s)
+            self._youngest_s = max(self._youngest_s, _received_s(found[1]))
 
     async def _flush(self, stop: asyncio.Event) -> None:
         """Flushes the batch and commits it, unless the partitions change hands or a stop runs out of time."""
         offsets = self._batch.offsets()
         if not offsets:
             return
-        began_s = _now_s()
         flushing = asyncio.create_task(self._flusher.flush(self._batch, self._dead_letters))
         try:
             done = await self._stay_in_group(flushing, stop)
@@ -142,7 +147,7 @@ class Sink:
             await _end(flushing)
         if done:
             flushing.result()
-            self._paced = paced(self._policy, _now_s() - began_s)
+            self._paced = paced(self._policy, self._batch.rows, time.time() - self._youngest_s)
             await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 
@@ -174,6 +179,14 @@ class Sink:
             self._rebalances.end()
         except TimeoutError as exc:
             raise Unavailable(f"Kafka did not take a commit in {COMMIT_S} s") from exc
+
+
+def _received_s(record: Any) -> float:
+    """Returns when the last of what a row says was received."""
+    if isinstance(record, Timeline):
+        return record.last_received_at.timestamp()
+    at: datetime = record.occurred_at if isinstance(record, DeadLetter) else record.received_at
+    return at.timestamp()
 
 
 def _now_s() -> float:

@@ -41,18 +41,21 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float
 
 
-_PAUSES: Final = 4
-"""A batch is gathered for at least so many times as long as the one before it took to be inserted."""
+_MANY: Final = 500
+"""Rows of a batch from which on the next one may be gathered for longer."""
 _LONGER: Final = 4
 """The most by which a batch may be older than `max_age_s` because of that."""
 
 
-def paced(policy: BatchPolicy, took_s: float) -> BatchPolicy:
-    """Returns the policy of the next batch when inserting one took so long.
+def paced(policy: BatchPolicy, rows: int, late_s: float) -> BatchPolicy:
+    """Returns the policy of the next batch when one of so many rows was inserted, the youngest of them so late.
 
-    An insert costs a server 20 ms before its first row, so one that is busy gets fewer and larger ones.
+    An insert costs a server 20 ms before its first row. Rows that come late, because somebody works off a backlog, are
+    gathered for half of the time that they are late anyway, so the server gets fewer and larger inserts.
     """
-    age_s = min(max(policy.max_age_s, _PAUSES * took_s), _LONGER * policy.max_age_s)
+    if rows < _MANY:
+        return policy
+    age_s = min(max(policy.max_age_s, late_s / 2), _LONGER * policy.max_age_s)
     return msgspec.structs.replace(policy, max_age_s=age_s)
 
 

@@ -109,16 +109,17 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took_s", "age_s"),
+    ("rows", "late_s", "age_s"),
     [
-        pytest.param(0.0, 0.5, id="at once"),
-        pytest.param(0.1, 0.5, id="fast enough"),
-        pytest.param(0.25, 1.0, id="slow: four times as long is gathered"),
-        pytest.param(60.0, 2.0, id="hardly: never more than four times the age"),
+        pytest.param(1000, 0.2, 0.5, id="rows in time"),
+        pytest.param(1000, 1.5, 0.75, id="rows that come late are gathered for half of that"),
+        pytest.param(1000, 3600.0, 2.0, id="an hour of backlog: never more than four times the age"),
+        pytest.param(1000, -5.0, 0.5, id="a clock that is behind"),
+        pytest.param(9, 3600.0, 0.5, id="few rows, as those of calls that nobody ended"),
     ],
 )
-def test_a_batch_is_gathered_for_longer_while_inserts_take_long(took_s: float, age_s: float) -> None:
-    later = paced(POLICY, took_s)
+def test_a_batch_is_gathered_for_longer_while_rows_come_late(rows: int, late_s: float, age_s: float) -> None:
+    later = paced(POLICY, rows, late_s)
     assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
     batch = SinkBatch(later)
     batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)), 100.0)
