@@ -17,12 +17,12 @@ import fastavro
 import msgspec
 
 from schemas.audit.entry import AuditEntry
-from schemas.avro.record_writers import Writer, made_writer
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
 from schemas.privacy.erasures import Erasure
 from schemas.timeline import Timeline
+from schemas.writing.record_writers import Writer, made_writer
 
 _MAGIC: Final = b"\x00"
 _HEAD: Final = struct.Struct(">bI")

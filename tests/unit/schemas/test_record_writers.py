@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.avro import record_writers
-from schemas.avro.record_writers import made_writer
 from schemas.codec import PUBLISHED, PublishedSchema, parsed_schema, schema_text, writer_of
+from schemas.writing import record_writers
+from schemas.writing.record_writers import made_writer
 
 LONGS = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 1, -1, 63, 64, -64, -65, 4095, 4096, 8191, 8192])

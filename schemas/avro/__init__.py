@@ -1,1 +1,0 @@
-"""Published Avro schemas, and the writers that are made from them."""

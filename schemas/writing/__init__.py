@@ -1,0 +1,1 @@
+"""Writers of Avro that are made from the published schemas."""
