@@ -25,6 +25,8 @@ log: Final = logging.getLogger(__name__)
 _EVERY_S: Final = 1.0
 _SHARE: Final = 0.1
 """The most of the time in which the roller lets ClickHouse work for it."""
+_LONGEST_PAUSE_S: Final = 10.0
+"""The longest pause behind a pass, however long it took: a server that was halted makes one pass last minutes."""
 _REPLICAS_S: Final = 600.0
 """On a cluster figures are computed once more after this time: a replica may have been behind at the first."""
 _BACKOFF: Final = Backoff(first_s=1.0, cap_s=30.0)
@@ -63,9 +65,8 @@ class Roller:
                 if not failed:
                     log.exception("figures wait")
                 failed += 1
-            took_s = time.monotonic() - began_s
-            pause_s = _BACKOFF.delay_s(failed, random.random()) if failed else took_s * (1 / _SHARE - 1)  # noqa: S311 - spreads clients, no secret
-            await asyncio.sleep(max(_EVERY_S, pause_s))
+            retry_s = _BACKOFF.delay_s(failed, random.random()) if failed else 0.0  # noqa: S311 - spreads clients, no secret
+            await asyncio.sleep(max(retry_s, pause_s(time.monotonic() - began_s)))
 
     async def once(self) -> int:
         """Computes figures of all marked slots, day by day from the newest; returns the number of slots.
@@ -109,6 +110,11 @@ class Roller:
             self._computed.pop((mark.slot_at, mark.marker), None)
         self._computed |= {(mark.slot_at, mark.marker): mark.version for mark in marks if mark not in settled}
         return len(slots)
+
+
+def pause_s(took_s: float) -> float:
+    """Returns the pause behind a pass that took so long."""
+    return min(max(_EVERY_S, took_s * (1 / _SHARE - 1)), _LONGEST_PAUSE_S)
 
 
 def by_day(marks: Sequence[Mark]) -> Mapping[date, list[Mark]]:

@@ -290,3 +290,15 @@ async def test_with_replicas_figures_are_computed_once_more_later(
 async def test_the_statements_name_every_column_of_figures(db: ClickHouse) -> None:
     columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.kpi_calls")}
     assert columns - {"grain", "computed_at", "version"} == {*KEY, *(figure.name for figure in FIGURES)}
+
+
+@pytest.mark.parametrize(
+    ("took_s", "pause_s"),
+    [
+        pytest.param(0.0, 1.0, id="nothing to do: a second"),
+        pytest.param(0.5, 4.5, id="a tenth of the time is the server's"),
+        pytest.param(60.0, 10.0, id="a server that was halted delays the next pass by no more"),
+    ],
+)
+def test_a_pass_is_followed_by_a_pause(took_s: float, pause_s: float) -> None:
+    assert rolling.pause_s(took_s) == pytest.approx(pause_s)
