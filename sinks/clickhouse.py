@@ -6,28 +6,25 @@ reaches a log, an error or a dead letter, because such messages quote values.
 """
 
 import asyncio
-import contextlib
 import re
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError, OperationalError
-from clickhouse_connect.driver.insert import InsertContext
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from schemas.config.settings import ClickHouseSettings
 from schemas.errors import SetupError, Unavailable
 from schemas.privacy.tokens import NumberTokens
 from schemas.tls import client_context
-from sinks.columns import NO_TOKENS, Table, columns_of
+from sinks.columns import NO_TOKENS, Table
 from sinks.error_classes import OF_THE_SERVER, ErrorClass, RowsRefused, classify, unfit
-from sinks.rows import narrowest
 from sinks.server.connect import connect, may_set, trouble_of
 from sinks.server.hosts import Hosts
 from sinks.server.trouble import NO_LOGIN, NO_RIGHT, place, refused
+from sinks.writing.native_block import Block
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
@@ -54,7 +51,6 @@ class ClickHouse:
         self._hosts = Hosts(settings.urls)
         self._clients: dict[str, Client] = {}
         self._opening: dict[str, threading.Lock] = {url: threading.Lock() for url in settings.urls}
-        self._idle: dict[tuple[Client, str, int], list[InsertContext]] = defaultdict(list)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +71,6 @@ class ClickHouse:
     async def close(self) -> None:
         """Closes all connections; the next call opens them again."""
         clients, self._clients = self._clients, {}
-        self._idle.clear()
         for client in clients.values():
             await asyncio.to_thread(_close, client)
 
@@ -105,42 +100,50 @@ class ClickHouse:
         named = {"query_id": f"{self.database}.{name}", "wait_end_of_query": 1}
         await self._ask(lambda client: client.command(sql, settings=named))
 
-    async def insert_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Inserts a few plain rows. Raises `Unavailable`, `SetupError`."""
+    async def insert_rows(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], types: Sequence[str] = ()
+    ) -> None:
+        """Inserts a few plain rows; the server is asked for the columns' types unless they are given.
+
+        Raises `Unavailable`, `SetupError`.
+        """
 
         def insert(client: Client) -> None:
-            client.insert(table, rows, column_names=columns, settings=self._insert_settings(client))
+            client.insert(
+                table,
+                rows,
+                column_names=columns,
+                column_type_names=types or None,
+                settings=self._insert_settings(client),
+            )
             self._require_room(client)
 
         await self._ask(insert)
 
     async def insert(self, table: Table[T], records: Sequence[T]) -> None:
         """Inserts all of `records` or none. Raises `Unavailable`, or `RowsRefused` when a record is the reason."""
-        narrow = narrowest(table, records)
-        await asyncio.to_thread(
-            self._on_a_server, lambda url, client: self._insert_records(url, client, narrow, records)
-        )
+        await asyncio.to_thread(self._insert_records, table, records)
 
-    def _insert_records(self, url: str, client: Client, table: Table[T], records: Sequence[T]) -> None:
-        block = columns_of(table, records, self._tokens)
-        context = self._context(client, table)
+    def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
+        rows = Block(records, self._tokens).of(table)
+        self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, len(records)))
+
+    def _insert_rows(self, url: str, client: Client, table: Table[Any], rows: bytes, count: int) -> None:
+        names = [column.name for column in table.columns]
+        full_name = f"`{self.database}`.`{table.name}`"
+        settings = self._insert_settings(client)
         try:
-            _require_all(client.insert(context=context, data=block).written_rows, len(records))
+            done = client.raw_insert(full_name, names, rows, fmt="Native", settings=settings)
+            _require_all(done.written_rows, count)
             self._require_room(client)
         except Unavailable:
             raise
         except (OperationalError, OSError) as exc:
             raise self._unavailable(url, exc) from exc
         except ClickHouseError as exc:
-            raise self._failed_insert(url, exc, context.column_name or "") from exc
-        except Exception as exc:
-            # The column cannot hold a value, or the library cannot write it. Nothing was inserted.
-            raise unfit(context.column_name or "", exc) from exc
-        finally:
-            block.clear()  # the context keeps a reference to it
-        if context.insert_exception is not None:
-            raise unfit(context.column_name or "", context.insert_exception, value_errors=(DataError,))
-        self._idle[client, table.name, len(table.columns)].append(context)
+            raise self._failed_insert(url, exc) from exc
+        except Exception as exc:  # the library cannot send the rows; nothing was inserted
+            raise unfit("", exc) from exc
 
     def _require_room(self, client: Client) -> None:
         """Raises `Unavailable` when the disk has so little room that an acknowledged insert may not be stored."""
@@ -151,22 +154,6 @@ class ClickHouse:
             raise Unavailable(
                 f"{_ADVICE[ErrorClass.AWAY]}: its disk is full, and the last insert may not be stored", code="full"
             )
-
-    def _context(self, client: Client, table: Table[Any]) -> InsertContext:
-        """Returns an insert context that no other insert uses now.
-
-        A context refers to itself: made anew for each insert, they would pile up until the next garbage collection.
-        """
-        with contextlib.suppress(IndexError):
-            return self._idle[client, table.name, len(table.columns)].pop()
-        return client.create_insert_context(
-            table=table.name,
-            database=self._settings.database,
-            column_names=[column.name for column in table.columns],
-            column_type_names=[column.type for column in table.columns],
-            column_oriented=True,
-            settings=self._insert_settings(client),
-        )
 
     def _insert_settings(self, client: Client) -> dict[str, Any]:
         """Returns the settings of an insert that this server knows and lets its users change.
@@ -246,9 +233,7 @@ class ClickHouse:
         trouble = trouble_of(self._settings, url, exc, self._tls)
         return Unavailable(trouble.sentence, code=trouble.code)
 
-    def _failed_insert(self, url: str, exc: ClickHouseError, column: str) -> Exception:
-        if isinstance(exc, DataError):  # the library cannot write a value; nothing was inserted
-            return unfit(column, exc, value_errors=(DataError,))
+    def _failed_insert(self, url: str, exc: ClickHouseError) -> Exception:
         code, name = getattr(exc, "code", None), getattr(exc, "name", None)
         error_class = classify(code)
         if error_class is ErrorClass.REFUSED:

@@ -15,7 +15,6 @@ import msgspec
 from schemas.facts import Leg
 from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
-from sinks.error_classes import unfit
 from sinks.slots import slot_of
 
 T = TypeVar("T")
@@ -35,6 +34,14 @@ NO_TOKENS: Final = NumberTokens("")
 """The tokens without a key: every one is empty."""
 
 
+Each = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+"""Takes members, and with each its record."""
+
+
+def _no_members(_records: Sequence[Any], _members: Sequence[Any]) -> list[Any]:
+    raise TypeError("a column of records has no members")
+
+
 class Column(msgspec.Struct, Generic[T], frozen=True):
     """One column, its type in ClickHouse, and the function that reads its value from a record."""
 
@@ -43,6 +50,10 @@ class Column(msgspec.Struct, Generic[T], frozen=True):
     value: Callable[[T], Any]
     tokens: bool = False
     """True where the values are phone numbers, or lists of them, and the row gets their tokens."""
+    members: str = ""
+    """The field of which the column has a value of every member; "" for a column with a value of the record."""
+    each: Each = _no_members
+    """Returns the value of each member, which may depend on its record; not for a column of records."""
 
 
 class Table(msgspec.Struct, Generic[T], frozen=True):
@@ -57,43 +68,31 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
         return self.name.removesuffix("_versions").removesuffix("_by_slot")
 
 
-def row_of(table: Table[T], record: T, tokens: NumberTokens = NO_TOKENS) -> tuple[Any, ...]:
-    """Returns the record's row; raises `RowsRefused` naming the column that cannot hold it."""
-    return tuple(column[0] for column in columns_of(table, [record], tokens))
-
-
-def columns_of(table: Table[T], records: Sequence[T], tokens: NumberTokens = NO_TOKENS) -> list[list[Any]]:
-    """Returns the records as columns; raises `RowsRefused` naming the first column that cannot hold one of them."""
-    block: list[list[Any]] = []
-    for column in table.columns:
-        try:
-            values = list(map(column.value, records))
-            block.append(_tokens_of(column, records, values, tokens) if column.tokens else values)
-        except Exception as exc:  # no record may end the process: it becomes a dead letter
-            raise unfit(column.name, exc) from exc
-    return block
-
-
-def _tokens_of(
-    column: Column[T], records: Sequence[Any], numbers: Sequence[Any], tokens: NumberTokens
-) -> list[str] | list[list[str]]:
-    """Returns the tokens of a column of phone numbers, each under the account of its record."""
-    of = tokens.of
-    if column.type == TEXT:
-        return [of(record.account, number) for record, number in zip(records, numbers, strict=True)]
-    return [[of(record.account, one) for one in each] for record, each in zip(records, numbers, strict=True)]
-
-
 def fields(kind: str, names: str) -> tuple[Column[Any], ...]:
     """Returns a column of this type for each name, with the record's field of that name."""
     return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
 
 
+def of_members(
+    parent: str, name: str, kind: str, value: Callable[[Any, Any], Any], *, tokens: bool = False
+) -> Column[Any]:
+    """Returns the column with a value of every member of the tuple `parent`, which may depend on the record."""
+    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
+    return Column(
+        f"{parent}.{name}",
+        f"Array({kind})",
+        lambda record: [value(record, member) for member in members(record)],
+        tokens=tokens,
+        members=parent,
+        each=lambda records, all_members: [*map(value, records, all_members)],
+    )
+
+
 def nested(parent: str, name: str, kind: str) -> Column[Any]:
     """Returns the column with one field of every member of the tuple `parent`, as an array."""
-    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
-    one: Callable[[Any], Any] = attrgetter(name)
-    return Column(f"{parent}.{name}", f"Array({kind})", lambda record: [one(member) for member in members(record)])
+    get: Callable[[Any], Any] = attrgetter(name)
+    column = of_members(parent, name, kind, lambda _record, member: get(member))
+    return msgspec.structs.replace(column, each=lambda _records, members: [*map(get, members)])
 
 
 def of_leg(name: str, kind: str) -> Column[Any]:
@@ -105,12 +104,11 @@ def leg_instant(name: str) -> Column[Any]:
     """Returns the column with an instant of every leg, in microseconds from the call's own, which is mostly near."""
     get: Callable[[Any], datetime | None] = attrgetter(f"{name}_at")
 
-    def offsets(record: Any) -> list[int | None]:
-        base = get(record) or slot_of(record)
-        instants = (get(leg) for leg in record.legs)
-        return [None if at is None else (at - base) // _MICROSECOND for at in instants]
+    def offset(record: Any, leg: Leg) -> int | None:
+        at = get(leg)
+        return None if at is None else (at - (get(record) or slot_of(record))) // _MICROSECOND
 
-    return Column(f"legs.{name}_us", "Array(Nullable(Int64))", offsets)
+    return of_legs(f"{name}_us", "Nullable(Int64)", offset)
 
 
 def party(record: Any, leg: Leg) -> str:
@@ -127,9 +125,7 @@ def own_number(record: Any, leg: Leg) -> str | None:
 
 def of_legs(name: str, kind: str, value: Callable[[Any, Leg], Any], *, tokens: bool = False) -> Column[Any]:
     """Returns the column with a value of every leg, which may depend on its call."""
-    return Column(
-        f"legs.{name}", f"Array({kind})", lambda record: [value(record, leg) for leg in record.legs], tokens=tokens
-    )
+    return of_members("legs", name, kind, value, tokens=tokens)
 
 
 def stand_ins(names: str) -> tuple[Column[Any], ...]:
@@ -148,9 +144,8 @@ def _masked_by(get: Callable[[Any], str | None]) -> Callable[[Any], str]:
 
 def nested_stand_ins(parent: str, name: str, number: str) -> tuple[Column[Any], ...]:
     """Returns the same for a phone number of every member of the tuple `parent`."""
-    numbers = nested(parent, number, PHONE).value
-    array = f"Array({TEXT})"
+    get: Callable[[Any], str | None] = attrgetter(number)
     return (
-        Column(f"{parent}.{name}_token", array, numbers, tokens=True),
-        Column(f"{parent}.{name}_masked", array, lambda record: [mask(one) for one in numbers(record)]),
+        of_members(parent, f"{name}_token", TEXT, lambda _record, member: get(member), tokens=True),
+        of_members(parent, f"{name}_masked", TEXT, lambda _record, member: mask(get(member))),
     )

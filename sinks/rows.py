@@ -4,10 +4,10 @@ The types are those of `migrations/`, so that an insert needs no DESCRIBE; a tes
 fills `ingested_at`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from schemas.dead_letter import DeadLetter
@@ -37,8 +37,6 @@ from sinks.columns import (
     stand_ins,
 )
 from sinks.slots import slot_of
-
-T = TypeVar("T")
 
 RESOLVED_BIT: Final = 1 << 62
 """Set in the version of a resolved dead letter, which is thereby above every version of an open one."""
@@ -272,17 +270,6 @@ def shown_columns(table: Table[Any]) -> tuple[str, ...]:
 TABLES: Final[tuple[Table[Any], ...]] = (CDR, CALL_EVENTS, TIMELINES, BINDINGS, DEAD_LETTERS)
 
 _OF_FACT: Final = {FactType.RECORD: CDR, FactType.STATE: CALL_EVENTS, FactType.BINDING: BINDINGS}
-
-
-_WITHOUT_CONTENTS: Final[Table[Any]] = Table(
-    CDR.name, tuple(column for column in CDR.columns if column not in _CONTENTS)
-)
-
-
-def narrowest(table: Table[T], records: Sequence[T]) -> Table[T]:
-    """Returns the table without the contents' columns where no record has any: they are half of the work of a row."""
-    plain = table is CDR and not any(getattr(record, "contents", ()) for record in records)
-    return _WITHOUT_CONTENTS if plain else table
 
 
 def table_of(fact: Fact) -> Table[Fact]:

@@ -21,6 +21,7 @@ from sinks.slots import slot_of
 
 MARKS: Final = "kpi_marks"
 _COLUMNS: Final = ("slot_at", "marker", "version")
+_TYPES: Final = ("DateTime('UTC')", "UInt64", "UInt64")
 _BITS: Final = 63
 
 
@@ -48,7 +49,7 @@ class Marks:
         """Says that rows of these slots were written. Raises `Unavailable`, `SetupError`."""
         self._version += 2
         rows = [(slot, self._marker, self._version) for slot in sorted(slots)]
-        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows)
+        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows, _TYPES)
 
     async def set_all(self) -> None:
         """Says that figures of all slots with calls are to be computed. Raises `Unavailable`, `SetupError`."""
@@ -69,7 +70,7 @@ class Marks:
     async def clear(self, marks: Sequence[Mark]) -> None:
         """Says that the figures of these marks were computed. Raises `Unavailable`, `SetupError`."""
         rows = [(mark.slot_at, mark.marker, mark.version + 1) for mark in marks]
-        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows)
+        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows, _TYPES)
 
 
 SetMarks = Callable[[Iterable[datetime]], Awaitable[None]]

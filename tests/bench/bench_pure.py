@@ -17,8 +17,9 @@ from schemas.facts import Fact
 from schemas.raw import Position
 from schemas.timeline import Timeline
 from schemas.vendor_kit import phone_numbers
-from sinks.columns import columns_of
+from sinks.columns import NO_TOKENS
 from sinks.rows import TIMELINES, table_of
+from sinks.writing.native_block import Block
 from tests.bench.support.bodies import AT, Keyed, facts, pulled, push_requests, pushed
 from tests.bench.support.lines import Line, show
 
@@ -70,8 +71,8 @@ def rows_built(some: Sequence[Fact], timelines: Sequence[Timeline]) -> None:
     for fact in some:
         by_table.setdefault(table_of(fact).name, []).append(fact)
     for same in by_table.values():
-        columns_of(table_of(same[0]), same)
-    columns_of(TIMELINES, timelines)
+        Block(same, NO_TOKENS).of(table_of(same[0]))
+    Block(timelines, NO_TOKENS).of(TIMELINES)
 
 
 def costs_us(mix: Sequence[Keyed]) -> dict[str, float]:
@@ -90,7 +91,7 @@ def costs_us(mix: Sequence[Keyed]) -> dict[str, float]:
         "a timeline from Avro": best_us(lambda: [TIMELINE.decode(value) for value in drawn], len(drawn)),
         "a state to bytes": best_us(lambda: [encode_state(state) for state in known], len(known)),
         "a state from bytes": best_us(lambda: [decode_state(state) for state in states], len(states)),
-        "a fact and a timeline to columns": best_us(lambda: rows_built(some, timelines), count),
+        "a fact and a timeline to rows": best_us(lambda: rows_built(some, timelines), count),
     }
 
 

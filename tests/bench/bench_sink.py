@@ -25,10 +25,11 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
 from sinks.clickhouse import ClickHouse
-from sinks.columns import columns_of
+from sinks.columns import NO_TOKENS
 from sinks.main import run
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR
+from sinks.writing.native_block import Block
 from tests.bench.support.lines import Line, show
 
 RECORDS = 100_000
@@ -123,8 +124,8 @@ async def bench(count: int) -> list[Line]:
                 lines.append(
                     ("decode Avro to Fact", await timed(in_thread(lambda: list(map(FACT.decode, values))), count))
                 )
-                lines.append(("Fact to columns", await timed(in_thread(columns_of, CDR, facts), count)))
-                lines.append(("Fact to rows: columns, Native, HTTP", await timed(inserted(db, facts), count)))
+                lines.append(("Fact to Native", await timed(in_thread(Block(facts, NO_TOKENS).of, CDR), count)))
+                lines.append(("Fact to rows: Native, HTTP", await timed(inserted(db, facts), count)))
                 await db.command("CREATE TABLE calls.source ENGINE = Memory AS SELECT * FROM calls.cdr_by_slot")
                 await db.command("TRUNCATE TABLE calls.cdr_by_slot")
                 copy = f"INSERT INTO calls.cdr_by_slot ({names}) SELECT {names} FROM calls.source"

@@ -18,7 +18,7 @@ ORDER: Final = {
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
         main replay
     """,
-    "sinks": "error_classes slots columns rows server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
+    "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
     "deploy": "checkout_wheel output process kafka clickhouse runtime admin vendor_tools doctor simulator local cli",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }

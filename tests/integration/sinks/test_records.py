@@ -157,7 +157,7 @@ async def test_bad_rows_among_many_become_dead_letters_and_all_others_are_insert
     found = {one.dead_letter.original: one.dead_letter for one in await list_dead(db, DeadFilter())}
     assert set(found) == {FACT.encode(facts[1234]), FACT.encode(facts[2321])}
     assert {(one.stage, one.code, one.topic) for one in found.values()} == {("sink", "row", "calls.normalized")}
-    assert found[FACT.encode(facts[1234])].detail == "column q850: DataError"
+    assert found[FACT.encode(facts[1234])].detail == "column q850: OverflowError"
     refused = found[FACT.encode(facts[2321])].detail
     assert refused == 'ClickHouse code 131 TOO_LARGE_STRING_SIZE, column "custom_ref"'
     assert await uncommitted(settings.kafka) == {}

@@ -17,8 +17,9 @@ from schemas.codec import FACT, TIMELINE
 from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, Flag, Leg, Role, State
 from schemas.timeline import Timeline
-from sinks.columns import row_of
+from sinks.columns import NO_TOKENS
 from sinks.rows import TIMELINES, table_of
+from sinks.writing.native_block import Block
 from tests.support.strategies import (
     A_STATES,
     CALLED,
@@ -228,11 +229,11 @@ def test_no_extreme_keeps_a_row_out(facts: list[Fact]) -> None:
         state = done.state
         assert done.normalized is not None
         assert _fits(done.normalized)
-        row_of(table_of(done.normalized), FACT.decode(FACT.encode(done.normalized)))
+        Block([FACT.decode(FACT.encode(done.normalized))], NO_TOKENS).of(table_of(done.normalized))
         for timeline in done.timelines:
             assert _fits(timeline)
             assert timeline.started_at is not None
-            row_of(TIMELINES, TIMELINE.decode(TIMELINE.encode(timeline)))
+            Block([TIMELINE.decode(TIMELINE.encode(timeline))], NO_TOKENS).of(TIMELINES)
 
 
 def _fits(row: Fact | Timeline) -> bool:

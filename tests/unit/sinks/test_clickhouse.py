@@ -20,11 +20,6 @@ from sinks.server import connect
 MIB = 1 << 20
 
 
-class _Context:
-    column_name = ""
-    insert_exception = None
-
-
 class _Client:
     """A server that takes every insert, and says how much room it has."""
 
@@ -35,11 +30,11 @@ class _Client:
         self.asked: list[str] = []
         self.asked_for: list[dict[str, Any]] = []
 
-    def create_insert_context(self, **given: Any) -> _Context:
-        self.asked_for.append(given["settings"])
-        return _Context()
+    def raw_insert(self, *_: Any, settings: dict[str, Any], **__: Any) -> QuerySummary:
+        return self.insert(settings=settings)
 
-    def insert(self, *_: Any, **__: Any) -> QuerySummary:
+    def insert(self, *_: Any, settings: dict[str, Any], **__: Any) -> QuerySummary:
+        self.asked_for.append(settings)
         assert not self.asked, "the room was asked for before the insert"
         self.inserts += 1
         return QuerySummary({"written_rows": "1000000"})

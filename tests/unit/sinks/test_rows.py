@@ -14,7 +14,7 @@ from schemas.facts import Disposition, Fact, FactType, Kind, Leg, RecordContent,
 from schemas.privacy.tokens import NumberTokens
 from schemas.raw import Position
 from schemas.timeline import Timeline
-from sinks.columns import Table, row_of
+from sinks.columns import NO_TOKENS, Table
 from sinks.error_classes import ErrorClass, RowsRefused, classify
 from sinks.flush.batch import Origin
 from sinks.flush.sink_dead_letter import KEY_HEADER, belongs_on_topic, dead_letter_of
@@ -26,10 +26,11 @@ from sinks.rows import (
     RESOLVED_BIT,
     TABLES,
     TIMELINES,
-    narrowest,
     shown_columns,
     table_of,
 )
+from sinks.writing.native_block import Block
+from tests.oracle.columns import row_of
 
 NOT_COLUMNS = {
     "slot_certain",  # whether the sink looks for the row before it writes
@@ -103,7 +104,7 @@ def test_the_token_is_that_of_the_records_account_and_number() -> None:
     sent = msgspec.structs.replace(
         fact(), account="main", account_id="other", from_number=NUMBER, legs=legs, contents=(content,)
     )
-    row = dict(zip([column.name for column in CDR.columns], row_of(CDR, sent, TOKENS), strict=True))
+    row = row_of(CDR, sent, TOKENS)
     token, other = TOKENS.of("main", NUMBER), TOKENS.of("main", OTHER)
     assert (row["from_token"], row["from_masked"], row["to_token"], row["to_masked"]) == (token, STARS, "", "")
     assert (row["legs.own_token"], row["legs.own_masked"]) == (["", "", other], ["", "", OTHER_STARS])
@@ -114,7 +115,7 @@ def test_the_token_is_that_of_the_records_account_and_number() -> None:
 
 @pytest.mark.parametrize("table", [CALL_EVENTS, BINDINGS, CDR], ids=lambda table: table.name)
 def test_without_a_key_there_are_masked_forms_and_no_tokens(table: Table[Any]) -> None:
-    row = dict(zip([c.name for c in table.columns], row_of(table, filled(Fact, number=NUMBER)), strict=True))
+    row = row_of(table, filled(Fact, number=NUMBER))
     stand_ins = {name: value for name, value in row.items() if is_stand_in(name)}
     assert {name for name, value in stand_ins.items() if value in ("", [""])} == {
         n for n in stand_ins if n.endswith("_token")
@@ -138,17 +139,6 @@ def test_no_column_stands_twice(table: object) -> None:
     assert len(listed) == len(set(listed))
 
 
-def test_contents_stand_in_an_insert_only_when_a_record_has_some() -> None:
-    with_some = msgspec.structs.replace(fact(), contents=(CONTENT,))
-    assert narrowest(CDR, [fact(), with_some]) is CDR
-    plain = narrowest(CDR, [fact(), fact()])
-    assert plain.name == CDR.name
-    left_out = {column.name for column in CDR.columns} - {column.name for column in plain.columns}
-    assert {name for name in left_out if not is_stand_in(name)} == {f"contents.{name}" for name in names(RecordContent)}
-    assert not [column.name for column in plain.columns if column.name.startswith("contents.")]
-    assert [narrowest(table, [fact()]) for table in TABLES if table is not CDR] == [t for t in TABLES if t is not CDR]
-
-
 @pytest.mark.parametrize(
     ("kind", "table"), [(FactType.RECORD, CDR), (FactType.STATE, CALL_EVENTS), (FactType.BINDING, BINDINGS)]
 )
@@ -160,7 +150,7 @@ def test_a_row_holds_the_values_in_the_order_of_the_columns() -> None:
     sent = msgspec.structs.replace(
         fact(), legs=(Leg(role=Role.A, number="+8613900000001"), Leg(role=Role.B)), version=3
     )
-    row = dict(zip([column.name for column in CDR.columns], row_of(CDR, sent), strict=True))
+    row = row_of(CDR, sent)
     assert (row["record_id"], row["version"], row["vendor"]) == (uuid.UUID(int=1), 3, "ytx")
     assert (row["legs.role"], row["legs.own_number"], row["cost"]) == (["A", "B"], ["+8613900000001", None], None)
 
@@ -181,7 +171,7 @@ STARTS: dict[str, tuple[dict[str, Any], datetime]] = {
 @pytest.mark.parametrize(("fields", "start"), STARTS.values(), ids=STARTS)
 def test_a_timeline_of_an_older_release_starts_as_its_legs_do(fields: dict[str, Any], start: datetime) -> None:
     call = Timeline(timeline_id="t", call_key="t", vendor="ytx", first_received_at=_at(59), **fields)
-    row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
+    row = row_of(TIMELINES, call)
     assert row["started_at"] == start
 
 
@@ -198,7 +188,7 @@ def test_a_timeline_of_an_older_release_starts_as_its_legs_do(fields: dict[str, 
 )
 def test_a_timeline_of_an_older_release_is_of_the_type_of_its_kind(kind: str, stored: str, call_type: str) -> None:
     call = Timeline(timeline_id="t", call_key="t", vendor="ytx", kind=kind, call_type=stored)
-    row = dict(zip([column.name for column in TIMELINES.columns], row_of(TIMELINES, call), strict=True))
+    row = row_of(TIMELINES, call)
     assert row["call_type"] == call_type
 
 
@@ -206,15 +196,13 @@ def test_a_timeline_of_an_older_release_is_of_the_type_of_its_kind(kind: str, st
 def test_a_fact_without_an_identity_makes_no_row(broken: str) -> None:
     """An empty id would put all such facts into one row, of which the newest would hide the others."""
     with pytest.raises(RowsRefused, match="column record_id: ValueError"):
-        row_of(CDR, msgspec.structs.replace(fact(), fact_id=broken))
+        Block([msgspec.structs.replace(fact(), fact_id=broken)], NO_TOKENS).of(CDR)
 
 
 def test_a_resolved_dead_letters_version_is_above_any_open_ones() -> None:
     far = datetime(9999, 12, 31, tzinfo=UTC)
     dead_letter = DeadLetter(stage="sink", code="row", detail="", topic="t", partition=0, offset=0, occurred_at=far)
-    version = dict(zip([c.name for c in DEAD_LETTERS.columns], row_of(DEAD_LETTERS, dead_letter), strict=True))[
-        "version"
-    ]
+    version = row_of(DEAD_LETTERS, dead_letter)["version"]
     assert version < RESOLVED_BIT
 
 
@@ -247,7 +235,7 @@ class Odd:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_whatever_a_record_raises_is_a_refusal_of_its_column(table: Any, error: BaseException, code: str) -> None:
     with pytest.raises(RowsRefused, match=f"column .*: {type(error).__name__}$") as refused:
-        row_of(table, Odd(error))
+        Block([Odd(error)], NO_TOKENS).of(table)
     assert refused.value.code == code
 
 

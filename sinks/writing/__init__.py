@@ -1,0 +1,1 @@
+"""Rows as the bytes that ClickHouse reads."""
