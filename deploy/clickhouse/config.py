@@ -42,8 +42,12 @@ _SMALL: Final[Mapping[str, int | str]] = {
 }
 
 # Lengths of strings stand beside their bytes, not in files of their own: a look-up of all columns of a call opens 138
-# files instead of 166, and a call takes 1.7 bytes less.
-_STORED: Final[Mapping[str, int | str]] = {"string_serialization_version": "single_stream"}
+# files instead of 166, and a call takes 1.7 bytes less. Parts are merged ten at a time and not five, which saves a
+# quarter of the CPU that a stream of small inserts takes; a young day then has about ten parts more.
+_STORED: Final[Mapping[str, int | str]] = {
+    "string_serialization_version": "single_stream",
+    "merge_selector_base": 10,
+}
 
 # A web page that reaches this address by a name of its own (DNS rebinding) sends that name as Host, and finds no
 # handler.

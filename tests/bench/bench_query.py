@@ -47,6 +47,10 @@ def queries(call_id: str, number: str, reference: str) -> dict[str, str]:
         "a call by the vendor's id, the view inlined": (
             f"SELECT * FROM calls.v_timelines WHERE vendor_call_id = '{call_id}' SETTINGS analyzer_inline_views = 1"
         ),
+        "a call by the vendor's id, twelve columns": (
+            "SELECT vendor, started_at, from_number, to_number, disposition, hangup_cause, ring_ms, talk_ms, billable_s, "
+            f"cost, currency, custom_ref FROM calls.v_timelines WHERE vendor_call_id = '{call_id}'"
+        ),
         "calls by number": f"SELECT * FROM calls.v_timelines WHERE to_number = '{number}'",
         "a call by reference": f"SELECT * FROM calls.v_timelines WHERE custom_ref = '{reference}'",
         "an account's day, counted": f"SELECT count(), sum(talk_ms) FROM calls.v_timelines WHERE {account}",

@@ -25,6 +25,7 @@ EXPECTED = {
     "storage_configuration/disks/default/keep_free_space_bytes": str(RESERVE_BYTES),
     "http_authentication_servers/callweave/uri": "http://127.0.0.1:17777/secret",
     "merge_tree/string_serialization_version": "single_stream",
+    "merge_tree/merge_selector_base": "10",
     "access_control_improvements/table_engines_require_grant": "true",
     "access_control_improvements/select_from_system_db_requires_grant": "true",
     **{f"{log}/ttl": "event_date + INTERVAL 3 DAY DELETE" for log in ("query_log", "session_log", "part_log")},
