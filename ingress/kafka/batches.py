@@ -44,10 +44,9 @@ class Record:
         return not self.answer.done()
 
     def outlive(self) -> "asyncio.Future[object]":
-        """Returns the result of a record under way whose caller waits no more; it is not sent again if it fails."""
+        """Returns the result of a record under way whose caller waits no more."""
         if self.later is None:
             self.later = self.answer.get_loop().create_future()
-            self.value = b""
         return self.later
 
     def settle(self, error: Exception | None = None) -> None:

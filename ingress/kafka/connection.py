@@ -98,6 +98,11 @@ class KafkaConnection:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
 
+    @property
+    def current(self) -> AIOKafkaProducer | None:
+        """The usable producer, None while there is none."""
+        return self._producer
+
     async def producer(self) -> AIOKafkaProducer:
         """Returns the usable producer; waits while there is none."""
         while self._producer is None:

@@ -141,6 +141,7 @@ class KafkaPublisher:
             await record.answer
         finally:
             giving_up.cancel()
+            record.value = b""  # nobody waits for it any more, so it is not sent again
             if record.handed:
                 self._outlive(record)
             else:

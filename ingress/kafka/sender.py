@@ -63,7 +63,10 @@ class Sender:
         self._gathered_bytes = 0
         self._gathering: asyncio.TimerHandle | None = None
         self._due = asyncio.Event()
-        self._busy: set[tuple[str, int]] = set()
+        self._crowded = False
+        """True while records wait for a partition or for room."""
+        self._busy: set[tuple[AIOKafkaProducer, str, int]] = set()
+        """The partitions that have a batch under way; those of a producer that was replaced hold up only itself."""
         self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -97,8 +100,12 @@ class Sender:
 
     @property
     def oldest_since(self) -> float | None:
-        """The time at which the oldest unacknowledged batch was handed to the producer, None when there is none."""
-        return next((since for since, _ in self._handed.values()), None)
+        """The time at which the oldest unacknowledged batch was handed to the producer, None when there is none.
+
+        What a producer that was replaced still holds says nothing about the one in use.
+        """
+        current = self._connection.current
+        return next((since for since, holder in self._handed.values() if holder is current), None)
 
     def cut(self, producer: AIOKafkaProducer) -> None:
         """Fails the batches of a closed producer, which aiokafka leaves without a result for ever."""
@@ -111,33 +118,40 @@ class Sender:
             await self._due.wait()
             producer = await self._connection.producer()
             self._due.clear()
+            self._crowded = False
             self._gathered_bytes = 0
             if self._gathering is not None:
                 self._gathering.cancel()
                 self._gathering = None
             for topic in tuple(self._queues):
-                await self._send(producer, topic)
+                try:
+                    await self._send(producer, topic)
+                except Exception as exc:  # noqa: BLE001  # nothing may end the one task that sends
+                    self._refuse(self._queues.pop(topic), exc)
 
     async def _send(self, producer: AIOKafkaProducer, topic: str) -> None:
         """Sends the records of a topic for which there is room; the others wait until a batch is acknowledged."""
-        try:
-            partitions = sorted(await producer.partitions_for(topic))
-        except KafkaError as exc:
-            self._refuse(self._queues.pop(topic), exc)
-            return
+        partitions = sorted(await producer.partitions_for(topic))
         led = producer.client.cluster.available_partitions_for_topic(topic) or partitions
         self._turn += 1
         batches, rest = planned(
-            self._queues.pop(topic),
-            [each for each in _turned(partitions, self._turn) if each in led and (topic, each) not in self._busy],
+            self._queues[topic],
+            [
+                each
+                for each in _turned(partitions, self._turn)
+                if each in led and (producer, topic, each) not in self._busy
+            ],
             self._window,
             producer.create_batch,
             None if topic in self._spread else lambda key: _PARTITIONER(key, partitions, partitions),
         )
         if rest:
             self._queues[topic] = rest
+            self._crowded = True
+        else:
+            del self._queues[topic]
         for batch in batches:
-            self._busy.add((topic, batch.partition))
+            self._busy.add((producer, topic, batch.partition))
             self._spawn(self._deliver(producer, batch))
 
     async def _deliver(self, producer: AIOKafkaProducer, batch: Batch) -> None:
@@ -150,11 +164,11 @@ class Sender:
             self._health.acknowledged(_now())
             for record in batch.records:
                 record.settle()
-        self._busy.discard((batch.topic, batch.partition))
+        self._busy.discard((producer, batch.topic, batch.partition))
         self._window.take_back(batch.size)
         if again:
             self._queues[batch.topic] = [*again, *self._queues.get(batch.topic, ())]
-        if self._queues:
+        if again or self._crowded:
             self._due.set()
 
     async def _acknowledged(self, producer: AIOKafkaProducer, batch: Batch) -> None:
@@ -174,8 +188,7 @@ class Sender:
         if isinstance(error, _NOT_THE_PRODUCER):
             self._refuse(batch.records, error)
             return []
-        if not isinstance(error, KafkaError):
-            _log.error("sending failed in an unknown way", exc_info=error)
+        _log_unknown(error)
         # The failed batch has used up sequence numbers: after this hole the broker refuses the partition's batches
         # (OutOfOrderSequenceNumber) while this producer lives (aio-libs/aiokafka#1017).
         self._connection.replace(producer, error)
@@ -193,7 +206,8 @@ class Sender:
                 record.settle(Unavailable(f"Kafka refuses the record: {type(error).__name__}", code="kafka"))
         return again
 
-    def _refuse(self, records: Sequence[Record], error: KafkaError) -> None:
+    def _refuse(self, records: Sequence[Record], error: Exception) -> None:
+        _log_unknown(error)
         if isinstance(error, TopicAuthorizationFailedError):
             self._connection.doubt()
         for record in records:
@@ -208,6 +222,11 @@ class Sender:
 def oversize(size: int) -> Unavailable:
     """Returns the error of a record that Kafka would refuse whenever it is sent."""
     return Unavailable(f"a record of {size} bytes is larger than Kafka takes", code="oversize")
+
+
+def _log_unknown(error: Exception) -> None:
+    if not isinstance(error, KafkaError):
+        _log.error("sending failed in an unknown way", exc_info=error)
 
 
 def _turned(partitions: list[int], turn: int) -> list[int]:
