@@ -1,9 +1,9 @@
 """Sends records to Kafka in batches of our own: one list, one batch and one acknowledgement for many callers.
 
-Records gather for a moment (`kafka.linger_ms`) and leave together; aiokafka's `send`, with a future and a wait for each
-record, costs client and broker several times as much. A partition has one batch under way. While every partition has
-one, records go on gathering: batches grow when Kafka is slow, and a partition that does not answer holds up no other.
-This module must not know deadlines, nor who waits.
+Records gather while more of them come, for `kafka.linger_ms` at most, and leave together; aiokafka's `send`, with a
+future and a wait for each record, costs client and broker several times as much. A partition has one batch under way.
+While every partition has one, records go on gathering: batches grow when Kafka is slow, and a partition that does not
+answer holds up no other. This module must not know deadlines, nor who waits.
 """
 
 import asyncio
@@ -32,6 +32,9 @@ from schemas.errors import Unavailable
 
 _TRIES: Final = 3
 """Attempts to send a record whose producer had to be replaced."""
+LOOKS: Final = 4
+"""Looks within `kafka.linger_ms` for whether more records come: callers that wait for each other's answers send their
+next requests at the same time, and then none of them."""
 _LOOK_S: Final = 0.01
 _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 """Failures that another producer would have as well, and that leave no hole in this one's sequence."""
@@ -96,7 +99,16 @@ class Sender:
         if self._gathered_bytes >= BATCH_BYTES:
             self._due.set()
         elif self._gathering is None:
-            self._gathering = asyncio.get_running_loop().call_later(self.linger_s, self._due.set)
+            self._gather(0, LOOKS)
+
+    def _gather(self, bytes_before: int, looks_left: int) -> None:
+        """Ends the gathering when nothing came since the look before, and at the last look in any case."""
+        if not looks_left or self._gathered_bytes == bytes_before:
+            self._due.set()
+            return
+        self._gathering = asyncio.get_running_loop().call_later(
+            self.linger_s / LOOKS, self._gather, self._gathered_bytes, looks_left - 1
+        )
 
     @property
     def oldest_since(self) -> float | None:

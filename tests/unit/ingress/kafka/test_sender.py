@@ -14,7 +14,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
+from ingress.kafka.connection import BATCH_BYTES
 from ingress.kafka.producer import AckTimeout, KafkaPublisher
+from ingress.kafka.sender import LOOKS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 
@@ -98,6 +100,11 @@ class Scene:
         self.publisher = publisher
         self.connection = connection
 
+    def nothing_is_left(self) -> bool:
+        """True when no byte is counted any more."""
+        publisher = self.publisher
+        return publisher.waiting_bytes == publisher.late_bytes == 0 and publisher._window.has_room(1 << 40)
+
     def push(self, *values: bytes, within_s: float = PATIENCE_S) -> "list[asyncio.Task[None]]":
         return [
             asyncio.create_task(self.publisher.publish(TOPIC, value, value, [], within_s=within_s)) for value in values
@@ -139,7 +146,32 @@ async def test_what_comes_in_one_moment_is_one_batch_and_everyone_is_told(scene:
     assert not any(each.done() for each in callers)
     producer.answer(0)
     await asyncio.gather(*callers)
-    assert (scene.publisher.waiting_bytes, scene.publisher.late_bytes) == (0, 0)
+    assert scene.nothing_is_left()
+
+
+async def test_records_gather_as_long_as_more_come_but_not_for_ever(scene: Scene) -> None:
+    producer = scene.connection.connect()
+    sender = scene.publisher._sender
+    sender.linger_s = 1000.0
+    scene.push(b"first")
+    await asyncio.sleep(0)
+    for looks_left in (LOOKS - 1, 2, 1):
+        sender._gather(sender._gathered_bytes - 1, looks_left)
+        assert not sender._due.is_set()
+    sender._gather(sender._gathered_bytes, 1)
+    await until(lambda: len(producer.sent) == 1)
+    scene.push(b"second")
+    await asyncio.sleep(0)
+    sender._gather(sender._gathered_bytes - 1, 0)
+    await until(lambda: len(producer.sent) == 2)
+    assert producer.values() == [[b"first"], [b"second"]]
+
+
+async def test_a_full_batch_leaves_at_once(scene: Scene) -> None:
+    producer = scene.connection.connect()
+    scene.publisher._sender.linger_s = 1000.0
+    scene.push(b"a" * (BATCH_BYTES // 2), b"b" * (BATCH_BYTES // 2))
+    await until(lambda: len(producer.sent) == 1)
 
 
 async def test_a_partition_that_does_not_answer_holds_up_no_other(scene: Scene) -> None:
@@ -206,7 +238,7 @@ async def test_a_record_given_up_under_way_counts_until_its_fate_is_known(scene:
         assert after.values() == [[b"waits"]]
         after.answer(0)
     await waits
-    assert (scene.publisher.waiting_bytes, scene.publisher.late_bytes) == (0, 0)
+    assert scene.nothing_is_left()
 
 
 async def test_a_broken_producer_is_replaced_and_its_records_go_with_the_next_one(scene: Scene) -> None:
@@ -265,7 +297,7 @@ async def test_of_a_batch_that_is_too_large_each_record_goes_alone_and_only_the_
     second.answer(0)
     second.answer(2)
     assert codes(await asyncio.gather(*callers, return_exceptions=True)) == ["durable", "oversize", "durable"]
-    assert scene.publisher.waiting_bytes == 0
+    assert scene.nothing_is_left()
 
 
 @pytest.mark.parametrize(
