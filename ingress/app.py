@@ -11,7 +11,7 @@ from ingress.access.replays import Replays
 from ingress.admission import AdmissionControl
 from ingress.http.body_reader import BodyReader
 from ingress.http.handlers import PushHandler, StatusHandler, expected
-from ingress.http.routes import Router
+from ingress.http.routes import Router, pushed_paths
 from ingress.kafka.publisher import Publisher
 from ingress.quota.caller_counts import CallerCounts
 from schemas.config.listening import has_admin_port
@@ -73,6 +73,9 @@ def create_app(
         app.router.add_get("/readyz", status_handler.ready_or_not, expect_handler=expected)
     else:
         _add_pages(app, status_handler)
+    # aiohttp finds a plain path at once, while it takes any other apart to find that it goes to the handler as well.
+    for path in pushed_paths(vendors):
+        app.router.add_route("*", f"/v1{path}", push_handler.push, expect_handler=expected)
     # All other paths and methods, so that unknown ones get our answer and are counted as well.
     app.router.add_route("*", "/{path:(?s:.*)}", push_handler.push, expect_handler=expected)
     return app

@@ -36,6 +36,7 @@ from schemas.config.listening import cannot_listen, has_admin_port, needs_accoun
 from schemas.config.live import LiveSettings
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
+from schemas.topics import RAW
 from schemas.vendors import VENDORS
 
 _LAST_REQUESTS_S: Final = 1.0
@@ -152,6 +153,7 @@ async def _durable(
             deadline_s=limits.publish_timeout_s,
             max_buffer_bytes=limits.max_buffer_bytes,
             max_value_bytes=limits.max_body_bytes,
+            spread=(RAW.name,),
         ) as kafka,
         DurablePublisher(kafka, spool, limits, metrics) as publisher,
     ):

@@ -71,9 +71,10 @@ class DurablePublisher:
         """Returns when the body is in Kafka or on our disk; see `Publisher.publish`."""
         begun = asyncio.get_running_loop().time()
         later: asyncio.Future[object] | None = None
-        body = Body(topic=topic, key=key, value=value, headers=tuple(headers))
         if not self._kafka.why_not():
-            if self._spool.holds(topic, key) and await self._follows(body, no_retry=no_retry):
+            if self._spool.holds(topic, key) and await self._follows(
+                _body(topic, key, value, headers), no_retry=no_retry
+            ):
                 return
             try:
                 await self._kafka.publish(topic, key, value, headers, within_s=self._spool_after_s)
@@ -84,7 +85,7 @@ class DurablePublisher:
             else:
                 return
         rest_s = max(0.0, begun + self._give_up_s - asyncio.get_running_loop().time())
-        await self._keep(body, later, no_retry=no_retry, within_s=rest_s)
+        await self._keep(_body(topic, key, value, headers), later, no_retry=no_retry, within_s=rest_s)
 
     async def _follows(self, body: Body, *, no_retry: bool) -> bool:
         """Stores a body behind those of its key, however slow the disk is; returns False when it cannot be stored.
@@ -147,6 +148,10 @@ class DurablePublisher:
         while self._arrived_ids:
             ids, self._arrived_ids = self._arrived_ids, []
             await self._spool.delete(ids)
+
+
+def _body(topic: str, key: bytes, value: bytes, headers: Headers) -> Body:
+    return Body(topic=topic, key=key, value=value, headers=tuple(headers))
 
 
 async def _one_of(futures: Collection[asyncio.Future[Any]], within_s: float) -> bool:

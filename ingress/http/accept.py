@@ -56,8 +56,8 @@ def accept(
 def _key(route: Route, account: str, body: bytes) -> str:
     """Returns `vendor|account|call id`.
 
-    A body that shows no call id, as a compressed one does not, gets `~` and a hash of itself in the id's place: one key
-    for all of them would put them into one partition, and the same body sent again still goes where it went before.
+    A body that shows no call id, as a compressed one does not, gets `~` and a hash of itself in the id's place: with
+    one key for all of them each would wait in the spool for those before it.
     """
     try:
         call_id = route.callback.key(body)

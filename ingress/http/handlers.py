@@ -6,8 +6,8 @@ query, a secret, a body, or a path that is not one of ours.
 
 import asyncio
 import logging
+import os
 import time
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -85,7 +85,7 @@ class PushHandler:
     async def push(self, request: web.Request) -> web.Response:
         """Answers one push."""
         begun = time.perf_counter()
-        request_id = uuid.uuid4().hex
+        request_id = os.urandom(16).hex()
         route: Route | None = None
         account: Account | None = None
         size_bytes = 0
@@ -122,8 +122,11 @@ class PushHandler:
             return response  # one of many alike, which must not fill the log
         if cause and outcome == "bad_signature":
             _log.error("verify raised %s: request_id=%s", cause, request_id)
+        level = _LEVELS.get(outcome, logging.INFO)
+        if not _access.isEnabledFor(level):
+            return response
         _access.log(
-            _LEVELS.get(outcome, logging.INFO),
+            level,
             "request id=%s method=%s route=%s status=%d outcome=%s bytes=%d ms=%.1f times=%d",
             request_id,
             request.method if request.method in _METHODS else UNKNOWN,
@@ -286,5 +289,5 @@ def _head(request: web.Request) -> RequestHead:
         content_encoding=",".join(headers.getall("Content-Encoding", ())),
         query=query,
         sent_path=path,
-        headers=tuple((name.lower(), value) for name, value in headers.items()),
+        headers=tuple([(name.lower(), value) for name, value in headers.items()]),
     )

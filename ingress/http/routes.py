@@ -84,12 +84,18 @@ class Router:
         self._proxies = Proxies(settings.ingress)
         self._pages = frozenset({"/healthz", "/readyz"}) if has_admin_port(settings.ingress) else STATUS_PATHS
         self._pushed = {tuple(_segments(path)): found for path, found in pushed_paths(vendors).items()}
+        self._as_documented = {
+            f"/v1{path}": Route(vendor=vendor, callback=callback)
+            for path, (vendor, callback) in pushed_paths(vendors).items()
+        }
 
     def match(self, path: str) -> Route:
         """Returns the route of a path; raises Rejected 404, 405 for a status path, and 403 for an unknown secret.
 
         Where the rest of the path leads to a vendor, an unknown secret is refused later, as that vendor's.
         """
+        if (plain := self._as_documented.get(path)) is not None:
+            return plain
         if path in self._pages:
             raise Rejected("this page is for reading", code="method", http_status=405)
         version, *rest = _segments(path) or [""]

@@ -30,7 +30,10 @@ REJOIN_LOOKS: Final = 40
 """Unanswered probes after which a new producer asks the bootstrap address, because the brokers may have moved."""
 RETIRE_LIMIT_S: Final = 60.0
 """Time for a replaced producer to finish what other partitions still wait for."""
-_HEADER_BYTES: Final = 64 * 1024
+BATCH_BYTES: Final = 256 * 1024
+"""Bytes of a batch before compression; a larger record goes alone."""
+HEADER_BYTES: Final = 64 * 1024
+"""Room for what a record has beside its value."""
 
 _log = logging.getLogger("callweave.ingress.kafka")
 
@@ -55,7 +58,7 @@ class KafkaConnection:
         self._kafka = kafka
         self._role = role
         self._topics = topics
-        self._max_request_bytes = max_value_bytes + _HEADER_BYTES
+        self._max_request_bytes = max_value_bytes + HEADER_BYTES
         self._health = health
         self._on_closed = on_closed
         self._producer: AIOKafkaProducer | None = None
@@ -95,6 +98,11 @@ class KafkaConnection:
             task.cancel()
         await asyncio.gather(*self._retired, return_exceptions=True)
 
+    @property
+    def current(self) -> AIOKafkaProducer | None:
+        """The usable producer, None while there is none."""
+        return self._producer
+
     async def producer(self) -> AIOKafkaProducer:
         """Returns the usable producer; waits while there is none."""
         while self._producer is None:
@@ -110,7 +118,7 @@ class KafkaConnection:
 
     def use(self, kafka: KafkaSettings, *, max_value_bytes: int) -> None:
         """Connects with these settings from now on; the producer of others finishes what it holds."""
-        bound = max_value_bytes + _HEADER_BYTES
+        bound = max_value_bytes + HEADER_BYTES
         if (kafka, bound) == (self._kafka, self._max_request_bytes):
             return
         self._kafka, self._max_request_bytes = kafka, bound
@@ -186,7 +194,12 @@ class KafkaConnection:
             self._reason = "" if found.code == Unavailable.code else str(found)
 
     async def _connect(self) -> tuple[str, ...]:
-        producer = clients.producer(self._kafka, self._role.replace(" ", "-"), max_request_size=self._max_request_bytes)
+        producer = clients.producer(
+            self._kafka,
+            self._role.replace(" ", "-"),
+            max_batch_size=BATCH_BYTES,
+            max_request_size=self._max_request_bytes,
+        )
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 await producer.start()

@@ -7,38 +7,25 @@ given up count until Kafka has acknowledged it. This module must not know HTTP o
 """
 
 import asyncio
-import contextlib
 import logging
+from collections.abc import Collection
 from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    TopicAuthorizationFailedError,
-    UnknownTopicOrPartitionError,
-)
 
-from ingress.kafka.connection import KafkaConnection
+from ingress.kafka.batches import Record
+from ingress.kafka.connection import HEADER_BYTES, KafkaConnection
 from ingress.kafka.health import KafkaHealth
 from ingress.kafka.send_window import SendWindow
+from ingress.kafka.sender import Sender, oversize
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from schemas.raw import Headers
 from schemas.topics import RAW
 
 WINDOW_BYTES: Final = 32 * 1024 * 1024
-_RECORD_BYTES: Final = 512
-"""Rough cost of a record beside its value and headers."""
 _STOP_S: Final = 5.0
 """The longest time that a stop waits for acknowledgements."""
-_TRIES: Final = 3
-"""Attempts to send a record whose producer had to be replaced."""
-_NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
-"""Failures that another producer would have as well, and that leave no hole in this one's sequence."""
-
 _log = logging.getLogger("callweave.ingress.kafka")
 
 
@@ -65,8 +52,12 @@ class KafkaPublisher:
         max_value_bytes: int,
         topics: tuple[str, ...] = (RAW.name,),
         role: str = "ingress",
+        spread: Collection[str] = (),
     ) -> None:
-        """`topics` must exist before it is ready; `role` is the name of the part or command in the table of rights."""
+        """`topics` must exist before it is ready; `role` is the name of the part or command in the table of rights.
+
+        Records of a topic in `spread` may lie on any partition, so that those of many keys share a batch.
+        """
         self._deadline_s = deadline_s
         self._max_value_bytes = max_value_bytes
         self._health = KafkaHealth(kafka.bootstrap)
@@ -74,28 +65,28 @@ class KafkaPublisher:
             kafka, role=role, topics=topics, max_value_bytes=max_value_bytes, health=self._health, on_closed=self._cut
         )
         self._window = SendWindow(limit_bytes=max_buffer_bytes, window_bytes=WINDOW_BYTES)
+        self._sender = Sender(
+            self._connection, self._health, self._window, linger_s=kafka.linger_ms / 1000, spread=spread
+        )
         self._late_bytes = 0
-        self._handed: dict[asyncio.Future[object], tuple[float, AIOKafkaProducer]] = {}
 
     def use(self, kafka: KafkaSettings, *, max_value_bytes: int) -> None:
         """Publishes with these settings from now on."""
         self._max_value_bytes = max_value_bytes
+        self._sender.linger_s = kafka.linger_ms / 1000
         self._connection.use(kafka, max_value_bytes=max_value_bytes)
 
     async def start(self) -> None:
         """Connects, but also starts without Kafka: it is then not ready until Kafka is there."""
+        self._sender.start()
         await self._connection.start()
 
     async def stop(self) -> None:
         """Waits a bounded time for unacknowledged records, then closes."""
-        if self._handed:
-            await asyncio.wait(tuple(self._handed), timeout=_STOP_S)
-        if self._handed:
-            _log.warning(
-                "stopped with records unacknowledged, none of which was acknowledged to its sender: %d",
-                len(self._handed),
-            )
+        if left := await self._sender.finish(_STOP_S):
+            _log.warning("stopped with batches unacknowledged, of which no sender was told success: %d", left)
         await self._connection.stop()
+        await self._sender.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -116,8 +107,7 @@ class KafkaPublisher:
 
     def why_not(self) -> str:
         """Returns why it is not ready, "" when it is."""
-        oldest = next(iter(self._handed.values()), None)
-        return self._health.trouble(_now(), oldest[0] if oldest else None)
+        return self._health.trouble(_now(), self._sender.oldest_since)
 
     def note(self) -> str:
         """Returns "": it is ready or it is not."""
@@ -140,101 +130,40 @@ class KafkaPublisher:
         deadline_s = self._deadline_s if within_s is None else within_s
         if trouble := self.why_not():
             raise Unavailable(trouble, code="kafka")
-        if len(value) > self._max_value_bytes:
-            raise _oversize(len(value))
-        record = _Record(topic=topic, key=key, value=value, headers=headers)
+        loop = asyncio.get_running_loop()
+        record = Record(topic, key, value, headers, loop.create_future())
+        if len(value) > self._max_value_bytes or record.size > self._max_value_bytes + HEADER_BYTES:
+            raise oversize(len(value))
         self._window.admit(record.size)
-        tries: list[asyncio.Future[object]] = []
+        self._sender.put(record)
+        giving_up = loop.call_later(deadline_s, _give_up, record, deadline_s)
         try:
-            async with asyncio.timeout(deadline_s):
-                await self._publish(record, tries)
-        except TimeoutError as exc:
-            raise AckTimeout(f"Kafka did not acknowledge within {deadline_s:g} s", _undecided(tries)) from exc
+            await record.answer
         finally:
-            if tries and not tries[-1].done():
-                self._outlive(tries[-1], record.size)
+            giving_up.cancel()
+            record.value = b""  # nobody waits for it any more, so it is not sent again
+            if record.handed:
+                self._outlive(record)
             else:
                 self._window.release(record.size)
 
-    async def _publish(self, record: "_Record", tries: list[asyncio.Future[object]]) -> None:
-        while True:
-            producer = await self._connection.producer()
-            try:
-                tries.append(await self._hand_over(producer, record))
-                await asyncio.shield(tries[-1])
-            except _NOT_THE_PRODUCER as exc:
-                if isinstance(exc, TopicAuthorizationFailedError):
-                    self._connection.doubt()
-                raise Unavailable(f"Kafka does not take the record: {type(exc).__name__}", code="kafka") from exc
-            except KafkaError as exc:
-                # The failed batch has used up sequence numbers: after this hole the broker refuses the partition's
-                # batches (OutOfOrderSequenceNumber) while this producer lives (aio-libs/aiokafka#1017).
-                self._connection.replace(producer, exc)
-                if isinstance(exc, MessageSizeTooLargeError):
-                    raise _oversize(len(record.value)) from exc
-                if len(tries) >= _TRIES:
-                    raise Unavailable(f"Kafka refuses the record: {type(exc).__name__}", code="kafka") from exc
-            else:
-                return
-
-    async def _hand_over(self, producer: AIOKafkaProducer, record: "_Record") -> "asyncio.Future[object]":
-        await self._window.hand_over(record.size)
-        try:
-            future: asyncio.Future[object] = await producer.send(
-                record.topic, record.value, key=record.key, headers=record.headers
-            )
-        except MessageSizeTooLargeError as exc:  # the client's own limit: nothing was sent, the producer is as it was
-            self._window.take_back(record.size)
-            raise _oversize(len(record.value)) from exc
-        except BaseException:
-            self._window.take_back(record.size)
-            raise
-        self._handed[future] = (_now(), producer)
-        future.add_done_callback(lambda done: self._settle(done, record.size))
-        return future
-
-    def _outlive(self, sending: "asyncio.Future[object]", size: int) -> None:
+    def _outlive(self, record: Record) -> None:
         def over(_: "asyncio.Future[object]") -> None:
-            self._window.release(size)
-            self._late_bytes -= size
+            self._window.release(record.size)
+            self._late_bytes -= record.size
 
-        self._late_bytes += size
-        sending.add_done_callback(over)
+        self._late_bytes += record.size
+        record.outlive().add_done_callback(over)
 
     def _cut(self, producer: AIOKafkaProducer) -> None:
-        """Fails the records of a closed producer, which aiokafka leaves without a result for ever."""
-        for future, (_, holder) in tuple(self._handed.items()):
-            if holder is producer and not future.done():
-                future.set_exception(KafkaConnectionError("the producer was closed"))
-
-    def _settle(self, future: asyncio.Future[object], size: int) -> None:
-        del self._handed[future]
-        self._window.take_back(size)
-        with contextlib.suppress(asyncio.CancelledError):
-            if future.exception() is None:
-                self._health.acknowledged(_now())
+        self._sender.cut(producer)
 
 
-class _Record:
-    """One record on its way, and its rough cost in memory and on the wire."""
-
-    __slots__ = ("headers", "key", "size", "topic", "value")
-
-    def __init__(self, *, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
-        self.topic = topic
-        self.key = key
-        self.value = value
-        self.headers = headers
-        self.size = _RECORD_BYTES + len(key) + len(value) + sum(len(name) + len(text) for name, text in headers)
-
-
-def _undecided(tries: "list[asyncio.Future[object]]") -> "asyncio.Future[object] | None":
-    """Returns the last attempt when its fate is open; one that failed while the next was prepared will never arrive."""
-    return tries[-1] if tries and not (tries[-1].done() and tries[-1].exception() is not None) else None
-
-
-def _oversize(size: int) -> Unavailable:
-    return Unavailable(f"a record of {size} bytes is larger than Kafka takes", code="oversize")
+def _give_up(record: Record, after_s: float) -> None:
+    """Fails a record's wait; one that Kafka's client has may still arrive."""
+    if record.waits:
+        later = record.outlive() if record.handed else None
+        record.answer.set_exception(AckTimeout(f"Kafka did not acknowledge within {after_s:g} s", later))
 
 
 def _now() -> float:

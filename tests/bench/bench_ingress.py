@@ -1,17 +1,20 @@
 """The ingress with Kafka's acknowledgement beside aiohttp that only reads and answers: `python -m tests.bench ingress`.
 
 Each server is a process of its own; the caller (raw keep-alive connections) and the broker share the machine with it.
-Rates are of one run: compare the lines with each other, not with other machines.
+Rates are of one run: compare the lines with each other, not with other machines. CPU is that of the server's one
+process. At half load requests come at half of the server's own rate, whether or not those before are answered.
 """
 
 import asyncio
 import contextlib
 import itertools
+import multiprocessing
 import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import uvloop
@@ -22,8 +25,10 @@ from deploy.kafka.broker import KafkaServer
 from deploy.process.ports import free_port
 from schemas.config.settings import KafkaSettings
 from tests.bench.support.callers import call, checked, request
+from tests.bench.support.flood import Crowd, flood
 from tests.bench.support.lines import Line, show
 
+PATH = "/v1/nxcloud/cdr"
 SECONDS = 3.0
 WARM_S = 1.0
 BODY = (
@@ -52,6 +57,40 @@ async def measured(what: str, port: int, path: str, connections: int, limit: flo
     ]
 
 
+async def at_half_load(
+    what: str, port: int, path: str, connections: int, rate: float, limit: float = 0.0
+) -> list[Line]:
+    """Measures the slowest hundredth of the answers at half of `rate`."""
+    requests = tuple(request(path, BODY % number) for number in range(int(rate * SECONDS / 2)))
+    crowd = Crowd(name=what, requests=requests, rate=rate / 2, connections=connections)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        (found,) = await asyncio.get_running_loop().run_in_executor(pool, flood, port, [crowd], SECONDS)
+    p99 = found.accepted_ms[int(len(found.accepted_ms) * 0.99)]
+    named = f"{what}, {connections} connections: p99 at half load"
+    return [Line(bench="ingress", what=named, value=p99, unit="ms", limit=limit)]
+
+
+def cpu_s(pid: int) -> float:
+    """Returns the CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def served(
+    what: str, port: int, pid: int, connections: int, limits: Sequence[Line] = (), *, workers: int = 1
+) -> list[Line]:
+    """Measures one server; `limits` are the lines of the limit, in the same order."""
+    before = cpu_s(pid)
+    lines = await measured(what, port, PATH, connections, limits[0].value if limits else 0.0)
+    rate = lines[0].value
+    if workers == 1:
+        used = 1e6 * (cpu_s(pid) - before) / (rate * (WARM_S + SECONDS))
+        lines.append(
+            Line(bench="ingress", what=f"{what}, {connections} connections: CPU", value=used, unit="us/request")
+        )
+    return lines + await at_half_load(what, port, PATH, connections, rate, limits[-1].value if limits else 0.0)
+
+
 async def bare(port: int) -> None:
     """Serves the limit: reads the body and answers."""
 
@@ -60,7 +99,7 @@ async def bare(port: int) -> None:
         return web.Response()
 
     app = web.Application()
-    app.router.add_post("/v1/nxcloud/cdr", answer)
+    app.router.add_post(PATH, answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -108,15 +147,15 @@ async def bench() -> list[Line]:
             }
             for connections in (16, 64, 256):
                 port = free_port()
-                async with server(port, __file__, "--bare", str(port)):
-                    alone = await measured("aiohttp reads and answers", port, "/v1/nxcloud/cdr", connections)
+                async with server(port, __file__, "--bare", str(port)) as pid:
+                    alone = await served("aiohttp reads and answers", port, pid, connections)
                 lines += alone
                 for workers in (1, 2):
                     port = free_port()
                     env = {**address, "CALLWEAVE_INGRESS__WORKERS": str(workers)}
-                    async with server(port, "-m", "deploy.cli.main", "ingress", **env):
+                    async with server(port, "-m", "deploy.cli.main", "ingress", **env) as pid:
                         name = f"Kafka's ack, {workers} process{'es' * (workers > 1)}"
-                        lines += await measured(name, port, "/v1/nxcloud/cdr", connections, alone[0].value)
+                        lines += await served(name, port, pid, connections, alone, workers=workers)
     return lines
 
 

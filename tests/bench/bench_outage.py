@@ -173,17 +173,19 @@ async def until_shown(stack: Stack, calls: int) -> None:
 
 
 async def raw_order(bootstrap: str) -> dict[bytes, list[bytes]]:
-    """Returns the bodies of each key in the order of their first place on calls.raw."""
-    found: dict[bytes, dict[bytes, None]] = {}
+    """Returns the bodies of each key in the order in which they first went to calls.raw, on whichever partition."""
+    found: list[tuple[int, int, int, bytes, bytes]] = []
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         while any([await consumer.position(part) < ends[part] for part in parts]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    found.setdefault(record.key, {})[record.value] = None
-    return {key: list(values) for key, values in found.items()}
+                found += [(each.timestamp, each.partition, each.offset, each.key, each.value) for each in records]
+    order: dict[bytes, dict[bytes, None]] = {}
+    for *_, key, value in sorted(found):
+        order.setdefault(key, {})[value] = None
+    return {key: list(values) for key, values in order.items()}
 
 
 def compared(

@@ -53,18 +53,24 @@ async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> l
 
 
 def over(
-    bootstrap: str, *topics: str, deadline_s: float = 10, max_buffer_bytes: int = 64 * 1024 * 1024
+    bootstrap: str,
+    *topics: str,
+    deadline_s: float = 10,
+    max_buffer_bytes: int = 64 * 1024 * 1024,
+    linger_ms: int = 5,
+    spread: tuple[str, ...] = (),
 ) -> KafkaPublisher:
     return KafkaPublisher(
-        KafkaSettings(bootstrap=bootstrap),
+        KafkaSettings(bootstrap=bootstrap, linger_ms=linger_ms),
         deadline_s=deadline_s,
         max_buffer_bytes=max_buffer_bytes,
         max_value_bytes=MAX_BYTES,
         topics=topics,
+        spread=spread,
     )
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", "kafka", "kafka, any partition"])
 async def subject(request: pytest.FixtureRequest, kafka: str) -> AsyncIterator[tuple[Publisher, str, Reader]]:
     if request.param == "memory":
         memory = MemoryPublisher(max_value_bytes=MAX_BYTES)
@@ -75,7 +81,7 @@ async def subject(request: pytest.FixtureRequest, kafka: str) -> AsyncIterator[t
         yield memory, "memory", kept
         return
     topic = await make_topic(kafka)
-    async with over(kafka, topic) as publisher:
+    async with over(kafka, topic, spread=(topic,) if "any" in request.param else ()) as publisher:
         yield publisher, topic, lambda count: read(kafka, topic, count)
 
 
@@ -103,6 +109,7 @@ async def test_a_record_is_there_when_publish_returns(subject: Subject, value: b
     assert await reader(1) == [PublishedBody(topic=topic, key=b"nxcloud||1", value=value, headers=tuple(headers))]
 
 
+@pytest.mark.parametrize("subject", ["memory", "kafka"], indirect=True)
 async def test_one_key_keeps_its_order(subject: Subject) -> None:
     publisher, topic, reader = subject
     for number in range(20):
@@ -174,6 +181,61 @@ async def test_a_producer_out_of_sequence_is_replaced_and_the_record_arrives(kaf
         await publisher.publish(topic, b"k", b"after", [])
         assert await publisher._connection.producer() is not wedged
     assert [record.value for record in await read(kafka, topic, 2, partitions=1)] == [b"before", b"after"]
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("any_partition", [False, True], ids=["by key", "any partition"])
+async def test_one_record_that_is_too_large_fails_none_of_those_beside_it(
+    kafka: str, *, partitions: int, any_partition: bool
+) -> None:
+    topic = await make_topic(kafka, partitions=partitions, **{"max.message.bytes": "2000"})
+    values = [os.urandom(9000) if number == 7 else os.urandom(100) for number in range(40)]
+    async with over(kafka, topic, spread=(topic,) if any_partition else ()) as publisher:
+        results = await asyncio.gather(
+            *(publisher.publish(topic, value[:4], value, []) for value in values), return_exceptions=True
+        )
+        assert publisher.waiting_bytes == 0
+    assert {number: getattr(each, "code", each) for number, each in enumerate(results) if each} == {7: "oversize"}
+    found = await read(kafka, topic, 39, partitions=partitions)
+    assert {record.value for record in found} == {value for value in values if len(value) == 100}
+
+
+async def test_a_caller_who_goes_takes_none_of_the_others_along(kafka: str) -> None:
+    topic = await make_topic(kafka)
+    async with over(kafka, topic, linger_ms=100, spread=(topic,)) as publisher:
+        callers = [asyncio.create_task(publisher.publish(topic, b"k", b"%d" % number, [])) for number in range(9)]
+        await asyncio.sleep(0)
+        callers[3].cancel()
+        while not publisher._sender._busy:  # noqa: ASYNC110  # until they are under way
+            await asyncio.sleep(0)
+        callers[5].cancel()
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        assert [number for number, each in enumerate(results) if each is not None] == [3, 5]
+        await publisher.publish(topic, b"k", b"after", [])
+        assert (publisher.waiting_bytes, publisher.late_bytes) == (0, 0)
+    found = {record.value for record in await read(kafka, topic, 9)}
+    assert found == {b"after", *(b"%d" % number for number in range(9) if number != 3)}
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+async def test_windows_share_the_partitions_and_wait_for_a_free_one(kafka: str, partitions: int) -> None:
+    topic = await make_topic(kafka, partitions=partitions)
+    values = [b"%d" % number for number in range(200)]
+    async with over(kafka, topic, linger_ms=0, spread=(topic,)) as publisher:
+        callers = []
+        for value in values:
+            callers.append(asyncio.create_task(publisher.publish(topic, b"one key", value, [])))
+            await asyncio.sleep(0)
+        await asyncio.gather(*callers)
+    assert sorted(each.value for each in await read(kafka, topic, 200, partitions)) == sorted(values)
+    assert await filled(kafka, topic, partitions) == partitions
+
+
+async def filled(bootstrap: str, topic: str, partitions: int) -> int:
+    """Returns the number of partitions that hold something."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(partitions)])
+        return sum(end > 0 for end in ends.values())
 
 
 async def test_a_record_that_only_the_broker_finds_too_large_blocks_nobody(kafka: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from deploy.process.ports import free_port
 from schemas.topics import RAW
@@ -124,7 +124,7 @@ async def push(http: aiohttp.ClientSession, running: Ingress, path: str, body: b
 
 
 Stored = list[tuple[bytes, bytes, dict[str, bytes]]]
-"""Records of calls.raw, each partition in its order: key, value, headers."""
+"""Records of calls.raw: key, value, headers."""
 
 
 @contextlib.asynccontextmanager
@@ -147,18 +147,19 @@ async def reading(bootstrap: str) -> AsyncIterator[Callable[[], Awaitable[Stored
 
 
 async def in_kafka(bootstrap: str) -> Stored:
-    """Returns all of calls.raw."""
+    """Returns all of calls.raw in the order in which it was sent; a call's records lie on any partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
         parts = [TopicPartition(RAW.name, number) for number in range(PARTITIONS)]
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        found = []
+        found: list[ConsumerRecord[bytes, bytes]] = []
         async with asyncio.timeout(60):
             while sum(ends.values()) > sum([await consumer.position(part) for part in parts]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [(record.key, record.value, dict(record.headers)) for record in records]
-        return found
+                    found += records
+        found.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
+        return [(record.key, record.value, dict(record.headers)) for record in found]
     finally:
         await consumer.stop()

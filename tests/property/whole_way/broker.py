@@ -199,7 +199,10 @@ class IngressKafka:
             raise Unavailable(trouble, code="kafka")
         if self._broker.weather.chance(0.03):
             raise AckTimeout("never sent", None)
-        (answer,) = self._outbox.hand_over([Message(topic=topic, key=key, value=value, headers=tuple(headers))])
+        # A body lies where its moment's batch went: one call's bodies are on several partitions.
+        number = self._broker.weather.dice.randrange(PARTITIONS)
+        message = Message(topic=topic, key=key, value=value, headers=tuple(headers), partition=number)
+        (answer,) = self._outbox.hand_over([message])
         try:
             async with asyncio.timeout(within_s):
                 await asyncio.shield(answer)
