@@ -53,7 +53,7 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     compression: Literal["none", "gzip", "lz4", "snappy", "zstd"] = "snappy"
     """Compression of the record batches that are sent."""
     linger_ms: Natural = 5
-    """Time for which a producer collects records for a batch: latency against throughput."""
+    """The longest time for which a producer collects records for a batch: latency against throughput."""
     request_timeout_ms: Count = 15000
     """Time after which a request to a broker counts as failed and is repeated."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
