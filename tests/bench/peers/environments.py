@@ -26,17 +26,22 @@ def place(name: str, *inputs: Path) -> Path:
     return KEPT_IN / f"{name}-{content.hexdigest()[:12]}"
 
 
-def python_command(name: str) -> tuple[str, ...]:
-    """Returns the command of a peer in Python, with its environment made; raises `NotMade`."""
-    requirements = PROGRAMS / f"{name}.txt"
-    folder = place(name, requirements)
-    python, ready = folder / "bin" / "python", folder / ".ready"
+def programs_of(lock: Path) -> Path:
+    """Returns the folder of the programs of an environment made from a lock; raises `NotMade`."""
+    name = lock.stem
+    folder = place(name, lock)
+    programs, ready = folder / "bin", folder / ".ready"
     if not ready.exists():
         _run(name, sys.executable, "-m", "venv", "--clear", str(folder))
-        pip = (str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r")
-        _run(name, *pip, str(requirements))
+        pip = (str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+        _run(name, *pip, "--require-hashes", "-r", str(lock))
         ready.touch()
-    return str(python), str(PROGRAMS / f"{name}.py")
+    return programs
+
+
+def python_command(name: str) -> tuple[str, ...]:
+    """Returns the command of a peer in Python, with its environment made; raises `NotMade`."""
+    return str(programs_of(PROGRAMS / f"{name}.txt") / "python"), str(PROGRAMS / f"{name}.py")
 
 
 def go_command(name: str) -> tuple[str, ...]:
