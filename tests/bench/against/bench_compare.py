@@ -11,6 +11,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ BODIES: Final = int(os.environ.get("BODIES", "150000"))
 MEMORY_S: Final = 8 * 3600
 VENDOR: Final = "nxcloud"
 KEEPS: Final = "repeats, join, acks=all, no fsync"
+VIEWS: Final = ("v_cdr", "v_timelines")
 STUCK_S: Final = 90.0
 LOOK_S: Final = 1.0
 LOOKING: Final = 10
@@ -67,25 +69,37 @@ async def until_all(stack: Stack, calls: int) -> None:
             await asyncio.sleep(max(LOOK_S, LOOKING * (now - began)))
 
 
-async def require_balance(stack: Stack, accepted: int) -> Counts:
-    """Returns the ledger; raises `NotBalanced` unless it has every accepted body, and every fact has its rows.
+def unsettled(ledger: Counts, accepted: int, spooled: int) -> bool:
+    """True while the books do not balance, or do not have every accepted body.
 
     A body that Kafka acknowledges too late for `ingress.spool_after_ms` is in the spool too, and so comes twice.
     """
+    return not ledger.balanced or not accepted <= ledger.elements <= accepted + spooled
+
+
+def fault(ledger: Counts, accepted: int, spooled: int, stored: Mapping[str, int]) -> str:
+    """Returns why the ledger is not at zero, or which rows are missing; "" when all is well."""
+    if unsettled(ledger, accepted, spooled):
+        return f"{accepted} bodies were accepted, {spooled} of them spooled, and the ledger says {ledger}"
+    if ledger.facts != distinct(accepted) or ledger.dead or ledger.filtered:
+        return f"{distinct(accepted)} different bodies were accepted, and the ledger says {ledger}"
+    if wrong := {view: rows for view, rows in stored.items() if rows != ledger.facts}:
+        return f"{ledger.facts} facts have other numbers of rows: {wrong}"
+    return ""
+
+
+async def balanced(stack: Stack, accepted: int) -> Counts:
+    """Returns the ledger; raises `NotBalanced` unless it has every accepted body, and every fact has its rows."""
     deadline = time.monotonic() + STUCK_S
     while True:
         spooled = int(total(await samples(stack), "callweave_spool_written_total"))
         ledger = (await counted(stack, [VENDOR], restarted=False))[VENDOR]
-        if accepted <= ledger.elements <= accepted + spooled and ledger.balanced:
+        if not unsettled(ledger, accepted, spooled) or time.monotonic() > deadline:
             break
-        if time.monotonic() > deadline:
-            raise NotBalanced(f"{accepted} bodies were accepted, {spooled} also spooled, and the ledger says {ledger}")
         await asyncio.sleep(LOOK_S)
-    stored = {
-        view: int((await rows(stack, f"SELECT count() AS n FROM {view}"))[0]["n"]) for view in ("v_cdr", "v_timelines")
-    }
-    if ledger.facts != distinct(accepted) or set(stored.values()) != {ledger.facts}:
-        raise NotBalanced(f"{distinct(accepted)} different bodies, {ledger.facts} facts, rows: {stored}")
+    stored = {view: int((await rows(stack, f"SELECT count() AS n FROM {view}"))[0]["n"]) for view in VIEWS}
+    if why := fault(ledger, accepted, spooled, stored):
+        raise NotBalanced(why)
     return ledger
 
 
@@ -122,7 +136,7 @@ async def bench() -> list[Line]:
             whole_s = time.monotonic() - began
             used = {name: (now - before[name]) / BODIES * 1e6 for name, now in cpu_s(stack).items()}
             grown = {name: now - memory[name] for name, now in memory_mib(stack).items()}
-            ledger = await require_balance(stack, accepted)
+            ledger = await balanced(stack, accepted)
             stored = await bytes_an_event(stack, BODIES)
     add(f"{BODIES:,} bodies of {len(body(0, int(time.time())))} B, from HTTP to rows", accepted / whole_s, "bodies/s")
     add("until all are acknowledged", accepted / posting_s, "bodies/s")

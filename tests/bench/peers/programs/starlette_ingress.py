@@ -1,6 +1,7 @@
 """An ingress of Starlette, uvicorn and confluent-kafka: answers 200 after Kafka's acknowledgement.
 
-The producer is used as Confluent's own asyncio example does: a thread polls, and a delivery ends a future in the loop.
+The producer is used as in Confluent's own asyncio example: a thread polls, and a delivery ends a future in the loop.
+Its newer `AIOProducer` took half as much CPU again and a tenth of a second for each answer.
 Its settings are those of our own ingress: all in-sync replicas, its linger and its compression. Arguments: port,
 bootstrap, topic.
 """
