@@ -196,7 +196,7 @@ def tables() -> str:
             "## Why so many\n",
             _table(head, rows(*_REASONS)),
             "## Measured costs\n",
-            "Each for one event, on one core of the machine that the README of `tests/bench` names.\n",
+            "Each for one event, on a machine of two cores that all parts shared.\n",
             _table(("cost of an event", "value", "command"), costs),
             "## What is assumed of the machines\n",
             _table(("assumed", "value"), [(text, f"{getattr(Machines(), name):g}") for name, text in _texts(Machines)]),
