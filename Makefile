@@ -49,7 +49,7 @@ lint: .venv/.ready ## Check style
 types: .venv/.ready ## Check types
 	$(BIN)/mypy
 
-bench: .venv/.ready ## Measure each stage alone and the whole way; prints a table
+bench: .venv/.ready ## Measure each stage alone, the whole way, and peers beside ours; prints a table (ARGS="compare peers")
 	$(BIN)/python -m tests.bench $(ARGS)
 
 bench-baseline: .venv/.ready ## Measure the whole way beside an older commit, in turn (BASELINE=ae75f3b ROUNDS=2)
@@ -95,6 +95,7 @@ lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o deploy/requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build -o deploy/requirements-build.txt
 	@for one in clients/python clients/suite deployment; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/$$one/requirements.in -o tests/$$one/requirements.txt || exit 1; done
+	@for one in tests/bench/against/*.in tests/bench/peers/programs/*.in; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c deploy/requirements.txt $$one -o $${one%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what `make run` stored here
 	rm -rf .venv .callweave build dist

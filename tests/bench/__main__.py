@@ -11,7 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.bench.support.lines import head, lines_of
 
-NAMES = ("pure", "join", "repolls", "ingress", "spool", "overload", "outage", "record_batches", "sink", "query", "clickhouse", "soak", "whole_way")  # fmt: skip
+NAMES = (
+    "pure", "join", "repolls", "ingress", "spool", "overload", "outage", "record_batches", "sink", "query", "clickhouse",
+    "soak", "whole_way", "compare", "peers",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> None:
