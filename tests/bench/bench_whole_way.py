@@ -50,9 +50,10 @@ class Batch:
 
     def __init__(self, seed: int, calls: int = CALLS) -> None:
         # Calls of now: news of calls older than the horizon is rare, and its rows are looked for first.
-        self.pushes = push_requests(calls, "ytx", "nxcloud", seed=seed, at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        self.pushes = push_requests(calls, "ytx", "nxcloud", seed=seed, at=now)
         self.requests = wire_requests(self.pushes)
-        self.raws = pushed(self.pushes)
+        self.raws = pushed(self.pushes, now)
         found = facts(self.raws)
         self.events = len(found)
         held = PartitionState(JoinSettings())

@@ -47,12 +47,12 @@ def push_requests(calls: int, *vendors: str, seed: int = 1, at: datetime = AT) -
     return [item for item in stream if isinstance(item, PushRequest)]
 
 
-def pushed(requests: Iterable[PushRequest]) -> list[Keyed]:
-    """Returns the callbacks that the ingress makes of requests."""
+def pushed(requests: Iterable[PushRequest], at: datetime = AT) -> list[Keyed]:
+    """Returns the callbacks that the ingress makes of requests that come at this instant."""
     router, keyed = Router(Settings(), VENDORS), []
     for number, request in enumerate(requests):
         head = RequestHead(method=request.method, path=request.path, content_type=dict(request.headers)["Content-Type"])
-        taken = accept_request(router, head, request.body, now=AT, request_id=f"r{number}")
+        taken = accept_request(router, head, request.body, now=at, request_id=f"r{number}")
         keyed.append(Keyed(taken.key, taken.raw))
     return keyed
 
