@@ -168,7 +168,7 @@ def _elements(
 ) -> Normalised:
     facts: list[Fact] = []
     filtered: list[str] = []
-    raw = dead_letters.raw
+    raw, mapping = dead_letters.raw, vendor.adapter_version
     body_sha256 = hashlib.sha256(raw.body).hexdigest()
     for index, item in enumerate(items):
         try:
@@ -177,7 +177,19 @@ def _elements(
                 filtered.append(mapped.reason)
                 continue
             _require_kind(vendor, mapped.fact.kind)
-            fact = seal(mapped, raw, dead_letters.position, index, body_sha256)
+            all_flags = mapped.fact.quality_flags
+            if decoded.flags or decoded.is_odd:
+                all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
+            fact = seal(
+                mapped,
+                raw,
+                dead_letters.position,
+                index,
+                body_sha256,
+                quality_flags=all_flags,
+                adapter_version=mapping,
+                slot_certain=True,
+            )
         except Undecodable as exc:
             dead_letters.add(index, exc.dead_code, str(exc))
             continue
@@ -186,18 +198,12 @@ def _elements(
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
             dead_letters.add_bug(index, exc)
             continue
-        all_flags = fact.quality_flags
-        if decoded.flags or decoded.is_odd:
-            all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
-        mapping = vendor.adapter_version
         # The version of a fact that came once: most facts are published exactly as they are encoded here.
-        fact = msgspec.structs.replace(
-            fact, quality_flags=all_flags, adapter_version=mapping, slot_at=slot_of(fact), slot_certain=True
-        )
+        only = (fact,)
         version = record_version(
-            1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
+            1, complete=completeness(only), final=fact.is_final, stands=standing(only), mapping=mapping
         )
-        facts.append(msgspec.structs.replace(fact, version=version))
+        facts.append(msgspec.structs.replace(fact, slot_at=slot_of(fact), version=version))
     return Normalised(facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
 
 
