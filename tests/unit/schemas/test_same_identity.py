@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.call_fields import CARRIERS, IN_DIGEST_WHEN_SET
 from schemas.codec import PUBLISHED, schema_text
-from schemas.facts import Fact, Leg
+from schemas.facts import Fact, FactType, Leg, Role
 from schemas.identity import call_key, digest, fact_id
 from schemas.slot_hours import hour_at, slot_of
 from tests.support.payloads.avro_values import values
@@ -85,8 +85,8 @@ def test_a_slot_is_the_hour_of_the_earliest_instant(
             known.append(None)
     setup, answer, event, of_leg, end = known
     fact = Fact(
-        fact_type="record", vendor="a", kind="b", setup_at=setup, answer_at=answer, event_at=event,
-        legs=(Leg(role="A"), Leg(role="B", answer_at=of_leg, end_at=end)), received_at=received_at,
-    )  # type: ignore[arg-type]  # the words stand for themselves  # fmt: skip
+        fact_type=FactType.RECORD, vendor="a", kind="b", setup_at=setup, answer_at=answer, event_at=event,
+        legs=(Leg(role=Role.A), Leg(role=Role.B, answer_at=of_leg, end_at=end)), received_at=received_at,
+    )  # fmt: skip
     assert slot_of(fact) == earlier_slot(known, received_at)
     assert hour_at(setup, received_at) == earlier_slot([setup], received_at)
