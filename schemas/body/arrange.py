@@ -39,7 +39,7 @@ class Arranger:
         self._words = words
         self._limits = limits
         self._suffers = text.suffers
-        self._halves = _HALF_ESCAPED.search(text.text) is not None
+        self._halves = "\\u" in text.text and _HALF_ESCAPED.search(text.text) is not None
         self._long = len(text.text) > limits.text_chars
         self._mends = self._halves or self._long or self._suffers is not None
 

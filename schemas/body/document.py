@@ -54,7 +54,9 @@ def decode(
 ) -> Decoded:
     """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
-    label = label_of(raw.content_type) or next(filter(is_charset, untrue), "")
+    label = label_of(raw.content_type) if raw.content_type else ""
+    if untrue and not label:
+        label = next(filter(is_charset, untrue), "")
     try:
         return _read_body(body, label, raw.content_type, form_fields, words, limits, body_format)
     except Undecodable as exc:
@@ -104,6 +106,8 @@ def _read_body(
 
 def _is_blank(text: str) -> bool:
     """True when a text holds nothing; it is examined in pieces so that no copy of the whole is made."""
+    if text[:1] in ("{", "["):
+        return False
     return not any(text[at : at + _PIECE_CHARS].strip(JUNK) for at in range(0, len(text), _PIECE_CHARS))
 
 

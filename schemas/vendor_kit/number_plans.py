@@ -7,6 +7,7 @@ that the library must be asked.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -30,8 +31,9 @@ class NumberPlan(msgspec.Struct, frozen=True):
     """The digits of its calling code, which no other country has."""
     prefixes: re.Pattern[str]
     """Digits in front of which the library may take some off: such a number is not for a plan."""
-    general: tuple[frozenset[int], re.Pattern[str]]
-    types: tuple[tuple[frozenset[int], re.Pattern[str]], ...]
+    general: re.Pattern[str]
+    types: Mapping[int, re.Pattern[str]]
+    """The patterns of all types that have numbers of a length, as one, by that length."""
 
     def answers(self, national: str) -> bool:
         """True for digits that stand for themselves: a plan can say whether there is such a number."""
@@ -39,12 +41,12 @@ class NumberPlan(msgspec.Struct, frozen=True):
 
     def has(self, national: str) -> bool:
         """True if there is such a national number, of any type."""
-        return _fits(national, self.general) and any(_fits(national, kind) for kind in self.types)
-
-
-def _fits(national: str, of: tuple[frozenset[int], re.Pattern[str]]) -> bool:
-    lengths, pattern = of
-    return (not lengths or len(national) in lengths) and pattern.fullmatch(national) is not None
+        of_types = self.types.get(len(national))
+        return (
+            of_types is not None
+            and of_types.fullmatch(national) is not None
+            and self.general.fullmatch(national) is not None
+        )
 
 
 @cache
@@ -56,10 +58,15 @@ def plan_of_region(region: str) -> NumberPlan | None:
     code = str(metadata.country_code)
     if len(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(code), ())) != 1:
         return None
-    kinds = [_described(getattr(metadata, name)) for name in _TYPES]
+    kinds = [kind for kind in (_described(getattr(metadata, name)) for name in _TYPES) if kind is not None]
     general = _described(metadata.general_desc)
     if general is None:
         return None
+    of_length = {
+        length: [pattern for lengths, pattern in kinds if not lengths or length in lengths]
+        for length in range(_FEWEST, _MOST + 1)
+        if not general[0] or length in general[0]
+    }
     taken_off = (
         metadata.international_prefix,
         metadata.national_prefix_for_parsing,
@@ -69,16 +76,21 @@ def plan_of_region(region: str) -> NumberPlan | None:
     )
     return NumberPlan(
         code=code,
-        prefixes=re.compile("|".join(f"(?:{prefix})" for prefix in taken_off if prefix)),
-        general=general,
-        types=tuple(kind for kind in kinds if kind is not None),
+        prefixes=_any_of(prefix for prefix in taken_off if prefix),
+        general=re.compile(general[1]),
+        types={length: _any_of(patterns) for length, patterns in of_length.items() if patterns},
     )
 
 
-def _described(description: Any) -> tuple[frozenset[int], re.Pattern[str]] | None:
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
+def _described(description: Any) -> tuple[frozenset[int], str] | None:
+    """Returns the lengths of a description, none for any, and its pattern."""
     if description is None or not description.national_number_pattern:
         return None
-    return frozenset(description.possible_length), re.compile(description.national_number_pattern)
+    return frozenset(description.possible_length), description.national_number_pattern
 
 
 @cache

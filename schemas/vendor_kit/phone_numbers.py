@@ -18,6 +18,7 @@ from schemas.config.limits import DEFAULT
 from schemas.facts import Flag, NumberKind
 from schemas.vendor_kit.number_plans import plan_for, plan_of_region
 
+_SCALARS: Final = (str, int, float)
 _MASKS: Final = "*＊"
 _NOBODY: Final = frozenset(
     {
@@ -67,7 +68,9 @@ def parse(value: Any, region: str, country_code: str = "") -> PhoneNumber:
     """
     if value is None:
         return NOBODY
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if type(value) is str and len(value) <= _LONGEST:
+        return _parse(value, region, _code(country_code) if country_code else "")
+    if isinstance(value, bool) or not isinstance(value, _SCALARS):
         return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
     if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:
         return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
@@ -88,11 +91,19 @@ def _code(text: str) -> str:
 
 def columns(prefix: str, number: PhoneNumber) -> dict[str, Any]:
     """Returns the three columns of a party: `from_number`, `from_raw`, `from_kind` for the prefix "from"."""
-    return {f"{prefix}_number": number.number, f"{prefix}_raw": number.raw, f"{prefix}_kind": number.kind}
+    of_number, of_raw, of_kind = _columns_of(prefix)
+    return {of_number: number.number, of_raw: number.raw, of_kind: number.kind}
+
+
+@lru_cache(maxsize=16)
+def _columns_of(prefix: str) -> tuple[str, str, str]:
+    return f"{prefix}_number", f"{prefix}_raw", f"{prefix}_kind"
 
 
 @lru_cache(maxsize=1 << 14)  # holds the numbers of some minutes, in 8 MB
 def _parse(raw: str, region: str, code: str) -> PhoneNumber:
+    if raw.isascii() and raw.isdigit():  # nearly all numbers
+        return _of_digits(raw, raw, region, code)
     text = unicodedata.normalize("NFKC", raw).strip()
     if any(mark in text for mark in _MASKS):
         return PhoneNumber(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
@@ -103,6 +114,10 @@ def _parse(raw: str, region: str, code: str) -> PhoneNumber:
     digits = _PUNCTUATION.sub("", text)
     if not _DIGITS.fullmatch(digits):
         return PhoneNumber(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+    return _of_digits(digits, raw, region, code)
+
+
+def _of_digits(digits: str, raw: str, region: str, code: str) -> PhoneNumber:
     if digits.startswith(("+", "00")):
         return _international(digits, raw, code)
     if code:
