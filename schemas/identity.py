@@ -32,8 +32,6 @@ _DEFAULTS: Final = {f.name: f.default for f in msgspec.structs.fields(Fact) if f
 _CONTENT: Final = tuple(sorted(set(Fact.__struct_fields__).difference(CARRIERS, IN_DIGEST_WHEN_SET)))
 _LEGS: Final = _CONTENT.index("legs")
 _values_of: Final = attrgetter(*_CONTENT)
-_set_values_of: Final = attrgetter(*_DEFAULTS, "legs")
-_NOTHING_SET: Final = tuple(_DEFAULTS.values())
 # The content with its fields in order: one that has to be sorted takes twice the time. The bytes are the same.
 _Content: Final = msgspec.defstruct("_Content", [(name, Any) for name in _CONTENT], gc=False)
 _encode: Final = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
@@ -72,14 +70,13 @@ def _escaped(part: str) -> str:
 
 def digest(fact: Fact) -> str:
     """Returns 32 hexadecimal digits over the content of the fact, without its carrier fields."""
-    *set_later, legs = _set_values_of(fact)
     values = _values_of(fact)
-    if legs:
-        values = (*values[:_LEGS], list(map(_leg_content, legs)), *values[_LEGS + 1 :])
-    if tuple(set_later) == _NOTHING_SET:
+    if fact.legs:
+        values = (*values[:_LEGS], list(map(_leg_content, fact.legs)), *values[_LEGS + 1 :])
+    given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
+    if not given:
         content = _encode(_Content(*values))
     else:
-        given = {name: value for name, value in zip(_DEFAULTS, set_later, strict=True) if value != _DEFAULTS[name]}
         content = _encode_sorted(dict(zip(_CONTENT, values, strict=True)) | given)
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

@@ -22,7 +22,6 @@ _BY_HEADER: Final = zlib.MAX_WBITS | 32  # gzip or zlib
 _BARE: Final = -zlib.MAX_WBITS  # deflate without a header: RFC 9110 does not mean it, clients send it
 # No bare deflate stream of JSON begins like JSON, so what does was never compressed.
 _LIKE_TEXT: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s{0,1000}[{\["]')
-_PLAIN: Final = frozenset({b"{", b"["})
 _PADDING: Final = re.compile(rb"\0*")
 _PIECE_BYTES: Final = 4096
 """Compressed bytes at a time: at the worst they inflate to four megabytes."""
@@ -53,8 +52,6 @@ def opened(body: bytes, encoding: str, limits: Limits, *, undeclared: bool) -> I
 
     Raises DamagedStream or CapExceeded.
     """
-    if not encoding and body[:1] in _PLAIN:  # nearly every body
-        return Inflated(body, ())
     untrue: list[str] = []
     layers = 0
     for name in reversed([part.strip() for part in encoding.lower().split(",")]):

@@ -43,9 +43,13 @@ def _texts_in(value: Any, below: int, depth: int) -> int:
     for kind in set(kinds) - _ORDINARY:
         if kind in _HOLDERS and depth < _DEEPEST:
             found += sum(_texts_in(one, below, depth + 1) for one in values if type(one) is kind)
-        elif kind is not int or not all(-below < one < below for one in values if type(one) is int):
+        elif kind is not int or not _are_between(-below, [one for one in values if type(one) is int], below):
             raise ValueError("not ordinary")
     return found
+
+
+def _are_between(low: int, numbers: list[int], high: int) -> bool:
+    return low < min(numbers) and max(numbers) < high
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.body.mojibake import mended
-from schemas.body.scalars import CONTAINERS, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.body.scalars import CONTAINERS, SOLID, blank, compact, names_call, plain, truth, type_name, whole
 from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
@@ -29,8 +29,6 @@ _BEYOND_SPAN: Final = timedelta(days=1)
 """The most by which a vendor's seconds may exceed the span of its own times: any rounding is less."""
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
-_SOLID: Final = frozenset("0123456789ABCDEFGHIJKLMOPQRSTUVWXYZabcdefghijklmopqrstuvwxyz")
-"""The first characters of ASCII text that is never blank: neither white space nor the word null."""
 _set_of: Final = lru_cache(maxsize=64)(frozenset[str])
 
 
@@ -75,7 +73,7 @@ class Fields:
         """Returns the first of these fields as text, trimmed; "" when it is absent, blank or "null"."""
         for name in names:
             value = self._element.get(name)
-            if type(value) is str and value[:1] in _SOLID and value.isascii():
+            if type(value) is str and value[:1] in SOLID and value.isascii():
                 self._read.add(name)
                 return value.strip()
             if not blank(value):

@@ -19,7 +19,7 @@ from schemas.facts import Flag, NumberKind
 from schemas.vendor_kit.number_plans import plan_for, plan_of_region
 
 _SCALARS: Final = (str, int, float)
-_MASKS: Final = "*＊"
+_MASKS: Final = frozenset("*＊")
 _NOBODY: Final = frozenset(
     {
         "anonymous",
@@ -102,10 +102,10 @@ def _columns_of(prefix: str) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=1 << 14)  # holds the numbers of some minutes, in 8 MB
 def _parse(raw: str, region: str, code: str) -> PhoneNumber:
-    if raw.isascii() and raw.isdigit():  # nearly all numbers
+    if raw.isascii() and raw.removeprefix("+").isdigit():  # nearly all numbers
         return _of_digits(raw, raw, region, code)
     text = unicodedata.normalize("NFKC", raw).strip()
-    if any(mark in text for mark in _MASKS):
+    if not _MASKS.isdisjoint(text):
         return PhoneNumber(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
     if not text:
         return PhoneNumber(None, raw, NumberKind.NONE, _UNVERIFIED)
