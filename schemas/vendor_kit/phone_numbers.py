@@ -193,5 +193,6 @@ def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
         return None
 
 
+@lru_cache(maxsize=512)
 def _code_of(region: str) -> int:
     return int(phonenumbers.country_code_for_region(region))

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -80,3 +81,14 @@ def test_texts_that_are_remembered_are_few_and_short() -> None:
         assert words[str(number)] == bytes([2 * len(str(number))]) + str(number).encode()
     assert words["y" * 1000] == b"\xd0\x0f" + b"y" * 1000
     assert len(words) == 4096
+
+
+def test_instants_that_are_remembered_are_few() -> None:
+    instants = record_writers._Instants()
+    first = datetime(2026, 3, 1, tzinfo=UTC)
+    for number in range(5_000):
+        at = first + timedelta(seconds=number)
+        assert instants[at] == record_writers._varint(
+            (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        )
+    assert 0 < len(instants) <= 4096
