@@ -159,6 +159,11 @@ def _valid(text: str, region: str | None) -> str | None:
     """Returns E.164 if the numbering plan has such a number, else None; `text` is digits, or "+" and digits."""
     plan = plan_of_region(region) if region else plan_for(text[1:])
     national = text if region else text[1 + len(plan.code) :] if plan else ""
+    if region and plan is not None and text[:1] == "0":
+        national = plan.without_trunk(text)
+        if national:
+            return f"+{plan.code}{national}" if plan.has(national) else None
+        return _valid_by_library(text, region)
     if plan is not None and plan.answers(national):
         return f"+{plan.code}{national}" if plan.has(national) else None
     return _valid_by_library(text, region)
