@@ -84,6 +84,8 @@ def parse(value: Any, zone: str, received_at: datetime) -> Instant:
 
 @lru_cache(maxsize=1 << 12)  # many calls begin in one second, and many items name one time several times
 def _read(text: str, zone: str) -> Instant:
+    if text.isdecimal() and text.isascii() and (unit_us := _EPOCH_UNITS.get(len(text))):  # most numbers
+        return Instant(EPOCH + timedelta(0, 0, int(text) * unit_us), _EPOCH_PRECISION[len(text)])
     if text in _NEVER or text.lower() in _NEVER:
         return NEVER
     return _from_epoch(text, zone) or _from_civil(text, zone) or _BAD
