@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from processors.versions import completeness, record_version, standing
+from processors.versions import first_version, record_version, standing
 from schemas.body.document import Decoded, decode, flags_of
 from schemas.config.limits import Limits
 from schemas.config.settings import Account
@@ -104,7 +104,7 @@ def normalise(
     vendor = vendors.get(raw.vendor)
     if vendor and raw.callback == RESOLUTION:
         return _resolution(raw, position, dead_letters)
-    callback = next((c for c in vendor.callbacks if c.name == raw.callback), None) if vendor else None
+    callback = _callback_of(vendor, raw.callback) if vendor else None
     if vendor is None or callback is None:
         # Names are data here: they came from a header that some producer wrote.
         dead_letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
@@ -138,13 +138,26 @@ def normalise(
     return msgspec.structs.replace(outcome, filtered=errors + outcome.filtered) if errors else outcome
 
 
+def _callback_of(vendor: Vendor, name: str) -> Callback | None:
+    for callback in vendor.callbacks:
+        if callback.name == name:
+            return callback
+    return None
+
+
 def _split(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Split a body into its elements, and the errors that its pages carry instead; raises Undecodable."""
-    pages = [callback.elements(document) for document in decoded.documents()]
-    items = pages[0].items if len(pages) == 1 else tuple(item for page in pages for item in page.items)
+    if not decoded.envelopes:
+        page = callback.elements(decoded.document)
+        items = page.items
+        errors: tuple[str, ...] = (f"page_error:{page.page_error}",) if page.page_error else ()
+    else:
+        pages = [callback.elements(document) for document in decoded.envelopes]
+        items = tuple(item for page in pages for item in page.items)
+        errors = tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
     if len(items) > limits.elements:
         raise Undecodable(f"more than {limits.elements} elements", code="limit")
-    return items, tuple(f"page_error:{page.page_error}" for page in pages if page.page_error)
+    return items, errors
 
 
 def _resolution(raw: RawCallback, position: Position, dead_letters: "_DeadLetters") -> Normalised:
@@ -168,7 +181,7 @@ def _elements(
 ) -> Normalised:
     facts: list[Fact] = []
     filtered: list[str] = []
-    raw = dead_letters.raw
+    raw, mapping = dead_letters.raw, vendor.adapter_version
     body_sha256 = hashlib.sha256(raw.body).hexdigest()
     for index, item in enumerate(items):
         try:
@@ -177,7 +190,19 @@ def _elements(
                 filtered.append(mapped.reason)
                 continue
             _require_kind(vendor, mapped.fact.kind)
-            fact = seal(mapped, raw, dead_letters.position, index, body_sha256)
+            all_flags = mapped.fact.quality_flags
+            if decoded.flags or decoded.is_odd:
+                all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
+            fact = seal(
+                mapped,
+                raw,
+                dead_letters.position,
+                index,
+                body_sha256,
+                quality_flags=all_flags,
+                adapter_version=mapping,
+                slot_certain=True,
+            )
         except Undecodable as exc:
             dead_letters.add(index, exc.dead_code, str(exc))
             continue
@@ -186,18 +211,8 @@ def _elements(
         except Exception as exc:  # noqa: BLE001 - as above: one element fails alone
             dead_letters.add_bug(index, exc)
             continue
-        all_flags = fact.quality_flags
-        if decoded.flags or decoded.is_odd:
-            all_flags = tuple(sorted({*all_flags, *decoded.flags, *flags_of(item)}))
-        mapping = vendor.adapter_version
         # The version of a fact that came once: most facts are published exactly as they are encoded here.
-        fact = msgspec.structs.replace(
-            fact, quality_flags=all_flags, adapter_version=mapping, slot_at=slot_of(fact), slot_certain=True
-        )
-        version = record_version(
-            1, complete=completeness((fact,)), final=fact.is_final, stands=standing((fact,)), mapping=mapping
-        )
-        facts.append(msgspec.structs.replace(fact, version=version))
+        facts.append(msgspec.structs.replace(fact, slot_at=slot_of(fact), version=first_version(fact, mapping)))
     return Normalised(facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
 
 

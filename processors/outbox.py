@@ -44,7 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """The size on the wire before compression, rounded up."""
-        headers = sum(len(name) + len(value) + 10 for name, value in self.headers)
+        headers = sum(len(name) + len(value) + 10 for name, value in self.headers) if self.headers else 0
         return len(self.key or b"") + len(self.value or b"") + headers + OVERHEAD_BYTES
 
 

@@ -11,7 +11,7 @@ that are doubles elsewhere (JSON, JavaScript) are still exact.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from schemas.facts import EPOCH, PULLED, Fact, FactType, Flag
@@ -28,7 +28,7 @@ _HOUR_BITS: Final = 20
 _STANDING_BITS: Final = _HOUR_BITS + 1
 _RANK_BITS: Final = 19
 _MAPPING_BITS: Final = 7
-_HOUR: Final = timedelta(hours=1)
+_HOUR_S: Final = 3600
 MOST_RANK: Final = (1 << _RANK_BITS) - 1
 _MOST_HOURS: Final = (1 << _HOUR_BITS) - 1
 
@@ -59,7 +59,8 @@ def standing(facts: Iterable[Fact]) -> int:
 
 
 def _hours(at: datetime) -> int:
-    return min(max(0, (at - EPOCH) // _HOUR), _MOST_HOURS)
+    since = at - EPOCH
+    return min(max(0, since.days * 24 + since.seconds // _HOUR_S), _MOST_HOURS)
 
 
 def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> int:
@@ -73,6 +74,15 @@ def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> 
 def record_version(merge_count: int, *, complete: int, final: bool, stands: int, mapping: int) -> int:
     """Version of a record, state event or binding with `merge_count` merged contents; a final one ranks higher."""
     return version_of(merge_count * 2 + final, stands, mapping, complete)
+
+
+def first_version(fact: Fact, mapping: int) -> int:
+    """Version of a record, state event or binding of which this is the only content so far, as most are."""
+    if fact.source in PULLED or fact.revised_at is not None:
+        stands = 1 << _HOUR_BITS | _hours(fact.revised_at or fact.received_at)
+    else:
+        stands = _MOST_HOURS - _hours(fact.received_at)
+    return version_of(2 + fact.is_final, stands, mapping, _complete(fact))
 
 
 def call_version(merge_count: int, phase: int, stands: int, mapping: int, complete: int) -> int:

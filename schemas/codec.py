@@ -21,6 +21,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Fact
 from schemas.privacy.erasures import Erasure
+from schemas.reading.record_readers import Reader, made_reader
 from schemas.timeline import Timeline
 from schemas.writing.record_writers import Writer, made_writer
 
@@ -74,6 +75,12 @@ def writer_of(published: PublishedSchema) -> Writer:
     return made_writer(json.loads(schema_text(published)))
 
 
+@cache
+def reader_of(published: PublishedSchema, record: type[msgspec.Struct]) -> Reader:
+    """Returns the reader that is made from the published schema of a record."""
+    return made_reader(json.loads(schema_text(published)), record)
+
+
 class Codec(Generic[T]):
     """Encodes and decodes one type; decoding raises `Undecodable` and nothing else."""
 
@@ -93,7 +100,8 @@ class Codec(Generic[T]):
         self._fields = frozenset(field["name"] for field in parsed_schema(written)["fields"])
         self._head = _HEAD.pack(0, wire[written.schema_id])
         # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
-        self._readers = {of(p.schema_id): parsed_schema(p) for of in (int, wire.__getitem__) for p in versions}
+        self._schemas = {of(p.schema_id): p for of in (int, wire.__getitem__) for p in versions}
+        self._readers = {schema_id: reader_of(p, record) for schema_id, p in self._schemas.items()}
 
     def with_ids(self, ids: Mapping[int, int], versions: Mapping[str, int] | None = None) -> "Codec[T]":
         """Returns the same codec with a registry's ids on the wire, which writes its version of `versions`."""
@@ -112,11 +120,21 @@ class Codec(Generic[T]):
         if not data or len(data) < _HEAD.size or data[:1] != _MAGIC:
             raise Undecodable(f"not a framed {self._name}", code="schema")
         schema_id = _HEAD.unpack_from(data)[1]
-        writer = self._readers.get(schema_id)
-        if writer is None:
+        read = self._readers.get(schema_id)
+        if read is None:
             raise Undecodable(f"schema id {schema_id} is no {self._name} that this release knows", code="schema")
+        try:
+            values, end = read(data, _HEAD.size)
+            if end <= len(data):
+                return msgspec.convert(values, self._record)
+        except Exception:  # noqa: BLE001 - the library reads what the reader does not, and says what is wrong
+            return self._by_library(data, schema_id)
+        return self._by_library(data, schema_id)
+
+    def _by_library(self, data: bytes, schema_id: int) -> T:
         body = io.BytesIO(data)
         body.seek(_HEAD.size)
+        writer = parsed_schema(self._schemas[schema_id])
         try:
             plain = fastavro.schemaless_reader(body, writer, self._newest if writer is not self._newest else None)
             return msgspec.convert(plain, self._record)

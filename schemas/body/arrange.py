@@ -12,7 +12,7 @@ from schemas.body.charset import Text, replaced
 from schemas.body.json_text import Marked, keep, too_deep, too_many
 from schemas.body.member_keys import Names, Words, spelt, spelt_as
 from schemas.body.repair import document_of
-from schemas.body.scalars import compact
+from schemas.body.scalars import CONTAINERS, compact
 from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
@@ -39,7 +39,7 @@ class Arranger:
         self._words = words
         self._limits = limits
         self._suffers = text.suffers
-        self._halves = _HALF_ESCAPED.search(text.text) is not None
+        self._halves = "\\u" in text.text and _HALF_ESCAPED.search(text.text) is not None
         self._long = len(text.text) > limits.text_chars
         self._mends = self._halves or self._long or self._suffers is not None
 
@@ -147,14 +147,14 @@ class Arranger:
 
     def _short(self, value: Any) -> Any:
         """Returns the value, but the text of an object or list that is longer as text than a text may be."""
-        if not isinstance(value, dict | list):
+        if not isinstance(value, CONTAINERS):
             return value
         text = compact(value)
         return text if len(text) > self._limits.text_chars else value
 
     def _check_depth(self, values: Iterable[Any], flags: set[Flag], depth: int) -> None:
         """Raises Undecodable `limit` for too many levels; flags of inner objects become the element's."""
-        level = [value for value in values if isinstance(value, dict | list)]
+        level = [value for value in values if isinstance(value, CONTAINERS)]
         while level:
             depth += 1
             if depth > self._limits.nesting:
@@ -166,7 +166,7 @@ class Arranger:
                 inner
                 for value in level
                 for inner in (value.values() if isinstance(value, dict) else value)
-                if isinstance(inner, dict | list)
+                if isinstance(inner, CONTAINERS)
             ]
 
     def _clean(self, value: Any, flags: set[Flag]) -> Any:

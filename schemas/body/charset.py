@@ -6,6 +6,7 @@ GB 18030. A pattern finds the texts that suffered, so that only their elements a
 
 import codecs
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from schemas.errors import Undecodable
@@ -62,6 +63,7 @@ class Text(NamedTuple):
         return Text(replaced(self.text), _REPLACED) if self.suffers is _BAD else self
 
 
+@lru_cache(maxsize=64)
 def label_of(content_type: str) -> str:
     """Returns the charset that a content type declares, "" for none."""
     found = _DECLARED.search(content_type)

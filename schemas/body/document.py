@@ -25,6 +25,7 @@ BodyFormat = Literal["json", "form", "xml"]
 """The format that a vendor documents for a body; JSON is read in its place, too, and a form in the place of JSON."""
 
 _PIECE_CHARS: Final = 64 * 1024
+_BEGIN_JSON: Final = frozenset({b"{", b"["})
 _BETWEEN: Final = b"\x1e"
 """The separator of a form's parts while its charset is found out."""
 
@@ -53,8 +54,11 @@ def decode(
     body_format: BodyFormat = "json",
 ) -> Decoded:
     """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
+    label = label_of(raw.content_type) if raw.content_type else ""
+    if not raw.content_encoding and raw.body[:1] in _BEGIN_JSON:  # nearly every body
+        return _read_text(raw.body, label, words, limits)
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
-    label = label_of(raw.content_type) or next(filter(is_charset, untrue), "")
+    label = label or next(filter(is_charset, untrue), "")
     try:
         return _read_body(body, label, raw.content_type, form_fields, words, limits, body_format)
     except Undecodable as exc:
@@ -95,6 +99,10 @@ def _read_body(
         text = text_of(body, label or xml_text.declared_encoding(body)).without_bad_bytes()
         with_root = xml_text.ROOT in words.top.exact
         return _arranged(xml_text.read_xml(text.text, limits, with_root=with_root), text, set(), words, limits)
+    return _read_text(body, label, words, limits)
+
+
+def _read_text(body: bytes, label: str, words: Words, limits: Limits) -> Decoded:
     text = text_of(body, label)
     if _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
@@ -104,6 +112,8 @@ def _read_body(
 
 def _is_blank(text: str) -> bool:
     """True when a text holds nothing; it is examined in pieces so that no copy of the whole is made."""
+    if text[:1] in ("{", "["):
+        return False
     return not any(text[at : at + _PIECE_CHARS].strip(JUNK) for at in range(0, len(text), _PIECE_CHARS))
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any, Final
 
+from schemas.body.plain_json import read_plain
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
@@ -37,6 +38,8 @@ def read(text: str, limits: Limits = DEFAULT, *, strict: bool = True) -> Any:
     Raises ValueError when it is none, Undecodable `limit` when it is too large.
     """
     check_size(text, limits)
+    if strict and (document := read_plain(text, limits.number_digits)) is not None:
+        return document
     try:
         return _decoder(limits.number_digits, strict).decode(text)
     except RecursionError as exc:

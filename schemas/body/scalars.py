@@ -8,6 +8,8 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
+SOLID: Final = frozenset("0123456789ABCDEFGHIJKLMOPQRSTUVWXYZabcdefghijklmopqrstuvwxyz+")
+"""First characters of texts that are not blank, as nearly all have: neither white space nor the first of "null"."""
 CONTAINERS: Final = (dict, list)
 """The types of JSON's objects and arrays."""
 _NO_AMOUNT: Final = (bool, dict, list)
@@ -29,9 +31,7 @@ def blank(value: Any) -> bool:
     """True for a value without information: null, "", white space, or the word null."""
     if value is None:
         return True
-    if not isinstance(value, str):
-        return False
-    if value[:1].isalnum() and value[0] not in "nN":  # nearly every value there is
+    if not isinstance(value, str) or value[:1] in SOLID:
         return False
     return value.strip().lower() in ("", "null")
 

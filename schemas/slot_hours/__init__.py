@@ -1,18 +1,24 @@
 """The slot that a fact gives its call: the hour (UTC) of the earliest instant that it names. Pure."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Final
 
 from schemas.facts import Fact
 
-_LONG_AGO_S: Final = 400 * 86_400
-_AHEAD_S: Final = 86_400
+_LONG_AGO: Final = timedelta(days=400)
+_AHEAD: Final = timedelta(days=1)
 """An instant further from its receipt than these is no place for a row: else a wrong or forged year would scatter rows
 over thousands of days, each of which the engine must keep and merge."""
 _HOUR_S: Final = 3600
 _LAST_HOUR: Final = (2**32 - 1) // _HOUR_S
 """Instants of slots are stored as seconds since 1970 in 32 bits, so until 2106."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_LEG: Final = ("setup_at", "alerting_at", "answer_at", "end_at")
+_instants_of_leg: Final = attrgetter(*_OF_LEG)
+_instants_of: Final = attrgetter(*_OF_LEG, "event_at", "bound_at")
 
 
 def slot_of(fact: Fact) -> datetime:
@@ -22,15 +28,16 @@ def slot_of(fact: Fact) -> datetime:
 
 def hour_of(fact: Fact) -> int:
     """Return that slot in hours since 1970."""
-    first_s = first_instant_s(fact)
-    return _storable(int((received_s(fact) if first_s is None else first_s) // _HOUR_S))
+    return _hour(_first_instant(fact) or fact.received_at)
 
 
-def _storable(hour: int) -> int:
+def _hour(at: datetime) -> int:
     """Return the nearest hour that tables can hold: a clock may be far off."""
-    return min(max(hour, 0), _LAST_HOUR)
+    since = at - _EPOCH
+    return min(max(since.days * 24 + since.seconds // _HOUR_S, 0), _LAST_HOUR)
 
 
+@lru_cache(maxsize=1 << 12)
 def instant_of(hour: int) -> datetime:
     """Return the instant at which an hour begins."""
     return _EPOCH + timedelta(hours=hour)
@@ -38,18 +45,23 @@ def instant_of(hour: int) -> datetime:
 
 def hour_at(at: datetime | None, received_at: datetime) -> datetime:
     """Return the hour of an instant; that of the receipt for one that is not known or can place no row."""
-    if at is None or not -_LONG_AGO_S <= (at - received_at).total_seconds() <= _AHEAD_S:
+    if at is None or not -_LONG_AGO <= at - received_at <= _AHEAD:
         at = received_at
-    return instant_of(_storable(int((at - _EPOCH).total_seconds() // _HOUR_S)))
+    return instant_of(_hour(at))
 
 
 def first_instant_s(fact: Fact) -> float | None:
     """Return the earliest instant that the fact names, in seconds since 1970, of those that can place a row."""
-    came_s = received_s(fact)
-    named = (fact.setup_at, fact.alerting_at, fact.answer_at, fact.end_at, fact.event_at, fact.bound_at)
-    of_legs = (at for leg in fact.legs for at in (leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at))
-    seconds = ((at - _EPOCH).total_seconds() for at in (*named, *of_legs) if at is not None)
-    return min((at_s for at_s in seconds if -_LONG_AGO_S <= at_s - came_s <= _AHEAD_S), default=None)
+    first = _first_instant(fact)
+    return None if first is None else (first - _EPOCH).total_seconds()
+
+
+def _first_instant(fact: Fact) -> datetime | None:
+    came_at, first = fact.received_at, None
+    for at in chain(_instants_of(fact), *map(_instants_of_leg, fact.legs)):
+        if at is not None and (first is None or at < first) and -_LONG_AGO <= at - came_at <= _AHEAD:
+            first = at
+    return first
 
 
 def received_s(fact: Fact) -> float:

@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from schemas.body.mojibake import mended
-from schemas.body.scalars import CONTAINERS, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.body.scalars import CONTAINERS, SOLID, blank, compact, names_call, plain, truth, type_name, whole
 from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
@@ -28,6 +29,7 @@ _BEYOND_SPAN: Final = timedelta(days=1)
 """The most by which a vendor's seconds may exceed the span of its own times: any rounding is less."""
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
+_set_of: Final = lru_cache(maxsize=64)(frozenset[str])
 
 
 def _hides_nothing(_name: str, _text: str) -> bool:
@@ -49,7 +51,7 @@ class Fields:
             raise Undecodable(f"an object is expected, not {type_name(element)}", code="shape")
         self._element: Mapping[str, Any] = element
         self._received_at = received_at
-        self._documented = documented
+        self._documented = _set_of(documented)
         self._hides = hides
         self._read: set[str] = set()
         self.flags: set[Flag] = set()
@@ -69,8 +71,16 @@ class Fields:
 
     def text(self, *names: str) -> str:
         """Returns the first of these fields as text, trimmed; "" when it is absent, blank or "null"."""
-        name = self._take(names)
-        return self._as_text(self._element[name]) if name else ""
+        for name in names:
+            value = self._element.get(name)
+            if type(value) is str and value[:1] in SOLID and value.isascii():
+                self._read.add(name)
+                return value.strip()
+            if not blank(value):
+                self._read.add(name)
+                return self._as_text(value)
+        self._read.update(names)
+        return ""
 
     def glance(self, name: str) -> str:
         """Returns the field as text like `text`, but does not count it as read: it still is an extra."""
@@ -146,10 +156,13 @@ class Fields:
 
     def instant(self, name: str, zone: str) -> datetime | None:
         """Returns a time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
-        if not self._take((name,)):
+        self._read.add(name)
+        value = self._element.get(name)
+        if blank(value):
             return None
-        read = instants.parse(self._element[name], zone, self._received_at)
-        self.flags |= read.flags
+        read = instants.parse(value, zone, self._received_at)
+        if read.flags:
+            self.flags |= read.flags
         if read.at is None and read.flags:
             self._read.discard(name)
         if _PRECISION_RANK.get(read.precision, 0) > _PRECISION_RANK[self.time_precision]:
@@ -169,7 +182,8 @@ class Fields:
         elif isinstance(value, str) and value and blank(value):
             value = None  # the word null
         read = phone_numbers.parse(value, region, country_code)
-        self.flags |= read.flags
+        if read.flags:
+            self.flags |= read.flags
         return read
 
     def span_ms(self, start: datetime | None, end: datetime | None) -> int | None:
@@ -193,17 +207,21 @@ class Fields:
 
         Blank fields are left out, and undocumented ones that `hides` (name, text) covers.
         """
-        wanted = set(also)
+        element, documented = self._element, self._documented
+        unknown = () if not documented or documented.issuperset(element) else element.keys() - documented
+        if not all(map(self._repeats, unknown)):
+            self.flag(Flag.SCHEMA_DRIFT)
+        left = self._read.difference(also)
+        if "#1" in "".join(element):
+            left = {name for name in left if f"{name}#1" not in element}
         kept: dict[str, str] = {}
-        for name, value in self._element.items():
-            if self._documented and name not in self._documented and not self._repeats(name):
-                self.flag(Flag.SCHEMA_DRIFT)
-            if name in self._read and name not in wanted and f"{name}#1" not in self._element:
+        for name, value in element.items():
+            if name in left or value is None or value == "":
                 continue
-            if isinstance(value, CONTAINERS) and name in self._documented:
+            if isinstance(value, CONTAINERS) and name in documented:
                 self.flag(Flag.TYPE_DRIFT)
             text = self._plain(value)
-            if text and (name in self._documented or not self._hides(name, text)):
+            if text and (name in documented or not self._hides(name, text)):
                 kept[name] = text
         return kept
 

@@ -1,12 +1,13 @@
 """Numbering plans of the countries that have a calling code of their own, from the number library's own metadata. Pure.
 
 The library takes 50 us and more for a number that it has not seen, most of it for cases that such a number is not: a
-prefix in front, a code that several countries share, an extension. A plan here answers what needs none of that, in a
-few microseconds and as the library would (`tests/unit/schemas/vendor_kit/test_number_plans.py`); for all else it says
-that the library must be asked.
+prefix in front that is more than a 0, a code that several countries share, an extension. A plan here answers what needs
+none of that, in a few microseconds and as the library would (`tests/unit/schemas/vendor_kit/test_number_plans.py`); for
+all else it says that the library must be asked.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ _TYPES: Final = (
     "voicemail",
 )
 _MOST_CODE_DIGITS: Final = 3
+_TRUNK: Final = "0"
 _FEWEST: Final = 2
 _MOST: Final = 17
 """The digits of a national number that the library reads."""
@@ -30,21 +32,35 @@ class NumberPlan(msgspec.Struct, frozen=True):
     """The digits of its calling code, which no other country has."""
     prefixes: re.Pattern[str]
     """Digits in front of which the library may take some off: such a number is not for a plan."""
-    general: tuple[frozenset[int], re.Pattern[str]]
-    types: tuple[tuple[frozenset[int], re.Pattern[str]], ...]
+    general: re.Pattern[str]
+    trunk: re.Pattern[str] | None
+    """The digits that the library takes off a national number, where a 0 is dialled and nothing replaces it."""
+    international: re.Pattern[str]
+    """The digits that are dialled before a calling code."""
+    types: Mapping[int, re.Pattern[str]]
+    """The patterns of all types that have numbers of a length, as one, by that length."""
 
     def answers(self, national: str) -> bool:
         """True for digits that stand for themselves: a plan can say whether there is such a number."""
         return _FEWEST <= len(national) <= _MOST and self.prefixes.match(national) is None
 
+    def without_trunk(self, digits: str) -> str:
+        """Returns a national number without the 0 that is dialled in front of it within the country; else ""."""
+        if self.trunk is None or digits[1:2] in ("", "0") or not _FEWEST < len(digits) <= _MOST:
+            return ""
+        found = self.trunk.match(digits)
+        if found is None or found[0] != _TRUNK or self.international.match(digits) or self.general.fullmatch(digits):
+            return ""
+        return digits[1:]
+
     def has(self, national: str) -> bool:
         """True if there is such a national number, of any type."""
-        return _fits(national, self.general) and any(_fits(national, kind) for kind in self.types)
-
-
-def _fits(national: str, of: tuple[frozenset[int], re.Pattern[str]]) -> bool:
-    lengths, pattern = of
-    return (not lengths or len(national) in lengths) and pattern.fullmatch(national) is not None
+        of_types = self.types.get(len(national))
+        return (
+            of_types is not None
+            and of_types.fullmatch(national) is not None
+            and self.general.fullmatch(national) is not None
+        )
 
 
 @cache
@@ -56,10 +72,15 @@ def plan_of_region(region: str) -> NumberPlan | None:
     code = str(metadata.country_code)
     if len(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(code), ())) != 1:
         return None
-    kinds = [_described(getattr(metadata, name)) for name in _TYPES]
+    kinds = [kind for kind in (_described(getattr(metadata, name)) for name in _TYPES) if kind is not None]
     general = _described(metadata.general_desc)
     if general is None:
         return None
+    of_length = {
+        length: [pattern for lengths, pattern in kinds if not lengths or length in lengths]
+        for length in range(_FEWEST, _MOST + 1)
+        if not general[0] or length in general[0]
+    }
     taken_off = (
         metadata.international_prefix,
         metadata.national_prefix_for_parsing,
@@ -69,16 +90,30 @@ def plan_of_region(region: str) -> NumberPlan | None:
     )
     return NumberPlan(
         code=code,
-        prefixes=re.compile("|".join(f"(?:{prefix})" for prefix in taken_off if prefix)),
-        general=general,
-        types=tuple(kind for kind in kinds if kind is not None),
+        prefixes=_any_of(prefix for prefix in taken_off if prefix),
+        general=re.compile(general[1]),
+        trunk=_trunk_of(metadata),
+        international=_any_of([metadata.international_prefix] if metadata.international_prefix else ["(?!)"]),
+        types={length: _any_of(patterns) for length, patterns in of_length.items() if patterns},
     )
 
 
-def _described(description: Any) -> tuple[frozenset[int], re.Pattern[str]] | None:
+def _trunk_of(metadata: Any) -> re.Pattern[str] | None:
+    parsed = metadata.national_prefix_for_parsing
+    if metadata.national_prefix != _TRUNK or not parsed or metadata.national_prefix_transform_rule:
+        return None
+    return re.compile(parsed)
+
+
+def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
+def _described(description: Any) -> tuple[frozenset[int], str] | None:
+    """Returns the lengths of a description, none for any, and its pattern."""
     if description is None or not description.national_number_pattern:
         return None
-    return frozenset(description.possible_length), re.compile(description.national_number_pattern)
+    return frozenset(description.possible_length), description.national_number_pattern
 
 
 @cache

@@ -18,7 +18,8 @@ from schemas.config.limits import DEFAULT
 from schemas.facts import Flag, NumberKind
 from schemas.vendor_kit.number_plans import plan_for, plan_of_region
 
-_MASKS: Final = "*＊"
+_SCALARS: Final = (str, int, float)
+_MASKS: Final = frozenset("*＊")
 _NOBODY: Final = frozenset(
     {
         "anonymous",
@@ -67,7 +68,9 @@ def parse(value: Any, region: str, country_code: str = "") -> PhoneNumber:
     """
     if value is None:
         return NOBODY
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if type(value) is str and len(value) <= _LONGEST:
+        return _parse(value, region, _code(country_code) if country_code else "")
+    if isinstance(value, bool) or not isinstance(value, _SCALARS):
         return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
     if isinstance(value, int) and value.bit_length() > 4 * _LONGEST:
         return PhoneNumber(flags=frozenset({Flag.TYPE_DRIFT}))
@@ -88,13 +91,21 @@ def _code(text: str) -> str:
 
 def columns(prefix: str, number: PhoneNumber) -> dict[str, Any]:
     """Returns the three columns of a party: `from_number`, `from_raw`, `from_kind` for the prefix "from"."""
-    return {f"{prefix}_number": number.number, f"{prefix}_raw": number.raw, f"{prefix}_kind": number.kind}
+    of_number, of_raw, of_kind = _columns_of(prefix)
+    return {of_number: number.number, of_raw: number.raw, of_kind: number.kind}
+
+
+@lru_cache(maxsize=16)
+def _columns_of(prefix: str) -> tuple[str, str, str]:
+    return f"{prefix}_number", f"{prefix}_raw", f"{prefix}_kind"
 
 
 @lru_cache(maxsize=1 << 14)  # holds the numbers of some minutes, in 8 MB
 def _parse(raw: str, region: str, code: str) -> PhoneNumber:
+    if raw.isascii() and raw.removeprefix("+").isdigit():  # nearly all numbers
+        return _of_digits(raw, raw, region, code)
     text = unicodedata.normalize("NFKC", raw).strip()
-    if any(mark in text for mark in _MASKS):
+    if not _MASKS.isdisjoint(text):
         return PhoneNumber(text, raw, NumberKind.MASKED, frozenset({Flag.MASKED_NUMBER}))
     if not text:
         return PhoneNumber(None, raw, NumberKind.NONE, _UNVERIFIED)
@@ -103,6 +114,10 @@ def _parse(raw: str, region: str, code: str) -> PhoneNumber:
     digits = _PUNCTUATION.sub("", text)
     if not _DIGITS.fullmatch(digits):
         return PhoneNumber(digits, raw, NumberKind.UNVERIFIED, _UNVERIFIED)
+    return _of_digits(digits, raw, region, code)
+
+
+def _of_digits(digits: str, raw: str, region: str, code: str) -> PhoneNumber:
     if digits.startswith(("+", "00")):
         return _international(digits, raw, code)
     if code:
@@ -144,6 +159,11 @@ def _valid(text: str, region: str | None) -> str | None:
     """Returns E.164 if the numbering plan has such a number, else None; `text` is digits, or "+" and digits."""
     plan = plan_of_region(region) if region else plan_for(text[1:])
     national = text if region else text[1 + len(plan.code) :] if plan else ""
+    if region and plan is not None and text[:1] == "0":
+        national = plan.without_trunk(text)
+        if national:
+            return f"+{plan.code}{national}" if plan.has(national) else None
+        return _valid_by_library(text, region)
     if plan is not None and plan.answers(national):
         return f"+{plan.code}{national}" if plan.has(national) else None
     return _valid_by_library(text, region)
@@ -178,5 +198,6 @@ def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
         return None
 
 
+@lru_cache(maxsize=512)
 def _code_of(region: str) -> int:
     return int(phonenumbers.country_code_for_region(region))

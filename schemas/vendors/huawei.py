@@ -62,6 +62,7 @@ _EXAMPLE: Final = (
     rb'"bindingDuration":5,"bindTime":1646288530000,"unbindTime":null,"sessionId":null,"callinTime":null,"answerTime":null,"disconnectTime":null,"recordUrl":null,"createdAt":1646288530000,"updatedAt":1646288530000,"remark":null}'
 )
 _RELAY_ZONE, _NATIVE_ZONE = "UTC?", "UTC"
+_TELLTALES: Final = frozenset({"subscriptionId", "privateNum", "origNum", "callinTime"})
 _CALL_TIMES: Final = ("callinTime", "answerTime", "disconnectTime")
 _MAX_GRACE_S: Final = 60
 _SHORTEST_RECORDING_MS: Final = 3_000
@@ -123,7 +124,7 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     fields = Fields(element, ctx.received_at, documented=RELAY_FIELDS)
     if "feeLst" in element:
         return _native(element["feeLst"], ctx)
-    if not any(name in element for name in ("subscriptionId", "privateNum", "origNum", "callinTime")):
+    if _TELLTALES.isdisjoint(element):
         raise Undecodable("neither a binding's row nor a call record notification", code="wrong_kind")
     if names_call(element.get("sessionId")):
         return _call(fields, ctx)

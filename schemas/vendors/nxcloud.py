@@ -38,7 +38,7 @@ CDR_FIELDS: Final = (
 )  # fmt: skip
 _LIVE_FIELDS: Final = (*CDR_FIELDS, "effective_called_number", "country_code", "id", "fee")
 # One of these distinguishes this payload from other vendors', which have session ids and times, too.
-_TELLTALES: Final = ("show_phone", "hangup_cause", "sipid", "mobile_name")
+_TELLTALES: Final = frozenset({"show_phone", "hangup_cause", "sipid", "mobile_name"})
 
 _DIRECTIONS: Final = {"1": Direction.OUTBOUND, "0": Direction.INBOUND, "": Direction.UNKNOWN}
 _UNKNOWN: Final = Cause("", None, None, Disposition.UNKNOWN)
@@ -56,7 +56,7 @@ def _elements(document: Any) -> Elements:
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
     fields = Fields(element, ctx.received_at, documented=_LIVE_FIELDS)
-    if not any(name in element for name in _TELLTALES):
+    if _TELLTALES.isdisjoint(element):
         raise Undecodable("not a softphone call record", code="wrong_kind")
     call_id = fields.need("sessionid", code="no_id")
     direction = _direction(fields)

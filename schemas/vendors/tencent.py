@@ -66,7 +66,7 @@ _EXAMPLE: Final = (
     b'"startDstCallTime":"0","startDstRingTime":"0","startSrcCallTime":"1548235059","startSrcRingTime":"1548235062"}],"errorCode":"0","offset":"0","result":"Call Details"}'
 )
 # One of these distinguishes this record from other vendors' that are wrapped in `cdr`, too.
-_TELLTALES: Final = ("callEndStatus", "startSrcCallTime", "srcAcceptTime", "endCallTime")
+_TELLTALES: Final = frozenset({"callEndStatus", "startSrcCallTime", "srcAcceptTime", "endCallTime"})
 _A_TIMES: Final = ("startSrcCallTime", "startSrcRingTime", "srcAcceptTime")
 _B_TIMES: Final = ("startDstCallTime", "startDstRingTime", "dstAcceptTime")
 _CALL_ID_DATE: Final = re.compile(r"-([0-9]{6})-")
@@ -155,7 +155,7 @@ def _records(document: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
     fields = Fields(element, ctx.received_at, documented=CDR_FIELDS)
-    if not any(name in element for name in _TELLTALES):
+    if _TELLTALES.isdisjoint(element):
         raise Undecodable("not a callback's call record", code="wrong_kind")
     call_id = fields.need("callId", code="no_id")
     a_setup, a_alerting, a_answer = (fields.instant(name, _ZONE) for name in _A_TIMES)

@@ -56,9 +56,9 @@ CONFERENCE_FIELDS: Final = (
 _LIVE_FIELDS: Final = {Kind.CONFERENCE_LEG: ("oriamount",), Kind.CALLBACK_STATE: ("stateDesc", "appid", "dst")}
 _NO_CONFERENCE: Final = re.compile(r"0+(?:\.0*)?|-1")
 
-_TWO_WAY_TELLTALES: Final = ("caller", "called", "callerstime", "calledstime")
-_ONE_WAY_TELLTALES: Final = ("tel", "stime", "etime")
-_STATE_TELLTALES: Final = ("requestid", "src", "dsc", "dst", "timestamp")
+_TWO_WAY_TELLTALES: Final = frozenset({"caller", "called", "callerstime", "calledstime"})
+_ONE_WAY_TELLTALES: Final = frozenset({"tel", "stime", "etime"})
+_STATE_TELLTALES: Final = frozenset({"requestid", "src", "dsc", "dst", "timestamp"})
 
 _STATES: Final = {
     "callout": State.SETUP, "alerting": State.ALERTING, "answer": State.ANSWER, "disconnect": State.RELEASE,
@@ -118,9 +118,7 @@ def _elements(document: Any) -> Elements:
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
-    kind, documented, mapping = _KINDS[_sort(element)]
-    known = (*documented, *_LIVE_FIELDS.get(kind, ()))
-    hides = partial(holds_code, spoken=kind is Kind.VOICE_OTP)
+    kind, known, hides, mapping = _READ_AS[_sort(element)]
     fields = Fields(element, ctx.received_at, documented=known, hides=hides)
     call_id = fields.need("requestid", code="no_id")
     fact = Fact(
@@ -147,11 +145,11 @@ def _sort(element: Any) -> str:
     """The key of `_KINDS`: `fid`, checked against the fields that come with it, or "state"; raises `wrong_kind`."""
     if not isinstance(element, Mapping):
         raise Undecodable("an object is expected", code="shape")
-    two_way = any(name in element for name in _TWO_WAY_TELLTALES)
-    one_way = any(name in element for name in _ONE_WAY_TELLTALES)
-    fid = Fields(element, EPOCH).text("fid")
+    two_way = not _TWO_WAY_TELLTALES.isdisjoint(element)
+    one_way = not _ONE_WAY_TELLTALES.isdisjoint(element)
+    fid = Fields(element, EPOCH).text("fid") if "fid" in element else ""
     if ("state" in element or "dsc" in element) and not (two_way or one_way):
-        if any(name in element for name in _STATE_TELLTALES):
+        if not _STATE_TELLTALES.isdisjoint(element):
             return "state"
     elif (fid == "4" and two_way) or (fid in ("2", "5") and one_way):
         return fid
@@ -359,6 +357,10 @@ _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),
     "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
     "state": (Kind.CALLBACK_STATE, STATE_FIELDS, _state),
+}
+_READ_AS: Final = {
+    sort: (kind, (*names, *_LIVE_FIELDS.get(kind, ())), partial(holds_code, spoken=kind is Kind.VOICE_OTP), mapping)
+    for sort, (kind, names, mapping) in _KINDS.items()
 }
 
 _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("ingress", "processors", "sinks")
 # Rooms and files of each part, lowest first: each knows only those before it.
 ORDER: Final = {
-    "schemas": "backoff writing enums errors audit call_fields facts metrics raw topics config tls kafka dead_letter timeline slot_hours privacy body codec erasing vendor_kit identity vendors resolution",
+    "schemas": "backoff writing reading enums errors audit call_fields facts metrics raw topics config tls kafka dead_letter timeline slot_hours privacy body codec erasing vendor_kit identity vendors resolution",
     "ingress": "admission access audit quota kafka http poll spool app durable overload front main workers",
     "processors": """
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock

@@ -1,5 +1,6 @@
 """Versions: in the joiner's memory the merge decides; between two lives of a call, the first push."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,12 +8,26 @@ from operator import attrgetter
 
 import msgspec
 import pytest
+from hypothesis import given
 
 from processors.join import CallState, step, timeout
-from processors.versions import FINAL, MOST_RANK, PRICED, RECORD, STATES, completeness, standing, version_of
+from processors.versions import (
+    FINAL,
+    MOST_RANK,
+    PRICED,
+    RECORD,
+    STATES,
+    completeness,
+    first_version,
+    record_version,
+    standing,
+    version_of,
+)
+from schemas.codec import PUBLISHED, schema_text
 from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, Flag
 from schemas.timeline import Timeline
+from tests.support.payloads.avro_values import values
 from tests.support.strategies import BOTH_LEGS, KEY, at, binding, callback, in_a_row, participant, placed, privacy
 
 SETTINGS = JoinSettings()
@@ -237,3 +252,15 @@ def test_a_version_is_exact_where_numbers_are_doubles() -> None:
     most = version_of(MOST_RANK, last, 127, PRICED)
 
     assert version_of(MOST_RANK + 1, last, 128, PRICED) == most < 2**53
+
+
+NEWEST = max((each for each in PUBLISHED if each.name == "fact"), key=lambda each: each.version)
+ANY_FACT = values(json.loads(schema_text(NEWEST)), Fact).map(lambda plain: msgspec.convert(plain, Fact))
+
+
+@given(ANY_FACT)
+def test_the_first_version_is_that_of_one_merged_content(fact: Fact) -> None:
+    only = (fact,)
+    assert first_version(fact, 3) == record_version(
+        1, complete=completeness(only), final=fact.is_final, stands=standing(only), mapping=3
+    )

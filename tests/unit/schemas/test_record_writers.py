@@ -13,39 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import PUBLISHED, PublishedSchema, parsed_schema, schema_text, writer_of
+from schemas.codec import PUBLISHED, PublishedSchema, schema_text, writer_of
 from schemas.writing import record_writers
 from schemas.writing.record_writers import made_writer
-
-LONGS = st.one_of(
-    st.integers(-(2**63), 2**63 - 1), st.sampled_from([0, 1, -1, 63, 64, -64, -65, 4095, 4096, 8191, 8192])
-)
-INSTANTS = st.one_of(
-    st.datetimes(timezones=st.just(UTC)),
-    st.sampled_from([datetime(1970, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)]),
-    st.integers(-(2**50), 2**51).map(lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)),
-)
-AMOUNTS = st.one_of(
-    st.decimals(min_value=Decimal(-999999999999), max_value=Decimal(999999999999), places=6, allow_nan=False),
-    st.sampled_from([Decimal(text) for text in ("0", "-0", "1E+3", "0.1", "-0.000001", "127.999999", "-128", "1.50")]),
-)
-TEXTS = st.one_of(st.text(max_size=40), st.sampled_from(["", "ytx", "呼叫", "x" * 300, "\x00"]))
-
-
-def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Returns values of an Avro type, as our records have them."""
-    if isinstance(kind, list):
-        return st.one_of(st.none(), values(kind[1]))
-    if isinstance(kind, Mapping):
-        plain = {"timestamp-micros": INSTANTS, "decimal": AMOUNTS}.get(kind.get("logicalType", ""))
-        if plain is not None:
-            return plain
-        if kind["type"] == "map":
-            return st.dictionaries(TEXTS, values(kind["values"]), max_size=3)
-        if kind["type"] == "array":
-            return st.lists(values(kind["items"]), max_size=3).map(tuple)
-        return st.fixed_dictionaries({field["name"]: values(field["type"]) for field in kind["fields"]})
-    return {"string": TEXTS, "long": LONGS, "boolean": st.booleans(), "bytes": st.binary(max_size=200)}[kind]
+from tests.support.payloads.avro_values import by_library, values
 
 
 def as_record(value: Any) -> Any:
@@ -55,12 +26,6 @@ def as_record(value: Any) -> Any:
 
 def _inside(value: Any) -> Any:
     return tuple(map(as_record, value)) if isinstance(value, tuple) and value and isinstance(value[0], dict) else value
-
-
-def by_library(published: PublishedSchema, value: Any) -> bytes:
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, parsed_schema(published), value)
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda one: f"{one.name} {one.version}")
@@ -116,3 +81,14 @@ def test_texts_that_are_remembered_are_few_and_short() -> None:
         assert words[str(number)] == bytes([2 * len(str(number))]) + str(number).encode()
     assert words["y" * 1000] == b"\xd0\x0f" + b"y" * 1000
     assert len(words) == 4096
+
+
+def test_instants_that_are_remembered_are_few() -> None:
+    instants = record_writers._Instants()
+    first = datetime(2026, 3, 1, tzinfo=UTC)
+    for number in range(5_000):
+        at = first + timedelta(seconds=number)
+        assert instants[at] == record_writers._varint(
+            (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        )
+    assert 0 < len(instants) <= 4096

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.facts import EPOCH, Flag
+from schemas.vendor_kit import instants
 from schemas.vendor_kit.instants import AHEAD, OLDEST, parse
 
 RECEIVED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -233,3 +234,17 @@ def test_all_spellings_of_one_instant_agree(millis: int) -> None:
 def test_nothing_raises(value: object) -> None:
     instant = parse(value, "Asia/Shanghai", RECEIVED)
     assert instant.at is None or OLDEST <= instant.at <= RECEIVED + AHEAD
+
+
+@given(st.sampled_from([10, 13, 16]).flatmap(lambda digits: st.text("0123456789", min_size=digits, max_size=digits)))
+def test_digits_alone_are_the_instant_that_they_are_with_a_fraction(text: str) -> None:
+    """They are read without a pattern, as nothing else is."""
+    assert instants._read(text, "UTC") == instants._from_epoch(text, "UTC")
+
+
+def test_a_time_that_was_read_before_is_held_against_the_new_receipt() -> None:
+    text, early = "2026-03-01 16:00:00", datetime(2026, 2, 1, tzinfo=UTC)
+    later = early + timedelta(days=60)
+    assert parse(text, "UTC", later).at == datetime(2026, 3, 1, 16, tzinfo=UTC)
+    assert parse(text, "UTC", early).flags == {Flag.BAD_TIME}
+    assert parse(text, "Asia/Shanghai", later).at == datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -39,7 +39,8 @@ def test_a_plan_answers_as_the_library_does(region: str) -> None:
     code = str(phonenumbers.country_code_for_region(region))
     for number in range(TRIED):
         digits = near(region, rng) if number % 4 else random_digits(rng)
-        for text, inside in ((digits, region), (f"+{code}{digits}", None), (f"{code}{digits}", region)):
+        texts = ((digits, region), (f"+{code}{digits}", None), (f"{code}{digits}", region), (f"0{digits}", region))
+        for text, inside in texts:
             assert phone_numbers._valid(text, inside) == phone_numbers._valid_by_library(text, inside), (text, inside)
 
 

@@ -124,3 +124,15 @@ def test_nothing_raises_and_the_raw_is_kept(value: object, region: str, code: st
     number = parse(value, region, code)
     assert number.raw == str(value)
     assert number.kind is not E164 or (number.number or "").startswith("+")
+
+
+@given(
+    st.text("0123456789", min_size=1, max_size=18),
+    st.sampled_from(["CN", "DE", "US", ""]),
+    st.sampled_from(["", "86", "1"]),
+)
+def test_plain_digits_are_read_as_those_of_another_width(digits: str, region: str, code: str) -> None:
+    """Plain digits are not normalised, as all other texts are."""
+    wide = digits.translate({ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)})
+    plain, normalised = parse(digits, region, code), parse(wide, region, code)
+    assert (plain.number, plain.kind, plain.flags) == (normalised.number, normalised.kind, normalised.flags)

@@ -1,0 +1,1 @@
+"""Readers of Avro that are made from the published schemas."""
