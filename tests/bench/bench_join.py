@@ -47,8 +47,8 @@ def read_back(records: Sequence[Record]) -> None:
     log, held = StateLog(), PartitionState(SETTINGS)
     for record in records:
         log.take(record)
-    for key, states in log.calls():
-        held.load(key, states)
+    for call in log.calls():
+        held.load(*call)
 
 
 def merged_each(records: Sequence[Record]) -> None:
