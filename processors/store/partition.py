@@ -27,7 +27,14 @@ from schemas.facts import Fact
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
 """Names of the phases 0 to 3 of a call."""
-_NEVER_MS: Final = 1 << 63
+_MINUTE_MS: Final = 60_000
+_PHASE_BITS: Final = 2
+_MOST_PHASE: Final = (1 << _PHASE_BITS) - 1
+_FACTS_BITS: Final = 40
+_MOST_FACTS: Final = (1 << _FACTS_BITS) - 1
+_DUE_BITS: Final = 48
+_NEVER_MS: Final = (1 << _DUE_BITS) - 1
+"""The time of what is not waited for, thousands of years from now."""
 HELD_ITEMS: Final = 2048
 """Most items of large calls that are held decoded beside their bytes: a few megabytes."""
 _NO_RECORDS: Final[Mapping[str, bytes]] = {}
@@ -78,11 +85,15 @@ class PartitionState:
         """Key to segments that its states contain: removed once these are acknowledged."""
         self._contained: dict[str, list[str]] = {}
         """The same, for the next."""
-        self._due: dict[str, int] = {}
-        """The time at which each call is next examined: its deadline, or earlier where the deadline moved away
-        since."""
+        self._marks: dict[str, int] = {}
+        """Packed for each call, as there are millions: its tally, and the time at which it is next examined, which is
+        its deadline, or earlier where the deadline moved away since."""
+        self._waiting: dict[int, list[str]] = {}
+        """Minute to the calls that are to be examined in it, some of them no longer."""
+        self._minutes: list[int] = []
+        """The keys of `_waiting`, as a heap."""
         self._deadlines: list[tuple[int, str]] = []
-        self._tallies: dict[str, tuple[int, int, int]] = {}
+        """A heap of the calls of the minutes that began."""
         self._clock_ms = 0
         self.forgotten_ms = 0
         """The time up to which calls may have been forgotten already, though the records that are read are older."""
@@ -161,12 +172,13 @@ class PartitionState:
             if state is not None:
                 self._keep(key, state)
                 yield key, JoinResult(state=state, outcome="told", shown=state)
+        self._begin_minutes()
         while self._deadlines and self._deadlines[0][0] <= self._clock_ms:
             due_ms, key = heapq.heappop(self._deadlines)
-            state = self._state(key) if self._due.get(key) == due_ms else None
+            state = self._state(key) if self._marks.get(key, 0) & _NEVER_MS == due_ms else None
             if state is None:
                 continue  # the call is examined earlier, or is forgotten
-            del self._due[key]
+            self._marks[key] |= _NEVER_MS
             if state.deadline_ms > due_ms:
                 self._wait(key, state.deadline_ms)
                 continue
@@ -333,27 +345,47 @@ class PartitionState:
 
     def _index(self, key: str, state: CallState | StateHead | None) -> None:
         vendor = key.split("|", 1)[0]
-        facts, duplicates, phase = self._tallies.pop(key, (0, 0, -1))
-        self.items[vendor, "fact"] -= facts
-        self.items[vendor, "duplicate"] -= duplicates
-        if phase >= 0:
-            self.phases[_PHASES[phase]] -= 1
+        mark = self._marks.pop(key, None)
+        if mark is not None:
+            self._count(vendor, mark >> _DUE_BITS, -1)
         if state is None:
-            self._due.pop(key, None)
             return
         facts, duplicates = state.counts()
-        self._tallies[key] = (facts, duplicates, state.phase)
-        self.items[vendor, "fact"] += facts
-        self.items[vendor, "duplicate"] += duplicates
-        self.phases[_PHASES[state.phase]] += 1
+        tally = (duplicates << _FACTS_BITS | facts) << _PHASE_BITS | state.phase
+        self._count(vendor, tally, 1)
+        due_ms = _NEVER_MS if mark is None else mark & _NEVER_MS
+        self._marks[key] = tally << _DUE_BITS | due_ms
         # A deadline that moves away, as nearly all do, is set again when the old one comes: a call has one entry, not
         # one a fact.
-        if state.deadline_ms < self._due.get(key, _NEVER_MS):
+        if state.deadline_ms < due_ms:
             self._wait(key, state.deadline_ms)
 
+    def _count(self, vendor: str, tally: int, sign: int) -> None:
+        facts, duplicates = tally >> _PHASE_BITS & _MOST_FACTS, tally >> _PHASE_BITS + _FACTS_BITS
+        self.items[vendor, "fact"] += sign * facts
+        if duplicates:
+            self.items[vendor, "duplicate"] += sign * duplicates
+        self.phases[_PHASES[tally & _MOST_PHASE]] += sign
+
     def _wait(self, key: str, due_ms: int) -> None:
-        self._due[key] = due_ms
-        heapq.heappush(self._deadlines, (due_ms, key))
+        self._marks[key] = self._marks[key] & ~_NEVER_MS | due_ms
+        minute = due_ms // _MINUTE_MS
+        if minute * _MINUTE_MS <= self._clock_ms:
+            heapq.heappush(self._deadlines, (due_ms, key))
+        elif minute in self._waiting:
+            self._waiting[minute].append(key)
+        else:
+            self._waiting[minute] = [key]
+            heapq.heappush(self._minutes, minute)
+
+    def _begin_minutes(self) -> None:
+        """Sort the calls of the minutes that have begun: one that waits for days costs a place in a list until then."""
+        while self._minutes and self._minutes[0] * _MINUTE_MS <= self._clock_ms:
+            minute = heapq.heappop(self._minutes)
+            for key in self._waiting.pop(minute):
+                due_ms = self._marks.get(key, _NEVER_MS) & _NEVER_MS
+                if due_ms // _MINUTE_MS == minute:
+                    heapq.heappush(self._deadlines, (due_ms, key))
 
 
 def _merged(states: Sequence[CallState], settings: JoinSettings) -> CallState:
