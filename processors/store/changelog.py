@@ -76,6 +76,8 @@ class StateLog:
         """Key to whole states in the order of offsets: nearly always one."""
         self._segments: dict[str, dict[str, _Stored]] = {}
         """Key to the segments of a large call, by their names."""
+        self._writers: dict[tuple[tuple[str, bytes], ...], Writer] = {}
+        """Headers to the writer whose they are: few writers wrote all of a partition."""
         self.slots_told = True
         """All that was read was written by workers that publish rows with their slots."""
         self.newest_ms = 0
@@ -92,16 +94,24 @@ class StateLog:
         elif record.value is None:
             self._states.pop(record.key, None)
         else:
-            stored = _Stored(_writer(record.headers), record.offset, record.value)
-            unread = [each for each in self._states.get(record.key, ()) if not stored.knows(each)]
-            self._states[record.key] = [*unread, stored]
+            stored = _Stored(self._writer_of(record), record.offset, record.value)
+            known = self._states.get(record.key)
+            self._states[record.key] = (
+                [*(each for each in known if not stored.knows(each)), stored] if known else [stored]
+            )
+
+    def _writer_of(self, record: Record) -> Writer:
+        writer = self._writers.get(record.headers)
+        if writer is None:
+            writer = self._writers[record.headers] = _writer(record.headers)
+        return writer
 
     def _take_segment(self, record: Record, name: str) -> None:
         """Read a segment; one without a value is contained in a whole state, or its call is forgotten."""
         segments = self._segments.setdefault(call_of(name), {})
         segments.pop(name, None)
         if record.value is not None:
-            segments[name] = _Stored(_writer(record.headers), record.offset, record.value)
+            segments[name] = _Stored(self._writer_of(record), record.offset, record.value)
         elif not segments:
             del self._segments[call_of(name)]
 
@@ -110,7 +120,10 @@ class StateLog:
         while self._states:
             key, states = self._states.popitem()
             name = key.decode("utf-8", "replace")
-            yield _stored_call(name, states, self._segments.pop(name, {}))
+            segments = self._segments.pop(name, None) if self._segments else None
+            yield (
+                _stored_call(name, states, segments) if segments else StoredCall(name, [each.state for each in states])
+            )
         while self._segments:  # what a crash left of a call that was being forgotten
             name, segments = self._segments.popitem()
             yield _stored_call(name, [], segments)
@@ -118,8 +131,6 @@ class StateLog:
 
 def _stored_call(key: str, states: list[_Stored], segments: dict[str, _Stored]) -> StoredCall:
     whole = [stored.state for stored in states]
-    if not segments:
-        return StoredCall(key, whole)
     records = [*states, *segments.values()]
     newest = max(records, key=lambda stored: stored.offset)
     known = len(states) == 1 and all(map(newest.knows, records))

@@ -354,11 +354,12 @@ class PartitionState:
         tally = (duplicates << _FACTS_BITS | facts) << _PHASE_BITS | state.phase
         self._count(vendor, tally, 1)
         due_ms = _NEVER_MS if mark is None else mark & _NEVER_MS
-        self._marks[key] = tally << _DUE_BITS | due_ms
         # A deadline that moves away, as nearly all do, is set again when the old one comes: a call has one entry, not
         # one a fact.
         if state.deadline_ms < due_ms:
-            self._wait(key, state.deadline_ms)
+            due_ms = state.deadline_ms
+            self._wait_until(key, due_ms)
+        self._marks[key] = tally << _DUE_BITS | due_ms
 
     def _count(self, vendor: str, tally: int, sign: int) -> None:
         facts, duplicates = tally >> _PHASE_BITS & _MOST_FACTS, tally >> _PHASE_BITS + _FACTS_BITS
@@ -369,6 +370,9 @@ class PartitionState:
 
     def _wait(self, key: str, due_ms: int) -> None:
         self._marks[key] = self._marks[key] & ~_NEVER_MS | due_ms
+        self._wait_until(key, due_ms)
+
+    def _wait_until(self, key: str, due_ms: int) -> None:
         minute = due_ms // _MINUTE_MS
         if minute * _MINUTE_MS <= self._clock_ms:
             heapq.heappush(self._deadlines, (due_ms, key))
