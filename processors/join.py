@@ -149,7 +149,6 @@ def _duplicate(
     learned = msgspec.structs.replace(
         state,
         items={**state.items, fact.fact_id: grown},
-        tally=state.tally.changed(item, grown),
         duplicates=state.duplicates + 1,
         merge_count=state.merge_count + arrivals.merge_count - known.arrivals.merge_count,
         folded_up_to=mark_folded(state.folded_up_to, *gone) if gone else state.folded_up_to,

@@ -43,14 +43,18 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def changed(self, before: Item | None, after: Item) -> "Tally":
         """Return the counts once `after` stands in the place of `before`."""
-        ours, theirs = _tally_of(after), _tally_of(before) if before else _NOTHING
-        return Tally(*(total + one - other for total, one, other in zip(_counts(self), ours, theirs, strict=True)))
+        more, less = _tally((after,)), _tally((before,)) if before else _NOTHING
+        return Tally(
+            self.records + more.records - less.records,
+            self.unfinished + more.unfinished - less.unfinished,
+            self.states + more.states - less.states,
+            self.late + more.late - less.late,
+        )
 
 
 UNCOUNTED: Final = Tally(records=-1)
 """In the place of counts that nobody made yet."""
-_NOTHING: Final = (0, 0, 0, 0)
-_counts: Final = structs.astuple
+_NOTHING: Final = Tally()
 
 
 class CallState(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,12 +206,19 @@ def _folded(state: CallState) -> tuple[int, int, int]:
 
 
 def _tally(items: Iterable[Item]) -> Tally:
-    return Tally(*map(sum, zip(_NOTHING, *map(_tally_of, items), strict=True)))
-
-
-def _tally_of(item: Item) -> tuple[int, int, int, int]:
-    late = sum(content.late for content in item.contents)
-    fact_type = item.fact_type
-    if fact_type is FactType.RECORD:
-        return 1, not any(content.fact.is_final for content in item.contents), 0, late
-    return 0, 0, fact_type is FactType.STATE, late
+    records = unfinished = states = late = 0
+    for item in items:
+        contents = item.contents
+        if not contents:
+            continue
+        final = False
+        for content in contents:
+            late += content.late
+            final |= content.fact.is_final
+        fact_type = contents[0].fact.fact_type
+        if fact_type is FactType.RECORD:
+            records += 1
+            unfinished += not final
+        elif fact_type is FactType.STATE:
+            states += 1
+    return Tally(records, unfinished, states, late)
