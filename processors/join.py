@@ -3,7 +3,8 @@
 `now_ms` is the record clock of the facts partition, never the wall clock, and nothing depends on whether a due timeout
 was carried out before or after a fact: so a replay decides alike. The outcome is how the fact counts: fact (new),
 update or conflict (a new content of a known item), duplicate (a known content at a new place of the raw log), replayed
-(at a known place: nothing new, the current version goes out again), timeout, expired.
+(at a known place: nothing new, the current version goes out again), timeout, expired; told for news of a large call
+that waited (`store/telling.py`).
 """
 
 from typing import Final, Literal
@@ -16,14 +17,14 @@ from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_fo
 from processors.call.folding import fold_item, fold_items
 from processors.call.precedence import normalized
 from processors.call.slots import Slots, slot_for, sure_since, with_slot
-from processors.call.state import CallState, merge_states, new_item
+from processors.call.state import UNCOUNTED, CallState, merge_states, new_item
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
 from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, FactType
 from schemas.timeline import Timeline
 
-JoinOutcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired"]
+JoinOutcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired", "told"]
 _MS: Final = 1000
 
 
@@ -110,6 +111,7 @@ def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, s
     learned = msgspec.structs.replace(
         state,
         items=items,
+        tally=UNCOUNTED if gone_too else state.tally.changed(item, grown),
         contents=state.contents + 1,
         merge_count=state.merge_count + 1,
         touched_ms=max(state.touched_ms, now_ms),
@@ -177,7 +179,7 @@ def _open_until(state: CallState, settings: JoinSettings) -> int | None:
     """The record clock until which more facts are awaited; None when none are."""
     if state.settled or state.late or state.timed_out >= state.contents:
         return None
-    waited_s = settings.close_after_s if state.has(FactType.RECORD) else settings.provisional_after_s
+    waited_s = settings.close_after_s if state.has_record else settings.provisional_after_s
     return state.touched_ms + waited_s * _MS
 
 

@@ -34,8 +34,9 @@ def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
     if not known:
         return None
     middle = known[len(known) // 2]
-    near = [at for at in known if abs(at - middle) <= LONGEST]
-    return CallWindow(near[0] - _MARGIN, near[-1] + _MARGIN)
+    first = next(at for at in known if middle - at <= LONGEST)
+    last = next(at for at in reversed(known) if at - middle <= LONGEST)
+    return CallWindow(first - _MARGIN, last + _MARGIN)
 
 
 def of_legs(legs: Iterable[Leg]) -> list[datetime | None]:

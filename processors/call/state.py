@@ -31,6 +31,32 @@ FINAL: Final = 2
 REOPENED: Final = 3
 
 
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Counts over a call's items, carried along, so that a fact costs the same however many items there are."""
+
+    records: int = 0
+    unfinished: int = 0
+    """The records without a final content."""
+    states: int = 0
+    late: int = 0
+    """The contents that came after the call was closed."""
+
+    def changed(self, before: Item | None, after: Item) -> "Tally":
+        """Return the counts once `after` stands in the place of `before`."""
+        more, less = _tally((after,)), _tally((before,)) if before else _NOTHING
+        return Tally(
+            self.records + more.records - less.records,
+            self.unfinished + more.unfinished - less.unfinished,
+            self.states + more.states - less.states,
+            self.late + more.late - less.late,
+        )
+
+
+UNCOUNTED: Final = Tally(records=-1)
+"""In the place of counts that nobody made yet."""
+_NOTHING: Final = Tally()
+
+
 class CallState(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known under one Kafka key. Immutable."""
 
@@ -54,6 +80,13 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     """The places of its rows; of no account in states of older releases."""
     overflow: bool = False
     """Facts were folded away: not everything that came is shown."""
+    tally: Tally = UNCOUNTED
+    """Counts over the items; whoever replaces the items gives theirs, or `UNCOUNTED` to have them counted."""
+
+    def __post_init__(self) -> None:
+        """Count the items where nobody did."""
+        if self.tally is UNCOUNTED:
+            structs.force_setattr(self, "tally", _tally(self.items.values()))
 
     def counts(self) -> tuple[int, int]:
         """Return (facts, duplicates): with the dead and the filtered they add up to the elements that came in."""
@@ -62,25 +95,17 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def late(self) -> bool:
         """True when a distinct fact came after the call was closed."""
-        return any(content.late for item in self.items.values() for content in item.contents)
+        return self.tally.late > 0
 
     @property
     def settled(self) -> bool:
         """True when all that can be final is: a final record, or nothing that could have a timeline."""
-        record = state = False
-        for item in self.items.values():
-            fact_type = item.fact_type
-            if fact_type is FactType.RECORD:
-                record = True
-                if not any(content.fact.is_final for content in item.contents):
-                    return False
-            elif fact_type is FactType.STATE:
-                state = True
-        return record or not state
+        return not self.tally.unfinished and (self.tally.records > 0 or not self.tally.states)
 
-    def has(self, fact_type: FactType) -> bool:
-        """True when anything of this type is known."""
-        return any(item.fact_type is fact_type for item in self.items.values())
+    @property
+    def has_record(self) -> bool:
+        """True when any record is known."""
+        return self.tally.records > 0
 
     @property
     def phase(self) -> int:
@@ -97,17 +122,30 @@ def new_item(fact: Fact, *, late: bool = False) -> Item:
     return item_of((Content(fact=fact, late=late),))
 
 
+def sums(items: Iterable[Item]) -> tuple[int, int, int]:
+    """Return (facts, duplicates, amount merged) of these items."""
+    contents = duplicates = merge_count = 0
+    for item in items:
+        contents += len(item.every) + item.more
+        duplicates += item.duplicates
+        merge_count += item.merge_count
+    return contents, duplicates, merge_count
+
+
 def merge_states(left: CallState, right: CallState) -> CallState:
     """Merge what two owners of a call know."""
     items: dict[str, Item] = {}
     gone: list[Arrival] = []
     for name in sorted({**left.items, **right.items}):
         found = [(state, other) for state, other in ((left, right), (right, left)) if name in state.items]
+        if len(found) == 1 and not found[0][1].overflow:
+            items[name] = found[0][0].items[name]  # as it is: a segment of a large call shares few with the others
+            continue
         contents = [content for state, other in found for content in _not_folded(state.items[name], other)]
         if contents:
             more = max(state.items[name].more for state, _ in found)
             items[name] = item_of(_distinct(contents, gone), more)
-    kept = _sums(items.values())
+    kept = sums(items.values())
     beyond = [max(ours, theirs) for ours, theirs in zip(_folded(left), _folded(right), strict=True)]
     return CallState(
         items=items,
@@ -162,15 +200,25 @@ def _merge_contents(one: Content, other: Content, gone: list[Arrival]) -> Conten
     return Content(fact=fact, arrivals=arrivals, late=one.late or other.late)
 
 
-def _sums(items: Iterable[Item]) -> tuple[int, int, int]:
-    contents = duplicates = merge_count = 0
-    for item in items:
-        contents += len(item.every) + item.more
-        duplicates += item.duplicates
-        merge_count += item.merge_count
-    return contents, duplicates, merge_count
-
-
 def _folded(state: CallState) -> tuple[int, int, int]:
-    contents, duplicates, merge_count = _sums(state.items.values())
+    contents, duplicates, merge_count = sums(state.items.values())
     return state.contents - contents, state.duplicates - duplicates, state.merge_count - merge_count
+
+
+def _tally(items: Iterable[Item]) -> Tally:
+    records = unfinished = states = late = 0
+    for item in items:
+        contents = item.contents
+        if not contents:
+            continue
+        final = False
+        for content in contents:
+            late += content.late
+            final |= content.fact.is_final
+        fact_type = contents[0].fact.fact_type
+        if fact_type is FactType.RECORD:
+            records += 1
+            unfinished += not final
+        elif fact_type is FactType.STATE:
+            states += 1
+    return Tally(records, unfinished, states, late)

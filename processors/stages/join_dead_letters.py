@@ -10,6 +10,7 @@ from typing import Final
 
 from processors.records import Record, RecordBatch
 from processors.store.partition import Stuck
+from processors.store.segments import call_of
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.errors import DeadCode
 from schemas.topics import STATE
@@ -60,6 +61,6 @@ def state_dead_letter(stuck: Stuck, partition: int, now_ms: int) -> DeadLetter:
 
 
 def vendor_of(call_key: str) -> str:
-    """Return the vendor in a call's key."""
-    named = call_key.split("|", 1)[0]
+    """Return the vendor in a call's key, or in that of a segment of its state."""
+    named = call_of(call_key).split("|", 1)[0]
     return named if named.isidentifier() else ""

@@ -37,7 +37,8 @@ class Outputs:
             self._facts[done.normalized.fact_id] = done.normalized, done.state
         if done.shown is not None:
             self._calls[key] = done.shown
-        self.outcomes[key.split("|", 1)[0], done.outcome] += 1
+        if done.outcome != "told":  # its facts were counted when they came
+            self.outcomes[key.split("|", 1)[0], done.outcome] += 1
 
     def messages(
         self, codecs: Codecs, partition: int

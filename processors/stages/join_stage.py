@@ -22,6 +22,7 @@ from processors.stages.join_outputs import Outputs, message_of
 from processors.stages.normalise_stage import dead_letter_message
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
+from processors.store.segments import call_of
 from schemas.codec import Codecs
 from schemas.config.settings import JoinSettings
 from schemas.dead_letter import DeadLetter
@@ -104,15 +105,30 @@ class JoinStage:
             [message for call, message in messages if call not in failed]
             + [dead_letter_message(dead_letter, self._codecs) for dead_letter in dead_letters]
         )
-        written = [message for call, message in states if call not in failed]
-        await self._publish(written)
-        self._ends[batch.partition] += len(written)
+        await self._write(self._removals(held.ended, batch.partition, failed), batch.partition)
+        await self._write([message for call, message in states if call not in failed], batch.partition)
+        await self._write(self._removals(held.contained, batch.partition, failed), batch.partition)
 
-    def _states(self, held: PartitionState, partition: int) -> list[tuple[str, Message]]:
-        """Encode the changed states, each with the key of its call."""
+    async def _write(self, states: list[Message], partition: int) -> None:
+        await self._publish(states)
+        self._ends[partition] += len(states)
+
+    def _removals(self, segments: Mapping[str, list[str]], partition: int, failed: Collection[str]) -> list[Message]:
+        """Return the deletions of segments, but of calls that are not written."""
         headers = self._writers[partition].headers
         return [
-            (key, message_of(STATE.name, key, value, partition, headers)) for key, value in held.take_changed().items()
+            message_of(STATE.name, name, None, partition, headers)
+            for call, names in segments.items()
+            if call not in failed
+            for name in names
+        ]
+
+    def _states(self, held: PartitionState, partition: int) -> list[tuple[str, Message]]:
+        """Encode the changed states and segments, each with the key of its call."""
+        headers = self._writers[partition].headers
+        return [
+            (call_of(name), message_of(STATE.name, name, value, partition, headers))
+            for name, value in held.take_changed().items()
         ]
 
     def _take_back(
@@ -204,7 +220,9 @@ class JoinStage:
     async def _read_states(self, partition: int) -> PartitionState:
         end = await self._end(STATE.name, partition)
         self._ends[partition], self._writers[partition] = end, new_writer(end, tells_slots=self._tells_slots)
-        log, held = StateLog(), PartitionState(self._settings)
+        # Whoever reads what the release before can read may have such a worker as its successor.
+        writer = self._writers[partition].name if self._tells_slots else b""
+        log, held = StateLog(), PartitionState(self._settings, writer)
         async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as batches:
             async for batch in batches:
                 for record in batch.records:
@@ -213,8 +231,8 @@ class JoinStage:
         held.forgotten_ms = log.newest_ms
         # A worker of the release before may have died behind facts whose rows it published, or may still be at them.
         self._untold[partition] = 0 if log.slots_told else await self._end(FACTS.name, partition)
-        for number, (key, states) in enumerate(log.calls()):
-            held.load(key, states)
+        for number, call in enumerate(log.calls()):
+            held.load(*call)
             if number % _BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
         return held

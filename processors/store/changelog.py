@@ -2,17 +2,19 @@
 
 A writer's own records of a call only grow, and it has read everything before its beginning. So the last record of a
 call contains all others, except those that a worker wrote after it had lost the partition without knowing it (a
-zombie): only these must be merged, and records that compaction has not removed yet cost nothing but their reading.
-Pure.
+zombie): only these must be merged, and records that compaction has not removed yet cost nothing but their reading. The
+same holds of a large call's segments, each under a name of its own (`segments`). Pure.
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import msgspec
 
 from processors.records import Record
+from processors.store.segments import MARK, call_of
 
 _HEADER: Final = "writer"
 _TELLS: Final = ("slots", b"told")
@@ -42,12 +44,40 @@ def new_writer(began_at: int, *, tells_slots: bool = True) -> Writer:
     return Writer(os.urandom(_NAME_BYTES), began_at, tells_slots)
 
 
+class StoredCall(NamedTuple):
+    """The records of one call that count."""
+
+    key: str
+    states: list[bytes]
+    """The whole states, the last one last: nearly always one."""
+    segments: Mapping[str, bytes] = MappingProxyType({})
+    """The segments by name, in the order of their writing: nearly always none."""
+    newest: bytes | None = None
+    """The newest of all of them where there are segments, if its writer knew all others: it says what all hold."""
+
+
+class _Stored(NamedTuple):
+    writer: Writer
+    offset: int
+    state: bytes
+
+    def knows(self, other: "_Stored") -> bool:
+        """True when the writer of this had read the other, or had written it before this."""
+        return other.offset <= self.offset and (
+            other.writer.name == self.writer.name or other.offset < self.writer.began_at
+        )
+
+
 class StateLog:
     """The states of one partition, as far as its records were read."""
 
     def __init__(self) -> None:
-        self._states: dict[bytes, list[tuple[bytes, int, bytes]]] = {}
-        """Key to (writer, offset, state) in the order of offsets: nearly always one."""
+        self._states: dict[bytes, list[_Stored]] = {}
+        """Key to whole states in the order of offsets: nearly always one."""
+        self._segments: dict[str, dict[str, _Stored]] = {}
+        """Key to the segments of a large call, by their names."""
+        self._writers: dict[tuple[tuple[str, bytes], ...], Writer] = {}
+        """Headers to the writer whose they are: few writers wrote all of a partition."""
         self.slots_told = True
         """All that was read was written by workers that publish rows with their slots."""
         self.newest_ms = 0
@@ -59,20 +89,54 @@ class StateLog:
             return
         self.slots_told &= _TELLS in record.headers
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
-        if record.value is None:
+        if record.key.startswith(MARK):
+            self._take_segment(record, record.key.decode("utf-8", "replace"))
+        elif record.value is None:
             self._states.pop(record.key, None)
-            return
-        writer = _writer(record.headers)
-        unread = [
-            each for each in self._states.get(record.key, ()) if each[0] != writer.name and each[1] >= writer.began_at
-        ]
-        self._states[record.key] = [*unread, (writer.name, record.offset, record.value)]
+        else:
+            stored = _Stored(self._writer_of(record), record.offset, record.value)
+            known = self._states.get(record.key)
+            self._states[record.key] = (
+                [*(each for each in known if not stored.knows(each)), stored] if known else [stored]
+            )
 
-    def calls(self) -> Iterator[tuple[str, list[bytes]]]:
-        """Yield each call's key with the states that must be merged, the last one last; removes them."""
+    def _writer_of(self, record: Record) -> Writer:
+        writer = self._writers.get(record.headers)
+        if writer is None:
+            writer = self._writers[record.headers] = _writer(record.headers)
+        return writer
+
+    def _take_segment(self, record: Record, name: str) -> None:
+        """Read a segment; one without a value is contained in a whole state, or its call is forgotten."""
+        segments = self._segments.setdefault(call_of(name), {})
+        segments.pop(name, None)
+        if record.value is not None:
+            segments[name] = _Stored(self._writer_of(record), record.offset, record.value)
+        elif not segments:
+            del self._segments[call_of(name)]
+
+    def calls(self) -> Iterator[StoredCall]:
+        """Yield each call with the records that must be put together; removes them."""
         while self._states:
             key, states = self._states.popitem()
-            yield key.decode("utf-8", "replace"), [state for _, _, state in states]
+            name = key.decode("utf-8", "replace")
+            segments = self._segments.pop(name, None) if self._segments else None
+            yield (
+                _stored_call(name, states, segments) if segments else StoredCall(name, [each.state for each in states])
+            )
+        while self._segments:  # what a crash left of a call that was being forgotten
+            name, segments = self._segments.popitem()
+            yield _stored_call(name, [], segments)
+
+
+def _stored_call(key: str, states: list[_Stored], segments: dict[str, _Stored]) -> StoredCall:
+    whole = [stored.state for stored in states]
+    records = [*states, *segments.values()]
+    newest = max(records, key=lambda stored: stored.offset)
+    known = len(states) == 1 and all(map(newest.knows, records))
+    return StoredCall(
+        key, whole, {name: stored.state for name, stored in segments.items()}, newest.state if known else None
+    )
 
 
 def _writer(headers: Iterable[tuple[str, bytes]]) -> Writer:

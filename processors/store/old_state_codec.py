@@ -117,6 +117,8 @@ class OldStateHead(msgspec.Struct, frozen=True, array_like=True, gc=False):
     folded_up_to: msgspec.Raw
     items: msgspec.Raw
     phase: int
+    told: int = 0
+    """Everything, as by all workers that wrote this form."""
 
     def counts(self) -> tuple[int, int]:
         """Return (facts, duplicates), as `CallState.counts`."""

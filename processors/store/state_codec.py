@@ -121,6 +121,8 @@ class StoredState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     phase: int
     items: bytes
     slots: Slots = {}
+    told: int = 0
+    """The amount merged that was told of the call; 0: everything."""
 
     def counts(self) -> tuple[int, int]:
         """Return (facts, duplicates), as `CallState.counts`."""
@@ -139,8 +141,12 @@ _LEGS: Final = FACT_FIELDS.index("legs")
 _IDS: Final = tuple(map(FACT_FIELDS.index, ("fact_id", "content_digest", "raw_sha256")))
 
 
-def encode_state(state: CallState) -> bytes:
-    """Write a state; raises `StateTooLarge`."""
+def encode_state(state: CallState, told: int = 0, phase: int | None = None) -> bytes:
+    """Write a state; raises `StateTooLarge`.
+
+    `told` is the amount merged that its timelines tell, 0 for all of it; `phase` that of the whole call where the state
+    holds a part of its items.
+    """
     items = _encoder.encode(
         ([(_contents(item.contents), item.more, _contents(item.resolutions)) for item in state.items.values()],)
     )
@@ -156,9 +162,10 @@ def encode_state(state: CallState) -> bytes:
             state.deadline_ms,
             state.folded_up_to,
             state.overflow,
-            state.phase,
+            state.phase if phase is None else phase,
             bytes(cramjam.lz4.compress_block(items)),
             state.slots,
+            told,
         )
     )
 
@@ -209,6 +216,12 @@ def peek_state(data: bytes) -> StateHead:
         return peek_old_state(packed) if form == OLD_FORM else _state_decoder.decode(packed)
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise Undecodable(f"not a call's state: {type(exc).__name__}", code="schema") from exc
+
+
+def items_bytes(data: bytes) -> int:
+    """Return the size of a stored state's items before compression."""
+    head = peek_state(data)
+    return int.from_bytes(head.items[:_SIZE_BYTES], "little") if isinstance(head, StoredState) else len(data)
 
 
 def decode_state(data: bytes) -> CallState:

@@ -8,6 +8,7 @@ state push belongs to a participant only if exactly one has its number. This mod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -37,10 +38,12 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
     if len(records) > 1:
         view.update(dict.fromkeys(_OF_NO_PARTICIPANT))
         view.update(from_kind=NumberKind.NONE, to_kind=NumberKind.NONE)
-    own = window_of(of_legs(leg for fact in records for leg in _legs_of(fact)))
-    states = believed(states, own or window_of(fact.event_at for fact in states), flags)
-    legs = _legs(records, states, flags)
-    window = window_of(of_legs(legs))
+    named = [(leg, fact.is_final) for fact in records for leg in _legs_of(fact)]
+    window = window_of(of_legs(leg for leg, _ in named))
+    states = believed(states, window or window_of(fact.event_at for fact in states), flags)
+    legs = _legs(named, states, flags)
+    if states:
+        window = window_of(of_legs(legs))
     answer = min(_held(window, (leg.answer_at for leg in legs), flags), default=None)
     end = max(_held(window, (leg.end_at for leg in legs), flags), default=None)
     view.update(
@@ -62,8 +65,8 @@ def conference_view(records: Sequence[Fact], states: Sequence[Fact], *, closed: 
     return view
 
 
-def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> tuple[Leg, ...]:
-    legs = [(leg, fact.is_final) for fact in records for leg in _legs_of(fact)]
+def _legs(legs: list[tuple[Leg, bool]], states: Sequence[Fact], flags: set[Flag]) -> tuple[Leg, ...]:
+    """Complete the records' legs, each with whether its record is final, by the states, and put them in order."""
     orphans: list[Leg] = []
     if states:
         found = observed_legs(states)
@@ -75,8 +78,7 @@ def _legs(records: Sequence[Fact], states: Sequence[Fact], flags: set[Flag]) -> 
         orphans = [leg_of(Role.X, observed) for observed in found.values()]
         if orphans:
             flags.add(Flag.ORPHAN_STATE)
-    ordered = sorted((leg for leg, _ in legs), key=_leg_order)
-    return (*ordered, *orphans)
+    return (*_in_order([leg for leg, _ in legs]), *orphans)
 
 
 def _legs_of(fact: Fact) -> tuple[Leg, ...]:
@@ -101,8 +103,16 @@ def _participant(fact: Fact) -> Leg:
     )
 
 
+def _in_order(legs: Sequence[Leg]) -> list[Leg]:
+    """Sort legs by all that they say; beyond the first few fields only where two are alike in these."""
+    ordered = sorted(((_leg_order(leg), index) for index, leg in enumerate(legs)))
+    if any(one == other for (one, _), (other, _) in pairwise(ordered)):
+        return sorted(legs, key=lambda leg: (*_leg_order(leg), msgspec.json.encode(leg)))
+    return [legs[index] for _, index in ordered]
+
+
 def _leg_order(leg: Leg) -> tuple[Any, ...]:
-    return leg.answer_at or NEVER, leg.number or "", leg.number_raw, leg.end_at or NEVER, msgspec.json.encode(leg)
+    return leg.answer_at or NEVER, leg.number or "", leg.number_raw, leg.end_at or NEVER
 
 
 def _known(values: Iterable[T | None]) -> list[T]:

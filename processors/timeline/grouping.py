@@ -3,7 +3,9 @@
 One timeline per (account, family, account id). The account is the configured one whose address admitted an item; items
 of different accounts never join. The account id is the vendor's. State pushes have no family of their own that a record
 could share: they join the callback, else the only other call of their account. The first group in order has the key
-itself as timeline id, so that an ordinary call's id never moves; the others have a suffix.
+itself as timeline id, so that an ordinary call's id never moves; the others have a suffix, which names the account in
+all groups but those of the first account: what comes by another account moves no id of that one. The first is the
+account in the key, as nearly all keys name that of the address, else a configured one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +16,7 @@ import msgspec
 from processors.call.contents import Item
 from processors.call.folding import leg_key
 from schemas.facts import Fact, FactType, Kind
+from schemas.identity import call_key
 
 CALLBACK: Final = "callback"
 CONFERENCE: Final = "conference"
@@ -57,10 +60,10 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
             records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
             states.append(item)
-    # Configured accounts come first: what anybody may send takes no row from what came by an account's own address.
+    ordered = sorted(by_account, key=lambda account: _account_order(account, by_account[account]))
     found = [
         (account, name, records.get(name, ()), joined.get(name, ()))
-        for account in sorted(by_account, key=lambda account: (not account, account))
+        for account in ordered
         for records, joined in (
             (by_account[account][0], _assign_states(by_account[account][1], by_account[account][0])),
         )
@@ -71,12 +74,25 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
             family=family,
             account_id=account_id,
             account=account,
-            suffix="" if not index else f"#{family}|{account_id}" + (f"|{account}" if len(by_account) > 1 else ""),
+            suffix=_suffix(family, account_id, account, is_first=account == ordered[0]) if index else "",
             records=tuple(sorted(records, key=_by_id)),
             states=tuple(sorted(states, key=_by_id)),
         )
         for index, (account, (family, account_id), records, states) in enumerate(found)
     )
+
+
+def _account_order(account: str, items: tuple[_Calls, list[Item]]) -> tuple[bool, bool, str]:
+    """Sort key of an account. What anybody may send takes no row from what came by an account's own address."""
+    records, states = items
+    fact = (states or next(iter(records.values())))[0].sample
+    named = call_key(fact.vendor, account, fact.vendor_call_id) == fact.call_key
+    return not (account and named), not account, account
+
+
+def _suffix(family: str, account_id: str, account: str, *, is_first: bool) -> str:
+    # An id with the separator, which a sender may write, must not look like another account's.
+    return f"#{family}|{account_id}" + ("" if is_first and "|" not in account_id else f"|{account}")
 
 
 def _by_id(item: Item) -> str:

@@ -15,6 +15,7 @@ from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state
 from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
+from tests.bench.support import remembered
 from tests.bench.support.lines import Line, show
 from tests.support.strategies import A_STATES, BOTH_LEGS, callback, in_a_row, participant, placed
 
@@ -47,8 +48,8 @@ def read_back(records: Sequence[Record]) -> None:
     log, held = StateLog(), PartitionState(SETTINGS)
     for record in records:
         log.take(record)
-    for key, states in log.calls():
-        held.load(key, states)
+    for call in log.calls():
+        held.load(*call)
 
 
 def merged_each(records: Sequence[Record]) -> None:
@@ -76,7 +77,7 @@ def _seconds(work: Callable[[], object], times: int) -> float:
 
 
 def measure() -> list[Line]:
-    """Measure steps by kind of fact, then the codec of the states."""
+    """Measure steps by kind of fact, the codec of the states, and then the growth with what is remembered."""
     record = in_a_row([callback()])
     whole = in_a_row([*BOTH_LEGS, callback()])
     known = joined(whole)
@@ -104,10 +105,11 @@ def measure() -> list[Line]:
     reading = cost("read back: a state's record", lambda: read_back(log), len(log), 20)
     lines += [msgspec.structs.replace(reading, limit=merging.value), merging]
     sizes = ((1, joined(record)), (9, known), (500, crowd))
-    return lines + [
+    lines += [
         Line(bench="join", what=f"stored state of {count} facts", value=len(encode_state(state)), unit="B")
         for count, state in sizes
     ]
+    return lines + remembered.measure()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from processors.call.agreement import answered, blank, compatible
 from processors.call.precedence import normalized
-from processors.call.state import merge_states
+from processors.call.state import UNCOUNTED, merge_states
 from processors.column_bounds import bounded
 from processors.join import CallState, step, timeout
 from processors.store.state_codec import decode_state, encode_state
@@ -136,6 +136,17 @@ def test_every_element_is_a_fact_or_a_duplicate(arrivals: list[Fact]) -> None:
     contents = {(fact.fact_id, fact.content_digest) for fact in arrivals}
 
     assert joined(arrivals).counts() == (len(contents), len(arrivals) - len(contents))
+
+
+@given(log=fact_logs(), small=st.booleans())
+def test_counts_that_are_carried_along_are_those_of_the_items(log: list[Fact], small: bool) -> None:  # noqa: FBT001 - a case
+    """Items may be folded away, facts late, and records final or not."""
+    bounds = JoinSettings(max_contents=1) if small else SETTINGS
+    state: CallState | None = None
+    for index, fact in enumerate(log):
+        state = step(state, fact, index * 30_000_000, bounds).state
+        assert state is not None
+        assert msgspec.structs.replace(state, tally=UNCOUNTED).tally == state.tally
 
 
 @given(arrivals=raw_arrivals())

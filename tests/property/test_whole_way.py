@@ -9,9 +9,11 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 
+from processors.store import segments, telling
 from schemas.topics import RAW
 from sinks.rows import DEAD_LETTERS
 from tests.property.whole_way.broker import PARTITIONS
@@ -25,6 +27,7 @@ ONE = os.environ.get("CALLWEAVE_TEST_SEED")
 SHARE = 50
 """Number of worlds that a process tries at once."""
 ORDER_SEEDS = SEEDS // 25
+LARGE_SEEDS = SEEDS // 5
 CAUGHT = (1, 2, 4, 6, 8, 29, 33, 53, 199)
 """Seeds of worlds in which naive ways failed; these are tried before all others."""
 NAIVE_SEEDS = 5000
@@ -61,6 +64,33 @@ def test_no_failure_loses_doubles_or_changes_a_call() -> None:
     with ProcessPoolExecutor(mp_context=context, initializer=_search_for_garbage_rarely) as pool:
         for found in pool.map(_failures, shares):
             assert not found
+
+
+@pytest.mark.parametrize("share", [10, 0], ids=["told by growth and by the clock", "told by the clock alone"])
+@pytest.mark.timeout(0)
+def test_no_failure_loses_doubles_or_changes_a_large_call(monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+    """Every call counts as one: its state is written in segments, and what is known is told later."""
+    monkeypatch.setattr(segments, "LARGE", 0)
+    monkeypatch.setattr(telling, "SHARE", share)
+    for seed in range(LARGE_SEEDS):
+        found = wrongs(seed, RIGHT)
+        assert not found, f"seed {seed}: {found}"
+
+
+NAIVE_LARGE: dict[str, tuple[type, str, Any]] = {
+    "a stored state does not say what was told": (telling.Untold, "told", lambda *_: None),
+    "what waits is told by growth alone": (telling.Untold, "take_due", lambda *_: []),
+}
+
+
+@pytest.mark.parametrize(("owner", "name", "way"), NAIVE_LARGE.values(), ids=NAIVE_LARGE.keys())
+def test_a_naive_way_of_telling_is_caught(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, way: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(segments, "LARGE", 0)
+    monkeypatch.setattr(telling, "SHARE", 0)
+    monkeypatch.setattr(owner, name, way)
+    assert any(wrongs(seed, RIGHT) for seed in range(NAIVE_SEEDS))
 
 
 @pytest.mark.parametrize("rules", ANY_ORDER.values(), ids=ANY_ORDER.keys())

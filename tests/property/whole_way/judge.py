@@ -99,8 +99,8 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
         states = StateLog()
         for record in _compacted(broker.logs[STATE.name, number], broker.clock_ms() - _COMPACTION_LAG_MS):
             states.take(record)
-        for key, values in states.calls():
-            held.load(key, values)
+        for call in states.calls():
+            held.load(*call)
     kept = +held.items
     wanted = sum((partition.items for partition in truth), Counter())
     if kept != wanted:

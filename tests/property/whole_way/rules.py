@@ -127,7 +127,7 @@ class _SeenDropped(PartitionState):
 class _LastRecordWins(PartitionState):
     """Restores only the last record of a key, though a zombie may have written it."""
 
-    def load(self, key: str, states: Sequence[bytes]) -> None:
+    def load(self, key: str, states: Sequence[bytes], *_: object) -> None:
         super().load(key, states[-1:])
 
 
@@ -140,8 +140,8 @@ class _OtherStates(HoldingJoin):
         async for batch in self._read_back(STATE.name, partition, self._ends[partition]):
             for record in batch.records:
                 log.take(record)
-        for key, states in log.calls():
-            held.load(key, states)
+        for call in log.calls():
+            held.load(*call)
         return held
 
 

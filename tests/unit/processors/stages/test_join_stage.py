@@ -15,6 +15,7 @@ from processors.outbox import Message, Oversize
 from processors.records import RecordBatch
 from processors.stages import join_stage
 from processors.stages.join_stage import JoinStage
+from processors.store import segments
 from processors.store.changelog import new_writer
 from processors.store.state_codec import decode_state
 from schemas.codec import FACT, PREVIOUS, Codecs, codecs_for
@@ -23,9 +24,9 @@ from schemas.errors import Unavailable
 from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.slot_hours import slot_of
-from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED
+from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED, STATE
 from tests.support.kafka.join_log import Nowhere, StateLog, at_zero, batch_of, nothing
-from tests.support.strategies import BOTH_LEGS, callback, in_a_row, placed, privacy
+from tests.support.strategies import BOTH_LEGS, callback, in_a_row, participant, placed, privacy
 
 
 class Strict(Nowhere):
@@ -167,6 +168,52 @@ async def test_what_a_zombie_wrote_is_mended_at_the_next_tick() -> None:
         merge_stored(decode_state(whole.value or b""), decode_state(less.value or b""), JoinSettings())
     ] * 2
     assert len(log.states) == 4
+
+
+class InTurn(StateLog):
+    """An outbox that knows what was published together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[list[Message]] = []
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Take the messages."""
+        await super().publish(messages)
+        self.turns.append([each for each in messages if each.topic == STATE.name])
+
+
+PEOPLE = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(3 * segments.LARGE)])
+
+
+async def test_segments_go_only_once_the_state_that_contains_them_is_acknowledged() -> None:
+    """The second of two batches to one partition may arrive without the first."""
+    log, codecs = InTurn(), Codecs()
+    stage = JoinStage(log, codecs, JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    for fact in PEOPLE:
+        await stage.step(batch_of([FACT.encode(fact)]))
+    removing = [number for number, turn in enumerate(log.turns) if any(each.value is None for each in turn)]
+
+    assert removing
+    for number in removing:
+        (whole,) = log.turns[number - 1]
+        assert whole.key == PEOPLE[0].call_key.encode()
+        assert whole.value is not None
+        assert all(each.value is None for each in log.turns[number])
+    assert len(log.states) == await log.end("", 0) == sum(map(len, log.turns))
+    assert not await stage._others_wrote(1)
+
+
+@pytest.mark.parametrize(
+    ("codecs", "keys"), [(Codecs(), 11), (codecs_for({}, PREVIOUS), 1)], ids=["this release", "beside the one before"]
+)
+async def test_segments_are_for_those_who_know_them(codecs: Codecs, keys: int) -> None:
+    log = StateLog()
+    stage = JoinStage(log, codecs, JoinSettings(), log.restore, Registry(), end=log.end)  # type: ignore[arg-type]  # as above
+    for fact in PEOPLE[: segments.LARGE + 10]:
+        await stage.step(batch_of([codecs.stage_fact.encode(fact)]))
+
+    assert len({each.key for each in log.states}) == keys
 
 
 RESTARTS = {

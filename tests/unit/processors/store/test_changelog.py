@@ -17,7 +17,7 @@ def read(*lines: tuple[Writer | None, bytes | None], key: bytes = b"k") -> list[
     for offset, (writer, value) in enumerate(lines):
         headers = writer.headers if writer else ()
         log.take(Record(offset=offset, timestamp_ms=0, key=key, value=value, headers=headers))
-    calls = dict(log.calls())
+    calls = {call.key: call.states for call in log.calls()}
     assert set(calls) <= {key.decode()}
     return calls.get(key.decode())
 
@@ -69,8 +69,8 @@ def test_whatever_anybody_ever_knew_is_in_what_counts(turns: list[tuple[int, boo
             value = bits.to_bytes(8, "big")
             reading.take(Record(offset=offset, timestamp_ms=0, key=b"k", value=value, headers=writer.headers))
         found = 0
-        for _, states in reading.calls():
-            for state in states:
+        for call in reading.calls():
+            for state in call.states:
                 found |= int.from_bytes(state, "big")
         return found
 
@@ -88,8 +88,8 @@ def test_keys_are_apart_and_a_record_without_a_key_is_nobodys() -> None:
     log = StateLog()
     for offset, key in enumerate([b"a", b"b", None, b"a"]):
         log.take(Record(offset=offset, timestamp_ms=0, key=key, value=b"%d" % offset, headers=FIRST.headers))
-    assert dict(log.calls()) == {"a": [b"3"], "b": [b"1"]}
-    assert dict(log.calls()) == {}
+    assert {call.key: call.states for call in log.calls()} == {"a": [b"3"], "b": [b"1"]}
+    assert list(log.calls()) == []
 
 
 OLD = Writer(b"older...", 0, tells_slots=False)

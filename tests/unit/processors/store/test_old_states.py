@@ -172,7 +172,7 @@ class OldItems(msgspec.Struct, frozen=True, array_like=True):
 
 OldState: Any = msgspec.defstruct(
     "OldState",
-    [(field.name, field.type) for field in msgspec.structs.fields(StoredState) if field.name != "slots"],
+    [(field.name, field.type) for field in msgspec.structs.fields(StoredState) if field.name not in {"slots", "told"}],
     array_like=True,
     frozen=True,
 )

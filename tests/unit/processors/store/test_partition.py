@@ -1,5 +1,6 @@
 """A partition's calls: the states kept, due and written, and their restore."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -84,6 +85,22 @@ def test_a_call_times_out_once_by_the_record_clock() -> None:
     assert [(key, done.outcome) for key, done in due] == [(state.call_key, "timeout")]
 
 
+def test_calls_are_due_in_the_order_of_their_deadlines_and_not_before() -> None:
+    """They wait by the minute; within it each has its own time."""
+    held = PartitionState(JOIN)
+    seconds = (61, 3, 119, 60, 2, 180, 59)
+    for number, second in enumerate(sorted(seconds)):
+        list(held.advance(second * 1000))
+        state = placed(pushed_state(CALLED, State.SETUP, 0), number)
+        held.apply(msgspec.structs.replace(state, call_key=f"ytx|main|{9 - second}"))
+
+    due = [(now_ms, key) for now_ms in range(0, 240_000, 500) for key, _ in held.advance(30 * MINUTE_MS + now_ms)]
+
+    assert due == [(second * 1000, f"ytx|main|{9 - second}") for second in sorted(seconds)]
+    assert set(held._waiting) == set(held._minutes)
+    assert held._deadlines == []
+
+
 def test_a_call_is_forgotten_after_the_horizon() -> None:
     """Its state is deleted from the log as well."""
     held = PartitionState(JOIN)
@@ -161,7 +178,7 @@ def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
         assert list(held.advance(second * 1000)) == []
         held.apply(placed(pushed_state(CALLED, State.SETUP, second), second))
 
-    waiting = len(held._deadlines)
+    waiting = len(held._deadlines) + sum(map(len, held._waiting.values()))
     early = list(held.advance(199_000 + 30 * MINUTE_MS - 1))
     due = list(held.advance(199_000 + 30 * MINUTE_MS))
 

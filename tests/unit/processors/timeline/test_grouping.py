@@ -62,6 +62,40 @@ def test_what_comes_by_another_account_changes_no_row(forged: Fact) -> None:
         assert all(other.account != "main" and other.timeline_id != KEY for other in others)
 
 
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED.keys())
+def test_what_comes_by_another_account_moves_no_id(forged: Fact) -> None:
+    """No call of an account with several under one key gets another id: its old row would be left over."""
+    ours = [OURS, callback(account="main", account_id="app-2"), voice(account="main")]
+    alone = [row.timeline_id for row in shown(in_a_row(ours))]
+    for order in permutations(in_a_row([*ours, forged])):
+        rows = shown(order)
+
+        assert [row.timeline_id for row in rows if row.account == "main"] == alone
+        assert len({row.timeline_id for row in rows}) == len(rows)
+
+
+def test_the_account_in_the_key_is_the_first_whoever_else_comes() -> None:
+    """Its calls keep their ids; another account's have the same ids before and after them."""
+    ours, theirs = callback(account="main"), [callback(account=name) for name in ("", "another", "second")]
+    for order in permutations(in_a_row([ours, *theirs])):
+        rows = [(row.account, row.timeline_id) for row in shown(order)]
+        assert rows == [
+            ("main", KEY),
+            ("another", f"{KEY}#callback|{ACCOUNT}|another"),
+            ("second", f"{KEY}#callback|{ACCOUNT}|second"),
+            ("", f"{KEY}#callback|{ACCOUNT}|"),
+        ]
+
+
+def test_an_id_with_the_separator_is_not_taken_for_another_account_s() -> None:
+    ours = [callback(account="main"), callback(account="main", account_id="z|second")]
+    theirs = callback(account="second", account_id="z")
+
+    rows = shown(in_a_row([*ours, theirs]))
+
+    assert len({row.timeline_id for row in rows}) == len(rows) == 3
+
+
 def test_states_join_the_record_of_their_own_account() -> None:
     ours = [pushed_state(CALLER, State.SETUP, second, account="main") for second in (0, 1)]
     theirs = [pushed_state(CALLER, State.SETUP, second) for second in (2, 3, 4)]

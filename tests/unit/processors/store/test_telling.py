@@ -1,0 +1,138 @@
+"""News of a large call is told when it grew by a tenth, or a second later on the record clock; nothing is lost."""
+
+import pytest
+
+from processors.store.changelog import Writer
+from processors.store.partition import PartitionState
+from processors.store.segments import LARGE
+from processors.store.state_codec import encode_state
+from processors.store.telling import WITHIN_MS
+from processors.timeline.build import timelines_of
+from schemas.config.settings import JoinSettings
+from schemas.facts import Fact
+from tests.support.strategies import in_a_row, participant, placed
+
+JOIN = JoinSettings()
+WRITER = Writer(b"ours....", 0)
+PEOPLE = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(120)])
+KEY = PEOPLE[0].call_key
+DAY_MS = 86_400_000
+
+
+def told(held: PartitionState, *facts: Fact, now_ms: int = 0) -> list[tuple[str, int]]:
+    """Join facts at a time of the record clock; returns what is told: outcome and number of legs."""
+    results = [done for _, done in held.advance(now_ms)]
+    results += [held.apply(fact) for fact in facts]
+    return [(done.outcome, len(timeline.legs)) for done in results for timeline in done.timelines]
+
+
+def holding(number: int) -> PartitionState:
+    """A partition with one conference, all told."""
+    held = PartitionState(JOIN, WRITER.name)
+    told(held, *PEOPLE[:number])
+    told(held, now_ms=WITHIN_MS)
+    held.take_changed()
+    return held
+
+
+def test_a_small_call_is_told_with_every_fact() -> None:
+    held = PartitionState(JOIN, WRITER.name)
+    assert told(held, *PEOPLE[:LARGE]) == [("fact", number + 1) for number in range(LARGE)]
+
+
+def test_a_large_call_is_told_when_it_grew_by_a_tenth() -> None:
+    held = holding(100)
+    assert told(held, *PEOPLE[100:109], now_ms=2000) == []
+    assert told(held, PEOPLE[109], now_ms=2000) == [("fact", 110)]
+    assert told(held, *PEOPLE[110:120], now_ms=2000) == []
+
+
+CLOCKS = {
+    "not before": ([500, 999], []),
+    "with the next record or tick": ([1000], [("told", 103)]),
+    "once": ([1000, 1001, 5000], [("told", 103)]),
+    "however late that comes": ([DAY_MS], [("told", 103)]),
+}
+
+
+@pytest.mark.parametrize(("clocks", "tells"), CLOCKS.values(), ids=CLOCKS.keys())
+def test_what_waits_is_told_a_second_after_the_first_of_it(clocks: list[int], tells: list[tuple[str, int]]) -> None:
+    held, began_ms = holding(100), 2000
+    for number in range(3):
+        assert told(held, PEOPLE[100 + number], now_ms=began_ms + number) == []
+
+    assert [one for clock_ms in clocks for one in told(held, now_ms=began_ms + clock_ms)] == tells
+
+
+def test_what_waits_is_told_before_its_call_is_forgotten() -> None:
+    held = holding(100)
+    told(held, PEOPLE[100], now_ms=2000)
+
+    assert [done.outcome for _, done in held.advance((JOIN.horizon_s + 3) * 1000)] == ["told", "expired"]
+    assert told(held, now_ms=10 * DAY_MS) == []
+
+
+@pytest.mark.parametrize("restored", [0, 1], ids=["a segment", "the whole state"])
+def test_whoever_restores_a_call_tells_what_waits(restored: int) -> None:
+    """Its worker died, and the offset behind these facts was committed: nobody will read them again."""
+    held = holding(100)
+    told(held, PEOPLE[100], now_ms=2000)
+    (written,) = held.take_changed().values()
+    again = PartitionState(JOIN, b"another.")
+    if restored:
+        known = held.apply(PEOPLE[100]).state
+        assert known is not None
+        again.load(KEY, [encode_state(known, told=100)])
+    else:
+        again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, written)
+
+    assert told(again, now_ms=1) == [("told", 101)]
+    assert again.take_changed()
+    assert told(again, now_ms=2) == []
+
+
+def test_what_was_told_is_not_told_again_after_a_restore() -> None:
+    held = holding(100)
+    told(held, PEOPLE[100], now_ms=2000)
+    told(held, now_ms=3000)
+    *_, newest = held.take_changed().values()
+    again = PartitionState(JOIN, b"another.")
+    again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, newest)
+
+    assert told(again, now_ms=DAY_MS) == []
+    assert again.take_changed() == {}
+
+
+def test_a_repetition_is_told_within_a_second_again() -> None:
+    """It is caused by a crash, before which the first telling may not have got out, as for a small call."""
+    held = holding(100)
+    assert told(held, *PEOPLE[:50], now_ms=2000) == []
+    assert told(held, now_ms=3000) == [("told", 100)]
+    assert held.take_changed().keys() != {KEY}
+
+
+def test_a_correction_of_one_record_is_told_within_a_second() -> None:
+    held = holding(100)
+    late = placed(participant("+8613800000007", 7, 900), 500)
+    assert told(held, late, now_ms=2000) == []
+    ((_, done),) = held.advance(3000)
+    assert done.state is not None
+    assert done.timelines == timelines_of(done.state)
+
+
+def test_beside_workers_of_the_release_before_all_is_told_at_once() -> None:
+    held = PartitionState(JOIN)
+    told(held, *PEOPLE[:100])
+
+    assert told(held, *PEOPLE[100:103]) == [("fact", 101), ("fact", 102), ("fact", 103)]
+
+
+def test_one_that_takes_over_from_this_release_tells_what_waits() -> None:
+    held = holding(100)
+    told(held, PEOPLE[100], now_ms=2000)
+    (written,) = held.take_changed().values()
+    again = PartitionState(JOIN)
+    again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, written)
+
+    assert told(again, now_ms=1) == [("told", 101)]
+    assert [*again.take_changed()] == [KEY]
