@@ -7,6 +7,7 @@ rebalance or a timeout the same records are read and inserted again, and rows co
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable
 from datetime import datetime
@@ -36,6 +37,9 @@ DRAIN_S: Final = 10.0
 COMMIT_S: Final = 30.0
 """Seconds for which a commit is repeated while Kafka is away; then the process ends, and the rows are read again."""
 _IDLE_MS: Final = 200
+_GATHER_S: Final = 0.05
+"""Time for which records gather before they are taken, unless many are there."""
+_MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
 """Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
 _PAUSE_AFTER_S: Final = 1.0
@@ -64,6 +68,10 @@ class Sink:
         """The policy of the next batch, which is gathered for longer while rows come late."""
         self._rewound_at = -1
         """The count of rebalances for which the consumer's positions hold."""
+        self._flushed_s = -math.inf
+        """The middle of the last flush: the next one is counted from it, so a slow server gets time to gather rows."""
+        self._behind = False
+        """True when the last poll returned many records, so that more of them are there."""
         self._begin()
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -76,7 +84,9 @@ class Sink:
                 if rewound is None:
                     break
                 self._rewound_at = rewound
-            for records in (await self._poll(stop)).values():
+            polled = await self._poll(stop)
+            self._behind = sum(map(len, polled.values())) >= _MANY_RECORDS
+            for records in polled.values():
                 for record in records:
                     self._take(record)
             if self._batch.due(_now_s()):
@@ -95,7 +105,7 @@ class Sink:
         self._metrics.put("callweave_lag_records", "sink", value=lag)
 
     def _begin(self) -> None:
-        self._batch = SinkBatch(self._paced)
+        self._batch = SinkBatch(self._paced, self._flushed_s)
         self._youngest_s = 0.0
         """The latest receipt of a row of the batch, by the clock of the ingress."""
         self._dead_letters: list[DeadLetter] = []
@@ -104,7 +114,11 @@ class Sink:
         """Returns some records; none when a rebalance or the stop came in between."""
         limit = min(_POLL_RECORDS, self._batch.room)
         before = self._rewound_at
-        idle_ms = min(_IDLE_MS, int(self._policy.max_age_s * 1000))
+        wait_s = self._batch.wait_s(_now_s())
+        if wait_s is not None and not self._behind:
+            # Records that are there already wait for others in any case; to take them one by one would cost more.
+            await _or_stop(asyncio.sleep(min(_GATHER_S, wait_s)), stop)
+        idle_ms = _IDLE_MS if wait_s is None else 0
         # During a rebalance getmany waits without regard to its timeout.
         getting = self._consumer.getmany(timeout_ms=idle_ms, max_records=limit)
         records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
@@ -119,7 +133,6 @@ class Sink:
             headers=tuple(record.headers),
             timestamp_ms=record.timestamp,
         )
-        now_s = _now_s()
         try:
             found = read(record.topic, record.value, self._codecs)
         except Undecodable as exc:
@@ -130,9 +143,9 @@ class Sink:
             self._dead_letters.append(dead_letter_of(origin, "internal", type(exc).__name__))
             found = None
         if found is None:
-            self._batch.mark_done(origin, now_s)
+            self._batch.mark_done(origin)
         else:
-            self._batch.add(found[0], SinkRow(found[1], origin), now_s)
+            self._batch.add(found[0], SinkRow(found[1], origin))
             self._youngest_s = max(self._youngest_s, _received_s(found[1]))
 
     async def _flush(self, stop: asyncio.Event) -> None:
@@ -140,11 +153,13 @@ class Sink:
         offsets = self._batch.offsets()
         if not offsets:
             return
+        began_s = _now_s()
         flushing = asyncio.create_task(self._flusher.flush(self._batch, self._dead_letters))
         try:
             done = await self._stay_in_group(flushing, stop)
         finally:
             await _end(flushing)
+        self._flushed_s = (began_s + _now_s()) / 2
         if done:
             flushing.result()
             self._paced = paced(self._policy, self._batch.rows, time.time() - self._youngest_s)

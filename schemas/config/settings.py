@@ -336,8 +336,8 @@ class SinkSettings(_Section, frozen=True, kw_only=True):
     max_bytes: Count = 64 * 1024 * 1024
     """Bytes of a batch as Kafka holds them; decoded they take several times as much memory."""
     max_age_s: Positive = 0.5
-    """Age of a batch: the delay of a row for the sake of larger inserts. While many rows come late, because a
-    backlog is worked off, up to four times as much."""
+    """Time from one insert to the next: the most that a row waits for the sake of larger inserts. While many rows come
+    late, because a backlog is worked off, up to four times as much."""
     retry_first_s: Positive = 0.5
     """Wait before the first repetition while ClickHouse is away; it doubles from then on."""
     retry_cap_s: Positive = 30.0

@@ -39,6 +39,7 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int
     max_bytes: int
     max_age_s: float
+    """Time from the insert before it, so a record that comes alone does not wait."""
 
 
 _MANY: Final = 500
@@ -62,35 +63,36 @@ def paced(policy: BatchPolicy, rows: int, late_s: float) -> BatchPolicy:
 class SinkBatch:
     """Rows by table, and the offsets that can be committed after them."""
 
-    def __init__(self, policy: BatchPolicy) -> None:
+    def __init__(self, policy: BatchPolicy, since_s: float) -> None:
+        """`since_s` is the time of the insert before it, by a monotonic clock."""
         self._policy = policy
+        self._due_s = since_s + policy.max_age_s
         self._rows: dict[str, tuple[Table[Any], list[SinkRow]]] = {}
         self._next: dict[tuple[str, int], int] = {}
-        self._began_s: float | None = None
         self.rows = 0
         self.size_bytes = 0
 
-    def add(self, table: Table[Any], row: SinkRow, now_s: float) -> None:
-        """Adds one row; `now_s` is a monotonic clock in seconds."""
+    def add(self, table: Table[Any], row: SinkRow) -> None:
+        """Adds one row."""
         self._rows.setdefault(table.name, (table, []))[1].append(row)
         self.rows += 1
-        self.mark_done(row.origin, now_s)
+        self.mark_done(row.origin)
 
-    def mark_done(self, origin: Origin, now_s: float) -> None:
+    def mark_done(self, origin: Origin) -> None:
         """Counts a record and moves its partition's offset: its row was added, or it makes no row."""
         position = origin.position
         self.size_bytes += _RECORD_BYTES + len(origin.value) + len(origin.key or b"")
         self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
-        if self._began_s is None:
-            self._began_s = now_s
         partition = (position.topic, position.partition)
         self._next[partition] = max(position.offset + 1, self._next.get(partition, 0))
 
     def due(self, now_s: float) -> bool:
         """True when it is time to insert."""
-        if self._began_s is None:
-            return False
-        return self.full or now_s - self._began_s >= self._policy.max_age_s
+        return bool(self._next) and (self.full or now_s >= self._due_s)
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Returns the time after which it is due; None when nothing is to be inserted."""
+        return max(0.0, self._due_s - now_s) if self._next else None
 
     @property
     def full(self) -> bool:

@@ -1,5 +1,6 @@
 """Batches of the sink: their rows, when they are due, and the offsets to commit after them."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -31,19 +32,19 @@ def origin(topic: str, partition: int, offset: int, value: bytes = b"") -> Origi
 @given(records)
 def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tuple[Any, ...]]) -> None:
     """Every record is in exactly one batch; the offsets are those of its last records; the bounds hold."""
-    batch, batches = SinkBatch(POLICY), []
+    batch, batches = SinkBatch(POLICY, 0.0), []
     ends: dict[tuple[str, int], int] = {}
     for number, (table, topic, partition, value, makes_row) in enumerate(arrivals):
         place = (topic, partition)
         ends[place] = ends.get(place, 0) + 1
         came = origin(topic, partition, ends[place] - 1, value)
         if makes_row:
-            batch.add(table, SinkRow(number, came), 0.0)
+            batch.add(table, SinkRow(number, came))
         else:
-            batch.mark_done(came, 0.0)
+            batch.mark_done(came)
         if batch.due(0.1):
             batches.append(batch)
-            batch = SinkBatch(POLICY)
+            batch = SinkBatch(POLICY, 0.0)
     batches.append(batch)
 
     rows = [(table.name, row.record) for one in batches for table, found in one.tables() for row in found]
@@ -59,38 +60,44 @@ def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tu
     assert committed == ends
 
 
-def test_a_batch_is_due_by_age_counted_from_its_first_record() -> None:
-    batch = SinkBatch(POLICY)
-    assert not batch.due(1e9)
-    batch.mark_done(origin("calls.timelines", 0, 7), 10.0)
-    assert not batch.due(10.4)
-    batch.add(TABLES[0], SinkRow(1, origin("calls.timelines", 0, 8)), 10.45)
-    assert batch.due(10.5)
+def test_a_batch_is_due_by_the_time_since_the_insert_before_it() -> None:
+    batch = SinkBatch(POLICY, 10.0)
+    assert (batch.due(1e9), batch.wait_s(1e9)) == (False, None)
+    batch.mark_done(origin("calls.timelines", 0, 7))
+    assert (batch.due(10.4), batch.wait_s(10.4)) == (False, pytest.approx(0.1))
+    batch.add(TABLES[0], SinkRow(1, origin("calls.timelines", 0, 8)))
+    assert (batch.due(10.5), batch.wait_s(10.5)) == (True, 0.0)
+
+
+def test_a_record_that_comes_alone_does_not_wait() -> None:
+    batch = SinkBatch(POLICY, -math.inf)
+    batch.mark_done(origin("calls.timelines", 0, 7))
+    assert (batch.due(0.0), batch.wait_s(0.0)) == (True, 0.0)
 
 
 def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
-    batch = SinkBatch(POLICY)
+    batch = SinkBatch(POLICY, 0.0)
     for offset in range(5):
         assert not batch.due(0.0)
         assert batch.room == 5 - offset
-        batch.add(TABLES[0], SinkRow(offset, origin("calls.normalized", 0, offset)), 0.0)
+        batch.add(TABLES[0], SinkRow(offset, origin("calls.normalized", 0, offset)))
     assert batch.due(0.0)
     assert batch.room == 0
 
 
 def test_a_record_met_again_does_not_move_the_offset_back() -> None:
-    batch = SinkBatch(POLICY)
-    batch.mark_done(origin("calls.normalized", 1, 9), 0.0)
-    batch.mark_done(origin("calls.normalized", 1, 3), 0.0)
+    batch = SinkBatch(POLICY, 0.0)
+    batch.mark_done(origin("calls.normalized", 1, 9))
+    batch.mark_done(origin("calls.normalized", 1, 3))
     assert batch.offsets() == {("calls.normalized", 1): 10}
 
 
 def test_records_that_make_no_row_count_for_the_size_too() -> None:
     """Their bytes are held until the batch is flushed, because they become dead letters."""
-    batch = SinkBatch(POLICY)
+    batch = SinkBatch(POLICY, 0.0)
     for offset in range(4):
         assert not batch.due(0.0)
-        batch.mark_done(origin("calls.normalized", 0, offset, b"x" * 999), 0.0)
+        batch.mark_done(origin("calls.normalized", 0, offset, b"x" * 999))
     assert batch.due(0.0)
 
 
@@ -100,11 +107,11 @@ def test_records_that_make_no_row_count_for_the_size_too() -> None:
     ids=["a key", "a header's value", "a header's name"],
 )
 def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
-    batch = SinkBatch(POLICY)
+    batch = SinkBatch(POLICY, 0.0)
     for offset in range(4):
         assert not batch.due(0.0)
         made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})
-        batch.mark_done(made, 0.0)
+        batch.mark_done(made)
     assert batch.due(0.0)
 
 
@@ -121,6 +128,6 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
 def test_a_batch_is_gathered_for_longer_while_rows_come_late(rows: int, late_s: float, age_s: float) -> None:
     later = paced(POLICY, rows, late_s)
     assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
-    batch = SinkBatch(later)
-    batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)), 100.0)
+    batch = SinkBatch(later, 100.0)
+    batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)))
     assert [batch.due(100.0 + age_s - 0.01), batch.due(100.0 + age_s)] == [False, True]

@@ -70,10 +70,10 @@ def flusher(tables: Tables, dead_letters: DeadTopic, metrics: Registry | None = 
 
 
 def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
-    made = SinkBatch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1))
+    made = SinkBatch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1), 0.0)
     for table, items in parts:
         for one in items:
-            made.add(table, one, 0.0)
+            made.add(table, one)
     return made
 
 
