@@ -51,6 +51,8 @@ class ClickHouse:
         self._hosts = Hosts(settings.urls)
         self._clients: dict[str, Client] = {}
         self._opening: dict[str, threading.Lock] = {url: threading.Lock() for url in settings.urls}
+        self._written: set[str] = set()
+        """The servers that took rows since they were last asked for their room."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,14 +103,21 @@ class ClickHouse:
         await self._ask(lambda client: client.command(sql, settings=named))
 
     async def insert_rows(
-        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], types: Sequence[str] = ()
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        types: Sequence[str] = (),
+        *,
+        last: bool = True,
     ) -> None:
         """Inserts a few plain rows; the server is asked for the columns' types unless they are given.
 
-        Raises `Unavailable`, `SetupError`.
+        They are stored when it returns, or, where they are not the `last`, after the next `require_room`. Raises
+        `Unavailable`, `SetupError`.
         """
 
-        def insert(client: Client) -> None:
+        def insert(url: str, client: Client) -> None:
             client.insert(
                 table,
                 rows,
@@ -116,12 +125,20 @@ class ClickHouse:
                 column_type_names=types or None,
                 settings=self._insert_settings(client),
             )
-            self._require_room(client)
+            if last:
+                self._require_room(client)
+            else:
+                self._written.add(url)
 
-        await self._ask(insert)
+        await asyncio.to_thread(
+            self._on_a_server, lambda url, client: self._call(url, client, lambda one: insert(url, one))
+        )
 
     async def insert(self, table: Table[T], records: Sequence[T]) -> None:
-        """Inserts all of `records` or none. Raises `Unavailable`, or `RowsRefused` when a record is the reason."""
+        """Inserts all of `records` or none; they are stored after the next `require_room`.
+
+        Raises `Unavailable`, or `RowsRefused` when a record is the reason.
+        """
         await asyncio.to_thread(self._insert_records, table, records)
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
@@ -135,7 +152,7 @@ class ClickHouse:
         try:
             done = client.raw_insert(full_name, names, rows, fmt="Native", settings=settings)
             _require_all(done.written_rows, count)
-            self._require_room(client)
+            self._written.add(url)
         except Unavailable:
             raise
         except (OperationalError, OSError) as exc:
@@ -144,6 +161,17 @@ class ClickHouse:
             raise self._failed_insert(url, exc) from exc
         except Exception as exc:  # the library cannot send the rows; nothing was inserted
             raise unfit("", exc) from exc
+
+    async def require_room(self) -> None:
+        """Makes sure that what was inserted is stored. Raises `Unavailable` when it may not be: insert it again."""
+        while self._written:
+            await asyncio.to_thread(self._require_room_at, self._written.pop())
+
+    def _require_room_at(self, url: str) -> None:
+        try:
+            self._require_room(self._open(url))
+        except (ClickHouseError, OSError) as exc:
+            raise self._unavailable(url, exc) from exc
 
     def _require_room(self, client: Client) -> None:
         """Raises `Unavailable` when the disk has so little room that an acknowledged insert may not be stored."""

@@ -54,7 +54,7 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
             replicas=bool(settings.clickhouse.cluster),
         )
         insert = placing(marking(clickhouse.insert, marks.set), Places(clickhouse.query, clickhouse.database))
-        flusher = Flusher(erasing(insert, erasures), publish, backoff, metrics)
+        flusher = Flusher(erasing(insert, erasures), publish, backoff, metrics, clickhouse.require_room)
         policy = BatchPolicy(max_rows=sink.max_rows, max_bytes=sink.max_bytes, max_age_s=sink.max_age_s)
         worker = Sink(consumer, rebalances, flusher, codecs, policy, metrics)
         metrics.before_read(worker.measure)

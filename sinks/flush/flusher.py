@@ -31,8 +31,17 @@ Publish = Callable[[list[DeadLetter]], Awaitable[None]]
 class Flusher:
     """Flushes batches, and shows in a gauge whether one waits for ClickHouse."""
 
-    def __init__(self, insert: Insert, publish: Publish, backoff: Backoff, metrics: Registry) -> None:
+    def __init__(
+        self,
+        insert: Insert,
+        publish: Publish,
+        backoff: Backoff,
+        metrics: Registry,
+        require_room: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`require_room` raises `Unavailable` where what was inserted may not be stored, because a disk is full."""
         self._insert = insert
+        self._require_room = require_room
         self._publish = publish
         self._backoff = backoff
         self._metrics = metrics
@@ -41,7 +50,7 @@ class Flusher:
     async def flush(self, batch: SinkBatch, undecodable: Sequence[DeadLetter]) -> None:
         """Returns when every row of `batch` is in its table or a dead letter, and `undecodable` is on `calls.dead`."""
         tables = list(batch.tables())
-        refused = await asyncio.gather(*(self._insert_rows(table, rows) for table, rows in tables))
+        refused = await self._until_available(lambda: self._insert_all(tables))
         dead = [*undecodable]
         for refusals in refused:
             dead += [dead_letter_of(one.row.origin, _code(one), one.detail) for one in refusals]
@@ -55,6 +64,17 @@ class Flusher:
             newest_s = max(row.origin.timestamp_ms for row in rows) / 1000
             self._metrics.put("callweave_sink_freshness_seconds", table.label, value=max(0.0, now_s - newest_s))
 
+    async def _insert_all(self, tables: Sequence[tuple[Table[Any], list[SinkRow]]]) -> list[list[RefusedRow]]:
+        """Inserts the rows of all tables and returns the refused ones of each. Raises `Unavailable` for a full disk."""
+        refused = await asyncio.gather(*(self._insert_rows(table, rows) for table, rows in tables))
+        try:
+            await self._require_room()
+        except Unavailable:
+            for table, _ in tables:
+                self._metrics.add("callweave_sink_inserts_total", table.label, "retry")
+            raise
+        return refused
+
     async def _insert_rows(self, table: Table[Any], rows: Sequence[SinkRow]) -> list[RefusedRow]:
         return await self._until_available(lambda: insert_or_bisect(table, rows, self._insert, self._metrics))
 
@@ -65,6 +85,7 @@ class Flusher:
                     await self._insert(DEAD_LETTERS, [form])
                 except RowsRefused:
                     continue
+                await self._require_room()
                 return
             log.error(
                 "lost: ClickHouse refuses the dead letter of %s[%d] %d",

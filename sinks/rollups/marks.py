@@ -46,10 +46,10 @@ class Marks:
         self._version = 0
 
     async def set(self, slots: Iterable[datetime]) -> None:
-        """Says that rows of these slots were written. Raises `Unavailable`, `SetupError`."""
+        """Says that rows of these slots were written; as stored as they are. Raises `Unavailable`, `SetupError`."""
         self._version += 2
         rows = [(slot, self._marker, self._version) for slot in sorted(slots)]
-        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows, _TYPES)
+        await self._clickhouse.insert_rows(self._table, _COLUMNS, rows, _TYPES, last=False)
 
     async def set_all(self) -> None:
         """Says that figures of all slots with calls are to be computed. Raises `Unavailable`, `SetupError`."""

@@ -14,8 +14,15 @@ from tests.chaos.judge.judge import Finding
 TOPICS: Final = (FACTS.name, NORMALIZED.name, TIMELINES.name)
 _HEAD: Final = slice(1, 5)
 """The place of the schema's id in a framed value."""
-_NAMES: Final = {one.schema_id: one.file.removesuffix(".avsc") for one in PUBLISHED}
-NEW: Final = frozenset(one.schema_id for one in PUBLISHED if one.name in PREVIOUS and one.version > PREVIOUS[one.name])
+MESSAGE_PACK: Final = -1
+"""Stands for the schema of what is not framed: facts between our own workers."""
+_NAMES: Final = {MESSAGE_PACK: "MessagePack", **{one.schema_id: one.file.removesuffix(".avsc") for one in PUBLISHED}}
+NEW: Final = frozenset(
+    (
+        MESSAGE_PACK,
+        *(one.schema_id for one in PUBLISHED if one.name in PREVIOUS and one.version > PREVIOUS[one.name]),
+    )
+)
 """The ids of what the release before cannot read."""
 
 
@@ -49,10 +56,14 @@ async def written(stack: Stack) -> list[Written]:
             for place, records in (await consumer.getmany(timeout_ms=500)).items():
                 for record in records:
                     if record.value is not None:
-                        _count(found, place.topic, int.from_bytes(record.value[_HEAD], "big"), record.timestamp)
+                        _count(found, place.topic, _schema_of(record.value), record.timestamp)
     finally:
         await consumer.stop()
     return [found[key] for key in sorted(found)]
+
+
+def _schema_of(value: bytes) -> int:
+    return MESSAGE_PACK if value[:1] != b"\0" else int.from_bytes(value[_HEAD], "big")
 
 
 def _count(found: dict[tuple[str, int], Written], topic: str, schema_id: int, at_ms: int) -> None:

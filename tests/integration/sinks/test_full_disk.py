@@ -87,20 +87,22 @@ async def test_what_the_sink_calls_stored_outlives_a_full_disk_and_a_kill(small_
     numbers = itertools.count()
     server = ClickHouseServer(small_disk.path / "clickhouse", port=free_port())
 
-    async def inserting(db: ClickHouse) -> None:
-        while True:
-            some = [next(numbers) for _ in range(ROWS_AN_INSERT)]
-            with contextlib.suppress(Unavailable):
-                await db.insert(CDR, [fact(n) for n in some])
-                stored.update(some)
+    async def inserting() -> None:
+        async with ClickHouse(server.settings()) as db:
+            while True:
+                some = [next(numbers) for _ in range(ROWS_AN_INSERT)]
+                with contextlib.suppress(Unavailable):
+                    await db.insert(CDR, [fact(n) for n in some])
+                    await db.require_room()
+                    stored.update(some)
 
     async with server:
         await make_tables(settings_of(server, Settings()))
         await many_files_a_part(server)
     for _ in range(FILLED_TIMES):
-        async with server, ClickHouse(server.settings()) as db:
+        async with server:
             wanted = len(stored) + 2 * INSERTING * ROWS_AN_INSERT
-            inserts = [asyncio.create_task(inserting(db)) for _ in range(INSERTING)]
+            inserts = [asyncio.create_task(inserting()) for _ in range(INSERTING)]
 
             async def going_on(least: int = wanted) -> bool:
                 return len(stored) >= least

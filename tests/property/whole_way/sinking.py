@@ -32,6 +32,10 @@ _IDLE_S: Final = 0.5
 _LETTER_BYTES: Final = 1 << 20
 
 
+async def _plenty() -> None:
+    """The disk has room."""
+
+
 class Consumer:
     """The part of an aiokafka consumer that the sink uses, in a group of the world."""
 
@@ -142,7 +146,7 @@ def start_sink(name: str, process: Process, broker: Broker, group: Group, clickh
     consumer = Consumer(name, process, broker, group, rebalances)
     publish = publisher(LetterProducer(Outbox(broker, process)), CODECS, DEAD.name, _LETTER_BYTES)
     insert = placing(clickhouse.insert_for(process), Places(clickhouse.query_for(process), "calls"))
-    flusher = Flusher(insert, publish, _BACKOFF, metrics)
+    flusher = Flusher(insert, publish, _BACKOFF, metrics, _plenty)
     sink = rules.sink(consumer, rebalances, flusher, CODECS, _POLICY, metrics)
     group.join(consumer)
     process.spawn(_live(sink, process))

@@ -73,6 +73,7 @@ def _record() -> Fact:
 async def test_an_insert_that_left_room_is_stored(monkeypatch: pytest.MonkeyPatch, min_free_mb: int, free: int) -> None:
     sink, client = _sink(monkeypatch, min_free_mb, free)
     await sink.insert(CDR, [_record()])
+    await sink.require_room()
     assert client.inserts == 1
     assert len(client.asked) == (1 if min_free_mb else 0)
 
@@ -83,9 +84,22 @@ async def test_an_insert_after_which_the_disk_is_full_counts_as_not_done(
 ) -> None:
     """The sink then waits and repeats it; rows that are there twice are one by their identity and version."""
     sink, client = _sink(monkeypatch, min_free_mb, free)
+    await sink.insert(CDR, [_record()])
     with pytest.raises(Unavailable):
-        await sink.insert(CDR, [_record()])
+        await sink.require_room()
     assert client.inserts == 1
+
+
+async def test_a_server_is_asked_for_its_room_once_behind_several_inserts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, client = _sink(monkeypatch, 1, MIB)
+    await sink.require_room()
+    assert client.asked == []
+    for _ in range(3):
+        await sink.insert(CDR, [_record()])
+    await sink.insert_rows("calls.kpi_marks", ("version",), [(2,)], last=False)
+    await sink.require_room()
+    await sink.require_room()
+    assert (client.inserts, len(client.asked)) == (4, 1)
 
 
 async def test_the_ledger_of_migrations_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:

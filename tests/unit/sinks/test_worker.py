@@ -26,6 +26,10 @@ PLACES = tuple(TopicPartition("calls.timelines", partition) for partition in ran
 RECORDS = 40
 
 
+async def plenty() -> None:
+    """The disk has room."""
+
+
 class Consumer:
     """Three partitions of a log; random rebalances in the middle of a call reset positions to commits."""
 
@@ -123,7 +127,7 @@ async def test_nothing_is_committed_without_its_row_and_everything_in_the_end(se
     sink = Sink(
         consumer,
         rebalances,
-        Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics),
+        Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics, plenty),
         Codecs(),
         BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3),
         metrics,
@@ -194,7 +198,7 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
 
     rebalances, metrics = RebalanceCounter(), Registry()
     codecs: Any = SimpleNamespace(timeline=Raising(error), fact=None, dead_letter=None)
-    flusher = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics)
+    flusher = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics, plenty)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-3)
     consumer: Any = Three()
     await asyncio.wait_for(Sink(consumer, rebalances, flusher, codecs, policy, metrics).work(stop), 60)
@@ -226,7 +230,7 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
     rebalances, stop, metrics = RebalanceCounter(), asyncio.Event(), Registry()
     rebalances.count = 1
     consumer = Silent(rebalances)
-    flusher = Flusher(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics)
+    flusher = Flusher(nobody, nobody, Backoff(first_s=1, cap_s=1), metrics, plenty)
     policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1)
     working = asyncio.create_task(Sink(consumer, rebalances, flusher, Codecs(), policy, metrics).work(stop))
     await consumer.asked.wait()

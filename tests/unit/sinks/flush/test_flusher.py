@@ -64,9 +64,13 @@ def row(number: int, topic: str = "calls.normalized") -> SinkRow:
     return SinkRow(number, Origin(position=Position(topic, 0, number), key=None, value=value))
 
 
+async def plenty() -> None:
+    """The disk has room."""
+
+
 def flusher(tables: Tables, dead_letters: DeadTopic, metrics: Registry | None = None) -> Flusher:
     backoff = Backoff(first_s=0.001, cap_s=0.002)
-    return Flusher(tables.insert, dead_letters.publish, backoff, metrics or Registry())
+    return Flusher(tables.insert, dead_letters.publish, backoff, metrics or Registry(), plenty)
 
 
 def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
@@ -118,7 +122,7 @@ async def test_each_reason_to_wait_is_logged_once(caplog: pytest.LogCaptureFixtu
         if reasons:
             raise Unavailable(reasons.pop(0))
 
-    await Flusher(insert, DeadTopic().publish, Backoff(first_s=0.001, cap_s=0.002), Registry()).flush(
+    await Flusher(insert, DeadTopic().publish, Backoff(first_s=0.001, cap_s=0.002), Registry(), plenty).flush(
         batch((CDR, [row(1)])), []
     )
 
@@ -201,7 +205,7 @@ async def test_a_row_that_our_own_code_cannot_make_is_an_internal_dead_letter() 
             raise RowsRefused("column legs.role: AttributeError", code="internal")
 
     dead_letters = DeadTopic()
-    made = Flusher(insert, dead_letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry())
+    made = Flusher(insert, dead_letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry(), plenty)
     await made.flush(batch((CDR, [row(n) for n in range(10)])), [])
     assert dead_letters.sent == [dead_letter_of(row(7).origin, "internal", "column legs.role: AttributeError")]
 
@@ -229,3 +233,25 @@ def test_a_tombstone_of_the_compacted_topic_is_nothing_and_elsewhere_undecodable
 def test_a_record_goes_to_the_table_of_its_topic_and_type() -> None:
     fact = Fact(fact_type=FactType.RECORD, vendor="ytx", kind=Kind.VOICE_OTP)
     assert read("calls.normalized", Codecs().fact.encode(fact), Codecs()) == (CDR, fact)
+
+
+async def test_rows_of_which_a_disk_may_have_lost_some_are_inserted_again_with_all_others() -> None:
+    """Nothing of the batch is done before the disk had room behind the last insert."""
+    steps: list[str] = []
+
+    async def insert(table: Table[Any], records: Sequence[Any]) -> None:
+        steps.append(f"{table.label} {len(records)}")
+
+    async def require_room() -> None:
+        steps.append("room")
+        if steps.count("room") < 3:
+            raise Unavailable("the disk is full", code="full")
+
+    async def publish(_: list[DeadLetter]) -> None:
+        steps.append("published")
+
+    metrics = Registry()
+    made = Flusher(insert, publish, Backoff(first_s=0.001, cap_s=0.002), metrics, require_room)
+    await made.flush(batch((CDR, [row(1), row(2)]), (TIMELINES, [row(3)])), [])
+    assert steps == ["cdr 2", "timelines 1", "room"] * 3 + ["published"]
+    assert metrics.get("callweave_sink_waiting") == 0
