@@ -168,9 +168,10 @@ def restored(world: World) -> dict[str, CallState]:
     log, held = StateLog(), PartitionState(JOIN, b"a reader")
     for offset, message in enumerate(world.states):
         log.take(Record(offset=offset, timestamp_ms=0, key=message.key, value=message.value, headers=message.headers))
-    for call in log.calls():
+    found = list(log.calls())
+    for call in found:
         held.load(*call)
-    return {key: state for key in held._calls if (state := held._state(key))}
+    return {call.key: state for call in found if (state := held._state(call.key))}
 
 
 @pytest.mark.parametrize("share", [10, 0], ids=["told by growth and by the clock", "told by the clock alone"])

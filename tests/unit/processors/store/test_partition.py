@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from processors.join import step
+from processors.store.calls import MemoryCalls
 from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state, peek_state
 from schemas.config.settings import JoinSettings
@@ -97,8 +98,8 @@ def test_calls_are_due_in_the_order_of_their_deadlines_and_not_before() -> None:
     due = [(now_ms, key) for now_ms in range(0, 240_000, 500) for key, _ in held.advance(30 * MINUTE_MS + now_ms)]
 
     assert due == [(second * 1000, f"ytx|main|{9 - second}") for second in sorted(seconds)]
-    assert set(held._waiting) == set(held._minutes)
-    assert held._deadlines == []
+    assert held._kept._awaited == set(held._kept._minutes)
+    assert held._kept._deadlines == []
 
 
 def test_a_call_is_forgotten_after_the_horizon() -> None:
@@ -173,12 +174,14 @@ def test_the_head_of_a_state_is_the_state_s_own(facts: list[Fact]) -> None:
 
 def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
     """A source without end moves the deadline with every fact; the heap must not grow with it."""
-    held = PartitionState(JOIN)
+    calls = MemoryCalls()
+    held = PartitionState(JOIN, calls=calls)
     for second in range(200):
         assert list(held.advance(second * 1000)) == []
         held.apply(placed(pushed_state(CALLED, State.SETUP, second), second))
+        held.take_changed()
 
-    waiting = len(held._deadlines) + sum(map(len, held._waiting.values()))
+    waiting = len(held._kept._deadlines) + sum(map(len, calls._waiting.values()))
     early = list(held.advance(199_000 + 30 * MINUTE_MS - 1))
     due = list(held.advance(199_000 + 30 * MINUTE_MS))
 
