@@ -1,4 +1,4 @@
-"""Where a partition keeps its calls: what such a place can do, and the one in memory. Pure.
+"""Places in which a partition keeps its calls: their contract, and the one in memory. Pure.
 
 An entry is what `kept` makes of a call. A place keeps entries and nothing else of its own: it is filled from the
 changelog when a partition is restored, and thrown away with it. So nothing in it need outlive the process.

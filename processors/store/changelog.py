@@ -23,7 +23,7 @@ _TELLS: Final = ("slots", b"told")
 """The header of a writer that publishes rows with their slots; those of the release before have none."""
 _NAME_BYTES: Final = 8
 _PLACE: Final = struct.Struct("<IQ")
-"""What stands before a state that was read: the number of its writer, and its offset."""
+"""The bytes before a state that was read: the number of its writer, and its offset."""
 
 
 class Writer(msgspec.Struct, frozen=True):

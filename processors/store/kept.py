@@ -1,8 +1,8 @@
-"""A partition's calls at rest: an entry for each, its mark and then its state as bytes, and when each is examined. Pure.
+"""A partition's calls at rest: an entry for each, its mark and then its state as bytes, and when it is due. Pure.
 
 A mark is what must be known of a call without reading its state, packed, as there are millions: its tally, and the time
-at which it is next examined. That is its deadline, or earlier where the deadline moved away since: a deadline that moves
-away, as nearly all do, is set again when the old one comes, so that a call waits once, not once for each fact.
+at which it is next examined. That is its deadline, or earlier where the deadline moved away since. One that moves
+away, as nearly all do, is set again when the old one comes, so that a call waits once and not once for each fact.
 """
 
 import heapq

@@ -1,9 +1,9 @@
 """The calls of one partition of `calls.facts`: states, deadlines and the record clock. Pure: no Kafka, no wall clock.
 
-States are kept as bytes (`kept`), as most calls only wait for their horizon, in memory or in another place (`calls`). The clock is the highest append time read so far,
-so the same log always times out at the same records, however often it is read. A call that cannot be read or carried on
-is set aside (`take_stuck`), and the others go on. Large calls are written in `segments`, told as `telling` says, and
-held decoded as well, as far as there is room.
+States are kept as bytes (`kept`), as most calls only wait for their horizon, in memory or in another place (`calls`).
+The clock is the highest append time read so far, so the same log always times out at the same records, however often it
+is read. A call that cannot be read or carried on is set aside (`take_stuck`), and the others go on. Large calls are
+written in `segments`, told as `telling` says, and held decoded as well, as far as there is room.
 """
 
 import contextlib
