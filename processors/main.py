@@ -62,7 +62,7 @@ async def run(
     async with (
         outbox(kafka, process.publish_timeout_s) as out,
         ends(kafka) as end,
-        places(settings) as new_calls,
+        stores(settings) as new_calls,
         followed(kafka, tokens, role="process", give_up=end_process) as erasures,
     ):
         accounts = directory(settings.accounts)
@@ -107,8 +107,8 @@ async def run(
 
 
 @contextlib.asynccontextmanager
-async def places(settings: Settings) -> AsyncGenerator[NewCalls, None]:
-    """Yield what makes the places in which this worker keeps calls; raises `SetupError`."""
+async def stores(settings: Settings) -> AsyncGenerator[NewCalls, None]:
+    """Yield what makes the stores of this worker's calls; raises `SetupError`."""
     if settings.join.store == "memory":
         yield MemoryCalls
         return

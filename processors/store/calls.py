@@ -1,6 +1,6 @@
-"""Places in which a partition keeps its calls: their contract, and the one in memory. Pure.
+"""Stores of a partition's calls: what each can do, and the one in memory. Pure.
 
-An entry is what `kept` makes of a call. A place keeps entries and nothing else of its own: it is filled from the
+An entry is what `kept` makes of a call. A store keeps entries and nothing else of its own: it is filled from the
 changelog when a partition is restored, and thrown away with it. So nothing in it need outlive the process.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 
 class StoreFailed(BaseException):
-    """A place that can no longer keep what it is given, or give it back: the process must end.
+    """A store that can no longer keep what it is given, or give it back: the process must end.
 
     The records are read again by the next one. It is no `Exception`, as whoever handles the errors of one call must not
     take it for one: a call that seems to be unknown would begin anew, and lose what was known of it.
@@ -81,4 +81,4 @@ class MemoryCalls:
 
 
 NewCalls = Callable[[], Calls]
-"""Makes an empty place."""
+"""Makes an empty store."""

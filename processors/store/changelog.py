@@ -22,7 +22,7 @@ _HEADER: Final = "writer"
 _TELLS: Final = ("slots", b"told")
 """The header of a writer that publishes rows with their slots; those of the release before have none."""
 _NAME_BYTES: Final = 8
-_PLACE: Final = struct.Struct("<IQ")
+_ORIGIN: Final = struct.Struct("<IQ")
 """The bytes before a state that was read: the number of its writer, and its offset."""
 
 
@@ -73,7 +73,7 @@ class _Stored(NamedTuple):
 
 
 class StateLog:
-    """The states of one partition, as far as its records were read; `calls` is an empty place for them."""
+    """The states of one partition, as far as its records were read; `calls` is an empty store for them."""
 
     def __init__(self, calls: Calls | None = None) -> None:
         self._states: Calls = MemoryCalls() if calls is None else calls
@@ -113,13 +113,13 @@ class StateLog:
             self._several[key] = [*others, stored]
             self._states.remove(key)
         else:
-            self._states.put(key, _PLACE.pack(self._numbers[record.headers], record.offset) + state)
+            self._states.put(key, _ORIGIN.pack(self._numbers[record.headers], record.offset) + state)
 
     def _one(self, entry: bytes | None) -> list[_Stored]:
         if entry is None:
             return []
-        number, offset = _PLACE.unpack_from(entry)
-        return [_Stored(self._writers[number], offset, entry[_PLACE.size :])]
+        number, offset = _ORIGIN.unpack_from(entry)
+        return [_Stored(self._writers[number], offset, entry[_ORIGIN.size :])]
 
     def _stored(self, record: Record, state: bytes) -> _Stored:
         number = self._numbers.get(record.headers)
@@ -147,7 +147,7 @@ class StateLog:
             if segments:
                 yield _stored_call(key, self._one(entry), segments)
             else:
-                yield StoredCall(key, [entry[_PLACE.size :]])
+                yield StoredCall(key, [entry[_ORIGIN.size :]])
         while self._segments:  # what a crash left of a call that was being forgotten
             name, segments = self._segments.popitem()
             yield _stored_call(name, [], segments)

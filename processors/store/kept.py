@@ -118,7 +118,7 @@ class KeptCalls:
                 yield key, due_ms
 
     def _begin_minute(self, minute: int) -> None:
-        """Sort the calls of a minute that has begun: one that waits for days costs a place in it until then."""
+        """Sort the calls of a minute that has begun: one that waits for days costs an entry of a list until then."""
         self._awaited.remove(minute)
         for key in self._calls.take_waiting(minute):
             mark = self._marks[key] if key in self._marks else _mark_of(self._calls.get(key))

@@ -1,6 +1,6 @@
 """The calls of one partition of `calls.facts`: states, deadlines and the record clock. Pure: no Kafka, no wall clock.
 
-States are kept as bytes (`kept`), as most calls only wait for their horizon, in memory or in another place (`calls`).
+States are kept as bytes (`kept`), as most calls only wait for their horizon, in memory or on disk (`calls`).
 The clock is the highest append time read so far, so the same log always times out at the same records, however often it
 is read. A call that cannot be read or carried on is set aside (`take_stuck`), and the others go on. Large calls are
 written in `segments`, told as `telling` says, and held decoded as well, as far as there is room.
@@ -53,7 +53,7 @@ class PartitionState:
     """The calls of one partition; those touched since the last `take_changed` are held decoded as well.
 
     `writer` is the name of whoever writes the states. Without one, as beside workers of the release before, which know
-    no segments, every state is written whole and told at once. `calls` is an empty place for them; unset: in memory.
+    no segments, every state is written whole and told at once. `calls` is an empty store for them; unset: in memory.
     """
 
     def __init__(self, settings: JoinSettings, writer: bytes = b"", calls: Calls | None = None) -> None:

@@ -1,10 +1,10 @@
-"""Calls on this machine's disk instead of in memory: places in one RocksDB of this process (`join.store`).
+"""Calls on this machine's disk instead of in memory: stores in one RocksDB of this process (`join.store`).
 
 The truth stays on `calls.join-state`: what lies here is of no use to anybody but this process. It begins with an empty
 folder, writes no log of its own and waits for no disk, and whoever starts next removes what a process left that was
 killed. So a death at any moment loses and doubles nothing. What RocksDB cannot write or read raises `StoreFailed`.
 
-A place is a number that stands before all its keys. Once nobody has the place any more, everything under its number is
+A store is a number that stands before all its keys. Once nobody has the store any more, everything under its number is
 removed, as memory would be freed, and before that nothing is: a batch that goes on after a rebalance finds its calls.
 """
 
@@ -34,7 +34,7 @@ _BLOOM_BITS: Final = 10
 """For each call: a look for one that is not there goes to no file, but for one in a hundred."""
 _MOST_FILES: Final = 256
 """Most open files."""
-_PLACE_BYTES: Final = 8
+_NUMBER_BYTES: Final = 8
 _MINUTE_BYTES: Final = 6
 _ENTRY: Final = b"e"
 _WAITS: Final = b"w"
@@ -60,15 +60,15 @@ class LocalStore:
             ) from exc
         self._numbers = itertools.count(1)
         self._left: list[bytes] = []
-        """The places that nobody has any more."""
+        """The numbers of stores that nobody has any more."""
 
     def new_calls(self) -> "RocksCalls":
-        """Make an empty place, and free what nobody has any more."""
+        """Make an empty store, and free what nobody has any more."""
         while self._left:
             remove_range(self._db, self._left.pop())
-        place = next(self._numbers).to_bytes(_PLACE_BYTES, "big")
-        calls = RocksCalls(self._db, place)
-        weakref.finalize(calls, self._left.append, place)
+        number = next(self._numbers).to_bytes(_NUMBER_BYTES, "big")
+        calls = RocksCalls(self._db, number)
+        weakref.finalize(calls, self._left.append, number)
         return calls
 
     def close(self) -> None:
@@ -80,12 +80,12 @@ class LocalStore:
 
 
 class RocksCalls:
-    """The calls of one place."""
+    """The store of one partition's calls."""
 
-    def __init__(self, db: "Rdict", place: bytes) -> None:
+    def __init__(self, db: "Rdict", number: bytes) -> None:
         self._db = db
-        self._place = place
-        self._entries = place + _ENTRY
+        self._number = number
+        self._entries = number + _ENTRY
 
     def get(self, key: str) -> bytes | None:
         """Return the entry of a call."""
@@ -134,7 +134,7 @@ class RocksCalls:
         return [key.decode() for key in keys]
 
     def _waiting(self, minute: int) -> bytes:
-        return self._place + _WAITS + minute.to_bytes(_MINUTE_BYTES, "big")
+        return self._number + _WAITS + minute.to_bytes(_MINUTE_BYTES, "big")
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield what is under a prefix now, without the prefix."""
@@ -190,23 +190,27 @@ def _is_left(folder: Path) -> bool:
 
 def _opened(path: Path) -> "Rdict":
     try:
-        from rocksdict import BlockBasedOptions, Cache, DBCompressionType, Options, Rdict, WriteOptions  # noqa: PLC0415
+        import rocksdict as rocks  # noqa: PLC0415 - not installed everywhere
     except ImportError as exc:
         raise SetupError("it needs the package callweave[rocksdb]") from exc
-    blocks = BlockBasedOptions()
-    blocks.set_block_cache(Cache(CACHE_BYTES))
+    blocks = rocks.BlockBasedOptions()
+    blocks.set_block_cache(rocks.Cache(CACHE_BYTES))
     blocks.set_bloom_filter(_BLOOM_BITS, block_based=False)
+    # In parts: the index of a whole file has a megabyte, more than a shard of the cache, and would be read each time.
+    blocks.set_index_type(rocks.BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(size=True)
     blocks.set_cache_index_and_filter_blocks(v=True)
-    options = Options(raw_mode=True)
+    blocks.set_pin_top_level_index_and_filter(v=True)
+    options = rocks.Options(raw_mode=True)
     options.create_if_missing(create_if_missing=True)
     options.set_block_based_table_factory(blocks)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(2)
     options.set_max_open_files(_MOST_FILES)
-    options.set_compression_type(DBCompressionType.lz4())
+    options.set_compression_type(rocks.DBCompressionType.lz4())
     options.set_keep_log_file_num(1)
-    db = Rdict(str(path), options)
-    unlogged = WriteOptions()
+    db = rocks.Rdict(str(path), options)
+    unlogged = rocks.WriteOptions()
     unlogged.disable_wal = True  # type: ignore[method-assign,assignment]  # an attribute, whatever its stub says
     db.set_write_options(unlogged)
     return db

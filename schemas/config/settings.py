@@ -298,7 +298,7 @@ class JoinSettings(_Section, frozen=True, kw_only=True):
     max_contents: Count = 64
     """Distinct contents that are kept of one item, and distinct states of one leg."""
     store: Literal["memory", "rocksdb"] = "memory"
-    """Place of what a worker remembers: its memory, or a RocksDB in `embedded.data_dir` (`callweave[rocksdb]`)."""
+    """Store of what a worker remembers: its memory, or a RocksDB in `embedded.data_dir` (`callweave[rocksdb]`)."""
 
 
 class ProcessSettings(_Section, frozen=True, kw_only=True):

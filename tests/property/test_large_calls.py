@@ -57,7 +57,7 @@ class Turn(msgspec.Struct, frozen=True):
     written: int
     """The messages of that publication that are written, as bits."""
     fails_at: int | None
-    """The number of the use of its places at which the disk fails; None: it does not."""
+    """The number of the use of its stores at which the disk fails; None: it does not."""
     commits: bool
     """The batch is committed before the worker ends."""
 
@@ -95,7 +95,7 @@ class World(Topics):
         self.fails_at: int | None = None
 
     def use(self) -> None:
-        """Note one use of a place; raises `StoreFailed` at the number that was drawn."""
+        """Note one use of a store; raises `StoreFailed` at the number that was drawn."""
         if self.fails_at is not None:
             self.fails_at -= 1
             if not self.fails_at:
@@ -167,7 +167,7 @@ class World(Topics):
 
 
 class Failing(Calls):
-    """A place whose every use may fail."""
+    """A store whose every use may fail."""
 
     def __init__(self, world: World, calls: Calls) -> None:
         self._world = world
@@ -233,7 +233,7 @@ def restored(world: World) -> dict[str, CallState]:
 
 @pytest.fixture(scope="module", params=["in memory", "on disk"])
 def new_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewCalls]:
-    """Make the workers' places."""
+    """Make the workers' stores."""
     if request.param == "in memory":
         yield MemoryCalls
         return

@@ -87,7 +87,7 @@ def test_no_failure_loses_doubles_or_changes_a_large_call(monkeypatch: pytest.Mo
 def test_no_failure_loses_doubles_or_changes_a_call_that_is_kept_on_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, large: int
 ) -> None:
-    """All workers of all worlds share one RocksDB, each with places of its own."""
+    """All workers of all worlds share one RocksDB, each with stores of its own."""
     monkeypatch.setattr(segments, "LARGE", large)
     with contextlib.closing(LocalStore(tmp_path)) as store:
         rules = msgspec.structs.replace(RIGHT, new_calls=store.new_calls)

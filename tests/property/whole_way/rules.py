@@ -39,7 +39,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The options of the joining stage."""
     join: type[JoinStage] = JoinStage
     new_calls: NewCalls = MemoryCalls
-    """It makes the places in which workers keep calls."""
+    """It makes the stores of the workers' calls."""
     sink: type[Sink] = Sink
     time_passes: bool = True
     """True when calls time out and facts come late."""

@@ -1,4 +1,4 @@
-"""The contract of a place of calls, in memory and on disk: it does what a dictionary and lists would do."""
+"""The contract of a store of calls, in memory and on disk: it does what a dictionary and lists would do."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ MINUTES = [0, 1, 255, 256, 29_552_160, 2**47]
 
 @pytest.fixture(scope="module", params=["memory", "disk"])
 def new_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewCalls]:
-    """Make places of either kind."""
+    """Make stores of either kind."""
     if request.param == "memory":
         yield MemoryCalls
         return
@@ -25,7 +25,7 @@ def new_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield store.new_calls
 
 
-def test_a_place_begins_empty(new_calls: NewCalls) -> None:
+def test_a_store_begins_empty(new_calls: NewCalls) -> None:
     calls = new_calls()
 
     assert calls.get(KEYS[0]) is None
@@ -51,7 +51,7 @@ def test_what_is_removed_is_gone_and_may_come_again(new_calls: NewCalls) -> None
     assert calls.get(KEYS[0]) == b"two"
 
 
-def test_a_drained_place_is_empty_and_may_be_filled_again(new_calls: NewCalls) -> None:
+def test_a_drained_store_is_empty_and_may_be_filled_again(new_calls: NewCalls) -> None:
     calls = new_calls()
     calls.put(KEYS[0], b"one")
     calls.wait(7, KEYS[0])
@@ -63,7 +63,7 @@ def test_a_drained_place_is_empty_and_may_be_filled_again(new_calls: NewCalls) -
     assert calls.take_waiting(7) == [KEYS[0]]
 
 
-def test_nobody_finds_what_is_in_another_s_place(new_calls: NewCalls) -> None:
+def test_nobody_finds_what_is_in_another_s_store(new_calls: NewCalls) -> None:
     one, other = new_calls(), new_calls()
     one.put(KEYS[0], b"one")
     one.wait(1, KEYS[0])
@@ -75,7 +75,7 @@ def test_nobody_finds_what_is_in_another_s_place(new_calls: NewCalls) -> None:
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One use of a place, of which it takes what it needs."""
+    """One use of a store, of which it takes what it needs."""
 
     use: str
     key: str

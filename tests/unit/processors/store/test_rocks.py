@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
 
 
 def child(folder: Path, program: str) -> subprocess.Popen[str]:
-    """Another process with a place of calls on disk."""
+    """Another process with a store of calls on disk."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(_BEGIN) + textwrap.dedent(program), str(folder)],
         stdin=subprocess.PIPE,
@@ -94,7 +94,7 @@ def test_without_the_package_nothing_starts(tmp_path: Path, monkeypatch: pytest.
         LocalStore(tmp_path)
 
 
-def test_a_place_is_freed_once_nobody_has_it(store: LocalStore) -> None:
+def test_a_store_is_freed_once_nobody_has_it(store: LocalStore) -> None:
     """Until then a batch that goes on after a rebalance finds its calls."""
     old = store.new_calls()
     old.put(KEY, b"entry")
