@@ -225,7 +225,8 @@ class JoinStage:
         self._ends[partition], self._writers[partition] = end, new_writer(end, tells_slots=self._tells_slots)
         # Whoever reads what the release before can read may have such a worker as its successor.
         writer = self._writers[partition].name if self._tells_slots else b""
-        log, held = StateLog(self._new_calls()), PartitionState(self._settings, writer, self._new_calls())
+        calls = self._new_calls()
+        log, held = StateLog(calls), PartitionState(self._settings, writer, calls)
         async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as batches:
             async for batch in batches:
                 for record in batch.records:

@@ -34,8 +34,8 @@ class Calls(Protocol):
         """Forget the entry of a call, if there is one."""
         ...
 
-    def drain(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every call with its entry, in any order, and forget it; nothing may be put meanwhile."""
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every call with its entry, in any order; those that were yielded may be put and removed meanwhile."""
         ...
 
     def wait(self, minute: int, key: str) -> None:
@@ -66,10 +66,9 @@ class MemoryCalls:
         """Forget the entry of a call."""
         self._entries.pop(key, None)
 
-    def drain(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every call, and free its memory."""
-        while self._entries:
-            yield self._entries.popitem()
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every call."""
+        return ((key, self._entries[key]) for key in list(self._entries))
 
     def wait(self, minute: int, key: str) -> None:
         """Keep a call among those of a minute."""

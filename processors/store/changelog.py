@@ -7,7 +7,6 @@ same holds of a large call's segments, each under a name of its own (`segments`)
 """
 
 import os
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -16,14 +15,13 @@ import msgspec
 
 from processors.records import Record
 from processors.store.calls import Calls, MemoryCalls
+from processors.store.kept import as_read, origin_of
 from processors.store.segments import MARK, call_of
 
 _HEADER: Final = "writer"
 _TELLS: Final = ("slots", b"told")
 """The header of a writer that publishes rows with their slots; those of the release before have none."""
 _NAME_BYTES: Final = 8
-_ORIGIN: Final = struct.Struct("<IQ")
-"""The bytes before a state that was read: the number of its writer, and its offset."""
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -58,6 +56,8 @@ class StoredCall(NamedTuple):
     """The segments by name, in the order of their writing: nearly always none."""
     newest: bytes | None = None
     """The newest of all of them where there are segments, if its writer knew all others: it says what all hold."""
+    kept_in: Calls | None = None
+    """The store in which the call stands already, where that is its only record."""
 
 
 class _Stored(NamedTuple):
@@ -73,7 +73,10 @@ class _Stored(NamedTuple):
 
 
 class StateLog:
-    """The states of one partition, as far as its records were read; `calls` is an empty store for them."""
+    """The states of one partition, as far as its records were read.
+
+    `calls` is an empty store for them, best the one that they are loaded into then: most stay in it as they are.
+    """
 
     def __init__(self, calls: Calls | None = None) -> None:
         self._states: Calls = MemoryCalls() if calls is None else calls
@@ -113,13 +116,13 @@ class StateLog:
             self._several[key] = [*others, stored]
             self._states.remove(key)
         else:
-            self._states.put(key, _ORIGIN.pack(self._numbers[record.headers], record.offset) + state)
+            self._states.put(key, as_read(self._numbers[record.headers], record.offset, state))
 
     def _one(self, entry: bytes | None) -> list[_Stored]:
         if entry is None:
             return []
-        number, offset = _ORIGIN.unpack_from(entry)
-        return [_Stored(self._writers[number], offset, entry[_ORIGIN.size :])]
+        number, offset, state = origin_of(entry)
+        return [_Stored(self._writers[number], offset, state)]
 
     def _stored(self, record: Record, state: bytes) -> _Stored:
         number = self._numbers.get(record.headers)
@@ -138,16 +141,17 @@ class StateLog:
             del self._segments[call_of(name)]
 
     def calls(self) -> Iterator[StoredCall]:
-        """Yield each call with the records that must be put together; removes them."""
+        """Yield each call with the records that must be put together, once."""
+        for key, entry in self._states.items():
+            segments = self._segments.pop(key, None) if self._segments else None
+            if segments:
+                self._states.remove(key)
+                yield _stored_call(key, self._one(entry), segments)
+            else:
+                yield StoredCall(key, [origin_of(entry)[2]], kept_in=self._states)
         while self._several:
             key, several = self._several.popitem()
             yield _stored_call(key, several, self._segments.pop(key, None))
-        for key, entry in self._states.drain():
-            segments = self._segments.pop(key, None) if self._segments else None
-            if segments:
-                yield _stored_call(key, self._one(entry), segments)
-            else:
-                yield StoredCall(key, [entry[_ORIGIN.size :]])
         while self._segments:  # what a crash left of a call that was being forgotten
             name, segments = self._segments.popitem()
             yield _stored_call(name, [], segments)

@@ -1,18 +1,20 @@
 """A partition's calls at rest: an entry for each, its mark and then its state as bytes, and when it is due. Pure.
 
 A mark is what must be known of a call without reading its state, packed, as there are millions: its tally, and the time
-at which it is next examined. That is its deadline, or earlier where the deadline moved away since. One that moves
-away, as nearly all do, is set again when the old one comes, so that a call waits once and not once for each fact.
+at which it is next examined. That is its deadline, or earlier where the deadline moved away since. One that moves away,
+as nearly all do, is set again when the old one comes, so that a call waits once and not once for each fact. An entry as
+a restore read it has no mark yet, as that follows from its state.
 """
 
 import heapq
+import struct
 from collections import Counter
 from collections.abc import Container, Iterator
 from typing import Final
 
 from processors.call.state import CallState
 from processors.store.calls import Calls
-from processors.store.state_codec import StateHead
+from processors.store.state_codec import StateHead, peek_state
 
 _PHASES: Final = ("open", "provisional", "final", "reopened")
 """Names of the phases 0 to 3 of a call."""
@@ -25,6 +27,10 @@ _DUE_BITS: Final = 48
 _NEVER_MS: Final = (1 << _DUE_BITS) - 1
 """The time of what is not waited for, thousands of years from now."""
 _MARK_BYTES: Final = 16
+_AS_READ: Final = 0xFF
+"""The first byte of an entry that a restore wrote; no mark begins with it."""
+_ORIGIN: Final = struct.Struct(">B3xIQ")
+"""In the place of its mark: the number of the state's writer and its offset, until the call changes."""
 
 
 class KeptCalls:
@@ -55,6 +61,18 @@ class KeptCalls:
     def add(self, key: str, head: CallState | StateHead, stored: bytes) -> None:
         """Take a call over that is not known yet."""
         self._calls.put(key, _entry(self._begin(key, head, _NEVER_MS), stored))
+
+    def adopt(self, key: str, head: CallState | StateHead, stored: bytes, kept_in: Calls | None) -> None:
+        """Take a call over that is not known yet, and whose entry as read may stand in our store already."""
+        if kept_in is self._calls:
+            self._begin(key, head, _NEVER_MS)
+        else:
+            self.add(key, head, stored)
+
+    def disown(self, key: str, kept_in: Calls | None) -> None:
+        """Remove the entry of a call that cannot be taken over."""
+        if kept_in is self._calls:
+            self._calls.remove(key)
 
     def get(self, key: str) -> bytes | None:
         """Return a call's state as it was last put."""
@@ -128,8 +146,7 @@ class KeptCalls:
 
     def _begin(self, key: str, head: CallState | StateHead, due_ms: int) -> int:
         """Count a call and have it examined in time; returns its mark."""
-        facts, duplicates = head.counts()
-        tally = (duplicates << _FACTS_BITS | facts) << _PHASE_BITS | head.phase
+        tally = _tally(head)
         self._count(key.split("|", 1)[0], tally, 1)
         if head.deadline_ms < due_ms:
             due_ms = head.deadline_ms
@@ -176,4 +193,26 @@ def _entry(mark: int, stored: bytes) -> bytes:
 
 
 def _mark_of(entry: bytes | None) -> int | None:
-    return int.from_bytes(entry[:_MARK_BYTES], "big") if entry is not None else None
+    if entry is None:
+        return None
+    if entry[0] != _AS_READ:
+        return int.from_bytes(entry[:_MARK_BYTES], "big")
+    head = peek_state(entry[_MARK_BYTES:])
+    return _tally(head) << _DUE_BITS | min(head.deadline_ms, _NEVER_MS)
+
+
+def _tally(head: CallState | StateHead) -> int:
+    facts, duplicates = head.counts()
+    return (duplicates << _FACTS_BITS | facts) << _PHASE_BITS | head.phase
+
+
+def as_read(writer: int, offset: int, state: bytes) -> bytes:
+    """Make an entry of a state that a restore reads, with the number of its writer."""
+    return _ORIGIN.pack(_AS_READ, writer, offset) + state
+
+
+def origin_of(entry: bytes) -> tuple[int, int, bytes]:
+    """Return writer, offset and state of such an entry."""
+    first, writer, offset = _ORIGIN.unpack_from(entry)
+    assert first == _AS_READ
+    return writer, offset, entry[_MARK_BYTES:]

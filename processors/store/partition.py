@@ -92,13 +92,14 @@ class PartitionState:
         states: Sequence[bytes],
         segments: Mapping[str, bytes] = _NO_RECORDS,
         newest: bytes | None = None,
+        kept_in: Calls | None = None,
     ) -> None:
         """Load a call from the records of its changelog (see `StoredCall`); unreadable ones are set aside."""
         if newest is not None and newest == states[-1]:
             self._contained[key] = list(segments)  # a crash kept them from being removed
             segments = _NO_RECORDS
         if len(states) == 1 and not segments:
-            self._load_one(key, states[0])
+            self._load_one(key, states[0], kept_in)
             return
         if segments:
             self._segments[key] = Segments(segments, 2 * len(segments))
@@ -127,16 +128,17 @@ class PartitionState:
             if is_large(state):
                 self._untold.restored(key, 1)  # nobody may have told all of it
 
-    def _load_one(self, key: str, stored: bytes) -> None:
+    def _load_one(self, key: str, stored: bytes, kept_in: Calls | None = None) -> None:
         try:
-            self._load_head(key, stored, stored)
+            self._load_head(key, stored, stored, kept_in)
         except Undecodable as exc:
+            self._kept.disown(key, kept_in)
             self._stuck.append(Stuck(key=key, state=stored, code=exc.dead_code, detail=str(exc)))
 
-    def _load_head(self, key: str, stored: bytes, newest: bytes) -> None:
+    def _load_head(self, key: str, stored: bytes, newest: bytes, kept_in: Calls | None = None) -> None:
         """Load a call without its items; the newest record says what all hold. Raises `Undecodable`."""
         head = peek_state(newest)
-        self._kept.add(key, head, stored)
+        self._kept.adopt(key, head, stored, kept_in)
         if head.told and head.told < head.merge_count:
             self._untold.restored(key, head.told)
 

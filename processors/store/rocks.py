@@ -109,11 +109,9 @@ class RocksCalls:
         except Exception as exc:  # noqa: BLE001 - as above
             _fail("written", exc)
 
-    def drain(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every call, and then remove all of them."""
-        for key, entry in self._scan(self._entries):
-            yield key.decode(), entry
-        remove_range(self._db, self._entries)
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every call."""
+        return ((key.decode(), entry) for key, entry in self._scan(self._entries))
 
     def wait(self, minute: int, key: str) -> None:
         """Keep a call among those of a minute."""
@@ -137,7 +135,7 @@ class RocksCalls:
         return self._number + _WAITS + minute.to_bytes(_MINUTE_BYTES, "big")
 
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield what is under a prefix now, without the prefix."""
+        """Yield what is under a prefix, without the prefix."""
         try:
             found = self._db.iter()
             found.seek(prefix)

@@ -185,9 +185,9 @@ class Failing(Calls):
         self._world.use()
         self._calls.remove(key)
 
-    def drain(self) -> Iterator[tuple[str, bytes]]:
+    def items(self) -> Iterator[tuple[str, bytes]]:
         self._world.use()
-        return self._calls.drain()
+        return self._calls.items()
 
     def wait(self, minute: int, key: str) -> None:
         self._world.use()

@@ -20,7 +20,7 @@ import msgspec
 from processors.join import CallState, step
 from processors.records import Record
 from processors.stages.join_outputs import Outputs
-from processors.store.calls import MemoryCalls, NewCalls
+from processors.store.calls import Calls, MemoryCalls, NewCalls
 from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
 from processors.store.rocks import LocalStore
@@ -111,33 +111,28 @@ def memory(store: str, new_calls: NewCalls) -> Iterator[Line]:
 def growth(store: str, new_calls: NewCalls) -> Iterator[Line]:
     """Measure the joining of new calls and of repeated records among more and more calls, and the restore of these."""
     stored = encode_state(_joined(in_a_row([callback()])))
-    held, known, new, first = PartitionState(SETTINGS, WRITER.name, new_calls()), 0, 0, 0.0
-    resident = _resident_bytes()
+    resident, first = _resident_bytes(), 0.0
     for size in CALLS:
-        seconds = _restore(held, stored, range(known, size), new_calls)
+        calls = new_calls()
+        held = PartitionState(SETTINGS, WRITER.name, calls)
+        seconds = _restore(held, calls, stored, size)
         yield _line(
-            f"{store}: restore of {size - known:,} calls, without Kafka",
-            seconds,
-            "s",
-            RESTORED_S_A_MILLION * (size - known) / 1e6,
+            f"{store}: restore of {size:,} calls, without Kafka", seconds, "s", RESTORED_S_A_MILLION * size / 1e6
         )
-        known, costs = size, []
-        for _ in range(RUNS):
-            costs.append(_join_us(held, new, known))
-            new += NEW_CALLS
+        costs = [_join_us(held, run * NEW_CALLS, size) for run in range(RUNS)]
         first = first or min(costs)
         yield _line(f"{store}: a fact among {size:,} remembered calls", min(costs), "us", MOST_GROWTH * first)
     yield _line(f"{store}: memory for all of these", (_resident_bytes() - resident) / (1 << 20), "MiB")
 
 
-def _restore(held: PartitionState, stored: bytes, numbers: range, new_calls: NewCalls) -> float:
-    log, seconds = StateLog(new_calls()), 0.0
-    for first in range(numbers.start, numbers.stop, 2000):
+def _restore(held: PartitionState, calls: Calls, stored: bytes, size: int) -> float:
+    log, seconds = StateLog(calls), 0.0
+    for first in range(0, size, 2000):
         records = [
             Record(
                 offset=number, timestamp_ms=0, key=_key(number).encode(), value=_copy(stored), headers=WRITER.headers
             )
-            for number in range(first, min(first + 2000, numbers.stop))
+            for number in range(first, min(first + 2000, size))
         ]
         began = time.process_time()
         for record in records:

@@ -29,7 +29,7 @@ def test_a_store_begins_empty(new_calls: NewCalls) -> None:
     calls = new_calls()
 
     assert calls.get(KEYS[0]) is None
-    assert list(calls.drain()) == []
+    assert list(calls.items()) == []
     assert calls.take_waiting(1) == []
 
 
@@ -51,23 +51,27 @@ def test_what_is_removed_is_gone_and_may_come_again(new_calls: NewCalls) -> None
     assert calls.get(KEYS[0]) == b"two"
 
 
-def test_a_drained_store_is_empty_and_may_be_filled_again(new_calls: NewCalls) -> None:
+def test_calls_may_be_put_and_removed_while_all_are_looked_through(new_calls: NewCalls) -> None:
     calls = new_calls()
-    calls.put(KEYS[0], b"one")
-    calls.wait(7, KEYS[0])
-    assert list(calls.drain()) == [(KEYS[0], b"one")]
-    assert calls.get(KEYS[0]) is None
+    for key in KEYS:
+        calls.put(key, key.encode())
+    found = []
+    for number, (key, entry) in enumerate(calls.items()):
+        found.append((key, entry))
+        if number % 2:
+            calls.remove(key)
+        else:
+            calls.put(key, b"new")
 
-    calls.put(KEYS[1], b"two")
-    assert list(calls.drain()) == [(KEYS[1], b"two")]
-    assert calls.take_waiting(7) == [KEYS[0]]
+    assert sorted(found) == sorted((key, key.encode()) for key in KEYS)
+    assert list(dict(calls.items()).values()) == [b"new"] * 3
 
 
 def test_nobody_finds_what_is_in_another_s_store(new_calls: NewCalls) -> None:
     one, other = new_calls(), new_calls()
     one.put(KEYS[0], b"one")
     one.wait(1, KEYS[0])
-    assert (other.get(KEYS[0]), other.take_waiting(1), list(other.drain())) == (None, [], [])
+    assert (other.get(KEYS[0]), other.take_waiting(1), list(other.items())) == (None, [], [])
 
     del other
     new_calls()  # frees it
@@ -86,7 +90,7 @@ class Step(msgspec.Struct, frozen=True):
 STEPS = st.lists(
     st.builds(
         Step,
-        use=st.sampled_from(["put", "put", "remove", "wait", "wait", "take", "drain"]),
+        use=st.sampled_from(["put", "put", "remove", "wait", "wait", "take", "look"]),
         key=st.sampled_from(KEYS),
         minute=st.sampled_from(MINUTES),
         entry=st.binary(max_size=40),
@@ -115,7 +119,6 @@ def test_whatever_is_done_it_holds_what_a_dictionary_holds(new_calls: NewCalls, 
             case "take":
                 assert set(calls.take_waiting(step.minute)) == waiting.pop(step.minute, set())
             case _:
-                assert dict(calls.drain()) == entries
-                entries.clear()
+                assert dict(calls.items()) == entries
     assert {key: calls.get(key) for key in KEYS} == {key: entries.get(key) for key in KEYS}
     assert all(set(calls.take_waiting(minute)) == waiting.get(minute, set()) for minute in MINUTES)

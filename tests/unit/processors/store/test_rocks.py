@@ -137,7 +137,7 @@ def test_a_full_disk_ends_in_an_error_and_loses_nothing_silently(tmp_path: Path)
 
 READS: dict[str, Callable[[Calls], object]] = {
     "a call": lambda calls: calls.get("1000"),
-    "all calls": lambda calls: list(calls.drain()),
+    "all calls": lambda calls: list(calls.items()),
     "those of a minute": lambda calls: calls.take_waiting(1),
 }
 
