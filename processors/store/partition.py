@@ -113,7 +113,7 @@ class PartitionState:
         last = states[-1] if states else [*segments.values()][-1]
         try:
             state = _merged(known, self._settings)
-            written = encode_state(state)
+            written = encode_state(state, short=bool(self._writer))
         except Exception as exc:  # noqa: BLE001 - one call's states must not stop the partition
             self._stuck += [
                 Stuck(key=name, state=each, code="internal", detail=describe_error(exc))
@@ -217,7 +217,7 @@ class PartitionState:
                 self._segments[key] = more
                 self._hold(key, state)
                 return {name: more.states[name]}
-        value = encode_state(state, told or 0) if state else None
+        value = encode_state(state, told or 0, short=bool(self._writer)) if state else None
         names = [*self.contained.pop(key, ()), *segments.states]
         self._segments.pop(key, None)
         if names:

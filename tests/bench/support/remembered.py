@@ -100,7 +100,7 @@ def memory(store: str, new_calls: NewCalls) -> Iterator[Line]:
     )
     kept = []  # what one kind leaves free the next one would take
     for what, facts, limit in kinds:
-        stored, before = encode_state(_joined(in_a_row(facts))), _resident_bytes()
+        stored, before = encode_state(_joined(in_a_row(facts)), short=True), _resident_bytes()
         held = PartitionState(SETTINGS, calls=new_calls())
         for number in range(CALLS[0] * 10):
             held.load(_key(number), [_copy(stored)])
@@ -110,7 +110,7 @@ def memory(store: str, new_calls: NewCalls) -> Iterator[Line]:
 
 def growth(store: str, new_calls: NewCalls) -> Iterator[Line]:
     """Measure the joining of new calls and of repeated records among more and more calls, and the restore of these."""
-    stored = encode_state(_joined(in_a_row([callback()])))
+    stored = encode_state(_joined(in_a_row([callback()])), short=True)
     resident, first = _resident_bytes(), 0.0
     for size in CALLS:
         calls = new_calls()

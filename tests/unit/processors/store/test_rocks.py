@@ -7,12 +7,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from processors.store.calls import Calls, StoreFailed
-from processors.store.rocks import LocalStore, store_dir
-from schemas.config.settings import EmbeddedSettings, Settings
+from processors.main import stores
+from processors.store.calls import Calls, MemoryCalls, StoreFailed
+from processors.store.rocks import LocalStore, RocksCalls, store_dir
+from schemas.config.settings import EmbeddedSettings, JoinSettings, Settings
 from schemas.errors import SetupError
 
 KEY = "ytx|main|1"
@@ -50,6 +52,25 @@ def folders(folder: Path) -> set[str]:
 
 def test_it_is_below_the_folder_of_data() -> None:
     assert store_dir(Settings(embedded=EmbeddedSettings(data_dir="/data"))) == Path("/data/states")
+
+
+def databases(data_dir: Path) -> int:
+    """The number of workers' databases below a folder of data."""
+    return len([*data_dir.glob("states/*/db")])
+
+
+@pytest.mark.parametrize(
+    ("store", "kind", "own"), [("memory", MemoryCalls, 0), ("rocksdb", RocksCalls, 1)], ids=["memory", "disk"]
+)
+async def test_a_worker_keeps_calls_where_the_setting_says(
+    tmp_path: Path, store: Literal["memory", "rocksdb"], kind: type, own: int
+) -> None:
+    settings = Settings(join=JoinSettings(store=store), embedded=EmbeddedSettings(data_dir=str(tmp_path)))
+    async with stores(settings) as new_calls:
+        assert isinstance(new_calls(), kind)
+        assert databases(tmp_path) == own
+
+    assert databases(tmp_path) == 0
 
 
 def test_nothing_is_left_of_one_that_is_closed(tmp_path: Path) -> None:
