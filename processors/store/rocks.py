@@ -89,23 +89,26 @@ class RocksCalls:
 
     def get(self, key: str) -> bytes | None:
         """Return the entry of a call."""
+        name = self._entries + key.encode()
         try:
-            entry: bytes | None = self._db.get(self._entries + key.encode())
+            entry: bytes | None = self._db.get(name)
         except Exception as exc:  # noqa: BLE001 - the library raises nothing more particular
             _fail("read", exc)
         return entry
 
     def put(self, key: str, entry: bytes) -> None:
         """Keep the entry of a call."""
+        name = self._entries + key.encode()
         try:
-            self._db.put(self._entries + key.encode(), entry)
+            self._db.put(name, entry)
         except Exception as exc:  # noqa: BLE001 - as above
             _fail("written", exc)
 
     def remove(self, key: str) -> None:
         """Forget the entry of a call."""
+        name = self._entries + key.encode()
         try:
-            self._db.delete(self._entries + key.encode())
+            self._db.delete(name)
         except Exception as exc:  # noqa: BLE001 - as above
             _fail("written", exc)
 
@@ -115,8 +118,9 @@ class RocksCalls:
 
     def wait(self, minute: int, key: str) -> None:
         """Keep a call among those of a minute."""
+        name = self._waiting(minute) + key.encode()
         try:
-            self._db.put(self._waiting(minute) + key.encode(), b"")
+            self._db.put(name, b"")
         except Exception as exc:  # noqa: BLE001 - as above
             _fail("written", exc)
 

@@ -179,6 +179,13 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, read: Callable[[
             read(calls)
 
 
+def test_a_key_that_is_no_text_is_the_fault_of_its_fact_and_not_of_the_disk(store: LocalStore) -> None:
+    calls = store.new_calls()
+    for use in (calls.get, calls.remove, lambda key: calls.put(key, b""), lambda key: calls.wait(1, key)):
+        with pytest.raises(UnicodeEncodeError):
+            use("ytx|main|\ud800")
+
+
 WRITES: dict[str, Callable[[Calls], object]] = {
     "a call is put": lambda calls: calls.put(KEY, b""),
     "a call is removed": lambda calls: calls.remove(KEY),
