@@ -168,13 +168,13 @@ def _own_folder(folder: Path) -> tuple[Path, int]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / _LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for other in folder.iterdir():
-            if other.is_dir() and _is_left(other):
-                shutil.rmtree(other, ignore_errors=True)
+        left = [other for other in folder.iterdir() if other.is_dir() and _is_left(other)]
         own = folder / uuid.uuid4().hex
         own.mkdir(mode=0o700)
         locked = os.open(own / _LOCK, os.O_CREAT | os.O_WRONLY, 0o600)
         fcntl.flock(locked, fcntl.LOCK_EX)
+    for other in left:
+        shutil.rmtree(other, ignore_errors=True)
     return own, locked
 
 
