@@ -92,7 +92,8 @@ audit: .venv/.ready .venv/tools/.ready ## Write build/sbom.cdx.json, and look th
 
 lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o deploy/requirements.txt
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --group dev -o deploy/requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra rocksdb --group dev -o deploy/requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra rocksdb -o deploy/requirements-rocksdb.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build -o deploy/requirements-build.txt
 	@for one in clients/python clients/suite deployment; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/$$one/requirements.in -o tests/$$one/requirements.txt || exit 1; done
 	@for one in tests/bench/against/*.in tests/bench/peers/programs/*.in; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c deploy/requirements.txt $$one -o $${one%.in}.txt || exit 1; done

@@ -1,7 +1,9 @@
 """The composition root of `callweave process`: one worker that normalises and joins."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Final
 
@@ -18,7 +20,9 @@ from processors.record_clock import tick
 from processors.stages.join_stage import JoinStage
 from processors.stages.normalise_stage import NormaliseStage
 from processors.stages.quarantine import Quarantine
+from processors.store.calls import MemoryCalls, NewCalls
 from processors.store.restore import ends, restore
+from processors.store.rocks import LocalStore, store_dir
 from schemas.codec import Codecs
 from schemas.config.live import LiveSettings
 from schemas.config.settings import KafkaSettings, Settings
@@ -58,13 +62,23 @@ async def run(
     async with (
         outbox(kafka, process.publish_timeout_s) as out,
         ends(kafka) as end,
+        stores(settings) as new_calls,
         followed(kafka, tokens, role="process", give_up=end_process) as erasures,
     ):
         accounts = directory(settings.accounts)
         normalising = NormaliseStage(out, codecs, accounts, settings.limits, metrics, erasures=erasures)
         if live is not None:
             live.follow(lambda new: normalising.use(directory(new.accounts), new.limits))
-        joining = JoinStage(out, codecs, settings.join, partial(restore, kafka), metrics, end=end, erasures=erasures)
+        joining = JoinStage(
+            out,
+            codecs,
+            settings.join,
+            partial(restore, kafka),
+            metrics,
+            end=end,
+            erasures=erasures,
+            new_calls=new_calls,
+        )
         app = make_app(
             GROUP,
             kafka,
@@ -90,6 +104,19 @@ async def run(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
     crashes.close()
+
+
+@contextlib.asynccontextmanager
+async def stores(settings: Settings) -> AsyncGenerator[NewCalls, None]:
+    """Yield what makes the stores of this worker's calls; raises `SetupError`."""
+    if settings.join.store == "memory":
+        yield MemoryCalls
+        return
+    store = LocalStore(store_dir(settings))
+    try:
+        yield store.new_calls
+    finally:
+        store.close()
 
 
 def outbox(kafka: KafkaSettings, publish_timeout_s: float, *, role: str = "process") -> PatientOutbox:

@@ -20,6 +20,7 @@ from processors.records import Partition, RecordBatch
 from processors.stages.join_dead_letters import fact_dead_letter, state_dead_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
 from processors.stages.normalise_stage import dead_letter_message
+from processors.store.calls import MemoryCalls, NewCalls
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
 from processors.store.segments import call_of
@@ -57,12 +58,14 @@ class JoinStage:
         *,
         end: EndOffset,
         erasures: Erasures = NO_ERASURES,
+        new_calls: NewCalls = MemoryCalls,
     ) -> None:
         self._outbox = outbox
         self._erasures = erasures
         self._codecs = codecs
         self._settings = settings
         self._read_back = restore
+        self._new_calls = new_calls
         self._end = end
         self._ends: dict[int, int] = {}
         """Partition number to the end offset of its states, as far as they were read or are our own."""
@@ -222,7 +225,8 @@ class JoinStage:
         self._ends[partition], self._writers[partition] = end, new_writer(end, tells_slots=self._tells_slots)
         # Whoever reads what the release before can read may have such a worker as its successor.
         writer = self._writers[partition].name if self._tells_slots else b""
-        log, held = StateLog(), PartitionState(self._settings, writer)
+        calls = self._new_calls()
+        log, held = StateLog(calls), PartitionState(self._settings, writer, calls)
         async with contextlib.aclosing(self._read_back(STATE.name, partition, end)) as batches:
             async for batch in batches:
                 for record in batch.records:

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from processors.records import Record
+from processors.store.calls import Calls, MemoryCalls
+from processors.store.kept import as_read, origin_of
 from processors.store.segments import MARK, call_of
 
 _HEADER: Final = "writer"
@@ -54,6 +56,8 @@ class StoredCall(NamedTuple):
     """The segments by name, in the order of their writing: nearly always none."""
     newest: bytes | None = None
     """The newest of all of them where there are segments, if its writer knew all others: it says what all hold."""
+    kept_in: Calls | None = None
+    """The store in which the call stands already, where that is its only record."""
 
 
 class _Stored(NamedTuple):
@@ -69,15 +73,21 @@ class _Stored(NamedTuple):
 
 
 class StateLog:
-    """The states of one partition, as far as its records were read."""
+    """The states of one partition, as far as its records were read.
 
-    def __init__(self) -> None:
-        self._states: dict[bytes, list[_Stored]] = {}
-        """Key to whole states in the order of offsets: nearly always one."""
+    `calls` is an empty store for them, best the one that they are loaded into then: most stay in it as they are.
+    """
+
+    def __init__(self, calls: Calls | None = None) -> None:
+        self._states: Calls = MemoryCalls() if calls is None else calls
+        """The whole states of the calls that have one, which are nearly all."""
+        self._several: dict[str, list[_Stored]] = {}
+        """Key to the whole states of the others, in the order of offsets."""
         self._segments: dict[str, dict[str, _Stored]] = {}
         """Key to the segments of a large call, by their names."""
-        self._writers: dict[tuple[tuple[str, bytes], ...], Writer] = {}
-        """Headers to the writer whose they are: few writers wrote all of a partition."""
+        self._numbers: dict[tuple[tuple[str, bytes], ...], int] = {}
+        """Headers to the number of the writer whose they are: few writers wrote all of a partition."""
+        self._writers: list[Writer] = []
         self.slots_told = True
         """All that was read was written by workers that publish rows with their slots."""
         self.newest_ms = 0
@@ -89,47 +99,67 @@ class StateLog:
             return
         self.slots_told &= _TELLS in record.headers
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
+        key = record.key.decode("utf-8", "replace")
         if record.key.startswith(MARK):
-            self._take_segment(record, record.key.decode("utf-8", "replace"))
+            self._take_segment(record, key)
         elif record.value is None:
-            self._states.pop(record.key, None)
+            self._several.pop(key, None)
+            self._states.remove(key)
         else:
-            stored = _Stored(self._writer_of(record), record.offset, record.value)
-            known = self._states.get(record.key)
-            self._states[record.key] = (
-                [*(each for each in known if not stored.knows(each)), stored] if known else [stored]
-            )
+            self._take_state(key, record, record.value)
 
-    def _writer_of(self, record: Record) -> Writer:
-        writer = self._writers.get(record.headers)
-        if writer is None:
-            writer = self._writers[record.headers] = _writer(record.headers)
-        return writer
+    def _take_state(self, key: str, record: Record, state: bytes) -> None:
+        stored = self._stored(record, state)
+        known = self._several.pop(key, None) or self._one(self._states.get(key))
+        others = [each for each in known if not stored.knows(each)]
+        if others:
+            self._several[key] = [*others, stored]
+            self._states.remove(key)
+        else:
+            self._states.put(key, as_read(self._numbers[record.headers], record.offset, state))
+
+    def _one(self, entry: bytes | None) -> list[_Stored]:
+        if entry is None:
+            return []
+        number, offset, state = origin_of(entry)
+        return [_Stored(self._writers[number], offset, state)]
+
+    def _stored(self, record: Record, state: bytes) -> _Stored:
+        number = self._numbers.get(record.headers)
+        if number is None:
+            number = self._numbers[record.headers] = len(self._writers)
+            self._writers.append(_writer(record.headers))
+        return _Stored(self._writers[number], record.offset, state)
 
     def _take_segment(self, record: Record, name: str) -> None:
         """Read a segment; one without a value is contained in a whole state, or its call is forgotten."""
         segments = self._segments.setdefault(call_of(name), {})
         segments.pop(name, None)
         if record.value is not None:
-            segments[name] = _Stored(self._writer_of(record), record.offset, record.value)
+            segments[name] = self._stored(record, record.value)
         elif not segments:
             del self._segments[call_of(name)]
 
     def calls(self) -> Iterator[StoredCall]:
-        """Yield each call with the records that must be put together; removes them."""
-        while self._states:
-            key, states = self._states.popitem()
-            name = key.decode("utf-8", "replace")
-            segments = self._segments.pop(name, None) if self._segments else None
-            yield (
-                _stored_call(name, states, segments) if segments else StoredCall(name, [each.state for each in states])
-            )
+        """Yield each call with the records that must be put together, once."""
+        for key, entry in self._states.items():
+            segments = self._segments.pop(key, None) if self._segments else None
+            if segments:
+                self._states.remove(key)
+                yield _stored_call(key, self._one(entry), segments)
+            else:
+                yield StoredCall(key, [origin_of(entry)[2]], kept_in=self._states)
+        while self._several:
+            key, several = self._several.popitem()
+            yield _stored_call(key, several, self._segments.pop(key, None))
         while self._segments:  # what a crash left of a call that was being forgotten
             name, segments = self._segments.popitem()
             yield _stored_call(name, [], segments)
 
 
-def _stored_call(key: str, states: list[_Stored], segments: dict[str, _Stored]) -> StoredCall:
+def _stored_call(key: str, states: list[_Stored], segments: dict[str, _Stored] | None) -> StoredCall:
+    if not segments:
+        return StoredCall(key, [each.state for each in states])
     whole = [stored.state for stored in states]
     records = [*states, *segments.values()]
     newest = max(records, key=lambda stored: stored.offset)

@@ -66,7 +66,7 @@ def with_segment(
     weight = segments.weight + 1 + len(changed)
     if weight > len(state.items) or state.overflow:
         return None
-    stored = encode_state(part_of(state, changed), told, state.phase)
+    stored = encode_state(part_of(state, changed), told, state.phase, short=True)
     size = (segments.items_bytes or sum(map(items_bytes, (whole, *segments.states.values())))) + items_bytes(stored)
     return Segments({**segments.states, name: stored}, weight, size) if size <= LIMIT_BYTES else None
 

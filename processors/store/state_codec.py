@@ -1,14 +1,16 @@
 """A call's state to bytes and back, small enough to hold millions: the values of `calls.join-state`, and in memory.
 
 One format byte, then MessagePack of `StoredState`. Its items are MessagePack of `StoredItems`, compressed by LZ4, so
-that a partition is loaded without decompressing anything. Ids and hashes, which no compression shortens, are stored as
-bytes. Facts are stored as arrays in the order of `FACT_FIELDS`: append new fields at its end and never reorder it; then
-states that lack a field, or have one more, can be read. Bytes that are no state raise `Undecodable` (`schema`). States
-of earlier releases are read by `old_state_codec`.
+that a partition is loaded without decompressing anything; in the short form those of small calls are compressed behind
+a text that all share (`shared_text`), which workers of the release before cannot read. Ids and hashes, which no
+compression shortens, are stored as bytes. Facts are stored as arrays in the order of `FACT_FIELDS`: append new fields
+at its end and never reorder it; then states that lack a field, or have one more, can be read. Bytes that are no state
+raise `Undecodable` (`schema`). States of earlier releases are read by `old_state_codec`.
 
 Measured against the form before it (CPU, best of 5): nine facts 930 instead of 1,222 bytes, 33 instead of 68 us to
 write, 55 instead of 72 us to read; a record alone 358 instead of 393 bytes, 7 instead of 14 us, 11 instead of 17 us.
-Deflate in the place of LZ4 would save another 10 % of the bytes and take 6 to 20 us more. `python -m tests.bench join`
+The short form takes a third less again for a record alone (nxcloud 464 to 309 bytes, huawei 727 to 464), and 1 to 2 us
+more to write. Deflate in the place of LZ4 would save as much and take 6 to 25 us more. `python -m tests.bench join`
 measures this.
 """
 
@@ -24,14 +26,18 @@ from processors.call.duplicates import Arrivals, FoldedUpTo
 from processors.call.slots import Slots
 from processors.call.state import CallState
 from processors.store.old_state_codec import OLD_FORM, OldStateHead, decode_old_state, peek_old_state
+from processors.store.shared_text import lengthened, shortened
 from schemas.errors import CallweaveError, Undecodable
 from schemas.facts import Fact, Leg
 from schemas.topics import MAX_MESSAGE_BYTES
 
 FORM: Final = 3
 """The format byte."""
-_FORM_BYTE: Final = bytes((FORM,))
-_FORM_BYTES: Final = frozenset({_FORM_BYTE, bytes((OLD_FORM,))})
+SHORT_FORM: Final = 4
+"""The format byte of the short form."""
+_FORM_BYTES: Final = frozenset(bytes((form,)) for form in (OLD_FORM, FORM, SHORT_FORM))
+_MOST_SHORTENED: Final = 16_384
+"""Most bytes of items that are compressed behind the shared text: to larger ones it gives nothing."""
 LIMIT_BYTES: Final = MAX_MESSAGE_BYTES
 """Most bytes of a call's items before compression: else repetitive facts could grow without a bound."""
 _SIZE_BYTES: Final = 4
@@ -141,18 +147,19 @@ _LEGS: Final = FACT_FIELDS.index("legs")
 _IDS: Final = tuple(map(FACT_FIELDS.index, ("fact_id", "content_digest", "raw_sha256")))
 
 
-def encode_state(state: CallState, told: int = 0, phase: int | None = None) -> bytes:
+def encode_state(state: CallState, told: int = 0, phase: int | None = None, *, short: bool = False) -> bytes:
     """Write a state; raises `StateTooLarge`.
 
     `told` is the amount merged that its timelines tell, 0 for all of it; `phase` that of the whole call where the state
-    holds a part of its items.
+    holds a part of its items; `short`: in the short form, where that can be.
     """
     items = _encoder.encode(
         ([(_contents(item.contents), item.more, _contents(item.resolutions)) for item in state.items.values()],)
     )
     if len(items) > LIMIT_BYTES:
         raise StateTooLarge(f"what is known of this call has {len(items)} bytes, the limit is {LIMIT_BYTES}")
-    return _FORM_BYTE + _encoder.encode(
+    rest = shortened(items) if short and len(items) <= _MOST_SHORTENED else None
+    return bytes((FORM if rest is None else SHORT_FORM,)) + _encoder.encode(
         (  # a `StoredState`
             state.contents,
             state.duplicates,
@@ -163,7 +170,9 @@ def encode_state(state: CallState, told: int = 0, phase: int | None = None) -> b
             state.folded_up_to,
             state.overflow,
             state.phase if phase is None else phase,
-            bytes(cramjam.lz4.compress_block(items)),
+            bytes(cramjam.lz4.compress_block(items))
+            if rest is None
+            else len(items).to_bytes(_SIZE_BYTES, "little") + rest,
             state.slots,
             told,
         )
@@ -228,7 +237,7 @@ def decode_state(data: bytes) -> CallState:
     """Read a stored state; raises `Undecodable` (`schema`)."""
     form, packed = _opened(data)
     try:
-        return decode_old_state(packed) if form == OLD_FORM else _state(_state_decoder.decode(packed))
+        return decode_old_state(packed) if form == OLD_FORM else _state(_state_decoder.decode(packed), form)
     except MemoryError:
         raise
     except Exception as exc:
@@ -238,14 +247,20 @@ def decode_state(data: bytes) -> CallState:
 
 def _opened(data: bytes) -> tuple[int, memoryview]:
     if data[:1] not in _FORM_BYTES:
-        raise Undecodable(f"a call's state of form {data[:1].hex() or 'none'}, not {FORM}", code="schema")
+        raise Undecodable(
+            f"a call's state of form {data[:1].hex() or 'none'}, not {FORM} or {SHORT_FORM}", code="schema"
+        )
     return data[0], memoryview(data)[1:]
 
 
-def _state(stored: StoredState) -> CallState:
-    if int.from_bytes(stored.items[:_SIZE_BYTES], "little") > LIMIT_BYTES:
+def _state(stored: StoredState, form: int) -> CallState:
+    size = int.from_bytes(stored.items[:_SIZE_BYTES], "little")
+    if size > LIMIT_BYTES:
         raise ValueError("larger than any state")
-    packed = _items_decoder.decode(bytes(cramjam.lz4.decompress_block(stored.items)))
+    if form == SHORT_FORM:
+        packed = _items_decoder.decode(lengthened(stored.items[_SIZE_BYTES:], size))
+    else:
+        packed = _items_decoder.decode(bytes(cramjam.lz4.decompress_block(stored.items)))
     items = msgspec.convert(packed, _Items, from_attributes=True).items
     for stored_item, item in zip(packed.items, items, strict=True):
         for content, decoded in zip(stored_item.contents + stored_item.resolutions, item.every, strict=True):

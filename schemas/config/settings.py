@@ -1,8 +1,7 @@
 """Every setting with its type, a safe default and a sentence; one section for each part of the system.
 
-`schemas.config.loader.load` reads them from `callweave.toml` and then from `CALLWEAVE_*` (nested by `__`, as in
-`CALLWEAVE_KAFKA__BOOTSTRAP`). Units are in the names. Nothing here reads a file or the environment. The docstrings are
-the comments of `deploy/example.toml`.
+`schemas.config.loader.load` reads them from `callweave.toml` and then from `CALLWEAVE_*` (nested by `__`). Units are in
+the names. Nothing here reads a file or the environment. The docstrings are the comments of `deploy/example.toml`.
 """
 
 from typing import Annotated, Final, Literal
@@ -298,6 +297,8 @@ class JoinSettings(_Section, frozen=True, kw_only=True):
     """Time after the last fact at which the call is forgotten; a later copy is recognised by the table's key."""
     max_contents: Count = 64
     """Distinct contents that are kept of one item, and distinct states of one leg."""
+    store: Literal["memory", "rocksdb"] = "memory"
+    """Store of what a worker remembers: its memory, or a RocksDB in `embedded.data_dir` (`callweave[rocksdb]`)."""
 
 
 class ProcessSettings(_Section, frozen=True, kw_only=True):

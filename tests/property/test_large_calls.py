@@ -1,11 +1,13 @@
 """Large calls: workers that write segments and tell by the clock leave what one that does neither leaves.
 
-Every call counts as large here. Workers die between any two messages, with any part of a batch's messages written, and
-their successors restore and repeat. The oracle is the way of small calls: one worker, states written whole.
+Every call counts as large here. Workers die between any two messages, with any part of a batch's messages written, or
+at any call that they put into or get from where they keep them; their successors restore and repeat. The oracle is the
+way of small calls: one worker, states written whole, in memory.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,8 +20,10 @@ from processors.outbox import Message
 from processors.records import Record, RecordBatch
 from processors.stages.join_stage import JoinStage
 from processors.store import segments, telling
+from processors.store.calls import Calls, MemoryCalls, NewCalls, StoreFailed
 from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
+from processors.store.rocks import LocalStore
 from processors.timeline.build import timelines_of
 from schemas.codec import Codecs
 from schemas.config.settings import JoinSettings
@@ -52,6 +56,8 @@ class Turn(msgspec.Struct, frozen=True):
     """The number of the publication at which the worker is killed; None: it goes on."""
     written: int
     """The messages of that publication that are written, as bits."""
+    fails_at: int | None
+    """The number of the use of its stores at which the disk fails; None: it does not."""
     commits: bool
     """The batch is committed before the worker ends."""
 
@@ -71,6 +77,7 @@ def turns(draw: st.DrawFn) -> list[Turn]:
                 gaps_ms=tuple(draw(st.sampled_from(GAPS_MS)) for _ in facts),
                 dies_at=draw(st.none() | st.integers(1, 4)),
                 written=draw(st.integers(0, 31)),
+                fails_at=draw(st.none() | st.integers(1, 60)),
                 commits=draw(st.booleans()),
             )
         )
@@ -78,12 +85,21 @@ def turns(draw: st.DrawFn) -> list[Turn]:
 
 
 class World(Topics):
-    """The topics, and one worker after the other."""
+    """The topics, and one worker after the other, which keeps calls where it is said."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_calls: NewCalls) -> None:
         super().__init__()
+        self._new_calls = new_calls
         self.dies_at: int | None = None
         self.written = 0
+        self.fails_at: int | None = None
+
+    def use(self) -> None:
+        """Note one use of a store; raises `StoreFailed` at the number that was drawn."""
+        if self.fails_at is not None:
+            self.fails_at -= 1
+            if not self.fails_at:
+                raise StoreFailed
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Take the messages, or some of them and raise `Killed`."""
@@ -96,7 +112,15 @@ class World(Topics):
 
     def worker(self) -> JoinStage:
         """Start a worker, which restores."""
-        return JoinStage(self, CODECS, JOIN, self.restore, Registry(), end=self.end)  # type: ignore[arg-type]  # as much of an outbox as it uses
+        return JoinStage(
+            self,  # type: ignore[arg-type]  # as much of an outbox as it uses
+            CODECS,
+            JOIN,
+            self.restore,
+            Registry(),
+            end=self.end,
+            new_calls=lambda: Failing(self, self._new_calls()),
+        )
 
     async def play(self, history: Sequence[Turn]) -> list[Record]:
         """Play a history, then let a second pass; returns the facts topic."""
@@ -107,18 +131,19 @@ class World(Topics):
                 now_ms = (log[-1].timestamp_ms if log else 1_000_000) + gap_ms
                 value = CODECS.stage_fact.encode(fact) if fact else None
                 log.append(Record(offset=len(log), timestamp_ms=now_ms, key=b"", value=value))
-            self.dies_at, self.written = turn.dies_at, turn.written
+            self.dies_at, self.written, self.fails_at = turn.dies_at, turn.written, turn.fails_at
             try:
                 await worker.step(batch_of(log[begun[-1] :]))
-            except Killed:
+            except (Killed, StoreFailed):
                 worker = self.worker()
             else:
-                committed = len(log) if turn.commits or turn.dies_at is None else committed
+                goes_on = turn.dies_at is None and turn.fails_at is None
+                committed = len(log) if turn.commits or goes_on else committed
                 begun.append(len(log))
-                if turn.dies_at is None:
+                if goes_on:
                     continue
                 worker = self.worker()
-            self.dies_at = None
+            self.dies_at = self.fails_at = None
             if committed < len(log):
                 await worker.step(batch_of(log[committed:]))
             committed = len(log)
@@ -139,6 +164,38 @@ class World(Topics):
                 if timeline.timeline_id not in shown or timeline.version >= shown[timeline.timeline_id].version:
                     shown[timeline.timeline_id] = timeline
         return shown
+
+
+class Failing(Calls):
+    """A store whose every use may fail."""
+
+    def __init__(self, world: World, calls: Calls) -> None:
+        self._world = world
+        self._calls = calls
+
+    def get(self, key: str) -> bytes | None:
+        self._world.use()
+        return self._calls.get(key)
+
+    def put(self, key: str, entry: bytes) -> None:
+        self._world.use()
+        self._calls.put(key, entry)
+
+    def remove(self, key: str) -> None:
+        self._world.use()
+        self._calls.remove(key)
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        self._world.use()
+        return self._calls.items()
+
+    def wait(self, minute: int, key: str) -> None:
+        self._world.use()
+        self._calls.wait(minute, key)
+
+    def take_waiting(self, minute: int) -> list[str]:
+        self._world.use()
+        return self._calls.take_waiting(minute)
 
 
 def batch_of(records: Sequence[Record]) -> RecordBatch:
@@ -168,9 +225,20 @@ def restored(world: World) -> dict[str, CallState]:
     log, held = StateLog(), PartitionState(JOIN, b"a reader")
     for offset, message in enumerate(world.states):
         log.take(Record(offset=offset, timestamp_ms=0, key=message.key, value=message.value, headers=message.headers))
-    for call in log.calls():
+    found = list(log.calls())
+    for call in found:
         held.load(*call)
-    return {key: state for key in held._calls if (state := held._state(key))}
+    return {call.key: state for call in found if (state := held._state(call.key))}
+
+
+@pytest.fixture(scope="module", params=["in memory", "on disk"])
+def new_calls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewCalls]:
+    """Make the workers' stores."""
+    if request.param == "in memory":
+        yield MemoryCalls
+        return
+    with contextlib.closing(LocalStore(tmp_path_factory.mktemp("calls"))) as store:
+        yield store.new_calls
 
 
 @pytest.mark.parametrize("share", [10, 0], ids=["told by growth and by the clock", "told by the clock alone"])
@@ -178,12 +246,12 @@ def restored(world: World) -> dict[str, CallState]:
 @settings(max_examples=100, deadline=None)
 @given(history=turns())
 def test_deaths_restores_and_repetitions_end_as_the_way_of_small_calls(
-    large: int, share: int, history: list[Turn]
+    new_calls: NewCalls, large: int, share: int, history: list[Turn]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "LARGE", large)
         patch.setattr(telling, "SHARE", share)
-        world = World()
+        world = World(new_calls)
         log = asyncio.run(world.play(history))
         states, told = alone(log)
         shown = world.shown()

@@ -4,16 +4,20 @@
 `CALLWEAVE_TEST_SEED` repeats that one alone.
 """
 
+import contextlib
 import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from processors.store import segments, telling
+from processors.store.rocks import LocalStore
 from schemas.topics import RAW
 from sinks.rows import DEAD_LETTERS
 from tests.property.whole_way.broker import PARTITIONS
@@ -28,6 +32,7 @@ SHARE = 50
 """Number of worlds that a process tries at once."""
 ORDER_SEEDS = SEEDS // 25
 LARGE_SEEDS = SEEDS // 5
+DISK_SEEDS = SEEDS // 5
 CAUGHT = (1, 2, 4, 6, 8, 29, 33, 53, 199)
 """Seeds of worlds in which naive ways failed; these are tried before all others."""
 NAIVE_SEEDS = 5000
@@ -75,6 +80,20 @@ def test_no_failure_loses_doubles_or_changes_a_large_call(monkeypatch: pytest.Mo
     for seed in range(LARGE_SEEDS):
         found = wrongs(seed, RIGHT)
         assert not found, f"seed {seed}: {found}"
+
+
+@pytest.mark.parametrize("large", [segments.LARGE, 0], ids=["small calls", "every call is large"])
+@pytest.mark.timeout(0)
+def test_no_failure_loses_doubles_or_changes_a_call_that_is_kept_on_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, large: int
+) -> None:
+    """All workers of all worlds share one RocksDB, each with stores of its own."""
+    monkeypatch.setattr(segments, "LARGE", large)
+    with contextlib.closing(LocalStore(tmp_path)) as store:
+        rules = msgspec.structs.replace(RIGHT, new_calls=store.new_calls)
+        for seed in range(DISK_SEEDS):
+            found = wrongs(seed, rules)
+            assert not found, f"seed {seed}: {found}"
 
 
 NAIVE_LARGE: dict[str, tuple[type, str, Any]] = {

@@ -57,8 +57,8 @@ PURE = (
     *(
         f"processors/{name}.py"
         for name in (
-            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "store/old_state_codec", "store/partition", "store/segments",
-            "store/state_codec", "store/telling",
+            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "store/calls", "store/kept", "store/old_state_codec",
+            "store/partition", "store/segments", "store/shared_text", "store/state_codec", "store/telling",
         )
     ),
     *(f"sinks/{name}.py" for name in ("columns", "error_classes", "grants", "layouts", "retention", "rows", "slots", "typed_records")),

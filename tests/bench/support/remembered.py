@@ -1,11 +1,15 @@
 """The joiner's cost as it remembers more: participants of one call, and calls: a part of `python -m tests.bench join`.
 
-`CALLS=10000,1000000,10000000` are the numbers of remembered calls, a gigabyte for about 1.5 million. Each line is the
-least of several measurements in CPU time, beside the limit that is wanted, so that 1 or less is on target.
+`CALLS=10000,1000000,10000000` are the numbers of remembered calls, and `STORES=memory,rocksdb` where they are:
+in memory a gigabyte holds about 1.5 million. Each line is the least of several measurements in CPU time, beside
+the limit that is wanted, so that 1 or less is on target.
 """
 
+import contextlib
+import gc
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +20,10 @@ import msgspec
 from processors.join import CallState, step
 from processors.records import Record
 from processors.stages.join_outputs import Outputs
+from processors.store.calls import Calls, MemoryCalls, NewCalls
 from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
+from processors.store.rocks import LocalStore
 from processors.store.state_codec import encode_state
 from schemas.codec import Codecs
 from schemas.config.settings import JoinSettings
@@ -25,6 +31,7 @@ from schemas.facts import Fact
 from tests.bench.support.lines import Line
 from tests.support.strategies import BOTH_LEGS, callback, in_a_row, participant
 
+STORES: Final = tuple(os.environ.get("STORES", "memory,rocksdb").split(","))
 CALLS: Final = tuple(int(number) for number in os.environ.get("CALLS", "10000,100000,1000000").split(","))
 SETTINGS: Final = JoinSettings()
 WRITER: Final = new_writer(0)
@@ -43,7 +50,21 @@ GAPS_MS: Final = (10, 500, 2000)
 
 def measure() -> list[Line]:
     """Measure a conference's participants, then growth, memory and restore at each number of calls."""
-    return [*conference(), *memory(), *growth()]
+    lines = [*conference()]
+    for store in STORES:
+        with contextlib.ExitStack() as opened:
+            new_calls = _stores(store, opened)
+            lines += memory(store, new_calls)
+            lines += growth(store, new_calls)
+        gc.collect()
+    return lines
+
+
+def _stores(store: str, opened: contextlib.ExitStack) -> NewCalls:
+    if store == "memory":
+        return MemoryCalls
+    folder = opened.enter_context(tempfile.TemporaryDirectory())
+    return opened.enter_context(contextlib.closing(LocalStore(Path(folder)))).new_calls
 
 
 def conference() -> Iterator[Line]:
@@ -71,7 +92,7 @@ def _steps(people: Sequence[Fact], gap_ms: int) -> list[float]:
     return costs
 
 
-def memory() -> Iterator[Line]:
+def memory(store: str, new_calls: NewCalls) -> Iterator[Line]:
     """Measure resident bytes of a call that waits."""
     kinds = (
         ("an open call of one event", BOTH_LEGS[:1], OPEN_B),
@@ -79,42 +100,39 @@ def memory() -> Iterator[Line]:
     )
     kept = []  # what one kind leaves free the next one would take
     for what, facts, limit in kinds:
-        stored, held, before = encode_state(_joined(in_a_row(facts))), PartitionState(SETTINGS), _resident_bytes()
+        stored, before = encode_state(_joined(in_a_row(facts)), short=True), _resident_bytes()
+        held = PartitionState(SETTINGS, calls=new_calls())
         for number in range(CALLS[0] * 10):
             held.load(_key(number), [_copy(stored)])
         kept.append(held)
-        yield _line(f"memory of {what}", (_resident_bytes() - before) / len(held), "B", limit)
+        yield _line(f"{store}: memory of {what}", (_resident_bytes() - before) / len(held), "B", limit)
 
 
-def growth() -> Iterator[Line]:
+def growth(store: str, new_calls: NewCalls) -> Iterator[Line]:
     """Measure the joining of new calls and of repeated records among more and more calls, and the restore of these."""
-    stored = encode_state(_joined(in_a_row([callback()])))
-    held, known, new, first = PartitionState(SETTINGS, WRITER.name), 0, 0, 0.0
+    stored = encode_state(_joined(in_a_row([callback()])), short=True)
+    resident, first = _resident_bytes(), 0.0
     for size in CALLS:
-        seconds = _restore(held, stored, range(known, size))
+        calls = new_calls()
+        held = PartitionState(SETTINGS, WRITER.name, calls)
+        seconds = _restore(held, calls, stored, size)
         yield _line(
-            f"restore of {size - known:,} calls, without Kafka",
-            seconds,
-            "s",
-            RESTORED_S_A_MILLION * (size - known) / 1e6,
+            f"{store}: restore of {size:,} calls, without Kafka", seconds, "s", RESTORED_S_A_MILLION * size / 1e6
         )
-        known, costs = size, []
-        for _ in range(RUNS):
-            costs.append(_join_us(held, new, known))
-            new += NEW_CALLS
+        costs = [_join_us(held, run * NEW_CALLS, size) for run in range(RUNS)]
         first = first or min(costs)
-        yield _line(f"a fact among {size:,} remembered calls", min(costs), "us", MOST_GROWTH * first)
-    yield _line("most resident memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
+        yield _line(f"{store}: a fact among {size:,} remembered calls", min(costs), "us", MOST_GROWTH * first)
+    yield _line(f"{store}: memory for all of these", (_resident_bytes() - resident) / (1 << 20), "MiB")
 
 
-def _restore(held: PartitionState, stored: bytes, numbers: range) -> float:
-    log, seconds = StateLog(), 0.0
-    for first in range(numbers.start, numbers.stop, 2000):
+def _restore(held: PartitionState, calls: Calls, stored: bytes, size: int) -> float:
+    log, seconds = StateLog(calls), 0.0
+    for first in range(0, size, 2000):
         records = [
             Record(
                 offset=number, timestamp_ms=0, key=_key(number).encode(), value=_copy(stored), headers=WRITER.headers
             )
-            for number in range(first, min(first + 2000, numbers.stop))
+            for number in range(first, min(first + 2000, size))
         ]
         began = time.process_time()
         for record in records:

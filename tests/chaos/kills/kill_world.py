@@ -1,6 +1,7 @@
 """A broker, ClickHouse and an ingress, and fork servers for a sink, two workers and a guest among them.
 
-The pull API is left out: the poller decides how often it asks for a page, and the poller is killed in `make chaos`.
+One worker keeps calls in memory, the other and the guest on disk, and partitions go from one to the other. The pull API
+is left out: the poller decides how often it asks for a page, and the poller is killed in `make chaos`.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from schemas.codec import FACT
 from schemas.config.settings import (
     EmbeddedSettings,
     IngressSettings,
+    JoinSettings,
     KafkaSettings,
     ProcessSettings,
     Settings,
@@ -124,11 +126,13 @@ def _sink(settings: Settings, logs: Path) -> ForkServer:
 def _worker(settings: Settings, logs: Path, number: int) -> ForkServer:
     port = settings.embedded.metrics_base_port + 1 + number
     own = ProcessSettings(instance=f"up-{number + 1}", metrics_port=port)
-    return ForkServer(WORKERS[number], "worker", replace(settings, process=own), logs / f"{WORKERS[number]}.log")
+    settings = replace(settings, process=own, join=JoinSettings(store="memory" if number else "rocksdb"))
+    return ForkServer(WORKERS[number], "worker", settings, logs / f"{WORKERS[number]}.log")
 
 
 def _guest(settings: Settings, logs: Path) -> ForkServer:
     """A worker without an instance id, so that its start and its end are rebalances."""
+    settings = replace(settings, join=JoinSettings(store="rocksdb"))
     return ForkServer("guest", "worker", settings, logs / "guest.log")
 
 

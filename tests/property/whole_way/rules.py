@@ -17,6 +17,7 @@ from processors.join import JoinResult
 from processors.outbox import Message
 from processors.records import RecordBatch
 from processors.stages.join_stage import JoinStage
+from processors.store.calls import MemoryCalls, NewCalls
 from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
@@ -37,6 +38,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     outbox: type[Outbox] = Outbox
     """The options of the joining stage."""
     join: type[JoinStage] = JoinStage
+    new_calls: NewCalls = MemoryCalls
+    """It makes the stores of the workers' calls."""
     sink: type[Sink] = Sink
     time_passes: bool = True
     """True when calls time out and facts come late."""

@@ -188,6 +188,7 @@ def start_worker(name: str, process: Process, broker: Broker, group: Group, rule
         restorer(broker, process),
         metrics,
         end=broker.end,
+        new_calls=rules.new_calls,
     )
     reader.joining = joining
     for topic, step in ((RAW.name, normalising.step), (FACTS.name, joining.step)):

@@ -52,10 +52,11 @@ def test_the_wheel_of_this_checkout_has_no_code_in_it(tmp_path: Path) -> None:
 
 
 def test_running_and_developing_use_the_same_versions() -> None:
-    running, developing = (
+    running, on_disk, developing = (
         dict(PIN.findall((ROOT / "deploy" / name).read_text("utf-8")))
-        for name in ("requirements.txt", "requirements-dev.txt")
+        for name in ("requirements.txt", "requirements-rocksdb.txt", "requirements-dev.txt")
     )
 
-    assert running.items() <= developing.items()
+    assert running.items() <= on_disk.items() <= developing.items()
+    assert on_disk.keys() - running.keys() == {"rocksdict"}
     assert {"pytest", "mypy", "ruff", "hypothesis"}.isdisjoint(running)

@@ -8,6 +8,7 @@ import pytest
 from processors.engine.dispatcher import run_batches
 from processors.engine.offsets import CommitTracker
 from processors.records import RecordBatch
+from processors.store.calls import StoreFailed
 
 
 class Offsets:
@@ -96,6 +97,7 @@ async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) 
         pytest.param(RuntimeError("adapter"), id="an-exception"),
         pytest.param(asyncio.CancelledError(), id="cancelled-from-within"),
         pytest.param(TimeoutError(), id="a-timeout"),
+        pytest.param(StoreFailed("no space"), id="a-store-that-fails"),
     ],
 )
 async def test_a_failing_step_poisons_the_offsets_and_is_fatal(

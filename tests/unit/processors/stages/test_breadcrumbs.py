@@ -9,6 +9,7 @@ from processors.engine.assignments import PartitionStates
 from processors.outbox import Message, Outbox
 from processors.poison.trace import PatientOutbox, waiting
 from processors.records import RecordBatch
+from processors.store.calls import StoreFailed
 from schemas.errors import Unavailable
 from tests.unit.processors.stages.quarantined import Guard, batch_of
 
@@ -109,6 +110,7 @@ async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> 
         pytest.param(Unavailable("Kafka"), None, id="Kafka is away"),
         pytest.param(TimeoutError(), None, id="it took too long"),
         pytest.param(OSError(28, "no space"), None, id="the disk is full"),
+        pytest.param(StoreFailed("no space"), None, id="the disk of remembered calls is full"),
         pytest.param(asyncio.CancelledError(), None, id="the worker stops"),
     ],
 )

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.records import Record
+from processors.store.calls import MemoryCalls
 from processors.store.changelog import StateLog, Writer, new_writer
 
 FIRST, SECOND, THIRD = Writer(b"first...", 0), Writer(b"second..", 3), Writer(b"third...", 5)
@@ -85,11 +86,13 @@ def test_whatever_anybody_ever_knew_is_in_what_counts(turns: list[tuple[int, boo
 
 
 def test_keys_are_apart_and_a_record_without_a_key_is_nobodys() -> None:
-    log = StateLog()
+    store = MemoryCalls()
+    log = StateLog(store)
     for offset, key in enumerate([b"a", b"b", None, b"a"]):
         log.take(Record(offset=offset, timestamp_ms=0, key=key, value=b"%d" % offset, headers=FIRST.headers))
     assert {call.key: call.states for call in log.calls()} == {"a": [b"3"], "b": [b"1"]}
-    assert list(log.calls()) == []
+    assert {call.kept_in for call in log.calls()} == {store}
+    assert sorted(key for key, _ in store.items()) == ["a", "b"]
 
 
 OLD = Writer(b"older...", 0, tells_slots=False)

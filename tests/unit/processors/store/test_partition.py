@@ -3,8 +3,12 @@
 import msgspec
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from processors.join import step
+from processors.records import Record
+from processors.store.calls import MemoryCalls
+from processors.store.changelog import StateLog, new_writer
 from processors.store.partition import PartitionState
 from processors.store.state_codec import decode_state, encode_state, peek_state
 from schemas.config.settings import JoinSettings
@@ -12,6 +16,7 @@ from schemas.facts import Fact, State
 from tests.support.strategies import CALLED, STRANGER, callback, fact_logs, placed, pushed_state
 
 JOIN = JoinSettings()
+WRITER = new_writer(0)
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
@@ -44,6 +49,41 @@ def test_a_restore_goes_on_as_if_nothing_had_happened(facts: list[Fact]) -> None
     expected = {key: decode_state(value) for key, value in whole.take_changed().items() if value}
     assert {key: decode_state(value) for key, value in everything.items() if value}.items() <= expected.items()
     assert (+again.items, +again.phases) == (+whole.items, +whole.phases)
+
+
+@given(fact_logs(), st.booleans())
+@settings(max_examples=60)
+def test_a_restore_into_the_store_that_was_read_into_is_as_into_another(facts: list[Fact], again: bool) -> None:  # noqa: FBT001 - a case
+    """A call stays there as it was read, and is examined when its state says so."""
+    written = played(facts).take_changed()
+    ends = []
+    for other in (None, MemoryCalls()):
+        store = MemoryCalls()
+        log, held = StateLog(store), PartitionState(JOIN, b"a writer", other or store)
+        for offset, (key, value) in enumerate(written.items()):
+            log.take(Record(offset=offset, timestamp_ms=0, key=key.encode(), value=value, headers=WRITER.headers))
+        for call in log.calls():
+            held.load(*call)
+        known = (+held.items, +held.phases, len(held))
+        played(facts if again else [], held)
+        due = [
+            (key, done.outcome) for now_ms in range(0, 9 * DAY_MS, DAY_MS // 4) for key, done in held.advance(now_ms)
+        ]
+        ends.append((known, due, held.take_changed(), +held.items, +held.phases, held.take_stuck()))
+    assert ends[0] == ends[1]
+    assert ends[0][3:] == ({}, {}, [])
+
+
+def test_an_unreadable_state_is_removed_from_the_store_that_it_was_read_into() -> None:
+    store = MemoryCalls()
+    log, held = StateLog(store), PartitionState(JOIN, calls=store)
+    log.take(Record(offset=0, timestamp_ms=0, key=b"ytx|main|1", value=b"no state", headers=WRITER.headers))
+    for call in log.calls():
+        held.load(*call)
+
+    assert [each.key for each in held.take_stuck()] == ["ytx|main|1"]
+    assert list(store.items()) == []
+    assert len(held) == 0
 
 
 def test_only_what_changed_is_written() -> None:
@@ -97,8 +137,8 @@ def test_calls_are_due_in_the_order_of_their_deadlines_and_not_before() -> None:
     due = [(now_ms, key) for now_ms in range(0, 240_000, 500) for key, _ in held.advance(30 * MINUTE_MS + now_ms)]
 
     assert due == [(second * 1000, f"ytx|main|{9 - second}") for second in sorted(seconds)]
-    assert set(held._waiting) == set(held._minutes)
-    assert held._deadlines == []
+    assert held._kept._awaited == set(held._kept._minutes)
+    assert held._kept._deadlines == []
 
 
 def test_a_call_is_forgotten_after_the_horizon() -> None:
@@ -173,12 +213,14 @@ def test_the_head_of_a_state_is_the_state_s_own(facts: list[Fact]) -> None:
 
 def test_a_call_waits_for_its_time_once_however_often_that_moves() -> None:
     """A source without end moves the deadline with every fact; the heap must not grow with it."""
-    held = PartitionState(JOIN)
+    calls = MemoryCalls()
+    held = PartitionState(JOIN, calls=calls)
     for second in range(200):
         assert list(held.advance(second * 1000)) == []
         held.apply(placed(pushed_state(CALLED, State.SETUP, second), second))
+        held.take_changed()
 
-    waiting = len(held._deadlines) + sum(map(len, held._waiting.values()))
+    waiting = len(held._kept._deadlines) + sum(map(len, calls._waiting.values()))
     early = list(held.advance(199_000 + 30 * MINUTE_MS - 1))
     due = list(held.advance(199_000 + 30 * MINUTE_MS))
 

@@ -20,11 +20,13 @@ from processors.store.state_codec import (
     FORM,
     LEG_FIELDS,
     LIMIT_BYTES,
+    SHORT_FORM,
     StateTooLarge,
     StoredFact,
     StoredState,
     decode_state,
     encode_state,
+    items_bytes,
     peek_state,
     stored_form,
 )
@@ -70,9 +72,9 @@ def test_every_field_of_a_fact_and_of_a_leg_is_stored() -> None:
     assert set(LEG_FIELDS) == set(Leg.__struct_fields__)
 
 
-@given(facts=raw_arrivals(), cost=AMOUNTS, instant=INSTANTS, other=INSTANTS)
+@given(facts=raw_arrivals(), cost=AMOUNTS, instant=INSTANTS, other=INSTANTS, short=st.booleans())
 def test_decimals_and_instants_survive_exactly(
-    facts: list[Fact], cost: Decimal | None, instant: datetime, other: datetime
+    facts: list[Fact], cost: Decimal | None, instant: datetime, other: datetime, *, short: bool
 ) -> None:
     state = with_fact(
         joined(facts),
@@ -84,7 +86,7 @@ def test_decimals_and_instants_survive_exactly(
             legs=tuple(msgspec.structs.replace(leg, end_at=other) for leg in fact.legs),
         ),
     )
-    read = decode_state(encode_state(state))
+    read = decode_state(encode_state(state, short=short))
 
     assert read == state
     assert encode_state(read) == encode_state(state)
@@ -194,11 +196,20 @@ def test_a_call_that_would_be_slow_to_write_is_an_oversize_dead_letter(monkeypat
 
 
 WHOLE = encode_state(joined(in_a_row([*BOTH_LEGS, callback()])))
+SHORT = encode_state(joined(in_a_row([callback()])), short=True)
+SHORT_ITEMS = items_bytes(SHORT)
+SHORT_SIZE = SHORT_ITEMS.to_bytes(4, "little")
 DAMAGED: dict[str, bytes] = {
     "cut in the head": WHOLE[:5],
     "cut in the items": WHOLE[:-9],
     "more than one state": WHOLE + b"\xc0",
-    "of a later form": bytes((FORM + 1,)) + WHOLE[1:],
+    "of a later form": bytes((SHORT_FORM + 1,)) + WHOLE[1:],
+    "short, of the other form": bytes((FORM,)) + SHORT[1:],
+    "not short, of the short form": bytes((SHORT_FORM,)) + WHOLE[1:],
+    "short, cut in the items": SHORT[:-9],
+    "short, of another size": SHORT.replace(SHORT_SIZE, (SHORT_ITEMS + 1).to_bytes(4, "little"), 1),
+    "short, of a lesser size": SHORT.replace(SHORT_SIZE, (SHORT_ITEMS - 1).to_bytes(4, "little"), 1),
+    "short, of a size that no state has": SHORT.replace(SHORT_SIZE, (1 << 31).to_bytes(4, "little"), 1),
     "a size that no state has": bytes((FORM,))
     + msgspec.msgpack.encode([1, 0, 1, 0, 5, 9, [], False, 0, (1 << 31).to_bytes(4, "little") + b"\x00" * 20]),
     "items that are no items": bytes((FORM,))
@@ -220,7 +231,7 @@ def test_a_damaged_state_is_undecodable(damaged: bytes) -> None:
 
 @given(data=st.binary(max_size=40))
 def test_the_head_of_bytes_that_are_no_state_is_undecodable(data: bytes) -> None:
-    for form in (b"", b"\x02", b"\x03"):
+    for form in (b"", b"\x02", b"\x03", b"\x04"):
         with pytest.raises(Undecodable):
             peek_state(form + b"\xc1" + data)
 

@@ -19,6 +19,13 @@ KEY = PEOPLE[0].call_key
 DAY_MS = 86_400_000
 
 
+def whole_of(held: PartitionState) -> bytes:
+    """The call's state as it was last written whole."""
+    whole = held._kept.get(KEY)
+    assert whole is not None
+    return whole
+
+
 def told(held: PartitionState, *facts: Fact, now_ms: int = 0) -> list[tuple[str, int]]:
     """Join facts at a time of the record clock; returns what is told: outcome and number of legs."""
     results = [done for _, done in held.advance(now_ms)]
@@ -84,7 +91,7 @@ def test_whoever_restores_a_call_tells_what_waits(restored: int) -> None:
         assert known is not None
         again.load(KEY, [encode_state(known, told=100)])
     else:
-        again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, written)
+        again.load(KEY, [whole_of(held)], held._segments[KEY].states, written)
 
     assert told(again, now_ms=1) == [("told", 101)]
     assert again.take_changed()
@@ -97,7 +104,7 @@ def test_what_was_told_is_not_told_again_after_a_restore() -> None:
     told(held, now_ms=3000)
     *_, newest = held.take_changed().values()
     again = PartitionState(JOIN, b"another.")
-    again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, newest)
+    again.load(KEY, [whole_of(held)], held._segments[KEY].states, newest)
 
     assert told(again, now_ms=DAY_MS) == []
     assert again.take_changed() == {}
@@ -132,7 +139,7 @@ def test_one_that_takes_over_from_this_release_tells_what_waits() -> None:
     told(held, PEOPLE[100], now_ms=2000)
     (written,) = held.take_changed().values()
     again = PartitionState(JOIN)
-    again.load(KEY, [held._calls[KEY]], held._segments[KEY].states, written)
+    again.load(KEY, [whole_of(held)], held._segments[KEY].states, written)
 
     assert told(again, now_ms=1) == [("told", 101)]
     assert [*again.take_changed()] == [KEY]
