@@ -322,7 +322,7 @@ def test_a_decision_alone_expires() -> None:
     rows.held.take_changed()
     rows.wait(8 * 86_400_000)
 
-    assert (rows.records, rows.timelines, len(rows.held)) == ({}, {}, 1)
+    assert (rows.records, rows.timelines, len(rows.held)) == ({}, {}, 0)
     assert list(rows.held.take_changed().values()) == [None]
     assert (len(rows.held), +rows.held.items, +rows.held.phases) == (0, {}, {})
 
