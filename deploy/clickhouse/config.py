@@ -23,7 +23,7 @@ _READING_SHARE: Final = 0.6
 _READING_BOUND: Final = 0.8
 """The largest share of one reader: a query that grows in large steps is faster than the scheduler that ends it."""
 _ALL_SHARE: Final = 0.9
-_NICE_READING: Final = 10
+_NICE_READING: Final = 5
 """The nice value of readers' threads: inserts and the machine's other processes go first."""
 
 # The engine's defaults are for a server with hundreds of gigabytes; these keep the process near its smallest size.
