@@ -60,7 +60,8 @@ def standing(facts: Iterable[Fact]) -> int:
 
 def _hours(at: datetime) -> int:
     since = at - EPOCH
-    return min(max(0, since.days * 24 + since.seconds // _HOUR_S), _MOST_HOURS)
+    hours = since.days * 24 + since.seconds // _HOUR_S
+    return hours if 0 <= hours <= _MOST_HOURS else min(max(0, hours), _MOST_HOURS)
 
 
 def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> int:

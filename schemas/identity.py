@@ -73,10 +73,10 @@ def digest(fact: Fact) -> str:
     values = _values_of(fact)
     if fact.legs:
         values = (*values[:_LEGS], list(map(_leg_content, fact.legs)), *values[_LEGS + 1 :])
-    given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
-    if not given:
+    if all(getattr(fact, name) == default for name, default in _DEFAULTS.items()):
         content = _encode(_Content(*values))
     else:
+        given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
         content = _encode_sorted(dict(zip(_CONTENT, values, strict=True)) | given)
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

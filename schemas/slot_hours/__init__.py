@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -57,11 +56,16 @@ def first_instant_s(fact: Fact) -> float | None:
 
 
 def _first_instant(fact: Fact) -> datetime | None:
-    came_at, first = fact.received_at, None
-    for at in chain(_instants_of(fact), *map(_instants_of_leg, fact.legs)):
-        if at is not None and (first is None or at < first) and -_LONG_AGO <= at - came_at <= _AHEAD:
-            first = at
-    return first
+    known: list[datetime] = [at for at in _instants_of(fact) if at is not None]
+    for leg in fact.legs:
+        known += [at for at in _instants_of_leg(leg) if at is not None]
+    came_at = fact.received_at
+    while known:
+        first = min(known)
+        if -_LONG_AGO <= first - came_at <= _AHEAD:
+            return first
+        known = [at for at in known if -_LONG_AGO <= at - came_at <= _AHEAD]
+    return None
 
 
 def received_s(fact: Fact) -> float:
