@@ -44,8 +44,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """The size on the wire before compression, rounded up."""
-        headers = sum(len(name) + len(value) + 10 for name, value in self.headers) if self.headers else 0
-        return len(self.key or b"") + len(self.value or b"") + headers + OVERHEAD_BYTES
+        size = OVERHEAD_BYTES
+        if self.key:
+            size += len(self.key)
+        if self.value:
+            size += len(self.value)
+        for name, value in self.headers:
+            size += len(name) + len(value) + 10
+        return size
 
 
 class Oversize(CallweaveError):

@@ -83,9 +83,12 @@ class JoinStage:
             self.drop([(batch.topic, batch.partition)])
             held = await self._partitions.of(batch)
         out = Outputs(self._erasures)
+        clock_ms: int | None = None
         for index, record in enumerate(batch.records):
-            for key, done in held.advance(record.timestamp_ms):
-                out.take(done, key)
+            if record.timestamp_ms != clock_ms:  # else nothing more is due: all that waits does so for a second or more
+                clock_ms = record.timestamp_ms
+                for key, done in held.advance(clock_ms):
+                    out.take(done, key)
             if record.value is not None:
                 self._join(batch, record, held, out)
             if index % _BREATHE_EVERY == _BREATHE_EVERY - 1:

@@ -30,6 +30,7 @@ _FAMILY: Final[Mapping[str, str]] = {
     Kind.SOFTPHONE_CDR: "softphone",
     Kind.VOICE_OTP: VOICE,
 }
+_IN_CALLS: Final = frozenset({FactType.RECORD, FactType.STATE})
 _Calls = dict[tuple[str, str], list[Item]]
 """(family, account id) to items."""
 
@@ -52,15 +53,19 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
     """Group a key's items into calls, in their fixed order; bindings and decisions are no calls."""
     by_account: dict[str, tuple[_Calls, list[Item]]] = {}
     for item in items:
-        if item.fact_type not in {FactType.RECORD, FactType.STATE}:
+        if not item.contents:
             continue
-        fact = item.sample
+        fact = item.contents[0].fact
+        if fact.fact_type not in _IN_CALLS:
+            continue
         records, states = by_account.setdefault(fact.account, ({}, []))
         if fact.fact_type is FactType.RECORD:
             records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
             states.append(item)
-    ordered = sorted(by_account, key=lambda account: _account_order(account, by_account[account]))
+    ordered = [*by_account]
+    if len(ordered) > 1:
+        ordered.sort(key=lambda account: _account_order(account, by_account[account]))
     found = [
         (account, name, records.get(name, ()), joined.get(name, ()))
         for account in ordered
