@@ -1,7 +1,7 @@
 """The record of `calls.raw`: a vendor's body as value, byte for byte, and the rest as headers (guarantee 2)."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -26,6 +26,9 @@ _KNOWN_BYTES: Final = 64
 _MS_DIGITS: Final = 14
 """Epoch milliseconds with so many digits reach the year 5138."""
 _LATEST_MS: Final = 10**_MS_DIGITS - 1
+_FAR_MS: Final = 1 << 42
+"""A millisecond from which on its seconds, as a number with a point, may be another microsecond: in 2109."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -109,7 +112,9 @@ def _bytes(text: str) -> bytes:
 
 
 def _instant(ms: int) -> datetime:
-    return datetime.fromtimestamp((ms if 0 <= ms <= _LATEST_MS else min(max(ms, 0), _LATEST_MS)) / 1000, UTC)
+    if 0 <= ms < _FAR_MS:
+        return _EPOCH + timedelta(0, 0, 0, ms)
+    return datetime.fromtimestamp(min(max(ms, 0), _LATEST_MS) / 1000, UTC)
 
 
 def _is_ms(text: str) -> bool:

@@ -4,6 +4,7 @@ Stateless: a batch that is done again gives the same facts under the same identi
 """
 
 import asyncio
+from collections import Counter
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from schemas.codec import Codecs
 from schemas.config.limits import Limits
 from schemas.dead_letter import DeadLetter, without_original
 from schemas.erasing.erased_letters import kept_letter
+from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.raw import Position, RawCallback, raw_from_kafka
@@ -70,6 +72,7 @@ class NormaliseStage:
         messages: list[Message] = []
         clock = asyncio.get_running_loop().time
         breathed = clock()
+        counts: Counter[tuple[str, str]] = Counter()
         for record in batch.records:
             raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
             if _takes_long(raw):
@@ -77,11 +80,13 @@ class NormaliseStage:
                 breathed = clock()
             else:
                 outcome, made = self._read(batch, record, raw, rules)
-            self._count(raw, outcome)
+            self._count(raw, outcome, counts)
             messages += made
             if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = clock()
+        for labels, number in counts.items():
+            self._metrics.add("callweave_normalise_elements_total", *labels, by=number)
         if messages:
             await self._outbox.publish(messages)
 
@@ -89,23 +94,21 @@ class NormaliseStage:
         self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules
     ) -> tuple[Normalised, list[Message]]:
         """Normalise one body and encode the results. Changes nothing, as it may run in a thread."""
-        outcome = self._normalise(batch, record, raw, rules)
-        dead = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead]
-        return outcome, dead + self._fact_messages(batch, record, raw, outcome)
-
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
         position = Position(batch.topic, batch.partition, record.offset)
         outcome = normalise(raw, position, rules.accounts, rules.limits)
-        return without_erased(outcome, raw, self._erasures) if self._erasures.concern(raw.received_at) else outcome
+        if self._erasures.concern(raw.received_at):
+            outcome = without_erased(outcome, raw, self._erasures)
+        messages = self._fact_messages(raw, position, outcome.facts)
+        if outcome.dead:
+            messages = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead] + messages
+        return outcome, messages
 
-    def _fact_messages(
-        self, batch: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
-    ) -> list[Message]:
+    def _fact_messages(self, raw: RawCallback, position: Position, facts: tuple[Fact, ...]) -> list[Message]:
         messages = []
-        for fact in outcome.facts:
-            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.stage_fact.encode(fact))
+        encode = self._codecs.stage_fact.encode
+        for fact in facts:
+            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=encode(fact))
             if message.size_bytes > MAX_MESSAGE_BYTES:
-                position = Position(batch.topic, batch.partition, record.offset)
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
                 message = dead_letter_message(
                     make_dead_letter(raw, position, fact.raw_element, "oversize", detail), self._codecs
@@ -113,17 +116,18 @@ class NormaliseStage:
             messages.append(message)
         return messages
 
-    def _count(self, raw: RawCallback, outcome: Normalised) -> None:
-        # An unknown vendor's name came from a header: it must not become a label.
+    def _count(self, raw: RawCallback, outcome: Normalised, counts: Counter[tuple[str, str]]) -> None:
+        """Count a body's elements, those that are no dead letters for all the batch."""
+        if outcome.facts:
+            counts[raw.vendor, "fact"] += len(outcome.facts)
+            self.facts += len(outcome.facts)
+        if outcome.filtered:
+            counts[raw.vendor, "filtered"] += len(outcome.filtered)
+        if not outcome.dead:
+            return
+        # An unknown vendor's name came from a header: it must not become a label. Such a body is one dead letter.
         vendor = "unknown" if any(dead_letter.code == "unknown_vendor" for dead_letter in outcome.dead) else raw.vendor
-        for name, number in (
-            ("fact", len(outcome.facts)),
-            ("dead", len(outcome.dead)),
-            ("filtered", len(outcome.filtered)),
-        ):
-            if number:
-                self._metrics.add("callweave_normalise_elements_total", vendor, name, by=number)
-        self.facts += len(outcome.facts)
+        counts[vendor, "dead"] += len(outcome.dead)
         self.dead += len(outcome.dead)
         for dead_letter in outcome.dead:
             self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)

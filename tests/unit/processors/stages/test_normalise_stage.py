@@ -39,9 +39,11 @@ class Watched(NormaliseStage):
 
     threads: list[bool]
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
+    def _read(
+        self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules
+    ) -> tuple[Normalised, list[Message]]:
         self.threads.append(threading.current_thread() is threading.main_thread())
-        return super()._normalise(batch, record, raw, rules)
+        return super()._read(batch, record, raw, rules)
 
 
 def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
