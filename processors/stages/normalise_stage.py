@@ -5,13 +5,14 @@ Stateless: a batch that is done again gives the same facts under the same identi
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from processors.engine.transport import Record
-from processors.normalise import Directory, Normalised, make_dead_letter, normalise
+from processors.normalise import Directory, Normalised, Reading, make_dead_letter, normalise
 from processors.outbox import Message, Outbox
 from processors.poison.trace import in_thread
 from processors.records import RecordBatch
@@ -30,6 +31,13 @@ _BREATHE_S: Final = 0.01
 """Longest work between two turns of the event loop: heartbeats and other partitions must not wait for a whole batch."""
 _THREAD_BYTES: Final = 8 * 1024
 """Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
+
+
+_RUN_BODIES: Final = 32
+"""Most bodies that are read step by step together: more would save no more."""
+_RUN_BYTES: Final = 16 * 1024
+"""Most bytes of them, as the event loop does not turn before they are read."""
+_Result = tuple[Normalised, list[Message]]
 
 
 class Rules(NamedTuple):
@@ -73,15 +81,16 @@ class NormaliseStage:
         clock = asyncio.get_running_loop().time
         breathed = clock()
         counts: Counter[tuple[str, str]] = Counter()
-        for record in batch.records:
-            raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-            if _takes_long(raw):
-                outcome, made = await in_thread(partial(self._read, batch, record, raw, rules), self._turn)
+        for records, raws in _runs(batch.records):
+            if len(raws) == 1 and _takes_long(raws[0]):
+                work = partial(self._read, _position(batch, records[0]), raws[0], rules)
+                results = [await in_thread(work, self._turn)]
                 breathed = clock()
             else:
-                outcome, made = self._read(batch, record, raw, rules)
-            self._count(raw, outcome, counts)
-            messages += made
+                results = self._read_together(batch, records, raws, rules)
+            for raw, (outcome, made) in zip(raws, results, strict=True):
+                self._count(raw, outcome, counts)
+                messages += made
             if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = clock()
@@ -90,12 +99,28 @@ class NormaliseStage:
         if messages:
             await self._outbox.publish(messages)
 
-    def _read(
-        self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules
-    ) -> tuple[Normalised, list[Message]]:
-        """Normalise one body and encode the results. Changes nothing, as it may run in a thread."""
-        position = Position(batch.topic, batch.partition, record.offset)
-        outcome = normalise(raw, position, rules.accounts, rules.limits)
+    def _read(self, position: Position, raw: RawCallback, rules: Rules) -> _Result:
+        """Normalise one body and encode the results. Changes nothing, as it runs in a thread."""
+        return self._encoded(raw, position, normalise(raw, position, rules.accounts, rules.limits))
+
+    def _read_together(
+        self, batch: RecordBatch, records: Sequence[Record], raws: list[RawCallback], rules: Rules
+    ) -> list[_Result]:
+        """Normalise some bodies step by step; each walk over the records notes which of them is computed."""
+        positions: list[Position] = []
+        readings: list[Reading] = []
+        for record, raw in zip(records, raws, strict=True):
+            positions.append(position := _position(batch, record))
+            readings.append(reading := Reading(raw, position, rules.accounts, rules.limits))
+            reading.decode()
+        for _, reading in zip(records, readings, strict=True):
+            reading.map()
+        return [
+            self._encoded(raw, position, reading.finish())
+            for _, raw, position, reading in zip(records, raws, positions, readings, strict=True)
+        ]
+
+    def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:
         if self._erasures.concern(raw.received_at):
             outcome = without_erased(outcome, raw, self._erasures)
         messages = self._fact_messages(raw, position, outcome.facts)
@@ -146,6 +171,28 @@ def without_erased(outcome: Normalised, raw: RawCallback, erasures: Erasures) ->
         facts=tuple(filter(None, map(erasures.fact, outcome.facts))),
         dead=tuple(filter(None, (kept_letter(letter, erasures) for letter in outcome.dead))),
     )
+
+
+def _position(batch: RecordBatch, record: Record) -> Position:
+    return Position(batch.topic, batch.partition, record.offset)
+
+
+def _runs(records: Sequence[Record]) -> Iterator[tuple[Sequence[Record], list[RawCallback]]]:
+    """Cut records into runs that are read together, and those alone that may take long."""
+    start, size, raws = 0, 0, list[RawCallback]()
+    for index, record in enumerate(records):
+        raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
+        takes_long = _takes_long(raw)
+        if raws and (takes_long or len(raws) >= _RUN_BODIES or size + len(raw.body) > _RUN_BYTES):
+            yield records[start:index], raws
+            start, size, raws = index, 0, []
+        raws.append(raw)
+        size += len(raw.body)
+        if takes_long:
+            yield records[start : index + 1], raws
+            start, size, raws = index + 1, 0, []
+    if raws:
+        yield records[start:], raws
 
 
 def _takes_long(raw: RawCallback) -> bool:
