@@ -37,9 +37,10 @@ class Trace:
 
     def move(self, record: Record) -> None:
         """Go to one record."""
-        self._at = (record.offset, record.offset + 1, record.timestamp_ms)
+        offset = record.offset
+        self._at = at = (offset, offset + 1, record.timestamp_ms)
         if not self.waits:
-            self._breadcrumb.move(*self._at)
+            self._breadcrumb.move(*at)
 
     def leave(self) -> None:
         """Go back to work for the batch as a whole."""
@@ -134,8 +135,9 @@ class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can h
 
     def __iter__(self) -> Iterator[Record]:
         trace = self.trace
+        move = trace.move
         for record in super().__iter__():
-            trace.move(record)
+            move(record)
             yield record
         trace.leave()  # not reached when an exception leaves the loop: that is the record's
 
