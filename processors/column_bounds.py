@@ -76,7 +76,7 @@ def bounded(fact: Fact) -> Fact:
 
 def clock(at: datetime) -> datetime:
     """Clamp a time of receipt to what a column holds: a header that some other program wrote may name any year."""
-    return min(max(at, OLDEST), NEWEST)
+    return at if OLDEST <= at <= NEWEST else min(max(at, OLDEST), NEWEST)
 
 
 def _fits(fact: Fact) -> bool:

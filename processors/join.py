@@ -60,14 +60,13 @@ def step(
     if slots is not state.slots:
         state = msgspec.structs.replace(state, slots=slots)
     item = state.items.get(fact.fact_id)
-    arrival = arrival_of(fact)
     known = _content(item, fact.content_digest)
     if item is not None and known is not None:
-        first = arrival_of(known.fact)
+        first, arrival = arrival_of(known.fact), arrival_of(fact)
         if knows(first, known.arrivals, arrival) or is_folded(state.folded_up_to, arrival):
             return _publish(state, "replayed", item)
         return _duplicate(state, item, known, fact, add(first, known.arrivals, arrival))
-    if state.overflow and is_folded(state.folded_up_to, arrival):
+    if state.overflow and is_folded(state.folded_up_to, arrival_of(fact)):
         return _publish(state, "replayed", item or new_item(fact))
     return _add_content(state, item, fact, now_ms, settings)
 
@@ -96,7 +95,7 @@ def _new_call(fact: Fact, now_ms: int, settings: JoinSettings, sure_since_s: flo
     state = CallState(
         items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms, slots=slots
     )
-    return _publish(_with_deadline(state, settings), "fact", item)
+    return _publish(_set_deadline(state, settings), "fact", item)
 
 
 def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
@@ -120,7 +119,7 @@ def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, s
     )
     if fact.fact_type is FactType.RESOLUTION and state.timed_out >= state.contents:
         learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision brings no news of the call
-    return _publish(_with_deadline(learned, settings), _outcome(item, fact), grown)
+    return _publish(_set_deadline(learned, settings), _outcome(item, fact), grown)
 
 
 def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) -> bool:
@@ -183,11 +182,21 @@ def _open_until(state: CallState, settings: JoinSettings) -> int | None:
     return state.touched_ms + waited_s * _MS
 
 
-def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
+def _deadline_ms(state: CallState, settings: JoinSettings) -> int:
     forget = state.touched_ms + settings.horizon_s * _MS
     open_until = _open_until(state, settings)
-    deadline = forget if open_until is None else min(open_until, forget)
+    return forget if open_until is None else min(open_until, forget)
+
+
+def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
+    deadline = _deadline_ms(state, settings)
     return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
+
+
+def _set_deadline(state: CallState, settings: JoinSettings) -> CallState:
+    """Return a state that nobody else has yet, with its deadline: a copy would cost as much as the whole step."""
+    msgspec.structs.force_setattr(state, "deadline_ms", _deadline_ms(state, settings))
+    return state
 
 
 __all__ = ["CallState", "JoinOutcome", "JoinResult", "merge_states", "merge_stored", "step", "timeout"]

@@ -44,8 +44,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """The size on the wire before compression, rounded up."""
-        headers = sum(len(name) + len(value) + 10 for name, value in self.headers) if self.headers else 0
-        return len(self.key or b"") + len(self.value or b"") + headers + OVERHEAD_BYTES
+        size = OVERHEAD_BYTES
+        if self.key:
+            size += len(self.key)
+        if self.value:
+            size += len(self.value)
+        for name, value in self.headers:
+            size += len(name) + len(value) + 10
+        return size
 
 
 class Oversize(CallweaveError):
@@ -147,14 +153,13 @@ class Outbox:
         batches: list[tuple[str, int, Any]] = []
         filling: dict[tuple[str, int], Any] = {}
         for message in messages:
-            topic, key = message.topic, message.key
+            topic, key, at, value = message.topic, message.key, message.timestamp_ms, message.value
             if (partition := message.partition) is None:
                 partition = next(self._turns) % sizes[topic] if key is None else partition_of(key, sizes[topic])
             headers = list(message.headers)  # aiokafka takes nothing but a list
-            record = {"timestamp": message.timestamp_ms, "key": key, "value": message.value, "headers": headers}
             batch = filling.get((topic, partition))
-            if batch is None or batch.append(**record) is None:
+            if batch is None or batch.append(timestamp=at, key=key, value=value, headers=headers) is None:
                 batch = filling[topic, partition] = self._producer.create_batch()
                 batches.append((topic, partition, batch))
-                batch.append(**record)
+                batch.append(timestamp=at, key=key, value=value, headers=headers)
         return batches

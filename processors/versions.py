@@ -35,7 +35,7 @@ _MOST_HOURS: Final = (1 << _HOUR_BITS) - 1
 
 def completeness(facts: Iterable[Fact]) -> int:
     """Return the completeness of a row of these contents: it grows with every content, whichever is shown."""
-    return max((_complete(fact) for fact in facts), default=STATES)
+    return max([_complete(fact) for fact in facts if fact.fact_type is FactType.RECORD], default=STATES)
 
 
 def _complete(fact: Fact) -> int:
@@ -49,18 +49,20 @@ def _complete(fact: Fact) -> int:
 
 def standing(facts: Iterable[Fact]) -> int:
     """Return the time of receipt as a number that grows with every fact; the row that must stand has the higher one."""
-    known = tuple(facts)
-    newest = [
-        fact.revised_at or fact.received_at for fact in known if fact.source in PULLED or fact.revised_at is not None
-    ]
+    newest, received = [], []
+    for fact in facts:
+        received.append(fact.received_at)
+        if fact.revised_at is not None or fact.source in PULLED:
+            newest.append(fact.revised_at or fact.received_at)
     if newest:
         return 1 << _HOUR_BITS | _hours(max(newest))
-    return _MOST_HOURS - _hours(min(fact.received_at for fact in known))
+    return _MOST_HOURS - _hours(min(received))
 
 
 def _hours(at: datetime) -> int:
     since = at - EPOCH
-    return min(max(0, since.days * 24 + since.seconds // _HOUR_S), _MOST_HOURS)
+    hours = since.days * 24 + since.seconds // _HOUR_S
+    return hours if 0 <= hours <= _MOST_HOURS else min(max(0, hours), _MOST_HOURS)
 
 
 def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> int:

@@ -13,6 +13,7 @@ from schemas.raw import Position, RawCallback
 from schemas.vendor_kit.contract import Mapped
 
 _NAMESPACE: Final = uuid.UUID("6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11")
+_OF_NAMESPACE: Final = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
 _SEPARATOR: Final = "\x1f"
 _ESCAPE: Final = "\x1e"
 
@@ -60,7 +61,9 @@ def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], ac
     if _ESCAPE in name or name.count(_SEPARATOR) != len(parts) - 1:
         name = _SEPARATOR.join(map(_escaped, parts))
     # As by `uuid.uuid5`, which makes a number and an object of the hash before its text.
-    digits = hashlib.sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    hashed = _OF_NAMESPACE.copy()
+    hashed.update(name.encode())
+    digits = hashed.hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"
 
 
@@ -73,10 +76,10 @@ def digest(fact: Fact) -> str:
     values = _values_of(fact)
     if fact.legs:
         values = (*values[:_LEGS], list(map(_leg_content, fact.legs)), *values[_LEGS + 1 :])
-    given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
-    if not given:
+    if all(getattr(fact, name) == default for name, default in _DEFAULTS.items()):
         content = _encode(_Content(*values))
     else:
+        given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
         content = _encode_sorted(dict(zip(_CONTENT, values, strict=True)) | given)
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

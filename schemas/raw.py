@@ -1,7 +1,7 @@
 """The record of `calls.raw`: a vendor's body as value, byte for byte, and the rest as headers (guarantee 2)."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -19,9 +19,16 @@ _TEXT_HEADERS: Final = (
     "source",
     "replay_of",
 )
+_ALIKE: Final = frozenset({"vendor", "callback", "account", "content_type", "source"})
+"""The headers that nearly all records have alike."""
+_MOST_KNOWN: Final = 256
+_KNOWN_BYTES: Final = 64
 _MS_DIGITS: Final = 14
 """Epoch milliseconds with so many digits reach the year 5138."""
 _LATEST_MS: Final = 10**_MS_DIGITS - 1
+_FAR_MS: Final = 1 << 42
+"""A millisecond from which on its seconds, as a number with a point, may be another microsecond: in 2109."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -61,21 +68,39 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
 def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int) -> RawCallback:
     """Returns the raw callback of a Kafka record; without a readable `received_at` its timestamp (ms) is used."""
     # Bytes that are no UTF-8 are replaced: these texts go into dead letters and rows. Kafka allows null as a header.
-    text: Mapping[str, str] = {name: (raw or b"").decode("utf-8", "replace") for name, raw in headers}
-    stamp = text.get("received_at", "")
-    source = text.get("source", "push")
+    text: Mapping[str, str] = {
+        name: _KNOWN[raw or b""] if name in _ALIKE else (raw or b"").decode("utf-8", "replace") for name, raw in headers
+    }
+    get = text.get
+    stamp = get("received_at", "")
+    source = get("source", "push")
     return RawCallback(
-        vendor=text.get("vendor", ""),
-        callback=text.get("callback", ""),
-        account=text.get("account", ""),
+        vendor=get("vendor", ""),
+        callback=get("callback", ""),
+        account=get("account", ""),
         received_at=_instant(int(stamp) if _is_ms(stamp) else timestamp_ms),
-        request_id=text.get("request_id", ""),
-        content_type=text.get("content_type", ""),
-        content_encoding=text.get("content_encoding", ""),
+        request_id=get("request_id", ""),
+        content_type=get("content_type", ""),
+        content_encoding=get("content_encoding", ""),
         source=source if source in ("push", "poll", "backfill") else "push",  # type: ignore[arg-type]  # narrowed by the test
-        replay_of=text.get("replay_of", ""),
+        replay_of=get("replay_of", ""),
         body=value or b"",
     )
+
+
+class _Known(dict[bytes, str]):
+    """Headers that were read before, as text; forgotten when they are many, as anybody may write some."""
+
+    def __missing__(self, raw: bytes) -> str:
+        text = raw.decode("utf-8", "replace")
+        if len(raw) <= _KNOWN_BYTES:
+            if len(self) >= _MOST_KNOWN:
+                self.clear()
+            self[raw] = text
+        return text
+
+
+_KNOWN: Final = _Known()
 
 
 def _bytes(text: str) -> bytes:
@@ -87,6 +112,8 @@ def _bytes(text: str) -> bytes:
 
 
 def _instant(ms: int) -> datetime:
+    if 0 <= ms < _FAR_MS:
+        return _EPOCH + timedelta(0, 0, 0, ms)
     return datetime.fromtimestamp(min(max(ms, 0), _LATEST_MS) / 1000, UTC)
 
 

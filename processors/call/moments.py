@@ -7,6 +7,7 @@ were never set show 1970 or 2000. Pure.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from processors.column_bounds import LONGEST
 from schemas.facts import Fact, Flag, Leg
 
 _MARGIN: Final = timedelta(days=1)
+_read_leg: Final = attrgetter("setup_at", "alerting_at", "answer_at", "end_at")
 
 
 class CallWindow(msgspec.Struct, frozen=True):
@@ -30,7 +32,7 @@ class CallWindow(msgspec.Struct, frozen=True):
 
 def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
     """Return the window around a call's instants; None when none is known."""
-    known = sorted(at for at in instants if at is not None)
+    known = sorted([at for at in instants if at is not None])
     if not known:
         return None
     middle = known[len(known) // 2]
@@ -41,7 +43,7 @@ def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
 
 def of_legs(legs: Iterable[Leg]) -> list[datetime | None]:
     """List all instants of some legs."""
-    return [at for leg in legs for at in (leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at)]
+    return [at for leg in legs for at in _read_leg(leg)]
 
 
 def of_record(record: Fact) -> list[datetime | None]:
@@ -60,5 +62,11 @@ def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]
 def started_at(view: dict[str, Any]) -> datetime | None:
     """Return the earliest instant of a call or of its legs that lies in its window; None when none is known."""
     instants = [view["setup_at"], view["alerting_at"], view["answer_at"], view["end_at"], *of_legs(view["legs"])]
-    window = window_of(instants)
-    return min((at for at in instants if at and window and window.holds(at)), default=None)
+    known: list[datetime] = [at for at in instants if at is not None]
+    if not known:
+        return None
+    first = min(known)
+    if max(known) - first <= LONGEST:
+        return first  # as nearly always: all lie in the window
+    window = window_of(known)
+    return min((at for at in known if window and window.holds(at)), default=None)

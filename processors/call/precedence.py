@@ -15,7 +15,7 @@ import msgspec
 from processors.call.agreement import Disagreement, compatible, disagreement
 from processors.call.contents import Content, ContentDecision, Item, best_first, current, decision_of
 from processors.call.filling import fill
-from processors.versions import completeness, record_version, standing
+from processors.versions import completeness, first_version, record_version, standing
 from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
 _OF_A_CONTENT: Final = tuple(name for name in RecordContent.__struct_fields__ if name not in {"digest", "is_shown"})
@@ -33,6 +33,13 @@ def shown(item: Item) -> Fact:
 
 def normalized(item: Item) -> Fact:
     """Merge the item as it goes to `calls.normalized`, with its version and the contents that contradict each other."""
+    first = item.contents[0]
+    if len(item.contents) == 1 and not first.late and not item.more and item.merge_count == 1:  # as nearly all came
+        fact = first.fact
+        version = first_version(fact, fact.adapter_version)
+        if fact.version == version and not fact.contents:
+            return fact
+        return msgspec.structs.replace(fact, version=version, contents=())
     facts = [content.fact for content in item.contents]
     fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
     version = record_version(

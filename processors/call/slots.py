@@ -18,7 +18,7 @@ import msgspec
 from processors.call.contents import Item
 from processors.call.duplicates import arrival_of
 from schemas.facts import Fact, FactType
-from schemas.slot_hours import first_instant_s, hour_of, instant_of, received_s
+from schemas.slot_hours import first_instant, hour_holding, hour_of, instant_of, seconds_of
 
 _REMEMBERED: Final = 7 / 8
 """The part of the horizon within which nothing can have been forgotten; the rest is for clocks that differ."""
@@ -66,9 +66,9 @@ def with_slot(slots: Slots, fact: Fact, items: Iterable[Item], now_ms: int, sure
     if known:  # an older release wrote the state
         slot = Slot(now_ms, hour_of(min(known, key=arrival_of)), certain=False)
     else:
-        first_s = first_instant_s(fact)
-        certain = first_s is not None and min(first_s, received_s(fact)) >= sure_since_s
-        slot = Slot(now_ms, hour_of(fact), certain)
+        first = first_instant(fact)
+        certain = first is not None and seconds_of(min(first, fact.received_at)) >= sure_since_s
+        slot = Slot(now_ms, hour_holding(first or fact.received_at), certain)
     return {**slots, fact.account: slot}
 
 

@@ -119,7 +119,10 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
 
 def new_item(fact: Fact, *, late: bool = False) -> Item:
     """Build an item with one content."""
-    return item_of((Content(fact=fact, late=late),))
+    content = Content(fact=fact, late=late)
+    if fact.fact_type is FactType.RESOLUTION:
+        return Item(contents=(), resolutions=(content,))
+    return Item(contents=(content,))
 
 
 def sums(items: Iterable[Item]) -> tuple[int, int, int]:

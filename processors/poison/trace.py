@@ -7,7 +7,7 @@ processed.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
@@ -37,9 +37,10 @@ class Trace:
 
     def move(self, record: Record) -> None:
         """Go to one record."""
-        self._at = (record.offset, record.offset + 1, record.timestamp_ms)
+        offset = record.offset
+        self._at = at = (offset, offset + 1, record.timestamp_ms)
         if not self.waits:
-            self._breadcrumb.move(*self._at)
+            self._breadcrumb.move(*at)
 
     def leave(self) -> None:
         """Go back to work for the batch as a whole."""
@@ -134,10 +135,21 @@ class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can h
 
     def __iter__(self) -> Iterator[Record]:
         trace = self.trace
+        move = trace.move
         for record in super().__iter__():
-            trace.move(record)
+            move(record)
             yield record
         trace.leave()  # not reached when an exception leaves the loop: that is the record's
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        return _traced_records(found, self.trace) if isinstance(place, slice) else found
+
+
+def _traced_records(records: Iterable[Record], trace: Trace) -> _Records:
+    made = _Records(records)
+    made.trace = trace
+    return made
 
 
 class _Driven:
@@ -179,8 +191,7 @@ class _Driven:
 async def traced(step: Any, batch: RecordBatch, breadcrumb: Breadcrumb) -> None:
     """Await `step(batch)` while the breadcrumb notes which record is computed."""
     trace = Trace(breadcrumb, batch)
-    records = _Records(batch.records)
-    records.trace = trace
+    records = _traced_records(batch.records, trace)
     token = _trace.set(trace)
     try:
         await _Driven(step(msgspec.structs.replace(batch, records=records)), trace)

@@ -56,10 +56,16 @@ class Outputs:
                 failed[fact.call_key] = ("internal", describe_error(exc))
                 continue
             messages.append((fact.call_key, message_of(NORMALIZED.name, fact.call_key, value, partition)))
+        built: list[tuple[str, tuple[Timeline, ...]]] = []
         for key, shown in self._calls.items():
             try:
-                encoded = [(timeline.timeline_id, self._encoded(timeline, codecs)) for timeline in timelines_of(shown)]
+                built.append((key, timelines_of(shown)))
             except Exception as exc:  # noqa: BLE001 - one call's timeline must not stop the others
+                failed[key] = ("internal", describe_error(exc))
+        for key, timelines in built:
+            try:
+                encoded = [(timeline.timeline_id, self._encoded(timeline, codecs)) for timeline in timelines]
+            except Exception as exc:  # noqa: BLE001 - as above
                 failed[key] = ("internal", describe_error(exc))
                 continue
             messages += [(key, message_of(TIMELINES.name, name, value, partition)) for name, value in encoded]

@@ -4,13 +4,15 @@ Stateless: a batch that is done again gives the same facts under the same identi
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from processors.engine.transport import Record
-from processors.normalise import Directory, Normalised, make_dead_letter, normalise
+from processors.normalise import Directory, Normalised, Reading, make_dead_letter, normalise
 from processors.outbox import Message, Outbox
 from processors.poison.trace import in_thread
 from processors.records import RecordBatch
@@ -19,6 +21,7 @@ from schemas.codec import Codecs
 from schemas.config.limits import Limits
 from schemas.dead_letter import DeadLetter, without_original
 from schemas.erasing.erased_letters import kept_letter
+from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.raw import Position, RawCallback, raw_from_kafka
@@ -28,6 +31,13 @@ _BREATHE_S: Final = 0.01
 """Longest work between two turns of the event loop: heartbeats and other partitions must not wait for a whole batch."""
 _THREAD_BYTES: Final = 8 * 1024
 """Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
+
+
+_RUN_BODIES: Final = 32
+"""Most bodies that are read step by step together: more would save no more."""
+_RUN_BYTES: Final = 16 * 1024
+"""Most bytes of them, as the event loop does not turn before they are read."""
+_Result = tuple[Normalised, list[Message]]
 
 
 class Rules(NamedTuple):
@@ -70,42 +80,60 @@ class NormaliseStage:
         messages: list[Message] = []
         clock = asyncio.get_running_loop().time
         breathed = clock()
-        for record in batch.records:
-            raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-            if _takes_long(raw):
-                outcome, made = await in_thread(partial(self._read, batch, record, raw, rules), self._turn)
+        counts: Counter[tuple[str, str]] = Counter()
+        for records, raws in _runs(batch.records):
+            if len(raws) == 1 and _takes_long(raws[0]):
+                work = partial(self._read, _position(batch, records[0]), raws[0], rules)
+                results = [await in_thread(work, self._turn)]
                 breathed = clock()
             else:
-                outcome, made = self._read(batch, record, raw, rules)
-            self._count(raw, outcome)
-            messages += made
+                results = self._read_together(batch, records, raws, rules)
+            for raw, (outcome, made) in zip(raws, results, strict=True):
+                self._count(raw, outcome, counts)
+                messages += made
             if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = clock()
+        for labels, number in counts.items():
+            self._metrics.add("callweave_normalise_elements_total", *labels, by=number)
         if messages:
             await self._outbox.publish(messages)
 
-    def _read(
-        self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules
-    ) -> tuple[Normalised, list[Message]]:
-        """Normalise one body and encode the results. Changes nothing, as it may run in a thread."""
-        outcome = self._normalise(batch, record, raw, rules)
-        dead = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead]
-        return outcome, dead + self._fact_messages(batch, record, raw, outcome)
+    def _read(self, position: Position, raw: RawCallback, rules: Rules) -> _Result:
+        """Normalise one body and encode the results. Changes nothing, as it runs in a thread."""
+        return self._encoded(raw, position, normalise(raw, position, rules.accounts, rules.limits))
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
-        position = Position(batch.topic, batch.partition, record.offset)
-        outcome = normalise(raw, position, rules.accounts, rules.limits)
-        return without_erased(outcome, raw, self._erasures) if self._erasures.concern(raw.received_at) else outcome
+    def _read_together(
+        self, batch: RecordBatch, records: Sequence[Record], raws: list[RawCallback], rules: Rules
+    ) -> list[_Result]:
+        """Normalise some bodies step by step; each walk over the records notes which of them is computed."""
+        positions: list[Position] = []
+        readings: list[Reading] = []
+        for record, raw in zip(records, raws, strict=True):
+            positions.append(position := _position(batch, record))
+            readings.append(reading := Reading(raw, position, rules.accounts, rules.limits))
+            reading.decode()
+        for _, reading in zip(records, readings, strict=True):
+            reading.map()
+        return [
+            self._encoded(raw, position, reading.finish())
+            for _, raw, position, reading in zip(records, raws, positions, readings, strict=True)
+        ]
 
-    def _fact_messages(
-        self, batch: RecordBatch, record: Record, raw: RawCallback, outcome: Normalised
-    ) -> list[Message]:
+    def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:
+        if self._erasures.concern(raw.received_at):
+            outcome = without_erased(outcome, raw, self._erasures)
+        messages = self._fact_messages(raw, position, outcome.facts)
+        if outcome.dead:
+            messages = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead] + messages
+        return outcome, messages
+
+    def _fact_messages(self, raw: RawCallback, position: Position, facts: tuple[Fact, ...]) -> list[Message]:
         messages = []
-        for fact in outcome.facts:
-            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=self._codecs.stage_fact.encode(fact))
+        encode = self._codecs.stage_fact.encode
+        for fact in facts:
+            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=encode(fact))
             if message.size_bytes > MAX_MESSAGE_BYTES:
-                position = Position(batch.topic, batch.partition, record.offset)
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
                 message = dead_letter_message(
                     make_dead_letter(raw, position, fact.raw_element, "oversize", detail), self._codecs
@@ -113,17 +141,18 @@ class NormaliseStage:
             messages.append(message)
         return messages
 
-    def _count(self, raw: RawCallback, outcome: Normalised) -> None:
-        # An unknown vendor's name came from a header: it must not become a label.
+    def _count(self, raw: RawCallback, outcome: Normalised, counts: Counter[tuple[str, str]]) -> None:
+        """Count a body's elements, those that are no dead letters for all the batch."""
+        if outcome.facts:
+            counts[raw.vendor, "fact"] += len(outcome.facts)
+            self.facts += len(outcome.facts)
+        if outcome.filtered:
+            counts[raw.vendor, "filtered"] += len(outcome.filtered)
+        if not outcome.dead:
+            return
+        # An unknown vendor's name came from a header: it must not become a label. Such a body is one dead letter.
         vendor = "unknown" if any(dead_letter.code == "unknown_vendor" for dead_letter in outcome.dead) else raw.vendor
-        for name, number in (
-            ("fact", len(outcome.facts)),
-            ("dead", len(outcome.dead)),
-            ("filtered", len(outcome.filtered)),
-        ):
-            if number:
-                self._metrics.add("callweave_normalise_elements_total", vendor, name, by=number)
-        self.facts += len(outcome.facts)
+        counts[vendor, "dead"] += len(outcome.dead)
         self.dead += len(outcome.dead)
         for dead_letter in outcome.dead:
             self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
@@ -142,6 +171,28 @@ def without_erased(outcome: Normalised, raw: RawCallback, erasures: Erasures) ->
         facts=tuple(filter(None, map(erasures.fact, outcome.facts))),
         dead=tuple(filter(None, (kept_letter(letter, erasures) for letter in outcome.dead))),
     )
+
+
+def _position(batch: RecordBatch, record: Record) -> Position:
+    return Position(batch.topic, batch.partition, record.offset)
+
+
+def _runs(records: Sequence[Record]) -> Iterator[tuple[Sequence[Record], list[RawCallback]]]:
+    """Cut records into runs that are read together, and those alone that may take long."""
+    start, size, raws = 0, 0, list[RawCallback]()
+    for index, record in enumerate(records):
+        raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
+        takes_long = _takes_long(raw)
+        if raws and (takes_long or len(raws) >= _RUN_BODIES or size + len(raw.body) > _RUN_BYTES):
+            yield records[start:index], raws
+            start, size, raws = index, 0, []
+        raws.append(raw)
+        size += len(raw.body)
+        if takes_long:
+            yield records[start : index + 1], raws
+            start, size, raws = index + 1, 0, []
+    if raws:
+        yield records[start:], raws
 
 
 def _takes_long(raw: RawCallback) -> bool:

@@ -43,7 +43,8 @@ class _Weight(NamedTuple):
 
 
 def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
-    contents = [content for item in (*found.records, *found.states) for content in item.contents]
+    items = (*found.records, *found.states)
+    facts = [content.fact for item in items for content in item.contents]
     states = [shown(item) for item in found.states]
     closed = late or timed_out
     if found.family == CONFERENCE and found.records:
@@ -56,10 +57,10 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
     if own_flags:
         view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
     phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
-    received = [content.fact.received_at for content in contents]
-    mapping = max(content.fact.adapter_version for content in contents)
+    received = [fact.received_at for fact in facts]
+    mapping = max([fact.adapter_version for fact in facts])
     first = _first(found)
-    slot = slot_for(state.slots, found.account, [content.fact for content in contents])
+    slot = slot_for(state.slots, found.account, facts)
     return Timeline(
         timeline_id=first.call_key + found.suffix,
         call_key=first.call_key,
@@ -68,7 +69,7 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         has_record=bool(found.records),
         has_states=bool(found.states),
         phase=phase,
-        fact_count=len(contents) + sum(item.more for item in (*found.records, *found.states)),
+        fact_count=len(facts) + sum([item.more for item in items]),
         first_received_at=clock(min(received)),
         last_received_at=clock(max(received)),
         version=call_version(state.merge_count, phase, weight.stands, mapping, weight.complete),

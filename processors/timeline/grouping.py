@@ -8,7 +8,7 @@ all groups but those of the first account: what comes by another account moves n
 account in the key, as nearly all keys name that of the address, else a configured one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -30,6 +30,7 @@ _FAMILY: Final[Mapping[str, str]] = {
     Kind.SOFTPHONE_CDR: "softphone",
     Kind.VOICE_OTP: VOICE,
 }
+_IN_CALLS: Final = frozenset({FactType.RECORD, FactType.STATE})
 _Calls = dict[tuple[str, str], list[Item]]
 """(family, account id) to items."""
 
@@ -52,15 +53,19 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
     """Group a key's items into calls, in their fixed order; bindings and decisions are no calls."""
     by_account: dict[str, tuple[_Calls, list[Item]]] = {}
     for item in items:
-        if item.fact_type not in {FactType.RECORD, FactType.STATE}:
+        if not item.contents:
             continue
-        fact = item.sample
+        fact = item.contents[0].fact
+        if fact.fact_type not in _IN_CALLS:
+            continue
         records, states = by_account.setdefault(fact.account, ({}, []))
         if fact.fact_type is FactType.RECORD:
             records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
             states.append(item)
-    ordered = sorted(by_account, key=lambda account: _account_order(account, by_account[account]))
+    ordered = [*by_account]
+    if len(ordered) > 1:
+        ordered.sort(key=lambda account: _account_order(account, by_account[account]))
     found = [
         (account, name, records.get(name, ()), joined.get(name, ()))
         for account in ordered
@@ -75,8 +80,8 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
             account_id=account_id,
             account=account,
             suffix=_suffix(family, account_id, account, is_first=account == ordered[0]) if index else "",
-            records=tuple(sorted(records, key=_by_id)),
-            states=tuple(sorted(states, key=_by_id)),
+            records=_in_order(records),
+            states=_in_order(states),
         )
         for index, (account, (family, account_id), records, states) in enumerate(found)
     )
@@ -95,8 +100,12 @@ def _suffix(family: str, account_id: str, account: str, *, is_first: bool) -> st
     return f"#{family}|{account_id}" + ("" if is_first and "|" not in account_id else f"|{account}")
 
 
+def _in_order(items: Sequence[Item]) -> tuple[Item, ...]:
+    return tuple(sorted(items, key=_by_id)) if len(items) > 1 else tuple(items)
+
+
 def _by_id(item: Item) -> str:
-    return item.sample.fact_id
+    return item.contents[0].fact.fact_id
 
 
 def _assign_states(states: list[Item], records: _Calls) -> _Calls:

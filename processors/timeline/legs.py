@@ -49,7 +49,7 @@ class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
     def in_order(self) -> bool:
         """True when the instants agree with the rank, within the skew."""
         known = [at for at in self.instants if at is not None]
-        return all(later - earlier >= -SKEW for earlier, later in pairwise(known))
+        return known == sorted(known) or all(later - earlier >= -SKEW for earlier, later in pairwise(known))
 
     @property
     def answered(self) -> bool:
@@ -66,7 +66,7 @@ class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
     def lacks_a_state(self, record_leg: Leg | None) -> bool:
         """True when a state that must have occurred is missing; meaningful once the call is over."""
         if State.ANSWER in self.states:
-            return not {State.SETUP, State.ALERTING} <= self.states
+            return not self.states.issuperset(_RANG)
         if not self.released:
             return False
         return State.SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
@@ -85,21 +85,21 @@ def _observed_leg(number: str, facts: Sequence[Fact]) -> ObservedLeg:
     end: datetime | None = None
     last: Fact | None = None
     for fact in facts:
-        at = fact.event_at
-        if fact.state is State.RELEASE:
+        at, state = fact.event_at, fact.state
+        if state is State.RELEASE:
             if last is None or _release_order(fact) > _release_order(last):
                 last = fact
             end = max(end, at) if end and at else at or end
-        elif at is not None and (fact.state not in first or at < first[fact.state]):
-            first[fact.state] = at
+        elif at is not None and (state not in first or at < first[state]):
+            first[state] = at
     return ObservedLeg(
         number=number,
-        raw=min(fact.leg for fact in facts),
+        raw=min([fact.leg for fact in facts]),
         setup_at=first.get(State.SETUP),
         alerting_at=first.get(State.ALERTING),
         answer_at=first.get(State.ANSWER),
         end_at=end,
-        states=frozenset(fact.state for fact in facts),
+        states=frozenset([fact.state for fact in facts]),
         last=last,
     )
 

@@ -62,14 +62,15 @@ def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) 
     """Return the milliseconds between two instants; None when one is missing, they are in reverse or too far apart."""
     if earlier is None or later is None:
         return None
-    if later - earlier > LONGEST:
+    span = later - earlier
+    if span > LONGEST:
         flags.add(Flag.RANGE_ERROR)
         return None
     if later < earlier:
         if earlier - later > SKEW:
             flags.add(Flag.TIME_ORDER)
         return None
-    return (later - earlier) // _MILLISECOND
+    return span // _MILLISECOND
 
 
 def _pairs_of_states(states: Sequence[Fact]) -> list[Pair]:
@@ -124,7 +125,7 @@ def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any
     first = min(states, key=lambda fact: (fact.received_at, fact.fact_id))
     view = common(first)
     for name in ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url"):
-        view[name] = min((getattr(fact, name) for fact in states if getattr(fact, name)), default="")
+        view[name] = min([value for fact in states if (value := getattr(fact, name))], default="")
     if view["recording_url"]:
         view["recording_state"] = RecordingState.AVAILABLE
     by_role = {leg.role: leg for leg, _ in pairs}
@@ -225,7 +226,7 @@ def _disposition(
 def _displayed(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
     """The number displayed to the called party; None where it is a party's own number."""
     displayed = view["display_number"] or min(
-        (fact.display_number for fact in states if fact.display_number), default=None
+        [fact.display_number for fact in states if fact.display_number], default=None
     )
     return None if displayed in {view["from_number"], view["to_number"]} else displayed
 

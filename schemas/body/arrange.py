@@ -42,6 +42,7 @@ class Arranger:
         self._halves = "\\u" in text.text and _HALF_ESCAPED.search(text.text) is not None
         self._long = len(text.text) > limits.text_chars
         self._mends = self._halves or self._long or self._suffers is not None
+        self._is_plain = not self._mends and not words.nested
 
     def is_envelope(self, document: Any) -> bool:
         """True when a document is an object around elements and no element itself."""
@@ -90,6 +91,9 @@ class Arranger:
 
     def _element(self, item: Any, names: Names, depth: int) -> Any:
         """Arranges one element; `depth` is the number of objects and lists around it."""
+        return item if self._is_plain and _is_ordinary(item, names) else self._arranged(item, names, depth)
+
+    def _arranged(self, item: Any, names: Names, depth: int) -> Any:
         flags: set[Flag] = set()
         if _is_json(item):
             item = self._unquoted(item, flags)
@@ -200,6 +204,11 @@ class Arranger:
             flags.add(Flag.RANGE_ERROR)
             text = text[:most]
         return text
+
+
+def _is_ordinary(item: Any, names: Names) -> bool:
+    """True for an object with known keys and without others in it, as nearly all elements are."""
+    return type(item) is dict and names.exact.issuperset(item) and _SCALARS.issuperset(map(type, item.values()))
 
 
 def _is_json(value: Any) -> bool:

@@ -83,8 +83,7 @@ def text_of(body: bytes, label: str) -> Text:
     body = body.removeprefix(codecs.BOM_UTF8)
     if (wide := _wide(body)) is not None:
         return wide
-    name = _name(label)
-    codec = "gb18030" if name in _GB else _DOUBLE.get(name) or _SINGLE.get(name)
+    name, codec = _codec_of(label)
     utf8 = _decoded(body, "utf-8")
     if codec is not None:
         # A single-byte charset accepts anything, and no text in it is UTF-8 by chance; some two-byte text is, but never
@@ -176,6 +175,13 @@ def _decoded(body: bytes, codec: str) -> str | None:
 def _long(utf8: bytes) -> int:
     """Counts the characters of three and four bytes in valid UTF-8."""
     return len(utf8.translate(None, _ALL_BUT_LONG_LEADS))
+
+
+@lru_cache(maxsize=64)
+def _codec_of(label: str) -> tuple[str, str | None]:
+    """Returns the name of a declared charset and its codec; None for UTF-8 and for what is no charset."""
+    name = _name(label)
+    return name, "gb18030" if name in _GB else _DOUBLE.get(name) or _SINGLE.get(name)
 
 
 def _name(label: str) -> str:

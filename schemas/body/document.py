@@ -104,7 +104,7 @@ def _read_body(
 
 def _read_text(body: bytes, label: str, words: Words, limits: Limits) -> Decoded:
     text = text_of(body, label)
-    if _is_blank(text.text):
+    if body[:1] not in _BEGIN_JSON and _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
     flags: set[Flag] = set()
     return _arranged(document_of(text.text, flags, limits), text, flags, words, limits)

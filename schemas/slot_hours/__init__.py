@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -28,13 +27,14 @@ def slot_of(fact: Fact) -> datetime:
 
 def hour_of(fact: Fact) -> int:
     """Return that slot in hours since 1970."""
-    return _hour(_first_instant(fact) or fact.received_at)
+    return hour_holding(first_instant(fact) or fact.received_at)
 
 
-def _hour(at: datetime) -> int:
+def hour_holding(at: datetime) -> int:
     """Return the nearest hour that tables can hold: a clock may be far off."""
     since = at - _EPOCH
-    return min(max(since.days * 24 + since.seconds // _HOUR_S, 0), _LAST_HOUR)
+    hour = since.days * 24 + since.seconds // _HOUR_S
+    return hour if 0 <= hour <= _LAST_HOUR else min(max(hour, 0), _LAST_HOUR)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -47,23 +47,23 @@ def hour_at(at: datetime | None, received_at: datetime) -> datetime:
     """Return the hour of an instant; that of the receipt for one that is not known or can place no row."""
     if at is None or not -_LONG_AGO <= at - received_at <= _AHEAD:
         at = received_at
-    return instant_of(_hour(at))
+    return instant_of(hour_holding(at))
 
 
-def first_instant_s(fact: Fact) -> float | None:
-    """Return the earliest instant that the fact names, in seconds since 1970, of those that can place a row."""
-    first = _first_instant(fact)
-    return None if first is None else (first - _EPOCH).total_seconds()
+def first_instant(fact: Fact) -> datetime | None:
+    """Return the earliest instant that the fact names, of those that can place a row."""
+    known: list[datetime] = [at for at in _instants_of(fact) if at is not None]
+    for leg in fact.legs:
+        known += [at for at in _instants_of_leg(leg) if at is not None]
+    came_at = fact.received_at
+    while known:
+        first = min(known)
+        if -_LONG_AGO <= first - came_at <= _AHEAD:
+            return first
+        known = [at for at in known if -_LONG_AGO <= at - came_at <= _AHEAD]
+    return None
 
 
-def _first_instant(fact: Fact) -> datetime | None:
-    came_at, first = fact.received_at, None
-    for at in chain(_instants_of(fact), *map(_instants_of_leg, fact.legs)):
-        if at is not None and (first is None or at < first) and -_LONG_AGO <= at - came_at <= _AHEAD:
-            first = at
-    return first
-
-
-def received_s(fact: Fact) -> float:
-    """Return the time of receipt in seconds since 1970."""
-    return (fact.received_at - _EPOCH).total_seconds()
+def seconds_of(at: datetime) -> float:
+    """Return an instant in seconds since 1970."""
+    return (at - _EPOCH).total_seconds()

@@ -18,8 +18,10 @@ _PLACEHOLDER: Final = re.compile(r"https?://[^0-9A-Za-z]*\Z")
 
 def check_duration(fields: Fields, duration_s: int | None, *spans_ms: int | None) -> None:
     """Flags a duration that no known span confirms to the second; without any span nothing is flagged."""
-    known = [span for span in spans_ms if span is not None]
-    if duration_s is not None and known and all(abs(duration_s * 1000 - span) > _TOLERANCE_MS for span in known):
+    if duration_s is None:
+        return
+    nearest = min((abs(duration_s * 1000 - span) for span in spans_ms if span is not None), default=0)
+    if nearest > _TOLERANCE_MS:
         fields.flag(Flag.DURATION_MISMATCH)
 
 

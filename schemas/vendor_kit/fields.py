@@ -47,7 +47,7 @@ class Fields:
         documented: tuple[str, ...] = (),
         hides: Callable[[str, str], bool] = _hides_nothing,
     ) -> None:
-        if not isinstance(element, Mapping):
+        if type(element) is not dict and not isinstance(element, Mapping):
             raise Undecodable(f"an object is expected, not {type_name(element)}", code="shape")
         self._element: Mapping[str, Any] = element
         self._received_at = received_at
@@ -91,6 +91,10 @@ class Fields:
 
         Raises Undecodable with `code` when it is blank, with `field` when it is not a scalar.
         """
+        value = self._element.get(names[0])
+        if type(value) is str and value[:1] in SOLID and value.isascii() and (code != "no_id" or names_call(value)):
+            self._read.add(names[0])
+            return value.strip()
         name = self._take(names)
         if not name:
             raise Undecodable("is missing", code=code, path=names[0])
@@ -103,9 +107,12 @@ class Fields:
 
     def integer(self, name: str, *, low: int = 0, high: int = UINT32_MAX) -> int | None:
         """Returns a whole amount; a fraction is cut off. An unreadable value is None and stays in the extras."""
+        value = self._element.get(name)
+        if type(value) is int and low <= value <= high:
+            self._read.add(name)
+            return value
         if not self._take((name,)):
             return None
-        value = self._element[name]
         if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
             value = Decimal(value.strip())  # "1e9" is as many as 1e9
         count, odd = whole(value)
@@ -158,15 +165,16 @@ class Fields:
         """Returns a time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
         self._read.add(name)
         value = self._element.get(name)
-        if blank(value):
+        if value is None or blank(value):
             return None
         read = instants.parse(value, zone, self._received_at)
         if read.flags:
             self.flags |= read.flags
-        if read.at is None and read.flags:
-            self._read.discard(name)
-        if _PRECISION_RANK.get(read.precision, 0) > _PRECISION_RANK[self.time_precision]:
-            self.time_precision = read.precision
+            if read.at is None:
+                self._read.discard(name)
+        precision = read.precision
+        if precision != self.time_precision and _PRECISION_RANK[precision] > _PRECISION_RANK[self.time_precision]:
+            self.time_precision = precision
         return read.at
 
     def unreadable(self, name: str) -> bool:
@@ -177,10 +185,11 @@ class Fields:
         """Returns a party's number; a national one belongs to `country_code` when given, else to `region`."""
         self._read.add(name)
         value = self._element.get(name)
-        if isinstance(value, Decimal):
+        if isinstance(value, str):
+            if value and blank(value):
+                value = None  # the word null
+        elif isinstance(value, Decimal):
             value = plain(value)
-        elif isinstance(value, str) and value and blank(value):
-            value = None  # the word null
         read = phone_numbers.parse(value, region, country_code)
         if read.flags:
             self.flags |= read.flags
@@ -211,10 +220,12 @@ class Fields:
         unknown = () if not documented or documented.issuperset(element) else element.keys() - documented
         if not all(map(self._repeats, unknown)):
             self.flag(Flag.SCHEMA_DRIFT)
-        left = self._read.difference(also)
+        left = self._read.difference(also) if also else self._read
         if "#1" in "".join(element):
             left = {name for name in left if f"{name}#1" not in element}
         kept: dict[str, str] = {}
+        if left.issuperset(element):  # as most elements have nothing else
+            return kept
         for name, value in element.items():
             if name in left or value is None or value == "":
                 continue

@@ -53,6 +53,17 @@ class NumberPlan(msgspec.Struct, frozen=True):
             return ""
         return digits[1:]
 
+    def without_code(self, digits: str) -> str:
+        """Returns the national number in digits that begin with the country's code; "" where they may begin otherwise.
+
+        A number of the country may begin with the same digits.
+        """
+        national = digits[len(self.code) :]
+        if not digits.startswith(self.code) or len(digits) > _MOST or not self.answers(national):
+            return ""
+        is_certain = self.has(national) and not self.general.fullmatch(digits) and not self.international.match(digits)
+        return national if is_certain else ""
+
     def has(self, national: str) -> bool:
         """True if there is such a national number, of any type."""
         of_types = self.types.get(len(national))

@@ -166,6 +166,8 @@ def _valid(text: str, region: str | None) -> str | None:
         return _valid_by_library(text, region)
     if plan is not None and plan.answers(national):
         return f"+{plan.code}{national}" if plan.has(national) else None
+    if region and plan is not None and (national := plan.without_code(text)):
+        return f"+{plan.code}{national}"
     return _valid_by_library(text, region)
 
 

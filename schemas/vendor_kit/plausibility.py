@@ -38,13 +38,13 @@ def check_order(fields: Fields, *times: datetime | None) -> None:
     known = [at for at in times if at is not None]
     if known != sorted(known):
         fields.flag(Flag.TIME_ORDER)
-    if len(known) > 1 and known[0] - known[-1] == _BEIJING:
-        fields.flag(Flag.TZ_SUSPECT)
+        if known[0] - known[-1] == _BEIJING:
+            fields.flag(Flag.TZ_SUSPECT)
 
 
 def check_ahead(fields: Fields, latest: datetime | None, received_at: datetime) -> None:
     """Flags a time that lies eight hours after its receipt, give or take half an hour of transport."""
-    if latest and abs(latest - received_at - _BEIJING) <= _ON_THE_WAY:
+    if latest and latest > received_at and abs(latest - received_at - _BEIJING) <= _ON_THE_WAY:
         fields.flag(Flag.TZ_SUSPECT)
 
 

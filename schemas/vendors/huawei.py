@@ -146,32 +146,34 @@ def _refuse_call(fields: Fields, element: Element) -> None:
 
 def _binding(fields: Fields, ctx: Context) -> Mapped:
     """Maps a row without a call: the binding's state. Two bindings with one row number have a Kafka key each."""
-    fact = _row(fields, ctx)
-    row = fields.text("id") or fact.binding_id
+    found = _row(fields, ctx)
+    row = fields.text("id") or found["binding_id"]
     if not row:
         raise Undecodable("neither sessionId nor subscriptionId nor id", code="no_id", path="subscriptionId")
-    revised = str(int(fact.revised_at.timestamp() * 1000)) if fact.revised_at else fields.text("updatedAt")
-    fact = replace(
-        fact,
+    revised_at: datetime | None = found["revised_at"]
+    revised = str(int(revised_at.timestamp() * 1000)) if revised_at else fields.text("updatedAt")
+    found.update(
         fact_type=FactType.BINDING,
         kind=Kind.BINDING,
-        binding_id=fact.binding_id or row,
+        binding_id=found["binding_id"] or row,
         **columns("from", fields.number("origNum", _REGION)),
         is_final=True,
     )
+    fact = Fact(**found)
     return _finished(fields, fact, ctx, dedupe=(fact.binding_id, row, revised))
 
 
 def _call(fields: Fields, ctx: Context) -> Mapped:
     """Maps a row with a call; only its times give the outcome."""
     session = fields.need("sessionId", code="no_id")
-    fact = _row(fields, ctx)
+    found = _row(fields, ctx)
     setup, answer, end = (fields.instant(name, _RELAY_ZONE) for name in _CALL_TIMES)
     check_order(fields, setup, answer, end)
-    if setup and ((fact.bound_at and setup < fact.bound_at) or (fact.unbound_at and setup > fact.unbound_at)):
+    bound, unbound = found["bound_at"], found["unbound_at"]
+    if setup and ((bound and setup < bound) or (unbound and setup > unbound)):
         fields.flag(Flag.TIME_ORDER)
     talk_ms = fields.span_ms(answer, end)
-    if fact.binding_state == "failed" and (setup or answer or end):
+    if found["binding_state"] == "failed" and (setup or answer or end):
         fields.flag(Flag.STATE_VS_TIME)
     longest_min = fields.integer("maxDuration", high=1440)
     if talk_ms is not None and longest_min and talk_ms > (longest_min * 60 + _MAX_GRACE_S) * 1000:
@@ -179,30 +181,29 @@ def _call(fields: Fields, ctx: Context) -> Mapped:
     garbled = fields.unreadable("answerTime")  # answered at an unknown time, which is not "no answer"
     # With an end that cannot be read, it is not known either if the call is over.
     unclear = garbled or (answer is None and fields.unreadable("disconnectTime"))
-    found = _UNKNOWN if unclear else _by_times(setup, answer, end)
+    cause = _UNKNOWN if unclear else _by_times(setup, answer, end)
     recording, url = _recording(fields, "recordUrl", talk_ms, answered=garbled or answer is not None)
-    side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(fact.direction)
+    side = {Direction.OUTBOUND: "from", Direction.INBOUND: "to"}.get(found["direction"])
     fields.flag(Flag.PEER_UNKNOWN)
-    fact = replace(
-        fact,
+    found.update(
         vendor_call_id=session,
         setup_at=setup,
         answer_at=answer,
         end_at=end,
         talk_ms=talk_ms,
         **computed(talk_ms, answered=garbled or answer is not None, over=end is not None),
-        **ended(found),
-        cause_confidence="derived" if found.q850 else "none",
+        **ended(cause),
+        cause_confidence="derived" if cause.q850 else "none",
         **(columns(side, fields.number("origNum", _REGION)) if side else {}),
         recording_state=recording,
         recording_url=url,
         is_final=end is not None,
     )
-    fact = replace(fact, extras=beijing_readings(fields, "bindTime", _CALL_TIMES, ctx.received_at))
+    fact = Fact(**found, extras=beijing_readings(fields, "bindTime", _CALL_TIMES, ctx.received_at))
     return _finished(fields, fact, ctx, dedupe=(session,))
 
 
-def _row(fields: Fields, ctx: Context) -> Fact:
+def _row(fields: Fields, ctx: Context) -> dict[str, Any]:
     """Returns the columns that both kinds of row share."""
     private = fields.number("privateNum", _REGION)
     if private.number and private.number == fields.number("origNum", _REGION).number:
@@ -213,21 +214,21 @@ def _row(fields: Fields, ctx: Context) -> Fact:
     status, allowed = fields.text("status"), fields.text("callDirection")
     if (status and status not in _BINDING_STATES) or (allowed and allowed not in _ALLOWED):
         fields.flag(Flag.UNKNOWN_ENUM)
-    return Fact(
-        fact_type=FactType.RECORD,
-        vendor=_NAME,
-        kind=Kind.PRIVACY_AX,
-        account_id=account_of(fields, fields.text("ak"), ctx, "ak"),
-        binding_id=fields.text("subscriptionId"),
-        direction=_ALLOWED.get(allowed, Direction.UNKNOWN),
+    return {
+        "fact_type": FactType.RECORD,
+        "vendor": _NAME,
+        "kind": Kind.PRIVACY_AX,
+        "account_id": account_of(fields, fields.text("ak"), ctx, "ak"),
+        "binding_id": fields.text("subscriptionId"),
+        "direction": _ALLOWED.get(allowed, Direction.UNKNOWN),
         **columns("privacy", private),
         **columns("display", private),
-        binding_state=_BINDING_STATES.get(status, ""),
-        bound_at=bound,
-        unbound_at=unbound,
-        revised_at=fields.instant("updatedAt", _RELAY_ZONE),
-        custom_ref=fields.text("userData"),
-    )
+        "binding_state": _BINDING_STATES.get(status, ""),
+        "bound_at": bound,
+        "unbound_at": unbound,
+        "revised_at": fields.instant("updatedAt", _RELAY_ZONE),
+        "custom_ref": fields.text("userData"),
+    }
 
 
 def _finished(fields: Fields, fact: Fact, ctx: Context, *, dedupe: tuple[str, ...]) -> Mapped:

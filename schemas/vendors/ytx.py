@@ -22,8 +22,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-import msgspec
-
 from schemas.body.peek import peek_text
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
@@ -98,6 +96,7 @@ _ANNOUNCED: Final = {
 _TEXTS: Final = {
     text: Cause(text, q850, sip, disposition, reason) for text, (disposition, reason, q850, sip) in _ANNOUNCED.items()
 }
+_FIDS: Final = frozenset({"", "2", "4", "5"})
 _UNLISTED: Final = "未知"
 _OPEN: Final = (_D.IN_PROGRESS, _D.UNKNOWN)
 _STILL_RINGING: Final = Cause(_RINGING, None, None, _D.IN_PROGRESS, "ringing")
@@ -105,6 +104,10 @@ _ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time, without a 
 _CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered by its text, without a time
 _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
+
+
+_Columns = dict[str, Any]
+"""The columns of a fact that one kind of payload has."""
 
 
 def _key(body: bytes) -> str:
@@ -121,20 +124,19 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     kind, known, hides, mapping = _READ_AS[_sort(element)]
     fields = Fields(element, ctx.received_at, documented=known, hides=hides)
     call_id = fields.need("requestid", code="no_id")
+    account_id = account_of(fields, fields.text("appid"), ctx, "appid")
+    fields.text("fid")
+    found, further = mapping(fields, account_id, ctx)
+    check_ahead(fields, found.get("event_at") or found.get("end_at") or found.get("answer_at"), ctx.received_at)
     fact = Fact(
         fact_type=FactType.STATE if kind is Kind.CALLBACK_STATE else FactType.RECORD,
         vendor=_NAME,
         kind=kind,
-        account_id=account_of(fields, fields.text("appid"), ctx, "appid"),
+        account_id=account_id,
         vendor_call_id=call_id,
-    )
-    fields.text("fid")
-    fact, further = mapping(fields, fact, ctx)
-    check_ahead(fields, fact.event_at or fact.end_at or fact.answer_at, ctx.received_at)
-    fact = msgspec.structs.replace(
-        fact,
+        **found,
         time_precision=fields.time_precision,
-        extras=fields.extras(*(("state",) if kind is Kind.CALLBACK_STATE and fact.state is State.UNKNOWN else ())),
+        extras=fields.extras("state") if found.get("state") is State.UNKNOWN else fields.extras(),
         quality_flags=tuple(sorted(fields.flags)),
     )
     # A state names no appid: what all payloads of a call can show is the account of the URL.
@@ -143,11 +145,13 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
 
 def _sort(element: Any) -> str:
     """The key of `_KINDS`: `fid`, checked against the fields that come with it, or "state"; raises `wrong_kind`."""
-    if not isinstance(element, Mapping):
+    if type(element) is not dict and not isinstance(element, Mapping):
         raise Undecodable("an object is expected", code="shape")
     two_way = not _TWO_WAY_TELLTALES.isdisjoint(element)
     one_way = not _ONE_WAY_TELLTALES.isdisjoint(element)
-    fid = Fields(element, EPOCH).text("fid") if "fid" in element else ""
+    fid = element.get("fid", "")
+    if type(fid) is not str or fid not in _FIDS:
+        fid = Fields(element, EPOCH).text("fid")
     if ("state" in element or "dsc" in element) and not (two_way or one_way):
         if not _STATE_TELLTALES.isdisjoint(element):
             return "state"
@@ -160,12 +164,12 @@ def _sort(element: Any) -> str:
     raise Undecodable("none of the four payloads of this vendor", code="wrong_kind", path="fid" if fid else "")
 
 
-def _voice(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
-    fact, tel = _one_way(fields, fact, ctx, "oriamount")
-    return msgspec.structs.replace(fact, direction=Direction.OUTBOUND, **columns("to", tel)), ()
+def _voice(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
+    found, tel = _one_way(fields, account_id, ctx, "oriamount")
+    return {**found, "direction": Direction.OUTBOUND, **columns("to", tel)}, ()
 
 
-def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+def _conference(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
     """Maps one participant; several may share the request id, so the phone and its answer time distinguish them.
 
     A participant that did not answer has no such time and may be called again: then the end distinguishes attempts.
@@ -175,26 +179,26 @@ def _conference(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[s
         fields.flag(Flag.SCHEMA_DRIFT)
     if _NO_CONFERENCE.fullmatch(conference_id):
         conference_id = ""
-    fact, tel = _one_way(fields, fact, ctx, fee_field(fields, "singleoriamount", "oriamount", _CURRENCY))
-    fact = msgspec.structs.replace(
-        fact,
+    found, tel = _one_way(fields, account_id, ctx, fee_field(fields, "singleoriamount", "oriamount", _CURRENCY))
+    answer, end = found["answer_at"], found["end_at"]
+    found.update(
         direction=Direction.CONFERENCE,
         conference_id=conference_id,
         custom_ref=fields.text("customParm"),
         **recorded(fields, "tapesurl", "notapes"),
-        legs=(leg(Role.P, tel, Cause("", None, None, fact.disposition), answer_at=fact.answer_at, end_at=fact.end_at),),
+        legs=(leg(Role.P, tel, Cause("", None, None, found["disposition"]), answer_at=answer, end_at=end),),
     )
     phone = tel.number or tel.raw
-    if fact.answer_at or fields.unreadable("stime"):
-        return fact, (phone, _stamp(fact.answer_at) or fields.glance("stime"))
-    end = _stamp(fact.end_at) or fields.glance("etime")
-    return fact, (phone, "", end) if end else (phone, "")
+    if answer or fields.unreadable("stime"):
+        return found, (phone, _stamp(answer) or fields.glance("stime"))
+    ended_at = _stamp(end) or fields.glance("etime")
+    return found, (phone, "", ended_at) if ended_at else (phone, "")
 
 
-def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fact, PhoneNumber]:
+def _one_way(fields: Fields, account_id: str, ctx: Context, amount: str) -> tuple[_Columns, PhoneNumber]:
     """Maps the fields that voice codes and conference legs share: one phone, one pair of times, one fee."""
     tel = fields.number("tel", _REGION)
-    cost = fields.money(amount, _CURRENCY, ctx.cost_limit(fact.account_id))
+    cost = fields.money(amount, _CURRENCY, ctx.cost_limit(account_id))
     answer, end = fields.instant("stime", _ZONE), fields.instant("etime", _ZONE)
     check_order(fields, answer, end)
     talk_ms = fields.span_ms(answer, end)
@@ -207,20 +211,19 @@ def _one_way(fields: Fields, fact: Fact, ctx: Context, amount: str) -> tuple[Fac
     disposition = (_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, disposition, duration_s, cost)
-    fact = msgspec.structs.replace(
-        fact,
-        answer_at=answer,
-        end_at=end,
-        talk_ms=talk_ms,
-        disposition=disposition,
-        is_final=end is not None or answer is None,
+    found = {
+        "answer_at": answer,
+        "end_at": end,
+        "talk_ms": talk_ms,
+        "disposition": disposition,
+        "is_final": end is not None or answer is None,
         **amounts,
         **charged(fields, cost, _CURRENCY, garbled=fields.unreadable(amount)),
-    )
-    return fact, tel
+    }
+    return found, tel
 
 
-def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
     caller, called = fields.number("caller", _REGION), fields.number("called", _REGION)
     if caller.number and caller.number == called.number:
         fields.flag(Flag.SAME_NUMBER)
@@ -244,30 +247,30 @@ def _two_way(fields: Fields, fact: Fact, ctx: Context) -> tuple[Fact, tuple[str,
         call = leg_b = _UNKNOWN
     spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
-    cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(fact.account_id))
+    cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(account_id))
     check_billed(fields, call.disposition, duration_s, cost)
-    fact = msgspec.structs.replace(
-        fact,
-        direction=Direction.CALLBACK,
+    found = {
+        "direction": Direction.CALLBACK,
         **columns("from", caller),
         **columns("to", called),
-        answer_at=b_answer,
-        end_at=end,
-        legs=(
+        "answer_at": b_answer,
+        "end_at": end,
+        "legs": (
             leg(Role.A, caller, leg_a, answer_at=a_answer, end_at=a_end),
             leg(Role.B, called, leg_b, answer_at=b_answer, end_at=b_end),
         ),
-        talk_ms=talk_ms,
-        **{**ended(call), "hangup_cause": text},
-        cause_confidence="derived" if call.q850 else "none",
-        hangup_party=party if call.reason == "declined" else "unknown",
+        "talk_ms": talk_ms,
+        **ended(call),
+        "hangup_cause": text,
+        "cause_confidence": "derived" if call.q850 else "none",
+        "hangup_party": party if call.reason == "declined" else "unknown",
         **recorded(fields, "tapesurl", "notapes"),
-        custom_ref=fields.text("customParm"),
-        is_final=_PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
+        "custom_ref": fields.text("customParm"),
+        "is_final": _PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
         **amounts,
         **charged(fields, cost, _CURRENCY, garbled=fields.unreadable("oriamount")),
-    )
-    return fact, ()
+    }
+    return found, ()
 
 
 def _endings(
@@ -314,7 +317,7 @@ def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | N
     return _ANSWERED if answer else announced if end or text != _RINGING else _STILL_RINGING
 
 
-def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, ...]]:
+def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
     if not fields.has("dsc") and fields.has("dst"):
         fields.flag(Flag.KEY_NORMALISED)
     called = fields.need("dsc", "dst")
@@ -333,25 +336,26 @@ def _state(fields: Fields, fact: Fact, _ctx: Context) -> tuple[Fact, tuple[str, 
         fields.flag(Flag.UNKNOWN_ENUM)
     is_outcome = state is State.RELEASE and announced.disposition is not Disposition.ANSWERED
     outcome = announced.disposition if is_outcome else Disposition.UNKNOWN
-    fact = msgspec.structs.replace(
-        fact,
-        direction=Direction.CALLBACK,
+    found = {
+        "direction": Direction.CALLBACK,
         **columns("display", fields.number("src", _REGION)),
-        leg=called,
-        leg_number=phone.number,
-        state=state,
-        event_at=at,
-        **{**ended(announced), "hangup_cause": text, "disposition": outcome},
-        cause_confidence="derived" if announced.q850 else "none",
-    )
-    return fact, (phone.number or called, word, _stamp(at) or fields.glance("timestamp"))
+        "leg": called,
+        "leg_number": phone.number,
+        "state": state,
+        "event_at": at,
+        **ended(announced),
+        "hangup_cause": text,
+        "disposition": outcome,
+        "cause_confidence": "derived" if announced.q850 else "none",
+    }
+    return found, (phone.number or called, word, _stamp(at) or fields.glance("timestamp"))
 
 
 def _stamp(at: datetime | None) -> str:
     return str(round(at.timestamp() * 1000)) if at else ""
 
 
-_Mapping = Callable[[Fields, Fact, Context], tuple[Fact, tuple[str, ...]]]
+_Mapping = Callable[[Fields, str, Context], tuple[_Columns, tuple[str, ...]]]
 _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "2": (Kind.VOICE_OTP, VOICE_FIELDS, _voice),
     "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),

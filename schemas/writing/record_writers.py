@@ -15,7 +15,7 @@ Writer = Callable[[Any], bytes]
 """Returns the Avro body of a record, without framing."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SMALL: Final = 1 << 12
+_SMALL: Final = 1 << 13
 _WORDS: Final = 1 << 12
 _WORD_CHARS: Final = 32
 _MOST: Final = 1 << 63
@@ -41,12 +41,20 @@ _SMALL_LONGS: Final = tuple(_varint(number) for number in range(_SMALL))
 
 
 def _long(number: int) -> bytes:
-    return _SMALL_LONGS[number] if 0 <= number < _SMALL else _varint(number)
+    return _SMALL_LONGS[number] if 0 <= number < _SMALL else _large(number)
+
+
+def _large(number: int) -> bytes:
+    """Returns a long of three bytes or of eight, as spans of time and versions have, without a loop."""
+    if _SMALL <= number < 1 << 20:
+        return bytes((number << 1 & 127 | 128, number >> 6 & 127 | 128, number >> 13))
+    return _eight(number) if 1 << 48 <= number < 1 << 55 else _varint(number)
 
 
 def _text(value: str) -> bytes:
     encoded = value.encode()
-    return _long(len(encoded)) + encoded
+    size = len(encoded)
+    return (_SMALL_LONGS[size] if size < _SMALL else _long(size)) + encoded
 
 
 class _Words(dict[str, bytes]):
@@ -60,11 +68,14 @@ class _Words(dict[str, bytes]):
 
 
 def _instant(at: datetime) -> bytes:
-    """Returns microseconds since 1970; those of our days have eight bytes, of which the upper four hardly change."""
+    """Returns microseconds since 1970."""
     delta = at - _EPOCH
     number = delta.days * _DAY_US + delta.seconds * _SECOND_US + delta.microseconds
-    if not 1 << 48 <= number < 1 << 55:
-        return _varint(number)
+    return _eight(number) if 1 << 48 <= number < 1 << 55 else _varint(number)
+
+
+def _eight(number: int) -> bytes:
+    """Returns a long of eight bytes, as instants of our days have: the upper four hardly change."""
     low = number << 1 & 0xFFFFFFF
     lower = bytes((low & 127 | 128, low >> 7 & 127 | 128, low >> 14 & 127 | 128, low >> 21 | 128))
     return lower + _upper(number >> 27)
@@ -88,6 +99,11 @@ class _Instants(dict[datetime, bytes]):
 
 def _amount(value: Decimal) -> bytes:
     """Returns a decimal of scale 6; raises `ValueError` for one that has more places or is no number."""
+    text = str(value)
+    if text[-7:-6] == "." and text[-6:].isdecimal():  # with its six places, as amounts are kept
+        number = int(text[:-7] + text[-6:])
+        encoded = number.to_bytes((number.bit_length() + 8) >> 3, "big", signed=True)
+        return _long(len(encoded)) + encoded
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int) or exponent < -_SCALE:
         raise ValueError("an amount has more than six decimal places")
@@ -102,7 +118,7 @@ def _octets(value: bytes) -> bytes:
 
 
 _NAMES: Final[Mapping[str, Any]] = {
-    "long": _long, "text": _text, "amount": _amount, "octets": _octets,
+    "small": _SMALL_LONGS, "large": _large, "long": _long, "text": _text, "amount": _amount, "octets": _octets,
 }  # fmt: skip
 
 
@@ -122,20 +138,24 @@ def _function(name: str, schema: Mapping[str, Any], made: dict[str, Any]) -> lis
     return [*before, f"def {name}(v):", "    return b''.join((", *(f"        {part}," for part in parts), "    ))", ""]
 
 
-def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str]) -> str:
-    """Returns the expression of a value's bytes; functions that it needs are put into `before`."""
+def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str], name: str = "") -> str:
+    """Returns the expression of a value's bytes; functions that it needs are put into `before`.
+
+    `name` is that of the field where `value` is not.
+    """
     if isinstance(kind, list):
         if len(kind) != 2 or kind[0] != "null":
             raise TypeError(f"no writer for the union {kind}")
-        inner = _expression(value, kind[1], made, before)
-        return f"(b'\\0' if {value} is None else b'\\2' + {inner})"
+        inner = _expression("x", kind[1], made, before, value)
+        return f"(b'\\0' if (x := {value}) is None else b'\\2' + {inner})"
     if isinstance(kind, Mapping):
         return _of_mapping(value, kind, made, before)
+    # A field is read once; a name that is there already is not named anew, which in a list would slow all of them.
+    first, again = (f"(y := {value})", "y") if "." in value else (value, value)
+    written = f"words[{again}]" if _is_word(name or value) else f"text({again})"
     known = {
-        "string": f"(words[{value}] if {value} else b'\\0')"
-        if _is_word(value)
-        else f"(text({value}) if {value} else b'\\0')",
-        "long": f"long({value})",
+        "string": f"({written} if {first} else b'\\0')",
+        "long": f"(small[{again}] if 0 <= {first} < {_SMALL} else large({again}))",
         "boolean": f"(b'\\1' if {value} else b'\\0')",
         "bytes": f"octets({value})",
     }

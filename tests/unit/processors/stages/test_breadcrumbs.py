@@ -33,6 +33,20 @@ async def test_the_breadcrumb_follows_the_step_from_record_to_record() -> None:
     assert guard.at is None
 
 
+async def test_the_breadcrumb_follows_each_walk_over_some_of_the_records() -> None:
+    guard, places = Guard(), []
+
+    async def step(batch: RecordBatch) -> None:
+        some = batch.records[1:3]
+        for _ in range(2):
+            places.extend([guard.at for _ in some])
+            places.append(guard.at)
+
+    await guard.guarding(step)(batch_of(0, 5))
+
+    assert places == [(1, 2), (2, 3), (0, 5)] * 2
+
+
 async def test_a_step_that_waits_is_nowhere() -> None:
     """A kill during a wait accuses no record: on a future, a turn of the loop, a publish, a restore."""
     guard, places = Guard(), []

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from processors.call.precedence import normalized
 from processors.call.state import new_item
 from processors.join import merge_stored
 from processors.outbox import Message, Oversize
-from processors.records import RecordBatch
+from processors.records import Record, RecordBatch
 from processors.stages import join_stage
 from processors.stages.join_stage import JoinStage
 from processors.store import segments
@@ -27,6 +28,7 @@ from schemas.slot_hours import slot_of
 from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES, NORMALIZED, STATE
 from tests.support.kafka.join_log import Nowhere, StateLog, at_zero, batch_of, nothing
 from tests.support.strategies import BOTH_LEGS, callback, in_a_row, participant, placed, privacy
+from tests.unit.processors.stages.quarantined import Guard
 
 
 class Strict(Nowhere):
@@ -80,6 +82,26 @@ async def test_what_goes_on_is_written_as_this_worker_writes(
     await stage.step(batch_of(normaliser.stage_fact.encode(fact) for fact in sent))
 
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
+
+
+@pytest.mark.parametrize("part", ["_fact", "_join"])
+async def test_a_fact_at_which_a_worker_dies_is_accused_when_it_is_read_and_when_it_is_joined(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All facts are read before the first is joined, and yet one alone is put aside for what it does."""
+    guard, codecs, do = Guard(), Codecs(), getattr(JoinStage, part)
+
+    def dies(stage: JoinStage, *given: Any) -> Any:
+        if any(isinstance(each, Record) and each.offset == 1 for each in given):
+            raise MemoryError
+        return do(stage, *given)
+
+    monkeypatch.setattr(JoinStage, part, dies)
+    stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
+    with pytest.raises(MemoryError):
+        await guard.guarding(stage.step)(batch_of(codecs.stage_fact.encode(fact) for fact in in_a_row(BOTH_LEGS)))
+
+    assert guard.at == (1, 2)
 
 
 def huge(note: str) -> Fact:

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from processors.normalise import Directory, Normalised
+from processors.normalise import Directory, Normalised, Reading
 from processors.outbox import Message, Outbox
 from processors.records import Record, RecordBatch
-from processors.stages.normalise_stage import NormaliseStage, Rules
+from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import DEAD_LETTER, STAGE_FACT, Codecs
 from schemas.config.limits import Limits
 from schemas.metrics import Registry
-from schemas.raw import RawCallback
+from schemas.raw import Position, RawCallback
 from schemas.topics import DEAD, FACTS
 from tests.golden.cases import HERE, load
+from tests.unit.processors.stages.quarantined import Guard
 
 NX = load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body
 LARGE = b"[" + NX + b"," + b" " * 20_000 + NX.replace(b"bf1b9043", b"bf1b9044") + b"]"
@@ -39,9 +41,9 @@ class Watched(NormaliseStage):
 
     threads: list[bool]
 
-    def _normalise(self, batch: RecordBatch, record: Record, raw: RawCallback, rules: Rules) -> Normalised:
+    def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> tuple[Normalised, list[Message]]:
         self.threads.append(threading.current_thread() is threading.main_thread())
-        return super()._normalise(batch, record, raw, rules)
+        return super()._encoded(raw, position, outcome)
 
 
 def stage(limits: Limits | None = None) -> tuple[Watched, Published]:
@@ -57,7 +59,12 @@ def batch_of(*bodies: bytes, **headers: str) -> RecordBatch:
     records = tuple(
         Record(offset=n, timestamp_ms=0, key=b"", value=body, headers=pairs) for n, body in enumerate(bodies)
     )
-    return RecordBatch(topic="calls.raw", partition=0, records=records, first_offset=0, next_offset=len(records))
+    return batch_of_records(*records)
+
+
+def batch_of_records(*records: Record) -> RecordBatch:
+    first, after = records[0].offset, records[-1].offset + 1
+    return RecordBatch(topic="calls.raw", partition=0, records=records, first_offset=first, next_offset=after)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,46 @@ async def test_facts_come_in_the_order_of_their_bodies_wherever_they_were_read()
     (dead_letter,) = [DEAD_LETTER.decode(message.value) for message in out.messages if message.topic == DEAD.name]
     assert (dead_letter.offset, dead_letter.code) == (3, "json")
     assert (normalising.facts, normalising.dead) == (6, 1)
+
+
+async def test_bodies_read_together_give_what_each_gives_alone() -> None:
+    """Bodies of all vendors, good ones, broken ones and ones that may take long, in one batch and in batches of one."""
+    raws = [load(path).raw for path in sorted(HERE.glob("*/*.json")) if not path.name.endswith(".expected.json")]
+    raws += [msgspec.structs.replace(raw, body=raw.body[:-9]) for raw in raws]
+    raws += [msgspec.structs.replace(raw, callback="no such") for raw in raws[:3]]
+    records = [
+        Record(offset=n, timestamp_ms=0, key=b"", value=raw.body, headers=tuple(raw.headers()))
+        for n, raw in enumerate(raws)
+    ]
+    together, out = stage()
+    await together.step(batch_of_records(*records))
+    alone, each = stage()
+    for record in records:
+        await alone.step(batch_of_records(record))
+
+    assert out.messages == each.messages
+    assert len(out.messages) > len(raws) > 200
+    assert (together.facts, together.dead) == (alone.facts, alone.dead)
+
+
+@pytest.mark.parametrize("part", ["__init__", "decode", "map", "finish"])
+async def test_a_body_at_which_a_worker_dies_is_accused_in_every_step(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies are read step by step together, and yet one alone is put aside for what it does."""
+    guard, (normalising, _), do = Guard(), stage(), getattr(Reading, part)
+
+    def dies(reading: Reading, *given: Any) -> Any:
+        done = do(reading, *given)
+        if reading._dead_letters.position.offset == 1:
+            raise MemoryError
+        return done
+
+    monkeypatch.setattr(Reading, part, dies)
+    with pytest.raises(MemoryError):
+        await guard.guarding(normalising.step)(batch_of(NX, NX, NX))
+
+    assert guard.at == (1, 2)
 
 
 async def test_the_loop_turns_while_many_bodies_are_read() -> None:

@@ -52,6 +52,7 @@ def test_most_numbers_of_china_need_no_library(monkeypatch: pytest.MonkeyPatch) 
     for number in ("+8613912345678", "+861012345678", "+864001234567"):
         assert phone_numbers._valid(number, None) == number
         assert phone_numbers._valid(number[3:], "CN") == number
+        assert phone_numbers._valid(number[1:], "CN") == number
     assert phone_numbers._valid("99912345678", "CN") is None
 
 
