@@ -221,6 +221,7 @@ async def test_without_one_of_its_rights_the_writer_is_refused(
 
 async def _inserted_and_listed(writer: ClickHouse) -> None:
     await writer.insert(CDR, [record()])
+    await writer.require_room()
     await list_dead(writer, DeadFilter())
 
 
