@@ -36,11 +36,11 @@ _WHOLE_WAY: Final = "make bench ARGS=whole_way"
 _COMPARE: Final = "make bench ARGS=compare"
 COSTS: Final[Mapping[str, Cost]] = MappingProxyType(
     {
-        "ingress": Cost(160, "us", "CPU of the ingress", _WHOLE_WAY),
-        "worker": Cost(363, "us", "CPU of the workers", _WHOLE_WAY),
-        "sink": Cost(127, "us", "CPU of the sink", _WHOLE_WAY),
-        "clickhouse": Cost(117, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
-        "broker": Cost(54, "us", "CPU of the broker, one replica", _WHOLE_WAY),
+        "ingress": Cost(98, "us", "CPU of the ingress", _WHOLE_WAY),
+        "worker": Cost(244, "us", "CPU of the workers", _WHOLE_WAY),
+        "sink": Cost(63, "us", "CPU of the sink", _WHOLE_WAY),
+        "clickhouse": Cost(78, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
+        "broker": Cost(52, "us", "CPU of the broker, one replica", _WHOLE_WAY),
         "request": Cost(383, "B", "a request on the wire, head and body", _COMPARE),
         RAW.name: Cost(149, "B", f"on disk in `{RAW.name}`", _COMPARE),
         FACTS.name: Cost(335, "B", f"on disk in `{FACTS.name}`", _COMPARE),
