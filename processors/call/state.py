@@ -53,7 +53,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 UNCOUNTED: Final = Tally(records=-1)
-"""In the place of counts that nobody made yet."""
+"""Stands in the place of counts that nobody made yet."""
 _NOTHING: Final = Tally()
 
 

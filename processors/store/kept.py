@@ -47,7 +47,7 @@ class KeptCalls:
         self._minutes: list[int] = []
         """A heap of the minutes for which calls wait."""
         self._awaited: set[int] = set()
-        """The same."""
+        """The minutes of that heap, in which one is found at once."""
         self._deadlines: list[tuple[int, str]] = []
         """A heap of the calls of the minutes that began."""
         self.clock_ms = 0

@@ -31,9 +31,9 @@ CACHE_BYTES: Final = 64 << 20
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Memory of what was written last, twice at most."""
 _BLOOM_BITS: Final = 10
-"""For each call: a look for one that is not there goes to no file, but for one in a hundred."""
+"""Bits of the filter for each call, with which one look in a hundred for a call that is not there reads a file."""
 _MOST_FILES: Final = 256
-"""Most open files."""
+"""The most files that are open at a time."""
 _NUMBER_BYTES: Final = 8
 _MINUTE_BYTES: Final = 6
 _ENTRY: Final = b"e"

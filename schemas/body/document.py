@@ -15,7 +15,7 @@ from schemas.body.charset import Text, is_charset, label_of, text_of
 from schemas.body.json_text import Marked, with_repeats
 from schemas.body.member_keys import NO_WORDS, Words
 from schemas.body.repair import JUNK, Sequence, document_of
-from schemas.body.wire import Form, form_of, unwrapped
+from schemas.body.wire import BEGIN_JSON, Form, form_of, unwrapped
 from schemas.config.limits import DEFAULT, Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
@@ -25,7 +25,6 @@ BodyFormat = Literal["json", "form", "xml"]
 """The format that a vendor documents for a body; JSON is read in its place, too, and a form in the place of JSON."""
 
 _PIECE_CHARS: Final = 64 * 1024
-_BEGIN_JSON: Final = frozenset({b"{", b"["})
 _BETWEEN: Final = b"\x1e"
 """The separator of a form's parts while its charset is found out."""
 
@@ -55,7 +54,7 @@ def decode(
 ) -> Decoded:
     """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
     label = label_of(raw.content_type) if raw.content_type else ""
-    if not raw.content_encoding and raw.body[:1] in _BEGIN_JSON:  # nearly every body
+    if not raw.content_encoding and raw.body[:1] in BEGIN_JSON:  # nearly every body
         return _read_text(raw.body, label, words, limits)
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
     label = label or next(filter(is_charset, untrue), "")
@@ -104,7 +103,7 @@ def _read_body(
 
 def _read_text(body: bytes, label: str, words: Words, limits: Limits) -> Decoded:
     text = text_of(body, label)
-    if body[:1] not in _BEGIN_JSON and _is_blank(text.text):
+    if body[:1] not in BEGIN_JSON and _is_blank(text.text):
         raise Undecodable("the body is empty", code="empty")
     flags: set[Flag] = set()
     return _arranged(document_of(text.text, flags, limits), text, flags, words, limits)

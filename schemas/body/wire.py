@@ -14,7 +14,8 @@ from schemas.errors import Undecodable
 
 _FORM: Final = re.compile(rb"\s{0,1000}[A-Za-z_%][A-Za-z0-9_.\-%+]{0,255}=")
 _PIECE_BYTES: Final = 64 * 1024
-_PLAIN: Final = frozenset({b"{", b"["})
+BEGIN_JSON: Final = frozenset({b"{", b"["})
+"""The first bytes of nearly all bodies, which are then JSON and neither a form nor compressed."""
 _BEGINS_JSON: Final = re.compile(rb'\s{0,1000}[{\["]')
 _BEGINS_UNQUOTED: Final = re.compile(rb"\s{0,1000}[{\[]")
 
@@ -44,7 +45,7 @@ def form_of(body: bytes, content_type: str, form_fields: tuple[str, ...], most: 
 
     Only the first `most` parameters are read.
     """
-    if body[:1] in _PLAIN:  # nearly every body
+    if body[:1] in BEGIN_JSON:  # nearly every body
         return None
     body = body.removeprefix(codecs.BOM_UTF8)
     declared = "urlencoded" in content_type.lower() and b"=" in body[:256]

@@ -90,9 +90,6 @@ def value(name: str, kind: Any, columns: dict[str, str], rng: random.Random) -> 
     return rng.choice(TEXTS) if kind is str else bytes(rng.randrange(256) for _ in range(3))
 
 
-FIXED = {Fact: "fact_id", Timeline: "timeline_id"}
-
-
 def record(kind: type[Any], columns: dict[str, str], rng: random.Random, parent: str = "") -> Any:
     """Returns a record with a random value in every field."""
     hints = typing.get_type_hints(kind, include_extras=False)

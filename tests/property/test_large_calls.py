@@ -35,11 +35,11 @@ from tests.support.kafka.join_log import StateLog as Topics
 from tests.support.strategies import fact_logs
 
 JOIN: Final = JoinSettings(horizon_s=100 * 86400)
-"""Beyond the end: of a call that was forgotten a repeated fact makes another call in either way."""
+"""The horizon lies beyond the end of each history, since a repeated fact of a forgotten call begins another call."""
 CODECS: Final = Codecs()
 PARTITION: Final = 1
 GAPS_MS: Final = (0, 5, 400, 1500, 2_000_000, 100_000_000)
-"""Within a second, beyond it, beyond the two timeouts."""
+"""Gaps within a second, beyond it, and beyond each of the two timeouts."""
 
 
 class Killed(Exception):
