@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka.broker import KafkaServer
 from processors.engine.dispatcher import attach
@@ -23,6 +22,7 @@ from processors.records import RecordBatch
 from processors.store.restore import ends, restore
 from schemas.config.settings import KafkaSettings
 from tests.bench.support.lines import Line, show
+from tests.support.kafka.new_topics import new_topic
 
 PARTITIONS = 6
 RECORDS = 200_000
@@ -30,21 +30,12 @@ STOCK_RECORDS = 40_000
 BATCH = 500
 
 
-async def new_topic(bootstrap: str) -> str:
-    name = f"bench-{uuid.uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])
-    await admin.close()
-    return name
-
-
 def some_messages(topic: str, count: int) -> list[Message]:
     return [Message(topic=topic, key=uuid.uuid4().hex.encode(), value=b"v" * 268) for _ in range(count)]
 
 
 async def filled(bootstrap: str, count: int) -> str:
-    topic = await new_topic(bootstrap)
+    topic = await new_topic(bootstrap, partitions=PARTITIONS)
     async with Outbox(KafkaSettings(bootstrap=bootstrap)) as outbox:
         for _ in range(count // BATCH):
             await outbox.publish(some_messages(topic, BATCH))
@@ -117,7 +108,7 @@ async def bench(bootstrap: str) -> list[Line]:
 
     topic = await filled(bootstrap, RECORDS)
     small = await filled(bootstrap, STOCK_RECORDS)
-    out = await new_topic(bootstrap)
+    out = await new_topic(bootstrap, partitions=PARTITIONS)
 
     async with Outbox(KafkaSettings(bootstrap=bootstrap)) as outbox:
 

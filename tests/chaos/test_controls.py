@@ -17,7 +17,7 @@ import aiohttp
 import aiokafka
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
@@ -28,6 +28,7 @@ from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.config.settings import KafkaSettings, Settings
 from tests.chaos.judge.judge import stored
 from tests.chaos.judge.verdict import bodies_on_raw
+from tests.support.kafka.new_topics import new_topic
 
 # What the judge of chaos catches changes only with the judge.
 pytestmark = pytest.mark.long
@@ -97,13 +98,12 @@ async def test_stock_take_is_caught_as_a_loss(kafka: str, tmp_path: Path) -> Non
     A failing step among record batches ends the worker, and its successor reads the records again:
     `test_record_batches.test_a_failing_step_ends_the_process_and_is_not_passed`.
     """
-    topic, group = f"t-{uuid.uuid4().hex}", f"g-{uuid.uuid4().hex}"
+    topic, group = await new_topic(kafka), f"g-{uuid.uuid4().hex}"
     notes = tmp_path / "notes"
     notes.touch()
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka, acks="all") as producer:
             for number in range(RECORDS):
                 await producer.send(topic, b"%d" % number, partition=0)

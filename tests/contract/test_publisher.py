@@ -7,29 +7,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ingress.kafka.producer import KafkaPublisher
 from ingress.kafka.publisher import Publisher
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from tests.support.http.memory_publisher import MemoryPublisher, PublishedBody
+from tests.support.kafka.new_topics import new_topic
 
 MAX_BYTES = 12 * 1024 * 1024
 Reader = Callable[[int], Awaitable[Sequence[PublishedBody]]]
 
 
 async def make_topic(bootstrap: str, *, partitions: int = 3, **config: str) -> str:
-    name = f"publisher-{uuid.uuid4().hex[:8]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics(
-            [NewTopic(name, partitions, 1, topic_configs={"max.message.bytes": str(2 * MAX_BYTES), **config})]
-        )
-    finally:
-        await admin.close()
-    return name
+    return await new_topic(bootstrap, partitions=partitions, config={"max.message.bytes": str(2 * MAX_BYTES), **config})
 
 
 async def read(bootstrap: str, topic: str, count: int, partitions: int = 3) -> list[PublishedBody]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.kafka import jars
@@ -24,20 +24,10 @@ from deploy.kafka.java import find_java
 from deploy.process.ports import free_port, holder
 from schemas.errors import SetupError
 from tests.support.children import ends_with_its_parent, until
+from tests.support.kafka.new_topics import new_topic
 from tests.support.processes.formatted import formatted
 
 RECORDS = tuple(b"record %d" % number for number in range(50))
-
-
-async def make_topic(bootstrap: str) -> str:
-    topic = f"t-{uuid.uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
-    finally:
-        await admin.close()
-    return topic
 
 
 async def produce(bootstrap: str, topic: str) -> None:
@@ -81,7 +71,7 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafk
 
 
 async def test_what_is_produced_is_consumed_by_a_group(kafka: str) -> None:
-    topic = await make_topic(kafka)
+    topic = await new_topic(kafka)
     await produce(kafka, topic)
 
     assert await consume(kafka, topic, len(RECORDS)) == list(RECORDS)
@@ -122,7 +112,7 @@ async def test_the_first_stop_in_order_writes_the_classes_and_later_starts_map_t
 
     async with KafkaServer(formatted(tmp_path / "second"), cache_dir=own_cache) as second:
         assert maps(second.pid, archive.name)
-        topic = await make_topic(second.bootstrap)
+        topic = await new_topic(second.bootstrap)
         await produce(second.bootstrap, topic)
     assert archives(own_cache) == [archive]
 
@@ -134,7 +124,7 @@ async def test_an_archive_that_is_none_costs_no_start(tmp_path: Path, own_cache:
     ).write_bytes(b"not an archive")
 
     async with KafkaServer(formatted(tmp_path / "kafka"), cache_dir=own_cache) as server:
-        await make_topic(server.bootstrap)
+        await new_topic(server.bootstrap)
 
 
 async def test_an_unknown_topic_is_not_created_by_accident(kafka: str) -> None:
@@ -156,7 +146,7 @@ async def test_a_broker_that_was_killed_has_every_acknowledged_record_after_its_
     server = KafkaServer(formatted(tmp_path / "kafka"))
     await server.start()
     try:
-        topic = await make_topic(server.bootstrap)
+        topic = await new_topic(server.bootstrap)
         await produce(server.bootstrap, topic)
         os.kill(server.pid, signal.SIGKILL)
         fault = await server.wait()
@@ -190,7 +180,7 @@ async def test_a_second_broker_on_the_same_directory_is_refused_and_the_first_go
         await second.start()
 
     assert caught.value.code == "locked"
-    topic = await make_topic(broker.bootstrap)
+    topic = await new_topic(broker.bootstrap)
     await produce(broker.bootstrap, topic)
 
 

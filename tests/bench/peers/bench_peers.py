@@ -16,8 +16,8 @@ from deploy.admin.topic_setup import create_topics
 from deploy.kafka.broker import KafkaServer
 from schemas.config.settings import KafkaSettings
 from tests.bench.peers import ingresses, workers
-from tests.bench.peers.processes import make_topics
 from tests.bench.support.lines import Line, show
+from tests.support.kafka.new_topics import make_topics
 
 ROUNDS: Final = int(os.environ.get("PEER_ROUNDS", "1"))
 CALLS: Final = int(os.environ.get("PEER_CALLS", "4000"))
@@ -32,7 +32,7 @@ async def bench() -> list[Line]:
         async with KafkaServer(Path(folder) / "kafka") as kafka:
             settings = KafkaSettings(bootstrap=kafka.bootstrap, partitions=PARTITIONS)
             await create_topics(settings)
-            await make_topics(settings, [ingresses.PEER_TOPIC])
+            await make_topics(kafka.bootstrap, [ingresses.PEER_TOPIC], partitions=PARTITIONS)
             lines += await workers.compared(kafka, settings, Path(folder), CALLS, ROUNDS)
             for connections in CONNECTIONS:
                 lines += await ingresses.compared(kafka, Path(folder) / "spool", connections, ROUNDS, SECONDS)

@@ -26,10 +26,11 @@ from processors.store.partition import PartitionState
 from schemas.codec import FACT, TIMELINE
 from schemas.config.settings import JoinSettings, KafkaSettings
 from tests.bench.peers.environments import ROOT, NotMade, python_command
-from tests.bench.peers.processes import cpu_s, make_topics
+from tests.bench.peers.processes import cpu_s
 from tests.bench.peers.verdicts import medians, skipped_line, target
 from tests.bench.support.bodies import AT, Keyed, facts, push_requests, pushed
 from tests.bench.support.lines import Line
+from tests.support.kafka.new_topics import make_topics
 
 KEEPS: Final = "repeats, join, acks=all, no fsync"
 WARM_CALLS: Final = 200
@@ -102,7 +103,8 @@ def contenders(kafka: KafkaSettings, folder: Path) -> tuple[list[Contender], lis
 async def topics_made(kafka: KafkaSettings, found: Sequence[Contender]) -> None:
     """Creates the topics of the peers; ours are there."""
     names = ("raw", "facts", *OUTPUTS)
-    await make_topics(kafka, [f"{one.prefix}.{name}" for one in found[1:] for name in names])
+    topics = [f"{one.prefix}.{name}" for one in found[1:] for name in names]
+    await make_topics(kafka.bootstrap, topics, partitions=kafka.partitions)
 
 
 class Outputs:

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from typing import Self
 
 import msgspec
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processors.outbox import Message, Outbox
 from processors.records import Record, RecordBatch
@@ -18,6 +17,7 @@ from schemas.codec import Codecs
 from schemas.config.settings import JoinSettings, KafkaSettings
 from schemas.metrics import Registry
 from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
+from tests.support.kafka.new_topics import make_topics
 from tests.support.strategies import in_a_row, participant
 
 PEOPLE = in_a_row([participant(f"+86138{number:08d}", number, 600) for number in range(3 * LARGE + 20)])
@@ -36,11 +36,8 @@ class Place:
     async def make(self) -> None:
         """Make the topics, as compacted as ours are."""
         names = (STATE.name, TIMELINES.name, NORMALIZED.name, FACTS.name)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka.bootstrap)
-        await admin.start()
-        compact = {"cleanup.policy": "compact"}
-        await admin.create_topics([NewTopic(name + self._suffix, 1, 1, topic_configs=compact) for name in names])
-        await admin.close()
+        topics = [name + self._suffix for name in names]
+        await make_topics(self.kafka.bootstrap, topics, config={"cleanup.policy": "compact"})
 
     async def __aenter__(self) -> Self:
         self._open = AsyncExitStack()

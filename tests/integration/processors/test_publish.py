@@ -6,29 +6,20 @@ from typing import Literal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from processors.outbox import Message, Outbox, Oversize
 from processors.store import restore as restoring
 from processors.store.restore import restore
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
+from tests.support.kafka.new_topics import new_topic
 
 PARTITIONS = 4
 
 
 @pytest.fixture
 async def topic(kafka: str) -> str:
-    return await new_topic(kafka)
-
-
-async def new_topic(bootstrap: str, **config: str) -> str:
-    name = f"t-{uuid.uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, PARTITIONS, 1, topic_configs=config)])
-    await admin.close()
-    return name
+    return await new_topic(kafka, partitions=PARTITIONS)
 
 
 async def ends(bootstrap: str, topic: str) -> int:
@@ -134,7 +125,7 @@ async def test_the_largest_allowed_message_is_taken(kafka: str, topic: str) -> N
 
 async def test_what_the_broker_refuses_is_unavailable(kafka: str) -> None:
     """The broker refuses a batch for a topic with a lower limit than ours, and the whole call fails."""
-    topic = await new_topic(kafka, **{"max.message.bytes": "100000"})
+    topic = await new_topic(kafka, partitions=PARTITIONS, config={"max.message.bytes": "100000"})
     async with Outbox(KafkaSettings(bootstrap=kafka, compression="none")) as outbox:
         with pytest.raises(Unavailable, match="refused 1 of 2 batches"):
             await outbox.publish(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
 from processors.engine.dispatcher import attach
 from processors.engine.faust_app import make_app, run_app
@@ -22,6 +22,7 @@ from processors.engine.watchdog import EXIT_FATAL
 from processors.outbox import Message, Outbox
 from processors.records import RecordBatch
 from schemas.config.settings import KafkaSettings
+from tests.support.kafka.new_topics import new_topic
 from tests.support.processes.warm_command import WarmProcess, start_warm
 
 PARTITIONS = 6
@@ -40,9 +41,7 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def filled_topic(bootstrap: str, per_partition: int) -> str:
     """Return a new topic with records that carry their own place."""
-    topic = f"t-{uuid.uuid4().hex}"
-    async with admin(bootstrap) as client:
-        await client.create_topics([NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1)])
+    topic = await new_topic(bootstrap, partitions=PARTITIONS)
     await fill(bootstrap, topic, range(per_partition))
     return topic
 

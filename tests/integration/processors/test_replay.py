@@ -1,15 +1,14 @@
 """A replay of a log that changes meanwhile."""
 
-import uuid
-
 import aiokafka
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from processors.replay import _batches, _reader
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
+from tests.support.kafka.new_topics import new_topic
 
 
 async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
@@ -21,11 +20,10 @@ async def read(kafka: str, place: TopicPartition, first: int, end: int) -> None:
 
 async def test_a_stretch_that_retention_shortens_while_it_is_read_is_an_error(kafka: str) -> None:
     """A jump to the end instead would look like a finished replay."""
-    place = TopicPartition(f"raw-{uuid.uuid4().hex[:8]}", 0)
+    place = TopicPartition(await new_topic(kafka), 0)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(place.topic, 1, 1)])
         async with aiokafka.AIOKafkaProducer(bootstrap_servers=kafka) as producer:
             for number in range(10):
                 await producer.send_and_wait(place.topic, b"%d" % number)
