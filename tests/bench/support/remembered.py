@@ -12,6 +12,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +113,7 @@ def growth(store: str, new_calls: NewCalls) -> Iterator[Line]:
     """Measure the joining of new calls and of repeated records among more and more calls, and the restore of these."""
     stored = encode_state(_joined(in_a_row([callback()])), short=True)
     resident, first = _resident_bytes(), 0.0
+    kept: dict[int, float] = {}
     for size in CALLS:
         calls = new_calls()
         held = PartitionState(SETTINGS, WRITER.name, calls)
@@ -122,6 +124,10 @@ def growth(store: str, new_calls: NewCalls) -> Iterator[Line]:
         costs = [_join_us(held, run * NEW_CALLS, size) for run in range(RUNS)]
         first = first or min(costs)
         yield _line(f"{store}: a fact among {size:,} remembered calls", min(costs), "us", MOST_GROWTH * first)
+        kept[size] = _resident_bytes()
+    for (fewer, before), (more, after) in pairwise(kept.items()):  # without what a store takes whatever it holds
+        each = (after - before) / (more - fewer)
+        yield _line(f"{store}: memory of a further settled call, {fewer:,} to {more:,}", each, "B", SETTLED_B)
     yield _line(f"{store}: memory for all of these", (_resident_bytes() - resident) / (1 << 20), "MiB")
 
 
