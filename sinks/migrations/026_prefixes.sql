@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.prefixes {{on_cluster}}
 (
     prefix String COMMENT 'first digits of E.164 numbers, with +: +8613',
     name String COMMENT 'name for people, as the file that was loaded has it',
-    country LowCardinality(String) COMMENT 'ISO 3166-1 alpha-2 code of the country; empty for numbers of no country',
+    country LowCardinality(String) COMMENT 'ISO 3166-1 alpha-2 code of the country, that of the calling code where the file has none; empty for numbers of no country',
     kind LowCardinality(String) COMMENT 'kind of number in one word, as mobile, premium or satellite; empty where the file has none',
     is_removed Bool COMMENT 'the newest file has this prefix no more',
     loaded_at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'when the row was written',
@@ -15,15 +15,10 @@ ENGINE = {{replacing}}
 ORDER BY prefix
 COMMENT 'Prefixes that callweave prefixes load wrote, in all versions: read v_prefixes instead';
 
-CREATE OR REPLACE VIEW {{database}}.v_prefixes {{on_cluster}}
+CREATE OR REPLACE VIEW {{database}}.v_calling_codes {{on_cluster}}
 SQL SECURITY DEFINER AS
-WITH loaded AS (SELECT prefix, name, country, kind FROM {{database}}.prefixes FINAL WHERE NOT is_removed)
-SELECT prefix, name, country, kind, true AS is_loaded
-FROM loaded
-UNION ALL
 SELECT
-    concat('+', code) AS prefix, g.2 AS name, g.1::LowCardinality(String) AS country, g.3::LowCardinality(String) AS kind,
-    false AS is_loaded
+    concat('+', code) AS prefix, g.2 AS name, g.1::LowCardinality(String) AS country, g.3::LowCardinality(String) AS kind
 FROM
 (
     SELECT arrayJoin([
@@ -113,14 +108,26 @@ FROM
             ('', 'Disaster relief', 'network', '888'), ('', 'International premium rate', 'premium', '979')
         ]) AS g, arrayJoin(splitByWhitespace(g.4)) AS code
 )
-WHERE prefix NOT IN (SELECT prefix FROM loaded)
-COMMENT 'Prefixes of E.164 numbers, each once: those that were loaded, and the calling codes of countries for all others. Islands that share a code with a country and have no digits of their own behind it count as it';
+COMMENT 'Calling codes of countries, and the digits behind a shared code that tell its countries apart. Islands that share a code with a country and have no digits of their own behind it count as it';
 
--- each: view=v_prefixes
+CREATE OR REPLACE VIEW {{database}}.v_prefixes {{on_cluster}}
+SQL SECURITY DEFINER AS
+WITH loaded AS (SELECT prefix, name, country, kind FROM {{database}}.prefixes FINAL WHERE NOT is_removed)
+SELECT prefix, name, country, kind, true AS is_loaded
+FROM loaded
+UNION ALL
+SELECT prefix, name, country, kind, false AS is_loaded
+FROM {{database}}.v_calling_codes
+WHERE prefix NOT IN (SELECT prefix FROM loaded)
+COMMENT 'Prefixes of E.164 numbers, each once: those that were loaded, and the calling codes of countries for all others';
+
+-- each: view=v_prefixes view=v_calling_codes
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix 'first digits of E.164 numbers, with +: +8613';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN name 'name for people: that of the loaded file, or of the country';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN name 'name for people: that of the loaded file, or of the country or network';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country 'ISO 3166-1 alpha-2 code of the country; empty for numbers of no country';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN kind 'kind of number in one word, as mobile, premium or satellite; empty: not known';
+
+-- each: view=v_prefixes
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_loaded 'true: callweave prefixes load wrote it; false: the calling code of a country, from the release';
 
 -- The analyst's view matches what the masked form shows, five digits of a whole number, and so tells nothing that the form hides. The
@@ -132,7 +139,8 @@ SELECT
     c.account AS account, c.account_id AS account_id, c.vendor_call_id AS vendor_call_id, c.call_type AS call_type,
     c.direction AS direction, c.other_number AS other_number, c.other_token AS other_token, c.other_masked AS other_masked,
     p.country AS country, c.longest AS prefix, p.name AS prefix_name, p.kind AS prefix_kind,
-    c.disposition AS disposition, c.talk_ms AS talk_ms, c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
+    c.disposition AS disposition, c.pdd_ms AS pdd_ms, c.ring_ms AS ring_ms, c.talk_ms AS talk_ms,
+    c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
     c.is_final AS is_final, c.in_conflict AS in_conflict, c.agent_id AS agent_id, c.custom_ref AS custom_ref
 FROM
 (
@@ -162,7 +170,8 @@ SELECT
     c.account AS account, c.account_id AS account_id, c.vendor_call_id AS vendor_call_id, c.call_type AS call_type,
     c.direction AS direction, c.other_token AS other_token, c.other_masked AS other_masked,
     p.country AS country, c.longest AS prefix, p.name AS prefix_name, p.kind AS prefix_kind,
-    c.disposition AS disposition, c.talk_ms AS talk_ms, c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
+    c.disposition AS disposition, c.pdd_ms AS pdd_ms, c.ring_ms AS ring_ms, c.talk_ms AS talk_ms,
+    c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
     c.is_final AS is_final, c.in_conflict AS in_conflict, c.agent_id AS agent_id, c.custom_ref AS custom_ref
 FROM
 (

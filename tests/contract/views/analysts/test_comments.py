@@ -34,13 +34,15 @@ async def test_a_view_with_parameters_says_in_its_comment_what_each_column_is(db
     plain = {"vendor", "account", "account_id", "direction", "call_type"}
     for view, definition, comment in rows:
         described = await db.query(f"DESCRIBE TABLE {db.database}.{named(view, definition)}")
-        assert [row[0] for row in described if row[0] not in {*plain, *comment.replace(":", " ").replace(",", " ").split()}] == []
+        assert [
+            row[0] for row in described if row[0] not in {*plain, *comment.replace(":", " ").replace(",", " ").split()}
+        ] == []
 
 
 @pytest.mark.parametrize(
     ("one", "other"),
     [("v_cdr", "masked_cdr"), ("v_timelines", "masked_timelines"), ("v_cdr", "v_timelines"), ("cdr_by_slot", "v_cdr")],
-    ids=lambda view: str(view),
+    ids=str,
 )
 async def test_one_word_has_one_meaning_wherever_it_stands(db: ClickHouse, one: str, other: str) -> None:
     rows = await db.query(f"SELECT table, name, comment FROM system.columns WHERE database = '{db.database}'")

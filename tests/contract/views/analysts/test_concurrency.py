@@ -22,7 +22,9 @@ TO: Final = FROM + timedelta(minutes=40)
 def some_call(rng: random.Random, number: int) -> Timeline:
     """Returns a call that begins before or in the time that is asked for, and lasts nothing, seconds, or days."""
     lengths = (0, 0.5, 1, 20, 60, 59.999999, 90, 300, 4000, 30 * 3600, 80 * 3600)
-    began = FROM + timedelta(seconds=rng.choice([rng.uniform(-3000, 2500), 60 * rng.randrange(-90, 40), -80_000, -90_000]))
+    began = FROM + timedelta(
+        seconds=rng.choice([rng.uniform(-3000, 2500), 60 * rng.randrange(-90, 40), -80_000, -90_000])
+    )
     began = began.replace(microsecond=rng.choice((0, 1, 500_000, 999_999)))
     ended = began + timedelta(seconds=rng.choice(lengths))
     answered = began + (ended - began) * rng.choice((0, 0.3, 1)) if rng.random() < 0.7 else None
