@@ -132,12 +132,16 @@ ORDER BY record_id, is_shown DESC, received_at, digest;
 -- Where do the bodies stand in which the vendor told us of the call with this id?
 -- id: 2016010000000206
 SELECT received_at, kind, source, raw_topic, raw_partition, raw_offset, raw_element, request_id
-FROM v_cdr
-WHERE vendor_call_id = {id:String}
-UNION ALL
-SELECT received_at, kind, source, raw_topic, raw_partition, raw_offset, raw_element, request_id
-FROM v_call_events
-WHERE vendor_call_id = {id:String}
+FROM
+(
+    SELECT received_at, kind, source, raw_topic, raw_partition, raw_offset, raw_element, request_id
+    FROM v_cdr
+    WHERE vendor_call_id = {id:String}
+    UNION ALL
+    SELECT received_at, kind, source, raw_topic, raw_partition, raw_offset, raw_element, request_id
+    FROM v_call_events
+    WHERE vendor_call_id = {id:String}
+)
 ORDER BY received_at, raw_partition, raw_offset, raw_element;
 
 -- == Sales
@@ -241,7 +245,7 @@ SELECT
     countIf(disposition = 'answered') AS answered,
     sumIf(o.billable_s, NOT in_conflict) / 60 AS billed_min,
     sumIf(o.cost, NOT in_conflict) AS cost,
-    toFloat64(cost) / billed_min AS cost_per_min,
+    round(toFloat64(cost) / billed_min, 6) AS cost_per_min,
     sumIf(o.cost, in_conflict) AS cost_in_conflict
 FROM v_other_parties AS o
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}

@@ -121,9 +121,9 @@ def query(options: Options, name: str, params: tuple[str, ...], form: str, shows
         raise click.UsageError(f"--param {wrong[0]}: NAME=VALUE is wanted.")
     sent = dict(one.split("=", 1) for one in params)
     names, rows = asyncio.run(answer(resolved(options.settings()).clickhouse, question, sent, datetime.now(UTC)))
-    if rows or form == "csv":
+    if rows:
         click.echo(FORMATS[form](names, rows))
-    if not rows:
+    else:
         click.echo("nothing found", err=True)
 
 

@@ -130,15 +130,18 @@ ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN kind 'kind of n
 -- each: view=v_prefixes
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_loaded 'true: callweave prefixes load wrote it; false: the calling code of a country, from the release';
 
--- The analyst's view matches what the masked form shows, five digits of a whole number, and so tells nothing that the form hides. The
--- reader's view does the same once the clear number is gone (privacy.clear_number_days).
+-- The analyst's view matches what the masked form shows, five digits at the most, and so tells nothing that the form hides: where these
+-- begin numbers of several countries, it names none. The reader's view goes by the masked form, too, once the clear number is gone
+-- (privacy.clear_number_days).
 CREATE OR REPLACE VIEW {{database}}.v_other_parties {{on_cluster}}
 SQL SECURITY DEFINER AS
 SELECT
     c.slot_at AS slot_at, c.started_at AS started_at, c.timeline_id AS timeline_id, c.call_key AS call_key, c.vendor AS vendor,
     c.account AS account, c.account_id AS account_id, c.vendor_call_id AS vendor_call_id, c.call_type AS call_type,
     c.direction AS direction, c.other_number AS other_number, c.other_token AS other_token, c.other_masked AS other_masked,
-    p.country AS country, c.longest AS prefix, p.name AS prefix_name, p.kind AS prefix_kind,
+    toBool(arrayExists(one -> one != p.country, m.countries)) AS is_ambiguous,
+    if(is_ambiguous, '', p.country)::LowCardinality(String) AS country, c.longest AS prefix,
+    if(is_ambiguous, '', p.name) AS prefix_name, p.kind AS prefix_kind,
     c.disposition AS disposition, c.pdd_ms AS pdd_ms, c.ring_ms AS ring_ms, c.talk_ms AS talk_ms,
     c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
     c.is_final AS is_final, c.in_conflict AS in_conflict, c.agent_id AS agent_id, c.custom_ref AS custom_ref
@@ -156,10 +159,18 @@ FROM
         arrayFirst(
             known -> known IN (SELECT prefix FROM {{database}}.v_prefixes),
             arrayMap(length -> substring(ifNull(other_number, other_masked), 1, length), range(16, 1, -1))
-        ) AS longest
+        ) AS longest,
+        if(other_number IS NULL, splitByChar('*', other_masked)[1], '') AS head
     FROM {{database}}.timelines_by_slot FINAL
 ) AS c
 LEFT JOIN {{database}}.v_prefixes AS p ON p.prefix = c.longest
+LEFT JOIN
+(
+    SELECT head, groupUniqArray(country) AS countries
+    FROM {{database}}.v_prefixes
+    ARRAY JOIN arrayMap(length -> substring(prefix, 1, length), range(1, least(length(prefix), 8))) AS head
+    GROUP BY head
+) AS m ON m.head = c.head
 SETTINGS do_not_merge_across_partitions_select_final = 1
 COMMENT 'One row per call, newest version: country and prefix of the party that is not the customer, and what the call cost. Times are UTC';
 
@@ -169,7 +180,9 @@ SELECT
     c.slot_at AS slot_at, c.started_at AS started_at, c.timeline_id AS timeline_id, c.call_key AS call_key, c.vendor AS vendor,
     c.account AS account, c.account_id AS account_id, c.vendor_call_id AS vendor_call_id, c.call_type AS call_type,
     c.direction AS direction, c.other_token AS other_token, c.other_masked AS other_masked,
-    p.country AS country, c.longest AS prefix, p.name AS prefix_name, p.kind AS prefix_kind,
+    toBool(arrayExists(one -> one != p.country, m.countries)) AS is_ambiguous,
+    if(is_ambiguous, '', p.country)::LowCardinality(String) AS country, c.longest AS prefix,
+    if(is_ambiguous, '', p.name) AS prefix_name, p.kind AS prefix_kind,
     c.disposition AS disposition, c.pdd_ms AS pdd_ms, c.ring_ms AS ring_ms, c.talk_ms AS talk_ms,
     c.billable_s AS billable_s, c.cost AS cost, c.currency AS currency,
     c.is_final AS is_final, c.in_conflict AS in_conflict, c.agent_id AS agent_id, c.custom_ref AS custom_ref
@@ -187,10 +200,18 @@ FROM
         arrayFirst(
             known -> known IN (SELECT prefix FROM {{database}}.v_prefixes),
             arrayMap(length -> substring(other_masked, 1, length), range(16, 1, -1))
-        ) AS longest
+        ) AS longest,
+        splitByChar('*', other_masked)[1] AS head
     FROM {{database}}.timelines_by_slot FINAL
 ) AS c
 LEFT JOIN {{database}}.v_prefixes AS p ON p.prefix = c.longest
+LEFT JOIN
+(
+    SELECT head, groupUniqArray(country) AS countries
+    FROM {{database}}.v_prefixes
+    ARRAY JOIN arrayMap(length -> substring(prefix, 1, length), range(1, least(length(prefix), 8))) AS head
+    GROUP BY head
+) AS m ON m.head = c.head
 SETTINGS do_not_merge_across_partitions_select_final = 1
 COMMENT 'One row per call, newest version: country of the party that is not the customer, and the prefix as far as the masked form shows it; no phone number';
 
@@ -199,10 +220,11 @@ ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'the ho
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN started_at 'start of the call (UTC): its earliest instant, else the first receipt; a query bounded by it reads only that time';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_token 'stands for the number of the other party in joins, as from_token';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_masked 'number of the other party for display, at least four digits hidden';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country 'country of the other party: ISO 3166-1 alpha-2 code of the prefix; empty: no number in E.164, or one of no country';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country 'country of the other party: ISO 3166-1 alpha-2 code of the prefix; empty: no number in E.164, or one of no country; also where only the masked form is known, and its digits begin numbers of several';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix_name 'name of the prefix in v_prefixes';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix_kind 'kind of the prefix in v_prefixes, as mobile, premium or satellite; empty: not known';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN in_conflict 'flagged conflict_final and not yet resolved (v_conflicts): the amounts are those of the shown content, and belong in no sum';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_ambiguous 'only the masked form is known here, and its digits begin numbers of several countries';
 
 -- each: view=v_other_parties
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_number 'number of the other party: the caller of an inbound call, else the called party; E.164 where it begins with +';
