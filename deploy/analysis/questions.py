@@ -6,6 +6,7 @@ parameter, and the statement. `-- == GROUP` stands before the first question of 
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -56,7 +57,7 @@ def _questions(text: str) -> Iterator[Question]:
             group = first.removeprefix(_GROUP)
             continue
         lines = rest.strip().splitlines()
-        comments = [line for line in lines if line.startswith("-- ")]
+        comments = list(takewhile(lambda line: line.startswith("-- "), lines))
         examples = {found[1]: found[2] or "" for line in comments if (found := _EXAMPLE.fullmatch(line))}
         said = [line.removeprefix("-- ") for line in comments if not _EXAMPLE.fullmatch(line)]
         sql = "\n".join(line for line in lines if not line.startswith("--")).strip()
