@@ -39,6 +39,7 @@ def numbers() -> dict[str, str]:
     for region in sorted(phonenumbers.SUPPORTED_REGIONS):
         example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.FIXED_LINE)
         example = example or phonenumbers.example_number(region)
+        assert example is not None
         found[region] = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     return found
 
