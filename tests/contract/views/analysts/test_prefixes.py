@@ -1,4 +1,4 @@
-"""Prefixes: calling codes against the library of numbers, loading, the longest match, and what an analyst sees of it."""
+"""Prefixes: calling codes against the library of numbers, loading, the longest match, and what an analyst sees."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ async def test_a_number_of_every_country_is_of_this_country(db: ClickHouse) -> N
 
 
 async def test_the_masked_form_tells_the_same_country_or_none(db: ClickHouse) -> None:
-    """Where hidden digits decide between countries, naming one would tell a hidden digit, or be wrong."""
+    """To name one where hidden digits decide would tell a hidden digit, or be wrong."""
     examples = numbers()
     await db.insert(TIMELINES, [call(n, to_number=number) for n, number in enumerate(examples.values())])
     clear = dict(await ask(db, "SELECT timeline_id, country FROM v_other_parties"))

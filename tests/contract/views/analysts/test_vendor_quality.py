@@ -1,4 +1,4 @@
-"""How vendors deliver: lag, flags, dead letters, what is missing, and silence, each by hand."""
+"""The delivery of vendors: lag, flags, dead letters, what is missing, and silence, each by hand."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

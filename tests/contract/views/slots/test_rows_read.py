@@ -99,7 +99,7 @@ async def test_a_view_that_computes_at_reading_reads_the_rows_of_its_time(
 async def test_calls_at_once_are_found_without_reading_those_that_had_ended(
     filled: ClickHouse, clickhouse_url: str
 ) -> None:
-    """Of the hours before, only the granules in which a call ran into the time; the longest of these lasts 12 minutes."""
+    """The longest call lasts 12 minutes, so hardly more than the hour and the end of the one before is read."""
     times = f"from = '{MIDDLE:%F %T}', to = '{MIDDLE + timedelta(hours=1):%F %T}'"
     rows, found = await read(
         clickhouse_url, filled, f"SELECT max(running) FROM v_concurrency({times}) WHERE minute_at = '{MIDDLE:%F %T}'"
