@@ -143,7 +143,8 @@ class ClickHouse:
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
         rows = Block(records, self._tokens).of(table)
-        self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, len(records)))
+        count = sum(map(table.rows_of, records))
+        self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, count))
 
     def _insert_rows(self, url: str, client: Client, table: Table[Any], rows: bytes, count: int) -> None:
         names = [column.name for column in table.columns]

@@ -42,6 +42,10 @@ def _no_members(_records: Sequence[Any], _members: Sequence[Any]) -> list[Any]:
     raise TypeError("a column of records has no members")
 
 
+def _one(_record: Any) -> int:
+    return 1
+
+
 class Column(msgspec.Struct, Generic[T], frozen=True):
     """One column, its type in ClickHouse, and the function that reads its value from a record."""
 
@@ -61,6 +65,10 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
 
     name: str
     columns: tuple[Column[T], ...]
+    rows_of: Callable[[T], int] = _one
+    """Returns the number of rows that a record makes."""
+    written: Callable[["Table[T]", Sequence[T]], bytes] | None = None
+    """Returns the blocks of records whose columns are packed already."""
 
     @property
     def label(self) -> str:

@@ -19,6 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
+from schemas.ledger import LedgerEntries
 from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.timeline import Timeline
@@ -200,6 +201,8 @@ def _received_s(record: Any) -> float:
     """Returns when the last of what a row says was received."""
     if isinstance(record, Timeline):
         return record.last_received_at.timestamp()
+    if isinstance(record, LedgerEntries):
+        return record.newest_s
     at: datetime = record.occurred_at if isinstance(record, DeadLetter) else record.received_at
     return at.timestamp()
 

@@ -17,6 +17,7 @@ from processors.poison.crashes import Crashes
 from processors.poison.suspects import Suspect, Verdict, after
 from processors.poison.trace import StepTurns, traced
 from processors.records import Record, RecordBatch
+from processors.stages.ledger_entries import Entries, JoinEntries, NormaliseEntries, read_place
 from processors.stages.normalise_stage import dead_letter_message
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
@@ -72,6 +73,17 @@ class Quarantine:
 
         return guarded
 
+    def _entries(self, stage: StageName, dead_letter: DeadLetter, record: Record) -> Entries:
+        """Return the ledger's entry of a record that is put aside; none for a fact whose place cannot be read."""
+        if stage == "normalise":
+            bodies = NormaliseEntries(dead_letter.partition, live=not self._codecs.stage_fact.writes_avro)
+            bodies.add_letter(dead_letter)
+            return bodies
+        facts = JoinEntries()
+        with contextlib.suppress(Exception):  # the sender of a fact in Avro is an older worker, without a ledger
+            facts.dead(read_place(record.value or b""), record)
+        return facts.entries()
+
     def _gauges(self) -> None:
         self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
         self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
@@ -88,6 +100,9 @@ class Quarantine:
         await self._outbox.publish([dead_letter_message(dead_letter, self._codecs)])
         if verdict == "poison":
             self._crashes.put_aside(suspect.place, record.value or b"")
+        # Last of all: should a look at the record end the worker again, its dead letter is out.
+        if entries := list(self._entries(stage, dead_letter, record).messages(f"{stage}/{batch.partition}")):
+            await self._outbox.publish(entries)
         log.error("%s: %s", where, dead_letter.detail)
         self._metrics.add("callweave_process_quarantined_total", stage)
         if stage == "normalise":
