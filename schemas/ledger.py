@@ -50,6 +50,12 @@ def unjoined_version(why: int, appended_ms: int) -> int:
     return why << _RANK_BIT | _hours_left(appended_ms) << _HOUR_BIT
 
 
+def dead_instead(version: int) -> int:
+    """Returns the version of a dead letter in the place of that of a joined fact."""
+    hours = version & (1 << _RANK_BIT) - (1 << _HOUR_BIT)
+    return DEAD_IN_JOIN << _RANK_BIT | hours
+
+
 def _hours_left(appended_ms: int) -> int:
     return min(max(0, _HOURS - appended_ms // _HOUR_MS), _HOURS)
 

@@ -4,7 +4,7 @@ Columns are collected as lists of numbers and packed at the end, which costs a t
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -15,7 +15,6 @@ from processors.join import JoinResult
 from processors.normalise import Normalised
 from processors.outbox import Message
 from processors.records import Record
-from schemas.dead_letter import DeadLetter
 from schemas.facts import EPOCH, Fact, FactType
 from schemas.ledger import (
     DEAD,
@@ -35,6 +34,7 @@ from schemas.ledger import (
     UNACCOUNTED,
     LedgerEntries,
     Sender,
+    dead_instead,
     encode_entries,
     joined_version,
     unjoined_version,
@@ -53,6 +53,9 @@ _MOST_64: Final = (1 << 63) - 1
 _BIG_ENDIAN: Final = array("H", [1]).tobytes()[0] == 0
 _FOUND: Final = {"fact": NEW, "update": NEW, "conflict": NEW, "duplicate": DUPLICATE}
 _HALF_AN_ID: Final = 16
+_HOUR_MS: Final = 3_600_000
+_senders: Final = attrgetter("vendor", "account", "source")
+_receipts: Final = attrgetter("received_at")
 
 
 class Entries:
@@ -60,16 +63,25 @@ class Entries:
 
     __slots__ = ("elements", "offsets", "partitions", "received_s", "records", "senders", "stage", "versions")
 
+    stage: int
+    senders: list[Sender]
+    received_s: list[int]
+    partitions: list[int]
+    offsets: list[int]
+    elements: list[int]
+    versions: list[int]
+    records: list[int]
+    """As many as the others, or none."""
+
     def __init__(self, stage: int) -> None:
         self.stage = stage
-        self.senders: list[Sender] = []
-        self.received_s: list[int] = []
-        self.partitions: list[int] = []
-        self.offsets: list[int] = []
-        self.elements: list[int] = []
-        self.versions: list[int] = []
-        self.records: list[int] = []
-        """As many as the others, or none."""
+        self.senders, self.received_s, self.partitions, self.offsets = [], [], [], []
+        self.elements, self.versions, self.records = [], [], []
+
+    def of(self, those: "Sequence[RawCallback | Fact | FactPlace]") -> None:
+        """Take senders and receipts from bodies or facts, one for each entry."""
+        self.senders = [*map(_senders, those)]
+        self.received_s = [*map(int, map(datetime.timestamp, map(_receipts, those)))]
 
     def messages(self, key: str) -> Iterator[Message]:
         """Yield the messages that hold all entries; one for a batch of usual size."""
@@ -77,7 +89,8 @@ class Entries:
         while first < count:
             numbers, places = _numbered(self.senders[first : first + MOST_ENTRIES])
             after = first + len(places)
-            value = encode_entries(self._between(first, after, tuple(numbers), bytes(places)))
+            senders = tuple([sender_of(*sender) for sender in numbers])
+            value = encode_entries(self._between(first, after, senders, bytes(places)))
             yield Message(topic=LEDGER.name, key=key.encode(), value=value)
             first = after
 
@@ -141,48 +154,53 @@ def made_of(elements: int, facts: Sequence[int], dead: Sequence[int], filtered: 
     return found
 
 
-class NormaliseEntries(Entries):
+class NormaliseEntries:
     """The entries of the elements of some bodies of one raw partition.
 
     `live` is false where a record may have been read by a worker without a ledger, or is read again by a command:
     then nothing follows from entries that are missing beside these.
     """
 
-    __slots__ = ("_live", "_partition")
-
     def __init__(self, partition: int, *, live: bool) -> None:
-        super().__init__(NORMALISE)
         self._partition = partition
         self._live = LIVE * live
+        self._fact = self._live | FACT
+        self._bodies: list[RawCallback] = []
+        self._offsets: list[int] = []
+        self._elements: list[int] = []
+        self._versions: list[int] = []
 
     def add(self, raw: RawCallback, offset: int, done: Normalised) -> None:
         """Add the elements of one body."""
         facts = done.facts
         if done.elements == 1 == len(facts):
-            self._add_one(raw, offset, 0, FACT)
+            self._bodies.append(raw)
+            self._offsets.append(offset)
+            self._elements.append(0)
+            self._versions.append(self._fact)
             return
         made = made_of(
             done.elements, [fact.raw_element for fact in facts], [one.element for one in done.dead], len(done.filtered)
         )
-        for index, each in enumerate(made):
-            self._add_one(raw, offset, index, each)
+        self._bodies += [raw] * len(made)
+        self._offsets += [offset] * len(made)
+        self._elements += range(len(made))
+        self._versions += [self._live | each for each in made]
 
-    def _add_one(self, raw: RawCallback, offset: int, element: int, made: int) -> None:
-        self.senders.append(sender_of(raw.vendor, raw.account, raw.source))
-        self.received_s.append(int(raw.received_at.timestamp()))
-        self.partitions.append(self._partition)
-        self.offsets.append(offset)
-        self.elements.append(element)
-        self.versions.append(self._live | made)
+    def add_dead(self, raw: RawCallback, offset: int) -> None:
+        """Add a body that is one dead letter."""
+        self._bodies.append(raw)
+        self._offsets.append(offset)
+        self._elements.append(0)
+        self._versions.append(self._live | DEAD)
 
-    def add_letter(self, letter: DeadLetter) -> None:
-        """Add a body of which nothing is known but its dead letter."""
-        self.senders.append(sender_of(letter.vendor, letter.account, letter.headers.get("source", "push")))
-        self.received_s.append(int(letter.occurred_at.timestamp()))
-        self.partitions.append(self._partition)
-        self.offsets.append(letter.offset)
-        self.elements.append(0)
-        self.versions.append(self._live | DEAD)
+    def entries(self) -> Entries:
+        """Return the entries."""
+        made = Entries(NORMALISE)
+        made.of(self._bodies)
+        made.partitions = [self._partition] * len(self._offsets)
+        made.offsets, made.elements, made.versions = self._offsets, self._elements, self._versions
+        return made
 
 
 class FactPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -202,7 +220,7 @@ class FactPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 read_place: Final = msgspec.msgpack.Decoder(FactPlace).decode
 """Returns the place of a fact in MessagePack; raises `msgspec.DecodeError` or another `ValueError`."""
-_senders: Final = attrgetter("vendor", "account", "source")
+_topics: Final = attrgetter("raw_topic")
 _partitions: Final = attrgetter("raw_partition")
 _offsets: Final = attrgetter("raw_offset")
 _elements: Final = attrgetter("raw_element")
@@ -227,14 +245,21 @@ class JoinEntries:
         self._ways = ways
         self._facts: list[Fact | FactPlace] = []
         self._versions: list[int] = []
+        self._hour = -1
+        self._found: dict[str, int] = {}
+        """Outcome to version in this hour of appending."""
 
     def joined(self, fact: Fact, done: JoinResult, record: Record) -> None:
         """Add a fact that is joined."""
-        found = _FOUND.get(done.outcome)
-        if found is None:
-            found = NEW_AGAIN if done.first_place else DUPLICATE_AGAIN
+        hour = record.timestamp_ms // _HOUR_MS
+        if hour != self._hour:
+            self._hour = hour
+            self._found = {outcome: joined_version(found, record.timestamp_ms) for outcome, found in _FOUND.items()}
+        version = self._found.get(done.outcome)
+        if version is None:
+            version = joined_version(NEW_AGAIN if done.first_place else DUPLICATE_AGAIN, record.timestamp_ms)
         self._facts.append(fact)
-        self._versions.append(joined_version(found, record.timestamp_ms))
+        self._versions.append(version)
 
     def erased(self, fact: Fact, record: Record) -> None:
         """Add a fact of an erased account."""
@@ -246,39 +271,43 @@ class JoinEntries:
         self._facts.append(fact)
         self._versions.append(unjoined_version(DEAD_IN_JOIN, record.timestamp_ms))
 
-    def take_back(self, calls: Iterable[str]) -> None:
+    def take_back(self, calls: Collection[str]) -> None:
         """Note that the facts of these calls are dead letters after all."""
-        gone = set(calls)
-        for index, fact in enumerate(self._facts):
-            if isinstance(fact, Fact) and fact.call_key in gone and self._versions[index] >> 30 > DEAD_IN_JOIN:
-                self._versions[index] = self._versions[index] & (1 << 30) - 4 | DEAD_IN_JOIN << 30
+        self._versions = [
+            dead_instead(version) if isinstance(fact, Fact) and fact.call_key in calls else version
+            for fact, version in zip(self._facts, self._versions, strict=True)
+        ]
 
     def entries(self) -> Entries:
         """Return the entries, but of facts whose places are none on `calls.raw`: nobody read those there."""
-        facts, made = self._facts, Entries(JOIN)
-        versions = self._versions
-        if not all(map(_is_ours, facts)):
-            ours = [*map(_is_ours, facts)]
-            versions = [version for version, own in zip(versions, ours, strict=True) if own]
-            facts = [fact for fact, own in zip(facts, ours, strict=True) if own]
-        made.senders = [sender_of(*named) for named in map(_senders, facts)]
-        made.received_s = [int(fact.received_at.timestamp()) for fact in facts]
-        made.partitions = [*map(_partitions, facts)]
-        made.offsets = [*map(_offsets, facts)]
-        made.elements = [*map(_elements, facts)]
+        facts, versions = self._facts, self._versions
+        places = [[*map(get, facts)] for get in (_partitions, _offsets, _elements)]
+        if facts and not _are_ours(places, set(map(_topics, facts))):
+            kept = [number for number, fact in enumerate(facts) if _are_ours(_places(fact), {fact.raw_topic})]
+            facts, versions = [facts[number] for number in kept], [versions[number] for number in kept]
+            places = [[*map(get, facts)] for get in (_partitions, _offsets, _elements)]
+        made = Entries(JOIN)
+        made.of(facts)
+        made.partitions, made.offsets, made.elements = places
         made.versions = versions
         if self._ways:
             made.records = [_half_of_id(fact) if fact.vendor in self._ways else 0 for fact in facts]
         return made
 
 
-def _is_ours(fact: Fact | FactPlace) -> bool:
-    """True for a fact that names a place that a record of `calls.raw` can have."""
+def _places(fact: Fact | FactPlace) -> list[list[int]]:
+    return [[fact.raw_partition], [fact.raw_offset], [fact.raw_element]]
+
+
+def _are_ours(places: Sequence[Sequence[int]], topics: set[str]) -> bool:
+    """True for places that records of `calls.raw` can have: those of a fact are what its producer wrote."""
+    partitions, offsets, elements = places
     return (
-        0 <= fact.raw_offset <= _MOST_64
-        and 0 <= fact.raw_partition <= _MOST_32
-        and 0 <= fact.raw_element <= _MOST_32
-        and fact.raw_topic == RAW.name
+        topics == {RAW.name}
+        and min(map(min, places)) >= 0
+        and max(partitions) <= _MOST_32
+        and max(elements) <= _MOST_32
+        and max(offsets) <= _MOST_64
     )
 
 

@@ -103,7 +103,7 @@ class NormaliseStage:
                 breathed = clock()
         for labels, number in counts.items():
             self._metrics.add("callweave_normalise_elements_total", *labels, by=number)
-        messages += entries.messages(f"normalise/{batch.partition}")
+        messages += entries.entries().messages(f"normalise/{batch.partition}")
         if messages:
             await self._outbox.publish(messages)
 

@@ -22,7 +22,7 @@ from processors.stages.normalise_stage import dead_letter_message
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.metrics import Registry
-from schemas.raw import Position, raw_from_kafka
+from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
 
@@ -77,8 +77,8 @@ class Quarantine:
         """Return the ledger's entry of a record that is put aside; none for a fact whose place cannot be read."""
         if stage == "normalise":
             bodies = NormaliseEntries(dead_letter.partition, live=not self._codecs.stage_fact.writes_avro)
-            bodies.add_letter(dead_letter)
-            return bodies
+            bodies.add_dead(body_of(dead_letter), dead_letter.offset)
+            return bodies.entries()
         facts = JoinEntries()
         with contextlib.suppress(Exception):  # the sender of a fact in Avro is an older worker, without a ledger
             facts.dead(read_place(record.value or b""), record)
@@ -109,6 +109,20 @@ class Quarantine:
             vendor = dead_letter.vendor if dead_letter.vendor in VENDORS else "unknown"
             self._metrics.add("callweave_normalise_elements_total", vendor, "dead")
             self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
+
+
+def body_of(dead_letter: DeadLetter) -> RawCallback:
+    """Build what the ledger needs to know of a body that nobody dares to read."""
+    source = dead_letter.headers.get("source", "push")
+    return RawCallback(
+        vendor=dead_letter.vendor,
+        callback=dead_letter.callback,
+        account=dead_letter.account,
+        received_at=dead_letter.occurred_at,
+        request_id="",
+        source="backfill" if source == "backfill" else "poll" if source == "poll" else "push",
+        body=b"",
+    )
 
 
 def poison_dead_letter(stage: StageName, batch: RecordBatch, record: Record, suspect: Suspect) -> DeadLetter:
