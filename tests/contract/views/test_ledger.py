@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
+from deploy.doctor.books import books
 from processors.stages.ledger_entries import Entries
 from schemas.ledger import (
     DEAD,
@@ -313,3 +314,16 @@ async def test_a_record_of_both_ways_is_known_by_its_id(db: ClickHouse) -> None:
         "SELECT way, sum(records), sum(talk_total_ms), sum(billed_s), any(hour) FROM v_push_pull WHERE vendor = 'tencent' GROUP BY way ORDER BY way",
     )
     assert shown == [("both", 2, 7000, 7, hour), ("only pulled", 2, 7000, 7, hour), ("only pushed", 1, 1000, 1, hour)]
+
+
+async def test_the_doctor_names_what_is_open_since_ten_minutes(db: ClickHouse, book: Book) -> None:
+    await book.read(1, 4, made=DEAD)
+    await book.read(5)
+    assert (await books(db.settings)).state == "ok"
+    await db.command(
+        f"ALTER TABLE {db.database}.ledger UPDATE ingested_at = now() - 601 WHERE 1 SETTINGS mutations_sync = 1"
+    )
+    found = await books(db.settings)
+    assert found.state == "bad"
+    assert "missing: 2, the first at calls.raw/0/2" in found.detail
+    assert "not joined: 1, the first at calls.raw/0/5" in found.detail
