@@ -6,7 +6,7 @@ from typing import Any, Final
 from schemas import topics
 from schemas.codec import Codecs
 from schemas.errors import Undecodable
-from schemas.ledger import decode_entries
+from schemas.ledger.entries import decode_entries
 from sinks.columns import Table
 from sinks.rows import DEAD_LETTERS, TIMELINES, table_of
 from sinks.writing.ledger import LEDGER

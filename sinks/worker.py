@@ -19,7 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
-from schemas.ledger import LedgerEntries
+from schemas.ledger.entries import LedgerEntries
 from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.timeline import Timeline

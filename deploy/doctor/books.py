@@ -17,7 +17,7 @@ GROUP BY reason
 ORDER BY reason
 SETTINGS max_execution_time = 30
 """
-"""What is open for less than ten minutes may be on its way."""
+"""An element that is open for less than ten minutes may be on its way."""
 
 
 async def books(settings: ClickHouseSettings) -> Finding:

@@ -20,7 +20,7 @@ from processors.records import Partition, RecordBatch
 from processors.stages.join_dead_letters import fact_dead_letter, state_dead_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
 from processors.stages.ledger_entries import JoinEntries
-from processors.stages.normalise_stage import dead_letter_message
+from processors.stages.normalise_stage import dead_letter_message, ledger_messages
 from processors.store.calls import MemoryCalls, NewCalls
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
@@ -118,7 +118,7 @@ class JoinStage:
             [message for call, message in messages if call not in failed]
             + [dead_letter_message(dead_letter, self._codecs) for dead_letter in dead_letters]
             # Before the states: a fact that these know is in the ledger, so a replay need not say it again.
-            + [*entries.entries().messages(f"join/{batch.partition}")]
+            + ledger_messages(entries.entries(), f"join/{batch.partition}")
         )
         await self._write(self._removals(held.ended, batch.partition, failed), batch.partition)
         await self._write([message for call, message in states if call not in failed], batch.partition)

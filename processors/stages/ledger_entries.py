@@ -1,4 +1,4 @@
-"""Collects a batch's entries of the ledger, and builds the messages of `calls.ledger`. Pure.
+"""Collects a batch's entries of the ledger, and builds the values of `calls.ledger`. Pure.
 
 Columns are collected as lists of numbers and packed at the end, which costs a tenth of one object an entry.
 """
@@ -13,10 +13,9 @@ import msgspec
 
 from processors.join import JoinResult
 from processors.normalise import Normalised
-from processors.outbox import Message
 from processors.records import Record
 from schemas.facts import EPOCH, Fact, FactType
-from schemas.ledger import (
+from schemas.ledger.entries import (
     DEAD,
     DEAD_IN_JOIN,
     DUPLICATE,
@@ -40,7 +39,7 @@ from schemas.ledger import (
     unjoined_version,
 )
 from schemas.raw import RawCallback
-from schemas.topics import LEDGER, RAW
+from schemas.topics import RAW
 from schemas.vendor_kit.contract import Vendor
 from schemas.vendors import VENDORS
 
@@ -71,7 +70,7 @@ class Entries:
     elements: list[int]
     versions: list[int]
     records: list[int]
-    """As many as the others, or none."""
+    """There are as many as of the others, or none."""
 
     def __init__(self, stage: int) -> None:
         self.stage = stage
@@ -83,15 +82,14 @@ class Entries:
         self.senders = [*map(_senders, those)]
         self.received_s = [*map(int, map(datetime.timestamp, map(_receipts, those)))]
 
-    def messages(self, key: str) -> Iterator[Message]:
-        """Yield the messages that hold all entries; one for a batch of usual size."""
+    def values(self) -> Iterator[bytes]:
+        """Yield the values of the messages that hold all entries; one for a batch of usual size."""
         first, count = 0, len(self.senders)
         while first < count:
             numbers, places = _numbered(self.senders[first : first + MOST_ENTRIES])
             after = first + len(places)
             senders = tuple([sender_of(*sender) for sender in numbers])
-            value = encode_entries(self._between(first, after, senders, bytes(places)))
-            yield Message(topic=LEDGER.name, key=key.encode(), value=value)
+            yield encode_entries(self._between(first, after, senders, bytes(places)))
             first = after
 
     def _between(self, first: int, after: int, senders: tuple[Sender, ...], places: bytes) -> LedgerEntries:
@@ -227,7 +225,7 @@ _elements: Final = attrgetter("raw_element")
 
 
 def both_ways(vendors: Iterable[Vendor]) -> frozenset[str]:
-    """Return the vendors that push as well as they are pulled: of theirs the ledger knows by which way a record came."""
+    """Return the vendors that push as well as they are pulled: the ledger says by which way a record of theirs came."""
     return frozenset(
         vendor.name
         for vendor in vendors

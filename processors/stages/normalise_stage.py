@@ -16,7 +16,7 @@ from processors.normalise import Directory, Normalised, Reading, make_dead_lette
 from processors.outbox import Message, Outbox
 from processors.poison.trace import in_thread
 from processors.records import RecordBatch
-from processors.stages.ledger_entries import NormaliseEntries
+from processors.stages.ledger_entries import Entries, NormaliseEntries
 from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
 from schemas.config.limits import Limits
@@ -25,7 +25,7 @@ from schemas.erasing.erased_letters import kept_letter
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.raw import Position, RawCallback, raw_from_kafka
-from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
+from schemas.topics import DEAD, FACTS, LEDGER, MAX_MESSAGE_BYTES
 
 _BREATHE_S: Final = 0.01
 """Longest work between two turns of the event loop: heartbeats and other partitions must not wait for a whole batch."""
@@ -103,7 +103,7 @@ class NormaliseStage:
                 breathed = clock()
         for labels, number in counts.items():
             self._metrics.add("callweave_normalise_elements_total", *labels, by=number)
-        messages += entries.entries().messages(f"normalise/{batch.partition}")
+        messages += ledger_messages(entries.entries(), f"normalise/{batch.partition}")
         if messages:
             await self._outbox.publish(messages)
 
@@ -214,3 +214,8 @@ def dead_letter_message(dead_letter: DeadLetter, codecs: Codecs) -> Message:
         return message
     bare = codecs.dead_letter.encode(without_original(dead_letter))
     return msgspec.structs.replace(message, value=bare)
+
+
+def ledger_messages(entries: Entries, key: str) -> list[Message]:
+    """Build the messages of `calls.ledger` that hold these entries."""
+    return [Message(topic=LEDGER.name, key=key.encode(), value=value) for value in entries.values()]

@@ -18,7 +18,7 @@ from processors.poison.suspects import Suspect, Verdict, after
 from processors.poison.trace import StepTurns, traced
 from processors.records import Record, RecordBatch
 from processors.stages.ledger_entries import Entries, JoinEntries, NormaliseEntries, read_place
-from processors.stages.normalise_stage import dead_letter_message
+from processors.stages.normalise_stage import dead_letter_message, ledger_messages
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.metrics import Registry
@@ -101,7 +101,7 @@ class Quarantine:
         if verdict == "poison":
             self._crashes.put_aside(suspect.place, record.value or b"")
         # Last of all: should a look at the record end the worker again, its dead letter is out.
-        if entries := list(self._entries(stage, dead_letter, record).messages(f"{stage}/{batch.partition}")):
+        if entries := ledger_messages(self._entries(stage, dead_letter, record), f"{stage}/{batch.partition}"):
             await self._outbox.publish(entries)
         log.error("%s: %s", where, dead_letter.detail)
         self._metrics.add("callweave_process_quarantined_total", stage)

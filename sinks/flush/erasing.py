@@ -9,7 +9,7 @@ from typing import Any, Final
 from schemas.dead_letter import DeadLetter
 from schemas.erasing.erased_letters import kept_letter
 from schemas.facts import Fact
-from schemas.ledger import LedgerEntries
+from schemas.ledger.entries import LedgerEntries
 from schemas.privacy.erasures import Erasures
 from schemas.timeline import Timeline
 from sinks.columns import Table

@@ -16,7 +16,7 @@ import msgspec
 from schemas.dead_letter import DeadLetter
 from schemas.errors import SetupError, Unavailable
 from schemas.facts import EPOCH
-from schemas.ledger import LedgerEntries
+from schemas.ledger.entries import LedgerEntries
 from schemas.timeline import Timeline
 from sinks.columns import Table
 from sinks.flush.insert import Insert

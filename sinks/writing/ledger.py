@@ -1,7 +1,7 @@
 """The table of the ledger, and its entries as blocks of rows in ClickHouse's Native format. Pure.
 
-A message has its columns as the bytes that ClickHouse reads, so a block takes a few steps a message and none a row. Only
-the numbers of the senders change, from those of the message to those of the block, by one translation of its bytes.
+A message has its columns as the bytes that ClickHouse reads, so a block takes a few steps a message and none a row.
+Only the numbers of the senders change, from those of the message to those of the block, by one translation of bytes.
 """
 
 import struct
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from schemas.ledger import LedgerEntries
+from schemas.ledger.entries import LedgerEntries
 from sinks.columns import WORD, Column, Table
 from sinks.error_classes import unfit
 from sinks.writing.column_writers import column_writer, head, length

@@ -19,8 +19,8 @@ from sinks.rows import TABLES
 from sinks.writing.ledger import LEDGER
 from tests.property.whole_way.broker import Weather, refuse, settle
 from tests.property.whole_way.loop import Process
-from tests.support.ledger_rows import Key, merged, rows_of
-from tests.support.ledger_rows import Row as Entry
+from tests.support.kafka.ledger_rows import Key, merged, rows_of
+from tests.support.kafka.ledger_rows import Row as Entry
 
 _TABLE: Final = re.compile(
     r"CREATE TABLE IF NOT EXISTS \{\{database\}\}\.(\w+).*?ENGINE = \{\{replacing\}\}.*?ORDER BY \(([^)]*)\)", re.DOTALL

@@ -26,8 +26,8 @@ from tests.property.whole_way.broker import PARTITIONS, Broker
 from tests.property.whole_way.clickhouse import key_of
 from tests.property.whole_way.quick import CODECS, outcome_of
 from tests.property.whole_way.rules import SETTINGS
-from tests.support.ledger_rows import Key, outcomes
-from tests.support.ledger_rows import Row as Entry
+from tests.support.kafka.ledger_rows import Key, outcomes
+from tests.support.kafka.ledger_rows import Row as Entry
 
 if TYPE_CHECKING:
     from tests.property.whole_way.world import World
@@ -114,7 +114,7 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
 
 
 def _books(broker: Broker, truth: list[PartitionState], ledger: dict[Key, Entry], *, exact: bool) -> Iterator[str]:
-    """Check that the ledger has every raw record, and that its elements are what the undisturbed world makes of them."""
+    """Check that the ledger has every raw record, and counts its elements as the undisturbed world does."""
     found = outcomes(ledger)
     for number in range(PARTITIONS):
         read = {offset for partition, offset, element in found if partition == number and not element}

@@ -18,14 +18,14 @@ from schemas.config.limits import Limits
 from schemas.config.settings import JoinSettings
 from schemas.enums import Flag
 from schemas.facts import Fact, FactType
-from schemas.ledger import ERASED
+from schemas.ledger.entries import ERASED
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasure, Erasures, erasure_of_number
 from schemas.privacy.tokens import NumberTokens
 from schemas.topics import DEAD, FACTS, LEDGER, NORMALIZED, RAW, STATE, TIMELINES
 from tests.golden.cases import HERE, load
 from tests.support.kafka.join_log import at_zero, nothing
-from tests.support.ledger_rows import books, ledger_of
+from tests.support.kafka.ledger_rows import books, ledger_of
 from tests.support.strategies import BOTH_LEGS, CALLED, CALLER, T0, callback, fact_logs, in_a_row
 from tests.unit.processors.joining import SETTINGS, after
 

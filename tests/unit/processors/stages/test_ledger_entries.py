@@ -16,13 +16,13 @@ from processors.records import Record, RecordBatch
 from processors.stages import ledger_entries
 from processors.stages.join_stage import JoinStage
 from processors.stages.ledger_entries import JoinEntries, NormaliseEntries, both_ways, made_of, sender_of
-from processors.stages.normalise_stage import NormaliseStage
+from processors.stages.normalise_stage import NormaliseStage, ledger_messages
 from schemas.codec import PREVIOUS, Codecs, codecs_for
 from schemas.config.limits import Limits
 from schemas.config.settings import JoinSettings
 from schemas.errors import Undecodable
 from schemas.facts import Fact
-from schemas.ledger import (
+from schemas.ledger.entries import (
     DEAD,
     DEAD_IN_JOIN,
     DUPLICATE,
@@ -47,7 +47,7 @@ from schemas.topics import FACTS, LEDGER, MAX_MESSAGE_BYTES, RAW
 from schemas.vendors import VENDORS
 from tests.golden.cases import HERE, load
 from tests.support.kafka.join_log import at_zero, nothing
-from tests.support.ledger_rows import books, ledger_of, merged, outcomes, rows_of
+from tests.support.kafka.ledger_rows import books, ledger_of, merged, outcomes, rows_of
 from tests.support.strategies import BOTH_LEGS, callback, in_a_row
 from tests.unit.processors.stages.quarantined import Guard, batch_of, place
 
@@ -235,7 +235,7 @@ async def test_a_fact_at_which_the_joiner_fails_is_dead(monkeypatch: pytest.Monk
     ids=str,
 )  # fmt: skip
 async def test_a_place_that_no_record_has_is_in_no_ledger_and_stops_nobody(fields: dict[str, Any]) -> None:
-    """What another producer put on the topic is joined as before; nobody read it on calls.raw."""
+    """A fact that another producer put on the topic is joined as before; nobody read it on calls.raw."""
     strange = msgspec.structs.replace(CORRECTED, **fields)
     assert [row.key[1] for row in ledger_of((await joined(facts_batch(ONCE, strange, AGAIN))).messages)] == [
         ONCE.raw_offset,
@@ -249,7 +249,7 @@ async def test_any_receipt_fits(year: int) -> None:
     made = JoinEntries()
     record = Record(offset=0, timestamp_ms=AT_MS, key=None, value=b"")
     made.dead(msgspec.structs.replace(ONCE, received_at=at), record)
-    (row,) = ledger_of(made.entries().messages("k"))
+    (row,) = ledger_of(ledger_messages(made.entries(), "k"))
     assert row.received_s == min(max(0, int(at.timestamp())), (1 << 32) - 1)
 
 
@@ -274,7 +274,7 @@ def test_messages_are_cut_where_one_byte_names_no_more_senders_and_where_they_ar
     )
     for offset in range(1000):
         made.add_dead(msgspec.structs.replace(body, account=str(offset % 700)), offset)
-    messages = [decode_entries(message.value) for message in made.entries().messages("k")]
+    messages = [decode_entries(value) for value in made.entries().values()]
     assert max(len(message.senders) for message in messages) == MOST_SENDERS
     assert max(map(len, messages)) <= 400
     rows = [row for message in messages for row in rows_of(message)]
@@ -353,7 +353,7 @@ async def test_records_of_vendors_of_both_ways_are_known_by_half_of_their_id() -
         made.joined(msgspec.structs.replace(ONCE, fact_id="none"), JoinResult(state=None, outcome="fact"), record)
         made.joined(in_a_row(BOTH_LEGS)[0], JoinResult(state=None, outcome="fact"), record)
         half = int(ONCE.fact_id.replace("-", "")[:16], 16)
-        assert [row.record for row in ledger_of(made.entries().messages("k"))] == [half * known, 0, 0]
+        assert [row.record for row in ledger_of(ledger_messages(made.entries(), "k"))] == [half * known, 0, 0]
 
 
 def test_a_vendor_has_both_ways_when_it_pushes_something_that_is_not_pulled() -> None:

@@ -20,7 +20,7 @@ from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback
 from schemas.topics import DEAD, FACTS, LEDGER
 from tests.golden.cases import HERE, load
-from tests.support.ledger_rows import books, ledger_of
+from tests.support.kafka.ledger_rows import books, ledger_of
 from tests.unit.processors.stages.quarantined import Guard
 
 NX = load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from schemas.ledger import DEAD, EMPTY, FACT, FILTERED, JOIN, LIVE, NORMALISE, LedgerEntries, decode_entries
+from schemas.ledger.entries import DEAD, EMPTY, FACT, FILTERED, JOIN, LIVE, NORMALISE, LedgerEntries, decode_entries
 from schemas.topics import LEDGER
 
 Key = tuple[int, int, int, int]

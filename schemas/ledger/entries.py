@@ -18,13 +18,13 @@ NORMALISE, JOIN = range(2)
 """The stages, as the table numbers them."""
 
 EMPTY, UNACCOUNTED, FILTERED, DEAD, FACT = range(1, 6)
-"""What normalise made of an element; `EMPTY` is a body without elements, `UNACCOUNTED` an element that was lost."""
+"""The results of normalise; `EMPTY` is a body without elements, `UNACCOUNTED` an element that was lost."""
 LIVE: Final = 8
 """Added where a worker wrote the entry that had only workers with a ledger beside it; not by replays."""
 
 ERASED, DEAD_IN_JOIN = 2, 1
 NEW, DUPLICATE, NEW_AGAIN, DUPLICATE_AGAIN = 2, 3, 0, 1
-"""What join found a fact to be. The last two are for a place that is known: they count where nothing else was said."""
+"""The results of join. The last two are for a place that is known: they count where nothing else was said."""
 _JOINED: Final = 3
 _RANK_BIT: Final = 30
 _HOUR_BIT: Final = 2

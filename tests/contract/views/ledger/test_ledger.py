@@ -10,7 +10,7 @@ import pytest
 
 from deploy.doctor.books import books
 from processors.stages.ledger_entries import Entries
-from schemas.ledger import (
+from schemas.ledger.entries import (
     DEAD,
     DEAD_IN_JOIN,
     DUPLICATE,
@@ -34,7 +34,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR
 from sinks.writing.ledger import LEDGER
 from tests.contract.views.samples import ask, record
-from tests.support.ledger_rows import Row, gaps, merged, outcomes, rows_of
+from tests.support.kafka.ledger_rows import Row, gaps, merged, outcomes, rows_of
 
 NOW: Final = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 HOUR_MS: Final = 3_600_000
@@ -67,7 +67,7 @@ class Book:
                 made.offsets.append(offset)
                 made.elements.append(element)
                 made.versions.append(version)
-            messages += [decode_entries(message.value) for message in made.messages("k")]
+            messages += [decode_entries(value) for value in made.values()]
         self.rows += [row for message in messages for row in rows_of(message)]
         await self._db.insert(LEDGER, messages)
 
@@ -307,8 +307,8 @@ async def test_a_record_of_both_ways_is_known_by_its_id(db: ClickHouse) -> None:
         )
     for message in entries(
         (1, "push"), (3, "push"), (3, "poll"), (4, "poll"), (4, "push"), (2, "poll"), (2, "backfill")
-    ).messages("k"):
-        await db.insert(LEDGER, [decode_entries(message.value)])
+    ).values():
+        await db.insert(LEDGER, [decode_entries(message)])
     shown = await ask(
         db,
         "SELECT way, sum(records), sum(talk_total_ms), sum(billed_s), any(hour) FROM v_push_pull WHERE vendor = 'tencent' GROUP BY way ORDER BY way",
