@@ -4,7 +4,7 @@ Beside each clear phone number stand its token, for joins, and its masked form, 
 its call says which, and has no number, token or masked form of its own; its instants count from those of the call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -69,6 +69,8 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
     """Returns the number of rows that a record makes."""
     written: Callable[["Table[T]", Sequence[T]], bytes] | None = None
     """Returns the blocks of records whose columns are packed already."""
+    settings: Mapping[str, int] = {}
+    """Settings of its inserts, where the server lets its users change them."""
 
     @property
     def label(self) -> str:

@@ -5,11 +5,11 @@ Only the numbers of the senders change, from those of the message to those of th
 """
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
-from schemas.ledger.entries import LedgerEntries
+from schemas.ledger.entries import LedgerEntries, Sender
 from sinks.columns import WORD, Column, Table
 from sinks.error_classes import unfit
 from sinks.writing.column_writers import column_writer, head, length
@@ -37,10 +37,12 @@ def ledger_blocks(table: Table[LedgerEntries], records: Sequence[LedgerEntries])
         raise unfit("of the ledger", exc) from exc
 
 
-def _parts(records: Iterable[LedgerEntries]) -> list[list[LedgerEntries]]:
+def _parts(records: Sequence[LedgerEntries]) -> Sequence[Sequence[LedgerEntries]]:
     """Cuts the messages into such as have few enough senders together."""
+    if len(set[Sender]().union(*[record.senders for record in records])) <= MOST_WORDS:
+        return [records]
     parts: list[list[LedgerEntries]] = []
-    senders: set[tuple[str, str, str]] = set()
+    senders: set[Sender] = set()
     for record in records:
         together = senders.union(record.senders)
         if parts and len(together) <= MOST_WORDS:
@@ -87,5 +89,7 @@ LEDGER: Final[Table[LedgerEntries]] = Table(
     ),
     rows_of=len,
     written=ledger_blocks,
+    # The views take the highest version of each entry themselves, so an insert need not look for it among its rows.
+    settings={"optimize_on_insert": 0},
 )
 """The value of a column is the packed bytes of a message's entries, or the words of its senders."""

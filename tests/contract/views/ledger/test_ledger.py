@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
+import msgspec
 import pytest
 
 from deploy.doctor.books import books
 from processors.stages.ledger_entries import Entries
+from schemas.config.keep import KeepSettings
+from schemas.config.settings import Settings
 from schemas.ledger.entries import (
     DEAD,
     DEAD_IN_JOIN,
@@ -31,6 +34,7 @@ from schemas.ledger.entries import (
     unjoined_version,
 )
 from sinks.clickhouse import ClickHouse
+from sinks.migrate import migrate
 from sinks.rows import CDR
 from sinks.writing.ledger import LEDGER
 from tests.contract.views.samples import ask, record
@@ -327,3 +331,18 @@ async def test_the_doctor_names_what_is_open_since_ten_minutes(db: ClickHouse, b
     assert found.state == "bad"
     assert "missing: 2, the first at calls.raw/0/2" in found.detail
     assert "not joined: 1, the first at calls.raw/0/5" in found.detail
+
+
+async def test_the_days_of_the_ledger_are_those_of_the_settings(settings: Settings, own: ClickHouse) -> None:
+    await migrate(own, msgspec.structs.replace(settings, keep=KeepSettings(ledger_days=90)))
+    created = f"SHOW CREATE TABLE {own.database}.ledger"
+    assert "TTL toStartOfDay(received_at) + toIntervalDay(91)" in (await own.query(created))[0][0]
+    assert await migrate(own, settings) == ["retention of ledger"]
+    assert " TTL " not in (await own.query(created))[0][0]
+
+
+async def test_the_columns_of_the_code_are_those_of_the_table(db: ClickHouse) -> None:
+    described = await db.query(f"DESCRIBE TABLE {db.database}.ledger")
+    assert {column.name: column.type for column in LEDGER.columns} == {
+        name: kind for name, kind, *_ in described if name != "ingested_at"
+    }
