@@ -118,7 +118,7 @@ ROLES: Final = (
     Role(
         name="dead replay",
         does="sends the bodies of dead letters to the topics they came from",
-        rights=_on("Write", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, AUDIT.name),
+        rights=_on("Write", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, AUDIT.name),
     ),
     Role(name="conflicts resolve", does="publishes a decision", rights=_on("Write", RAW.name, AUDIT.name)),
     Role(

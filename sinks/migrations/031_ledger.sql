@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS {{database}}.ledger {{on_cluster}}
 ENGINE = {{replacing}}
 PARTITION BY toYYYYMMDD(received_at)
 ORDER BY (toStartOfHour(received_at), raw_partition, raw_offset, raw_element, stage)
-SETTINGS default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 600,
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 600,
     min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Entries of the ledger: read v_ledger, v_ledger_open or v_ledger_entries instead';
 
