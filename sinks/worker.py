@@ -45,7 +45,7 @@ _MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
 """Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
 _LEDGER_S: Final = 2.0
-"""Time for which entries of the ledger gather on their topic: an insert costs a server as much as ten thousand of them."""
+"""Time for which entries of the ledger gather: an insert costs a server as much as ten thousand of them."""
 _PAUSE_AFTER_S: Final = 1.0
 """A flush that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
 
