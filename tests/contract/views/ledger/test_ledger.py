@@ -346,3 +346,12 @@ async def test_the_columns_of_the_code_are_those_of_the_table(db: ClickHouse) ->
     assert {column.name: column.type for column in LEDGER.columns} == {
         name: kind for name, kind, *_ in described if name != "ingested_at"
     }
+
+
+async def test_a_replay_of_what_is_missing_closes_the_gap(db: ClickHouse, book: Book) -> None:
+    await book.read(1, 2, 6, made=DEAD)
+    assert await left_open(db) == [(0, 3, 5, -1, "missing")]
+    await book.read(3, 4, 5, live=0)
+    await book.joined(3, 4, 5)
+    assert await left_open(db) == []
+    assert await totals(db) == {"bodies": 6, "elements": 6, "dead": 3, "facts": 3}
