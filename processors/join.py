@@ -38,6 +38,8 @@ class JoinResult(msgspec.Struct, frozen=True, kw_only=True):
     """The item's current version, if it is to be published."""
     shown: CallState | None = None
     """The state whose timelines are to be published; of several results for one call only the last one's matter."""
+    first_place: bool = False
+    """True for a fact that is replayed from the place at which its content was received first."""
 
     @property
     def timelines(self) -> tuple[Timeline, ...]:
@@ -64,7 +66,7 @@ def step(
     if item is not None and known is not None:
         first, arrival = arrival_of(known.fact), arrival_of(fact)
         if knows(first, known.arrivals, arrival) or is_folded(state.folded_up_to, arrival):
-            return _publish(state, "replayed", item)
+            return _publish(state, "replayed", item, first_place=first.same_place(arrival))
         return _duplicate(state, item, known, fact, add(first, known.arrivals, arrival))
     if state.overflow and is_folded(state.folded_up_to, arrival_of(fact)):
         return _publish(state, "replayed", item or new_item(fact))
@@ -161,9 +163,9 @@ def _content(item: Item | None, digest: str) -> Content | None:
     return next((content for content in item.every if content.fact.content_digest == digest), None)
 
 
-def _publish(state: CallState, outcome: JoinOutcome, item: Item) -> JoinResult:
+def _publish(state: CallState, outcome: JoinOutcome, item: Item, *, first_place: bool = False) -> JoinResult:
     row = _placed(normalized(item), state.slots) if item.contents else None
-    return JoinResult(state=state, outcome=outcome, normalized=row, shown=state)
+    return JoinResult(state=state, outcome=outcome, normalized=row, shown=state, first_place=first_place)
 
 
 def _placed(fact: Fact, slots: Slots) -> Fact:

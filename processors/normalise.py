@@ -85,7 +85,10 @@ def _ids(*accounts: Account) -> frozenset[str]:
 
 
 class Normalised(msgspec.Struct, frozen=True, kw_only=True):
-    """The result for one body; elements = facts + dead + filtered."""
+    """The result for one body; elements = facts + dead + filtered (guarantee 7)."""
+
+    elements: int = 1
+    """The number that the body was split into, counted before any of them was mapped; 1 for one that is not split."""
 
     facts: tuple[Fact, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
@@ -182,7 +185,7 @@ class Reading:
         if self._outcome is not None:
             return self._outcome
         if not self._items:
-            return Normalised(filtered=self._errors)
+            return Normalised(elements=len(self._errors), filtered=self._errors)
         facts: list[Fact] = []
         filtered = [*self._errors]
         dead_letters = self._dead_letters
@@ -196,7 +199,8 @@ class Reading:
                 dead_letters.add(index, *fact)
             else:
                 facts.append(fact)
-        return Normalised(facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
+        elements = len(self._items) + len(self._errors)
+        return Normalised(elements=elements, facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
 
     def _context(self) -> Context:
         raw, accounts = self._dead_letters.raw, self._accounts

@@ -53,7 +53,9 @@ async def replay(
         followed(settings.kafka, NumberTokens(settings.privacy.key.value), role="replay") as erasures,
     ):
         accounts = directory(settings.accounts)
-        stage = NormaliseStage(out, codecs or Codecs(), accounts, settings.limits, metrics, erasures=erasures)
+        stage = NormaliseStage(
+            out, codecs or Codecs(), accounts, settings.limits, metrics, erasures=erasures, again=True
+        )
         for number in range(settings.kafka.partitions):
             place = TopicPartition(RAW.name, number)
             consumer.assign([place])

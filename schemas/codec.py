@@ -160,13 +160,14 @@ class StageCodec:
     def __init__(self, avro: Codec[Fact], *, writes_avro: bool = False) -> None:
         """Keeps the codec for records that are Avro."""
         self._avro = avro
-        self._writes_avro = writes_avro
+        self.writes_avro = writes_avro
+        """True as long as workers of the release before may run."""
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(Fact).decode
 
     def encode(self, fact: Fact) -> bytes:
         """Returns the bytes of a fact."""
-        return self._avro.encode(fact) if self._writes_avro else self._encode(fact)
+        return self._avro.encode(fact) if self.writes_avro else self._encode(fact)
 
     def decode(self, data: bytes | None) -> Fact:
         """Returns the fact in `data`; raises `Undecodable` (code `schema`) when it is not one."""

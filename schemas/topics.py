@@ -89,6 +89,15 @@ DEAD: Final = Topic(
     producers=("normalise", "join", "sink"),
     consumers=("sink",),
 )
+LEDGER: Final = Topic(
+    name="calls.ledger",
+    value="LedgerEntries (MessagePack): what became of elements of raw records, private; may repeat",
+    key="stage/partition that it read",
+    cleanup="delete",
+    retention_days=14,
+    producers=("normalise", "join", "replay"),
+    consumers=("sink",),
+)
 STATE: Final = Topic(
     name="calls.join-state",
     value="what the joiner knows of a call, private",
@@ -135,4 +144,4 @@ ERASURES: Final = Topic(
     consumers=("normalise", "join", "sink"),
 )
 
-TOPICS: Final[tuple[Topic, ...]] = (RAW, FACTS, NORMALIZED, TIMELINES, DEAD, STATE, POLLS, AUDIT, ERASURES)
+TOPICS: Final[tuple[Topic, ...]] = (RAW, FACTS, NORMALIZED, TIMELINES, DEAD, LEDGER, STATE, POLLS, AUDIT, ERASURES)

@@ -30,6 +30,7 @@ T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
 _RUNS_ALREADY: Final = 216
 """The error code of a statement whose name (query_id) another one has that runs."""
+_NO_SETTINGS: Final[Mapping[str, int]] = {}
 _ADVICE: Final = {
     ErrorClass.AWAY: "ClickHouse does not take rows",
     ErrorClass.MIGRATION: "a table or a column is missing: run `callweave migrate`",
@@ -152,12 +153,13 @@ class ClickHouse:
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
         rows = Block(records, self._tokens).of(table)
-        self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, len(records)))
+        count = sum(map(table.rows_of, records))
+        self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, count))
 
     def _insert_rows(self, url: str, client: Client, table: Table[Any], rows: bytes, count: int) -> None:
         names = [column.name for column in table.columns]
         full_name = f"`{self.database}`.`{table.name}`"
-        settings = self._insert_settings(client)
+        settings = self._insert_settings(client, table.settings)
         try:
             done = client.raw_insert(full_name, names, rows, fmt="Native", settings=settings)
             _require_all(done.written_rows, count)
@@ -192,7 +194,7 @@ class ClickHouse:
                 f"{_ADVICE[ErrorClass.AWAY]}: its disk is full, and the last insert may not be stored", code="full"
             )
 
-    def _insert_settings(self, client: Client) -> dict[str, Any]:
+    def _insert_settings(self, client: Client, more: Mapping[str, int] = _NO_SETTINGS) -> dict[str, Any]:
         """Returns the settings of an insert that this server knows and lets its users change.
 
         Deduplication of blocks is off. A server that is killed between writing its log of blocks and renaming the part
@@ -206,6 +208,7 @@ class ClickHouse:
             "async_insert": 0,
             "max_execution_time": timeout_s,
             "max_partitions_per_insert_block": 0,  # a replay has rows of many days
+            **more,
         }
         if self._settings.cluster:
             wanted["insert_quorum"] = "auto"

@@ -4,7 +4,7 @@ Beside each clear phone number stand its token, for joins, and its masked form, 
 its call says which, and has no number, token or masked form of its own; its instants count from those of the call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
@@ -42,6 +42,10 @@ def _no_members(_records: Sequence[Any], _members: Sequence[Any]) -> list[Any]:
     raise TypeError("a column of records has no members")
 
 
+def _one(_record: Any) -> int:
+    return 1
+
+
 class Column(msgspec.Struct, Generic[T], frozen=True):
     """One column, its type in ClickHouse, and the function that reads its value from a record."""
 
@@ -61,6 +65,12 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
 
     name: str
     columns: tuple[Column[T], ...]
+    rows_of: Callable[[T], int] = _one
+    """Returns the number of rows that a record makes."""
+    written: Callable[["Table[T]", Sequence[T]], bytes] | None = None
+    """Returns the blocks of records whose columns are packed already."""
+    settings: Mapping[str, int] = {}
+    """Settings of its inserts, where the server lets its users change them."""
 
     @property
     def label(self) -> str:

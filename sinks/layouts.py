@@ -32,11 +32,14 @@ SHARDING_KEYS: Final[Mapping[str, str]] = {
     "bindings_versions": _CALL,
     # A dead letter has no call that anybody could read; all of one record are together.
     "dead_letters_versions": "cityHash64(topic, partition, offset)",
+    # All entries of one element are together.
+    "ledger": "cityHash64(raw_partition, raw_offset)",
 }
 """Expression of each table that chooses a row's shard. It must never differ between two versions of a row."""
 ROW_VIEWS: Final = (
     *("cdr", "call_events", "timelines", "bindings", "dead_letters"),
     *("v_cdr", "v_call_events", "v_timelines", "v_dead_letters", "v_conflicts", "v_bindings_rows"),
+    *("v_ledger_entries", "v_ledger_ways"),
     *("masked_cdr", "masked_call_events", "masked_timelines", "masked_binding_rows"),
 )
 """Views of which each row comes from rows of one shard."""

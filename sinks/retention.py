@@ -14,6 +14,7 @@ import msgspec
 from schemas.config.keep import KeepSettings
 from schemas.config.privacy import PrivacySettings
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, DEAD_LETTERS, TABLES, TIMELINES
+from sinks.writing.ledger import LEDGER
 
 _LITERAL: Final = re.compile(r"'(?:[^'\\]|\\.)*'")
 _ARRAY: Final = "Array("
@@ -61,9 +62,12 @@ EXPIRING: Final = (
     _expiring(DEAD_LETTERS.name, "occurred_at", _BODIES, "original headers"),
 )  # fmt: skip
 """Every column with clear numbers, numbers as sent, addresses, undocumented fields or bodies."""
-ROW_CLOCKS: Final[Mapping[str, str]] = {table.name: "slot_at" for table in TABLES} | {DEAD_LETTERS.name: "occurred_at"}
+ROW_CLOCKS: Final[Mapping[str, str]] = {table.name: "slot_at" for table in TABLES} | {
+    DEAD_LETTERS.name: "occurred_at",
+    LEDGER.name: "received_at",
+}
 """The column of each table by which its rows age."""
-_LABELS: Final[Mapping[str, str]] = {table.name: table.label for table in TABLES}
+_LABELS: Final[Mapping[str, str]] = {table.name: table.label for table in (*TABLES, LEDGER)}
 _ROW_TTL: Final = r"\sTTL toStartOfDay\({clock}\) \+ toIntervalDay\({days}\)"
 _FOR_EVER: Final = KeepSettings()
 KPI_TABLE: Final = "kpi_calls"

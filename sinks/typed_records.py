@@ -6,10 +6,12 @@ from typing import Any, Final
 from schemas import topics
 from schemas.codec import Codecs
 from schemas.errors import Undecodable
+from schemas.ledger.entries import decode_entries
 from sinks.columns import Table
 from sinks.rows import DEAD_LETTERS, TIMELINES, table_of
+from sinks.writing.ledger import LEDGER
 
-TOPICS: Final = (topics.NORMALIZED.name, topics.TIMELINES.name, topics.DEAD.name)
+TOPICS: Final = (topics.NORMALIZED.name, topics.TIMELINES.name, topics.DEAD.name, topics.LEDGER.name)
 """The topics that the sink consumes."""
 
 
@@ -36,8 +38,13 @@ def _dead_letter(value: bytes | None, codecs: Codecs) -> tuple[Table[Any], Any]:
     return DEAD_LETTERS, codecs.dead_letter.decode(value)
 
 
+def _entries(value: bytes | None, _codecs: Codecs) -> tuple[Table[Any], Any]:
+    return LEDGER, decode_entries(value)
+
+
 _READERS: Final[Mapping[str, Callable[[bytes | None, Codecs], tuple[Table[Any], Any]]]] = {
     topics.NORMALIZED.name: _fact,
     topics.TIMELINES.name: _timeline,
     topics.DEAD.name: _dead_letter,
+    topics.LEDGER.name: _entries,
 }

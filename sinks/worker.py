@@ -19,9 +19,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
+from schemas.ledger.entries import LedgerEntries
 from schemas.metrics import Registry
 from schemas.raw import Position
 from schemas.timeline import Timeline
+from schemas.topics import LEDGER
 from sinks.consumer import RebalanceCounter, rewind
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
 from sinks.flush.flusher import Flusher
@@ -42,6 +44,8 @@ _GATHER_S: Final = 0.05
 _MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
 """Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
+_LEDGER_S: Final = 2.0
+"""Time for which entries of the ledger gather: an insert costs a server as much as ten thousand of them."""
 _PAUSE_AFTER_S: Final = 1.0
 """A flush that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
 
@@ -70,6 +74,8 @@ class Sink:
         """The count of rebalances for which the consumer's positions hold."""
         self._flushed_s = -math.inf
         """The middle of the last flush: the next one is counted from it, so a slow server gets time to gather rows."""
+        self._ledger_due_s = -math.inf
+        """The time from which on a poll reads the ledger, too."""
         self._behind = False
         """True when the last poll returned many records, so that more of them are there."""
         self._begin()
@@ -120,9 +126,16 @@ class Sink:
             await _or_stop(asyncio.sleep(min(_GATHER_S, wait_s)), stop)
         idle_ms = _IDLE_MS if wait_s is None else 0
         # During a rebalance getmany waits without regard to its timeout.
-        getting = self._consumer.getmany(timeout_ms=idle_ms, max_records=limit)
+        getting = self._consumer.getmany(*self._in_turn(), timeout_ms=idle_ms, max_records=limit)
         records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
         return records if records is not None and before == self._rebalances.count else {}
+
+    def _in_turn(self) -> list[TopicPartition]:
+        """Returns the partitions without those of the ledger; none, which is to read all, when it is its turn."""
+        if _now_s() < self._ledger_due_s:
+            return [place for place in self._consumer.assignment() if place.topic != LEDGER.name]
+        self._ledger_due_s = _now_s() + _LEDGER_S
+        return []
 
     def _take(self, record: ConsumerRecord) -> None:
         """Decodes one record into the batch, or into a dead letter."""
@@ -200,6 +213,8 @@ def _received_s(record: Any) -> float:
     """Returns when the last of what a row says was received."""
     if isinstance(record, Timeline):
         return record.last_received_at.timestamp()
+    if isinstance(record, LedgerEntries):
+        return record.newest_s
     at: datetime = record.occurred_at if isinstance(record, DeadLetter) else record.received_at
     return at.timestamp()
 

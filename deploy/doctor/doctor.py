@@ -14,6 +14,7 @@ import msgspec
 from deploy.admin.schema_registry import describe_registry
 from deploy.admin.topic_setup import differences
 from deploy.clickhouse import engine, sandbox
+from deploy.doctor.books import books
 from deploy.doctor.clickhouse import clickhouse, clickhouse_skew_s
 from deploy.doctor.finding import Finding
 from deploy.doctor.work import parts, work
@@ -40,6 +41,7 @@ async def examine(settings: Settings) -> tuple[Finding, ...]:
         "engine": _engine,
         "sandbox": _sandbox,
         "ClickHouse": _clickhouse,
+        "ledger": _ledger,
         "work": _work,
         "parts": parts,
         "registry": _registry,
@@ -126,6 +128,12 @@ async def _clickhouse(settings: Settings) -> Finding:
     if not settings.clickhouse.url and (free := _unused(settings.embedded.clickhouse_port)):
         return Finding(what="ClickHouse", state="ok", detail=free)
     return await clickhouse(resolved(settings), embedded=not settings.clickhouse.url)
+
+
+async def _ledger(settings: Settings) -> Finding:
+    if not settings.clickhouse.url and (free := _unused(settings.embedded.clickhouse_port)):
+        return Finding(what="ledger", state="ok", detail=free)
+    return await books(resolved(settings).clickhouse)
 
 
 async def _engine(settings: Settings) -> Finding:

@@ -19,7 +19,8 @@ from processors.poison.suspects import describe_error
 from processors.records import Partition, RecordBatch
 from processors.stages.join_dead_letters import fact_dead_letter, state_dead_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
-from processors.stages.normalise_stage import dead_letter_message
+from processors.stages.ledger_entries import JoinEntries
+from processors.stages.normalise_stage import dead_letter_message, ledger_messages
 from processors.store.calls import MemoryCalls, NewCalls
 from processors.store.changelog import StateLog, Writer, new_writer
 from processors.store.partition import PartitionState
@@ -86,7 +87,7 @@ class JoinStage:
         if _has_tick(batch) and await self._others_wrote(batch.partition):
             self.drop([(batch.topic, batch.partition)])
             held = await self._partitions.of(batch)
-        out = Outputs(self._erasures)
+        out, entries = Outputs(self._erasures), JoinEntries()
         clock_ms: int | None = None
         for start in range(0, len(batch.records), _BREATHE_EVERY):
             records = batch.records[start : start + _BREATHE_EVERY]
@@ -98,7 +99,7 @@ class JoinStage:
                     for key, done in held.advance(clock_ms):
                         out.take(done, key)
                 if fact is not None:
-                    self._join(batch, record, fact, held, out)
+                    self._join(batch, record, fact, held, out, entries)
             if len(records) == _BREATHE_EVERY:
                 await asyncio.sleep(0)
         messages, failed = out.messages(self._codecs, batch.partition)
@@ -107,6 +108,7 @@ class JoinStage:
         failed |= {key: _OVERSIZE for key, each in (*messages, *states) if each.size_bytes > MAX_MESSAGE_BYTES}
         if failed:
             self._take_back(batch, held, failed, out)
+            entries.take_back(failed)
         stuck = held.take_stuck()
         for each in stuck:
             _log.error("partition %d: the state of a call of %s: %s", batch.partition, vendor_of(each.key), each.detail)
@@ -115,6 +117,8 @@ class JoinStage:
         await self._publish(
             [message for call, message in messages if call not in failed]
             + [dead_letter_message(dead_letter, self._codecs) for dead_letter in dead_letters]
+            # Before the states: a fact that these know is in the ledger, so a replay need not say it again.
+            + ledger_messages(entries.entries(), f"join/{batch.partition}")
         )
         await self._write(self._removals(held.ended, batch.partition, failed), batch.partition)
         await self._write([message for call, message in states if call not in failed], batch.partition)
@@ -203,13 +207,20 @@ class JoinStage:
             return exc.with_traceback(None)
 
     def _join(
-        self, batch: RecordBatch, record: Record, fact: Fact | Undecodable, held: PartitionState, out: Outputs
+        self,
+        batch: RecordBatch,
+        record: Record,
+        fact: Fact | Undecodable,
+        held: PartitionState,
+        out: Outputs,
+        entries: JoinEntries,
     ) -> None:
         if isinstance(fact, Undecodable):
             out.dead.append(fact_dead_letter(batch, record, fact.dead_code, str(fact)))
             return
         if self._erasures.concern(fact.received_at) and self._erasures.has_account(fact.account, fact.received_at):
             out.outcomes[fact.vendor, "erased"] += 1
+            entries.erased(fact, record)
             return
         try:
             told = self._tells_slots and record.offset >= self._untold[batch.partition]
@@ -218,8 +229,10 @@ class JoinStage:
             detail = describe_error(exc)
             _log.error("join bug vendor=%s error=%s", fact.vendor, detail)
             out.dead.append(fact_dead_letter(batch, record, "internal", detail, fact.call_key))
+            entries.dead(fact, record)
             return
         out.take(done, fact.call_key)
+        entries.joined(fact, done, record)
 
     async def _restore(self, _topic: str, partition: int) -> PartitionState:
         """Restore the partition's calls, retrying while Kafka finds a new leader: a restart would take longer."""

@@ -16,16 +16,16 @@ from processors.normalise import Directory, Normalised, Reading, make_dead_lette
 from processors.outbox import Message, Outbox
 from processors.poison.trace import in_thread
 from processors.records import RecordBatch
+from processors.stages.ledger_entries import Entries, NormaliseEntries
 from schemas.body.inflate import encoding_of
 from schemas.codec import Codecs
 from schemas.config.limits import Limits
 from schemas.dead_letter import DeadLetter, without_original
 from schemas.erasing.erased_letters import kept_letter
-from schemas.facts import Fact
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasures
 from schemas.raw import Position, RawCallback, raw_from_kafka
-from schemas.topics import DEAD, FACTS, MAX_MESSAGE_BYTES
+from schemas.topics import DEAD, FACTS, LEDGER, MAX_MESSAGE_BYTES
 
 _BREATHE_S: Final = 0.01
 """Longest work between two turns of the event loop: heartbeats and other partitions must not wait for a whole batch."""
@@ -59,9 +59,13 @@ class NormaliseStage:
         metrics: Registry,
         *,
         erasures: Erasures = NO_ERASURES,
+        again: bool = False,
     ) -> None:
+        """`again` says that a command reads stretches of the topic once more, beside the workers."""
         self._outbox = outbox
         self._erasures = erasures
+        # While older workers may run, who keep no ledger, nothing follows from what is not in it.
+        self._live = not again and not codecs.stage_fact.writes_avro
         self._codecs = codecs
         self._rules = Rules(accounts, limits)
         self._metrics = metrics
@@ -81,6 +85,7 @@ class NormaliseStage:
         clock = asyncio.get_running_loop().time
         breathed = clock()
         counts: Counter[tuple[str, str]] = Counter()
+        entries = NormaliseEntries(batch.partition, live=self._live)
         for records, raws in _runs(batch.records):
             if len(raws) == 1 and _takes_long(raws[0]):
                 work = partial(self._read, _position(batch, records[0]), raws[0], rules)
@@ -88,14 +93,17 @@ class NormaliseStage:
                 breathed = clock()
             else:
                 results = self._read_together(batch, records, raws, rules)
-            for raw, (outcome, made) in zip(raws, results, strict=True):
+            # Past the trace: no worker dies of this look.
+            for record, raw, (outcome, made) in zip(tuple.__iter__(records), raws, results, strict=True):
                 self._count(raw, outcome, counts)
+                entries.add(raw, record.offset, outcome)
                 messages += made
             if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = clock()
         for labels, number in counts.items():
             self._metrics.add("callweave_normalise_elements_total", *labels, by=number)
+        messages += ledger_messages(entries.entries(), f"normalise/{batch.partition}")
         if messages:
             await self._outbox.publish(messages)
 
@@ -123,23 +131,23 @@ class NormaliseStage:
     def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:
         if self._erasures.concern(raw.received_at):
             outcome = without_erased(outcome, raw, self._erasures)
-        messages = self._fact_messages(raw, position, outcome.facts)
-        if outcome.dead:
-            messages = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead] + messages
-        return outcome, messages
-
-    def _fact_messages(self, raw: RawCallback, position: Position, facts: tuple[Fact, ...]) -> list[Message]:
-        messages = []
+        messages: list[Message] = []
         encode = self._codecs.stage_fact.encode
-        for fact in facts:
+        too_large: dict[int, DeadLetter] = {}
+        for fact in outcome.facts:
             message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=encode(fact))
             if message.size_bytes > MAX_MESSAGE_BYTES:
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
-                message = dead_letter_message(
-                    make_dead_letter(raw, position, fact.raw_element, "oversize", detail), self._codecs
-                )
+                letter = make_dead_letter(raw, position, fact.raw_element, "oversize", detail)
+                too_large[fact.raw_element] = letter
+                continue
             messages.append(message)
-        return messages
+        if too_large:
+            facts = tuple(fact for fact in outcome.facts if fact.raw_element not in too_large)
+            outcome = msgspec.structs.replace(outcome, facts=facts, dead=(*outcome.dead, *too_large.values()))
+        if outcome.dead:
+            messages = [dead_letter_message(dead_letter, self._codecs) for dead_letter in outcome.dead] + messages
+        return outcome, messages
 
     def _count(self, raw: RawCallback, outcome: Normalised, counts: Counter[tuple[str, str]]) -> None:
         """Count a body's elements, those that are no dead letters for all the batch."""
@@ -165,7 +173,7 @@ def without_erased(outcome: Normalised, raw: RawCallback, erasures: Erasures) ->
     """
     if erasures.has_account(raw.account, raw.received_at):
         gone = ("erased",) * (len(outcome.facts) + len(outcome.dead))
-        return Normalised(filtered=outcome.filtered + gone)
+        return Normalised(elements=outcome.elements, filtered=outcome.filtered + gone)
     return msgspec.structs.replace(
         outcome,
         facts=tuple(filter(None, map(erasures.fact, outcome.facts))),
@@ -177,7 +185,7 @@ def _position(batch: RecordBatch, record: Record) -> Position:
     return Position(batch.topic, batch.partition, record.offset)
 
 
-def _runs(records: Sequence[Record]) -> Iterator[tuple[Sequence[Record], list[RawCallback]]]:
+def _runs(records: tuple[Record, ...]) -> Iterator[tuple[tuple[Record, ...], list[RawCallback]]]:
     """Cut records into runs that are read together, and those alone that may take long."""
     start, size, raws = 0, 0, list[RawCallback]()
     for index, record in enumerate(records):
@@ -206,3 +214,8 @@ def dead_letter_message(dead_letter: DeadLetter, codecs: Codecs) -> Message:
         return message
     bare = codecs.dead_letter.encode(without_original(dead_letter))
     return msgspec.structs.replace(message, value=bare)
+
+
+def ledger_messages(entries: Entries, key: str) -> list[Message]:
+    """Build the messages of `calls.ledger` that hold these entries."""
+    return [Message(topic=LEDGER.name, key=key.encode(), value=value) for value in entries.values()]

@@ -17,11 +17,12 @@ from processors.poison.crashes import Crashes
 from processors.poison.suspects import Suspect, Verdict, after
 from processors.poison.trace import StepTurns, traced
 from processors.records import Record, RecordBatch
-from processors.stages.normalise_stage import dead_letter_message
+from processors.stages.ledger_entries import Entries, JoinEntries, NormaliseEntries, read_place
+from processors.stages.normalise_stage import dead_letter_message, ledger_messages
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter, hash_of
 from schemas.metrics import Registry
-from schemas.raw import Position, raw_from_kafka
+from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import RAW
 from schemas.vendors import VENDORS
 
@@ -72,6 +73,17 @@ class Quarantine:
 
         return guarded
 
+    def _entries(self, stage: StageName, dead_letter: DeadLetter, record: Record) -> Entries:
+        """Return the ledger's entry of a record that is put aside; none for a fact whose place cannot be read."""
+        if stage == "normalise":
+            bodies = NormaliseEntries(dead_letter.partition, live=not self._codecs.stage_fact.writes_avro)
+            bodies.add_dead(body_of(dead_letter), dead_letter.offset)
+            return bodies.entries()
+        facts = JoinEntries()
+        with contextlib.suppress(Exception):  # the sender of a fact in Avro is an older worker, without a ledger
+            facts.dead(read_place(record.value or b""), record)
+        return facts.entries()
+
     def _gauges(self) -> None:
         self._metrics.put("callweave_process_suspects", value=len(self._crashes.book.suspects))
         self._metrics.put("callweave_process_deaths", value=self._crashes.lately)
@@ -88,12 +100,29 @@ class Quarantine:
         await self._outbox.publish([dead_letter_message(dead_letter, self._codecs)])
         if verdict == "poison":
             self._crashes.put_aside(suspect.place, record.value or b"")
+        # Last of all: should a look at the record end the worker again, its dead letter is out.
+        if entries := ledger_messages(self._entries(stage, dead_letter, record), f"{stage}/{batch.partition}"):
+            await self._outbox.publish(entries)
         log.error("%s: %s", where, dead_letter.detail)
         self._metrics.add("callweave_process_quarantined_total", stage)
         if stage == "normalise":
             vendor = dead_letter.vendor if dead_letter.vendor in VENDORS else "unknown"
             self._metrics.add("callweave_normalise_elements_total", vendor, "dead")
             self._metrics.add("callweave_normalise_dead_total", vendor, dead_letter.code)
+
+
+def body_of(dead_letter: DeadLetter) -> RawCallback:
+    """Build what the ledger needs to know of a body that nobody dares to read."""
+    source = dead_letter.headers.get("source", "push")
+    return RawCallback(
+        vendor=dead_letter.vendor,
+        callback=dead_letter.callback,
+        account=dead_letter.account,
+        received_at=dead_letter.occurred_at,
+        request_id="",
+        source="backfill" if source == "backfill" else "poll" if source == "poll" else "push",
+        body=b"",
+    )
 
 
 def poison_dead_letter(stage: StageName, batch: RecordBatch, record: Record, suspect: Suspect) -> DeadLetter:

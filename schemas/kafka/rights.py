@@ -15,6 +15,7 @@ from schemas.topics import (
     DEAD,
     ERASURES,
     FACTS,
+    LEDGER,
     NORMALIZED,
     POLLS,
     RAW,
@@ -85,7 +86,7 @@ ROLES: Final = (
         does="normalises and joins",
         rights=(
             *_on("Read", RAW.name, FACTS.name, STATE.name, ERASURES.name),
-            *_on("Write", FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, STATE.name, AUDIT.name),
+            *_on("Write", FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, STATE.name, AUDIT.name),
             *_in("Read", WORKERS_GROUP),
         ),
     ),
@@ -93,7 +94,7 @@ ROLES: Final = (
         name="sink",
         does="writes topics into tables",
         rights=(
-            *_on("Read", NORMALIZED.name, TIMELINES.name, DEAD.name, ERASURES.name),
+            *_on("Read", NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, ERASURES.name),
             *_on("Write", DEAD.name, AUDIT.name),
             *_in("Read", SINK_GROUP),
         ),
@@ -112,12 +113,12 @@ ROLES: Final = (
     Role(
         name="replay",
         does="normalises a stretch of calls.raw again",
-        rights=(*_on("Read", RAW.name, ERASURES.name), *_on("Write", FACTS.name, DEAD.name, AUDIT.name)),
+        rights=(*_on("Read", RAW.name, ERASURES.name), *_on("Write", FACTS.name, DEAD.name, LEDGER.name, AUDIT.name)),
     ),
     Role(
         name="dead replay",
         does="sends the bodies of dead letters to the topics they came from",
-        rights=_on("Write", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, AUDIT.name),
+        rights=_on("Write", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, AUDIT.name),
     ),
     Role(name="conflicts resolve", does="publishes a decision", rights=_on("Write", RAW.name, AUDIT.name)),
     Role(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from schemas.dead_letter import DeadLetter
 from schemas.erasing.erased_letters import kept_letter
 from schemas.facts import Fact
+from schemas.ledger.entries import LedgerEntries
 from schemas.privacy.erasures import Erasures
 from schemas.timeline import Timeline
 from sinks.columns import Table
@@ -18,6 +19,7 @@ _KEPT: Final[Mapping[type, Callable[[Any, Erasures], Any]]] = {
     Fact: lambda fact, erasures: erasures.fact(fact),
     Timeline: lambda timeline, erasures: erasures.timeline(timeline),
     DeadLetter: kept_letter,
+    LedgerEntries: lambda entries, _erasures: entries,
 }
 
 

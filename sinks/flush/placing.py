@@ -16,6 +16,7 @@ import msgspec
 from schemas.dead_letter import DeadLetter
 from schemas.errors import SetupError, Unavailable
 from schemas.facts import EPOCH
+from schemas.ledger.entries import LedgerEntries
 from schemas.timeline import Timeline
 from sinks.columns import Table
 from sinks.flush.insert import Insert
@@ -114,7 +115,7 @@ class Places:
 
 def _is_unsure(record: Any, moved_until: datetime) -> bool:
     """True for a row that may be stored already in another slot."""
-    if isinstance(record, DeadLetter):
+    if isinstance(record, DeadLetter | LedgerEntries):
         return False
     received_at = record.first_received_at if isinstance(record, Timeline) else record.received_at
     if record.slot_at is not None and record.slot_certain and received_at >= moved_until:

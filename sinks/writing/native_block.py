@@ -36,6 +36,8 @@ class Block(Generic[T]):
 
     def of(self, table: Table[T]) -> bytes:
         """Returns the block; raises `RowsRefused` naming the first column that cannot hold one of the records."""
+        if table.written is not None:
+            return table.written(table, self._records)
         parts = [length(len(table.columns)), length(len(self._records))]
         for column in table.columns:
             try:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("ingress", "processors", "sinks")
 # Rooms and files of each part, lowest first: each knows only those before it.
 ORDER: Final = {
-    "schemas": "backoff writing reading enums errors audit call_fields facts metrics raw topics config tls kafka dead_letter timeline slot_hours privacy body codec erasing vendor_kit identity vendors resolution",
+    "schemas": "backoff writing reading enums errors audit call_fields facts metrics raw topics ledger config tls kafka dead_letter timeline slot_hours privacy body codec erasing vendor_kit identity vendors resolution",
     "ingress": "admission access audit quota kafka http poll spool app durable overload front main workers",
     "processors": """
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
@@ -27,7 +27,7 @@ PURE = (
     *(f"schemas/{path.name}" for path in sorted((ROOT / "schemas").glob("*.py"))),
     *(
         f"schemas/{room}/{path.name}"
-        for room in ("audit", "body", "config", "config/kafka", "config/privacy", "privacy", "vendor_kit", "vendors")
+        for room in ("audit", "body", "config", "config/kafka", "config/privacy", "ledger", "privacy", "vendor_kit", "vendors")
         for path in sorted((ROOT / "schemas" / room).glob("*.py"))
     ),
     "schemas/erasing/erased_letters.py",
@@ -57,12 +57,14 @@ PURE = (
     *(
         f"processors/{name}.py"
         for name in (
-            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "store/calls", "store/kept", "store/old_state_codec",
+            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "stages/ledger_entries", "store/calls", "store/kept", "store/old_state_codec",
             "store/partition", "store/segments", "store/shared_text", "store/state_codec", "store/telling",
         )
     ),
     *(f"sinks/{name}.py" for name in ("columns", "error_classes", "grants", "layouts", "retention", "rows", "slots", "typed_records")),
     "sinks/moving/moved_columns.py",
+    "sinks/writing/column_writers.py",
+    "sinks/writing/ledger.py",
     "sinks/rollups/statements.py",
     "sinks/server/trouble.py",
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),

@@ -18,6 +18,8 @@ class KeepSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Days for which a snapshot of a number binding is kept. 0: for ever."""
     dead_letters_days: Days = 0
     """Days for which a dead letter is kept, resolved or not. 0: for ever."""
+    ledger_days: Days = 0
+    """Days for which the ledger of elements (`v_ledger`) is kept. 0: for ever."""
     kpi_days: Days = 0
     """Days for which figures (`v_kpi_*`) are kept; they outlive their calls. 0: for ever."""
     kpi_5m_days: Days = 0

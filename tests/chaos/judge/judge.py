@@ -7,7 +7,7 @@ topic. So nothing stays open: a body whose answer was lost on its way counts whe
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -102,6 +102,24 @@ def identity_broken(counts: Mapping[str, Counts]) -> list[Finding]:
         for vendor, count in counts.items()
         if not count.balanced
     ]
+
+
+def ledger_wrong(
+    books: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Counts], left_open: Iterable[str]
+) -> list[Finding]:
+    """Returns what `v_ledger` and `v_ledger_open` have open, and where they differ from the joiner's own counts."""
+    found = [
+        Finding(harm="lost", where=(vendor, ""), text=f"v_ledger of {vendor}: {row}")
+        for vendor, row in books.items()
+        if int(row["open"])
+    ]
+    found += [Finding(harm="lost", where=("", ""), text=f"v_ledger_open: {line}") for line in left_open]
+    for vendor, count in counts.items():
+        row = books.get(vendor, {})
+        here = {name: int(row.get(name, 0)) for name in ("facts", "duplicates")}
+        if here != {"facts": count.facts, "duplicates": count.duplicates}:
+            found.append(Finding(harm="wrong", where=(vendor, ""), text=f"v_ledger of {vendor}: {here} for {count}"))
+    return found
 
 
 def findings(differences: Iterable[Difference]) -> list[Finding]:

@@ -13,6 +13,7 @@ from tests.chaos.judge.judge import (
     expected_of,
     findings,
     identity_broken,
+    ledger_wrong,
     stored,
     unlike,
 )
@@ -114,6 +115,26 @@ def test_a_broken_identity_is_found() -> None:
 
     assert identity_broken({"ytx": whole}) == []
     assert [one.where for one in identity_broken({"ytx": whole, "huawei": short})] == [("huawei", "")]
+
+
+BOOKS = {"facts": 2, "duplicates": 1, "dead": 0, "elements": 3, "open": 0}
+
+
+@pytest.mark.parametrize(
+    ("books", "left_open", "harms"),
+    [
+        pytest.param(BOOKS, [], [], id="as the joiner counts"),
+        pytest.param({**BOOKS, "open": 1}, [], ["lost"], id="an element of which nothing came"),
+        pytest.param(BOOKS, ["calls.raw 0 7"], ["lost"], id="a record that nobody read"),
+        pytest.param({**BOOKS, "facts": 3}, [], ["wrong"], id="more facts than the joiner has"),
+        pytest.param({}, [], ["wrong"], id="no ledger at all"),
+    ],
+)
+def test_the_ledger_must_balance_and_say_what_the_joiner_says(
+    books: dict[str, int], left_open: list[str], harms: list[str]
+) -> None:
+    found = ledger_wrong({"ytx": books} if books else {}, {"ytx": Counts(elements=3, facts=2, duplicates=1)}, left_open)
+    assert [one.harm for one in found] == harms
 
 
 def test_views_and_topics_must_have_the_same_newest_versions() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import aiokafka
@@ -12,14 +12,29 @@ from deploy.local.stack import Stack
 from deploy.simulator.sending.ledger import LedgerEntry, digest_of
 from schemas.raw import raw_from_kafka
 from schemas.topics import RAW
-from tests.chaos.judge.judge import Body, Finding, Stored, expected_of, findings, identity_broken, stored, unlike
+from tests.chaos.judge.judge import (
+    Body,
+    Finding,
+    Stored,
+    expected_of,
+    findings,
+    identity_broken,
+    ledger_wrong,
+    stored,
+    unlike,
+)
 from tests.oracle.compare import compare, compare_counts
+from tests.oracle.expected import Counts
 from tests.oracle.figures import VIEWS, differing
 from tests.support import whole_stack as ws
 
 _RECORDS: Final = (
     "SELECT record_id, version FROM v_cdr UNION ALL SELECT record_id, version FROM call_events"
     " UNION ALL SELECT record_id, version FROM bindings"
+)
+_BOOKS: Final = (
+    "SELECT vendor, sum(elements) AS elements, sum(facts) AS facts, sum(duplicates) AS duplicates, sum(dead) AS dead,"
+    " sum(waiting) + sum(difference) AS open FROM v_ledger GROUP BY vendor"
 )
 _LOOKS: Final = 4
 """The most readings of the raw topic, before and after the views are read."""
@@ -39,16 +54,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verdict(
-    stack: Stack, entries: list[LedgerEntry], *, refused: Collection[str] = (), restarted: bool = True
+    stack: Stack,
+    entries: list[LedgerEntry],
+    *,
+    refused: Collection[str] = (),
+    restarted: bool = True,
+    whole_ledger: bool = True,
 ) -> Verdict:
     """Compares the raw topic with the ledger, and views, public topics and books (guarantee 7) with the raw topic.
 
     `refused` are the ids of facts that a test put on the public topic itself: a dead letter each, and no row.
-    Normalisers that never restarted have counted their elements, and this count is then compared too.
+    Normalisers that never restarted have counted their elements, and this count is then compared too. Where workers
+    without a ledger took part, it is not whole: then only what it has open counts.
     """
     raw = await bodies_on_raw(stack)
     for _ in range(_LOOKS):
-        found = await _of_all(stack, stored(entries, raw), refused, restarted=restarted)
+        found = await _of_all(stack, stored(entries, raw), refused, restarted=restarted, whole_ledger=whole_ledger)
         before, raw = raw, await bodies_on_raw(stack)
         if raw == before:
             break
@@ -57,16 +78,20 @@ async def verdict(
     return found
 
 
-async def _of_all(stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool) -> Verdict:
+async def _of_all(
+    stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool, whole_ledger: bool
+) -> Verdict:
     try:
-        return await _of_views(stack, what, refused, restarted=restarted)
+        return await _of_views(stack, what, refused, restarted=restarted, whole_ledger=whole_ledger)
     except AssertionError as exc:
         # The rows of a view that cannot be read are lost to its readers.
         unread = Finding(harm="lost", where=("", ""), text=f"a view cannot be read: {exc}")
         return Verdict(findings=(*what.findings, unread), repeated=what.repeated)
 
 
-async def _of_views(stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool) -> Verdict:
+async def _of_views(
+    stack: Stack, what: Stored, refused: Collection[str], *, restarted: bool, whole_ledger: bool
+) -> Verdict:
     expected = expected_of(what)
     if refused:
         expected.dead[REFUSED_VENDOR] = {"row": len(refused)}
@@ -85,6 +110,7 @@ async def _of_views(stack: Stack, what: Stored, refused: Collection[str], *, res
             *unlike("records", records, {name: version for name, version in facts.items() if name not in refused}),
             *unlike("v_timelines", timelines, calls),
             *await _of_figures(stack),
+            *await _of_ledger(stack, counts if whole_ledger else {}),
         ),
         repeated=what.repeated,
     )
@@ -101,6 +127,17 @@ async def _of_figures(stack: Stack) -> list[Finding]:
             for view, rows in found.items()
             for row in rows
         ]
+
+    return list(await ws.until(wrong, _FIGURES_S))
+
+
+async def _of_ledger(stack: Stack, counts: Mapping[str, Counts]) -> list[Finding]:
+    """Returns what the ledger has open, and where it counts otherwise than the parts that keep what they count."""
+
+    async def wrong() -> list[Finding]:
+        books = {str(row["vendor"]): row for row in await ws.rows(stack, _BOOKS)}
+        lines = [str(row) for row in await ws.rows(stack, "SELECT * EXCEPT (open_s) FROM v_ledger_open LIMIT 20")]
+        return ledger_wrong(books, counts, lines)
 
     return list(await ws.until(wrong, _FIGURES_S))
 

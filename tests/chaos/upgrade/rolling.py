@@ -258,7 +258,7 @@ async def _quiet(stack: Stack, ledger: Ledger) -> Verdict:
     """Returns the verdict once it is clean, or the last one before the deadline."""
     deadline = time.monotonic() + _QUIET_S
     while True:
-        found = await verdict(stack, ledger.entries)
+        found = await verdict(stack, ledger.entries, whole_ledger=False)
         if not found.findings or time.monotonic() > deadline:
             return found
         await asyncio.sleep(_LOOK_AGAIN_S)

@@ -11,7 +11,7 @@ from sinks.rows import TABLES
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
-FIGURES = ("kpi_calls", "kpi_marks")
+OTHERS = ("kpi_calls", "kpi_marks", "ledger")
 
 
 def unmigrated_settings(url: str) -> Settings:
@@ -32,7 +32,7 @@ async def migrated(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
 @pytest.fixture
 async def db(migrated: ClickHouse) -> ClickHouse:
     """The same, with empty tables."""
-    for table in (*(table.name for table in TABLES), *FIGURES):
+    for table in (*(table.name for table in TABLES), *OTHERS):
         await migrated.command(f"TRUNCATE TABLE {migrated.database}.{table}")
     return migrated
 

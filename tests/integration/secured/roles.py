@@ -22,7 +22,19 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.kafka.rights import Role
 from schemas.privacy.erasures import Erasure, Erasures
 from schemas.privacy.tokens import NumberTokens
-from schemas.topics import AUDIT, DEAD, ERASURES, FACTS, NORMALIZED, POLLS, RAW, SINK_GROUP, TIMELINES, WORKERS_GROUP
+from schemas.topics import (
+    AUDIT,
+    DEAD,
+    ERASURES,
+    FACTS,
+    LEDGER,
+    NORMALIZED,
+    POLLS,
+    RAW,
+    SINK_GROUP,
+    TIMELINES,
+    WORKERS_GROUP,
+)
 from sinks.consumer import member
 from tests.support.kafka.secured_kafka import SecuredKafka
 
@@ -124,7 +136,7 @@ WORK: Final[dict[str, Callable[[KafkaSettings], Awaitable[None]]]] = {
     "doctor": doctor,
     "replay": again,
     "dead replay": lambda kafka: send(
-        kafka, "dead replay", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, AUDIT.name
+        kafka, "dead replay", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, AUDIT.name
     ),
     "conflicts resolve": lambda kafka: send(kafka, "conflicts resolve", RAW.name, AUDIT.name),
     "spool drain": lambda kafka: publish(kafka, "spool drain", RAW.name),

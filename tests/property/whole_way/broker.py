@@ -17,11 +17,11 @@ from processors.partitioning import partition_of
 from processors.records import Partition, Record, RecordBatch
 from schemas.errors import Unavailable
 from schemas.raw import Headers
-from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
+from schemas.topics import DEAD, FACTS, LEDGER, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop
 
 PARTITIONS: Final = 2
-TOPICS: Final = (RAW.name, FACTS.name, STATE.name, NORMALIZED.name, TIMELINES.name, DEAD.name)
+TOPICS: Final = (RAW.name, FACTS.name, STATE.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name)
 EPOCH_MS: Final = 1_772_352_000_000
 _HOP_S: Final = 0.004
 _SLOW_S: Final = 0.5

@@ -16,8 +16,11 @@ from schemas.facts import EPOCH
 from sinks.columns import Table
 from sinks.flush.placing import identity_of
 from sinks.rows import TABLES
+from sinks.writing.ledger import LEDGER
 from tests.property.whole_way.broker import Weather, refuse, settle
 from tests.property.whole_way.loop import Process
+from tests.support.kafka.ledger_rows import Key, merged, rows_of
+from tests.support.kafka.ledger_rows import Row as Entry
 
 _TABLE: Final = re.compile(
     r"CREATE TABLE IF NOT EXISTS \{\{database\}\}\.(\w+).*?ENGINE = \{\{replacing\}\}.*?ORDER BY \(([^)]*)\)", re.DOTALL
@@ -66,6 +69,8 @@ class Stored:
         self.contradictions = 0
         """Rows that differ from an earlier one of the same version."""
         self._said: dict[tuple[Any, ...], Any] = {}
+        self.ledger: dict[Key, Entry] = {}
+        """The entries that count."""
 
     def slots(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """Return the slots of the named rows, as far as they are on the days that are asked for."""
@@ -79,6 +84,9 @@ class Stored:
 
     def apply(self, table: Table[Any], records: Sequence[Any]) -> None:
         """Insert rows; of one key the highest version stays, of equal ones the last."""
+        if table is LEDGER:
+            self._apply_entries([entry for message in records for entry in rows_of(message)])
+            return
         view = self.views[table.name]
         version_of = _VERSIONS[table.name]
         for record in records:
@@ -88,6 +96,12 @@ class Stored:
             shown = view.get(key)
             if shown is None or version >= shown[0]:
                 view[key] = (version, record)
+
+    def _apply_entries(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if self._said.setdefault((LEDGER.name, *entry.key, entry.version), entry) != entry:
+                self.contradictions += 1
+        self.ledger = merged([*self.ledger.values(), *entries])
 
 
 class ClickHouse(Stored):

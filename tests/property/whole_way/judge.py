@@ -26,6 +26,8 @@ from tests.property.whole_way.broker import PARTITIONS, Broker
 from tests.property.whole_way.clickhouse import key_of
 from tests.property.whole_way.quick import CODECS, outcome_of
 from tests.property.whole_way.rules import SETTINGS
+from tests.support.kafka.ledger_rows import Key, outcomes
+from tests.support.kafka.ledger_rows import Row as Entry
 
 if TYPE_CHECKING:
     from tests.property.whole_way.world import World
@@ -54,6 +56,7 @@ def judge(world: "World") -> Iterator[str]:
     truth = _stamped(broker, outcomes) if world.jumped else _at_once(outcomes)
     elements -= sum(len(outcome.filtered) for outcome in outcomes)
     yield from _identity(broker, elements, truth, world.clickhouse.views[DEAD_LETTERS.name])
+    yield from _books(broker, truth, world.clickhouse.ledger, exact=world.rules.states_last)
     yield from _compare(_expected(outcomes, truth), world.clickhouse.views)
     if world.clickhouse.contradictions:
         yield f"{world.clickhouse.contradictions} rows say something else at the same version"
@@ -108,6 +111,23 @@ def _identity(broker: Broker, elements: int, truth: list[PartitionState], dead: 
     dead_letters = sum(record.stage == "normalise" for _, record in dead.values())
     if elements != sum(kept.values()) + dead_letters:
         yield f"{elements} elements came in, {sum(kept.values())} are facts or duplicates, {dead_letters} dead"
+
+
+def _books(broker: Broker, truth: list[PartitionState], ledger: dict[Key, Entry], *, exact: bool) -> Iterator[str]:
+    """Check that the ledger has every raw record, and counts its elements as the undisturbed world does."""
+    found = outcomes(ledger)
+    for number in range(PARTITIONS):
+        read = {offset for partition, offset, element in found if partition == number and not element}
+        if missing := {record.offset for record in broker.logs[RAW.name, number]} ^ read:
+            yield f"the ledger lacks or invents offsets {sorted(missing)} of partition {number}"
+    counts = Counter(found.values())
+    wanted = sum((partition.items for partition in truth), Counter())
+    duplicates = sum(count for (_, outcome), count in wanted.items() if outcome == "duplicate")
+    right = counts["duplicate"] == duplicates or not exact
+    if not right or counts["fact"] + counts["duplicate"] != sum(wanted.values()):
+        yield f"the ledger counts {dict(counts)} and not {dict(wanted)}"
+    if still_open := counts["waiting"] + counts["unaccounted"] + counts["unseen"]:
+        yield f"{still_open} elements are open in the ledger"
 
 
 def _compacted(log: list[Record], before_ms: int) -> Iterator[Record]:

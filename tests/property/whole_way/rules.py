@@ -22,7 +22,7 @@ from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
 from schemas.config.settings import JoinSettings
 from schemas.facts import Fact
-from schemas.topics import STATE
+from schemas.topics import LEDGER, STATE
 from sinks.worker import Sink
 from tests.property.whole_way.broker import Outbox
 from tests.property.whole_way.disk import HastyWriter, Writer
@@ -43,6 +43,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     sink: type[Sink] = Sink
     time_passes: bool = True
     """True when calls time out and facts come late."""
+    states_last: bool = True
+    """True when the ledger is written before the states: then it says which place of a content was joined first."""
 
 
 RIGHT: Final = Rules()
@@ -71,6 +73,14 @@ class UnwaitedStates(Outbox):
             self.hand_over(messages)
         else:
             await super().publish(messages)
+
+
+class UnwaitedLedger(Outbox):
+    """Waits for everything but entries of the ledger."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        self.hand_over([message for message in messages if message.topic == LEDGER.name])
+        await super().publish([message for message in messages if message.topic != LEDGER.name])
 
 
 class _Held(Outbox, ABC):
@@ -178,8 +188,8 @@ class HastySink(Sink):
 
 
 ANY_ORDER: Final = {
-    "states before outputs": Rules(outbox=StatesFirst, join=HoldingJoin, time_passes=False),
-    "outputs and states mixed": Rules(outbox=Mixed, join=HoldingJoin, time_passes=False),
+    "states before outputs": Rules(outbox=StatesFirst, join=HoldingJoin, time_passes=False, states_last=False),
+    "outputs and states mixed": Rules(outbox=Mixed, join=HoldingJoin, time_passes=False, states_last=False),
 }
 """Right ways as well: facts are safe by the position rule; only timeouts need the order of writes."""
 
@@ -190,6 +200,7 @@ NAIVE: Final = {
     "seen, so drop; outputs and states mixed": Rules(outbox=Mixed, join=SeenDropped),
     "the offset before the outputs": Rules(outbox=UnwaitedOutputs),
     "the offset before the states": Rules(outbox=UnwaitedStates),
+    "the offset before the ledger": Rules(outbox=UnwaitedLedger),
     "states before outputs, with timeouts": Rules(outbox=StatesFirst, join=HoldingJoin),
     "the last state wins over a zombie's": Rules(join=LastRecordWins),
     "a zombie's state is left for compaction to keep": Rules(join=TrustfulJoin),

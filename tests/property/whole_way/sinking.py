@@ -97,7 +97,7 @@ class Consumer:
         return self._paused
 
     async def getmany(
-        self, *_: TopicPartition, timeout_ms: int, max_records: int = 1 << 30
+        self, *places: TopicPartition, timeout_ms: int, max_records: int = 1 << 30
     ) -> dict[TopicPartition, list[Any]]:
         """Some records; nothing after a while without any."""
         if not self._group.is_member(self):
@@ -106,16 +106,18 @@ class Consumer:
             self._group.join(self)
         if timeout_ms == 0:
             return {}
-        found = self._some(max_records)
+        found = self._some(max_records, places)
         if found:
             await self._broker.weather.hop()
             return found
         await self._broker.news(TOPICS, _IDLE_S)
-        return self._some(max_records)
+        return self._some(max_records, places)
 
-    def _some(self, most: int) -> dict[TopicPartition, list[Any]]:
+    def _some(self, most: int, places: tuple[TopicPartition, ...]) -> dict[TopicPartition, list[Any]]:
         found: dict[TopicPartition, list[Any]] = {}
         for place, position in self._positions.items():
+            if places and place not in places:
+                continue
             records = self._broker.logs[place][position : position + most] if place not in self._paused else []
             if records:
                 found[place] = [

@@ -7,6 +7,7 @@ from sinks.layouts import ROW_VIEWS, SHARDING_KEYS
 from sinks.migrate import migrations, statements
 from sinks.moving.moved_columns import MOVED
 from sinks.rows import TABLES
+from sinks.writing.ledger import LEDGER
 
 SHARDED = ClickHouseSettings(database="d", cluster="main", sharded=True)
 REPLICATED = ClickHouseSettings(database="d", cluster="main")
@@ -63,7 +64,7 @@ def test_a_view_that_groups_calls_reads_all_shards_without_restricted_columns() 
 
 
 def test_every_table_has_a_sharding_key() -> None:
-    assert set(SHARDING_KEYS) == {table.name for table in TABLES} | {moved.old for moved in MOVED}
+    assert set(SHARDING_KEYS) == {table.name for table in (*TABLES, LEDGER)} | {moved.old for moved in MOVED}
 
 
 @pytest.mark.parametrize("migration", migrations(), ids=lambda migration: migration.name)

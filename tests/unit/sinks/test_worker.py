@@ -239,3 +239,36 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
     await asyncio.wait_for(working, 60)
 
     assert consumer.commits == {}
+
+
+async def test_entries_of_the_ledger_gather_while_other_records_are_read_at_once() -> None:
+    """An insert of the ledger costs a server as much as one of anything else, and nobody waits for it."""
+    places = {TopicPartition("calls.ledger", 0), PLACES[0]}
+    stop, asked = asyncio.Event(), list[set[TopicPartition]]()
+
+    class Asked:
+        def assignment(self) -> set[TopicPartition]:
+            return places
+
+        async def committed(self, _place: TopicPartition) -> int:
+            return 0
+
+        def seek(self, _place: TopicPartition, _offset: int) -> None: ...
+
+        async def getmany(self, *some: TopicPartition, **_: Any) -> dict[TopicPartition, list[Any]]:
+            await asyncio.sleep(0.01)
+            asked.append(set(some) or places)
+            if len(asked) == 5:
+                stop.set()
+            return {}
+
+    async def nothing(*_: object) -> None: ...
+
+    metrics = Registry()
+    flusher = Flusher(nothing, nothing, Backoff(first_s=0.01, cap_s=0.01), metrics, plenty)
+    policy = BatchPolicy(max_rows=10, max_bytes=1 << 20, max_age_s=0.01)
+    sink = Sink(Asked(), RebalanceCounter(), flusher, Codecs(), policy, metrics)  # type: ignore[arg-type]  # as much of a consumer as it uses
+    await sink.work(stop)
+    assert asked == [places, *[{PLACES[0]}] * 4]
+    sink._ledger_due_s = 0.0
+    assert sink._in_turn() == []

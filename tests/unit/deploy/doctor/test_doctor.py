@@ -49,7 +49,7 @@ async def test_where_nothing_runs_all_is_ready_for_a_start(settings: Settings, m
     found = await examine(settings)
 
     assert [one.what for one in found if one.state != "ok"] == []
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 async def test_a_java_that_does_not_run_is_reported_with_the_one_used_instead(

@@ -10,7 +10,7 @@ from processors.records import Record, RecordBatch
 from processors.stages.quarantine import Quarantine
 from schemas.codec import Codecs
 from schemas.metrics import Registry
-from schemas.topics import RAW
+from schemas.topics import LEDGER, RAW
 
 CODECS = Codecs()
 STAMP = 1_700_000_000_000
@@ -21,10 +21,12 @@ class Sent:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.ledger: list[Message] = []
 
     async def publish(self, messages: Sequence[Message]) -> None:
         await asyncio.sleep(0)
-        self.messages += messages
+        self.messages += [message for message in messages if message.topic != LEDGER.name]
+        self.ledger += [message for message in messages if message.topic == LEDGER.name]
 
 
 class Guard:

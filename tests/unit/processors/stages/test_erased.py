@@ -18,12 +18,14 @@ from schemas.config.limits import Limits
 from schemas.config.settings import JoinSettings
 from schemas.enums import Flag
 from schemas.facts import Fact, FactType
+from schemas.ledger.entries import ERASED
 from schemas.metrics import Registry
 from schemas.privacy.erasures import NO_ERASURES, Erasure, Erasures, erasure_of_number
 from schemas.privacy.tokens import NumberTokens
-from schemas.topics import DEAD, FACTS, NORMALIZED, RAW, STATE, TIMELINES
+from schemas.topics import DEAD, FACTS, LEDGER, NORMALIZED, RAW, STATE, TIMELINES
 from tests.golden.cases import HERE, load
 from tests.support.kafka.join_log import at_zero, nothing
+from tests.support.kafka.ledger_rows import books, ledger_of
 from tests.support.strategies import BOTH_LEGS, CALLED, CALLER, T0, callback, fact_logs, in_a_row
 from tests.unit.processors.joining import SETTINGS, after
 
@@ -90,7 +92,8 @@ async def test_a_body_that_was_received_later_is_as_it_was_sent() -> None:
 async def test_the_elements_of_an_erased_account_are_filtered_and_counted() -> None:
     out, metrics = await normalised(CASE.body, without_account("red", RECEIVED), account="red")
 
-    assert out.messages == []
+    assert {message.topic for message in out.messages} == {LEDGER.name}
+    assert books(ledger_of(out.messages)) == {"filtered": 1}
     found = {name: metrics.get("callweave_normalise_elements_total", "nxcloud", name) for name in ("fact", "filtered")}
     assert found == {"fact": 0, "filtered": 1}
 
@@ -154,7 +157,9 @@ async def test_a_fact_of_an_erased_account_is_not_joined() -> None:
     )
     await stage.step(RecordBatch(topic=FACTS.name, partition=0, records=records, first_offset=0, next_offset=1))
 
-    assert out.messages == []
+    assert {message.topic for message in out.messages} == {LEDGER.name}
+    (entry,) = ledger_of(out.messages)
+    assert (entry.version >> 30, entry.account) == (ERASED, "red")
     assert registry.get("callweave_join_outcomes_total", "ytx", "erased") == 1
 
 

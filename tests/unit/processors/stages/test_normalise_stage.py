@@ -18,8 +18,9 @@ from schemas.codec import DEAD_LETTER, STAGE_FACT, Codecs
 from schemas.config.limits import Limits
 from schemas.metrics import Registry
 from schemas.raw import Position, RawCallback
-from schemas.topics import DEAD, FACTS
+from schemas.topics import DEAD, FACTS, LEDGER
 from tests.golden.cases import HERE, load
+from tests.support.kafka.ledger_rows import books, ledger_of
 from tests.unit.processors.stages.quarantined import Guard
 
 NX = load(HERE / "nxcloud" / "cdr-N01-document-example.json").raw.body
@@ -31,9 +32,11 @@ class Published:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.ledger: list[Message] = []
 
     async def publish(self, messages: Sequence[Message]) -> None:
-        self.messages += messages
+        self.messages += [message for message in messages if message.topic != LEDGER.name]
+        self.ledger += [message for message in messages if message.topic == LEDGER.name]
 
 
 class Watched(NormaliseStage):
@@ -111,6 +114,11 @@ async def test_bodies_read_together_give_what_each_gives_alone() -> None:
         await alone.step(batch_of_records(record))
 
     assert out.messages == each.messages
+    entries = ledger_of(out.ledger)
+    assert entries == ledger_of(each.ledger)
+    counts = books(entries)
+    assert (counts["waiting"], counts["dead"], counts["unaccounted"]) == (together.facts, together.dead, 0)
+    assert {row.key[1] for row in entries} == set(range(len(raws)))
     assert len(out.messages) > len(raws) > 200
     assert (together.facts, together.dead) == (alone.facts, alone.dead)
 
