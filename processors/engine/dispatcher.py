@@ -6,8 +6,9 @@ data) it must have handled. Several at once, because a step mostly waits for Kaf
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import faust
 
@@ -17,6 +18,18 @@ from processors.records import Partition, RecordBatch
 
 StageStep = Callable[[RecordBatch], Awaitable[object]]
 """Works on one batch and returns when all its outputs are durable."""
+
+
+SMALL_RECORDS: Final = 100
+SMALL_BYTES: Final = 64 * 1024
+"""A batch of no more records and bytes waits for no other partition: so what all of them publish leaves together."""
+
+
+def is_small(batch: RecordBatch) -> bool:
+    """Return whether a batch takes so little time and memory that all partitions may work on such ones at once."""
+    return (
+        len(batch.records) <= SMALL_RECORDS and sum(len(record.value or b"") for record in batch.records) <= SMALL_BYTES
+    )
 
 
 class Acknowledger(Protocol):
@@ -36,7 +49,7 @@ class Acknowledger(Protocol):
 
 
 class PartitionDispatcher:
-    """A queue of tasks per partition; a semaphore bounds how many partitions work at once."""
+    """A queue of tasks per partition; a semaphore bounds how many partitions work on large batches at once."""
 
     def __init__(self, step: StageStep, *, consumer: Acknowledger, side_by_side: int, fatal: Fatal) -> None:
         self._step = step
@@ -58,7 +71,7 @@ class PartitionDispatcher:
     async def _work(self, batch: RecordBatch, ahead: asyncio.Task[None] | None) -> None:
         if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])
-        async with self._room:
+        async with contextlib.nullcontext() if is_small(batch) else self._room:
             try:
                 if self._consumer.begin(batch):
                     await self._step(batch)
@@ -99,7 +112,7 @@ async def run_batches(
     side_by_side: int = 4,
     fatal: Fatal = end_process,
 ) -> None:
-    """Await `step` for every batch of the stream, at most `side_by_side` partitions at once, and acknowledge each."""
+    """Await `step` for every batch of the stream, at most `side_by_side` large ones at once, and acknowledge each."""
     dispatcher = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
     try:
         async for batch in stream:
