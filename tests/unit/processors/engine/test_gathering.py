@@ -19,7 +19,7 @@ class Asking:
     [
         pytest.param(0, 0, id="none"),
         pytest.param(1, LEAST_MS, id="one"),
-        pytest.param(12, 24, id="some"),
+        pytest.param(7, 14, id="some"),
         pytest.param(2000, MOST_MS, id="many"),
     ],
 )
