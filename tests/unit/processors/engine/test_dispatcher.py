@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from processors.engine.dispatcher import SMALL_BYTES, SMALL_RECORDS, is_small, run_batches
+from processors.engine.dispatcher import run_batches
+from processors.engine.fetcher import ReaderSettings
 from processors.engine.offsets import CommitTracker
 from processors.records import Record, RecordBatch
 from processors.store.calls import StoreFailed
 
-
-def record(offset: int, size: int) -> Record:
-    return Record(offset=offset, timestamp_ms=0, key=None, value=bytes(size) if size else None)
+FULL = ReaderSettings(batch_records=10)
+"""Batches of ten records are as large as they get."""
 
 
 class Offsets:
@@ -21,13 +21,14 @@ class Offsets:
     def __init__(self) -> None:
         self.tracker = CommitTracker()
 
-    def batch(self, partition: int, first: int, size: int = 10, *, each_bytes: int = SMALL_BYTES) -> RecordBatch:
-        """Hands out a batch, a large one where nothing else is said."""
+    def batch(self, partition: int, first: int, size: int = 10) -> RecordBatch:
         ticket = self.tracker.hand_out(("t", partition), first, first + size)
         return RecordBatch(
             topic="t",
             partition=partition,
-            records=tuple(record(first + n, each_bytes) for n in range(size)),
+            records=tuple(
+                Record(offset=offset, timestamp_ms=0, key=None, value=None) for offset in range(first, first + size)
+            ),
             first_offset=first,
             next_offset=first + size,
             ticket=ticket,
@@ -80,7 +81,7 @@ async def test_every_batch_is_worked_on_and_acknowledged(offsets: Offsets, fatal
 
 
 async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) -> None:
-    """One partition never has two batches at work, and never more partitions work on large ones than allowed."""
+    """One partition never has two batches at work, and never more partitions work than allowed."""
     batches = [offsets.batch(p, at) for at in (0, 10, 20) for p in range(4)]
     working: list[int] = []
     most, order = 0, {p: [0] for p in range(4)}
@@ -95,44 +96,31 @@ async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) 
         order[batch.partition].append(batch.next_offset)
         working.remove(batch.partition)
 
-    await run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=3)
+    await run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=3, full=FULL)
 
     assert most == 3
     assert order == {p: [0, 10, 20, 30] for p in range(4)}
 
 
-async def test_small_batches_wait_for_no_other_partition(offsets: Offsets) -> None:
-    """Their outputs can leave together then, while the large ones have their turn."""
-    large = [offsets.batch(p, 0) for p in range(2)]
-    small = [offsets.batch(p, 0, each_bytes=100) for p in range(2, 10)]
+async def test_small_batches_of_many_partitions_work_at_once(offsets: Offsets) -> None:
+    """Their outputs can leave together then."""
+    batches = [offsets.batch(p, 0, 1) for p in range(15)]
     begun, go_on = set[int](), asyncio.Event()
 
     async def step(batch: RecordBatch) -> None:
         begun.add(batch.partition)
         await go_on.wait()
 
-    running = asyncio.create_task(run_batches(stream_of(*large, *small), step, consumer=offsets, side_by_side=1))
-    async with asyncio.timeout(60):
-        while len(begun) < 9:  # noqa: ASYNC110 - what is waited for is other tasks
-            await asyncio.sleep(0)
-    assert begun == {0, *range(2, 10)}
-    go_on.set()
-    await running
+    running = asyncio.create_task(run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=1, full=FULL))
+    for _ in range(100):
+        await asyncio.sleep(0)
+
     assert begun == set(range(10))
 
+    go_on.set()
+    await running
 
-@pytest.mark.parametrize(
-    ("count", "each_bytes", "small"),
-    [
-        pytest.param(1, 0, True, id="a tick"),
-        pytest.param(SMALL_RECORDS, 500, True, id="many short ones"),
-        pytest.param(SMALL_RECORDS + 1, 1, False, id="one too many"),
-        pytest.param(1, SMALL_BYTES, True, id="one long one"),
-        pytest.param(2, SMALL_BYTES, False, id="two long ones"),
-    ],
-)
-def test_a_small_batch_has_few_records_and_bytes(offsets: Offsets, count: int, each_bytes: int, *, small: bool) -> None:
-    assert is_small(offsets.batch(0, 0, count, each_bytes=each_bytes)) is small
+    assert begun == set(range(15))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +148,7 @@ async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
         step,
         consumer=offsets,
         side_by_side=1,
+        full=FULL,
         fatal=lambda reason, cause: fatalities.append(f"{reason}: {cause!r}"),
     )
 
