@@ -38,9 +38,13 @@ DRAIN_S: Final = 10.0
 """Seconds that a running flush gets at a stop; what it does not finish is read again at the next start."""
 COMMIT_S: Final = 30.0
 """Seconds for which a commit is repeated while Kafka is away; then the process ends, and the rows are read again."""
-_IDLE_MS: Final = 200
-_GATHER_S: Final = 0.05
-"""Time for which records gather before they are taken, unless many are there."""
+IDLE_MS: Final = 200
+"""Longest time for which the first record is waited for at once."""
+_GATHER_S: Final = 0.2
+"""Longest time for which records gather before they are taken, unless many are there."""
+LAST_MS: Final = 25
+"""Longest time for which a batch that is due waits for the fetch behind its last records: it brings what came since, as
+the other rows of the same call."""
 _MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
 """Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
@@ -90,12 +94,10 @@ class Sink:
                 if rewound is None:
                     break
                 self._rewound_at = rewound
-            polled = await self._poll(stop)
-            self._behind = sum(map(len, polled.values())) >= _MANY_RECORDS
-            for records in polled.values():
-                for record in records:
-                    self._take(record)
+            await self._take_some(stop)
             if self._batch.due(_now_s()):
+                if not self._behind and not self._batch.full:
+                    await self._take_some(stop)
                 await self._flush(stop)
         await self._flush(stop)
 
@@ -116,6 +118,14 @@ class Sink:
         """The latest receipt of a row of the batch, by the clock of the ingress."""
         self._dead_letters: list[DeadLetter] = []
 
+    async def _take_some(self, stop: asyncio.Event) -> None:
+        """Takes the next records into the batch."""
+        polled = await self._poll(stop)
+        self._behind = sum(map(len, polled.values())) >= _MANY_RECORDS
+        for records in polled.values():
+            for record in records:
+                self._take(record)
+
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Returns some records; none when a rebalance or the stop came in between."""
         limit = min(_POLL_RECORDS, self._batch.room)
@@ -124,9 +134,9 @@ class Sink:
         if wait_s is not None and not self._behind:
             # Records that are there already wait for others in any case; to take them one by one would cost more.
             await _or_stop(asyncio.sleep(min(_GATHER_S, wait_s)), stop)
-        idle_ms = _IDLE_MS if wait_s is None else 0
+        timeout_ms = IDLE_MS if wait_s is None else 0 if wait_s else LAST_MS
         # During a rebalance getmany waits without regard to its timeout.
-        getting = self._consumer.getmany(*self._in_turn(), timeout_ms=idle_ms, max_records=limit)
+        getting = self._consumer.getmany(*self._in_turn(), timeout_ms=timeout_ms, max_records=limit)
         records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
         return records if records is not None and before == self._rebalances.count else {}
 
@@ -195,7 +205,7 @@ class Sink:
                     break
             # Paused partitions give no records: this only tells the group that the consumer is alive.
             await self._consumer.getmany(*paused, timeout_ms=0)
-            await asyncio.wait({flushing}, timeout=_IDLE_MS / 1000)
+            await asyncio.wait({flushing}, timeout=IDLE_MS / 1000)
         self._consumer.resume(*(self._consumer.paused() & set(paused)))
         return flushing.done()
 

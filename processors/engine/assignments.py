@@ -6,13 +6,17 @@ way, gets a new epoch number, and its state is restored when its first batch arr
 Pure bookkeeping; the caller knows what the state is and where it is restored from.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from processors.poison.trace import waiting
 from processors.records import Partition
 
 PerPartition = TypeVar("PerPartition")
+
+RESTORED_AT_ONCE: Final = 4
+"""The first ones go on while the others are still read back; all at once would be done together, and late."""
 
 
 class AssignmentEpochs:
@@ -77,6 +81,7 @@ class PartitionStates(Generic[PerPartition]):
         self._restore = restore
         self._states: dict[Partition, tuple[int, PerPartition]] = {}
         self._restoring: set[Partition] = set()
+        self._room = asyncio.Semaphore(RESTORED_AT_ONCE)
 
     async def of(self, batch: HasEpoch) -> PerPartition:
         """Return the state that this batch works on; batches of one partition must ask one after the other."""
@@ -87,7 +92,8 @@ class PartitionStates(Generic[PerPartition]):
         self._states.pop(partition, None)
         self._restoring.add(partition)
         with waiting():
-            restored = await self._restore(*partition)
+            async with self._room:
+                restored = await self._restore(*partition)
         if partition in self._restoring:
             self._restoring.remove(partition)
             self._states[partition] = (batch.epoch, restored)

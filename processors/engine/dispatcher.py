@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import faust
 
+from processors.engine.fetcher import ReaderSettings
+from processors.engine.room import FULL, Room, share_of
 from processors.engine.transport import BatchSchema
 from processors.engine.watchdog import Fatal, end_process
 from processors.records import Partition, RecordBatch
@@ -36,13 +38,23 @@ class Acknowledger(Protocol):
 
 
 class PartitionDispatcher:
-    """A queue of tasks per partition; a semaphore bounds how many partitions work at once."""
+    """A queue of tasks per partition; a room bounds how much is worked on at once."""
 
-    def __init__(self, step: StageStep, *, consumer: Acknowledger, side_by_side: int, fatal: Fatal) -> None:
+    def __init__(
+        self,
+        step: StageStep,
+        *,
+        consumer: Acknowledger,
+        side_by_side: int,
+        fatal: Fatal,
+        full: ReaderSettings | None = None,
+    ) -> None:
+        """`full` says how large a batch gets, and there is room for `side_by_side` of those."""
         self._step = step
         self._consumer = consumer
         self._fatal = fatal
-        self._room = asyncio.Semaphore(side_by_side)
+        self._room = Room(side_by_side * FULL)
+        self._full = full or ReaderSettings()
         self._last: dict[Partition, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -58,7 +70,9 @@ class PartitionDispatcher:
     async def _work(self, batch: RecordBatch, ahead: asyncio.Task[None] | None) -> None:
         if ahead is not None and not ahead.done():
             await asyncio.wait([ahead])
-        async with self._room:
+        async with self._room.taken(
+            share_of(batch, full_records=self._full.batch_records, full_bytes=self._full.partition_fetch_bytes)
+        ):
             try:
                 if self._consumer.begin(batch):
                     await self._step(batch)
@@ -98,9 +112,13 @@ async def run_batches(
     consumer: Acknowledger,
     side_by_side: int = 4,
     fatal: Fatal = end_process,
+    full: ReaderSettings | None = None,
 ) -> None:
-    """Await `step` for every batch of the stream, at most `side_by_side` partitions at once, and acknowledge each."""
-    dispatcher = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal)
+    """Await `step` for every batch of the stream and acknowledge each.
+
+    At once it works on `side_by_side` batches as large as `full` lets them be, or on as much in smaller ones.
+    """
+    dispatcher = PartitionDispatcher(step, consumer=consumer, side_by_side=side_by_side, fatal=fatal, full=full)
     try:
         async for batch in stream:
             dispatcher.put(batch)
@@ -117,6 +135,6 @@ def attach(app: faust.App, topic: str, step: StageStep) -> Any:
     source = app.topic(topic, schema=BatchSchema(), acks=False, internal=False)
 
     async def read(stream: AsyncIterable[RecordBatch]) -> None:
-        await run_batches(stream, step, consumer=app.consumer)
+        await run_batches(stream, step, consumer=app.consumer, full=app.transport.settings)
 
     return app.agent(source, name=f"{topic}.batches")(read)

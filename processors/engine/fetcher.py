@@ -18,6 +18,7 @@ from faust.types import TP
 from mode.threads import MethodQueue
 
 from processors.engine.assignor import EachTopicAssignor
+from processors.engine.gathering import gather
 from schemas.config.settings import KafkaSettings
 from schemas.kafka import clients
 
@@ -68,9 +69,11 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
 
     async def _fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
         async with self._turn:
+            consumer = self._ensure_consumer()
             records = await self._fetch_records(
-                self._ensure_consumer(), partitions, timeout=timeout_s, max_records=self.settings.poll_records
+                consumer, partitions, timeout=timeout_s, max_records=self.settings.poll_records
             )
+            gather(consumer, sum(map(len, records.values())))
             return self.seeks, records
 
     async def seek_to_committed(self) -> Mapping[TP, int | None]:

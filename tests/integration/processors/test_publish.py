@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -163,6 +163,62 @@ async def test_many_calls_side_by_side(kafka: str, topic: str) -> None:
         )
 
         assert await ends(kafka, topic) == 2000
+
+
+async def test_what_is_published_at_the_same_moment_leaves_together(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch for each partition, whoever publishes: and the messages of a publisher keep their order in it."""
+    async with Outbox(KafkaSettings(bootstrap=kafka)) as outbox:
+        send, sent = outbox._producer.send_batch, list[int]()
+
+        async def counted(batch: Any, name: str, *, partition: int) -> Any:
+            sent.append(partition)
+            return await send(batch, name, partition=partition)
+
+        monkeypatch.setattr(outbox._producer, "send_batch", counted)
+        await asyncio.gather(
+            *(
+                outbox.publish(
+                    [
+                        Message(topic=topic, key=b"%d" % c, value=b"%d" % n, partition=p)
+                        for n in range(5)
+                        for p in (1, 3)
+                    ]
+                )
+                for c in range(10)
+            )
+        )
+
+    assert sorted(sent) == [1, 3]
+    found = await read(kafka, topic)
+    for p in (1, 3):
+        for c in range(10):
+            assert [value for key, value in found[p] if key == b"%d" % c] == [b"%d" % n for n in range(5)]
+
+
+async def test_publishers_of_one_moment_share_no_failure_and_no_end(kafka: str, topic: str) -> None:
+    """One is refused, one waits no more and one asks for a topic that is not there: the others' messages arrive."""
+    narrow = await new_topic(kafka, partitions=1, config={"max.message.bytes": "100000"})
+    async with Outbox(KafkaSettings(bootstrap=kafka, compression="none"), deadline_s=5) as outbox:
+        await outbox.publish([Message(topic=topic, key=b"k", value=b"before", partition=0)])
+        tired = asyncio.create_task(
+            outbox.publish([Message(topic=topic, key=b"k", value=b"of one who waits no more", partition=0)])
+        )
+        others = asyncio.gather(
+            outbox.publish([Message(topic=narrow, key=b"k", value=b"v" * 200_000, partition=0)]),
+            outbox.publish([Message(topic=f"t-{uuid.uuid4().hex}", key=b"k", value=b"v")]),
+            outbox.publish([Message(topic=topic, key=b"k", value=b"after", partition=0)]),
+            return_exceptions=True,
+        )
+        await asyncio.sleep(0)
+        tired.cancel()
+        refused, unknown, arrived = await others
+
+    assert isinstance(refused, Unavailable)
+    assert isinstance(unknown, Unavailable)
+    assert arrived is None
+    assert [value for _, value in (await read(kafka, topic))[0]] == [b"before", b"after"]
 
 
 async def test_a_crowd_at_one_partition_does_not_time_out(kafka: str, topic: str) -> None:

@@ -20,7 +20,7 @@ from sinks.columns import Table
 from sinks.consumer import RebalanceCounter
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.flusher import Flusher
-from sinks.worker import Sink
+from sinks.worker import IDLE_MS, LAST_MS, Sink
 
 PLACES = tuple(TopicPartition("calls.timelines", partition) for partition in range(3))
 RECORDS = 40
@@ -208,6 +208,48 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
     ]
     assert (len(rows), commits) == (2, {PLACES[0]: 3})
     assert "13900000001" not in caplog.text
+
+
+async def test_a_batch_that_is_due_takes_what_the_fetch_behind_its_last_records_brings() -> None:
+    """The first row is due at once; the other rows of its call come a moment later, and are inserted with it."""
+    fetched, waits_ms, inserts = [2, 3, 1], list[int](), list[int]()
+    stop = asyncio.Event()
+
+    class Fetching:
+        def assignment(self) -> set[TopicPartition]:
+            return {PLACES[0]}
+
+        async def committed(self, _: TopicPartition) -> int:
+            return 0
+
+        def seek(self, _: TopicPartition, offset: int) -> None:
+            assert offset == 0
+
+        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+            await asyncio.sleep(0)
+            waits_ms.append(timeout_ms)
+            count = fetched.pop(0) if fetched else 0
+            return {PLACES[0]: [_record(PLACES[0], n) for n in range(min(count, max_records))]} if count else {}
+
+        async def commit(self, _: dict[TopicPartition, int]) -> None:
+            if not fetched:
+                stop.set()
+
+    async def insert(_table: Table[Any], records: Sequence[Timeline]) -> None:
+        inserts.append(len(records))
+
+    async def publish(found: list[DeadLetter]) -> None:
+        assert found == []
+
+    rebalances, metrics = RebalanceCounter(), Registry()
+    consumer: Any = Fetching()
+    flusher = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics, plenty)
+    policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-6)
+    sink = Sink(consumer, rebalances, flusher, Codecs(), policy, metrics)
+    await asyncio.wait_for(sink.work(stop), 60)
+
+    assert inserts == [5, 1]
+    assert waits_ms[:4] == [IDLE_MS, LAST_MS, IDLE_MS, LAST_MS]
 
 
 class Silent(Consumer):

@@ -1,10 +1,11 @@
 """Trust in a partition's state in memory after a rebalance."""
 
+import asyncio
 from collections.abc import Collection
 
 import pytest
 
-from processors.engine.assignments import AssignmentEpochs, PartitionStates
+from processors.engine.assignments import RESTORED_AT_ONCE, AssignmentEpochs, PartitionStates
 from processors.records import RecordBatch
 
 A, B, C = ("facts", 0), ("facts", 1), ("facts", 2)
@@ -114,3 +115,22 @@ async def test_a_failed_restore_leaves_no_state_behind() -> None:
         await states.of(batch_of(A, 1))
 
     assert len(states) == 0
+
+
+async def test_few_states_are_restored_at_once() -> None:
+    """The first partitions go on while the others are read back."""
+    restoring, most = 0, 0
+
+    async def restore(_: str, __: int) -> list[str]:
+        nonlocal restoring, most
+        restoring += 1
+        most = max(most, restoring)
+        await asyncio.sleep(0)
+        restoring -= 1
+        return []
+
+    states: PartitionStates[list[str]] = PartitionStates(restore)
+    await asyncio.gather(*(states.of(batch_of(("calls.facts", number), 1)) for number in range(20)))
+
+    assert len(states) == 20
+    assert most == RESTORED_AT_ONCE

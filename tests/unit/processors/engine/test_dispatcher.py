@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from processors.engine.dispatcher import run_batches
+from processors.engine.fetcher import ReaderSettings
 from processors.engine.offsets import CommitTracker
-from processors.records import RecordBatch
+from processors.records import Record, RecordBatch
 from processors.store.calls import StoreFailed
+
+FULL = ReaderSettings(batch_records=10)
+"""Batches of ten records are as large as they get."""
 
 
 class Offsets:
@@ -20,7 +24,14 @@ class Offsets:
     def batch(self, partition: int, first: int, size: int = 10) -> RecordBatch:
         ticket = self.tracker.hand_out(("t", partition), first, first + size)
         return RecordBatch(
-            topic="t", partition=partition, records=(), first_offset=first, next_offset=first + size, ticket=ticket
+            topic="t",
+            partition=partition,
+            records=tuple(
+                Record(offset=offset, timestamp_ms=0, key=None, value=None) for offset in range(first, first + size)
+            ),
+            first_offset=first,
+            next_offset=first + size,
+            ticket=ticket,
         )
 
     def begin(self, batch: RecordBatch) -> bool:
@@ -85,10 +96,31 @@ async def test_partitions_work_side_by_side_and_each_in_order(offsets: Offsets) 
         order[batch.partition].append(batch.next_offset)
         working.remove(batch.partition)
 
-    await run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=3)
+    await run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=3, full=FULL)
 
     assert most == 3
     assert order == {p: [0, 10, 20, 30] for p in range(4)}
+
+
+async def test_small_batches_of_many_partitions_work_at_once(offsets: Offsets) -> None:
+    """Their outputs can leave together then."""
+    batches = [offsets.batch(p, 0, 1) for p in range(15)]
+    begun, go_on = set[int](), asyncio.Event()
+
+    async def step(batch: RecordBatch) -> None:
+        begun.add(batch.partition)
+        await go_on.wait()
+
+    running = asyncio.create_task(run_batches(stream_of(*batches), step, consumer=offsets, side_by_side=1, full=FULL))
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert begun == set(range(10))
+
+    go_on.set()
+    await running
+
+    assert begun == set(range(15))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +148,7 @@ async def test_a_failing_step_poisons_the_offsets_and_is_fatal(
         step,
         consumer=offsets,
         side_by_side=1,
+        full=FULL,
         fatal=lambda reason, cause: fatalities.append(f"{reason}: {cause!r}"),
     )
 

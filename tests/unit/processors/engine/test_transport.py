@@ -11,6 +11,7 @@ from faust.types import TP
 
 from processors.engine.faust_app import consumer_of, make_app
 from processors.engine.fetcher import FetcherThread, ReaderSettings
+from processors.engine.gathering import GATHER_BYTES
 from processors.engine.transport import BUSY_FETCH_S, BatchConsumer
 from processors.records import RecordBatch, cut, interleave
 from schemas.config.settings import KafkaSettings
@@ -221,10 +222,12 @@ async def test_offsets_that_are_not_ours_to_commit(make_consumer: Any, why: str)
 
 
 class Aiokafka:
-    """The part of an aiokafka consumer that the seek needs."""
+    """The part of an aiokafka consumer that a seek and a fetch need."""
 
     def __init__(self, committed: dict[TP, int | None]) -> None:
         self.offsets = committed
+        self._fetch_min_bytes, self._fetch_max_wait_ms = 1, 500
+        self._fetcher = SimpleNamespace(_fetch_min_bytes=1, _fetch_max_wait_ms=500)
         self.sought: dict[TP, int | str] = {}
 
     def assignment(self) -> set[TP]:
@@ -293,6 +296,24 @@ async def test_a_seek_waits_for_the_fetch_in_progress() -> None:
     await seek
     assert consumer.sought == {A: 7}
     assert thread.seeks == 1
+
+
+async def test_records_gather_at_the_broker_while_they_come() -> None:
+    """The fetch behind one that brought records waits for more; the one behind none is answered with its first."""
+    consumer = Aiokafka({A: 7})
+    thread = bare_thread(consumer)
+    thread.settings = ReaderSettings()
+    script, asked = [{A: kafka_records([7]), B: kafka_records(range(9))}, {}], list[tuple[int, int]]()
+
+    async def fetch_records(*_: Any, **__: Any) -> dict[TP, list[Any]]:
+        return script.pop(0)
+
+    thread._fetch_records = fetch_records
+    while script:
+        await thread._fetch({A}, 1.0)
+        asked.append((consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms))
+
+    assert asked == [(GATHER_BYTES, 20), (1, 500)]
 
 
 async def test_faust_tables_are_refused() -> None:
