@@ -40,7 +40,7 @@ def _columns(names: Iterable[str]) -> str:
     return ", ".join(f"SELECT({name})" for name in names)
 
 
-_FIGURES: Final = ("v_kpi_*", "v_charges_day")
+_FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_reconciliations", "v_reconciled_records")
 _CONFERENCES: Final = "v_conferences"
 WITHOUT_NUMBERS: Final = (*_FIGURES, _CONFERENCES)
 """The views of figures, in which no phone number stands."""

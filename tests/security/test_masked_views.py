@@ -10,6 +10,7 @@ from tests.security.test_closed_columns import BEHIND_THE_VIEWS, NOTHING_ELSE, O
 SEEN: Final = (
     *("masked_binding_rows", "masked_bindings", "masked_call_events", "masked_cdr", "masked_timelines"),
     *("v_charges_day", "v_conferences", "v_kpi_5m", "v_kpi_day", "v_kpi_hour"),
+    *("v_reconciled_records", "v_reconciliations"),
 )
 FIRST_DIGITS: Final = "{'calls.cdr_by_slot': 'throwIf(from_number LIKE \\'+86138%\\') = 0'}"
 UNKNOWN_NAME: Final = 47

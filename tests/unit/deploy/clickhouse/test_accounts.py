@@ -68,7 +68,14 @@ ALLOWED = {
         *(
             (name, f"`calls`.{view}")
             for name in ("SHOW TABLES", "SHOW COLUMNS", "SELECT")
-            for view in ("masked_*", "v_kpi_*", "v_charges_day", "v_conferences")
+            for view in (
+                "masked_*",
+                "v_kpi_*",
+                "v_charges_day",
+                "v_conferences",
+                "v_reconciliations",
+                "v_reconciled_records",
+            )
         ),
     },
     EngineRole.WRITER: {
