@@ -17,11 +17,12 @@ from deploy.output.printable import printable
 from deploy.process.part_process import EXIT_SETTINGS
 from deploy.runtime import resolved
 from schemas.enums import Kind
-from schemas.errors import CallweaveError, SettingsError
+from schemas.errors import CallweaveError, SettingsError, SetupError
 from schemas.vendors import VENDORS
 
 if TYPE_CHECKING:
     from deploy.reconcile.plan import Plan, Stage
+    from schemas.config.settings import Settings
 
 EXIT_DIFFERENCES: Final = 1
 EXIT_COULD_NOT: Final = 2
@@ -203,5 +204,76 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode("utf-8", "replace"))
 
 
-def _backfill(settings: Any, plan: "Plan", missing: tuple[str, ...]) -> None:
-    raise NotImplementedError
+def _backfill(settings: "Settings", plan: "Plan", missing: tuple[str, ...]) -> None:
+    """Pulls calls by their ids, and says what came of it."""
+    from deploy.reconcile.taking_in.backfill import backfilled  # noqa: PLC0415 - as above
+
+    for line in asyncio.run(backfilled(settings, plan.choice.vendor, plan.choice.account, missing)):
+        click.echo(printable(line))
+
+
+@click.command("import")
+@_of_a_file
+@click.option(
+    "--all", "anew", is_flag=True, help="Send the rows that are held already, too; they stay one record each."
+)
+@click.option("--reason", default="", help="Why, for the audit trail.")
+@pass_options
+@_could_not
+def import_(options: Options, *, anew: bool, reason: str, **given: Any) -> None:
+    """Take the records of the carrier's FILE as those of a push: they go the same way and have the same identity.
+
+    A call that came by both is one call, and importing twice changes nothing. The columns must be the vendor's own
+    fields, by their names or by a map. Exit codes: 0 done, 1 some rows cannot be read, 2 it could not run.
+    """
+    from deploy.reconcile.taking_in.importing import imported  # noqa: PLC0415 - as above
+
+    settings = resolved(options.settings())
+    with _progress() as stage:
+        plan = _plan(given, stage)
+    if plan is None:
+        return
+    with _progress() as stage:
+        done = asyncio.run(imported(settings, plan, stage, anew=anew, reason=reason))
+    for line in done.lines():
+        click.echo(printable(line))
+    if done.unreadable:
+        sys.exit(EXIT_DIFFERENCES)
+
+
+@click.group()
+def raw() -> None:
+    """Show the bodies that records came from, byte for byte."""
+
+
+@raw.command()
+@click.argument("record_id")
+@click.option("--hex", "as_hex", is_flag=True, help="As hexadecimal digits, for people.")
+@click.option("--output", type=_OUT, help="File for the bytes, which only you can read; else standard output.")
+@pass_options
+@_could_not
+def show(options: Options, record_id: str, as_hex: bool, output: Path | None) -> None:  # noqa: FBT001 - click passes it so
+    """Print the very bytes of the body that a record came from; RECORD_ID as the views have it.
+
+    Place and headers go to standard error. Exit code 2 where the body is gone.
+    """
+    from deploy.admin.erasing.erasure_proof import private_file  # noqa: PLC0415 - as above
+    from deploy.reconcile.raw_bodies import hex_lines, shown  # noqa: PLC0415
+
+    if not as_hex and output is None and sys.stdout.isatty():
+        raise SetupError(
+            "the bytes come from outside, and may control this terminal",
+            code="terminal",
+            advice="Say --hex, or send them to a file: --output FILE",
+        )
+    found = asyncio.run(shown(resolved(options.settings()), record_id))
+    at = found.place
+    click.echo(f"{at.position}, element {at.element}, {len(found.body)} bytes, by {at.table}", err=True)
+    for name, value in found.headers:
+        click.echo(printable(f"{name}: {value.decode('utf-8', 'replace')}"), err=True)
+    body = "".join(f"{line}\n" for line in hex_lines(found.body)).encode() if as_hex else found.body
+    if output is not None:
+        with private_file(output) as file:
+            file.write(body)
+    else:
+        click.get_binary_stream("stdout").write(body)

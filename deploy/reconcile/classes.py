@@ -176,12 +176,22 @@ def _paired(theirs: list[CallRecord], ours: list[CallRecord], rule: Rule) -> dic
     free = [at for at in range(len(ours)) if at not in taken]
     if len(left) * len(free) > _MOST_PAIRS:
         return paired | dict(zip(left, free, strict=False))
-    weighed = sorted((_unlikeness(theirs[at], ours[other], rule), at, other) for at in left for other in free)
+    weighed = sorted(
+        (_unlikeness(theirs[at], ours[other], rule), at, other)
+        for at in left
+        for other in free
+        if _may_pair(theirs[at], ours[other])
+    )
     for _, at, other in weighed:
         if at not in paired and other not in taken:
             paired[at] = other
             taken.add(other)
     return paired
+
+
+def _may_pair(one: CallRecord, other: CallRecord) -> bool:
+    """False for two participants of one conference: the phone tells whose record it is."""
+    return other.kind != Kind.CONFERENCE_LEG or one.to_number == other.to_number
 
 
 def _unlikeness(one: CallRecord, other: CallRecord, rule: Rule) -> tuple[bool, bool, int, int]:

@@ -78,4 +78,6 @@ def meaning_of(heading: str) -> str:
 def is_total(cells: list[str]) -> bool:
     """True for a line of sums at the end of a table, whose first cells say so."""
     first = next((cell for cell in cells if cell), "")
+    if first[:1].isdecimal():  # as nearly all rows begin
+        return False
     return plain_word(first) in _TOTALS or plain_word(first).startswith(("合计", "总计"))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from deploy.reconcile.records import CallRecord
+from schemas.enums import Kind
 from sinks.clickhouse import ClickHouse
 
 _MOST_ROWS: Final = 50_000
@@ -18,7 +19,8 @@ _INSTANTS: Final = (
     "`legs.setup_at`, `legs.alerting_at`, `legs.answer_at`, `legs.end_at`))"
 )
 _COLUMNS: Final = (
-    "toString(record_id), vendor_call_id, kind, account_id, from_number, to_number, "
+    "toString(record_id), vendor_call_id, kind, account_id, from_number, "
+    f"if(kind = '{Kind.CONFERENCE_LEG}', `legs.number`[1], to_number), "
     f"{_US.format(f'arrayMin({_INSTANTS})')}, {_US.format('answer_at')}, {_US.format('end_at')}, "
     "billable_s, billable_source = 'vendor', cost, currency, if(disposition = 'unknown', '', disposition), "
     f"toUnixTimestamp(slot_at), empty({_INSTANTS})"

@@ -28,7 +28,7 @@ from deploy.reconcile.columns import Column, FileMap, callback_of
 from deploy.reconcile.rows.bounds import Row
 from schemas.body.scalars import names_call
 from schemas.errors import Undecodable
-from schemas.facts import EPOCH, Disposition, Fact, FactType
+from schemas.facts import EPOCH, Disposition, Fact, FactType, Kind
 from schemas.identity import fact_id
 from schemas.vendor_kit import instants, money, phone_numbers
 from schemas.vendor_kit.contract import Context, Mapped, Vendor
@@ -161,12 +161,12 @@ class _FieldsReader:
             return Skipped(mapped.reason)
         if mapped.fact.fact_type is not FactType.RECORD:
             return Skipped(f"a {mapped.fact.fact_type}")
-        _require_id(mapped.fact.vendor_call_id)
+        require_id(mapped.fact.vendor_call_id)
         return mapped
 
 
 def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
-    """Returns a fact as a record to compare."""
+    """Returns a fact as a record to compare; the participant of a conference counts as who was called."""
     known = (fact.setup_at, fact.alerting_at, fact.answer_at, fact.end_at)
     legs = (at for leg in fact.legs for at in (leg.setup_at, leg.alerting_at, leg.answer_at, leg.end_at))
     return CallRecord(
@@ -176,7 +176,7 @@ def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
         kind=fact.kind,
         account_id=fact.account_id,
         from_number=fact.from_number,
-        to_number=fact.to_number,
+        to_number=fact.legs[0].number if fact.kind == Kind.CONFERENCE_LEG and fact.legs else fact.to_number,
         start_at=micros(min((at for at in (*known, *legs) if at is not None), default=None)),
         answer_at=micros(fact.answer_at),
         end_at=micros(fact.end_at),
@@ -188,7 +188,8 @@ def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
     )
 
 
-def _require_id(call_id: str) -> None:
+def require_id(call_id: str) -> None:
+    """Raises `Undecodable` for an id of which a spreadsheet left the first digits alone."""
     if _ROUNDED.fullmatch(call_id):
         raise Undecodable("a spreadsheet took the id for a number and rounded it", code="no_id")
 
@@ -213,7 +214,7 @@ class _MeaningsReader:
             return row[at] if at < len(row) else self._constants.get(meaning, "")
 
         call_id = cell(CALL_ID)
-        _require_id(call_id)
+        require_id(call_id)
         if not names_call(call_id):
             call_id = ""
             if CALL_ID in self._at:

@@ -24,6 +24,7 @@ from deploy.reconcile.totals import Result, Totals
 from schemas.config.settings import Settings
 from schemas.errors import Undecodable
 from sinks.clickhouse import ClickHouse
+from sinks.moving.row_move import patient
 
 _HOUR: Final = timedelta(hours=1)
 _LOOKED_UP_AT_ONCE: Final = 500
@@ -95,7 +96,7 @@ class _Reconciliation:
             account=self._plan.choice.account,
         )
         with Spill() as spill:
-            async with ClickHouse(self._settings.clickhouse) as client:
+            async with ClickHouse(patient(self._settings.clickhouse)) as client:
                 writer = ResultWriter(client, run)
                 await self._read_theirs(spill, writer)
                 begin, end = self._period()

@@ -20,7 +20,7 @@ ORDER: Final = {
     """,
     "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
     "deploy": "checkout_wheel output process kafka clickhouse runtime admin vendor_tools reconcile doctor simulator local cli",
-    "deploy/reconcile": "rows column_words columns records classes totals spilled held results report plan run",
+    "deploy/reconcile": "rows column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14

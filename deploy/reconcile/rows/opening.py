@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -160,14 +161,18 @@ def _encoding(pieces: Iterator[bytes]) -> str:
     return "utf-8"
 
 
-def workbook_of(found: Survey) -> zipfile.ZipFile:
-    """Returns the archive of a surveyed workbook; raises `UnreadableFile`."""
-    try:
-        if not found.gzipped:
-            return zipfile.ZipFile(found.path)
-        plain = tempfile.TemporaryFile()  # noqa: SIM115 - the archive closes it
-        with _inner(found.path, gzipped=True) as stream:
-            shutil.copyfileobj(stream, plain)
-        return zipfile.ZipFile(plain)
-    except zipfile.BadZipFile as exc:
-        raise UnreadableFile("the workbook is damaged") from exc
+@contextmanager
+def workbook_of(found: Survey) -> Iterator[zipfile.ZipFile]:
+    """Yields the archive of a surveyed workbook; raises `UnreadableFile`."""
+    with ExitStack() as stack:
+        try:
+            plain: BinaryIO = stack.enter_context(found.path.open("rb"))
+            if found.gzipped:
+                inflated: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
+                with _inner(found.path, gzipped=True) as stream:
+                    shutil.copyfileobj(stream, inflated)
+                plain = inflated
+            archive = stack.enter_context(zipfile.ZipFile(plain))
+        except zipfile.BadZipFile as exc:
+            raise UnreadableFile("the workbook is damaged") from exc
+        yield archive

@@ -10,7 +10,7 @@ import zipfile
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import BinaryIO, Final
 from xml.parsers import expat
 
 from deploy.reconcile.rows.bounds import (
@@ -102,8 +102,8 @@ def _nothing(*_: object) -> None:
 class _Strings:
     """The shared texts of a workbook, on disk: there may be one for each cell."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the object
+    def __init__(self, archive: zipfile.ZipFile, file: BinaryIO) -> None:
+        self._file = file
         self._ends = array("Q", [0])
         self._inside = 0
         self._text: list[str] = []
@@ -116,10 +116,6 @@ class _Strings:
             raise UnreadableFile("the workbook names a text that it has not")
         self._file.seek(self._ends[index])
         return self._file.read(self._ends[index + 1] - self._ends[index]).decode("utf-8", "replace")
-
-    def close(self) -> None:
-        """Removes the texts."""
-        self._file.close()
 
     def _start(self, name: str, _: Mapping[str, str]) -> None:
         if name == "si":
@@ -297,12 +293,10 @@ def _index(reference: str) -> int:
 
 def rows_of_workbook(archive: zipfile.ZipFile, sheet: str = "", tell: Tell = lambda _: None) -> Iterator[Numbered]:
     """Yields the rows of a sheet that are not empty, the first visible one's for ""; raises `UnreadableFile`."""
-    book, strings, styles = _Book(archive), _Strings(archive), _Styles(archive)
-    try:
-        found = _Sheet(strings, styles, book.epoch)
+    book, styles = _Book(archive), _Styles(archive)
+    with tempfile.TemporaryFile() as file:
+        found = _Sheet(_Strings(archive, file), styles, book.epoch)
         for done in _Part(archive, book.part(sheet), found.start, found.end, found.said).pieces():
             tell(done)
             rows, found.rows = found.rows, []
             yield from rows
-    finally:
-        strings.close()
