@@ -1,4 +1,4 @@
-"""Runs of a reconciliation on the real engine: periods, repetition, files without ids, workbooks, rows that are broken."""
+"""Runs of a reconciliation on the real engine: periods, repetition, files without ids, workbooks, broken rows."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from deploy.admin.erasing.tables import erase_reconciliations
 from deploy.reconcile.classes import Match
 from deploy.reconcile.report import page
 from sinks.clickhouse import ClickHouse
@@ -61,7 +62,7 @@ async def test_a_run_that_breaks_off_leaves_the_result_before_it(db: ClickHouse,
 async def test_only_records_of_the_time_that_the_file_covers_are_missing_in_it(
     db: ClickHouse, reconcile: Reconcile
 ) -> None:
-    """Of the records before and after the file's hours nothing is said, unless the period is told."""
+    """Nothing is said of records before and after the file's hours, unless the period is told."""
     early = moved({**CALLS[0], "requestid": "early"}, timedelta(days=-1))
     await db.insert(CDR, facts([*CALLS, early]))
 
@@ -196,3 +197,15 @@ async def test_the_classes_of_all_runs_are_counted_alike_in_both_views(db: Click
     counted = Counter(dict(await ask(db, "SELECT class, count() FROM v_reconciled_records GROUP BY 1")))
     assert counted == {"equal": equal, "only_theirs": theirs, "only_ours": ours, "doubled_theirs": doubled}
     assert (equal, theirs, doubled) == (45, 5, 1)
+
+
+async def test_an_erased_account_leaves_no_reconciliation(db: ClickHouse, reconcile: Reconcile) -> None:
+    await db.insert(CDR, facts(CALLS))
+    await reconcile(table(CALLS), now=NOW)
+    await erase_reconciliations(db, "another")
+    assert await ask(db, "SELECT count() FROM v_reconciled_records") == [(60,)]
+
+    await erase_reconciliations(db, ACCOUNT)
+
+    assert await ask(db, "SELECT count() FROM reconciled_records") == [(0,)]
+    assert await ask(db, "SELECT count() FROM reconciliations") == [(0,)]
