@@ -114,6 +114,10 @@ def reconcile(options: Options, report: Path | None, **given: Any) -> None:
     settings = resolved(options.settings())
     begin, end = given["begin"], given["end"]
     _check_period(begin, end)
+    if given["backfill"]:
+        from deploy.reconcile.taking_in.backfill import polled  # noqa: PLC0415 - as above
+
+        polled(settings, given["vendor"], given["account"])
     with _progress() as stage:
         plan = _plan(given, stage)
     if plan is None:

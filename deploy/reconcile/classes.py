@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,7 @@ class Match(StrEnum):
 
 
 AGREED: Final = frozenset({Match.EQUAL, Match.WITHIN_TOLERANCE})
+_values: Final = attrgetter(*FIELDS, "currency")
 _RANK: Final = {Match.EQUAL: 0, Match.WITHIN_TOLERANCE: 1, Match.DIFFERS: 2}
 
 
@@ -75,6 +77,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 def compared(theirs: CallRecord, ours: CallRecord, rule: Rule) -> tuple[Match, tuple[Difference, ...]]:
     """Returns the class of two records of one call, and the fields in which they differ."""
+    if _values(theirs) == _values(ours):  # as nearly all are
+        return Match.EQUAL, ()
     found = tuple(
         difference
         for name in FIELDS

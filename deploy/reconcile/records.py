@@ -190,7 +190,7 @@ def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
 
 def require_id(call_id: str) -> None:
     """Raises `Undecodable` for an id of which a spreadsheet left the first digits alone."""
-    if _ROUNDED.fullmatch(call_id):
+    if call_id[1:2] in (".", "e", "E") and _ROUNDED.fullmatch(call_id):
         raise Undecodable("a spreadsheet took the id for a number and rounded it", code="no_id")
 
 
@@ -249,7 +249,7 @@ class _MeaningsReader:
     def _time(self, text: str) -> int | None:
         if not text:
             return None
-        sent = f"{text}:00" if _SHORT_TIME.fullmatch(text) and text.count(":") == 1 else text
+        sent = f"{text}:00" if text.count(":") == 1 and _SHORT_TIME.fullmatch(text) else text
         read = instants.parse(sent, self._zone, self._ctx.received_at)
         if read.at is None and read.flags:
             raise Undecodable("a time cannot be read", code="field")

@@ -22,7 +22,7 @@ from deploy.reconcile.results import ResultWriter, Run, drop_older, version_of
 from deploy.reconcile.spilled import PARTS, Spill
 from deploy.reconcile.totals import Result, Totals
 from schemas.config.settings import Settings
-from schemas.errors import Undecodable
+from schemas.errors import SetupError, Undecodable
 from sinks.clickhouse import ClickHouse
 from sinks.moving.row_move import patient
 
@@ -97,6 +97,7 @@ class _Reconciliation:
         )
         with Spill() as spill:
             async with ClickHouse(patient(self._settings.clickhouse)) as client:
+                await self._require_tables(client)
                 writer = ResultWriter(client, run)
                 await self._read_theirs(spill, writer)
                 begin, end = self._period()
@@ -120,6 +121,15 @@ class _Reconciliation:
                 await writer.finish(result, settings)
         dropped = await drop_older(self._settings.clickhouse, run)
         return Reconciled(result=result, missing=tuple(self._missing), older_dropped=dropped)
+
+    async def _require_tables(self, client: ClickHouse) -> None:
+        """Raises before the file is read what would raise after it."""
+        try:
+            await client.query(f"SELECT 1 FROM {client.database}.v_reconciled_records LIMIT 0")  # noqa: S608 - our own names
+        except SetupError as exc:
+            raise SetupError(
+                str(exc), code=exc.code, advice="Run `callweave migrate`, which makes the tables."
+            ) from exc
 
     async def _read_theirs(self, spill: Spill, writer: ResultWriter) -> None:
         ctx = context_of(self._settings, self._plan.choice, self._now)

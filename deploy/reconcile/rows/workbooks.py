@@ -26,6 +26,7 @@ from deploy.reconcile.rows.bounds import (
 
 _CHUNK: Final = 1 << 16
 _DEEPEST: Final = 32
+_LONGEST_FORMAT: Final = 512
 _LONGEST_TOKEN: Final = 1 << 22
 _EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook's dates have no zone
 _EPOCH_1904: Final = datetime(1904, 1, 1)  # noqa: DTZ001 - likewise
@@ -155,7 +156,7 @@ class _Styles:
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "numFmt":
-            code = _NO_DATE.sub("", attributes.get("formatCode", "")[:LONGEST_CELL])
+            code = _NO_DATE.sub("", attributes.get("formatCode", "")[:_LONGEST_FORMAT])
             self._custom[attributes.get("numFmtId", "")] = bool(_DATE_LETTERS.search(code)) and "General" not in code
         elif name == "cellXfs":
             self._in_cells = True

@@ -19,24 +19,23 @@ class NoPullApi(CallweaveError):
     code = "backfill"
 
 
-async def backfilled(settings: Settings, vendor: str, account: str, call_ids: Sequence[str]) -> list[str]:
-    """Pulls the calls and returns what came of it, as lines; raises `NoPullApi`, `SettingsError`, `Unavailable`."""
+def polled(settings: Settings, vendor: str, account: str) -> str:
+    """Returns our name of an account whose calls can be pulled; raises `NoPullApi`."""
     if VENDORS[vendor].poll is None:
         raise NoPullApi(
-            f"{vendor} has no pull API here: --backfill can do nothing, and `callweave import` takes the file"
+            f"{vendor} has no pull API here: --backfill can do nothing, but `callweave import` takes a file of its records"
         )
-    named = next(
-        (
-            one.account or one.app_id
-            for one in settings.poll.accounts
-            if one.vendor == vendor and account in (one.account, one.app_id)
-        ),
-        "",
+    for one in settings.poll.accounts:
+        if one.vendor == vendor and account in (one.account, one.app_id):
+            return one.account or one.app_id
+    raise NoPullApi(
+        f"the account {account} of {vendor} is not among the [[poll.accounts]]: --backfill cannot ask for it"
     )
-    if not named:
-        raise NoPullApi(
-            f"the account {account} of {vendor} is not among the [[poll.accounts]]: --backfill cannot ask for it"
-        )
+
+
+async def backfilled(settings: Settings, vendor: str, account: str, call_ids: Sequence[str]) -> list[str]:
+    """Pulls the calls and returns what came of it, as lines; raises `NoPullApi`, `SettingsError`, `Unavailable`."""
+    named = polled(settings, vendor, account)
     asked = list(dict.fromkeys(call_ids))[:_MOST]
     answers: Counter[str] = Counter()
     async for _, trouble in fetch_known(settings, Registry(), named, asked):
