@@ -234,5 +234,7 @@ class AuditEvent(StrEnum):
     """Somebody decided which content of a record counts."""
     ERASED = "erased"
     """The data of a number or of an account were erased."""
+    IMPORTED = "imported"
+    """The records of a file were imported."""
     EXPORTED = "exported"
     """The data of a number were exported."""

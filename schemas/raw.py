@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 
-Source = Literal["push", "poll", "backfill"]
+Source = Literal["push", "poll", "backfill", "file_cdr"]
 Headers = list[tuple[str, bytes]]
 
 _TEXT_HEADERS: Final = (
@@ -19,6 +19,7 @@ _TEXT_HEADERS: Final = (
     "source",
     "replay_of",
 )
+_SOURCES: Final = get_args(Source)
 _ALIKE: Final = frozenset({"vendor", "callback", "account", "content_type", "source"})
 """The headers that nearly all records have alike."""
 _MOST_KNOWN: Final = 256
@@ -82,7 +83,7 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | Non
         request_id=get("request_id", ""),
         content_type=get("content_type", ""),
         content_encoding=get("content_encoding", ""),
-        source=source if source in ("push", "poll", "backfill") else "push",  # type: ignore[arg-type]  # narrowed by the test
+        source=source if source in _SOURCES else "push",  # type: ignore[arg-type]  # narrowed by the test
         replay_of=get("replay_of", ""),
         body=value or b"",
     )

@@ -48,7 +48,7 @@ RAW: Final = Topic(
     key=CALL_KEY + ", as far as the body shows it; a push lies on any partition",
     cleanup="delete",
     retention_days=14,
-    producers=("ingress", "poll", "dead replay", "conflicts resolve"),
+    producers=("ingress", "poll", "dead replay", "conflicts resolve", "import"),
     consumers=("normalise",),
 )
 FACTS: Final = Topic(

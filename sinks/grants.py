@@ -40,7 +40,7 @@ def _columns(names: Iterable[str]) -> str:
     return ", ".join(f"SELECT({name})" for name in names)
 
 
-_FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_prefixes")
+_FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_prefixes", "v_reconciliations", "v_reconciled_records")
 _OF_ALL_ROWS: Final = (
     *("v_conferences", "v_causes", "v_concurrency", "v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
 )

@@ -11,6 +11,7 @@ from deploy.cli.audit_commands import audit
 from deploy.cli.clickhouse_commands import clickhouse, prefixes, query
 from deploy.cli.conflict_commands import conflicts
 from deploy.cli.data_commands import dead, migrate, replay, topics
+from deploy.cli.file_commands import import_, raw, reconcile
 from deploy.cli.options import Options, plainly
 from deploy.cli.part_commands import ingress, poll, process, sink
 from deploy.cli.privacy_commands import erase, export
@@ -59,7 +60,8 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
 
 for _command in (
     *(up, ingress, poll, process, sink, migrate, topics, simulate),
-    *(replay, dead, conflicts, erase, export, audit, spool, token, clickhouse, prefixes, query, doctor, vendor, try_),
+    *(replay, dead, conflicts, reconcile, import_, raw, erase, export, audit, spool, token, clickhouse),
+    *(prefixes, query, doctor, vendor, try_),
 ):
     main.add_command(_command)
 

@@ -80,6 +80,29 @@ async def fetch(
             _log.info("fetched one call vendor=%s account=%s", accounts[name].vendor, name)
 
 
+async def fetch_known(
+    settings: Settings, metrics: Registry, name: str, call_ids: Iterable[str]
+) -> AsyncIterator[tuple[str, str]]:
+    """Pulls calls of an account that ended long ago, each asked for once, and publishes them.
+
+    Yields each id with "" or the reason why the vendor does not give the call. Raises `SettingsError` for an account
+    that is not polled, and `Unavailable` for Kafka.
+    """
+    accounts = {name_of(account): account for account in settings.poll.accounts}
+    if name not in accounts:
+        raise SettingsError(_not_polled(name, accounts))
+    async with _poller_factory(settings, metrics) as make:
+        poller = make(accounts[name], Checkpoint(settled_s=0))
+        for call_id in call_ids:
+            try:
+                found = await poller.fetch_call(call_id, once=True)
+            except Unavailable as exc:
+                yield call_id, exc.code
+            else:
+                yield call_id, "" if found else "not_found"
+            await asyncio.sleep(accounts[name].min_gap_s)
+
+
 @contextlib.asynccontextmanager
 async def _poller_factory(settings: Settings, metrics: Registry) -> AsyncIterator[PollerFactory]:
     """Yields a function that makes pollers, over the client and publisher that all of them share."""

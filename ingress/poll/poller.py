@@ -89,8 +89,10 @@ class Poller:
             decision = self._next(await self._publish_page(answer, decision.ask, decision.token))
             await self._sleep(self._account.min_gap_s)
 
-    async def fetch_call(self, call_id: str) -> bool:
+    async def fetch_call(self, call_id: str, *, once: bool = False) -> bool:
         """Asks for one call by its id, again while it may not exist yet; returns False when it is not found.
+
+        `once` is for a call that ended long ago: it is not asked for again.
 
         Raises `Unavailable` with the vendor's code for any other failure.
         """
@@ -105,7 +107,7 @@ class Poller:
             if answer.page.code != "0" and self._poll.advice.get(answer.page.code) is not not_yet:
                 raise Unavailable("the vendor does not answer for a call", code=answer.page.code)
             tries += 1
-            wait_s = planner.id_wait_s(not_yet, tries)
+            wait_s = None if once else planner.id_wait_s(not_yet, tries)
             if wait_s is None:
                 return False
             await self._sleep(wait_s)

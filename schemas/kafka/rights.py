@@ -132,6 +132,12 @@ ROLES: Final = (
     ),
     Role(name="export", does="notes that the data of a number were exported", rights=_on("Write", AUDIT.name)),
     Role(name="audit list", does="reads the audit trail", rights=_on("Read", AUDIT.name)),
+    Role(
+        name="import",
+        does="publishes the records of a file, and notes that it did",
+        rights=_on("Write", RAW.name, AUDIT.name),
+    ),
+    Role(name="raw show", does="reads the body that a record came from", rights=_on("Read", RAW.name)),
     Role(name="spool drain", does="publishes what waits in a spool", rights=_on("Write", RAW.name)),
 )
 ROLE: Final = {role.name: role for role in ROLES}

@@ -210,6 +210,17 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """
 
 
+class Locale(msgspec.Struct, frozen=True):
+    """The meaning of a vendor's times, numbers and amounts that do not say it themselves."""
+
+    zone: str = "UTC?"
+    """The zone of civil times (IANA name), with "?" when the vendor names none."""
+    region: str = ""
+    """The country of national phone numbers, "" for none."""
+    currency: str = ""
+    """The currency of unmarked amounts, "" where the vendor sends none."""
+
+
 class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor, whole."""
 
@@ -227,4 +238,6 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True):
     kinds: Mapping[str, str] = {}
     """The vendor's own kinds of payload, where none of `Kind` fits, each with a sentence; in every view they are calls.
     A fact of a kind that is neither is a bug of the vendor's file."""
+    locale: Locale = Locale()
+    """The meaning of a file of the vendor's whose columns are not its own fields (`callweave reconcile`)."""
     poll: Poll | None = None

@@ -26,7 +26,7 @@ from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, Re
 from schemas.vendor_kit import causes, phone_numbers
 from schemas.vendor_kit.causes import Cause
 from schemas.vendor_kit.columns import computed, ended, leg
-from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Locale, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import decoded, listed
 from schemas.vendor_kit.phone_numbers import columns
@@ -396,4 +396,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200, body=b'{"resultcode":"0","resultdesc":"Success"}', content_type="application/json"),
     retry=Reply(status=503),
     sends_at_most=1,
+    locale=Locale(_RELAY_ZONE, _REGION),
 )

@@ -23,7 +23,7 @@ from schemas.facts import Direction, Disposition, Fact, FactType, Flag, Kind, Re
 from schemas.vendor_kit.amounts import billed, check_billed, check_duration
 from schemas.vendor_kit.causes import Cause, cause, denies_answer, disposition_of, reason_of, sip_of
 from schemas.vendor_kit.columns import leg
-from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Locale, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import NOBODY, PhoneNumber, columns
@@ -179,4 +179,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200),
     retry=Reply(status=503),
     sends_at_most=0,
+    locale=Locale(_ZONE),
 )

@@ -37,6 +37,7 @@ from schemas.vendor_kit.contract import (
     Context,
     Element,
     Elements,
+    Locale,
     Mapped,
     Page,
     Poll,
@@ -326,5 +327,6 @@ VENDOR = Vendor(
     accepted=Reply(status=200, content_type="text/plain;charset=utf-8"),
     retry=Reply(status=503),
     sends_at_most=0,
+    locale=Locale(_ZONE, _REGION),
     poll=Poll(callback=_CALLBACK, request=_request, read_page=_read_page, advice=ADVICE),
 )

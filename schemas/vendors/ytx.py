@@ -28,7 +28,7 @@ from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, K
 from schemas.vendor_kit.amounts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendor_kit.causes import Cause
 from schemas.vendor_kit.columns import ended, leg
-from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Mapped, Reply, Vendor
+from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Locale, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import PhoneNumber, columns
@@ -389,4 +389,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200),
     retry=Reply(status=500),
     sends_at_most=3,
+    locale=Locale(_ZONE, _REGION, _CURRENCY),
 )

@@ -19,7 +19,8 @@ ORDER: Final = {
         main replay
     """,
     "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
-    "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools doctor simulator local cli",
+    "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools reconcile doctor simulator local cli",
+    "deploy/reconcile": "rows column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
@@ -70,6 +71,9 @@ PURE = (
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
     *(f"deploy/analysis/{name}.py" for name in ("prefix_file", "questions")),
+    *(f"deploy/reconcile/{name}.py" for name in ("classes", "column_words", "columns", "records", "report", "totals")),
+    "deploy/reconcile/rows/bounds.py",
+    "deploy/output/printable.py",
 )  # fmt: skip
 IMPURE_MODULES = {
     "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",

@@ -263,7 +263,21 @@ async def erase_account(
             await client.command(statement, sought.parameters())
             tell(f"{table}: {counted[table]} versions of rows")
     await _erase_figures(client, settings, sought.erasure.account)
+    await erase_reconciliations(client, sought.erasure.account)
     return counted
+
+
+async def erase_reconciliations(client: ClickHouse, account: str) -> None:
+    """Deletes what reconciliations said of an account. Like figures, they are on no shard."""
+    named = {"account": account}
+    for table in ("reconciled_records", "reconciliations"):
+        sql = f"SELECT count() FROM {client.database}.{table} WHERE account = {{account:String}}"  # noqa: S608 - our own names
+        ((count,),) = await client.query(sql, named)
+        if count:
+            await client.command(
+                f"ALTER TABLE {client.database}.{table} DELETE WHERE account = {{account:String}} SETTINGS mutations_sync = 2",
+                named,
+            )
 
 
 async def _erase_figures(client: ClickHouse, settings: ClickHouseSettings, account: str) -> None:

@@ -10,10 +10,12 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from deploy.admin.topic_setup import create_topics
+from deploy.reconcile.taking_in.backfill import NoPullApi, backfilled
 from ingress.kafka.producer import KafkaPublisher
 from ingress.poll.checkpoints import read_checkpoints
 from ingress.poll.client import client
@@ -276,6 +278,26 @@ async def test_a_person_can_have_one_call_fetched(
     assert await call_ids(kafka, account) == ["one"]
     with pytest.raises(SettingsError, match="no account 'nobody' is polled"):
         await fetch(settings, asyncio.Event(), Registry(), calls=(("nobody", "one"),))
+
+
+async def test_calls_of_a_carriers_file_are_pulled_each_asked_for_once(
+    kafka: str, vendor: Vendor, publisher: KafkaPublisher, account: PollAccount
+) -> None:
+    vendor.calls = {"one": NOW - 100, "two": NOW - 90}
+    unhurried = msgspec.structs.replace(account, min_gap_s=0.0)
+    settings = Settings(kafka=KafkaSettings(bootstrap=kafka), poll=PollSettings(accounts=(unhurried,)))
+
+    told = await backfilled(settings, "tencent", account.account, ["one", "nobody", "two", "one"])
+
+    assert told == [
+        "backfill: 2 of 3 calls pulled; reconcile again in a minute",
+        "  1 not given by the vendor: not_found",
+    ]
+    assert [asked["callId"] for asked in vendor.asked] == ["one", "nobody", "two"]
+    assert sorted(await call_ids(kafka, account)) == ["one", "two"]
+    for whose in (("tencent", "another"), ("ytx", account.account)):
+        with pytest.raises(NoPullApi):
+            await backfilled(settings, *whose, ["one"])
 
 
 async def test_a_fetch_that_waits_for_its_call_can_be_stopped(

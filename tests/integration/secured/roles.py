@@ -1,6 +1,7 @@
 """The work of each role on Kafka, and a user who has the rights of one role and no other."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from deploy.admin.producing import producing
 from deploy.admin.topic_setup import create_topics, differences
 from deploy.doctor.group_offsets import connected_offsets
 from deploy.kafka.acl_commands import acl_commands
+from deploy.reconcile.raw_bodies import BodyPlace, Gone, body_at
 from ingress.kafka.producer import KafkaPublisher
 from ingress.poll.checkpoints import read_checkpoints
 from processors.replay import replay
@@ -22,6 +24,7 @@ from schemas.config.settings import KafkaSettings, Settings
 from schemas.kafka.rights import Role
 from schemas.privacy.erasures import Erasure, Erasures
 from schemas.privacy.tokens import NumberTokens
+from schemas.raw import Position
 from schemas.topics import (
     AUDIT,
     DEAD,
@@ -120,6 +123,14 @@ async def erase(kafka: KafkaSettings) -> None:
             await kept_until(kafka, topic, datetime.now(UTC))
 
 
+async def show(kafka: KafkaSettings) -> None:
+    """Reads the first body of calls.raw that is there, as the roles before published some."""
+    for number in range(kafka.partitions):
+        with contextlib.suppress(Gone):
+            place = BodyPlace(position=Position(RAW.name, number, 0), element=0, sha256="", table="cdr")
+            await body_at(kafka, place)
+
+
 async def audited(kafka: KafkaSettings) -> None:
     await entries(kafka)
 
@@ -139,6 +150,8 @@ WORK: Final[dict[str, Callable[[KafkaSettings], Awaitable[None]]]] = {
         kafka, "dead replay", RAW.name, FACTS.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name, AUDIT.name
     ),
     "conflicts resolve": lambda kafka: send(kafka, "conflicts resolve", RAW.name, AUDIT.name),
+    "import": lambda kafka: send(kafka, "import", RAW.name, AUDIT.name),
+    "raw show": show,
     "spool drain": lambda kafka: publish(kafka, "spool drain", RAW.name),
 }
 """The use that each role makes of Kafka; the workers' is in the test of the whole way."""
