@@ -1,8 +1,8 @@
 """The table that says how a changed setting takes effect in each part when SIGHUP makes it read its settings again.
 
 Pure. The longest path in the table that a setting begins with counts for it; `accounts.*` is for the settings of an
-entry, where `accounts` is for the list, of which entries were added or taken away. A test holds that every setting stands in
-it, so that a new one must say how it takes effect.
+entry, where `accounts` is for the list, of which entries were added or taken away. A test holds that every setting
+stands in it, so that a new one must say how it takes effect.
 """
 
 import re

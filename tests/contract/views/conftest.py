@@ -11,7 +11,7 @@ from sinks.rows import TABLES
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
-FIGURES = ("kpi_calls", "kpi_marks")
+FIGURES = ("kpi_calls", "kpi_marks", "account_zones")
 
 
 def unmigrated_settings(url: str) -> Settings:

@@ -116,7 +116,10 @@ def call_row(*args: Any, **fields: Any) -> Fact:
 
 async def all_views(db: ClickHouse) -> dict[str, list[str]]:
     """Returns the rows of each view as sorted text, without the time of their insertion."""
-    names = await db.query(f"SELECT name FROM system.tables WHERE database = '{db.database}' AND engine = 'View'")
+    names = await db.query(
+        f"SELECT name FROM system.tables WHERE database = '{db.database}' AND engine = 'View' "
+        "AND empty(parameterized_view_parameters)"
+    )
     shown = {}
     for (name,) in names:
         columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{name}")}

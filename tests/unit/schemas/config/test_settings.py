@@ -54,7 +54,12 @@ def test_the_environment_wins_over_the_file() -> None:
 
 def test_each_account_has_the_time_zone_that_it_sets() -> None:
     """A polled one is named as the column `account` names it."""
-    zoned = ACCOUNT + 'time_zone = "Asia/Kathmandu"\n' + POLLED.replace('account = "main"\n', "") + 'time_zone = "Asia/Tokyo"\n'
+    zoned = (
+        ACCOUNT
+        + 'time_zone = "Asia/Kathmandu"\n'
+        + POLLED.replace('account = "main"\n', "")
+        + 'time_zone = "Asia/Tokyo"\n'
+    )
     unzoned = ACCOUNT.replace("main", "b").replace(SECRET, OTHER_SECRET)
     settings = read(f'{zoned}{unzoned}[figures]\ntime_zone = "Europe/Berlin"\n')
 
