@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.backoff import Backoff
 from schemas.codec import Codecs
+from schemas.config.figures.zones import account_zones
 from schemas.config.keep import KeepSettings
 from schemas.config.settings import Settings
 from schemas.erasing.following import followed
@@ -24,6 +25,7 @@ from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.placing import Places, placing
 from sinks.rollups.marks import Marks, marking
 from sinks.rollups.roller import Roller
+from sinks.rollups.zones import Zones
 from sinks.worker import Sink
 
 _HEADROOM_BYTES: Final = 64 * 1024
@@ -50,7 +52,9 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
             clickhouse,
             marks,
             metrics,
+            zones=Zones(account_zones(settings)),
             keep_days=_kept_days(settings.keep),
+            keep_rows_days=_least(settings.keep.kpi_5m_days, settings.keep.kpi_days),
             replicas=bool(settings.clickhouse.cluster),
         )
         insert = placing(marking(clickhouse.insert, marks.set), Places(clickhouse.query, clickhouse.database))
@@ -74,5 +78,8 @@ async def run(settings: Settings, stop: asyncio.Event, metrics: Registry, codecs
 
 def _kept_days(keep: KeepSettings) -> int:
     """Returns for how many days figures can be computed again; 0 for ever."""
-    given = (keep.timelines_days, keep.kpi_5m_days, keep.kpi_days)
-    return min(filter(None, given), default=0)
+    return _least(keep.timelines_days, keep.kpi_5m_days, keep.kpi_days)
+
+
+def _least(*days: int) -> int:
+    return min(filter(None, days), default=0)

@@ -7,7 +7,8 @@ import aiohttp
 from yarl import URL
 
 from schemas.codec import PREVIOUS, PUBLISHED, Codecs, PublishedSchema, codecs_for, schema_text
-from schemas.config.settings import SchemaRegistrySettings, Settings
+from schemas.config.kafka.registry import SchemaRegistrySettings
+from schemas.config.settings import Settings
 from schemas.errors import SetupError, Unavailable
 from schemas.tls import client_context
 from schemas.tls.faults import fault, greeted, speaks_tls

@@ -9,6 +9,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
+from schemas.config.figures.zones import check_zones
 from schemas.config.kafka.checks import check_kafka, check_registry
 from schemas.config.listening import has_admin_port
 from schemas.config.privacy import KEY_CHARS
@@ -32,6 +33,7 @@ def check(settings: Settings, vendors: frozenset[str]) -> None:
         _check_vendor(poll.vendor, path, vendors)
         if not poll.url.startswith(("http://", "https://")):
             raise SettingsError(f"an http(s) address is wanted - at `{path}.url`")
+    check_zones(settings)
     _check_logins(settings.clickhouse)
     _check_servers(settings.clickhouse)
     check_kafka(settings.kafka)

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from schemas.config.caller_checks import Check
+from schemas.config.figures import FiguresSettings
+from schemas.config.kafka.registry import SchemaRegistrySettings
 from schemas.config.kafka.sasl import Sasl
 from schemas.config.keep import KeepSettings
 from schemas.config.limits import Count, Limits
@@ -67,21 +69,6 @@ class KafkaSettings(_Section, frozen=True, kw_only=True):
     """Certificates, with SSL and SASL_SSL. Files that change are read again at the next connection."""
     sasl: Sasl = Sasl()
     """The login, with SASL_PLAINTEXT and SASL_SSL. Each part may have a user of its own, by its own environment."""
-
-
-class SchemaRegistrySettings(_Section, frozen=True, kw_only=True):
-    """The registry in which schemas are published, where there is one."""
-
-    url: str = ""
-    """Address of a Confluent-compatible registry, whose ids are then on the wire. Empty: the pinned ids."""
-    user: str = ""
-    """Name for basic authorization, as Confluent Cloud's API key. Empty: none."""
-    password: Secret = Secret()
-    """Password of `user`."""
-    token: Secret = Secret()
-    """Bearer token, instead of `user`. Empty: none."""
-    tls: ClientTls = ClientTls()
-    """Certificates, where `url` begins with https."""
 
 
 class ClickHouseSettings(_Section, frozen=True, kw_only=True):
@@ -156,6 +143,8 @@ class Account(_Section, frozen=True, kw_only=True):
     """Proofs that a push must bear as well, all of them. OPERATIONS.md has an example of each kind."""
     cost_limit: Count = COST_LIMIT
     """The most that one call can cost, in the vendor's currency; a higher cost is stored as NULL and flagged."""
+    time_zone: str = ""
+    """IANA name of the zone of its days and hours in `v_kpi_*_local`. Empty: `figures.time_zone`."""
 
 
 class IngressSettings(_Section, frozen=True, kw_only=True):
@@ -271,6 +260,8 @@ class PollAccount(_Section, frozen=True, kw_only=True):
     """Shortest time between two requests."""
     compress: bool = True
     """Ask for compressed pages."""
+    time_zone: str = ""
+    """IANA name of the zone of its days and hours in `v_kpi_*_local`. Empty: as in `accounts`, `figures.time_zone`."""
 
 
 class PollSettings(_Section, frozen=True, kw_only=True):
@@ -379,6 +370,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     kafka: KafkaSettings = KafkaSettings()
     schema_registry: SchemaRegistrySettings = SchemaRegistrySettings()
+    """The registry in which schemas are published, where there is one."""
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     accounts: tuple[Account, ...] = ()
     """Our accounts at the vendors. Without any, only the vendor of a push is known."""
@@ -391,6 +383,8 @@ class Settings(_Section, frozen=True, kw_only=True):
     """Phone numbers and bodies: their tokens, and the days for which ClickHouse keeps them (`callweave migrate`)."""
     keep: KeepSettings = KeepSettings()
     """Days for which ClickHouse keeps the rows of each table (`callweave migrate`); then a day goes as a whole."""
+    figures: FiguresSettings = FiguresSettings()
+    """The figures of calls (`v_kpi_*`)."""
     embedded: EmbeddedSettings = EmbeddedSettings()
     limits: Limits = Limits()
     """Bounds of one body."""

@@ -1,7 +1,8 @@
 """The table that says how a changed setting takes effect in each part when SIGHUP makes it read its settings again.
 
-Pure. The longest path in the table that a setting begins with counts for it. A test holds that every setting stands in
-it, so that a new one must say how it takes effect.
+Pure. The longest path in the table that a setting begins with counts for it; `accounts.*` is for the settings of an
+entry, where `accounts` is for the list, of which entries were added or taken away. A test holds that every setting
+stands in it, so that a new one must say how it takes effect.
 """
 
 import re
@@ -49,7 +50,9 @@ _TABLE: Final[Mapping[str, tuple[Effect, ...]]] = {
     "clickhouse.migrator":        (_O,     _O,     _O,     _O,    _O,   _S),
     "clickhouse.migrator_password": (_O,   _O,     _O,     _O,    _O,   _N),
     "clickhouse.database":        (_O,     _O,     _O,     _O,    _R,   _S),
-    "accounts":                   (_N,     _R,     _O,     _N,    _O,   _O),
+    "accounts":                   (_N,     _R,     _O,     _N,    _R,   _O),
+    "accounts.*":                 (_N,     _R,     _O,     _N,    _O,   _O),
+    "accounts.time_zone":         (_O,     _O,     _O,     _O,    _R,   _O),
     "ingress.host":               (_S,     _S,     _O,     _O,    _O,   _S),
     "ingress.port":               (_S,     _S,     _O,     _O,    _O,   _S),
     "ingress.workers":            (_S,     _S,     _O,     _O,    _O,   _S),
@@ -82,11 +85,15 @@ _TABLE: Final[Mapping[str, tuple[Effect, ...]]] = {
     "ingress.spool_max_age_s":    (_S,     _R,     _O,     _O,    _O,   _O),
     "ingress.spool_drain_per_s":  (_S,     _R,     _O,     _O,    _O,   _O),
     "poll":                       (_O,     _O,     _R,     _O,    _O,   _O),
+    "poll.accounts":              (_O,     _O,     _R,     _O,    _R,   _O),
+    "poll.accounts.*":            (_O,     _O,     _R,     _O,    _O,   _O),
+    "poll.accounts.time_zone":    (_O,     _O,     _O,     _O,    _R,   _O),
     "process":                    (_O,     _O,     _O,     _R,    _O,   _O),
     "join":                       (_O,     _O,     _O,     _R,    _O,   _O),
     "sink":                       (_O,     _O,     _O,     _O,    _R,   _O),
     "privacy":                    (_O,     _O,     _O,     _O,    _O,   _S),
     "privacy.key":                (_O,     _O,     _O,     _R,    _R,   _O),
+    "figures":                    (_O,     _O,     _O,     _O,    _R,   _O),
     "keep":                       (_O,     _O,     _O,     _O,    _O,   _S),
     "embedded":                   (_S,     _S,     _R,     _R,    _R,   _S),
     "metrics":                    (_O,     _O,     _R,     _R,    _R,   _S),
@@ -129,6 +136,8 @@ def in_parts(path: str) -> tuple[Effect, ...]:
     known = _NUMBER.sub("", path)
     while known and known not in _TABLE:
         known = known.rpartition(".")[0]
+        if f"{known}.*" in _TABLE:
+            known = f"{known}.*"
     return _TABLE.get(known, ())
 
 

@@ -53,10 +53,14 @@ class Marks:
 
     async def set_all(self) -> None:
         """Says that figures of all slots with calls are to be computed. Raises `Unavailable`, `SetupError`."""
+        await self.set_where(f"SELECT DISTINCT slot_at FROM {self._clickhouse.database}.{TIMELINES.name}")  # noqa: S608 - our own names
+
+    async def set_where(self, slots: str) -> None:
+        """Says that figures of the slots of a query are to be computed. Raises `Unavailable`, `SetupError`."""
         self._version += 2
         await self._clickhouse.command(
-            f"INSERT INTO {self._table} ({', '.join(_COLUMNS)}) SELECT DISTINCT slot_at, {self._marker}, {self._version} "  # noqa: S608 - our own names
-            f"FROM {self._clickhouse.database}.{TIMELINES.name}"
+            f"INSERT INTO {self._table} ({', '.join(_COLUMNS)}) SELECT slot_at, {self._marker}, {self._version} "  # noqa: S608 - our own names
+            f"FROM ({slots})"
         )
 
     async def found(self) -> list[Mark]:

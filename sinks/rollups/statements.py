@@ -3,135 +3,201 @@
 Five minutes are computed from calls, an hour from its five minutes, a day from its hours. Each statement reads what it
 computes from and what is stored, and writes only the rows that differ, with a version of one more than the stored one:
 two of them must not run at the same time. The figures of a group whose calls have gone become zero.
+
+The statement of hours also makes the hours of local time that are none of UTC, that of days the local days: so a call
+is at any time in one row of each grain, whatever zone that row was computed for.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-import msgspec
-
 from sinks.retention import KPI_TABLE
+from sinks.rollups.figures import COLUMNS, CONDITIONS, FIGURES, REVISION
+from sinks.rollups.zones import LOCAL, UTC_ALONE, Zones
 
 Grain = Literal["5m", "hour", "day"]
+Source = Literal["calls", "rows"]
+"""The rows that five minutes are computed from: calls, or, where these have expired, the rows of five minutes."""
 KEY: Final = ("start_at", "slot_at", "vendor", "account", "account_id", "direction")
 """Columns that name a group, beside its grain."""
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A column of figures: how it is computed from calls, and from the rows of shorter intervals."""
-
-    name: str
-    of_calls: str
-    of_rows: str
-
-
-_CONDITIONS: Final = {
-    "disputed": "has(c.quality_flags, 'conflict_final') AND NOT has(c.quality_flags, 'conflict_resolved')",
-    "counted": "c.is_final AND NOT disputed",
-    "open": "NOT c.is_final AND NOT disputed",
-    "is_answered": "c.disposition = 'answered'",
-    "rang": "c.alerting_at IS NOT NULL OR ifNull(c.ring_ms > 0, false)",
-    "given_up": "c.disposition = 'cancelled' AND (c.hangup_party = 'a' OR c.hangup_reason IN ('caller_cancel', 'caller_hangup'))",
-    "served": "c.disposition IN ('answered', 'busy', 'no_answer', 'rejected') OR (given_up AND rang)",
-}
-"""Conditions on a call that figures count, by name; each may use those before it."""
-
-
-def _count(name: str, condition: str) -> Figure:
-    return Figure(name, f"countIf({condition})", f"sum(g.{name})")
-
-
-def _sum(name: str, amount: str, condition: str) -> Figure:
-    return Figure(name, f"sumIf({amount}, {condition})", f"sum(g.{name})")
-
-
-def _values(name: str) -> Figure:
-    known = f"groupArrayIf(assumeNotNull(c.{name}), c.is_final AND c.{name} IS NOT NULL)"
-    return Figure(name, f"arraySort({known})", f"arraySort(groupArrayArray(g.{name}))")
-
-
-_TALK: Final = "ifNull(c.talk_ms, 0)"
-_KNOWN_TALK: Final = "counted AND is_answered AND c.talk_ms IS NOT NULL"
-FIGURES: Final = (
-    Figure("calls", "count()", "sum(g.calls)"),
-    _count("attempts", "c.is_final"),
-    _count("answered", "c.is_final AND is_answered"),
-    _count("network_effective", "c.is_final AND served"),
-    _count("provisional", "NOT c.is_final"),
-    _count("in_conflict", "disputed"),
-    _sum("talk_total_ms", _TALK, "counted AND is_answered"),
-    _count("answered_without_talk", "counted AND is_answered AND c.talk_ms IS NULL"),
-    _count("answered_with_talk", _KNOWN_TALK),
-    _sum("talk_in_conflict_ms", _TALK, "disputed AND is_answered"),
-    _count("short_calls", f"{_KNOWN_TALK} AND c.talk_ms < 6000"),
-    _values("pdd_ms"),
-    _values("ring_ms"),
-    _sum("billed_s", "c.billable_s", "counted"),
-    _sum("billable_in_conflict_s", "c.billable_s", "disputed"),
-    _sum("billable_provisional_s", "c.billable_s", "open"),
-    Figure(
-        "currencies",
-        "arraySort(groupUniqArrayIf(toString(c.currency), c.cost IS NOT NULL))",
-        "arraySort(groupUniqArrayArray(g.currencies))",
-    ),
-    _sum("cost", "c.cost", "counted"),
-    _sum("cost_in_conflict", "c.cost", "disputed"),
-    _sum("cost_provisional", "c.cost", "open"),
-)
-"""Every column of figures of `kpi_calls`, in its order."""
-_START: Final = {"5m": "toStartOfFiveMinutes", "hour": "toStartOfHour", "day": "toStartOfDay"}
+_GROUP: Final = KEY[2:]
+_FIVE_MINUTES: Final = "toDateTime(toStartOfFiveMinutes(toDateTime(c.started_at, 'UTC')), 'UTC')"
 _HOUR: Final = timedelta(hours=1)
-_BELOW: Final[dict[Grain, Grain]] = {"hour": "5m", "day": "hour"}
+_NAMES: Final = tuple(f"`{name}`" for name in COLUMNS)
+_APART: Final = ", ".join(
+    f"tupleElement(a.`{figure.name}`, {number}) AS `{part}`"
+    for figure in FIGURES
+    for number, part in enumerate(figure.parts, 1)
+)
+_TUPLES: Final = ", ".join(f"`{figure.name}`" for figure in FIGURES if figure.parts)
+_COMPUTED: Final = (*_NAMES, *LOCAL, "revision")
 
 
-def computing(database: str, grain: Grain, slots: Collection[datetime]) -> str:
+def computing(
+    database: str, grain: Grain, slots: Collection[datetime], zones: Zones = UTC_ALONE, source: Source = "calls"
+) -> str:
     """Returns the statement that computes the rows of these slots; the slots of days are days."""
     listed = _listed(slots)
-    source = _of_calls(database, listed) if grain == "5m" else _of_rows(database, grain, slots)
-    names = [figure.name for figure in FIGURES]
-    key, columns = ", ".join(KEY), ", ".join(names)
+    if grain == "5m":
+        found = _five_minutes(
+            _of_calls(database, listed) if source == "calls" else _stored_rows(database, listed), zones
+        )
+    else:
+        found = _hours(database, listed, zones) if grain == "hour" else _days(database, slots, zones)
+    key, columns = ", ".join(("grain", *KEY)), ", ".join(_COMPUTED)
     return (
-        f"INSERT INTO {database}.{KPI_TABLE} (grain, {key}, {columns}, version)\n"  # noqa: S608 - our own names and instants
-        f"WITH found AS ({source}),\n"
+        f"INSERT INTO {database}.{KPI_TABLE} ({key}, {columns}, version)\n"  # noqa: S608 - our own names, instants and checked names of zones
+        f"WITH found AS ({found}),\n"
         f"stored AS (SELECT {key}, {columns}, version FROM {database}.{KPI_TABLE} FINAL"
-        f" WHERE grain = '{grain}' AND slot_at IN ({listed}))\n"
-        f"SELECT '{grain}', {key}, {_of('found', names)}, stored.version + 1\n"
+        f" WHERE grain IN ('{grain}', 'local_{grain}') AND slot_at IN ({listed}))\n"
+        f"SELECT {key}, {_of('found', _COMPUTED)}, stored.version + 1\n"
         f"FROM found FULL OUTER JOIN stored USING ({key})\n"
-        f"WHERE {_digest('found', names)} != {_digest('stored', names)}\n"
+        f"WHERE {_digest('found', _COMPUTED)} != {_digest('stored', _COMPUTED)}\n"
         # Starts may be in any number of months, which a sender decides.
         f"SETTINGS join_use_nulls = 0, max_partitions_per_insert_block = 0"
     )
 
 
-def _of_calls(database: str, listed: str) -> str:
-    figures = ", ".join(f"{figure.of_calls} AS {figure.name}" for figure in FIGURES)
-    conditions = ", ".join(f"{condition} AS {name}" for name, condition in _CONDITIONS.items())
+def elsewhere(database: str, zones: Zones, oldest: datetime) -> str:
+    """Returns the query of slots, of `oldest` or later, with figures of another zone or revision than now."""
     return (
+        f"SELECT DISTINCT slot_at FROM {database}.{KPI_TABLE} AS g FINAL "  # noqa: S608 - as above
+        f"WHERE g.grain = 'hour' AND g.calls > 0 AND g.slot_at >= toDateTime({max(0, int(oldest.timestamp()))}, 'UTC') "
+        f"AND (g.revision != {REVISION} OR g.time_zone != {zones.zone('g.vendor', 'g.account')})"
+    )
+
+
+def _of_calls(database: str, listed: str) -> str:
+    figures = ", ".join(f"{figure.of_calls} AS `{figure.name}`" for figure in FIGURES)
+    conditions = ", ".join(f"{condition} AS {name}" for name, condition in CONDITIONS.items())
+    return _taken_apart(
         f"WITH {conditions} "  # noqa: S608 - our own names and instants
-        f"SELECT {_start('5m', 'c.started_at')} AS start_at, c.slot_at AS slot_at, c.vendor AS vendor, "
+        f"SELECT {_FIVE_MINUTES} AS start_at, c.slot_at AS slot_at, c.vendor AS vendor, "
         f"c.account AS account, c.account_id AS account_id, c.direction AS direction, {figures} "
         f"FROM {database}.v_timelines AS c WHERE c.slot_at IN ({listed}) AND c.call_type = 'call' "
         f"GROUP BY {', '.join(KEY)}"
     )
 
 
-def _of_rows(database: str, grain: Grain, slots: Collection[datetime]) -> str:
-    figures = ", ".join(f"{figure.of_rows} AS {figure.name}" for figure in FIGURES)
-    day = grain == "day"
-    slot = "toStartOfDay(g.slot_at, 'UTC')" if day else "g.slot_at"
-    read = [slot + hour * _HOUR for slot in slots for hour in range(24)] if day else slots
+def _stored_rows(database: str, listed: str) -> str:
     return (
-        f"SELECT {_start(grain, 'g.start_at')} AS start_at, {slot} AS slot_at, g.vendor AS vendor, "  # noqa: S608 - our own names and instants
-        f"g.account AS account, g.account_id AS account_id, g.direction AS direction, {figures} "
-        f"FROM {database}.{KPI_TABLE} AS g FINAL "
-        f"WHERE g.grain = '{_BELOW[grain]}' AND g.slot_at IN ({_listed(read)}) AND g.calls > 0 "
-        f"GROUP BY {', '.join(KEY)}"
+        f"SELECT {', '.join((*KEY, *_NAMES))} FROM {database}.{KPI_TABLE} FINAL "  # noqa: S608 - our own names and instants
+        f"WHERE grain = '5m' AND slot_at IN ({listed}) AND calls > 0"
     )
 
 
-def _start(grain: Grain, instant: str) -> str:
-    return f"toDateTime({_START[grain]}(toDateTime({instant}, 'UTC')), 'UTC')"
+def _five_minutes(rows: str, zones: Zones) -> str:
+    """Returns the query of rows of five minutes with their local time: an interval of UTC is one of every zone."""
+    made = _with(
+        f"({rows})",
+        {"time_zone": zones.zone("g.vendor", "g.account")},
+        {"utc_offset_s": f"toInt32({zones.offset('g.time_zone', 'g.start_at')})"},
+    )
+    return (
+        f"SELECT '5m' AS grain, g.*, g.start_at + g.utc_offset_s AS local_start_at, "  # noqa: S608 - as above
+        f"toUInt32(300) AS length_s, true AS is_local, {REVISION} AS revision FROM {made} AS g"
+    )
+
+
+def _hours(database: str, listed: str, zones: Zones) -> str:
+    """Returns the query of hours, and of those of local time that are none of UTC.
+
+    An hour is one of both when the offset is of whole hours from its beginning to its end. One that is not begins in
+    the middle of UTC's, and has the five minutes of its wall clock's hour that have the same offset.
+    """
+    rows = _with(
+        _stored(database, f"grain = '5m' AND slot_at IN ({listed})"),
+        {"zone": zones.zone("g.vendor", "g.account"), "hour": "toStartOfHour(g.start_at)"},
+        {
+            "hour_offset": zones.offset("g.zone", "g.hour"),
+            "last_offset": zones.offset("g.zone", f"g.hour + {3600 - 300}"),
+            "own_offset": zones.offset("g.zone", "g.start_at"),
+        },
+        {
+            "whole": "g.hour_offset % 3600 = 0 AND g.hour_offset = g.last_offset",
+            "wall_hour": "toStartOfHour(g.start_at + g.own_offset)",
+        },
+        {"offsets": f"if(g.whole, [], {zones.offsets_in_hour('g.zone', '(g.wall_hour - g.own_offset)')})"},
+    )
+    of_utc = _interval("'hour'", "g.hour", "g.hour_offset", "g.hour + g.hour_offset", "3600", "g.whole")
+    local = _interval(
+        "'local_hour'",
+        "g.wall_hour - g.own_offset + 300 * (indexOf(g.offsets, g.own_offset) - 1)",
+        "g.own_offset",
+        "g.wall_hour",
+        "300 * countEqual(g.offsets, g.own_offset)",
+        "true",
+    )
+    return _of_rows(rows, f"if(g.whole, [{of_utc}], [{of_utc}, {local}])", "g.slot_at")
+
+
+def _days(database: str, days: Collection[datetime], zones: Zones) -> str:
+    """Returns the query of days, and of those of local time that are none of UTC, from the hours of each kind."""
+    listed = _listed([day + hour * _HOUR for day in days for hour in range(24)])
+    rows = _with(
+        _stored(database, f"grain IN ('hour', 'local_hour') AND slot_at IN ({listed})"),
+        {"zone": zones.zone("g.vendor", "g.account"), "day": "toStartOfDay(g.start_at, 'UTC')"},
+        {
+            "day_offset": zones.offset("g.zone", "g.day"),
+            "last_offset": zones.offset("g.zone", f"g.day + {86_400 - 300}"),
+            "own_offset": zones.offset("g.zone", "g.start_at"),
+            "local_day": zones.day("g.zone", "g.start_at"),
+        },
+        {
+            "whole": "g.day_offset = 0 AND g.last_offset = 0",
+            "local_date": "toDate(g.start_at + g.own_offset)",
+            "local_offset": zones.offset("g.zone", "g.local_day"),
+        },
+        {"local_length": zones.day_length("g.zone", "g.local_day", "g.local_date")},
+    )
+    of_utc = _interval("'day'", "g.day", "g.day_offset", "g.day + g.day_offset", "86400", "g.whole")
+    local = _interval(
+        "'local_day'", "g.local_day", "g.local_offset", "toDateTime(g.local_date, 'UTC')", "g.local_length", "true"
+    )
+    intervals = f"arrayConcat(if(g.grain = 'hour', [{of_utc}], []), if(g.is_local AND NOT g.whole, [{local}], []))"
+    return _of_rows(rows, intervals, "toStartOfDay(g.slot_at, 'UTC')")
+
+
+def _interval(grain: str, start: str, offset: str, local: str, length: str, is_local: str) -> str:
+    """Returns the expression of an interval: its grain, start, offset, local start, length and whether it is local."""
+    return (
+        f"tuple({grain}, toDateTime({start}, 'UTC'), toInt32({offset}), toDateTime({local}, 'UTC'), "
+        f"toUInt32({length}), toBool({is_local}))"
+    )
+
+
+def _stored(database: str, where: str) -> str:
+    return f"(SELECT * FROM {database}.{KPI_TABLE} FINAL WHERE {where} AND calls > 0)"  # noqa: S608 - as above
+
+
+def _with(rows: str, *steps: dict[str, str]) -> str:
+    """Returns the query of rows with further columns; those of a step are made of those before it.
+
+    Not by names within one query: each use of a name is a copy of its expression, with a branch for each zone.
+    """
+    for step in steps:
+        made = ", ".join(f"{expression} AS {name}" for name, expression in step.items())
+        rows = f"(SELECT g.*, {made} FROM {rows} AS g)"  # noqa: S608 - as above
+    return rows
+
+
+def _of_rows(rows: str, intervals: str, slot: str) -> str:
+    """Returns the query of longer intervals from rows of shorter ones, of which each counts in one or two."""
+    figures = ", ".join(f"{figure.of_rows} AS `{figure.name}`" for figure in FIGURES)
+    names = ("grain", "start_at", "utc_offset_s", "local_start_at", "length_s", "is_local")
+    one = ", ".join(f"one.{number} AS {name}" for number, name in enumerate(names, 1))
+    group = ", ".join(f"g.{name} AS {name}" for name in _GROUP)
+    return _taken_apart(
+        f"SELECT {one}, {slot} AS slot_at, {group}, g.zone AS time_zone, {figures}, {REVISION} AS revision "  # noqa: S608 - as above
+        f"FROM {rows} AS g ARRAY JOIN {intervals} AS one "
+        f"GROUP BY one, slot_at, {', '.join(f'g.{name}' for name in _GROUP)}, g.zone"
+    )
+
+
+def _taken_apart(rows: str) -> str:
+    """Returns the query of rows with a column for each element of the tuples that were computed."""
+    return f"SELECT a.* EXCEPT ({_TUPLES}), {_APART} FROM ({rows}) AS a"  # noqa: S608 - our own names
 
 
 def _of(table: str, names: Iterable[str]) -> str:

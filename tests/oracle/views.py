@@ -3,7 +3,15 @@
 import re
 from typing import Final
 
-_VALUES: Final = {"from": "2000-01-01 00:00:00", "to": "2100-01-01 00:00:00"}
+_BEGIN: Final = "2000-01-01 00:00:00"
+_END: Final = "2100-01-01 00:00:00"
+_VALUES: Final = {
+    "from": _BEGIN,
+    "to": _END,
+    "time_zone": "Asia/Kathmandu",
+    "local_from": _BEGIN,
+    "local_to": _END,
+}
 _PARAMETER: Final = re.compile(r"\{(\w+):")
 NOT_REPEATABLE: Final = ("ingested_at", "freshness_p50_ms", "freshness_p99_ms")
 """Columns that say when a row was written, which differs when it is written again."""

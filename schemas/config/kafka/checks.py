@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from schemas.config.kafka.registry import SchemaRegistrySettings
 from schemas.config.kafka.sasl import CLOSED, OPEN, Sasl
-from schemas.config.settings import KafkaSettings, SchemaRegistrySettings
+from schemas.config.settings import KafkaSettings
 from schemas.config.tls import ClientTls, check_tls
 from schemas.errors import SettingsError
 

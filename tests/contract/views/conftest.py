@@ -11,7 +11,7 @@ from sinks.rows import TABLES
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
-OTHERS = ("kpi_calls", "kpi_marks", "ledger")
+OTHERS = ("kpi_calls", "kpi_marks", "account_zones", "ledger")
 
 
 def unmigrated_settings(url: str) -> Settings:

@@ -1,7 +1,6 @@
 """Key figures: each equals a count by hand, and counts the calls that its name says."""
 
 import random
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -16,12 +15,14 @@ from schemas.facts import (
     Flag,
     Kind,
     Leg,
+    RecordingState,
     Role,
 )
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR, TIMELINES
 from tests.contract.views.samples import START, TWO_PM, ask, call, cny, participant
+from tests.oracle.by_hand import Call, figures, shown
 from tests.oracle.figures import rolled
 
 ANSWERED: dict[str, Any] = {"disposition": Disposition.ANSWERED, "is_final": True, "setup_at": START}
@@ -54,6 +55,7 @@ def _random_call(rng: random.Random, number: int) -> Timeline:
         alerting_at=rng.choice([None, started]),
         hangup_reason=rng.choice(["caller_cancel", "answered_elsewhere", ""]),
         hangup_party=rng.choice(["a", "platform", "unknown"]),
+        recording_state=rng.choice(list(RecordingState)),
         quality_flags=rng.choices(
             [(), (Flag.CONFLICT_FINAL,), (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)], [8, 1, 1]
         )[0],
@@ -66,53 +68,6 @@ def _random_call(rng: random.Random, number: int) -> Timeline:
         is_final=rng.random() < 0.9,
         version=1,
     )
-
-
-def _quantile(level: float, values: list[int]) -> int | None:
-    ordered = sorted(values)
-    return ordered[int(level * len(ordered))] if ordered else None
-
-
-def _effective(c: Timeline) -> bool:
-    rang = c.alerting_at is not None or bool(c.ring_ms)
-    by_caller = c.hangup_party == "a" or c.hangup_reason in ("caller_cancel", "caller_hangup")
-    return c.disposition in ("answered", "busy", "no_answer", "rejected") or (
-        c.disposition is Disposition.CANCELLED and by_caller and rang
-    )
-
-
-def _disputed(c: Timeline) -> bool:
-    return Flag.CONFLICT_FINAL in c.quality_flags and Flag.CONFLICT_RESOLVED not in c.quality_flags
-
-
-def _total(amounts: Sequence[Any]) -> Any:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known[1:], known[0]) if known else None
-
-
-def _figures(calls: Sequence[Timeline]) -> tuple[Any, ...]:
-    final = [c for c in calls if c.is_final]
-    attempts = len(final)
-    answered = [c for c in final if c.disposition is Disposition.ANSWERED]
-    effective = [c for c in final if _effective(c)]
-    counted = [c for c in final if not _disputed(c)]
-    talks = [c.talk_ms for c in counted if c.disposition is Disposition.ANSWERED]
-    known = [talk for talk in talks if talk is not None]
-    pdd = [c.pdd_ms for c in final if c.pdd_ms is not None]
-    ring = [c.ring_ms for c in final if c.ring_ms is not None]
-    currencies = {c.currency for c in calls if c.cost is not None}
-    disputed = [c for c in calls if _disputed(c)]
-    open_ = [c for c in calls if not c.is_final and not _disputed(c)]
-    return (
-        attempts, len(answered), len(answered) / attempts if attempts else None,
-        len(effective) / attempts if attempts else None,
-        sum(known) / 1000 / len(known) if known else None, len(talks) - len(known),
-        _quantile(0.5, pdd), _quantile(0.95, pdd), _quantile(0.5, ring), _quantile(0.95, ring),
-        sum(talk < 6000 for talk in known) / len(known) if known else None,
-        "mixed" if len(currencies) > 1 else next(iter(currencies), ""), len(calls) - attempts, len(disputed),
-        *(None if len(currencies) > 1 else _total([c.cost for c in some]) for some in (counted, disputed, open_)),
-        *(_total([c.billable_s for c in some]) for some in (counted, disputed, open_)),
-    )  # fmt: skip
 
 
 def _slot(view: str, at: datetime) -> datetime:
@@ -133,21 +88,24 @@ async def test_key_figures_equal_a_count_by_hand_after_corrections(db: ClickHous
         await rolled(db)
     newest = {c.timeline_id: c for c in [*first, *corrected]}
 
-    def group(c: Timeline) -> tuple[Any, ...]:
+    def counted(c: Timeline) -> Call:
         instants = [at for at in (c.setup_at, c.alerting_at, c.answer_at, c.end_at) if at]
         started = c.started_at or min(instants, default=c.first_received_at)
-        return (_slot(view, started), c.account, c.account_id, str(c.direction))
+        fields = {name: getattr(c, name) for name in Call.__struct_fields__}
+        return Call(**fields | {"started_at": started, "quality_flags": list(c.quality_flags)})
 
-    groups = groupby(sorted((c for c in newest.values() if c.call_type == "call"), key=group), key=group)
-    expected = [(*key, *_figures(list(calls))) for key, calls in groups]
-    rows = await ask(
-        db,
-        "SELECT slot_at, account, account_id, direction, attempts, answered, asr, ner, acd_s, answered_without_talk, "
-        "pdd_p50_ms, pdd_p95_ms, ring_p50_ms, ring_p95_ms, short_call_ratio, currency, provisional, in_conflict, cost, "
-        "cost_in_conflict, cost_provisional, billed_s, billable_in_conflict_s, billable_provisional_s "
-        f"FROM {view} ORDER BY slot_at, account, account_id, direction",
-    )
-    assert rows == expected
+    def group(c: Call) -> tuple[Any, ...]:
+        return (_slot(view, c.started_at), c.vendor, c.account, c.account_id, str(c.direction))
+
+    slot_s = {"v_kpi_5m": 300, "v_kpi_hour": 3600, "v_kpi_day": 86_400}[view]
+    groups = groupby(sorted((counted(c) for c in newest.values() if c.call_type == "call"), key=group), key=group)
+    names = ("slot_at", "vendor", "account", "account_id", "direction")
+    expected = [
+        {**dict(zip(names, key, strict=True)), "slot_s": slot_s, **figures(list(calls), slot_s)}
+        for key, calls in groups
+    ]
+    rows = await shown(db, f"SELECT * FROM {db.database}.{view} ORDER BY {', '.join(names)}")
+    assert rows == [{**row, "cost_per_minute": pytest.approx(row["cost_per_minute"])} for row in expected]
 
 
 FIGURES = [

@@ -235,7 +235,7 @@ async def test_the_rights_are_sql_that_clickhouse_parses(db: ClickHouse) -> None
 
 def test_on_a_cluster_every_server_holds_all_rows() -> None:
     tables = [one for one in rendered(REPLICATED) if one.startswith("CREATE TABLE")]
-    ledgers, figures, prefixes, reconciliations, before_slots, books = 2, 2, 1, 2, 4, 1
+    ledgers, figures, prefixes, reconciliations, before_slots, books = 2, 3, 1, 2, 4, 1
     assert len(tables) == len(TABLES) + figures + prefixes + reconciliations + before_slots + ledgers + books
     path = (
         "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/callweave/{database}/{table}', '{replica}', version)"

@@ -32,6 +32,13 @@ PROMISED = {
     "v_conferences": "vendor account_id conference_id started_at ended_at participants cost currency peak_concurrency",
     "v_kpi_hour": """slot_at vendor account_id direction attempts answered asr ner acd_s pdd_p50_ms pdd_p95_ms ring_p50_ms
         ring_p95_ms short_call_ratio cost currency""",
+    "v_kpi_5m_local": """local_slot_at local_date local_hour time_zone utc_offset_s slot_at slot_s vendor account account_id
+        direction attempts seizures answered asr abr ner acd_s talk_min billed_min erlangs pdd_p99_ms ring_p99_ms
+        recording_coverage cps_peak""",
+    "v_kpi_day_local": "local_slot_at local_date time_zone utc_offset_s slot_at slot_s account attempts seizures erlangs",
+    "v_kpi_day_cost": "slot_at vendor account account_id direction currency cost cost_in_conflict cost_provisional",
+    "v_kpi_day_detail": "slot_at vendor account account_id call_type direction country_code agent_id attempts asr acd_s cost",
+    "v_account_zones": "vendor account time_zone",
 }
 
 
@@ -99,7 +106,7 @@ async def test_every_percentile_says_by_which_definition_it_is_taken(db: ClickHo
     comments = await db.query(
         f"SELECT comment FROM system.columns WHERE database = '{db.database}' AND table = 'v_kpi_day' AND name LIKE '%_p%_ms'"
     )
-    assert len(comments) == 4
+    assert len(comments) == 6
     assert all(re.search(r"floor\(0\.\d+ n\)", comment) for (comment,) in comments)
 
 

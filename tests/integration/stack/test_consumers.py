@@ -22,7 +22,7 @@ from aiohttp import web
 from deploy.local.stack import Stack
 from deploy.process.scrape import total
 from schemas.codec import PUBLISHED
-from schemas.config.settings import SchemaRegistrySettings
+from schemas.config.kafka.registry import SchemaRegistrySettings
 from tests.golden.cases import HERE, load
 from tests.support import whole_stack as ws
 from tests.support.command import addresses, callweave

@@ -9,19 +9,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from schemas.config.figures.zones import DEFAULT
 from schemas.errors import SetupError, Unavailable
-from schemas.facts import Direction, Disposition, Flag
+from schemas.facts import Direction, Disposition, Flag, RecordingState
 from schemas.metrics import Registry
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rollups import roller as rolling
+from sinks.rollups.figures import COLUMNS
 from sinks.rollups.marks import Marks, marking
 from sinks.rollups.roller import Roller
-from sinks.rollups.statements import FIGURES, KEY
+from sinks.rollups.statements import KEY
+from sinks.rollups.zones import LOCAL, UTC_ALONE, Zones
 from sinks.rows import CDR, TIMELINES
+from tests.contract.views.rollups.local import wrong_local
 from tests.contract.views.samples import START, ask, call, cny, record
-from tests.oracle.figures import VIEWS, differing, rolled
+from tests.oracle.figures import COSTS, VIEWS, differing, rolled
 from tests.support.scale import SCALE
 
 HISTORIES = 6 * SCALE
@@ -50,6 +54,7 @@ def version_of(rng: random.Random, number: int, version: int) -> Timeline:
         hangup_reason=rng.choice(["caller_cancel", ""]),
         hangup_party=rng.choice(["a", "platform"]),
         quality_flags=rng.choices([(), (Flag.CONFLICT_FINAL,), (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)], [8, 1, 1])[0],
+        recording_state=rng.choice(list(RecordingState)),
         talk_ms=rng.choice([None, rng.randrange(12_000)]) if answered else None,
         pdd_ms=rng.choice([None, rng.randrange(9_000)]),
         ring_ms=rng.choice([None, 0, rng.randrange(60_000)]),
@@ -59,6 +64,13 @@ def version_of(rng: random.Random, number: int, version: int) -> Timeline:
     )  # fmt: skip
 
 
+ZONES = (
+    UTC_ALONE,
+    Zones({DEFAULT: "Asia/Kathmandu", ("ytx", "main"): "Europe/Berlin"}),
+    Zones({DEFAULT: "UTC", ("ytx", ""): "Australia/Lord_Howe", ("huawei", "main"): "America/New_York"}),
+)
+
+
 class World:
     """Sinks that insert, mark and roll, of which each step may be broken off; what is broken off is done again."""
 
@@ -66,10 +78,17 @@ class World:
         self._db = db
         self.rng = random.Random(f"rollups {seed}")
         self._marks = [Marks(db), Marks(db)]
-        self._rollers = [Roller(db, marks, Registry()) for marks in self._marks]
+        self.zones = UTC_ALONE
+        self._rollers: list[Roller] = []
+        self.start(self.zones)
         self._versions = [0] * CALLS
         self._again: list[Sequence[Timeline]] = []
         self.broken_rolls = 0
+
+    def start(self, zones: Zones) -> None:
+        """Starts the sinks with these zones of accounts."""
+        self.zones = zones
+        self._rollers = [Roller(self._db, marks, Registry(), zones=zones) for marks in self._marks]
 
     async def write(self) -> None:
         """Inserts some versions, of which a crash may leave the slots unmarked; they then come again."""
@@ -118,7 +137,7 @@ class World:
 
 async def wrong(db: ClickHouse) -> dict[str, list[tuple[Any, ...]]]:
     """Returns for each view the rows that differ from those computed from all calls at once."""
-    found = {view: await db.query(differing(view, db.database)) for view in VIEWS}
+    found = {view: await db.query(differing(view, db.database)) for view in (*VIEWS, *COSTS)}
     return {view: rows for view, rows in found.items() if rows}
 
 
@@ -130,10 +149,13 @@ async def test_any_history_ends_in_the_figures_of_all_calls(
     for _ in range(STEPS):
         if world.rng.random() < 0.6:
             await world.write()
-        else:
+        elif world.rng.random() < 0.8:
             await world.roll(monkeypatch)
+        else:
+            world.start(world.rng.choice(ZONES))
     await world.settle()
     assert await wrong(db) == {}
+    assert await wrong_local(db, world.zones) == []
     assert await Marks(db).found() == []
 
 
@@ -240,6 +262,21 @@ async def test_a_day_that_cannot_be_computed_stops_no_other(db: ClickHouse, monk
     assert [mark.slot_at for mark in await marks.found()] == [days[2]]
 
 
+async def test_a_pass_that_took_long_leaves_the_older_days_to_the_next_one(db: ClickHouse) -> None:
+    """Then calls of now are on time while figures of years are computed, as after an upgrade."""
+    marks = Marks(db)
+    roller = Roller(db, marks, Registry())
+    days = [START + timedelta(days=day) for day in range(3)]
+    calls = [call(number, slot_at=day, started_at=day, is_final=True) for number, day in enumerate(days)]
+    await marking(db.insert, marks.set)(TIMELINES, calls)
+    assert await roller.once(0.0) == 1
+    assert [mark.slot_at for mark in await marks.found()] == days[1::-1]
+    await marking(db.insert, marks.set)(TIMELINES, [call(9, slot_at=days[2], started_at=days[2], is_final=True)])
+    assert await roller.once(0.0) == 1
+    assert await ask(db, "SELECT slot_at, attempts FROM v_kpi_hour") == [(days[2], 2)]
+    assert await roller.once() == 2
+
+
 async def test_two_that_compute_at_once_do_not(db: ClickHouse) -> None:
     slow = asyncio.create_task(db.alone("kpi", "SELECT sleep(1)"))
     await asyncio.sleep(0.3)
@@ -289,7 +326,7 @@ async def test_with_replicas_figures_are_computed_once_more_later(
 
 async def test_the_statements_name_every_column_of_figures(db: ClickHouse) -> None:
     columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.kpi_calls")}
-    assert columns - {"grain", "computed_at", "version"} == {*KEY, *(figure.name for figure in FIGURES)}
+    assert columns - {"grain", "computed_at", "version"} == {*KEY, *COLUMNS, *LOCAL, "revision"}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from aiohttp import web
 from deploy.admin.schema_registry import codecs_from, describe_registry
 from deploy.process.ports import free_port
 from schemas.codec import PUBLISHED, schema_text
+from schemas.config.kafka.registry import SchemaRegistrySettings
 from schemas.config.secret import Secret
-from schemas.config.settings import KafkaSettings, SchemaRegistrySettings, Settings
+from schemas.config.settings import KafkaSettings, Settings
 from schemas.config.tls import ClientTls
 from schemas.errors import CallweaveError, SetupError, Unavailable
 from tests.support.strategies import callback

@@ -11,11 +11,11 @@ from deploy.clickhouse import engine, sandbox
 from deploy.doctor.doctor import examine
 from deploy.doctor.finding import Finding
 from deploy.process.ports import free_port
+from schemas.config.kafka.registry import SchemaRegistrySettings
 from schemas.config.settings import (
     ClickHouseSettings,
     EmbeddedSettings,
     IngressSettings,
-    SchemaRegistrySettings,
     Settings,
 )
 from tests.support.http.serving import serving

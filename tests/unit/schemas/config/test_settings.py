@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.config import settings as declared
+from schemas.config.figures.zones import account_zones
 from schemas.config.listening import needs_account
 from schemas.config.loader import load, shown, whole
 from schemas.config.settings import Settings
@@ -18,6 +19,7 @@ VENDORS = frozenset({"acme"})
 SECRET = "k3vq9xw2mz7rt5hb"
 OTHER_SECRET = "9f2c71e8b05d46a3"
 ACCOUNT = f'[[accounts]]\nvendor = "acme"\nname = "main"\nsecret = "{SECRET}"\n'
+POLLED = '[[poll.accounts]]\nvendor = "acme"\naccount = "main"\nurl = "https://vendor.example"\napp_id = "4711"\n'
 
 
 def read(toml: str = "", **environ: str) -> Settings:
@@ -48,6 +50,23 @@ def test_the_environment_wins_over_the_file() -> None:
     settings = read("[kafka]\npartitions = 6\nlinger_ms = 9\n", CALLWEAVE_KAFKA__PARTITIONS="12")
 
     assert (settings.kafka.partitions, settings.kafka.linger_ms) == (12, 9)
+
+
+def test_each_account_has_the_time_zone_that_it_sets() -> None:
+    """A polled one is named as the column `account` names it."""
+    zoned = (
+        ACCOUNT
+        + 'time_zone = "Asia/Kathmandu"\n'
+        + POLLED.replace('account = "main"\n', "")
+        + 'time_zone = "Asia/Tokyo"\n'
+    )
+    unzoned = ACCOUNT.replace("main", "b").replace(SECRET, OTHER_SECRET)
+    settings = read(f'{zoned}{unzoned}[figures]\ntime_zone = "Europe/Berlin"\n')
+
+    assert account_zones(settings) == {
+        ("", ""): "Europe/Berlin", ("acme", "main"): "Asia/Kathmandu", ("acme", "4711"): "Asia/Tokyo",
+    }  # fmt: skip
+    assert account_zones(read()) == {("", ""): "UTC"}
 
 
 def test_lists_in_the_environment_are_json() -> None:
@@ -101,6 +120,13 @@ def test_lists_in_the_environment_are_json() -> None:
         pytest.param("", {"CALLWEAVE_CLICKHOUSE__MIGRATOR_PASSWORD": "\x01"}, "$.clickhouse.migrator_password", id="a control character in a password"),
         pytest.param("", {"CALLWEAVE_SCHEMA_REGISTRY__URL": "a:8081"}, "$.schema_registry.url", id="no URL of a registry"),
         pytest.param(ACCOUNT.replace("acme", "nobody"), {}, "$.accounts[0].vendor", id="unknown vendor"),
+        pytest.param("", {"CALLWEAVE_FIGURES__TIME_ZONE": "Mars/Olympus"}, "not 'Mars/Olympus' - at `$.figures.time_zone`", id="no time zone"),
+        pytest.param("", {"CALLWEAVE_FIGURES__TIME_ZONE": "+08:00"}, "$.figures.time_zone", id="an offset for a time zone"),
+        pytest.param("", {"CALLWEAVE_FIGURES__TIME_ZONE": "localtime"}, "$.figures.time_zone", id="the machine's own time zone"),
+        pytest.param("", {"CALLWEAVE_FIGURES__TIME_ZONE": "../../etc/passwd"}, "$.figures.time_zone", id="a path for a time zone"),
+        pytest.param(ACCOUNT + 'time_zone = "asia/kolkata"\n', {}, "$.accounts[0].time_zone", id="a time zone in small letters"),
+        pytest.param(ACCOUNT + 'time_zone = "Asia/Tokyo"\n' + POLLED + 'time_zone = "UTC"\n', {}, "another zone already, Asia/Tokyo - at `$.poll.accounts[0].time_zone`", id="two zones of an account that is polled, too"),
+        pytest.param(POLLED + 'time_zone = "CEST"\n', {}, "$.poll.accounts[0].time_zone", id="an abbreviation for a time zone"),
         pytest.param(ACCOUNT.replace("main", "a b"), {}, "$.accounts[0].name", id="name with a space"),
         pytest.param(ACCOUNT.replace(SECRET, "short"), {}, "at least 16 letters and digits are wanted: make one with", id="short secret"),
         pytest.param(ACCOUNT.replace(SECRET, SECRET[:15]), {}, "$.accounts[0].secret", id="a secret that is one short"),
