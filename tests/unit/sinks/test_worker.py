@@ -267,7 +267,7 @@ async def test_entries_of_the_ledger_gather_while_other_records_are_read_at_once
     metrics = Registry()
     flusher = Flusher(nothing, nothing, Backoff(first_s=0.01, cap_s=0.01), metrics, plenty)
     policy = BatchPolicy(max_rows=10, max_bytes=1 << 20, max_age_s=0.01)
-    sink = Sink(Asked(), RebalanceCounter(), flusher, Codecs(), policy, metrics)  # type: ignore[arg-type]  # as much of a consumer as it uses
+    sink = Sink(Asked(), RebalanceCounter(), flusher, Codecs(), policy, metrics)
     await sink.work(stop)
     assert asked == [places, *[{PLACES[0]}] * 4]
     sink._ledger_due_s = 0.0
