@@ -192,7 +192,7 @@ def test_a_body_that_is_no_payload_is_one_dead_letter(vendor: Any, callback: Any
 @pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
 def test_an_empty_list_is_nothing(vendor: Any, callback: Any) -> None:
     raw = msgspec.structs.replace(PLAIN[0].raw, vendor=vendor.name, callback=callback.name, body=b"[]")
-    assert run(raw) == Normalised()
+    assert run(raw) == Normalised(elements=0)
 
 
 @pytest.mark.parametrize(("vendor", "callback"), CALLBACKS, ids=CALLBACK_IDS)
