@@ -197,7 +197,12 @@ async def test_the_views_of_either_server_show_what_both_have(shards: Shards) ->
 
 
 @pytest.mark.parametrize(
-    "view", ["v_charges_day", "v_conferences", "v_bindings", "v_conflicts", "v_dead_letters", "v_call_events"]
+    "view",
+    [
+        *("v_charges_day", "v_conferences", "v_bindings", "v_conflicts", "v_dead_letters", "v_call_events", "v_causes"),
+        *("v_prefixes", "v_vendor_quality", "v_vendor_flags"),
+        "v_concurrency(from = '2000-01-01 00:00:00', to = '2100-01-01 00:00:00')",
+    ],
 )
 async def test_a_reader_gets_every_view(shards: Shards, view: str) -> None:
     counts = []
@@ -216,6 +221,7 @@ MASKED: Final = {
     "masked_bindings": "v_bindings",
     "v_kpi_day": "v_kpi_day",
     "v_charges_day": "v_charges_day",
+    "v_prefixes": "v_prefixes",
 }
 
 
