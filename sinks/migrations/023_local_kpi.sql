@@ -304,7 +304,7 @@ ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisiona
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_per_minute 'cost / talk_min; NULL without talk, without costs, or when currencies are mixed';
 
 -- each: view=v_kpi_5m_local view=v_kpi_hour_local view=v_kpi_day_local
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_date 'date of local_slot_at';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row';

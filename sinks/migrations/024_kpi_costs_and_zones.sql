@@ -273,7 +273,7 @@ ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflic
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisional 'sum of cost over provisional calls in this currency; NULL: none';
 
 -- each: view=v_kpi_5m_cost_local view=v_kpi_hour_cost_local view=v_kpi_day_cost_local
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_date 'date of local_slot_at';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days';
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row';

@@ -33,7 +33,8 @@ ZONES: Final = Zones(
 )
 """Offsets of whole, half and three quarters of hours; clocks that move by half an hour, at midnight, by a whole day."""
 _AROUND_S: Final = 14 * 3600
-_NAMES: Final = ("slot_at", "vendor", "account", "account_id", "direction", "time_zone", "currency")
+DETAILS: Final = ("call_type", "country_code", "agent_id")
+_NAMES: Final = ("slot_at", "vendor", "account", "account_id", "direction", "time_zone", "currency", *DETAILS)
 TURNS: Final = tuple(
     datetime.fromisoformat(f"{at}+00:00")
     for at in (

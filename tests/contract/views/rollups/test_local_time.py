@@ -35,7 +35,7 @@ async def test_random_calls_count_in_the_intervals_of_their_accounts_clocks(db: 
 
 async def test_days_of_every_zone_have_the_calls_of_all_days_of_utc(db: ClickHouse) -> None:
     """Sums that add up are equal, however the calls are cut into days."""
-    await db.insert(TIMELINES, random_calls(random.Random("sums"), CALLS))
+    await db.insert(TIMELINES, random_calls(random.Random("sums"), CALLS, FEW))
     await rolled(db, ZONES)
     sums = (
         "sum(attempts), sum(seizures), sum(answered), sum(network_effective), sum(provisional), sum(in_conflict), "
