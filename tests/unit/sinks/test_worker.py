@@ -225,7 +225,9 @@ async def test_a_batch_that_is_due_takes_what_the_fetch_behind_its_last_records_
         def seek(self, _: TopicPartition, offset: int) -> None:
             assert offset == 0
 
-        async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        async def getmany(
+            self, *_: TopicPartition, timeout_ms: int, max_records: int
+        ) -> dict[TopicPartition, list[Any]]:
             await asyncio.sleep(0)
             waits_ms.append(timeout_ms)
             count = fetched.pop(0) if fetched else 0
