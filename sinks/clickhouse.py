@@ -90,6 +90,15 @@ class ClickHouse:
             ]
         )
 
+    async def table(self, sql: str, parameters: Mapping[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Returns the names of the columns and the rows of a SELECT. Raises `Unavailable`, `SetupError`."""
+
+        def asked(client: Client) -> tuple[list[str], list[tuple[Any, ...]]]:
+            found = client.query(sql, dict(parameters), tz_mode="aware")
+            return list(found.column_names), [tuple(row) for row in found.result_rows]
+
+        return await self._ask(asked)
+
     async def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Runs one statement. Raises `Unavailable`, `SetupError`."""
         await self._ask(lambda client: client.command(sql, dict(parameters or {})))

@@ -40,9 +40,12 @@ def _columns(names: Iterable[str]) -> str:
     return ", ".join(f"SELECT({name})" for name in names)
 
 
-_FIGURES: Final = ("v_kpi_*", "v_charges_day")
-_CONFERENCES: Final = "v_conferences"
-WITHOUT_NUMBERS: Final = (*_FIGURES, _CONFERENCES)
+_FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_prefixes")
+_OF_ALL_ROWS: Final = (
+    *("v_conferences", "v_causes", "v_concurrency", "v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
+)
+"""Views that compute figures from rows with numbers."""
+WITHOUT_NUMBERS: Final = (*_FIGURES, *_OF_ALL_ROWS)
 """The views of figures, in which no phone number stands."""
 _ENGINES: Final = "where table_engines_require_grant is on"
 RIGHTS: Final = (
@@ -60,8 +63,8 @@ RIGHTS: Final = (
     Right(role="reader", what="SHOW TABLES, SHOW COLUMNS, SELECT", on="{database}.v_*"),
     Right(role="analyst", what="SHOW DATABASES", on="{database}.*"),
     *(Right(role="analyst", what=_VIEW, on=f"{{database}}.{view}") for view in ("masked_*", *_FIGURES)),
-    # On shards it would need the numbers, by which it counts participants.
-    Right(role="analyst", what=_VIEW, on=f"{{database}}.{_CONFERENCES}", when="no shards"),
+    # On shards these would need rights on rows that have the numbers.
+    *(Right(role="analyst", what=_VIEW, on=f"{{database}}.{view}", when="no shards") for view in _OF_ALL_ROWS),
     Right(role="analyst", what=_columns(_OF_RECORDS), on="{database}.v_cdr_local", when="shards"),
 )
 READER_SETTINGS: Final = "readonly = 2, additional_table_filters CONST"

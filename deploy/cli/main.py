@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from deploy.cli.audit_commands import audit
-from deploy.cli.clickhouse_commands import clickhouse
+from deploy.cli.clickhouse_commands import clickhouse, prefixes, query
 from deploy.cli.conflict_commands import conflicts
 from deploy.cli.data_commands import dead, migrate, replay, topics
 from deploy.cli.options import Options, plainly
@@ -59,7 +59,23 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
 
 for _command in (
     *(up, ingress, poll, process, sink, migrate, topics, simulate),
-    *(replay, dead, conflicts, erase, export, audit, spool, token, clickhouse, bi, doctor, vendor, try_),
+    *(
+        replay,
+        dead,
+        conflicts,
+        erase,
+        export,
+        audit,
+        spool,
+        token,
+        clickhouse,
+        prefixes,
+        query,
+        bi,
+        doctor,
+        vendor,
+        try_,
+    ),
 ):
     main.add_command(_command)
 

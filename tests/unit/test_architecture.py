@@ -19,7 +19,7 @@ ORDER: Final = {
         main replay
     """,
     "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
-    "deploy": "checkout_wheel output process kafka clickhouse runtime admin vendor_tools doctor simulator local superset dashboards bi cli",
+    "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools doctor simulator local superset dashboards bi cli",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
@@ -67,6 +67,7 @@ PURE = (
     "sinks/server/trouble.py",
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
+    *(f"deploy/analysis/{name}.py" for name in ("prefix_file", "questions")),
 )  # fmt: skip
 IMPURE_MODULES = {
     "aiohttp", "aiokafka", "asyncio", "clickhouse_connect", "faust", "mode", "os", "random", "secrets", "socket", "subprocess", "time",

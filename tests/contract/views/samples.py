@@ -18,6 +18,7 @@ from schemas.facts import (
 )
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
+from tests.oracle.views import NOT_REPEATABLE, named
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
@@ -116,13 +117,17 @@ def call_row(*args: Any, **fields: Any) -> Fact:
 
 async def all_views(db: ClickHouse) -> dict[str, list[str]]:
     """Returns the rows of each view as sorted text, without the time of their insertion."""
-    names = await db.query(f"SELECT name FROM system.tables WHERE database = '{db.database}' AND engine = 'View'")
+    views = await db.query(
+        f"SELECT name, create_table_query FROM system.tables WHERE database = '{db.database}' AND engine = 'View'"
+    )
     shown = {}
-    for (name,) in names:
-        columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {db.database}.{name}")}
-        dropped = "EXCEPT (ingested_at)" if "ingested_at" in columns else ""
-        rows = await db.query(f"SELECT toString(tuple(* {dropped})) AS row FROM {db.database}.{name} ORDER BY row")
-        shown[name] = [row[0] for row in rows]
+    for view, definition in views:
+        asked = f"{db.database}.{named(view, definition)}"
+        columns = {row[0] for row in await db.query(f"DESCRIBE TABLE {asked}")}
+        left_out = ", ".join(name for name in NOT_REPEATABLE if name in columns)
+        dropped = f"EXCEPT ({left_out})" if left_out else ""
+        rows = await db.query(f"SELECT toString(tuple(* {dropped})) AS row FROM {asked} ORDER BY row")
+        shown[view] = [row[0] for row in rows]
     return shown
 
 

@@ -74,6 +74,40 @@ async def test_a_time_range_reads_the_rows_of_its_slots(
     assert rows <= 1.2 * slots * CALLS_AN_HOUR + GRANULE
 
 
+OF_THE_TIME: Final = {
+    "causes": "SELECT sum(calls) FROM v_causes WHERE slot_at >= '{start}' AND slot_at < '{end}'",
+    "other parties": "SELECT countIf(country = 'CN') FROM v_other_parties WHERE started_at >= '{start}' AND started_at < '{end}'",
+    "masked other parties": "SELECT countIf(country = 'CN') FROM masked_other_parties WHERE started_at >= '{start}' AND started_at < '{end}'",
+    "flags and quality of what came": "SELECT sum(calls) FROM v_vendor_quality WHERE day = toDate('{start}')",
+}
+"""Queries of views that compute at reading, by what they ask."""
+PREFIXES: Final = 4_000
+"""Rows of calling codes and their beginnings, which a match reads several times."""
+
+
+@pytest.mark.parametrize("sql", OF_THE_TIME.values(), ids=OF_THE_TIME)
+async def test_a_view_that_computes_at_reading_reads_the_rows_of_its_time(
+    filled: ClickHouse, clickhouse_url: str, sql: str
+) -> None:
+    hours = 1 if "started_at" in sql or "v_causes" in sql else (24 if HOURS > 48 else HOURS)
+    start = MIDDLE if hours == 1 else FIRST
+    rows, found = await read(clickhouse_url, filled, sql.format(start=start, end=start + timedelta(hours=hours)))
+    assert int(found) > 0.3 * CALLS_AN_HOUR
+    assert rows <= 1.2 * hours * CALLS_AN_HOUR + PREFIXES + GRANULE
+
+
+async def test_calls_at_once_are_found_without_reading_those_that_had_ended(
+    filled: ClickHouse, clickhouse_url: str
+) -> None:
+    """Of the hours before, only the granules in which a call ran into the time; the longest of these lasts 12 minutes."""
+    times = f"from = '{MIDDLE:%F %T}', to = '{MIDDLE + timedelta(hours=1):%F %T}'"
+    rows, found = await read(
+        clickhouse_url, filled, f"SELECT max(running) FROM v_concurrency({times}) WHERE minute_at = '{MIDDLE:%F %T}'"
+    )
+    assert int(found) > 0
+    assert rows <= 2.6 * CALLS_AN_HOUR + GRANULE
+
+
 async def test_a_lookup_reads_few_granules(filled: ClickHouse, clickhouse_url: str) -> None:
     await lookups_read_few_granules(filled, clickhouse_url)
 

@@ -68,7 +68,10 @@ ALLOWED = {
         *(
             (name, f"`calls`.{view}")
             for name in ("SHOW TABLES", "SHOW COLUMNS", "SELECT")
-            for view in ("masked_*", "v_kpi_*", "v_charges_day", "v_conferences")
+            for view in (
+                *("masked_*", "v_kpi_*", "v_charges_day", "v_prefixes", "v_conferences", "v_causes", "v_concurrency"),
+                *("v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
+            )
         ),
     },
     EngineRole.WRITER: {
