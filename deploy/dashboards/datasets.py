@@ -34,8 +34,7 @@ CALLS: Final = Dataset(
     sql="""SELECT
     started_at, vendor, account, account_id, vendor_call_id, custom_ref, call_type, direction,
     from_token, from_masked, to_token, to_masked, agent_id, disposition, hangup_party,
-    if(q850 IS NULL, 'not known', toString(q850)) AS q850,
-    if(hangup_cause = '', 'not known', hangup_cause) AS hangup_cause, hangup_reason,
+    concat(disposition, ifNull(concat(' (', toString(q850), ')'), '')) AS cause, hangup_cause, hangup_reason,
     setup_at, alerting_at, answer_at, end_at, pdd_ms, ring_ms, talk_ms, billable_s, cost, currency,
     is_final, has_record, has_states, has_recording, arrayStringConcat(quality_flags, ', ') AS quality_flags
 FROM masked_timelines""",
@@ -53,8 +52,8 @@ FROM masked_timelines""",
         Column("agent_id", "String"),
         Column("disposition", _WORD, "how the call ended"),
         Column("hangup_party", _WORD),
-        Column("q850", "String", "cause by ITU-T Q.850"),
-        Column("hangup_cause", "String", "cause in the vendor's words"),
+        Column("cause", "String", "how the call ended, with its cause by ITU-T Q.850 where that is known"),
+        Column("hangup_cause", _WORD, "cause in the vendor's words"),
         Column("hangup_reason", "String"),
         *(Column(name, f"Nullable({_INSTANT})") for name in ("setup_at", "alerting_at", "answer_at", "end_at")),
         *(Column(name, "Nullable(UInt32)") for name in ("pdd_ms", "ring_ms", "talk_ms", "billable_s")),
@@ -87,18 +86,67 @@ FROM masked_cdr""",
     ),
 )
 
+_DAY: Final = Column("day", "Date", "UTC day of receipt; of calls, of their start")
+
+DELIVERIES: Final = Dataset(
+    name="v_vendor_quality",
+    comment="How each vendor delivers, for each UTC day and account",
+    time="day",
+    columns=(_DAY, Column("vendor", _WORD), Column("account", "String")),
+)
+
 FLAGS: Final = Dataset(
-    name="bi_flags",
-    comment="A row for each flag of each record: what was odd about the source",
-    time="received_at",
-    sql="""SELECT received_at, vendor, account, account_id, kind, arrayJoin(quality_flags) AS flag, vendor_call_id
-FROM masked_cdr""",
+    name="v_vendor_flags",
+    comment="What was odd about what a vendor sent, for each UTC day, account, kind and flag, with an example",
+    time="day",
     columns=(
-        Column("received_at", "DateTime64(3, 'UTC')", "receipt of the record (UTC)"),
+        _DAY,
         *_WHOSE,
-        Column("kind", _WORD, "kind of record"),
-        Column("flag", _WORD, "what was odd"),
-        Column("vendor_call_id", "String"),
+        Column("kind", _WORD, "kind of record or event"),
+        Column("flag", "String", "what was odd"),
+    ),
+)
+
+SILENT: Final = Dataset(
+    name="v_silent_vendors",
+    comment="Vendors of which nothing came for ten times their median gap",
+    columns=(
+        Column("vendor", _WORD),
+        Column("account", "String"),
+        Column("last_received_at", "DateTime('UTC')", "the newest receipt (UTC)"),
+    ),
+)
+
+COUNTRIES: Final = Dataset(
+    name="masked_other_parties",
+    comment="A row for each call with the country of the party that is not the customer. Times are UTC",
+    time="started_at",
+    columns=(
+        Column("started_at", _INSTANT, "the earliest instant of the call (UTC)"),
+        *_WHOSE,
+        Column("direction", _WORD),
+        Column("country", _WORD, "ISO 3166-1 alpha-2; empty where the masked number begins those of several"),
+        Column("prefix_name", "String"),
+    ),
+)
+
+RUNNING: Final = Dataset(
+    name="bi_running",
+    comment="A row for each call and each minute (UTC) of the last day in whose first instant it ran",
+    time="minute_at",
+    # As v_concurrency counts them: Superset cannot read a query with a view's parameters.
+    sql="""SELECT
+    toDateTime(minute * 60, 'UTC') AS minute_at, vendor, account, account_id, direction
+FROM masked_timelines
+ARRAY JOIN range(
+    toUInt32(ceil(toUnixTimestamp64Milli(started_at) / 60000)),
+    toUInt32(ceil(toUnixTimestamp64Milli(if(end_at IS NULL AND phase = 0, now64(6), greatest(started_at, ifNull(end_at, started_at)))) / 60000))
+) AS minute
+WHERE started_at > now() - toIntervalDay(1) AND started_at <= now()""",
+    columns=(
+        Column("minute_at", "DateTime('UTC')", "the minute (UTC)"),
+        *_WHOSE,
+        Column("direction", _WORD),
     ),
 )
 

@@ -80,5 +80,4 @@ def _where(board: Dashboard, chart: Chart) -> str:
 
 def _condition(one: Filter) -> str:
     name = variable(one)
-    said = f"= ${{{name}:singlequote}}" if one.is_typed else f"IN (${{{name}:singlequote}})"
-    return f"$__conditionalAll({one.column} {said}, ${name})"
+    return f"$__conditionalAll({one.column} IN (${{{name}:singlequote}}), ${name})"

@@ -1,7 +1,6 @@
 """Prepares Superset's own database, imports the dashboards, makes the user who may look at them, and serves.
 
-It runs in Superset's environment: `make bi` starts it there, and Compose in Superset's image with `--prepare`, which
-ends before serving. In the file `progress` it says what begins (`step: ...`), who may log in (`login: NAME PASSWORD`),
+It runs in Superset's environment: `make bi` starts it there, and Compose in Superset's image. In the file `progress` it says what begins (`step: ...`), who may log in (`login: NAME PASSWORD`),
 and when it answers (`ready`).
 """
 
@@ -147,7 +146,6 @@ def main() -> None:
     options.add_argument("--address", default="127.0.0.1:8088")
     options.add_argument("--clickhouse", default="127.0.0.1:8123")
     options.add_argument("--password-file", type=Path, required=True)
-    options.add_argument("--prepare", action="store_true")
     given = options.parse_args()
     say = Progress(given.home).say
     say("step: loads Superset")
@@ -172,9 +170,8 @@ def main() -> None:
         # Each of the server's processes opens connections of its own.
         db.session.remove()
         db.engine.dispose()
-    if not given.prepare:
-        say("step: starts to serve")
-        serve(app, given.address, say)
+    say("step: starts to serve")
+    serve(app, given.address, say)
 
 
 if __name__ == "__main__":

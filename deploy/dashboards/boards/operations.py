@@ -3,7 +3,7 @@
 from typing import Final
 
 from deploy.dashboards.boards.common import whose
-from deploy.dashboards.datasets import CALLS, RECORDS
+from deploy.dashboards.datasets import CALLS, DELIVERIES, RECORDS, RUNNING, SILENT
 from deploy.dashboards.model import CALLS as CALLS_UNIT
 from deploy.dashboards.model import RECORDS as RECORDS_UNIT
 from deploy.dashboards.model import SECONDS, Chart, Dashboard, Kind, Measure
@@ -15,6 +15,7 @@ OPERATIONS: Final = Dashboard(
     title="Operations: does everything flow?",
     about="For whoever runs Callweave: what comes in, how late, who is silent. Times are UTC.",
     last="6 hours",
+    until="tomorrow",
     refresh_s=60,
     filters=whose(RECORDS),
     rows=(
@@ -77,15 +78,16 @@ OPERATIONS: Final = Dashboard(
                 grain="PT1M",
             ),
             Chart(
-                slug="silence",
-                question="How long has each vendor been silent?",
-                kind=Kind.TABLE,
-                dataset=RECORDS,
-                by=("vendor", "account", "account_id"),
-                measures=(
-                    Measure("Silent for", "dateDiff('millisecond', max(received_at), now64(3)) / 1000", SECONDS),
-                    Measure("Records", "count()", RECORDS_UNIT),
-                ),
+                slug="running",
+                question="How many calls run at the same time?",
+                kind=Kind.STACK,
+                dataset=RUNNING,
+                measures=(Measure("Running", "count()", CALLS_UNIT),),
+                by=("vendor",),
+                x="minute_at",
+                x_title="minute (UTC), of the last day",
+                grain="PT1M",
+                note="Counted at the first instant of each minute, at most of the last 24 hours.",
             ),
         ),
         (
@@ -114,6 +116,52 @@ OPERATIONS: Final = Dashboard(
                 x="received_at",
                 x_title=_RECEIPT,
                 grain="PT1M",
+            ),
+        ),
+        (
+            Chart(
+                slug="silence",
+                question="How long has each vendor been silent?",
+                kind=Kind.TABLE,
+                dataset=RECORDS,
+                by=("vendor", "account"),
+                measures=(
+                    Measure("Silent for", "dateDiff('millisecond', max(received_at), now64(3)) / 1000", SECONDS),
+                    Measure("Records", "count()", RECORDS_UNIT),
+                ),
+                width=4,
+                height=30,
+            ),
+            Chart(
+                slug="too-silent",
+                question="Who is silent for too long?",
+                kind=Kind.TABLE,
+                dataset=SILENT,
+                by=("vendor", "account"),
+                measures=(
+                    Measure("Silence", "max(silent_s)", SECONDS),
+                    Measure("Median gap", "max(median_gap_s)", SECONDS),
+                ),
+                width=4,
+                height=30,
+                note="Ten times the median gap of the last 30 days, and a minute at least. Nothing here is good.",
+                may_be_empty=True,
+            ),
+            Chart(
+                slug="dead",
+                question="What could not be read?",
+                kind=Kind.TABLE,
+                dataset=DELIVERIES,
+                by=("day", "vendor", "account"),
+                measures=(
+                    Measure("Dead letters", "sum(dead)", RECORDS_UNIT),
+                    Measure("Unresolved", "sum(dead_unresolved)", RECORDS_UNIT),
+                ),
+                where="dead > 0",
+                width=4,
+                height=30,
+                note="Of whole UTC days. `callweave dead list` shows each, with its reason.",
+                may_be_empty=True,
             ),
         ),
     ),

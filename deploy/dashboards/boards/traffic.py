@@ -3,9 +3,9 @@
 from typing import Final
 
 from deploy.dashboards.boards.common import whose
-from deploy.dashboards.datasets import CALLS, FIGURES
+from deploy.dashboards.datasets import CALLS, COUNTRIES, FIGURES
 from deploy.dashboards.model import CALLS as CALLS_UNIT
-from deploy.dashboards.model import SECONDS, SHARE, SHARE_OF_ANSWERED, Chart, Dashboard, Kind, Measure
+from deploy.dashboards.model import MINUTES, SECONDS, SHARE, SHARE_OF_ANSWERED, Chart, Dashboard, Kind, Measure
 
 _START: Final = "five minutes of start (UTC)"
 _ASR: Final = Measure("ASR", "sum(answered) / nullIf(sum(attempts), 0)", SHARE)
@@ -161,10 +161,38 @@ TRAFFIC: Final = Dashboard(
                 kind=Kind.BARS,
                 dataset=CALLS,
                 measures=(Measure("Calls", "count()", CALLS_UNIT),),
-                by=("hangup_cause",),
+                by=("cause",),
                 where=f"disposition != 'answered' AND {_FINAL_CALLS}",
                 limit=15,
-                note="In the vendors' own words, the fifteen most frequent.",
+                note="The cause by ITU-T Q.850 where it is known; the fifteen most frequent.",
+            ),
+        ),
+        (
+            Chart(
+                slug="countries",
+                question="In which countries are the other parties?",
+                kind=Kind.MAP,
+                dataset=COUNTRIES,
+                measures=(Measure("Calls", "count()", CALLS_UNIT),),
+                by=("country",),
+                where="country != ''",
+                height=50,
+                note="By the digits that the masked number shows; where they begin numbers of several countries, none is told.",
+            ),
+            Chart(
+                slug="countries-list",
+                question="Which countries are reached?",
+                kind=Kind.TABLE,
+                dataset=COUNTRIES,
+                by=("country", "prefix_name"),
+                measures=(
+                    Measure("Calls", "count()", CALLS_UNIT),
+                    Measure(
+                        "ASR", "countIf(disposition = 'answered' AND is_final) / nullIf(countIf(is_final), 0)", SHARE
+                    ),
+                    Measure("Talk", "sumIf(talk_ms, is_final) / 60000", MINUTES),
+                ),
+                height=50,
             ),
         ),
         (

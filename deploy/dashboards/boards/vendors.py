@@ -3,10 +3,10 @@
 from typing import Final
 
 from deploy.dashboards.boards.common import whose
-from deploy.dashboards.datasets import CALLS, FLAGS, RECORDS
+from deploy.dashboards.datasets import DELIVERIES, FLAGS, RECORDS
 from deploy.dashboards.model import CALLS as CALLS_UNIT
+from deploy.dashboards.model import EVENTS, SECONDS, SHARE_OF_RECORDS, TEXT, Chart, Dashboard, Kind, Measure
 from deploy.dashboards.model import RECORDS as RECORDS_UNIT
-from deploy.dashboards.model import SECONDS, SHARE_OF_RECORDS, TEXT, Chart, Dashboard, Kind, Measure
 
 _RECEIPT: Final = "hour of receipt (UTC)"
 
@@ -15,6 +15,7 @@ VENDOR_QUALITY: Final = Dashboard(
     title="Vendor quality: what must the vendors be told?",
     about="For whoever talks to the vendors: flags of records, calls without states or records, delays. Times are UTC.",
     last="7 days",
+    until="tomorrow",
     filters=whose(RECORDS),
     rows=(
         (
@@ -49,36 +50,44 @@ VENDOR_QUALITY: Final = Dashboard(
                 question="What is odd, and where is an example?",
                 kind=Kind.TABLE,
                 dataset=FLAGS,
-                by=("vendor", "kind", "flag"),
+                by=("vendor", "account", "kind", "flag"),
                 measures=(
-                    Measure("Records", "count()", RECORDS_UNIT),
-                    Measure("Example", "max(vendor_call_id)", TEXT),
+                    Measure("Times", "sum(items)", RECORDS_UNIT),
+                    Measure("Share", "sum(items) / sum(of_items)", SHARE_OF_RECORDS),
+                    Measure("Example", "max(example_call_id)", TEXT),
                 ),
                 width=8,
+                note="The share is of the days on which it was so; the example is the id of a call.",
             ),
             Chart(
                 slug="flags-in-all",
-                question="Which oddity is the most frequent?",
+                question="What is odd most often?",
                 kind=Kind.BARS,
                 dataset=FLAGS,
                 by=("flag",),
-                measures=(Measure("Records", "count()", RECORDS_UNIT),),
+                measures=(Measure("Times", "sum(items)", RECORDS_UNIT),),
                 limit=15,
                 width=4,
             ),
         ),
         (
             Chart(
-                slug="halves",
-                question="Whose calls lack states, or the record?",
+                slug="deliveries",
+                question="Who delivers late, odd or half?",
                 kind=Kind.TABLE,
-                dataset=CALLS,
-                by=("vendor", "call_type"),
+                dataset=DELIVERIES,
+                by=("vendor", "account"),
                 measures=(
-                    Measure("Calls", "count()", CALLS_UNIT),
-                    Measure("Without states", "countIf(NOT has_states)", CALLS_UNIT),
-                    Measure("Without a record", "countIf(NOT has_record)", CALLS_UNIT),
-                    Measure("Open", "countIf(NOT is_final)", CALLS_UNIT),
+                    Measure("Records in all", "sum(records)", RECORDS_UNIT),
+                    Measure("State events", "sum(events)", EVENTS),
+                    Measure("Repaired", "sum(repaired)", RECORDS_UNIT),
+                    Measure("Unknown values", "sum(unknown_values)", RECORDS_UNIT),
+                    Measure("Drifted", "sum(drifted)", RECORDS_UNIT),
+                    Measure("Contradicted", "sum(contradicted)", RECORDS_UNIT),
+                    Measure("Dead", "sum(dead)", RECORDS_UNIT),
+                    Measure("Calls in all", "sum(calls)", CALLS_UNIT),
+                    Measure("Without states", "sum(calls_without_states)", CALLS_UNIT),
+                    Measure("Without a record", "sum(calls_without_record)", CALLS_UNIT),
                 ),
                 width=12,
                 height=30,
