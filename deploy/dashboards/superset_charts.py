@@ -154,10 +154,11 @@ def _by_value(chart: Chart) -> dict[str, Any]:
         "order_desc": True,
         "show_legend": bool(chart.by[1:]),
         "show_value": True,
-        "x_axis_title": unit.axis if bars else chart.x_title,
-        "x_axis_title_margin": 30,
-        "y_axis_title": "" if bars else unit.axis,
-        "y_axis_title_margin": 15 if bars else 60,
+        # In a horizontal chart the titles change their places with the axes.
+        "x_axis_title": "" if bars else chart.x_title,
+        "x_axis_title_margin": 15 if bars else 30,
+        "y_axis_title": unit.axis,
+        "y_axis_title_margin": 30 if bars else 60,
         "xAxisForceCategorical": True,
     }
 

@@ -114,7 +114,7 @@ async def window(superset: Superset) -> AsyncIterator[Browser]:
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.slug)
 async def test_every_chart_shows_something(superset: Superset, window: Browser, board: Dashboard) -> None:
-    height = 260 + sum(max(chart.height for chart in row) * 8 + 40 for row in board.rows)
+    height = 160 + sum(max(chart.height for chart in row) * 8 + 16 for row in board.rows)
     await window.size(WIDTH, height)
     await window.open(f"{superset.url}/superset/dashboard/{board.slug}/?standalone=2")
 
