@@ -5,10 +5,10 @@ After the plugin's version 4.20: `applyConditionalAll` of its front end, then th
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -89,7 +89,7 @@ def _with_variables(sql: str, chosen: Mapping[str, tuple[str, ...]]) -> str:
     return re.sub(r"\$\{(\w+):singlequote\}", quoted, sql)
 
 
-_MACROS: Final[Mapping[str, Any]] = {
+_MACROS: Final[Mapping[str, Callable[[str, int, int, int], str]]] = {
     "timeFilter": lambda column, start, end, _s: f"{column} >= toDateTime({start}) AND {column} <= toDateTime({end})",
     "timeInterval": lambda column, _start, _end, s: f"toStartOfInterval(toDateTime({column}), INTERVAL {s} second)",
     "fromTime": lambda _column, start, _end, _s: f"toDateTime({start})",
