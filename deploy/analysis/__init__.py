@@ -1,1 +1,1 @@
-"""The implementation of the commands for people who analyse calls: prefixes of numbers, and questions with their queries."""
+"""The implementation of the commands for people who analyse calls: prefixes of numbers, and questions."""

@@ -19,12 +19,17 @@ from tests.security.closed_engine import (
 # Restricted columns, for accounts that may read the views.
 
 ONE_LETTER: Final = "{'calls.cdr_by_slot': 'throwIf(from_raw LIKE \\'as%\\') = 0'}"
-NOTHING_ELSE: Final = (None, DENIED, READ_ONLY, FIXED, 36, 43, 47, 60, 62, 344, 582, 636, 727, NO_DIRECTORY)
+WITH_PARAMETERS: Final = 55
+"""The code of STORAGE_REQUIRES_PARAMETER: a view with parameters is among what is merged."""
+NOTHING_ELSE: Final = (
+    *(None, DENIED, READ_ONLY, FIXED, 36, 43, 47, WITH_PARAMETERS, 60, 62, 344, 582, 636, 727, NO_DIRECTORY),
+)
 BEHIND_THE_VIEWS: Final = {
     "the table": "SELECT from_raw FROM calls.cdr_by_slot",
     "the view with everything": "SELECT from_raw FROM calls.cdr",
     "a column that the view has not": "SELECT from_raw FROM calls.v_cdr",
     "merge": "SELECT * FROM merge('calls', '.*') FORMAT JSONEachRow",
+    "merge of what has no parameters": "SELECT * FROM merge('calls', '^(cdr|time|call|bind|dead|masked|v_[^ck]).*') FORMAT JSONEachRow",
     "merge of one table": "SELECT from_raw FROM merge('calls', '^cdr_by_slot$')",
     "view": "SELECT * FROM view(SELECT * FROM calls.cdr_by_slot)",
     "viewIfPermitted": "SELECT * FROM viewIfPermitted(SELECT from_raw FROM calls.cdr_by_slot ELSE null('from_raw String'))",

@@ -32,6 +32,9 @@ TRIES: Final = {
     "a condition on it": "SELECT count() FROM calls.masked_cdr WHERE from_number = '+8613800001111'",
     "everything of the masked view": "SELECT * FROM calls.masked_cdr FORMAT JSONEachRow",
     "everything that is open": "SELECT * FROM merge('calls', '^(masked|v)_.*') FORMAT JSONEachRow",
+    "everything that is open and has no parameters": (
+        "SELECT * FROM merge('calls', '^(masked_.*|v_(ca|ch|conf|p|s|vendor).*|v_kpi_(5m|hour|day))$') FORMAT JSONEachRow"
+    ),
     "a filter behind the masked view": f"SELECT count() FROM calls.masked_cdr SETTINGS additional_table_filters = {FIRST_DIGITS}",
     "a filter behind the figures": f"SELECT count() FROM calls.v_charges_day SETTINGS additional_table_filters = {FIRST_DIGITS}",
     "a filter after another profile": (

@@ -1,14 +1,14 @@
 """Questions of finance: what it costs, and whether it is right."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from schemas.facts import Disposition, Flag
 from tests.contract.queries.made_days import Case, Day
 from tests.contract.views.samples import cny, record_content
 
-_DISPUTED: Final = {"quality_flags": (Flag.CONFLICT_FINAL,)}
-_SETTLED: Final = {"quality_flags": (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)}
+_DISPUTED: Final[dict[str, Any]] = {"quality_flags": (Flag.CONFLICT_FINAL,)}
+_SETTLED: Final[dict[str, Any]] = {"quality_flags": (Flag.CONFLICT_FINAL, Flag.CONFLICT_RESOLVED)}
 
 _PREFIX: Final = Day(13)
 _PREFIX.answered(60, to_number="+8613100001000", billable_s=60, **cny("0.10"))

@@ -1,6 +1,6 @@
-"""Days for the tests of the questions: each case has one of its own, nine weeks from the next, so that none sees another's calls.
+"""Days for the tests of the questions: each case has one of its own, nine weeks from the next.
 
-All cases stand in one database, so the rows of one are what the others must not find.
+None sees the calls of another. All cases stand in one database, so the rows of one are what the others must not find.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Case(msgspec.Struct, kw_only=True):
     expected: Sequence[tuple[Any, ...]]
     params: Mapping[str, Any] = {}
     days: float = 1
-    """How long after the beginning of its day `to` is."""
+    """The days from the beginning of its day to `to`."""
 
     @property
     def values(self) -> dict[str, str]:

@@ -42,8 +42,12 @@ def _ends(day: Day, at: datetime, count: int, **fields: Any) -> None:
         day.call(at + timedelta(seconds=n), **fields)
 
 
-_CONGESTED: Final = {"disposition": Disposition.CONGESTION, "hangup_cause": "NORMAL_CIRCUIT_CONGESTION", "q850": 34}
-_BUSY: Final = {"disposition": Disposition.BUSY, "hangup_cause": "USER_BUSY", "q850": 17}
+_CONGESTED: Final[dict[str, Any]] = {
+    "disposition": Disposition.CONGESTION,
+    "hangup_cause": "NORMAL_CIRCUIT_CONGESTION",
+    "q850": 34,
+}
+_BUSY: Final[dict[str, Any]] = {"disposition": Disposition.BUSY, "hangup_cause": "USER_BUSY", "q850": 17}
 _ends(_SPIKE, _SPIKE.at(minutes=1), 25, **_CONGESTED)
 _ends(_SPIKE, _SPIKE.at(minutes=1), 75, **_BUSY)
 _ends(_SPIKE, _SPIKE.at(days=-3), 10, **_CONGESTED)

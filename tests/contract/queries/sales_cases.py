@@ -1,13 +1,13 @@
 """Questions of sales: who calls whom, and with what success."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from schemas.facts import Direction, Flag
 from tests.contract.queries.made_days import OURS, Case, Day, mobile
 from tests.contract.views.samples import cny
 
-_IN: Final = {"direction": Direction.INBOUND, "to_number": OURS}
+_IN: Final[dict[str, Any]] = {"direction": Direction.INBOUND, "to_number": OURS}
 
 _AGENTS: Final = Day(8)
 for _minutes in (2, 1, 0.5):

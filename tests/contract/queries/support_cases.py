@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from schemas.facts import Direction, Disposition, FactType, Flag, Kind, Leg, Role, State
 from tests.contract.queries.made_days import OURS, OURS_MASKED, Case, Day, mobile
@@ -10,7 +10,7 @@ from tests.contract.views.samples import cny, record_content
 
 _LADDER: Final = Day(0)
 _T: Final = _LADDER.at(hours=9)
-_LEG: Final = {
+_LEG: Final[dict[str, Any]] = {
     "fact_type": FactType.STATE,
     "kind": Kind.CALLBACK_STATE,
     "vendor_call_id": "ladder",
@@ -73,7 +73,7 @@ _FAILING.answered(9, to_number=mobile(5))
 _FAILING.call(to_number=mobile(6), disposition=Disposition.BUSY, hangup_cause="USER_BUSY", q850=17)
 
 _MISSED: Final = Day(5)
-_IN: Final = {"direction": Direction.INBOUND, "to_number": OURS}
+_IN: Final[dict[str, Any]] = {"direction": Direction.INBOUND, "to_number": OURS}
 _MISSED.call(_MISSED.at(hours=1), from_number=mobile(10), **_IN)
 _MISSED.call(_MISSED.at(hours=2), from_number=mobile(10), **_IN)  # nobody called back
 _MISSED.call(_MISSED.at(hours=1), from_number=mobile(11), **_IN)
@@ -86,7 +86,7 @@ _MISSED.call(_MISSED.at(hours=1), from_number=mobile(14), **_IN)
 _MISSED.call(_MISSED.at(hours=2), to_number=mobile(14))  # called back in vain
 
 _CONTRADICTING: Final = Day(6)
-_FLAGGED: Final = {"is_final": True, "quality_flags": (Flag.CONFLICT_FINAL,)}
+_FLAGGED: Final[dict[str, Any]] = {"is_final": True, "quality_flags": (Flag.CONFLICT_FINAL,)}
 _CONTRADICTING.fact(
     vendor_call_id="contradicting",
     contents=(

@@ -235,8 +235,8 @@ async def test_the_rights_are_sql_that_clickhouse_parses(db: ClickHouse) -> None
 
 def test_on_a_cluster_every_server_holds_all_rows() -> None:
     tables = [one for one in rendered(REPLICATED) if one.startswith("CREATE TABLE")]
-    ledgers, figures, before_slots = 2, 2, 4
-    assert len(tables) == len(TABLES) + figures + before_slots + ledgers
+    ledgers, figures, prefixes, before_slots = 2, 2, 1, 4
+    assert len(tables) == len(TABLES) + figures + prefixes + before_slots + ledgers
     path = (
         "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/callweave/{database}/{table}', '{replica}', version)"
     )

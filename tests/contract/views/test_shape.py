@@ -86,7 +86,8 @@ async def test_what_is_billed_is_said_in_one_rule_wherever_it_stands(db: ClickHo
     rule = dict(comments)["cdr_by_slot"]
     assert rule.startswith("the vendor's billed seconds where its document says they are billed; else the talk; 0 when")
     assert {table for table, comment in comments if comment == rule} == {
-        "cdr", "cdr_by_slot", "timelines", "timelines_by_slot", "v_cdr", "v_timelines",
+        "cdr", "cdr_by_slot", "timelines", "timelines_by_slot", "v_cdr", "v_timelines", "masked_cdr", "masked_timelines",
+        "v_conflicts", "v_other_parties", "masked_other_parties",
     }  # fmt: skip
 
 

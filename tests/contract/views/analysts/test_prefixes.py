@@ -1,4 +1,4 @@
-"""Prefixes: calling codes against the library of numbers, loading, the longest match, and what an analyst sees of it."""
+"""Prefixes: calling codes against the library of numbers, loading, the longest match, and what an analyst sees."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,6 +39,7 @@ def numbers() -> dict[str, str]:
     for region in sorted(phonenumbers.SUPPORTED_REGIONS):
         example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.FIXED_LINE)
         example = example or phonenumbers.example_number(region)
+        assert example is not None
         found[region] = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     return found
 
@@ -55,7 +56,7 @@ async def test_a_number_of_every_country_is_of_this_country(db: ClickHouse) -> N
 
 
 async def test_the_masked_form_tells_the_same_country_or_none(db: ClickHouse) -> None:
-    """Where hidden digits decide between countries, naming one would tell a hidden digit, or be wrong."""
+    """To name one where hidden digits decide would tell a hidden digit, or be wrong."""
     examples = numbers()
     await db.insert(TIMELINES, [call(n, to_number=number) for n, number in enumerate(examples.values())])
     clear = dict(await ask(db, "SELECT timeline_id, country FROM v_other_parties"))

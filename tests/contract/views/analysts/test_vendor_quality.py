@@ -1,4 +1,4 @@
-"""How vendors deliver: lag, flags, dead letters, what is missing, and silence, each by hand."""
+"""The delivery of vendors: lag, flags, dead letters, what is missing, and silence, each by hand."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -113,10 +113,11 @@ async def test_values_that_are_unknown_stand_with_their_field(db: ClickHouse) ->
 
 
 MINUTE: Final = 60
+HOUR: Final = 3600
 SILENCES: Final[dict[str, tuple[list[int], int | None]]] = {
     "every minute, and nothing for ten": ([600 + n * MINUTE for n in range(9)], 60),
-    "every minute, and nothing for nine": ([540 + n * MINUTE for n in range(9)], None),
-    "every second, and nothing for half a minute": ([30 + n for n in range(9)], None),
+    "every hour, and nothing for nine": ([9 * HOUR + n * HOUR for n in range(9)], None),
+    "every second, and nothing for five": ([5 + n for n in range(9)], None),
     "every second, and nothing for more than one": ([70 + n for n in range(9)], 1),
     "several in one second are one": ([600, 600, 600, 660, 660, 720], 60),
     "one long pause does not count": ([700, 760, 820, 90_000, 90_060], 60),

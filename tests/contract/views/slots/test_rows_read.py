@@ -13,6 +13,8 @@ import aiohttp
 import msgspec
 import pytest
 
+from deploy.analysis.asking import all_questions
+from deploy.analysis.questions import Question, within
 from schemas.config.settings import Settings
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrate
@@ -39,9 +41,12 @@ async def filled(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
         await db.command(f"DROP DATABASE {db.database}")
 
 
-async def read(url: str, db: ClickHouse, sql: str) -> tuple[int, Any]:
-    """Returns the rows that the server read for a query, and the first value of its answer."""
-    named = sql.replace("FROM ", f"FROM {db.database}.")
+async def read(url: str, db: ClickHouse, sql: str, *, are_named: bool = False) -> tuple[int, Any]:
+    """Returns the rows that the server read for a query, and the first value of its answer.
+
+    Views get the name of the database unless they have it (`are_named`).
+    """
+    named = sql if are_named else sql.replace("FROM ", f"FROM {db.database}.")
     params = {"wait_end_of_query": "1", "default_format": "JSONCompact"}
     async with aiohttp.ClientSession() as session, session.post(url, params=params, data=named) as answer:
         body = await answer.read()
@@ -99,13 +104,50 @@ async def test_a_view_that_computes_at_reading_reads_the_rows_of_its_time(
 async def test_calls_at_once_are_found_without_reading_those_that_had_ended(
     filled: ClickHouse, clickhouse_url: str
 ) -> None:
-    """Of the hours before, only the granules in which a call ran into the time; the longest of these lasts 12 minutes."""
+    """The longest call lasts 12 minutes, so hardly more than the hour and the end of the one before is read."""
     times = f"from = '{MIDDLE:%F %T}', to = '{MIDDLE + timedelta(hours=1):%F %T}'"
     rows, found = await read(
         clickhouse_url, filled, f"SELECT max(running) FROM v_concurrency({times}) WHERE minute_at = '{MIDDLE:%F %T}'"
     )
     assert int(found) > 0
     assert rows <= 2.6 * CALLS_AN_HOUR + GRANULE
+
+
+ASKED: Final = all_questions()
+OF_RECORDS: Final = ("v_cdr", "v_conflicts", "v_dead_letters", "v_vendor", "v_kpi", "v_call_events")
+HOURS_READ: Final = {
+    "accounts_against_before": 2,
+    "first_seen_countries": HOURS,
+    "cause_spikes": HOURS,
+    "missed_not_called_back": 2,
+}
+"""Hours that a question about one hour reads, where it compares it with others or reads it twice."""
+BY_INDEX: Final = {"why_calls_to_number_fail"}
+"""Questions that read nothing where an index finds nothing."""
+PARAMETER: Final = re.compile(r"\{(\w+):([^}]+)\}")
+
+
+def with_values(question: Question, hour: datetime) -> str:
+    """Returns the query about an hour, with the examples of the file as its other values."""
+    times = {"from": f"{hour:%F %T}", "to": f"{hour + timedelta(hours=1):%F %T}"}
+    values = {**question.examples, **times}
+    return PARAMETER.sub(lambda found: f"CAST('{values[found[1]]}' AS {found[2]})", question.sql)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [one for one in ASKED.values() if "from" in one.types and not any(name in one.sql for name in OF_RECORDS)],
+    ids=lambda one: one.name,
+)
+async def test_a_question_about_an_hour_reads_its_rows(
+    filled: ClickHouse, clickhouse_url: str, question: Question
+) -> None:
+    sql = within(with_values(question, MIDDLE), filled.database)
+    rows, _ = await read(clickhouse_url, filled, f"SELECT count() FROM ({sql})", are_named=True)
+    before = CALLS_AN_HOUR if "v_concurrency" in sql else 0
+    hours = HOURS_READ.get(question.name, 1)
+    assert rows > 0.4 * CALLS_AN_HOUR or question.name in BY_INDEX
+    assert rows <= 1.3 * hours * CALLS_AN_HOUR + 1.3 * before + PREFIXES + 2 * GRANULE
 
 
 async def test_a_lookup_reads_few_granules(filled: ClickHouse, clickhouse_url: str) -> None:
