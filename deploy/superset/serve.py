@@ -1,7 +1,7 @@
 """Prepares Superset's own database, imports the dashboards, makes the user who may look at them, and serves.
 
-It runs in Superset's environment: `make bi` starts it there, and Compose in Superset's image. In the file `progress` it says what begins (`step: ...`), who may log in (`login: NAME PASSWORD`),
-and when it answers (`ready`).
+It runs in Superset's environment: `make bi` starts it there, and Compose in Superset's image. In the file
+`progress` it says what begins (`step: ...`), who may log in (`login: NAME PASSWORD`), and when it answers (`ready`).
 """
 
 import argparse

@@ -14,6 +14,8 @@ _ACCOUNT = "callweave_analyst"
 
 SECRET_KEY = Path(os.environ.get("SUPERSET_SECRET_KEY_FILE", _HOME / "secret-key")).read_text("utf-8").strip()
 SQLALCHEMY_DATABASE_URI = f"sqlite:///{_HOME / 'superset.db'}?check_same_thread=false"
+# Several processes write to it, and on a busy machine one of them waits for long.
+SQLALCHEMY_ENGINE_OPTIONS = {"connect_args": {"timeout": 60}}
 
 # The colours of Okabe and Ito: deploy/dashboards/style.py says why, and a test holds that both are the same.
 EXTRA_CATEGORICAL_COLOR_SCHEMES = [

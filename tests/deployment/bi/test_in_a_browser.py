@@ -121,7 +121,7 @@ async def test_every_chart_shows_something(superset: Superset, window: Browser, 
     charts = await _drawn(window, len(board.charts))
 
     assert {one["name"] for one in charts} == {chart.question for chart in board.charts}
-    assert [one["name"] for one in charts if one["failed"]] == []
+    assert [(one["name"], one["text"]) for one in charts if one["failed"]] == []
     empty = {one["name"] for one in charts if not one["drawn"] or any(said in one["text"] for said in NOTHING)}
     assert empty <= MAY_BE_EMPTY
     if folder := os.environ.get("CALLWEAVE_TEST_PICTURES"):
