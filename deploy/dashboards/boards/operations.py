@@ -152,7 +152,7 @@ OPERATIONS: Final = Dashboard(
                 question="What could not be read?",
                 kind=Kind.TABLE,
                 dataset=DELIVERIES,
-                by=("day", "vendor", "account"),
+                by=("vendor", "account"),
                 measures=(
                     Measure("Dead letters", "sum(dead)", RECORDS_UNIT),
                     Measure("Unresolved", "sum(dead_unresolved)", RECORDS_UNIT),
