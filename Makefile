@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: run check test test-long lint types bench bench-baseline bench-query chaos kills clients upgrade wheel tools audit lock clean help
+.PHONY: run bi bi-environment check test test-long lint types bench bench-baseline bench-query chaos kills clients upgrade wheel tools audit lock clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ help: ## Show this list
 run: .venv/.run ## Run everything on this machine (ARGS="--no-simulator" waits for real vendors)
 	@$(BIN)/callweave up $(ARGS)
 
+bi: .venv/.run ## Show the dashboards in a Superset beside `make run` (ARGS="--port 8089")
+	@$(BIN)/callweave bi $(ARGS)
+
 check: .venv/.ready ## Check style, types, units and golden payloads: a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,13 +37,16 @@ check: .venv/.ready ## Check style, types, units and golden payloads: a minute
 test: .venv/.ready ## Run what a change must pass, on a real Kafka and the real ClickHouse engine
 	$(BIN)/python -m tests.lanes $(ARGS)
 
-test-long: .venv/.ready tools ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
+test-long: .venv/.ready tools bi-environment ## Run what takes hours: worlds, kills, chaos, the soak, and drivers in other languages
 	CALLWEAVE_TEST_SCALE=25 $(BIN)/python -m pytest -m "long or not long" tests/unit tests/property tests/contract tests/chaos tests/embedded tests/integration tests/deployment tests/security
 	$(MAKE) chaos DURATION=1800
 	$(MAKE) kills
 	$(BIN)/python -m tests.embedded.kill_clickhouse --kills 100
 	$(BIN)/python -m tests.chaos.clickhouse_soak --seconds 3600
 	$(MAKE) clients
+
+bi-environment: .venv/.run ## Install Superset's environment into .bi, for the test of the dashboards
+	@$(BIN)/callweave bi --install-only
 
 lint: .venv/.ready ## Check style
 	$(BIN)/ruff check .
@@ -95,8 +101,9 @@ lock: .venv/.ready ## Write the locks anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra rocksdb --group dev -o deploy/requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml --extra rocksdb -o deploy/requirements-rocksdb.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group build -o deploy/requirements-build.txt
+	@for one in requirements requirements-installer; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 deploy/superset/$$one.in -o deploy/superset/$$one.txt || exit 1; done
 	@for one in clients/python clients/suite deployment; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 tests/$$one/requirements.in -o tests/$$one/requirements.txt || exit 1; done
 	@for one in tests/bench/against/*.in tests/bench/peers/programs/*.in; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c deploy/requirements.txt $$one -o $${one%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what `make run` stored here
-	rm -rf .venv .callweave build dist
+	rm -rf .venv .bi .callweave build dist

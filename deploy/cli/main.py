@@ -17,7 +17,7 @@ from deploy.cli.part_commands import ingress, poll, process, sink
 from deploy.cli.privacy_commands import erase, export
 from deploy.cli.spool_commands import spool
 from deploy.cli.token_commands import token
-from deploy.cli.up_commands import doctor, simulate, up
+from deploy.cli.up_commands import bi, doctor, simulate, up
 from deploy.cli.vendor_commands import try_, vendor
 from deploy.output.logging_setup import hide_tracebacks
 from deploy.output.printable import printable
@@ -61,7 +61,7 @@ def main(context: click.Context, config: Path | None, check_config: bool) -> Non
 for _command in (
     *(up, ingress, poll, process, sink, migrate, topics, simulate),
     *(replay, dead, conflicts, reconcile, import_, raw, erase, export, audit, spool, token, clickhouse),
-    *(prefixes, query, doctor, vendor, try_),
+    *(prefixes, query, bi, doctor, vendor, try_),
 ):
     main.add_command(_command)
 

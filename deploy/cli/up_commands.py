@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -95,6 +96,29 @@ def simulate(options: Options, url: str, **asked: Any) -> None:
 
     ingress = options.settings().ingress
     sys.exit(run_simulator(url=url or ingress_url(ingress), **asked))
+
+
+@click.command()
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False),
+    default=".bi",
+    show_default=True,
+    help="Folder for Superset's environment and its own database.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=8088, show_default=True, help="Where Superset answers.")
+@click.option("--install-only", is_flag=True, help="Install Superset's environment, and start nothing.")
+@pass_options
+@plainly
+def bi(options: Options, home: str, **asked: Any) -> None:
+    """Show the dashboards in a Superset of its own, beside a running `callweave up`.
+
+    The first start installs Superset there and takes up to three minutes. It prints the address, and a login that may
+    look at the dashboards and do nothing else. Ctrl-C ends it.
+    """
+    from deploy.bi.start import BiOptions, run_bi  # noqa: PLC0415
+
+    run_bi(options.settings(), BiOptions(home=Path(home).absolute(), **asked))
 
 
 @click.command()

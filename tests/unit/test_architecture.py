@@ -19,7 +19,7 @@ ORDER: Final = {
         main replay
     """,
     "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
-    "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools reconcile doctor simulator local cli",
+    "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools reconcile doctor simulator local superset dashboards bi cli",
     "deploy/reconcile": "rows column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
@@ -197,6 +197,8 @@ def test_only_the_runtime_reads_the_environment() -> None:
     may = {
         "deploy/runtime.py",
         "deploy/clickhouse/engine.py",  # sets TZ, which the engine reads
+        "deploy/superset/serve.py",  # says where Superset finds its settings
+        "deploy/superset/superset_config.py",  # runs in Superset
         "deploy/kafka/java.py",  # JAVA_HOME
         "deploy/kafka/jars.py",  # XDG_CACHE_HOME
         "deploy/process/part_process.py",  # hands it on to the parts

@@ -15,7 +15,7 @@ from sinks.migrate import migrations
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "deploy/OPERATIONS.md", "deploy/clickhouse/README.md")
-OTHERS = frozenset({".venv", "build", "node_modules"})
+OTHERS = frozenset({".bi", ".venv", "build", "node_modules"})
 """The folders of others' packages."""
 README = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes Superset's own database at the first start; then `docker compose exec superset superset fab create-admin`.
+# Prepares Superset's own database, imports the dashboards, makes the user who may look at them, and serves. The login of
+# this start is in the file `progress` of its volume: docker compose exec superset cat /app/superset_home/progress
 set -eu
-SUPERSET_SECRET_KEY="$(cat "$SUPERSET_SECRET_KEY_FILE")"
-export SUPERSET_SECRET_KEY
-superset db upgrade
-superset init
-exec /usr/bin/run-server.sh
+rm -f /app/superset_home/progress
+cd /app/callweave
+exec /app/.venv/bin/python serve.py --home /app/superset_home --address 0.0.0.0:8088 \
+  --clickhouse clickhouse:8123 --password-file /run/secrets/clickhouse-analyst
