@@ -43,6 +43,7 @@ def _columns(names: Iterable[str]) -> str:
 _FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_prefixes", "v_reconciliations", "v_reconciled_records")
 _OF_ALL_ROWS: Final = (
     *("v_conferences", "v_causes", "v_concurrency", "v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
+    *("v_ledger", "v_ledger_open", "v_push_pull"),
 )
 """Views that compute figures from rows with numbers."""
 WITHOUT_NUMBERS: Final = (*_FIGURES, *_OF_ALL_ROWS)

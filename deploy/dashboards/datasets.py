@@ -16,11 +16,14 @@ _WHOSE: Final = (
 )
 
 FIGURES: Final = Dataset(
-    name="v_kpi_5m",
-    comment="Figures of calls for each five minutes of start (UTC), vendor, account and direction",
+    name="v_kpi_5m_local",
+    comment="Figures of calls for each five minutes of start in the account's own zone, vendor, account and direction",
     time="slot_at",
     columns=(
         Column("slot_at", "DateTime('UTC')", "start of the five minutes (UTC)"),
+        Column("local_slot_at", "DateTime('UTC')", "the same as the clock of the account's zone showed it"),
+        Column("local_hour", "UInt8", "hour of the day in the account's zone"),
+        Column("time_zone", "LowCardinality(String)", "the account's zone"),
         *_WHOSE,
         Column("direction", _WORD),
         Column("currency", "String", "of the costs; mixed: more than one"),
@@ -206,5 +209,64 @@ CONFERENCES: Final = Dataset(
         Column("started_at", _INSTANT, "when the first participant joined (UTC)"),
         *_WHOSE,
         Column("currency", "String"),
+    ),
+)
+
+LEDGER: Final = Dataset(
+    name="v_ledger",
+    comment="What came in and what became of it, for each vendor, account and hour of receipt (UTC)",
+    time="hour",
+    columns=(
+        Column("hour", "DateTime('UTC')", "hour of receipt (UTC)"),
+        Column("vendor", "String"),
+        Column("account", "String"),
+    ),
+)
+
+OPEN: Final = Dataset(
+    name="v_ledger_open",
+    comment="Places on the raw topic that do not balance",
+    columns=(
+        Column("reason", "String", "not joined, unaccounted or missing"),
+        Column("raw_partition", "Int32"),
+        Column("raw_offset", "Int64"),
+        Column("vendor", "String"),
+        Column("account", "String"),
+    ),
+)
+
+WAYS: Final = Dataset(
+    name="v_push_pull",
+    comment="Records that were only pushed, only pulled or both, for each hour of the call (UTC)",
+    time="hour",
+    columns=(
+        Column("hour", "DateTime('UTC')", "hour of the call (UTC)"),
+        Column("vendor", _WORD),
+        Column("account", "String"),
+        Column("way", "String", "only pushed, only pulled or both"),
+        Column("currency", "String"),
+    ),
+)
+
+RUNS: Final = Dataset(
+    name="v_reconciliations",
+    comment="Runs of callweave reconcile",
+    time="ran_at",
+    columns=(
+        Column("ran_at", "DateTime64(3, 'UTC')", "when the file was compared (UTC)"),
+        Column("vendor", _WORD),
+        Column("account", "String"),
+        Column("file_name", "String"),
+    ),
+)
+
+RECONCILED: Final = Dataset(
+    name="v_reconciled_records",
+    comment="The class of each record of the carriers' files and of ours",
+    columns=(
+        Column("class", _WORD, "differs, only_theirs, only_ours, doubled_theirs or unreadable, besides what is equal"),
+        Column("vendor", _WORD),
+        Column("account", "String"),
+        Column("vendor_call_id", "String"),
     ),
 )

@@ -8,8 +8,9 @@ from deploy.dashboards.model import CALLS as CALLS_UNIT
 from deploy.dashboards.model import MINUTES, SECONDS, SHARE, SHARE_OF_ANSWERED, Chart, Dashboard, Kind, Measure
 
 _START: Final = "five minutes of start (UTC)"
-_ASR: Final = Measure("ASR", "sum(answered) / nullIf(sum(attempts), 0)", SHARE)
-_NER: Final = Measure("NER", "sum(network_effective) / nullIf(sum(attempts), 0)", SHARE)
+_LOCAL: Final = "five minutes of start (local time of the account)"
+_ASR: Final = Measure("ASR", "sum(answered) / nullIf(sum(seizures), 0)", SHARE)
+_NER: Final = Measure("NER", "sum(network_effective) / nullIf(sum(seizures), 0)", SHARE)
 _ACD: Final = Measure("ACD", "sum(talk_total_ms) / 1000 / nullIf(sum(answered_with_talk), 0)", SECONDS)
 _ATTEMPTS: Final = Measure("Attempts", "sum(attempts)", CALLS_UNIT)
 _FINAL_CALLS: Final = "is_final AND call_type = 'call'"
@@ -18,7 +19,7 @@ TRAFFIC: Final = Dashboard(
     slug="traffic",
     title="Traffic and quality: do calls get through?",
     about="For routing and quality: attempts, ASR and NER (ITU-T E.411, E.425), delays and causes of final calls. "
-    "Times are UTC.",
+    "Figures are by the local time of each account, single calls by UTC.",
     last="1 day",
     filters=whose(FIGURES),
     rows=(
@@ -40,7 +41,7 @@ TRAFFIC: Final = Dashboard(
                 measures=(_ASR,),
                 width=3,
                 height=18,
-                note="Answer-seizure ratio (ITU-T E.411): answered / attempts.",
+                note="Answer-seizure ratio (ITU-T E.411): answered / seizures.",
             ),
             Chart(
                 slug="ner",
@@ -71,8 +72,8 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_ATTEMPTS,),
                 by=("vendor",),
-                x="slot_at",
-                x_title=_START,
+                x="local_slot_at",
+                x_title=_LOCAL,
             ),
             Chart(
                 slug="asr-over-time",
@@ -81,8 +82,8 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_ASR,),
                 by=("vendor",),
-                x="slot_at",
-                x_title=_START,
+                x="local_slot_at",
+                x_title=_LOCAL,
             ),
         ),
         (
@@ -93,8 +94,8 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_NER,),
                 by=("vendor",),
-                x="slot_at",
-                x_title=_START,
+                x="local_slot_at",
+                x_title=_LOCAL,
             ),
             Chart(
                 slug="short-calls",
@@ -105,7 +106,7 @@ TRAFFIC: Final = Dashboard(
                     Measure("Short calls", "sum(short_calls) / nullIf(sum(answered_with_talk), 0)", SHARE_OF_ANSWERED),
                 ),
                 by=("vendor",),
-                x="slot_at",
+                x="local_slot_at",
                 x_title=_START,
                 note="Answered calls with less than 6 s of talk.",
             ),
@@ -165,6 +166,18 @@ TRAFFIC: Final = Dashboard(
                 where=f"disposition != 'answered' AND {_FINAL_CALLS}",
                 limit=15,
                 note="The cause by ITU-T Q.850 where it is known; the fifteen most frequent.",
+            ),
+        ),
+        (
+            Chart(
+                slug="hours",
+                question="At which hour of the day do people call?",
+                kind=Kind.COLUMNS,
+                dataset=FIGURES,
+                measures=(_ATTEMPTS,),
+                by=("local_hour",),
+                x_title="hour of the day (local time of the account)",
+                width=12,
             ),
         ),
         (

@@ -80,7 +80,7 @@ ALLOWED = {
                     "v_causes",
                     "v_concurrency",
                 ),
-                *("v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
+                *("v_vendor_quality", "v_vendor_flags", "v_silent_vendors", "v_ledger", "v_ledger_open", "v_push_pull"),
             )
         ),
     },
