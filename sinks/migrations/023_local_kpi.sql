@@ -262,98 +262,101 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 COMMENT 'Figures of calls per interval of local time, in the zone of each account; columns as in v_kpi_{{each}}. All rows have the calls of all rows of v_kpi_{{each}}. In any other zone: v_kpi_{{each}}_in';
 
 -- each: view=v_kpi_5m view=v_kpi_hour view=v_kpi_day
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_s 'length of the interval in s';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered 'attempts with disposition answered';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_in_conflict_ms 'sum of talk_ms over answered calls in conflict, as their shown contents say';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN erlangs 'carried traffic (ITU-T E.600) = talk_total_ms / 1000 / slot_s; the whole talk of a call counts in the interval of its start, so of intervals shorter than calls take the mean of many';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_min 'billed_s / 60: billed minutes';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billable_in_conflict_s 'sum of billable_s over calls in conflict, as their shown contents say; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billable_provisional_s 'sum of billable_s over provisional calls; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total, and v_kpi_*_cost have one for each currency';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisional 'sum of cost over provisional calls; NULL: none, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_per_minute 'cost / talk_min; NULL without talk, without costs, or when currencies are mixed';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs',
+    COMMENT COLUMN slot_s 'length of the interval in s',
+    COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none',
+    COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them',
+    COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang',
+    COMMENT COLUMN answered 'attempts with disposition answered',
+    COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start',
+    COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns',
+    COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict',
+    COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures',
+    COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts',
+    COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone',
+    COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict',
+    COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation',
+    COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio',
+    COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known',
+    COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any',
+    COMMENT COLUMN talk_in_conflict_ms 'sum of talk_ms over answered calls in conflict, as their shown contents say',
+    COMMENT COLUMN erlangs 'carried traffic (ITU-T E.600) = talk_total_ms / 1000 / slot_s; the whole talk of a call counts in the interval of its start, so of intervals shorter than calls take the mean of many',
+    COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated',
+    COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms',
+    COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms',
+    COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms',
+    COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk',
+    COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any',
+    COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired',
+    COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage',
+    COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any',
+    COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any',
+    COMMENT COLUMN billed_min 'billed_s / 60: billed minutes',
+    COMMENT COLUMN billable_in_conflict_s 'sum of billable_s over calls in conflict, as their shown contents say; NULL: none',
+    COMMENT COLUMN billable_provisional_s 'sum of billable_s over provisional calls; NULL: none',
+    COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total, and v_kpi_*_cost have one for each currency',
+    COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total',
+    COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed',
+    COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed',
+    COMMENT COLUMN cost_provisional 'sum of cost over provisional calls; NULL: none, or currencies are mixed',
+    COMMENT COLUMN cost_per_minute 'cost / talk_min; NULL without talk, without costs, or when currencies are mixed';
 
 -- each: view=v_kpi_5m_local view=v_kpi_hour_local view=v_kpi_day_local
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_date 'date of local_slot_at';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN utc_offset_s 'seconds of local_slot_at ahead of slot_at; of days, at the beginning of the day';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'the instant (UTC) at which the interval begins; a call counts in the interval of its started_at, the earliest instant of any of its legs';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_s 'length of the interval in s: a day on which clocks change has 23, 25 or 23.5 hours, an hour that they cut may be shorter';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered 'attempts with disposition answered';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_in_conflict_ms 'sum of talk_ms over answered calls in conflict, as their shown contents say';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN erlangs 'carried traffic (ITU-T E.600) = talk_total_ms / 1000 / slot_s; the whole talk of a call counts in the interval of its start, so of intervals shorter than calls take the mean of many';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_min 'billed_s / 60: billed minutes';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billable_in_conflict_s 'sum of billable_s over calls in conflict, as their shown contents say; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billable_provisional_s 'sum of billable_s over provisional calls; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total, and v_kpi_*_cost have one for each currency';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisional 'sum of cost over provisional calls; NULL: none, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_per_minute 'cost / talk_min; NULL without talk, without costs, or when currencies are mixed';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column',
+    COMMENT COLUMN local_date 'date of local_slot_at',
+    COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days',
+    COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row',
+    COMMENT COLUMN utc_offset_s 'seconds of local_slot_at ahead of slot_at; of days, at the beginning of the day',
+    COMMENT COLUMN slot_at 'the instant (UTC) at which the interval begins; a call counts in the interval of its started_at, the earliest instant of any of its legs',
+    COMMENT COLUMN slot_s 'length of the interval in s: a day on which clocks change has 23, 25 or 23.5 hours, an hour that they cut may be shorter',
+    COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none',
+    COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them',
+    COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang',
+    COMMENT COLUMN answered 'attempts with disposition answered',
+    COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start',
+    COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns',
+    COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict',
+    COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures',
+    COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts',
+    COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone',
+    COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict',
+    COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation',
+    COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio',
+    COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known',
+    COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any',
+    COMMENT COLUMN talk_in_conflict_ms 'sum of talk_ms over answered calls in conflict, as their shown contents say',
+    COMMENT COLUMN erlangs 'carried traffic (ITU-T E.600) = talk_total_ms / 1000 / slot_s; the whole talk of a call counts in the interval of its start, so of intervals shorter than calls take the mean of many',
+    COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated',
+    COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms',
+    COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms',
+    COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms',
+    COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk',
+    COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any',
+    COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired',
+    COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage',
+    COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any',
+    COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any',
+    COMMENT COLUMN billed_min 'billed_s / 60: billed minutes',
+    COMMENT COLUMN billable_in_conflict_s 'sum of billable_s over calls in conflict, as their shown contents say; NULL: none',
+    COMMENT COLUMN billable_provisional_s 'sum of billable_s over provisional calls; NULL: none',
+    COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total, and v_kpi_*_cost have one for each currency',
+    COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total',
+    COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed',
+    COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed',
+    COMMENT COLUMN cost_provisional 'sum of cost over provisional calls; NULL: none, or currencies are mixed',
+    COMMENT COLUMN cost_per_minute 'cost / talk_min; NULL without talk, without costs, or when currencies are mixed';
 
 -- each: view=v_kpi_5m view=v_kpi_5m_local
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cps_peak 'call attempts per second at the peak: the most attempts of this row that started in one second. That of an hour or a day of the same group is the highest of its five minutes; peaks of several groups do not add up';
 
 -- each: view=v_account_zones
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN vendor 'empty with account: every account without a row of its own';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account, as in the column account of calls, never account_id';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN time_zone 'IANA name';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN vendor 'empty with account: every account without a row of its own',
+    COMMENT COLUMN account 'the configured account, as in the column account of calls, never account_id',
+    COMMENT COLUMN time_zone 'IANA name';

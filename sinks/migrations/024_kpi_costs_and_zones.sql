@@ -264,24 +264,26 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 COMMENT 'Figures of calls per interval of the local time of any zone: v_kpi_day_in(time_zone = ''Asia/Kathmandu'', local_from = ''2026-03-01 00:00:00'', local_to = ''2026-04-01 00:00:00''), with the times on the wall clock of that zone; columns as in v_kpi_day_local';
 
 -- each: view=v_kpi_5m_cost view=v_kpi_hour_cost view=v_kpi_day_cost
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_s 'length of the interval in s';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN currency 'of the costs of this row; a group of calls has one row for each currency';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost 'sum of cost over attempts (is_final) in this currency that are not in conflict; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict in this currency, as their shown contents say; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisional 'sum of cost over provisional calls in this currency; NULL: none';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs',
+    COMMENT COLUMN slot_s 'length of the interval in s',
+    COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none',
+    COMMENT COLUMN currency 'of the costs of this row; a group of calls has one row for each currency',
+    COMMENT COLUMN cost 'sum of cost over attempts (is_final) in this currency that are not in conflict; NULL: none',
+    COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict in this currency, as their shown contents say; NULL: none',
+    COMMENT COLUMN cost_provisional 'sum of cost over provisional calls in this currency; NULL: none';
 
 -- each: view=v_kpi_5m_cost_local view=v_kpi_hour_cost_local view=v_kpi_day_cost_local
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_date 'date of local_slot_at';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN utc_offset_s 'seconds of local_slot_at ahead of slot_at; of days, at the beginning of the day';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'the instant (UTC) at which the interval begins; a call counts in the interval of its started_at, the earliest instant of any of its legs';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_s 'length of the interval in s: a day on which clocks change has 23, 25 or 23.5 hours, an hour that they cut may be shorter';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN currency 'of the costs of this row; a group of calls has one row for each currency';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost 'sum of cost over attempts (is_final) in this currency that are not in conflict; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict in this currency, as their shown contents say; NULL: none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_provisional 'sum of cost over provisional calls in this currency; NULL: none';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN local_slot_at 'start of the interval on the wall clock of time_zone. It is typed DateTime(UTC) so that no tool shifts it: show it with the time zone UTC. The hour that a clock repeats is there twice, with another utc_offset_s and slot_at. A query of years is faster with bounds on slot_at as well, a day wider than those on this column',
+    COMMENT COLUMN local_date 'date of local_slot_at',
+    COMMENT COLUMN local_hour 'hour of the day of local_slot_at, 0..23; 0 of days',
+    COMMENT COLUMN time_zone 'IANA name of the zone, that of the column account (v_account_zones), not of account_id. While figures follow a changed zone it is the one that a row was computed for, and each call counts in one row',
+    COMMENT COLUMN utc_offset_s 'seconds of local_slot_at ahead of slot_at; of days, at the beginning of the day',
+    COMMENT COLUMN slot_at 'the instant (UTC) at which the interval begins; a call counts in the interval of its started_at, the earliest instant of any of its legs',
+    COMMENT COLUMN slot_s 'length of the interval in s: a day on which clocks change has 23, 25 or 23.5 hours, an hour that they cut may be shorter',
+    COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none',
+    COMMENT COLUMN currency 'of the costs of this row; a group of calls has one row for each currency',
+    COMMENT COLUMN cost 'sum of cost over attempts (is_final) in this currency that are not in conflict; NULL: none',
+    COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict in this currency, as their shown contents say; NULL: none',
+    COMMENT COLUMN cost_provisional 'sum of cost over provisional calls in this currency; NULL: none';

@@ -111,42 +111,43 @@ SELECT
 FROM attempts
 WHERE started_at >= toDateTime({from:String}, 'UTC')
 GROUP BY slot_at, vendor, account, account_id, direction
-COMMENT 'First attempts and redials by day (UTC): v_kpi_redials(from = ''2026-03-01 00:00:00'', to = ''2026-03-02 00:00:00''). attempts_with_pair: attempts (is_final, call_type call) with both numbers; redials: those within an hour after an attempt between the same two numbers, in the same direction, of the same account_id; first_attempts: all others. first_attempt_success = first_attempts_answered / first_attempts, redial_ratio = redials / attempts_with_pair';
+COMMENT 'First attempts and redials by day (UTC), which slot_at begins: v_kpi_redials(from = ''2026-03-01 00:00:00'', to = ''2026-03-02 00:00:00''). attempts_with_pair: attempts (is_final, call_type call) with both numbers; redials: those within an hour after an attempt between the same two numbers, in the same direction, of the same account_id; first_attempts: all others; redials_answered: redials with disposition answered. first_attempt_success = first_attempts_answered / first_attempts, redial_ratio = redials / attempts_with_pair';
 
 -- each: view=v_kpi_hour_detail view=v_kpi_day_detail
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs. Name bounds: only the calls of that time are read then';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN call_type 'call, conference or voice_code; figures of v_kpi_* are those of call';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country_code 'E.164 calling code of the other party, as 86: who called of inbound calls, else who was called; empty where there is no E.164 number. Countries that share a code (1, 7) are one; v_other_parties knows more';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN agent_id 'the vendor''s id of the agent, as sent; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered 'attempts with disposition answered';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN billed_min 'billed_s / 60: billed minutes';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN slot_at 'start of the interval (UTC); a call counts in the interval of its started_at, the earliest instant of any of its legs. Name bounds: only the calls of that time are read then',
+    COMMENT COLUMN call_type 'call, conference or voice_code; figures of v_kpi_* are those of call',
+    COMMENT COLUMN country_code 'E.164 calling code of the other party, as 86: who called of inbound calls, else who was called; empty where there is no E.164 number. Countries that share a code (1, 7) are one; v_other_parties knows more',
+    COMMENT COLUMN agent_id 'the vendor''s id of the agent, as sent; empty for none',
+    COMMENT COLUMN account 'the configured account whose address let the calls in; empty for none',
+    COMMENT COLUMN attempts 'call attempts of which all is known (is_final), the bids of ITU-T E.600; provisional ones are not among them',
+    COMMENT COLUMN seizures 'attempts for which the network had a circuit (ITU-T E.600): all but those that ended as congestion or barred and never rang',
+    COMMENT COLUMN answered 'attempts with disposition answered',
+    COMMENT COLUMN network_effective 'attempts that the network served (ITU-T E.425): answered, busy, no_answer, rejected, and cancelled by the caller after ringing. It rang when alerting_at is set or ring_ms > 0: a vendor that reports no alerting counts ring_ms from the start',
+    COMMENT COLUMN provisional 'calls of which more may still come (not is_final): in no ratio, percentile or sum of this row but their own columns',
+    COMMENT COLUMN in_conflict 'calls flagged conflict_final and not yet resolved (v_conflicts): counted as they are shown, their amounts only in *_in_conflict',
+    COMMENT COLUMN asr 'answer-seizure ratio (ITU-T E.411, E.425) = answered / seizures, 0..1; NULL without seizures',
+    COMMENT COLUMN abr 'answer-bid ratio (ITU-T E.411, E.425) = answered / attempts, 0..1; NULL without attempts',
+    COMMENT COLUMN ner 'network effectiveness ratio (ITU-T E.425) = network_effective / seizures, 0..1; NULL without seizures. Of one operator to the next RFC 6076 has the like: SER and SEER, of SIP responses alone',
+    COMMENT COLUMN talk_total_ms 'sum of talk_ms over answered attempts that are not in conflict',
+    COMMENT COLUMN talk_min 'talk_total_ms / 60000: minutes of conversation',
+    COMMENT COLUMN answered_without_talk 'answered attempts not in conflict whose talk is not known: left out of acd_s, erlangs and short_call_ratio',
+    COMMENT COLUMN answered_with_talk 'answered attempts not in conflict whose talk is known',
+    COMMENT COLUMN acd_s 'average call duration in s (mean conversation time) = talk_total_ms / 1000 / answered_with_talk; NULL without any',
+    COMMENT COLUMN pdd_p50_ms 'median post-dial delay (alerting - setup, ITU-T E.721) of attempts where it is known: the value at position floor(0.5 n) of n sorted ones, counted from 0; one that occurred, never interpolated',
+    COMMENT COLUMN pdd_p95_ms '95th percentile of the post-dial delay: the value at position floor(0.95 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN pdd_p99_ms '99th percentile of the post-dial delay: the value at position floor(0.99 n) of n sorted ones, counted from 0',
+    COMMENT COLUMN ring_p50_ms 'median ringing time ((answer or end) - alerting) of attempts where it is known: position floor(0.5 n), as pdd_p50_ms',
+    COMMENT COLUMN ring_p95_ms '95th percentile of the ringing time: position floor(0.95 n), as pdd_p95_ms',
+    COMMENT COLUMN ring_p99_ms '99th percentile of the ringing time: position floor(0.99 n), as pdd_p99_ms',
+    COMMENT COLUMN short_calls 'answered attempts not in conflict with less than 6 s of talk',
+    COMMENT COLUMN short_call_ratio 'short_calls / answered_with_talk, 0..1; NULL without any',
+    COMMENT COLUMN recorded 'answered attempts with a recording: recording_state available or expired',
+    COMMENT COLUMN recording_unknown 'answered attempts of which the vendor does not say whether they were recorded: left out of recording_coverage',
+    COMMENT COLUMN recording_coverage 'recorded / (answered - recording_unknown), 0..1; one that is still expected (pending) counts as not recorded; NULL without any',
+    COMMENT COLUMN billed_s 'sum of billable_s over attempts that are not in conflict; NULL: not known of any',
+    COMMENT COLUMN billed_min 'billed_s / 60: billed minutes',
+    COMMENT COLUMN is_mixed 'the costs of this row are in more than one currency: then there is no total',
+    COMMENT COLUMN currency 'of the costs; mixed: more than one, then there is no total',
+    COMMENT COLUMN cost 'sum of cost over attempts that are not in conflict; NULL: no vendor sent one, or currencies are mixed',
+    COMMENT COLUMN cost_in_conflict 'sum of cost over calls in conflict, as their shown contents say; NULL: none, or currencies are mixed';

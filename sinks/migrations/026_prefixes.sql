@@ -122,10 +122,11 @@ WHERE prefix NOT IN (SELECT prefix FROM loaded)
 COMMENT 'Prefixes of E.164 numbers, each once: those that were loaded, and the calling codes of countries for all others';
 
 -- each: view=v_prefixes view=v_calling_codes
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix 'first digits of E.164 numbers, with +: +8613';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN name 'name for people: that of the loaded file, or of the country or network';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country 'ISO 3166-1 alpha-2 code of the country; empty for numbers of no country';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN kind 'kind of number in one word, as mobile, premium or satellite; empty: not known';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN prefix 'first digits of E.164 numbers, with +: +8613',
+    COMMENT COLUMN name 'name for people: that of the loaded file, or of the country or network',
+    COMMENT COLUMN country 'ISO 3166-1 alpha-2 code of the country; empty for numbers of no country',
+    COMMENT COLUMN kind 'kind of number in one word, as mobile, premium or satellite; empty: not known';
 
 -- each: view=v_prefixes
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_loaded 'true: callweave prefixes load wrote it; false: the calling code of a country, from the release';
@@ -216,19 +217,21 @@ SETTINGS do_not_merge_across_partitions_select_final = 1
 COMMENT 'One row per call, newest version: country of the party that is not the customer, and the prefix as far as the masked form shows it; no phone number';
 
 -- each: view=v_other_parties view=masked_other_parties
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN slot_at 'the hour (UTC) by which the rows of the call are stored';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN started_at 'start of the call (UTC): its earliest instant, else the first receipt; a query bounded by it reads only that time';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_token 'stands for the number of the other party in joins, as from_token';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_masked 'number of the other party for display, at least four digits hidden';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN country 'country of the other party: ISO 3166-1 alpha-2 code of the prefix; empty: no number in E.164, or one of no country; also where only the masked form is known, and its digits begin numbers of several';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix_name 'name of the prefix in v_prefixes';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix_kind 'kind of the prefix in v_prefixes, as mobile, premium or satellite; empty: not known';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN in_conflict 'flagged conflict_final and not yet resolved (v_conflicts): the amounts are those of the shown content, and belong in no sum';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN is_ambiguous 'only the masked form is known here, and its digits begin numbers of several countries';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN slot_at 'the hour (UTC) by which the rows of the call are stored',
+    COMMENT COLUMN started_at 'start of the call (UTC): its earliest instant, else the first receipt; a query bounded by it reads only that time',
+    COMMENT COLUMN other_token 'stands for the number of the other party in joins, as from_token',
+    COMMENT COLUMN other_masked 'number of the other party for display, at least four digits hidden',
+    COMMENT COLUMN country 'country of the other party: ISO 3166-1 alpha-2 code of the prefix; empty: no number in E.164, or one of no country; also where only the masked form is known, and its digits begin numbers of several',
+    COMMENT COLUMN prefix_name 'name of the prefix in v_prefixes',
+    COMMENT COLUMN prefix_kind 'kind of the prefix in v_prefixes, as mobile, premium or satellite; empty: not known',
+    COMMENT COLUMN in_conflict 'flagged conflict_final and not yet resolved (v_conflicts): the amounts are those of the shown content, and belong in no sum',
+    COMMENT COLUMN is_ambiguous 'only the masked form is known here, and its digits begin numbers of several countries';
 
 -- each: view=v_other_parties
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN other_number 'number of the other party: the caller of an inbound call, else the called party; E.164 where it begins with +';
-ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix 'the longest prefix in v_prefixes that the number begins with; of a number that is gone, that its masked form begins with; empty: none';
+ALTER TABLE {{database}}.{{value}} {{on_cluster}}
+    COMMENT COLUMN other_number 'number of the other party: the caller of an inbound call, else the called party; E.164 where it begins with +',
+    COMMENT COLUMN prefix 'the longest prefix in v_prefixes that the number begins with; of a number that is gone, that its masked form begins with; empty: none';
 
 -- each: view=masked_other_parties
 ALTER TABLE {{database}}.{{value}} {{on_cluster}} COMMENT COLUMN prefix 'the longest prefix in v_prefixes that the masked form begins with; empty: none';

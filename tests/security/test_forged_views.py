@@ -14,6 +14,7 @@ from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.rows import TABLES, TIMELINES, table_of
+from tests.oracle.views import NOT_REPEATABLE, named
 from tests.security.forgeries import LATER, PAYLOADS, ROUTES, T, claimed, facts_of, pushed, rows
 from tests.security.test_forged import FORGED, VICTIMS, claims, own_id, without_forgeries
 from tests.support.clickhouse_at import settings_at
@@ -50,10 +51,14 @@ async def put(db: ClickHouse, log: Sequence[Any]) -> None:
 
 async def shown(db: ClickHouse, *views: str) -> dict[str, set[str]]:
     """Returns the rows of these views, or of every view, without the time at which they were stored."""
-    every = f"SELECT name FROM system.tables WHERE database = '{db.database}' AND startsWith(name, 'v_')"
+    every = await db.query(
+        f"SELECT name, create_table_query FROM system.tables WHERE database = '{db.database}' AND startsWith(name, 'v_')"
+    )
+    asked = {name: named(name, definition) for name, definition in every if not views or name in views}
+    left_out = ", ".join(NOT_REPEATABLE)
     return {
-        name: {repr(row) for row in await db.query(f"SELECT * EXCEPT ingested_at FROM {db.database}.{name}")}
-        for name in views or [name for (name,) in await db.query(every)]
+        name: {repr(row) for row in await db.query(f"SELECT * EXCEPT ({left_out}) FROM {db.database}.{view}")}
+        for name, view in asked.items()
     }
 
 

@@ -25,6 +25,7 @@ from deploy.process import token_key
 from deploy.simulator.calls import parties
 from schemas.config.secret import Secret
 from schemas.config.settings import ClickHouseSettings
+from tests.oracle.views import named
 from tests.support import whole_stack as ws
 from tests.support.command import Done, clean_env
 from tests.support.http.pushing import PATHS, body_of, post
@@ -312,8 +313,11 @@ async def as_the_analyst_sees_it(run: Run) -> dict[str, str]:
     """Returns the rows of every view that shows no clear number, by the view."""
     (password,) = passwords.read(run.data / "clickhouse")["callweave_analyst"]
     login = clickhouse_of(run, "callweave_analyst", password)
-    views = await ws.query(login, "SELECT name FROM system.tables WHERE database = currentDatabase()")
-    return {f"view {row['name']}": str(await ws.query(login, f"SELECT * FROM {row['name']}")) for row in views}
+    views = await ws.query(
+        login, "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
+    )
+    asked = {row["name"]: named(row["name"], row["create_table_query"]) for row in views}
+    return {f"view {name}": str(await ws.query(login, f"SELECT * FROM {view}")) for name, view in asked.items()}
 
 
 async def honest_and_late(run: Run) -> None:

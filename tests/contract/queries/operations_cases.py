@@ -31,7 +31,7 @@ for _n in range(30):
     _SILENCE.fact(
         _NOW - timedelta(hours=1) - _ago, vendor="tencent"
     )  # it came every minute, and for an hour nothing came
-    _SILENCE.fact(_NOW - _ago, vendor="huawei")  # it still comes
+    _SILENCE.fact(_NOW - 20 * _ago, vendor="huawei")  # it still comes, every 20 minutes
     _SILENCE.fact(_NOW - timedelta(hours=5) - 60 * _ago, vendor="nxcloud")  # it comes every hour
 
 _SPIKE: Final = Day(34)

@@ -103,7 +103,8 @@ async def test_dead_letters_of_before_the_hash_and_of_the_same_offset_keep_apart
 
 async def test_only_dead_letters_have_an_offset_in_their_key_and_theirs_ends_with_the_hash(db: ClickHouse) -> None:
     keys = await db.query(
-        f"SELECT name, sorting_key FROM system.tables WHERE database = '{db.database}' AND sorting_key LIKE '%offset%'"
+        f"SELECT name, sorting_key FROM system.tables WHERE database = '{db.database}' AND sorting_key LIKE '%offset%' "
+        "AND name != 'ledger'"  # an entry is that of a place, whoever wrote it
     )
     assert keys == [("dead_letters_versions", "topic, partition, offset, element, stage, origin_hash")]
 

@@ -16,7 +16,7 @@ from processors.store.segments import LARGE, call_of
 from schemas.codec import Codecs
 from schemas.config.settings import JoinSettings, KafkaSettings
 from schemas.metrics import Registry
-from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
+from schemas.topics import FACTS, LEDGER, NORMALIZED, STATE, TIMELINES
 from tests.support.kafka.new_topics import make_topics
 from tests.support.strategies import in_a_row, participant
 
@@ -35,7 +35,7 @@ class Place:
 
     async def make(self) -> None:
         """Make the topics, as compacted as ours are."""
-        names = (STATE.name, TIMELINES.name, NORMALIZED.name, FACTS.name)
+        names = (STATE.name, TIMELINES.name, NORMALIZED.name, FACTS.name, LEDGER.name)
         topics = [name + self._suffix for name in names]
         await make_topics(self.kafka.bootstrap, topics, config={"cleanup.policy": "compact"})
 

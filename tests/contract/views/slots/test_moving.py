@@ -38,6 +38,10 @@ VIEWS: Final = (
 )
 NEW: Final = {"slot_at", "row_hash"}
 """Columns of the views that came with the slots."""
+FIGURES: Final = frozenset(
+    ["abr", "billed_min", "cps_peak", "erlangs", "pdd_p99_ms", "recorded", "recording_coverage", "recording_unknown", "ring_p99_ms", "seizures", "slot_s", "talk_min"]
+)
+"""Columns of the views of figures that came after them; `asr` and `ner` are of other calls since."""
 
 
 def some_legs(rng: random.Random, at: datetime) -> tuple[Leg, ...]:
@@ -101,12 +105,17 @@ async def filled(own: ClickHouse, settings: Settings, count: int = 300) -> None:
         await sink.insert(TIMELINES_BEFORE, calls_of(rng, count))
 
 
+async def columns(own: ClickHouse, view: str) -> set[str]:
+    return {row[0] for row in await own.query(f"DESCRIBE TABLE {own.database}.{view}")}
+
+
 async def shown(own: ClickHouse) -> dict[str, list[str]]:
-    """Returns the rows of each view as sorted text, without the columns that came with the slots."""
+    """Returns the rows of each view as sorted text, without the columns that came with the slots or after them."""
     found = {}
     for view in VIEWS:
-        names = [row[0] for row in await own.query(f"DESCRIBE TABLE {own.database}.{view}")]
-        listed = ", ".join(f"`{name}`" for name in sorted(set(names) - (set() if "kpi" in view else NEW)))
+        listed = ", ".join(
+            f"`{name}`" for name in sorted(await columns(own, view) - (FIGURES if "kpi" in view else NEW))
+        )
         rows = await own.query(f"SELECT toString(tuple({listed})) AS row FROM {own.database}.{view} ORDER BY row")
         found[view] = [row[0] for row in rows]
     return found
@@ -130,7 +139,7 @@ async def test_every_view_shows_the_same_rows_as_before(settings: Settings, own:
     await filled(own, settings)
     before = await shown(own)
     release()
-    assert await migrate(own, settings) == ["019_by_slot", "020_views_by_slot", "021_drop_versions", "022_kpi"]
+    assert await migrate(own, settings) == [one.name for one in migrations() if one.name >= "019"]
     assert await Roller(own, Marks(own), Registry()).once() > 0
 
     after = await shown(own)
