@@ -27,6 +27,7 @@ FEW = TURNS[:3]
 ONE = timedelta(days=1)
 
 
+@pytest.mark.long
 async def test_random_calls_count_in_the_intervals_of_their_accounts_clocks(db: ClickHouse) -> None:
     await db.insert(TIMELINES, random_calls(random.Random("local"), CALLS))
     await rolled(db, ZONES)
@@ -63,16 +64,16 @@ async def test_days_of_every_zone_have_the_calls_of_all_days_of_utc(db: ClickHou
 DAYS = [
     pytest.param("Europe/Berlin", "2026-03-29", 23, 3600, id="clocks go forward in Berlin"),
     pytest.param("Europe/Berlin", "2026-10-25", 25, 7200, id="clocks go back in Berlin"),
-    pytest.param("America/New_York", "2026-03-08", 23, -18_000, id="clocks go forward in New York"),
-    pytest.param("America/New_York", "2026-11-01", 25, -14_400, id="clocks go back in New York"),
-    pytest.param("Asia/Kolkata", "2026-12-31", 24, 19_800, id="the last day of a year in Kolkata"),
+    pytest.param("America/New_York", "2026-03-08", 23, -18_000, marks=pytest.mark.long, id="clocks go forward in New York"),
+    pytest.param("America/New_York", "2026-11-01", 25, -14_400, marks=pytest.mark.long, id="clocks go back in New York"),
+    pytest.param("Asia/Kolkata", "2026-12-31", 24, 19_800, marks=pytest.mark.long, id="the last day of a year in Kolkata"),
     pytest.param("Asia/Kathmandu", "2027-01-01", 24, 20_700, id="the first day of a year in Kathmandu"),
     pytest.param("Australia/Lord_Howe", "2026-04-05", 24.5, 39_600, id="clocks go back by half an hour"),
-    pytest.param("Australia/Lord_Howe", "2026-10-04", 23.5, 37_800, id="clocks go forward by half an hour"),
-    pytest.param("Pacific/Apia", "2011-12-29", 24, -36_000, id="the day before the one that Samoa skipped"),
-    pytest.param("Pacific/Apia", "2011-12-31", 24, 50_400, id="the day after it"),
+    pytest.param("Australia/Lord_Howe", "2026-10-04", 23.5, 37_800, marks=pytest.mark.long, id="clocks go forward by half an hour"),
+    pytest.param("Pacific/Apia", "2011-12-29", 24, -36_000, marks=pytest.mark.long, id="the day before the one that Samoa skipped"),
+    pytest.param("Pacific/Apia", "2011-12-31", 24, 50_400, marks=pytest.mark.long, id="the day after it"),
     pytest.param("America/Sao_Paulo", "2018-11-04", 23, -7_200, id="a day that begins at one o'clock"),
-    pytest.param("America/Sao_Paulo", "2018-02-17", 25, -7_200, id="a day whose last hour comes twice"),
+    pytest.param("America/Sao_Paulo", "2018-02-17", 25, -7_200, marks=pytest.mark.long, id="a day whose last hour comes twice"),
     pytest.param("UTC", "2026-02-28", 24, 0, id="a day of UTC"),
 ]  # fmt: skip
 
@@ -120,7 +121,13 @@ async def test_a_day_that_there_was_not_has_no_row(db: ClickHouse) -> None:
     assert days == [("2011-12-29", 20), ("2011-12-31", 48), ("2012-01-01", 28)]
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "UTC"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        *("Asia/Kathmandu", "Pacific/Apia"),
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("Europe/Berlin", "Australia/Lord_Howe", "UTC")),
+    ],
+)
 async def test_figures_can_be_asked_for_in_a_zone_that_no_account_has(db: ClickHouse, zone: str) -> None:
     await db.insert(TIMELINES, random_calls(random.Random("any"), 300, FEW))
     await rolled(db)
@@ -148,9 +155,9 @@ async def follow(db: ClickHouse, zones: Zones, **options: Any) -> int:
 
 CHANGES: list[Any] = [
     pytest.param([UTC_ALONE, ZONES], id="the first zones"),
-    pytest.param([ZONES, UTC_ALONE], id="zones that are taken away"),
+    pytest.param([ZONES, UTC_ALONE], marks=pytest.mark.long, id="zones that are taken away"),
     pytest.param([ZONES, Zones({**ZONES.of, ("ytx", "berlin"): "Asia/Kolkata", ("ytx", "kolkata"): "UTC"})], id="others of two accounts"),
-    pytest.param([ZONES, Zones({**ZONES.of, DEFAULT: "Asia/Kathmandu"}), ZONES], id="another default, and back"),
+    pytest.param([ZONES, Zones({**ZONES.of, DEFAULT: "Asia/Kathmandu"}), ZONES], marks=pytest.mark.long, id="another default, and back"),
 ]  # fmt: skip
 
 

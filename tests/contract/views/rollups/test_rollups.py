@@ -28,7 +28,7 @@ from tests.contract.views.samples import START, ask, call, cny, record
 from tests.oracle.figures import COSTS, VIEWS, differing, rolled
 from tests.support.scale import SCALE
 
-HISTORIES = 6 * SCALE
+HISTORIES = 2 * SCALE
 STEPS = 20
 CALLS = 60
 MONEY = [{}, cny("0.1"), cny("2.94"), {"cost": cny("1")["cost"], "currency": "USD"}]

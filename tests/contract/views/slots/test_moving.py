@@ -39,7 +39,20 @@ VIEWS: Final = (
 NEW: Final = {"slot_at", "row_hash"}
 """Columns of the views that came with the slots."""
 FIGURES: Final = frozenset(
-    ["abr", "billed_min", "cps_peak", "erlangs", "pdd_p99_ms", "recorded", "recording_coverage", "recording_unknown", "ring_p99_ms", "seizures", "slot_s", "talk_min"]
+    [
+        "abr",
+        "billed_min",
+        "cps_peak",
+        "erlangs",
+        "pdd_p99_ms",
+        "recorded",
+        "recording_coverage",
+        "recording_unknown",
+        "ring_p99_ms",
+        "seizures",
+        "slot_s",
+        "talk_min",
+    ]
 )
 """Columns of the views of figures that came after them; `asr` and `ner` are of other calls since."""
 
