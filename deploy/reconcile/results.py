@@ -1,7 +1,8 @@
 """Writes a run and its records into ClickHouse: the records block by block, the run last, which makes them visible."""
 
+import asyncio
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -11,12 +12,16 @@ import msgspec
 from deploy.reconcile.classes import Difference, Match, Outcome
 from deploy.reconcile.records import NUMBERS, instant, text_of
 from deploy.reconcile.totals import Result, Totals
+from schemas.backoff import Backoff
 from schemas.config.settings import ClickHouseSettings
-from schemas.errors import CallweaveError
+from schemas.errors import CallweaveError, Unavailable
 from sinks.clickhouse import ClickHouse
 from sinks.migrate import migrator
 
 BLOCK: Final = 20_000
+TRIES: Final = 4
+"""The most tries for one insert; a run of hours must not end for a server that is restarted."""
+_BACKOFF: Final = Backoff(first_s=1.0, cap_s=8.0)
 _NOBODY: Final = uuid.UUID(int=0)
 _PRICE: Final = "Nullable(Decimal(18, 6))"
 _WORD: Final = "LowCardinality(String)"
@@ -58,9 +63,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class ResultWriter:
     """Collects the records of a run and inserts them block by block."""
 
-    def __init__(self, client: ClickHouse, run: Run) -> None:
+    def __init__(self, client: ClickHouse, run: Run, backoff: Backoff = _BACKOFF) -> None:
         self._client = client
         self._run = run
+        self._backoff = backoff
         self._rows: list[tuple[Any, ...]] = []
 
     async def add(self, outcomes: Iterable[Outcome]) -> None:
@@ -74,15 +80,26 @@ class ResultWriter:
         """Inserts what is left, and then the run; raises as above."""
         await self._flush()
         values = _run_values(result, self._run, settings)
-        await self._client.insert_rows(
-            f"{self._client.database}.reconciliations", list(values), [list(values.values())]
-        )
+        await self._insert("reconciliations", list(values), [list(values.values())])
 
     async def _flush(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
-            table = f"{self._client.database}.reconciled_records"
-            await self._client.insert_rows(table, list(_RECORD), rows, list(_RECORD.values()))
+            await self._insert("reconciled_records", list(_RECORD), rows, list(_RECORD.values()))
+
+    async def _insert(
+        self, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]], types: Sequence[str] = ()
+    ) -> None:
+        """Inserts rows and tries again while a server is away for a short time: a row that came twice is one row."""
+        for attempt in range(TRIES):
+            try:
+                await self._client.insert_rows(f"{self._client.database}.{table}", names, rows, types)
+            except Unavailable:
+                if attempt == TRIES - 1:
+                    raise
+                await asyncio.sleep(self._backoff.delay_s(attempt))
+            else:
+                break
 
 
 def row_of(outcome: Outcome, run: Run) -> tuple[Any, ...]:

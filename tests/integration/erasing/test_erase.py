@@ -110,9 +110,11 @@ async def busiest(stack: Stack) -> str:
 
 @contextlib.asynccontextmanager
 async def traffic(stack: Stack) -> AsyncIterator[None]:
-    """Pushes new calls without the number all the time."""
+    """Pushes new calls without the number, for as long as few enough came that none has it by chance."""
     stop = asyncio.Event()
-    options = SimulateOptions(url=stack.ingress_url, vendors=("nxcloud", "huawei"), rate=20, seed=11, retry_scale=0.02)
+    options = SimulateOptions(
+        url=stack.ingress_url, vendors=("nxcloud", "huawei"), rate=20, calls=300, seed=11, retry_scale=0.02
+    )
     running = asyncio.create_task(simulate(options, stop))
     try:
         yield
