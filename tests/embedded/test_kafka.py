@@ -104,8 +104,11 @@ async def test_a_broker_that_was_killed_writes_no_classes(tmp_path: Path, own_ca
 
 
 async def test_the_first_stop_in_order_writes_the_classes_and_later_starts_map_them(
-    tmp_path: Path, own_cache: Path
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        "deploy.kafka.broker.STOP_LIMIT_S", 60.0
+    )  # the classes take a busy machine as long as a stop may last
     async with KafkaServer(tmp_path / "first", cache_dir=own_cache):
         pass
     (archive,) = archives(own_cache)

@@ -20,7 +20,7 @@ from tests.security.test_forged import FORGED, VICTIMS, claims, own_id, without_
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
-FEW = ("main", "open")
+FEW = ("main",)
 """The best and the least protected account; `test_forged` tries all without the engine."""
 GROUPS = {
     "records": ("nxcloud cdr", "ytx voice code", "ytx two-way record", "ytx conference", "huawei call"),
