@@ -22,7 +22,7 @@ from tests.support.http.pull_account import pull_account
 from tests.support.scale import SCALE
 
 CALLS = 300 * min(SCALE, 2)
-QUIET_S = 60.0
+QUIET_S = 180.0
 PAST = 20
 """Records after which a part is past those with which it began."""
 PULL = PullServerOptions(delay_s=1.0, recording_delay_s=4.0, hang_s=3.0)
