@@ -103,6 +103,7 @@ async def test_a_broker_that_was_killed_writes_no_classes(tmp_path: Path, own_ca
     assert archives(own_cache) == []
 
 
+@pytest.mark.long
 async def test_the_first_stop_in_order_writes_the_classes_and_later_starts_map_them(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
