@@ -11,7 +11,7 @@ MOST_COLUMNS: Final = 500
 FREE_BYTES: Final = 64 << 20
 """Bytes that any file may inflate to."""
 MOST_RATIO: Final = 200
-"""Beyond them a file may be so many times as large as its compressed form: text of call records shrinks tenfold."""
+"""Times that a file above `FREE_BYTES` may be as large as its compressed form; text of call records shrinks tenfold."""
 
 Row = list[str]
 Numbered = tuple[int, Row]
