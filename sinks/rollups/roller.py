@@ -27,7 +27,7 @@ from sinks.rollups.zones import UTC_ALONE, Zones
 log: Final = logging.getLogger(__name__)
 
 _EVERY_S: Final = 1.0
-_SHARE: Final = 0.1
+_SHARE: Final = 0.05
 """The most of the time in which the roller lets ClickHouse work for it."""
 _LONGEST_PAUSE_S: Final = 10.0
 """The longest pause behind a pass, however long it took: a server that was halted makes one pass last minutes."""

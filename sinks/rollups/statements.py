@@ -8,13 +8,14 @@ The statement of hours also makes the hours of local time that are none of UTC, 
 is at any time in one row of each grain, whatever zone that row was computed for.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from sinks.retention import KPI_TABLE
 from sinks.rollups.figures import COLUMNS, CONDITIONS, FIGURES, REVISION
 from sinks.rollups.zones import LOCAL, UTC_ALONE, Zones
+from sinks.rows import TIMELINES
 
 Grain = Literal["5m", "hour", "day"]
 Source = Literal["calls", "rows"]
@@ -25,13 +26,24 @@ _GROUP: Final = KEY[2:]
 _FIVE_MINUTES: Final = "toDateTime(toStartOfFiveMinutes(toDateTime(c.started_at, 'UTC')), 'UTC')"
 _HOUR: Final = timedelta(hours=1)
 _NAMES: Final = tuple(f"`{name}`" for name in COLUMNS)
-_APART: Final = ", ".join(
-    f"tupleElement(a.`{figure.name}`, {number}) AS `{part}`"
-    for figure in FIGURES
-    for number, part in enumerate(figure.parts, 1)
+_STORED: Final = (*_NAMES, *LOCAL, "revision")
+"""The columns beside the key as they are stored."""
+_FOUND: Final = (
+    *(
+        f"tupleElement(found.`{figure.name}`, {number})" if figure.parts else f"found.`{figure.name}`"
+        for figure in FIGURES
+        for number in range(1, 1 + max(1, len(figure.parts)))
+    ),
+    *(f"found.{name}" for name in (*LOCAL, "revision")),
 )
-_TUPLES: Final = ", ".join(f"`{figure.name}`" for figure in FIGURES if figure.parts)
-_COMPUTED: Final = (*_NAMES, *LOCAL, "revision")
+"""The same as they are computed: the columns of an array that belong together are one tuple."""
+_TOGETHER: Final = tuple(
+    f"tuple({', '.join(f'`{part}`' for part in figure.parts)}) AS `{figure.name}`"
+    if figure.parts
+    else f"`{figure.name}`"
+    for figure in FIGURES
+)
+"""The stored columns in that form."""
 
 
 def computing(
@@ -45,17 +57,18 @@ def computing(
         )
     else:
         found = _hours(database, listed, zones) if grain == "hour" else _days(database, slots, zones)
-    key, columns = ", ".join(("grain", *KEY)), ", ".join(_COMPUTED)
+    key, columns = ", ".join(("grain", *KEY)), ", ".join(_STORED)
+    stored = tuple(f"stored.{name}" for name in _STORED)
     return (
         f"INSERT INTO {database}.{KPI_TABLE} ({key}, {columns}, version)\n"  # noqa: S608 - our own names, instants and checked names of zones
         f"WITH found AS ({found}),\n"
         f"stored AS (SELECT {key}, {columns}, version FROM {database}.{KPI_TABLE} FINAL"
         f" WHERE grain IN ('{grain}', 'local_{grain}') AND slot_at IN ({listed}))\n"
-        f"SELECT {key}, {_of('found', _COMPUTED)}, stored.version + 1\n"
+        f"SELECT {key}, {', '.join(_FOUND)}, stored.version + 1\n"
         f"FROM found FULL OUTER JOIN stored USING ({key})\n"
-        f"WHERE {_digest('found', _COMPUTED)} != {_digest('stored', _COMPUTED)}\n"
+        f"WHERE {_digest(_FOUND)} != {_digest(stored)}\n"
         # Starts may be in any number of months, which a sender decides.
-        f"SETTINGS join_use_nulls = 0, max_partitions_per_insert_block = 0"
+        f"SETTINGS join_use_nulls = 0, max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
     )
 
 
@@ -71,18 +84,19 @@ def elsewhere(database: str, zones: Zones, oldest: datetime) -> str:
 def _of_calls(database: str, listed: str) -> str:
     figures = ", ".join(f"{figure.of_calls} AS `{figure.name}`" for figure in FIGURES)
     conditions = ", ".join(f"{condition} AS {name}" for name, condition in CONDITIONS.items())
-    return _taken_apart(
+    # From the table: the view has columns that no figure needs, and takes as long to plan as all figures.
+    return (
         f"WITH {conditions} "  # noqa: S608 - our own names and instants
         f"SELECT {_FIVE_MINUTES} AS start_at, c.slot_at AS slot_at, c.vendor AS vendor, "
         f"c.account AS account, c.account_id AS account_id, c.direction AS direction, {figures} "
-        f"FROM {database}.v_timelines AS c WHERE c.slot_at IN ({listed}) AND c.call_type = 'call' "
+        f"FROM {database}.{TIMELINES.name} AS c FINAL WHERE c.slot_at IN ({listed}) AND c.call_type = 'call' "
         f"GROUP BY {', '.join(KEY)}"
     )
 
 
 def _stored_rows(database: str, listed: str) -> str:
     return (
-        f"SELECT {', '.join((*KEY, *_NAMES))} FROM {database}.{KPI_TABLE} FINAL "  # noqa: S608 - our own names and instants
+        f"SELECT {', '.join((*KEY, *_TOGETHER))} FROM {database}.{KPI_TABLE} FINAL "  # noqa: S608 - our own names and instants
         f"WHERE grain = '5m' AND slot_at IN ({listed}) AND calls > 0"
     )
 
@@ -188,25 +202,16 @@ def _of_rows(rows: str, intervals: str, slot: str) -> str:
     names = ("grain", "start_at", "utc_offset_s", "local_start_at", "length_s", "is_local")
     one = ", ".join(f"one.{number} AS {name}" for number, name in enumerate(names, 1))
     group = ", ".join(f"g.{name} AS {name}" for name in _GROUP)
-    return _taken_apart(
+    return (
         f"SELECT {one}, {slot} AS slot_at, {group}, g.zone AS time_zone, {figures}, {REVISION} AS revision "  # noqa: S608 - as above
         f"FROM {rows} AS g ARRAY JOIN {intervals} AS one "
         f"GROUP BY one, slot_at, {', '.join(f'g.{name}' for name in _GROUP)}, g.zone"
     )
 
 
-def _taken_apart(rows: str) -> str:
-    """Returns the query of rows with a column for each element of the tuples that were computed."""
-    return f"SELECT a.* EXCEPT ({_TUPLES}), {_APART} FROM ({rows}) AS a"  # noqa: S608 - our own names
-
-
-def _of(table: str, names: Iterable[str]) -> str:
-    return ", ".join(f"{table}.{name}" for name in names)
-
-
-def _digest(table: str, names: Sequence[str]) -> str:
+def _digest(values: Sequence[str]) -> str:
     """Returns an expression of all figures of a row; those of a row that is not there are zero, NULL or empty."""
-    return f"cityHash64(toString(tuple({_of(table, names)})))"
+    return f"cityHash64(toString(tuple({', '.join(values)})))"
 
 
 def _listed(slots: Collection[datetime]) -> str:

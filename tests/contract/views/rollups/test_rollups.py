@@ -333,7 +333,7 @@ async def test_the_statements_name_every_column_of_figures(db: ClickHouse) -> No
     ("took_s", "pause_s"),
     [
         pytest.param(0.0, 1.0, id="nothing to do: a second"),
-        pytest.param(0.5, 4.5, id="a tenth of the time is the server's"),
+        pytest.param(0.3, 5.7, id="a twentieth of the time is the server's"),
         pytest.param(60.0, 10.0, id="a server that was halted delays the next pass by no more"),
     ],
 )
