@@ -8,7 +8,8 @@ The statement of hours also makes the hours of local time that are none of UTC, 
 is at any time in one row of each grain, whatever zone that row was computed for.
 """
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -25,25 +26,35 @@ KEY: Final = ("start_at", "slot_at", "vendor", "account", "account_id", "directi
 _GROUP: Final = KEY[2:]
 _FIVE_MINUTES: Final = "toDateTime(toStartOfFiveMinutes(toDateTime(c.started_at, 'UTC')), 'UTC')"
 _HOUR: Final = timedelta(hours=1)
-_NAMES: Final = tuple(f"`{name}`" for name in COLUMNS)
-_STORED: Final = (*_NAMES, *LOCAL, "revision")
-"""The columns beside the key as they are stored."""
-_FOUND: Final = (
-    *(
-        f"tupleElement(found.`{figure.name}`, {number})" if figure.parts else f"found.`{figure.name}`"
+_PLACES: Final = {
+    part: (place, number)
+    for place, figure in enumerate(FIGURES, 1)
+    for number, part in enumerate(figure.parts or (figure.name,), 1 if figure.parts else 0)
+}
+"""Where a column of figures is in the tuple of all, and, from 1 on, in the tuple of those that are computed together."""
+_BESIDE: Final = (*LOCAL, "revision")
+"""Columns beside the key and the figures."""
+
+
+def _figure(table: str, name: str) -> str:
+    place, number = _PLACES[name]
+    found = f"tupleElement({table}.figures, {place})"
+    return f"tupleElement({found}, {number})" if number else found
+
+
+# One tuple of all figures goes through the levels of a query: planning takes time for each column of each level.
+_OF_CALLS: Final = f"tuple({', '.join(figure.of_calls for figure in FIGURES)}) AS figures"
+_OF_STORED: Final = "tuple({}) AS figures".format(
+    ", ".join(
+        f"tuple({', '.join(f'`{part}`' for part in figure.parts)})" if figure.parts else figure.name
         for figure in FIGURES
-        for number in range(1, 1 + max(1, len(figure.parts)))
-    ),
-    *(f"found.{name}" for name in (*LOCAL, "revision")),
+    )
 )
-"""The same as they are computed: the columns of an array that belong together are one tuple."""
-_TOGETHER: Final = tuple(
-    f"tuple({', '.join(f'`{part}`' for part in figure.parts)}) AS `{figure.name}`"
-    if figure.parts
-    else f"`{figure.name}`"
-    for figure in FIGURES
+_OF_ROWS: Final = re.sub(
+    r"g\.`?([\w.]+)`?",
+    lambda name: _figure("g", name[1]),
+    f"tuple({', '.join(figure.of_rows for figure in FIGURES)}) AS figures",
 )
-"""The stored columns in that form."""
 
 
 def computing(
@@ -57,16 +68,15 @@ def computing(
         )
     else:
         found = _hours(database, listed, zones) if grain == "hour" else _days(database, slots, zones)
-    key, columns = ", ".join(("grain", *KEY)), ", ".join(_STORED)
-    stored = tuple(f"stored.{name}" for name in _STORED)
+    key, beside, columns = ", ".join(("grain", *KEY)), ", ".join(_BESIDE), ", ".join(f"`{name}`" for name in COLUMNS)
     return (
-        f"INSERT INTO {database}.{KPI_TABLE} ({key}, {columns}, version)\n"  # noqa: S608 - our own names, instants and checked names of zones
+        f"INSERT INTO {database}.{KPI_TABLE} ({key}, {beside}, {columns}, version)\n"  # noqa: S608 - our own names, instants and checked names of zones
         f"WITH found AS ({found}),\n"
-        f"stored AS (SELECT {key}, {columns}, version FROM {database}.{KPI_TABLE} FINAL"
+        f"stored AS (SELECT {key}, {beside}, {_OF_STORED}, version FROM {database}.{KPI_TABLE} FINAL"
         f" WHERE grain IN ('{grain}', 'local_{grain}') AND slot_at IN ({listed}))\n"
-        f"SELECT {key}, {', '.join(_FOUND)}, stored.version + 1\n"
+        f"SELECT {key}, {_of('found', _BESIDE)}, {', '.join(_figure('found', name) for name in COLUMNS)}, stored.version + 1\n"
         f"FROM found FULL OUTER JOIN stored USING ({key})\n"
-        f"WHERE {_digest(_FOUND)} != {_digest(stored)}\n"
+        f"WHERE {_digest('found')} != {_digest('stored')}\n"
         # Starts may be in any number of months, which a sender decides.
         f"SETTINGS join_use_nulls = 0, max_partitions_per_insert_block = 0, do_not_merge_across_partitions_select_final = 1"
     )
@@ -82,13 +92,12 @@ def elsewhere(database: str, zones: Zones, oldest: datetime) -> str:
 
 
 def _of_calls(database: str, listed: str) -> str:
-    figures = ", ".join(f"{figure.of_calls} AS `{figure.name}`" for figure in FIGURES)
     conditions = ", ".join(f"{condition} AS {name}" for name, condition in CONDITIONS.items())
     # From the table: the view has columns that no figure needs, and takes as long to plan as all figures.
     return (
         f"WITH {conditions} "  # noqa: S608 - our own names and instants
         f"SELECT {_FIVE_MINUTES} AS start_at, c.slot_at AS slot_at, c.vendor AS vendor, "
-        f"c.account AS account, c.account_id AS account_id, c.direction AS direction, {figures} "
+        f"c.account AS account, c.account_id AS account_id, c.direction AS direction, {_OF_CALLS} "
         f"FROM {database}.{TIMELINES.name} AS c FINAL WHERE c.slot_at IN ({listed}) AND c.call_type = 'call' "
         f"GROUP BY {', '.join(KEY)}"
     )
@@ -96,7 +105,7 @@ def _of_calls(database: str, listed: str) -> str:
 
 def _stored_rows(database: str, listed: str) -> str:
     return (
-        f"SELECT {', '.join((*KEY, *_TOGETHER))} FROM {database}.{KPI_TABLE} FINAL "  # noqa: S608 - our own names and instants
+        f"SELECT {', '.join((*KEY, _OF_STORED))} FROM {database}.{KPI_TABLE} FINAL "  # noqa: S608 - our own names and instants
         f"WHERE grain = '5m' AND slot_at IN ({listed}) AND calls > 0"
     )
 
@@ -182,7 +191,8 @@ def _interval(grain: str, start: str, offset: str, local: str, length: str, is_l
 
 
 def _stored(database: str, where: str) -> str:
-    return f"(SELECT * FROM {database}.{KPI_TABLE} FINAL WHERE {where} AND calls > 0)"  # noqa: S608 - as above
+    columns = ", ".join(("grain", *KEY, "is_local", _OF_STORED))
+    return f"(SELECT {columns} FROM {database}.{KPI_TABLE} FINAL WHERE {where} AND calls > 0)"  # noqa: S608 - as above
 
 
 def _with(rows: str, *steps: dict[str, str]) -> str:
@@ -198,20 +208,23 @@ def _with(rows: str, *steps: dict[str, str]) -> str:
 
 def _of_rows(rows: str, intervals: str, slot: str) -> str:
     """Returns the query of longer intervals from rows of shorter ones, of which each counts in one or two."""
-    figures = ", ".join(f"{figure.of_rows} AS `{figure.name}`" for figure in FIGURES)
     names = ("grain", "start_at", "utc_offset_s", "local_start_at", "length_s", "is_local")
     one = ", ".join(f"one.{number} AS {name}" for number, name in enumerate(names, 1))
     group = ", ".join(f"g.{name} AS {name}" for name in _GROUP)
     return (
-        f"SELECT {one}, {slot} AS slot_at, {group}, g.zone AS time_zone, {figures}, {REVISION} AS revision "  # noqa: S608 - as above
+        f"SELECT {one}, {slot} AS slot_at, {group}, g.zone AS time_zone, {_OF_ROWS}, {REVISION} AS revision "  # noqa: S608 - as above
         f"FROM {rows} AS g ARRAY JOIN {intervals} AS one "
         f"GROUP BY one, slot_at, {', '.join(f'g.{name}' for name in _GROUP)}, g.zone"
     )
 
 
-def _digest(values: Sequence[str]) -> str:
+def _of(table: str, names: Iterable[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+def _digest(table: str) -> str:
     """Returns an expression of all figures of a row; those of a row that is not there are zero, NULL or empty."""
-    return f"cityHash64(toString(tuple({', '.join(values)})))"
+    return f"cityHash64(toString(tuple({table}.figures, {_of(table, _BESIDE)})))"
 
 
 def _listed(slots: Collection[datetime]) -> str:
