@@ -1,6 +1,7 @@
 """The commands on files of records and on raw bodies: reconcile, import, raw."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 EXIT_DIFFERENCES: Final = 1
 EXIT_COULD_NOT: Final = 2
+EXIT_CRASHED: Final = 70
+EXIT_STOPPED: Final = 130
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
@@ -47,18 +51,56 @@ class _Amount(click.ParamType):
 
 
 def _could_not(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Reports an expected failure as one sentence, with the exit code of a run that could not be."""
+    """Reports an expected failure as one sentence, with the exit code of a run that could not be.
+
+    No failure of any kind may end with the code that says that records differ.
+    """
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        # What is on disk for the time of the run has phone numbers: it is removed by the way of an exception.
+        before = signal.signal(signal.SIGTERM, _ended)
         try:
             return command(*args, **kwargs)
+        except SettingsError as exc:
+            _say(f"settings: {exc}")
+            sys.exit(EXIT_SETTINGS)
         except CallweaveError as exc:
-            said = f"settings: {exc}" if isinstance(exc, SettingsError) else str(exc)
-            click.echo(printable(f"callweave: {said}", keep="\n"), err=True)
-            sys.exit(EXIT_SETTINGS if isinstance(exc, SettingsError) else EXIT_COULD_NOT)
+            _say(str(exc))
+            sys.exit(EXIT_COULD_NOT)
+        except click.Abort:
+            _say("nothing was done")
+            sys.exit(EXIT_COULD_NOT)
+        except KeyboardInterrupt:
+            _say("stopped: say it again, which takes the place of what was done until now")
+            sys.exit(EXIT_STOPPED)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as exc:  # noqa: BLE001 - it is told, and ends the process
+            sys.excepthook(type(exc), exc, exc.__traceback__)
+            sys.exit(EXIT_CRASHED)
+        finally:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
     return wrapped
+
+
+def _say(sentence: str) -> None:
+    click.echo(printable(f"callweave: {sentence}", keep="\n"), err=True)
+
+
+def _ended(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _text_of(path: Path) -> str:
+    """Returns the text of a map; raises `UnreadableFile`."""
+    from deploy.reconcile.rows.bounds import UnreadableFile  # noqa: PLC0415 - each command loads only its own part
+
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UnreadableFile(f"the map {path.name} is no UTF-8 text, or cannot be read") from exc
 
 
 def _of_a_file(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,7 +201,7 @@ def _plan(given: dict[str, Any], stage: "Stage") -> "Plan | None":
         path=given["file"],
         vendor=given["vendor"],
         account=given["account"],
-        map_text=map_file.read_text("utf-8") if map_file else "",
+        map_text=_text_of(map_file) if map_file else "",
         **{name: given[name] for name in ("zone", "encoding", "delimiter", "sheet")},
     )
     plan = planned(choice, stage, may_be_empty=given["show_map"])
@@ -194,6 +236,8 @@ def _progress() -> "Iterator[Stage]":
     )
 
     def begin(name: str, total: int) -> Callable[[int], None]:
+        if not console.is_terminal:
+            click.echo(f"{name} ...", err=True)
         task = bar.add_task(name, total=total or None)
         return lambda done: bar.advance(task, done)
 

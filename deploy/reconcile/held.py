@@ -10,7 +10,8 @@ from deploy.reconcile.records import CallRecord
 from schemas.enums import Kind
 from sinks.clickhouse import ClickHouse
 
-_MOST_ROWS: Final = 50_000
+_MOST_ROWS: Final = 20_000
+"""The most rows that are read at once: each takes some kilobytes while it is a row of the client."""
 MARGIN: Final = timedelta(days=1)
 """Records may be moved by so much between both sides and still be found by their slots."""
 _US: Final = "toUnixTimestamp64Micro({})"
@@ -23,7 +24,7 @@ _COLUMNS: Final = (
     f"if(kind = '{Kind.CONFERENCE_LEG}', `legs.number`[1], to_number), "
     f"{_US.format(f'arrayMin({_INSTANTS})')}, {_US.format('answer_at')}, {_US.format('end_at')}, "
     "billable_s, billable_source = 'vendor', cost, currency, if(disposition = 'unknown', '', disposition), "
-    f"toUnixTimestamp(slot_at), empty({_INSTANTS})"
+    f"is_final, toUnixTimestamp(slot_at), empty({_INSTANTS})"
 )
 _OURS: Final = "vendor = {vendor:String} AND (account = {account:String} OR account_id = {account:String})"
 
@@ -62,8 +63,7 @@ async def held(client: ClickHouse, scope: Scope, begin: datetime, end: datetime)
                 f"WHERE slot_at >= fromUnixTimestamp({{low:Int64}}) AND slot_at <= fromUnixTimestamp({{high:Int64}}) "
                 f"AND {scope.where()} AND cityHash64(record_id) % {shares} = {share}"
             )
-            rows = await client.query(sql, {**scope.values(), "low": slots[0], "high": slots[1]})
-            yield [_record(row) for row in rows]
+            yield await _records(client, sql, {**scope.values(), "low": slots[0], "high": slots[1]})
 
 
 async def held_with_ids(client: ClickHouse, scope: Scope, call_ids: Sequence[str]) -> list[CallRecord]:
@@ -72,7 +72,11 @@ async def held_with_ids(client: ClickHouse, scope: Scope, call_ids: Sequence[str
         f"SELECT {_COLUMNS} FROM {client.database}.v_cdr "  # noqa: S608 - likewise
         f"WHERE vendor_call_id IN {{ids:Array(String)}} AND {scope.where()}"
     )
-    return [_record(row) for row in await client.query(sql, {**scope.values(), "ids": list(call_ids)})]
+    return await _records(client, sql, {**scope.values(), "ids": list(call_ids)})
+
+
+async def _records(client: ClickHouse, sql: str, given: dict[str, Any]) -> list[CallRecord]:
+    return [_record(row) for row in await client.query(sql, given)]
 
 
 def _pieces(counted: Iterable[Sequence[Any]]) -> Iterable[tuple[tuple[int, int], int]]:
@@ -89,7 +93,7 @@ def _pieces(counted: Iterable[Sequence[Any]]) -> Iterable[tuple[tuple[int, int],
 
 
 def _record(row: Sequence[Any]) -> CallRecord:
-    *_, slot, timeless = row
+    *_, is_final, slot, timeless = row
     return CallRecord(
         record_id=row[0],
         call_id=row[1],
@@ -106,6 +110,7 @@ def _record(row: Sequence[Any]) -> CallRecord:
         currency=row[12] if row[11] is not None else "",
         disposition=row[13],
         slot_at=slot,
+        is_final=bool(is_final),
     )
 
 

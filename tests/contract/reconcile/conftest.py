@@ -51,7 +51,8 @@ def reconcile(made: tuple[Settings, ClickHouse], db: ClickHouse, tmp_path: Path)
         **more: Any,
     ) -> Reconciled:
         path = tmp_path / "carrier.file"
-        path.write_bytes(content)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
         choice = FileChoice(path=path, vendor=vendor, account=account, **(file or {}))
         plan = planned(choice, lambda *_: lambda _: None)
         return await reconciled(made[0], plan, Choice(**more), lambda *_: lambda _: None, now)
