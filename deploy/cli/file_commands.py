@@ -1,25 +1,21 @@
 """The commands on files of records and on raw bodies: reconcile, import, raw."""
 
-import asyncio
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from deploy.cli.options import UTC_TIME, Options, pass_options
 from deploy.output.printable import printable
-from deploy.process.part_process import EXIT_SETTINGS
+from deploy.process.command_end import could_not, run
 from deploy.runtime import resolved
 from schemas.enums import Kind
-from schemas.errors import CallweaveError, SettingsError, SetupError
+from schemas.errors import SetupError
 from schemas.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -27,9 +23,6 @@ if TYPE_CHECKING:
     from schemas.config.settings import Settings
 
 EXIT_DIFFERENCES: Final = 1
-EXIT_COULD_NOT: Final = 2
-EXIT_CRASHED: Final = 70
-EXIT_STOPPED: Final = 130
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
@@ -48,49 +41,6 @@ class _Amount(click.ParamType):
         if not (read.is_finite() and 0 <= read < 10**9):
             self.fail(f"{value!r} is no number of 0 or more", param, ctx)
         return read
-
-
-def _could_not(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Reports an expected failure as one sentence, with the exit code of a run that could not be.
-
-    No failure of any kind may end with the code that says that records differ.
-    """
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        # What is on disk for the time of the run has phone numbers: it is removed by the way of an exception.
-        before = signal.signal(signal.SIGTERM, _ended)
-        try:
-            return command(*args, **kwargs)
-        except SettingsError as exc:
-            _say(f"settings: {exc}")
-            sys.exit(EXIT_SETTINGS)
-        except CallweaveError as exc:
-            _say(str(exc))
-            sys.exit(EXIT_COULD_NOT)
-        except click.Abort:
-            _say("nothing was done")
-            sys.exit(EXIT_COULD_NOT)
-        except KeyboardInterrupt:
-            _say("stopped: say it again, which takes the place of what was done until now")
-            sys.exit(EXIT_STOPPED)
-        except (click.ClickException, click.exceptions.Exit):
-            raise
-        except Exception as exc:  # noqa: BLE001 - it is told, and ends the process
-            sys.excepthook(type(exc), exc, exc.__traceback__)
-            sys.exit(EXIT_CRASHED)
-        finally:
-            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-    return wrapped
-
-
-def _say(sentence: str) -> None:
-    click.echo(printable(f"callweave: {sentence}", keep="\n"), err=True)
-
-
-def _ended(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
 
 
 def _text_of(path: Path) -> str:
@@ -141,7 +91,7 @@ def _of_a_file(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--clear-numbers", is_flag=True, help="Phone numbers stand in the report as they are, not masked.")
 @click.option("--backfill", is_flag=True, help="Pull the calls that only they have from the vendor, one by one.")
 @pass_options
-@_could_not
+@could_not
 def reconcile(options: Options, report: Path | None, **given: Any) -> None:
     """Compare the carrier's FILE (CSV, TSV, XLSX, each also gzip) with the records that are held.
 
@@ -173,7 +123,7 @@ def reconcile(options: Options, report: Path | None, **given: Any) -> None:
         kinds=given["kinds"],
     )
     with _progress() as stage:
-        done = asyncio.run(reconciled(settings, plan, choice, stage))
+        done = run(reconciled(settings, plan, choice, stage))
     for line in lines(done.result):
         click.echo(printable(line))
     if not done.older_dropped:
@@ -256,7 +206,7 @@ def _backfill(settings: "Settings", plan: "Plan", missing: tuple[str, ...]) -> N
     """Pulls calls by their ids, and says what came of it."""
     from deploy.reconcile.taking_in.backfill import backfilled  # noqa: PLC0415 - as above
 
-    for line in asyncio.run(backfilled(settings, plan.choice.vendor, plan.choice.account, missing)):
+    for line in run(backfilled(settings, plan.choice.vendor, plan.choice.account, missing)):
         click.echo(printable(line))
 
 
@@ -267,7 +217,7 @@ def _backfill(settings: "Settings", plan: "Plan", missing: tuple[str, ...]) -> N
 )
 @click.option("--reason", default="", help="Why, for the audit trail.")
 @pass_options
-@_could_not
+@could_not
 def import_(options: Options, *, anew: bool, reason: str, **given: Any) -> None:
     """Take the records of the carrier's FILE as those of a push: they go the same way and have the same identity.
 
@@ -282,7 +232,7 @@ def import_(options: Options, *, anew: bool, reason: str, **given: Any) -> None:
     if plan is None:
         return
     with _progress() as stage:
-        done = asyncio.run(imported(settings, plan, stage, anew=anew, reason=reason))
+        done = run(imported(settings, plan, stage, anew=anew, reason=reason))
     for line in done.lines():
         click.echo(printable(line))
     if done.unreadable:
@@ -299,7 +249,7 @@ def raw() -> None:
 @click.option("--hex", "as_hex", is_flag=True, help="As hexadecimal digits, for people.")
 @click.option("--output", type=_OUT, help="File for the bytes, which only you can read; else standard output.")
 @pass_options
-@_could_not
+@could_not
 def show(options: Options, record_id: str, as_hex: bool, output: Path | None) -> None:  # noqa: FBT001 - click passes it so
     """Print the very bytes of the body that a record came from; RECORD_ID as the views have it.
 
@@ -314,7 +264,7 @@ def show(options: Options, record_id: str, as_hex: bool, output: Path | None) ->
             code="terminal",
             advice="Say --hex, or send them to a file: --output FILE",
         )
-    found = asyncio.run(shown(resolved(options.settings()), record_id))
+    found = run(shown(resolved(options.settings()), record_id))
     at = found.place
     click.echo(f"{at.position}, element {at.element}, {len(found.body)} bytes, by {at.table}", err=True)
     for name, value in found.headers:

@@ -1,4 +1,4 @@
-"""A carrier's file that is imported beside the pushes of the same calls, through real workers: each call is there once."""
+"""A carrier's file imported beside the pushes of its calls, through real workers: each call is there once."""
 
 import asyncio
 import json
