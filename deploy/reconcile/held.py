@@ -26,15 +26,20 @@ _COLUMNS: Final = (
     "billable_s, billable_source = 'vendor', cost, currency, if(disposition = 'unknown', '', disposition), "
     f"is_final, toUnixTimestamp(slot_at), empty({_INSTANTS})"
 )
-_OURS: Final = "vendor = {vendor:String} AND (account = {account:String} OR account_id = {account:String})"
+_OURS: Final = (
+    "vendor = {vendor:String} AND (has({names:Array(String)}, account) OR has({names:Array(String)}, account_id) "
+    "OR (account = '' AND has({ids:Array(String)}, account_id)))"
+)
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The records that are compared."""
 
     vendor: str
-    account: str
-    """Our name of the account, or the vendor's id of it."""
+    names: tuple[str, ...]
+    """The account as a person says it, our name of it or the vendor's id, and the name under which it is configured."""
+    external_ids: tuple[str, ...] = ()
+    """The vendor's ids of a configured account: records from before it was configured have no name, but one of them."""
     kinds: tuple[str, ...] = ()
     """The kinds of payload; () for all."""
 
@@ -44,7 +49,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     def values(self) -> dict[str, Any]:
         """Returns the values of that condition."""
-        return {"vendor": self.vendor, "account": self.account, "kinds": list(self.kinds)}
+        return {
+            "vendor": self.vendor,
+            "names": list(self.names),
+            "ids": list(self.external_ids),
+            "kinds": list(self.kinds),
+        }
 
 
 async def held(client: ClickHouse, scope: Scope, begin: datetime, end: datetime) -> AsyncIterator[list[CallRecord]]:
@@ -70,9 +80,9 @@ async def held_with_ids(client: ClickHouse, scope: Scope, call_ids: Sequence[str
     """Returns our records of these calls, whenever they were; raises `Unavailable`, `SetupError`."""
     sql = (
         f"SELECT {_COLUMNS} FROM {client.database}.v_cdr "  # noqa: S608 - likewise
-        f"WHERE vendor_call_id IN {{ids:Array(String)}} AND {scope.where()}"
+        f"WHERE vendor_call_id IN {{calls:Array(String)}} AND {scope.where()}"
     )
-    return await _records(client, sql, {**scope.values(), "ids": list(call_ids)})
+    return await _records(client, sql, {**scope.values(), "calls": list(call_ids)})
 
 
 async def _records(client: ClickHouse, sql: str, given: dict[str, Any]) -> list[CallRecord]:

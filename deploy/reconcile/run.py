@@ -204,7 +204,13 @@ class _Reconciliation:
 
     def _scope(self) -> Scope:
         kinds = self._choice.kinds or tuple(sorted(self._theirs.kinds))
-        return Scope(vendor=self._plan.choice.vendor, account=self._plan.choice.account, kinds=kinds)
+        ctx, said = context_of(self._settings, self._plan.choice, self._now), self._plan.choice.account
+        return Scope(
+            vendor=self._plan.choice.vendor,
+            names=tuple(dict.fromkeys(filter(None, (said, ctx.account)))),
+            external_ids=tuple(sorted(ctx.external_ids)) if ctx.account else (),
+            kinds=kinds,
+        )
 
     async def _read_ours(self, client: ClickHouse, spill: Spill, scope: Scope, begin: datetime, end: datetime) -> None:
         tell = self._stage("reading our records", 0)

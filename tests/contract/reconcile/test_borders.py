@@ -14,6 +14,7 @@ from deploy.reconcile.report import page
 from deploy.reconcile.rows.bounds import UnreadableFile
 from deploy.reconcile.run import AT_BORDER
 from deploy.reconcile.totals import lines
+from schemas.config.settings import Account
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR
 from tests.contract.reconcile.carrier import ACCOUNT, BEGIN, Element, civil, facts, moved, table, two_way_calls
@@ -127,6 +128,22 @@ async def test_the_same_id_in_another_account_is_another_call(db: ClickHouse, re
     assert done.result.totals.counts == {Match.EQUAL: 40}
     assert theirs.result.totals.counts == {Match.DIFFERS: 1, Match.ONLY_THEIRS: 39}
     assert other != ACCOUNT
+
+
+@pytest.mark.parametrize("said", ["main", ACCOUNT])
+async def test_records_from_before_an_account_was_configured_are_its_records(
+    db: ClickHouse, reconcile: Reconcile, said: str
+) -> None:
+    """They have the vendor's id alone; those that came through its address have our name, at some vendors that alone."""
+    made = facts(CALLS)
+    named = [msgspec.structs.replace(one, account="main", account_id="") for one in made[20:]]
+    other = msgspec.structs.replace(made[0], account="other", fact_id="00000000-0000-0000-0000-00000000abcd")
+    await db.insert(CDR, [*made[:20], *named, msgspec.structs.replace(other, account_id="")])
+    accounts = (Account(vendor="ytx", name="main", external_ids=(ACCOUNT,)),)
+
+    done = await reconcile(table(CALLS, CHINESE), now=NOW, account=said, accounts=accounts)
+
+    assert done.result.totals.counts == {Match.EQUAL: 40}
 
 
 async def test_daily_files_that_were_joined_have_their_headings_again(db: ClickHouse, reconcile: Reconcile) -> None:
