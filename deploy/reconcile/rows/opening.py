@@ -10,6 +10,7 @@ import hashlib
 import io
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -205,7 +206,7 @@ def workbook_of(found: Survey) -> Iterator[zipfile.ZipFile]:
                     shutil.copyfileobj(stream, inflated)
                 plain = inflated
             archive = stack.enter_context(zipfile.ZipFile(plain))
-        except zipfile.BadZipFile as exc:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as exc:
             raise UnreadableFile("the workbook is damaged") from exc
         except OSError as exc:
             raise UnreadableFile(f"the workbook cannot be read, or unpacked: {exc.strerror}") from exc

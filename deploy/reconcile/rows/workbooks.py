@@ -5,6 +5,7 @@ measure or names a column that no table has is refused. Dates are numbers there,
 """
 
 import re
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -50,7 +51,7 @@ class _Part:
     def __init__(self, archive: zipfile.ZipFile, name: str, start: Start, end: End, text: End) -> None:
         try:
             self._stream = archive.open(name)
-        except (KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as exc:
+        except (KeyError, RuntimeError, OSError, ValueError, struct.error, zipfile.BadZipFile) as exc:
             raise UnreadableFile(f"the workbook has no readable {name}") from exc
         info = archive.getinfo(name)
         self._compressed = info.compress_size

@@ -134,7 +134,7 @@ async def test_the_same_id_in_another_account_is_another_call(db: ClickHouse, re
 async def test_records_from_before_an_account_was_configured_are_its_records(
     db: ClickHouse, reconcile: Reconcile, said: str
 ) -> None:
-    """They have the vendor's id alone; those that came through its address have our name, at some vendors that alone."""
+    """They have the vendor's id alone, and those that came through its address may have our name alone."""
     made = facts(CALLS)
     named = [msgspec.structs.replace(one, account="main", account_id="") for one in made[20:]]
     other = msgspec.structs.replace(made[0], account="other", fact_id="00000000-0000-0000-0000-00000000abcd")

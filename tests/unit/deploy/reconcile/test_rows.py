@@ -43,6 +43,12 @@ def spoilt(book: bytes) -> bytes:
     return book[:at] + b"\xff" * 8 + book[at + 8 :]
 
 
+def displaced(book: bytes) -> bytes:
+    """Returns an archive whose table of contents says that it stands further behind than it does."""
+    at = book.rindex(b"PK\x05\x06") + 16
+    return book[:at] + (int.from_bytes(book[at : at + 4], "little") + 400).to_bytes(4, "little") + book[at + 4 :]
+
+
 ENCODED = {
     "UTF-8": TEXT.encode(),
     "UTF-8 with a mark": TEXT.encode("utf-8-sig"),
@@ -248,6 +254,7 @@ BAD_BOOKS: dict[str, Callable[[], bytes]] = {
     "rows that stand behind later ones": lambda: book(
         f'<row r="5">{cell("A5", "1")}</row><row r="1">{cell("A1", "1")}</row>'
     ),
+    "parts that begin before the file does": lambda: displaced(book("")),
     "XML that breaks off": lambda: book("", sheet="<worksheet><sheetData>"),
 }
 
