@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from deploy.output.printable import printable
 from deploy.reconcile.columns import FileMap, empty, guessed, read_map, written
 from deploy.reconcile.records import columns_read
 from deploy.reconcile.rows.bounds import Numbered, Tell, UnreadableFile
@@ -57,6 +58,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return VENDORS[self.choice.vendor]
 
     @property
+    def file_name(self) -> str:
+        """The file's name as text; a name may have bytes that are none."""
+        return printable(self.survey.path.name)
+
+    @property
     def zone(self) -> str:
         """The zone of times that name none, for people."""
         return self.choice.zone or self.vendor.locale.zone or "UTC"
@@ -82,7 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         width = max((len(column.heading) for column in columns_read(self.map)), default=0)
         unread = [column.heading for column in self.map.columns if not column.meaning]
         return [
-            f"{found.path.name}: {form}{', gzip' if found.gzipped else ''}, {found.size_bytes:,} bytes",
+            f"{self.file_name}: {form}{', gzip' if found.gzipped else ''}, {found.size_bytes:,} bytes",
             *self._sheet_lines(),
             f"headings in row {self.map.header}; columns are {how}:",
             *(f"  {column.heading:{width}}  {column.meaning}" for column in columns_read(self.map)),

@@ -320,7 +320,7 @@ class _Reconciliation:
         ]
         return Result(
             run_id=str(run.run_id),
-            file_name=self._plan.survey.path.name,
+            file_name=self._plan.file_name,
             sha256=self._plan.survey.sha256,
             vendor=run.vendor,
             account=run.account,

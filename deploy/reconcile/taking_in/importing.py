@@ -198,7 +198,7 @@ async def imported(
         settings.kafka,
         AuditEvent.IMPORTED,
         part="import",
-        subject=plan.survey.path.name,
+        subject=plan.file_name,
         reason=reason,
         details=details,
     )

@@ -1,11 +1,14 @@
 """Rows as people and spreadsheets spoil them: each is a record, or says why it is none; nothing is guessed."""
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.reconcile.columns import Column, FileMap, guessed, read_map
+from deploy.reconcile.plan import FileChoice, planned
 from deploy.reconcile.records import CallRecord, Skipped, elements_of, reader_of
 from deploy.reconcile.rows.bounds import Row
 from schemas.errors import Undecodable
@@ -208,3 +211,13 @@ def test_constants_are_read_where_no_column_is() -> None:
 
     assert isinstance(made, CallRecord)
     assert (str(made.cost), made.currency) == ("1.500000", "USD")
+
+
+def test_a_name_of_bytes_that_are_no_text_can_be_stored(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.csv")
+    path.write_text("通话ID\nc1\n", "utf-8")
+
+    plan = planned(FileChoice(path=path, vendor="ytx", account="a"), lambda *_: lambda _: None)
+
+    assert plan.file_name.encode() == rb"\udcff.csv"
+    assert plan.lines()[0].startswith(r"\udcff.csv: ")
