@@ -1,12 +1,10 @@
 """The commands on files of records and on raw bodies: reconcile, import, raw."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +12,10 @@ import click
 
 from deploy.cli.options import UTC_TIME, Options, pass_options
 from deploy.output.printable import printable
-from deploy.process.part_process import EXIT_SETTINGS
+from deploy.process.command_end import could_not, run
 from deploy.runtime import resolved
 from schemas.enums import Kind
-from schemas.errors import CallweaveError, SettingsError, SetupError
+from schemas.errors import SetupError
 from schemas.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from schemas.config.settings import Settings
 
 EXIT_DIFFERENCES: Final = 1
-EXIT_COULD_NOT: Final = 2
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
 _OUT = click.Path(path_type=Path, dir_okay=False, writable=True)
 
@@ -46,19 +43,14 @@ class _Amount(click.ParamType):
         return read
 
 
-def _could_not(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Reports an expected failure as one sentence, with the exit code of a run that could not be."""
+def _text_of(path: Path) -> str:
+    """Returns the text of a map; raises `UnreadableFile`."""
+    from deploy.reconcile.rows.bounds import UnreadableFile  # noqa: PLC0415 - each command loads only its own part
 
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except CallweaveError as exc:
-            said = f"settings: {exc}" if isinstance(exc, SettingsError) else str(exc)
-            click.echo(printable(f"callweave: {said}", keep="\n"), err=True)
-            sys.exit(EXIT_SETTINGS if isinstance(exc, SettingsError) else EXIT_COULD_NOT)
-
-    return wrapped
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UnreadableFile(f"the map {path.name} is no UTF-8 text, or cannot be read") from exc
 
 
 def _of_a_file(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +91,7 @@ def _of_a_file(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--clear-numbers", is_flag=True, help="Phone numbers stand in the report as they are, not masked.")
 @click.option("--backfill", is_flag=True, help="Pull the calls that only they have from the vendor, one by one.")
 @pass_options
-@_could_not
+@could_not
 def reconcile(options: Options, report: Path | None, **given: Any) -> None:
     """Compare the carrier's FILE (CSV, TSV, XLSX, each also gzip) with the records that are held.
 
@@ -131,7 +123,7 @@ def reconcile(options: Options, report: Path | None, **given: Any) -> None:
         kinds=given["kinds"],
     )
     with _progress() as stage:
-        done = asyncio.run(reconciled(settings, plan, choice, stage))
+        done = run(reconciled(settings, plan, choice, stage))
     for line in lines(done.result):
         click.echo(printable(line))
     if not done.older_dropped:
@@ -159,7 +151,7 @@ def _plan(given: dict[str, Any], stage: "Stage") -> "Plan | None":
         path=given["file"],
         vendor=given["vendor"],
         account=given["account"],
-        map_text=map_file.read_text("utf-8") if map_file else "",
+        map_text=_text_of(map_file) if map_file else "",
         **{name: given[name] for name in ("zone", "encoding", "delimiter", "sheet")},
     )
     plan = planned(choice, stage, may_be_empty=given["show_map"])
@@ -194,6 +186,8 @@ def _progress() -> "Iterator[Stage]":
     )
 
     def begin(name: str, total: int) -> Callable[[int], None]:
+        if not console.is_terminal:
+            click.echo(f"{name} ...", err=True)
         task = bar.add_task(name, total=total or None)
         return lambda done: bar.advance(task, done)
 
@@ -212,7 +206,7 @@ def _backfill(settings: "Settings", plan: "Plan", missing: tuple[str, ...]) -> N
     """Pulls calls by their ids, and says what came of it."""
     from deploy.reconcile.taking_in.backfill import backfilled  # noqa: PLC0415 - as above
 
-    for line in asyncio.run(backfilled(settings, plan.choice.vendor, plan.choice.account, missing)):
+    for line in run(backfilled(settings, plan.choice.vendor, plan.choice.account, missing)):
         click.echo(printable(line))
 
 
@@ -223,7 +217,7 @@ def _backfill(settings: "Settings", plan: "Plan", missing: tuple[str, ...]) -> N
 )
 @click.option("--reason", default="", help="Why, for the audit trail.")
 @pass_options
-@_could_not
+@could_not
 def import_(options: Options, *, anew: bool, reason: str, **given: Any) -> None:
     """Take the records of the carrier's FILE as those of a push: they go the same way and have the same identity.
 
@@ -238,7 +232,7 @@ def import_(options: Options, *, anew: bool, reason: str, **given: Any) -> None:
     if plan is None:
         return
     with _progress() as stage:
-        done = asyncio.run(imported(settings, plan, stage, anew=anew, reason=reason))
+        done = run(imported(settings, plan, stage, anew=anew, reason=reason))
     for line in done.lines():
         click.echo(printable(line))
     if done.unreadable:
@@ -255,7 +249,7 @@ def raw() -> None:
 @click.option("--hex", "as_hex", is_flag=True, help="As hexadecimal digits, for people.")
 @click.option("--output", type=_OUT, help="File for the bytes, which only you can read; else standard output.")
 @pass_options
-@_could_not
+@could_not
 def show(options: Options, record_id: str, as_hex: bool, output: Path | None) -> None:  # noqa: FBT001 - click passes it so
     """Print the very bytes of the body that a record came from; RECORD_ID as the views have it.
 
@@ -270,7 +264,7 @@ def show(options: Options, record_id: str, as_hex: bool, output: Path | None) ->
             code="terminal",
             advice="Say --hex, or send them to a file: --output FILE",
         )
-    found = asyncio.run(shown(resolved(options.settings()), record_id))
+    found = run(shown(resolved(options.settings()), record_id))
     at = found.place
     click.echo(f"{at.position}, element {at.element}, {len(found.body)} bytes, by {at.table}", err=True)
     for name, value in found.headers:

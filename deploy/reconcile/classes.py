@@ -1,8 +1,8 @@
 """Decides what each record of the carrier's file and each of ours is to the other: exactly one class each. Pure."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from operator import attrgetter
@@ -31,13 +31,16 @@ class Match(StrEnum):
     ONLY_THEIRS = "only_theirs"
     """The file has it, and we do not."""
     ONLY_OURS = "only_ours"
-    """We have it, and the file, which covers its time, does not."""
+    """We have it, and the file, which covers its time, does not; the second record of ours of its call is one, too."""
     DOUBLED_THEIRS = "doubled_theirs"
     """The file has the record once more."""
     UNREADABLE = "unreadable"
-    """A row of the file that cannot be read."""
+    """A row of the file that cannot be read, with our record of its call if the row tells which that is."""
 
 
+SECOND_OURS: Final = "we have this call more than once, and the file once"
+"""The note at a record of ours whose call the file has, and pairs with another record of ours."""
+PROVISIONAL: Final = "ours is provisional: the vendor may still change it"
 AGREED: Final = frozenset({Match.EQUAL, Match.WITHIN_TOLERANCE})
 _values: Final = attrgetter(*FIELDS, "currency")
 _RANK: Final = {Match.EQUAL: 0, Match.WITHIN_TOLERANCE: 1, Match.DIFFERS: 2}
@@ -134,8 +137,38 @@ def outcomes(theirs: Iterable[CallRecord], ours: Iterable[CallRecord], rule: Rul
     for side, records in enumerate((theirs, ours)):
         for record in records:
             groups[key_of(record, by_id=rule.by_id)][side].append(record)
-    for both in groups.values():
-        yield from (_by_id(*both, rule) if rule.by_id else _by_numbers(*both, rule))
+    for theirs_of, ours_of in groups.values():
+        good = [one for one in theirs_of if not one.trouble]
+        bad = [one for one in theirs_of if one.trouble]
+        found = _by_id(good, ours_of, rule) if rule.by_id else _by_numbers(good, ours_of, rule)
+        yield from (_noted(one) for one in (_with_unreadable(found, bad, rule) if bad else found))
+
+
+def _with_unreadable(found: Iterable[Outcome], bad: list[CallRecord], rule: Rule) -> Iterator[Outcome]:
+    """Gives the rows that cannot be read those records of ours that are left: the file has them, after all."""
+    left = sorted(bad, key=_begun)
+    for outcome in found:
+        ours = outcome.ours
+        if outcome.match is Match.ONLY_OURS and ours is not None:
+            at = 0 if rule.by_id else bisect_left(left, _begun(ours) - int(rule.match_s * _SECOND_US), key=_begun)
+            if at < len(left) and (rule.by_id or _is_near(left[at], ours, rule)):
+                one = left.pop(at)
+                yield Outcome(match=Match.UNREADABLE, theirs=one, ours=ours, note=one.trouble)
+                continue
+        yield outcome
+    for one in left:
+        yield Outcome(match=Match.UNREADABLE, theirs=one, note=one.trouble)
+
+
+def _is_near(one: CallRecord, other: CallRecord, rule: Rule) -> bool:
+    return abs(_begun(one) - _begun(other)) <= rule.match_s * _SECOND_US
+
+
+def _noted(outcome: Outcome) -> Outcome:
+    """Returns an outcome with a note where our record may still change."""
+    if outcome.note or outcome.ours is None or outcome.ours.is_final or outcome.match in AGREED:
+        return outcome
+    return msgspec.structs.replace(outcome, note=PROVISIONAL)
 
 
 def key_of(record: CallRecord, *, by_id: bool) -> str:
@@ -158,8 +191,15 @@ def _by_id(theirs: list[CallRecord], ours: list[CallRecord], rule: Rule) -> Iter
         chosen.append(best)
         doubled += [one for one in group if one is not best]
     paired = _paired(chosen, ours, rule)
-    yield from _told(chosen, ours, paired, rule)
+    yield from _told(chosen, ours, paired, rule, lambda other: _is_second(other, chosen, ours, paired))
     yield from (_doubled(one, ours, rule) for one in doubled)
+
+
+def _is_second(
+    other: CallRecord, theirs: Sequence[CallRecord], ours: Sequence[CallRecord], paired: dict[int, int]
+) -> bool:
+    """True for a record of ours beside another one of its call that has a pair; a conference has one for each phone."""
+    return any(_may_pair(theirs[at], other) and _may_pair(other, ours[place]) for at, place in paired.items())
 
 
 def _nearest(one: CallRecord, ours: list[CallRecord], rule: Rule) -> tuple[int, int]:
@@ -208,21 +248,7 @@ def _by_numbers(theirs: list[CallRecord], ours: list[CallRecord], rule: Rule) ->
     """Pairs the records of two numbers whose starts are nearest to each other."""
     theirs.sort(key=_begun)
     ours.sort(key=_begun)
-    starts = [_begun(one) for one in ours]
-    reach = int(rule.match_s * _SECOND_US)
-    weighed: list[tuple[int, int, int, int]] = []
-    for at, one in enumerate(theirs):
-        other = bisect_left(starts, _begun(one) - reach)
-        while other < len(ours) and starts[other] <= _begun(one) + reach:
-            rank = _RANK[compared(one, ours[other], rule)[0]]
-            weighed.append((rank, abs(starts[other] - _begun(one)), at, other))
-            other += 1
-    paired: dict[int, int] = {}
-    taken: set[int] = set()
-    for _, _, at, other in sorted(weighed):
-        if at not in paired and other not in taken:
-            paired[at] = other
-            taken.add(other)
+    paired = _nearest_pairs(theirs, ours, rule)
     # A record of which there is a twin that has its pair came twice.
     with_pair = {_begun(theirs[at]) for at in paired}
     doubled = [at for at, one in enumerate(theirs) if at not in paired and _begun(one) in with_pair]
@@ -235,8 +261,43 @@ def _by_numbers(theirs: list[CallRecord], ours: list[CallRecord], rule: Rule) ->
     left = set(doubled)
     chosen = [one for at, one in enumerate(theirs) if at not in left]
     places = {at: place for place, at in enumerate(at for at in range(len(theirs)) if at not in left)}
-    yield from _told(chosen, ours, {places[at]: other for at, other in paired.items()}, rule)
+    starts = sorted({_begun(theirs[at]) for at in paired})
+    reach = int(rule.match_s * _SECOND_US)
+
+    def has_twin(other: CallRecord) -> bool:
+        near = bisect_left(starts, _begun(other) - reach)
+        return near < len(starts) and starts[near] <= _begun(other) + reach
+
+    yield from _told(chosen, ours, {places[at]: other for at, other in paired.items()}, rule, has_twin)
     yield from (_doubled(theirs[at], ours, rule) for at in doubled)
+
+
+def _nearest_pairs(theirs: list[CallRecord], ours: list[CallRecord], rule: Rule) -> dict[int, int]:
+    """Returns the place of our record for each of theirs that has one within reach; both are in the order of starts."""
+    starts = [_begun(one) for one in ours]
+    reach = int(rule.match_s * _SECOND_US)
+    within = [(bisect_left(starts, _begun(one) - reach), bisect_right(starts, _begun(one) + reach)) for one in theirs]
+    paired: dict[int, int] = {}
+    if sum(end - first for first, end in within) > _MOST_PAIRS:
+        # So many calls of two numbers in so short a time are told apart by nothing: in their order.
+        free = 0
+        for at, (first, end) in enumerate(within):
+            free = max(free, first)
+            if free < end:
+                paired[at] = free
+                free += 1
+        return paired
+    weighed = sorted(
+        (_RANK[compared(theirs[at], ours[other], rule)[0]], abs(starts[other] - _begun(theirs[at])), at, other)
+        for at, (first, end) in enumerate(within)
+        for other in range(first, end)
+    )
+    taken: set[int] = set()
+    for _, _, at, other in weighed:
+        if at not in paired and other not in taken:
+            paired[at] = other
+            taken.add(other)
+    return paired
 
 
 def _begun(record: CallRecord) -> int:
@@ -244,7 +305,11 @@ def _begun(record: CallRecord) -> int:
 
 
 def _told(
-    theirs: Sequence[CallRecord], ours: Sequence[CallRecord], paired: dict[int, int], rule: Rule
+    theirs: Sequence[CallRecord],
+    ours: Sequence[CallRecord],
+    paired: dict[int, int],
+    rule: Rule,
+    has_twin: Callable[[CallRecord], bool],
 ) -> Iterator[Outcome]:
     for at, one in enumerate(theirs):
         if at in paired:
@@ -254,7 +319,7 @@ def _told(
     taken = set(paired.values())
     for at, other in enumerate(ours):
         if at not in taken:
-            yield Outcome(match=Match.ONLY_OURS, ours=other)
+            yield Outcome(match=Match.ONLY_OURS, ours=other, note=SECOND_OURS if has_twin(other) else "")
 
 
 def _pair(one: CallRecord, other: CallRecord, rule: Rule) -> Outcome:

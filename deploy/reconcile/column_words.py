@@ -62,6 +62,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 _MEANING: Final[Mapping[str, str]] = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 _BETWEEN: Final = re.compile(r"[\W_]+")
+_BILL: Final = re.compile(r"计费|扣费|bill|charge")
 _TOTALS: Final = frozenset({"合计", "总计", "小计", "共计", "汇总", "total", "totals", "sum", "grandtotal", "subtotal"})
 
 
@@ -73,6 +74,11 @@ def plain_word(text: str) -> str:
 def meaning_of(heading: str) -> str:
     """Returns the meaning of a heading, "" for a word that is none of those known."""
     return _MEANING.get(plain_word(heading), "")
+
+
+def says_bill(heading: str) -> bool:
+    """True for a heading that speaks of a bill: "计费时长" beside "通话时长" is what the carrier charges for."""
+    return bool(_BILL.match(plain_word(heading)))
 
 
 def is_total(cells: list[str]) -> bool:

@@ -7,12 +7,13 @@ meanings, which are enough to compare and not enough to import.
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from deploy.reconcile.column_words import CALL_ID, FROM, MEANINGS, START, START_DATE, TO, meaning_of
+from deploy.reconcile.column_words import CALL_ID, FROM, MEANINGS, START, START_DATE, TO, meaning_of, says_bill
 from deploy.reconcile.rows.bounds import Numbered, Row, UnreadableFile
 from schemas.body.member_keys import Names, spelt_as
 from schemas.vendor_kit.contract import Callback, Vendor
@@ -43,6 +44,8 @@ class FileMap(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...] = ()
     constants: Mapping[str, str] = {}
     """Fields that are alike in all rows and stand in none."""
+    ids: tuple[str, ...] = ()
+    """The fields that may name the call; it follows from callback and holder."""
 
     @property
     def meanings(self) -> frozenset[str]:
@@ -62,11 +65,11 @@ class _Fields(msgspec.Struct, frozen=True):
 
 def guessed(rows: Sequence[Numbered], vendor: Vendor) -> FileMap:
     """Returns the map of a file by its first rows; raises `UnreadableFile` when no row has headings that are known."""
-    candidates = [(number, _headings(row)) for number, row in rows[:HEAD_ROWS]]
+    candidates = [(number, headings_of(row)) for number, row in rows[:HEAD_ROWS]]
     best: tuple[int, FileMap | None] = (0, None)
     for number, headings in candidates:
         for fields in _kinds(vendor):
-            columns = tuple(Column(name, _field(name, fields)) for name in headings)
+            columns = _once(Column(name, _field(name, fields)) for name in headings)
             named = {column.meaning for column in columns if column.meaning}
             if len(named) >= _LEAST_FIELDS and named & fields.ids and len(named) > best[0]:
                 found = FileMap(
@@ -75,6 +78,7 @@ def guessed(rows: Sequence[Numbered], vendor: Vendor) -> FileMap:
                     holder=fields.holder,
                     header=number,
                     columns=columns,
+                    ids=tuple(sorted(fields.ids)),
                 )
                 best = (len(named), found)
     if best[1] is not None:
@@ -92,7 +96,7 @@ def guessed(rows: Sequence[Numbered], vendor: Vendor) -> FileMap:
 def empty(rows: Sequence[Numbered]) -> FileMap:
     """Returns a map to be filled in: the first row has the headings, and none of them is known."""
     number, row = rows[0] if rows else (0, [])
-    return FileMap(reads="meanings", header=number, columns=tuple(map(Column, _headings(row))))
+    return FileMap(reads="meanings", header=number, columns=tuple(map(Column, headings_of(row))))
 
 
 def _tells_calls(named: Iterable[str]) -> bool:
@@ -100,7 +104,7 @@ def _tells_calls(named: Iterable[str]) -> bool:
     return CALL_ID in known or (bool(known & {START, START_DATE}) and bool(known & {FROM, TO}))
 
 
-def _headings(row: Row) -> list[str]:
+def headings_of(row: Row) -> list[str]:
     """Returns the headings of a row, each different: a second "时间" is "时间#2"."""
     seen: dict[str, int] = {}
     found = []
@@ -112,13 +116,14 @@ def _headings(row: Row) -> list[str]:
 
 
 def _once(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Returns the columns with each meaning at the first that has it."""
-    seen: set[str] = set()
-    found = []
-    for column in columns:
-        found.append(column if column.meaning not in seen else Column(column.heading))
-        seen.add(column.meaning)
-    return tuple(found)
+    """Returns the columns with each meaning at one: that of a bill before others, and of several the first."""
+    given = tuple(columns)
+    chosen: dict[str, int] = {}
+    for at, column in enumerate(given):
+        held = chosen.setdefault(column.meaning, at)
+        if says_bill(column.heading) and not says_bill(given[held].heading):
+            chosen[column.meaning] = at
+    return tuple(column if chosen[column.meaning] == at else Column(column.heading) for at, column in enumerate(given))
 
 
 def _field(heading: str, fields: _Fields) -> str:
@@ -183,32 +188,57 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def read_map(text: str, rows: Sequence[Numbered]) -> FileMap:
+def read_map(text: str, rows: Sequence[Numbered], vendor: Vendor) -> FileMap:
     """Returns the map in a TOML text for a file with these first rows; raises `UnreadableFile`."""
     try:
         given: dict[str, Any] = tomllib.loads(text)
-        told = msgspec.convert(given, _Written)
+        map_ = msgspec.convert(given, _Written)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
         raise UnreadableFile(f"the map cannot be read: {exc}") from exc
-    row = next((cells for number, cells in rows if number == told.header), None) if told.header else []
+    row = next((cells for number, cells in rows if number == map_.header), None) if map_.header else []
     if row is None:
-        raise UnreadableFile(f"row {told.header}, which the map calls the headings, is not among the first of the file")
+        raise UnreadableFile(f"row {map_.header}, which the map calls the headings, is not among the first of the file")
     width = max((len(cells) for _, cells in rows), default=0)
-    headings = _headings(row) if told.header else [str(at + 1) for at in range(width)]
-    if unknown := sorted(told.columns.keys() - set(headings)):
+    headings = headings_of(row) if map_.header else [str(at + 1) for at in range(width)]
+    if unknown := sorted(map_.columns.keys() - set(headings)):
         raise UnreadableFile(f"the file has no column {unknown[0]!r}")
-    if told.reads == "meanings" and (wrong := sorted(set(filter(None, told.columns.values())) - MEANINGS.keys())):
-        raise UnreadableFile(f"{wrong[0]!r} is none of: {', '.join(MEANINGS)}")
-    if told.reads == "meanings" and not _tells_calls(told.columns.values()):
-        raise UnreadableFile(f"a map names {CALL_ID}, or {START} and one of the numbers")
+    named = [*filter(None, map_.columns.values()), *map_.constants]
+    if twice := sorted(name for name, count in Counter(named).items() if count > 1):
+        raise UnreadableFile(f"the map names {twice[0]!r} more than once: one column, or one constant, can be that")
     return FileMap(
-        reads=told.reads,
-        callback=told.callback,
-        holder=told.holder,
-        header=told.header,
-        columns=tuple(Column(name, told.columns.get(name, "")) for name in headings),
-        constants=told.constants,
+        reads=map_.reads,
+        callback=map_.callback,
+        holder=map_.holder,
+        header=map_.header,
+        columns=tuple(Column(name, map_.columns.get(name, "")) for name in headings),
+        constants=map_.constants,
+        ids=_ids_of(map_, named, vendor) if map_.reads == "fields" else _require_meanings(map_, named),
     )
+
+
+def _require_meanings(map_: "_Written", named: Sequence[str]) -> tuple[str, ...]:
+    """Raises `UnreadableFile` for meanings that there are not, or that tell no calls apart; returns no fields."""
+    if wrong := sorted(set(named) - MEANINGS.keys()):
+        raise UnreadableFile(f"{wrong[0]!r} is none of: {', '.join(MEANINGS)}")
+    if CALL_ID in map_.constants or not _tells_calls(map_.columns.values()):
+        raise UnreadableFile(f"a map names a column for {CALL_ID}, or for {START} and one of the numbers")
+    return ()
+
+
+def _ids_of(map_: "_Written", named: Sequence[str], vendor: Vendor) -> tuple[str, ...]:
+    """Returns the fields that may name the call; raises `UnreadableFile` for fields that the vendor has not."""
+    callback_of(vendor, map_.callback)
+    kinds = [one for one in _kinds(vendor) if one.callback.name == map_.callback]
+    fields = next((one for one in kinds if one.holder == map_.holder), None)
+    if fields is None:
+        raise UnreadableFile(
+            f"records of {map_.callback} stand in no {map_.holder!r}, but in: {', '.join(repr(one.holder) for one in kinds)}"
+        )
+    if wrong := sorted(set(named) - fields.names):
+        raise UnreadableFile(f"{wrong[0]!r} is no field of {vendor.name}, but: {', '.join(sorted(fields.names))}")
+    if fields.ids.isdisjoint(map_.columns.values()):
+        raise UnreadableFile(f"a map names a column for the call's id: {', '.join(sorted(fields.ids))}")
+    return tuple(sorted(fields.ids))
 
 
 class _Written(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,7 +10,8 @@ from deploy.reconcile.records import CallRecord
 from schemas.enums import Kind
 from sinks.clickhouse import ClickHouse
 
-_MOST_ROWS: Final = 50_000
+_MOST_ROWS: Final = 20_000
+"""The most rows that are read at once: each takes some kilobytes while it is a row of the client."""
 MARGIN: Final = timedelta(days=1)
 """Records may be moved by so much between both sides and still be found by their slots."""
 _US: Final = "toUnixTimestamp64Micro({})"
@@ -23,17 +24,22 @@ _COLUMNS: Final = (
     f"if(kind = '{Kind.CONFERENCE_LEG}', `legs.number`[1], to_number), "
     f"{_US.format(f'arrayMin({_INSTANTS})')}, {_US.format('answer_at')}, {_US.format('end_at')}, "
     "billable_s, billable_source = 'vendor', cost, currency, if(disposition = 'unknown', '', disposition), "
-    f"toUnixTimestamp(slot_at), empty({_INSTANTS})"
+    f"is_final, toUnixTimestamp(slot_at), empty({_INSTANTS})"
 )
-_OURS: Final = "vendor = {vendor:String} AND (account = {account:String} OR account_id = {account:String})"
+_OURS: Final = (
+    "vendor = {vendor:String} AND (has({names:Array(String)}, account) OR has({names:Array(String)}, account_id) "
+    "OR (account = '' AND has({ids:Array(String)}, account_id)))"
+)
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
     """The records that are compared."""
 
     vendor: str
-    account: str
-    """Our name of the account, or the vendor's id of it."""
+    names: tuple[str, ...]
+    """The account as a person says it, our name of it or the vendor's id, and the name under which it is configured."""
+    external_ids: tuple[str, ...] = ()
+    """The vendor's ids of a configured account: records from before it was configured have no name, but one of them."""
     kinds: tuple[str, ...] = ()
     """The kinds of payload; () for all."""
 
@@ -43,7 +49,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     def values(self) -> dict[str, Any]:
         """Returns the values of that condition."""
-        return {"vendor": self.vendor, "account": self.account, "kinds": list(self.kinds)}
+        return {
+            "vendor": self.vendor,
+            "names": list(self.names),
+            "ids": list(self.external_ids),
+            "kinds": list(self.kinds),
+        }
 
 
 async def held(client: ClickHouse, scope: Scope, begin: datetime, end: datetime) -> AsyncIterator[list[CallRecord]]:
@@ -62,17 +73,20 @@ async def held(client: ClickHouse, scope: Scope, begin: datetime, end: datetime)
                 f"WHERE slot_at >= fromUnixTimestamp({{low:Int64}}) AND slot_at <= fromUnixTimestamp({{high:Int64}}) "
                 f"AND {scope.where()} AND cityHash64(record_id) % {shares} = {share}"
             )
-            rows = await client.query(sql, {**scope.values(), "low": slots[0], "high": slots[1]})
-            yield [_record(row) for row in rows]
+            yield await _records(client, sql, {**scope.values(), "low": slots[0], "high": slots[1]})
 
 
 async def held_with_ids(client: ClickHouse, scope: Scope, call_ids: Sequence[str]) -> list[CallRecord]:
     """Returns our records of these calls, whenever they were; raises `Unavailable`, `SetupError`."""
     sql = (
         f"SELECT {_COLUMNS} FROM {client.database}.v_cdr "  # noqa: S608 - likewise
-        f"WHERE vendor_call_id IN {{ids:Array(String)}} AND {scope.where()}"
+        f"WHERE vendor_call_id IN {{calls:Array(String)}} AND {scope.where()}"
     )
-    return [_record(row) for row in await client.query(sql, {**scope.values(), "ids": list(call_ids)})]
+    return await _records(client, sql, {**scope.values(), "calls": list(call_ids)})
+
+
+async def _records(client: ClickHouse, sql: str, given: dict[str, Any]) -> list[CallRecord]:
+    return [_record(row) for row in await client.query(sql, given)]
 
 
 def _pieces(counted: Iterable[Sequence[Any]]) -> Iterable[tuple[tuple[int, int], int]]:
@@ -89,7 +103,7 @@ def _pieces(counted: Iterable[Sequence[Any]]) -> Iterable[tuple[tuple[int, int],
 
 
 def _record(row: Sequence[Any]) -> CallRecord:
-    *_, slot, timeless = row
+    *_, is_final, slot, timeless = row
     return CallRecord(
         record_id=row[0],
         call_id=row[1],
@@ -106,6 +120,7 @@ def _record(row: Sequence[Any]) -> CallRecord:
         currency=row[12] if row[11] is not None else "",
         disposition=row[13],
         slot_at=slot,
+        is_final=bool(is_final),
     )
 
 

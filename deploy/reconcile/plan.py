@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from deploy.output.printable import printable
 from deploy.reconcile.columns import FileMap, empty, guessed, read_map, written
 from deploy.reconcile.records import columns_read
 from deploy.reconcile.rows.bounds import Numbered, Tell, UnreadableFile
 from deploy.reconcile.rows.opening import Survey, bytes_of, survey, workbook_of
 from deploy.reconcile.rows.texts import rows_of_text
-from deploy.reconcile.rows.workbooks import rows_of_workbook
+from deploy.reconcile.rows.workbooks import rows_of_workbook, sheets_of
 from processors.normalise import directory
 from schemas.config.settings import Settings
 from schemas.vendor_kit.contract import Context, Vendor
@@ -48,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     map: FileMap
     delimiter: str
     first: tuple[Numbered, ...]
+    sheets: tuple[str, ...] = ()
+    """The visible sheets of a workbook, of which one is read."""
 
     @property
     def vendor(self) -> Vendor:
@@ -55,15 +58,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return VENDORS[self.choice.vendor]
 
     @property
+    def file_name(self) -> str:
+        """The file's name as text; a name may have bytes that are none."""
+        return printable(self.survey.path.name)
+
+    @property
     def zone(self) -> str:
         """The zone of times that name none, for people."""
         return self.choice.zone or self.vendor.locale.zone or "UTC"
 
     def rows(self, tell: Tell = lambda _: None) -> Iterator[Numbered]:
-        """Yields the rows behind the headings; raises `UnreadableFile`."""
+        """Yields the rows behind the headings; raises `UnreadableFile`, also when the file changed meanwhile."""
+        # In a workbook each cell says its column, and notes may stand beside the table.
+        width = len(self.map.columns) if self.survey.kind == "xlsx" else None
         for number, row in _rows(self.choice, self.survey, tell):
-            if number > self.map.header:
-                yield number, row
+            if number > self.map.header and any(row[:width]):
+                yield number, row[:width]
+        self.survey.require_unchanged()
 
     def lines(self) -> list[str]:
         """Returns the guess as lines for a person."""
@@ -77,13 +88,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         width = max((len(column.heading) for column in columns_read(self.map)), default=0)
         unread = [column.heading for column in self.map.columns if not column.meaning]
         return [
-            f"{found.path.name}: {form}{', gzip' if found.gzipped else ''}, {found.size_bytes:,} bytes",
+            f"{self.file_name}: {form}{', gzip' if found.gzipped else ''}, {found.size_bytes:,} bytes",
+            *self._sheet_lines(),
             f"headings in row {self.map.header}; columns are {how}:",
             *(f"  {column.heading:{width}}  {column.meaning}" for column in columns_read(self.map)),
             *((f"not read: {', '.join(unread)}",) if unread else ()),
             f"times without a zone are in {self.zone.rstrip('?')}"
             + (" (not documented)" if self.zone.endswith("?") else ""),
         ]
+
+    def _sheet_lines(self) -> list[str]:
+        if not self.sheets:
+            return []
+        read = self.choice.sheet or self.sheets[0]
+        others = [name for name in self.sheets if name != read]
+        return [f"sheet {read}" + (f"; NOT read, say --sheet for each: {', '.join(others)}" if others else "")]
 
     def map_text(self) -> str:
         """Returns the map for people to edit."""
@@ -108,7 +127,7 @@ def planned(choice: FileChoice, stage: Stage, *, may_be_empty: bool = False) -> 
         raise UnreadableFile("the file has no rows")
     vendor = VENDORS[choice.vendor]
     if choice.map_text:
-        mapped = read_map(choice.map_text, first)
+        mapped = read_map(choice.map_text, first, vendor)
     else:
         try:
             mapped = guessed(first, vendor)
@@ -116,7 +135,14 @@ def planned(choice: FileChoice, stage: Stage, *, may_be_empty: bool = False) -> 
             if not may_be_empty:
                 raise
             mapped = empty(first)
-    return Plan(choice=choice, survey=found, map=mapped, delimiter=choice.delimiter, first=first)
+    return Plan(choice=choice, survey=found, map=mapped, delimiter=choice.delimiter, first=first, sheets=_sheets(found))
+
+
+def _sheets(found: Survey) -> tuple[str, ...]:
+    if found.kind != "xlsx":
+        return ()
+    with workbook_of(found) as archive:
+        return sheets_of(archive)
 
 
 def _rows(choice: FileChoice, found: Survey, tell: Tell) -> Iterator[Numbered]:

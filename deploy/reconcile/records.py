@@ -1,13 +1,26 @@
 """A row of the carrier's file as a record that can be compared, by the vendor's own mapping or by meanings. Pure."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from deploy.reconcile.cells import (
+    CIVIL,
+    amount_of,
+    billed_of,
+    number_of,
+    require_certain,
+    require_id,
+    require_whole,
+    time_of,
+    told,
+    unmarked,
+)
 from deploy.reconcile.column_words import (
     ANSWER,
     BILLED,
@@ -24,24 +37,19 @@ from deploy.reconcile.column_words import (
     TO,
     is_total,
 )
-from deploy.reconcile.columns import Column, FileMap, callback_of
+from deploy.reconcile.columns import Column, FileMap, callback_of, headings_of
 from deploy.reconcile.rows.bounds import Row
 from schemas.body.scalars import names_call
 from schemas.errors import Undecodable
 from schemas.facts import EPOCH, Disposition, Fact, FactType, Kind
 from schemas.identity import fact_id
-from schemas.vendor_kit import instants, money, phone_numbers
+from schemas.vendor_kit import instants, money
 from schemas.vendor_kit.contract import Context, Mapped, Vendor
-from schemas.vendor_kit.fields import LONGEST_S
 
+T = TypeVar("T")
 _US: Final = timedelta(microseconds=1)
-_ROUNDED: Final = re.compile(r"[+-]?[0-9](?:\.[0-9]+)?[eE]\+[0-9]+")
-"""An id that a spreadsheet took for a number, and of which it kept fifteen digits."""
-_CIVIL: Final = re.compile(r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}[ T]*[0-9]{1,2}:.*|[0-9]{14}|[0-9]{17}")
-_CLOCK: Final = re.compile(r"(?:([0-9]{1,3}):)?([0-9]{1,3}):([0-9]{2})")
-_SECONDS: Final = re.compile(r"([0-9]{1,9})(?:\.[0-9]*)?\s*(?:秒|s|sec|secs|seconds)?", re.IGNORECASE)
-_DAY: Final = re.compile(r"([0-9]{4})[-/年.]?([0-9]{1,2})[-/月.]?([0-9]{1,2})日?(?: 00:00:00)?")
-_SHORT_TIME: Final = re.compile(r"(.*[0-9] ?[0-9]{1,2}:[0-9]{2})")
+_DAY: Final = re.compile(r"([0-9]{4})[-/年.]?([0-9]{1,2})[-/月.]?([0-9]{1,2})日?( 00:00:00)?")
+_COST_LIMIT: Final = 10**12
 
 FIELDS: Final = ("from_number", "to_number", "start_at", "answer_at", "end_at", "billed_s", "cost", "disposition")
 """The fields that are compared, in the order of a report."""
@@ -72,6 +80,10 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=
     disposition: str = ""
     slot_at: int = 0
     """The slot of a record of ours, in seconds since 1970."""
+    is_final: bool = True
+    """False for a record of ours that the vendor may still change."""
+    trouble: str = ""
+    """The reason why the row cannot be read; what can be read of it still tells which call it is of."""
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -113,9 +125,10 @@ def text_of(field: str, value: Any) -> str:
 
 
 def elements_of(found: FileMap, row: Row, zone: str, received_at: datetime) -> dict[str, str]:
-    """Returns a row as an element in the vendor's words."""
+    """Returns a row as an element in the vendor's words; raises `Undecodable` for a row that is out of its columns."""
+    _require_columns(found, row)
     element = {
-        column.meaning: _placed(cell, zone, received_at) if zone else cell
+        column.meaning: _sent(cell, "" if column.meaning in found.ids else zone, received_at)
         for column, cell in zip(found.columns, row, strict=False)
         if column.meaning
     }
@@ -124,12 +137,36 @@ def elements_of(found: FileMap, row: Row, zone: str, received_at: datetime) -> d
     return {**element, **found.constants}
 
 
-def _placed(cell: str, zone: str, received_at: datetime) -> str:
-    """Returns a time without a zone as one with it; any other text as it is."""
-    if not _CIVIL.fullmatch(cell):
+def _require_columns(found: FileMap, row: Row) -> None:
+    """Raises `Undecodable` for cells that stand in no column, and for bytes that the file's encoding has not."""
+    if len(row) > len(found.columns) and any(row[len(found.columns) :]):
+        raise Undecodable("the row has more cells than there are headings: which is which cannot be told", code="shape")
+    if any("\ufffd" in cell for cell in row) and any(
+        "\ufffd" in cell for column, cell in zip(found.columns, row, strict=False) if column.meaning
+    ):
+        raise Undecodable("the row has bytes that are none of the file's encoding: --encoding says it", code="field")
+
+
+def _sent(cell: str, zone: str, received_at: datetime) -> str:
+    """Returns a cell as a push would have it: a time without a zone as one with it; raises `Undecodable`."""
+    require_whole(cell)
+    if not zone or not CIVIL.fullmatch(cell):
         return cell
     at = instants.parse(cell, zone, received_at).at
-    return cell if at is None else at.isoformat().replace("T", " ")
+    if at is None:
+        return cell
+    require_certain(cell, at, zone, received_at)
+    return at.isoformat().replace("T", " ")
+
+
+def passed_over(found: FileMap, row: Row) -> str:
+    """Returns why a row is no record, "" for one that may be: files that were joined have their headings again."""
+    if is_total(row):
+        return "a line of totals"
+    head = found.columns[0].heading if found.columns else ""
+    if found.header and row[0] in (head, "") and headings_of(row) == [column.heading for column in found.columns]:
+        return "the headings again"
+    return ""
 
 
 class _FieldsReader:
@@ -140,7 +177,12 @@ class _FieldsReader:
         self._callback = callback_of(vendor, found.callback)
 
     def read(self, line: int, row: Row) -> CallRecord | Skipped:
-        mapped = self.mapped(row)
+        try:
+            mapped = self.mapped(row)
+        except Undecodable as exc:
+            if call_id := self._call_of(row):
+                return CallRecord(line=line, call_id=call_id, trouble=str(exc))
+            raise
         if isinstance(mapped, Skipped):
             return mapped
         fact = mapped.fact
@@ -149,8 +191,8 @@ class _FieldsReader:
 
     def mapped(self, row: Row) -> Mapped | Skipped:
         """Returns the mapped record of a row."""
-        if is_total(row):
-            return Skipped("a line of totals")
+        if reason := passed_over(self._found, row):
+            return Skipped(reason)
         element = elements_of(self._found, row, self._zone, self._ctx.received_at)
         document = {self._found.holder: [element]} if self._found.holder else [element]
         items = self._callback.elements(document).items
@@ -163,6 +205,22 @@ class _FieldsReader:
             return Skipped(f"a {mapped.fact.fact_type}")
         require_id(mapped.fact.vendor_call_id)
         return mapped
+
+    def _call_of(self, row: Row) -> str:
+        """Returns the id of the call that a row is of that cannot be read, "" where that cannot be told either."""
+        ids = {
+            column.meaning: cell
+            for column, cell in zip(self._found.columns, row, strict=False)
+            if column.meaning in self._found.ids
+        }
+        try:
+            call_id = self._callback.key(
+                json.dumps({self._found.holder: [ids]} if self._found.holder else ids).encode()
+            )
+            require_id(call_id)
+        except Undecodable:
+            return ""
+        return call_id if names_call(call_id) else ""
 
 
 def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
@@ -188,53 +246,66 @@ def record_of(fact: Fact, line: int, record_id: str) -> CallRecord:
     )
 
 
-def require_id(call_id: str) -> None:
-    """Raises `Undecodable` for an id of which a spreadsheet left the first digits alone."""
-    if call_id[1:2] in (".", "e", "E") and _ROUNDED.fullmatch(call_id):
-        raise Undecodable("a spreadsheet took the id for a number and rounded it", code="no_id")
-
-
 class _MeaningsReader:
     """Reads rows by the meanings of their columns."""
 
     def __init__(self, found: FileMap, vendor: Vendor, ctx: Context, zone: str) -> None:
+        self._found = found
         self._at = {column.meaning: at for at, column in enumerate(found.columns) if column.meaning}
-        self._constants = found.constants
         self._ctx = ctx
         self._zone = zone or vendor.locale.zone
         self._region = vendor.locale.region
         self._currency = vendor.locale.currency
 
     def read(self, line: int, row: Row) -> CallRecord | Skipped:
-        if is_total(row):
-            return Skipped("a line of totals")
+        if reason := passed_over(self._found, row):
+            return Skipped(reason)
 
         def cell(meaning: str) -> str:
             at = self._at.get(meaning, len(row))
-            return row[at] if at < len(row) else self._constants.get(meaning, "")
+            return told(row[at]) if at < len(row) else self._found.constants.get(meaning, "")
 
-        call_id = cell(CALL_ID)
-        require_id(call_id)
-        if not names_call(call_id):
-            call_id = ""
-            if CALL_ID in self._at:
-                raise Undecodable("the row names no call", code="no_id")
-        started = self._start(cell)
-        cost, currency = self._money(cell)
-        billed_s = _billed(cell(BILLED), cell(BILLED_MIN))
-        return CallRecord(
+        call_id = self._call_id(cell)
+        troubles: list[str] = []
+
+        def tried(read: Callable[[], T], nothing: T) -> T:
+            try:
+                return read()
+            except Undecodable as exc:
+                troubles.append(str(exc))
+                return nothing
+
+        tried(lambda: _require_columns(self._found, row), None)
+        if troubles:  # no cell of the row can be trusted beside the id, which tells whose row it may be
+            return CallRecord(line=line, call_id=call_id, trouble=troubles[0])
+        started = tried(lambda: self._start(cell), None)
+        unpriced: tuple[Decimal | None, str] = (None, "")
+        cost, currency = tried(lambda: self._money(cell), unpriced)
+        billed_s = tried(lambda: billed_of(cell(BILLED), cell(BILLED_MIN)), None)
+        record = CallRecord(
             line=line,
             call_id=call_id,
-            from_number=self._number(cell(FROM)),
-            to_number=self._number(cell(TO)),
+            from_number=tried(lambda: number_of(cell(FROM), self._region), None),
+            to_number=tried(lambda: number_of(cell(TO), self._region), None),
             start_at=started,
-            answer_at=self._time(cell(ANSWER)),
-            end_at=self._time(cell(END)),
+            answer_at=tried(lambda: self._time(cell(ANSWER)), None),
+            end_at=tried(lambda: self._time(cell(END)), None),
             billed_s=billed_s,
             is_stated=billed_s is not None,
             cost=cost,
             currency=currency,
         )
+        return msgspec.structs.replace(record, trouble=troubles[0]) if troubles else record
+
+    def _call_id(self, cell: Callable[[str], str]) -> str:
+        """Returns the id of the call, "" in a file without ids; raises `Undecodable`."""
+        if CALL_ID not in self._at:
+            return ""
+        call_id = unmarked(cell(CALL_ID))
+        require_id(call_id)
+        if "\ufffd" in call_id or not names_call(call_id):
+            raise Undecodable("the row names no call", code="no_id")
+        return call_id
 
     def _start(self, cell: Callable[[str], str]) -> int | None:
         day = cell(START_DATE)
@@ -243,51 +314,24 @@ class _MeaningsReader:
         found = _DAY.fullmatch(day)
         if found is None:
             return self._time(day)
-        time = cell(START_TIME) or "00:00:00"
-        return self._time(f"{found[1]}-{found[2]:0>2}-{found[3]:0>2} {time}")
+        time = cell(START_TIME)
+        if not time and START_TIME in self._at:
+            raise Undecodable("a day has no time beside it", code="field")
+        if not time and not found[4]:  # a day alone is no instant
+            return None
+        return self._time(f"{found[1]}-{found[2]:0>2}-{found[3]:0>2} {time or '00:00:00'}")
 
     def _time(self, text: str) -> int | None:
-        if not text:
-            return None
-        sent = f"{text}:00" if text.count(":") == 1 and _SHORT_TIME.fullmatch(text) else text
-        read = instants.parse(sent, self._zone, self._ctx.received_at)
-        if read.at is None and read.flags:
-            raise Undecodable("a time cannot be read", code="field")
-        return micros(read.at)
-
-    def _number(self, text: str) -> str | None:
-        return phone_numbers.parse(text or None, self._region).number
+        return micros(time_of(text, self._zone, self._ctx.received_at))
 
     def _money(self, cell: Callable[[str], str]) -> tuple[Decimal | None, str]:
-        own = cell(CURRENCY).upper()[:8] or self._currency
+        own = money.code_of(cell(CURRENCY)) or self._currency
         in_cents = cell(COST_CENTS)
         text = in_cents or cell(COST)
         if not text:
             return None, ""
-        read = money.parse(text, own, 10**12)
-        if read.value is None:
-            raise Undecodable("an amount of money cannot be read", code="field")
-        return (read.value / 100 if in_cents else read.value), own
-
-
-def _billed(seconds: str, minutes: str) -> int | None:
-    if seconds:
-        clock, plain = _CLOCK.fullmatch(seconds), _SECONDS.fullmatch(seconds)
-        if clock is not None:
-            return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + int(clock[3])
-        if plain is None or int(plain[1]) > LONGEST_S:
-            raise Undecodable("the billed seconds cannot be read", code="field")
-        return int(plain[1])
-    if not minutes:
-        return None
-    try:
-        count = Decimal(minutes[:32])
-        whole = int(count * 60) if count.is_finite() and 0 <= count * 60 <= LONGEST_S else None
-    except (InvalidOperation, OverflowError):
-        whole = None
-    if whole is None:
-        raise Undecodable("the billed minutes cannot be read", code="field")
-    return whole
+        amount = amount_of(text, own, _COST_LIMIT)
+        return (amount / 100 if in_cents else amount), own
 
 
 def columns_read(found: FileMap) -> Sequence[Column]:

@@ -53,6 +53,7 @@ def page(result: Result, *, clear_numbers: bool = False) -> str:
     )
     classes = [(str(match), _SENTENCES[match], f"{totals.counts[match]:,}") for match in Match]
     left_out = [(f"left out: {reason}", "", f"{count:,}") for reason, count in sorted(totals.skipped.items())]
+    left_out += [(note, "", f"{count:,}") for note, count in sorted(totals.notes.items())]
     fields = [(name, f"{count:,}") for name, count in totals.fields.most_common()]
     parts = [
         "<!doctype html>",
@@ -100,7 +101,7 @@ def _cells(outcome: Outcome, *, clear_numbers: bool) -> tuple[str, ...]:
         number(one.to_number, clear_numbers=clear_numbers),
         "" if one.billed_s is None else str(one.billed_s),
         "" if one.cost is None else f"{one.cost:f} {one.currency}".rstrip(),
-        said or outcome.note,
+        "; ".join(filter(None, (said, outcome.note))),
     )
 
 

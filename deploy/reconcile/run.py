@@ -8,7 +8,8 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -19,6 +20,7 @@ from deploy.reconcile.held import Scope, begun, held, held_with_ids
 from deploy.reconcile.plan import Plan, Stage, context_of
 from deploy.reconcile.records import FIELDS, CallRecord, Skipped, instant, micros, reader_of, values
 from deploy.reconcile.results import ResultWriter, Run, drop_older, version_of
+from deploy.reconcile.rows.bounds import UnreadableFile
 from deploy.reconcile.spilled import PARTS, Spill
 from deploy.reconcile.totals import Result, Totals
 from schemas.config.settings import Settings
@@ -30,6 +32,10 @@ _HOUR: Final = timedelta(hours=1)
 _LOOKED_UP_AT_ONCE: Final = 500
 _MOST_LOOKED_UP: Final = 200_000
 MOST_MISSING: Final = 10_000
+AT_BORDER: Final = "at the border of the file's time, and perhaps not in it: --from and --to say what it covers"
+"""The note at a record of ours before the first call of the file, or behind its last one."""
+NOT_LOOKED_FOR: Final = "not looked for outside the period: there were too many"
+"""The note at a call that we may have at another time."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +88,10 @@ class _Reconciliation:
         self._by_id = plan.map.reads == "fields" or CALL_ID in plan.map.meanings
         self._theirs, self._ours = _Known(), _Known()
         self._span: list[int] = []
+        self._first_end: int | None = None
         self._totals = Totals()
         self._missing: list[str] = []
-        self._looked_up = self._lost = self._rows = self._held = 0
+        self._looked_up = self._rows = self._troubled = self._held = 0
 
     async def run(self) -> Reconciled:
         """Does it all; raises `UnreadableFile`, `Unavailable`, `SetupError`."""
@@ -108,7 +115,7 @@ class _Reconciliation:
                 tell = self._stage("comparing", PARTS)
                 for part in range(PARTS):
                     found = [
-                        one
+                        self._at_border(one)
                         async for one in self._compared(client, spill, part, scope, rule)
                         if self._belongs(one, begin, end)
                     ]
@@ -139,24 +146,43 @@ class _Reconciliation:
         for line, row in self._plan.rows(tell):
             try:
                 record = read(line, row)
-                if not isinstance(record, Skipped) and not self._by_id and record.start_at is None:
-                    raise Undecodable("neither an id nor a start: nothing pairs it", code="no_id")  # noqa: TRY301 - one way for all that cannot be read
             except Undecodable as exc:
-                await self._refuse(CallRecord(line=line), printable(str(exc)), writer)
+                await self._refuse(CallRecord(line=line), str(exc), writer)
                 continue
             if isinstance(record, Skipped):
                 self._totals.skipped[record.reason] += 1
                 continue
-            self._theirs.add(record)
-            self._rows += 1
+            if not self._by_id and record.start_at is None:
+                await self._refuse(record, record.trouble or "neither an id nor a start: nothing pairs it", writer)
+                continue
+            if record.trouble:
+                self._troubled += 1
+            else:
+                self._theirs.add(record)
+                self._rows += 1
+            if (ended := record.end_at) is not None:
+                self._first_end = min(ended, self._first_end or ended)
             if (at := record.start_at) is not None:
                 first = at if first is None or at < first else first
                 last = at if last is None or at > last else last
             spill.put("theirs", key_of(record, by_id=self._by_id), record)
         self._span = [first, last] if first is not None and last is not None else []
+        self._require_records()
+
+    def _require_records(self) -> None:
+        """Raises `UnreadableFile` where nothing can be compared: that all records agree would be no true word."""
+        choice, found = self._choice, self._totals
+        told = choice.begin is not None and choice.end is not None
+        if not self._rows and not found.counts[Match.UNREADABLE] and not self._troubled and not told:
+            left_out = "; ".join(f"{count:,} rows are {reason}" for reason, count in sorted(found.skipped.items()))
+            raise UnreadableFile(f"the file has no record behind its headings{f': {left_out}' if left_out else ''}")
+        if not self._span and not told and (choice.begin is not None or choice.end is not None):
+            raise UnreadableFile("no record of the file has a start: say both --from and --to, or neither")
+        if not self._span and not told and self._rows > _MOST_LOOKED_UP:
+            raise UnreadableFile("the file has too many records without a start to look for each: say --from and --to")
 
     async def _refuse(self, record: CallRecord, note: str, writer: ResultWriter) -> None:
-        outcome = Outcome(match=Match.UNREADABLE, theirs=record, note=note)
+        outcome = Outcome(match=Match.UNREADABLE, theirs=record, note=printable(note))
         self._totals.add(outcome)
         await writer.add([outcome])
 
@@ -164,16 +190,27 @@ class _Reconciliation:
         """Returns the period for which the file counts: as told, else the full hours that its records are in."""
         begin, end = self._choice.begin, self._choice.end
         if self._span:
-            first, last = instant(self._span[0]), instant(self._span[1])
-            assert first is not None, "the span has both"
-            assert last is not None, "the span has both"
-            begin = begin or first.replace(minute=0, second=0, microsecond=0)
-            end = end or last.replace(minute=0, second=0, microsecond=0) + _HOUR
+            begin = begin or self._full_hour(self._span[0])
+            end = end or self._full_hour(self._span[1]) + _HOUR
         return begin, end
+
+    def _full_hour(self, us: int) -> datetime:
+        """Returns the full hour of an instant, by the clock of the file: its days may begin at half past in UTC."""
+        at = instant(us)
+        assert at is not None, "it is none of nothing"
+        apart = at.astimezone(ZoneInfo(self._plan.zone.rstrip("?"))).utcoffset() or timedelta()
+        apart %= _HOUR
+        return (at + apart).replace(minute=0, second=0, microsecond=0) - apart
 
     def _scope(self) -> Scope:
         kinds = self._choice.kinds or tuple(sorted(self._theirs.kinds))
-        return Scope(vendor=self._plan.choice.vendor, account=self._plan.choice.account, kinds=kinds)
+        ctx, said = context_of(self._settings, self._plan.choice, self._now), self._plan.choice.account
+        return Scope(
+            vendor=self._plan.choice.vendor,
+            names=tuple(dict.fromkeys(filter(None, (said, ctx.account)))),
+            external_ids=tuple(sorted(ctx.external_ids)) if ctx.account else (),
+            kinds=kinds,
+        )
 
     async def _read_ours(self, client: ClickHouse, spill: Spill, scope: Scope, begin: datetime, end: datetime) -> None:
         tell = self._stage("reading our records", 0)
@@ -183,6 +220,7 @@ class _Reconciliation:
                 spill.put("ours", key_of(record, by_id=self._by_id), record)
             self._held += len(records)
             tell(len(records))
+            del records  # or they are in memory beside the next ones
 
     def _rule(self) -> Rule:
         fields = set(self._theirs.fields)
@@ -207,24 +245,31 @@ class _Reconciliation:
         self, client: ClickHouse, spill: Spill, part: int, scope: Scope, rule: Rule
     ) -> AsyncIterator[Outcome]:
         theirs, ours = list(spill.part("theirs", part)), list(spill.part("ours", part))
+        lost: frozenset[str] = frozenset()
         if self._by_id:
-            ours += await self._elsewhere(client, theirs, ours, scope)
+            elsewhere, lost = await self._elsewhere(client, theirs, ours, scope)
+            ours += elsewhere
         for outcome in outcomes(theirs, ours, rule):
-            yield outcome
+            if outcome.match is Match.ONLY_THEIRS and outcome.theirs and outcome.theirs.call_id in lost:
+                yield msgspec.structs.replace(outcome, note=NOT_LOOKED_FOR)
+            else:
+                yield outcome
 
     async def _elsewhere(
         self, client: ClickHouse, theirs: Sequence[CallRecord], ours: Sequence[CallRecord], scope: Scope
-    ) -> list[CallRecord]:
-        """Returns our records of calls outside the period: nothing is only theirs that we have at another time."""
+    ) -> tuple[list[CallRecord], frozenset[str]]:
+        """Returns our records of calls outside the period, and the calls that were too many to be looked for.
+
+        Nothing is only theirs that we have at another time.
+        """
         known = {one.call_id for one in ours}
         wanted = sorted({one.call_id for one in theirs} - known)
         room = max(0, _MOST_LOOKED_UP - self._looked_up)
-        self._lost += max(0, len(wanted) - room)
         self._looked_up += min(room, len(wanted))
         found: list[CallRecord] = []
         for at in range(0, min(room, len(wanted)), _LOOKED_UP_AT_ONCE):
             found += await held_with_ids(client, scope, wanted[:room][at : at + _LOOKED_UP_AT_ONCE])
-        return found
+        return found, frozenset(wanted[room:])
 
     def _belongs(self, outcome: Outcome, begin: datetime | None, end: datetime | None) -> bool:
         """Returns True for what is in the period; rows of the file that are not are counted as left out."""
@@ -244,6 +289,21 @@ class _Reconciliation:
         self._totals.skipped["outside the period"] += 1
         return False
 
+    def _at_border(self, outcome: Outcome) -> Outcome:
+        """Returns an outcome with a note where nobody told the period, and the file may not reach to our record.
+
+        A file of calls by their ends has the first start long before the first end.
+        """
+        ours, choice = outcome.ours, self._choice
+        if outcome.match is not Match.ONLY_OURS or outcome.note or ours is None or not self._span:
+            return outcome
+        first, last = self._span
+        early = choice.begin is None and (
+            (ours.start_at or first) < first or (self._first_end or 0) > (ours.end_at or self._first_end or 0)
+        )
+        late = choice.end is None and (ours.start_at or last) > last
+        return msgspec.structs.replace(outcome, note=AT_BORDER) if early or late else outcome
+
     def _count(self, outcome: Outcome) -> None:
         self._totals.add(outcome)
         theirs = outcome.theirs
@@ -260,7 +320,7 @@ class _Reconciliation:
         ]
         return Result(
             run_id=str(run.run_id),
-            file_name=self._plan.survey.path.name,
+            file_name=self._plan.file_name,
             sha256=self._plan.survey.sha256,
             vendor=run.vendor,
             account=run.account,
@@ -275,7 +335,6 @@ class _Reconciliation:
             tolerance_cost=rule.tolerance_cost,
             ran_at=self._now,
             totals=self._totals,
-            lost=self._lost,
         )
 
     def _settings_text(self) -> str:
@@ -287,10 +346,15 @@ class _Reconciliation:
             "encoding": self._plan.choice.encoding,
             "delimiter": self._plan.choice.delimiter,
             "sheet": self._plan.choice.sheet,
-            "map": msgspec.to_builtins(self._plan.map),
+            "map": self._map(),
             "choice": msgspec.to_builtins(self._choice),
         }
         return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+    def _map(self) -> dict[str, Any]:
+        told: dict[str, Any] = msgspec.to_builtins(self._plan.map)
+        told.pop("ids")  # they follow from the rest
+        return told
 
 
 async def reconciled(

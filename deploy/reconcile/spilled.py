@@ -4,10 +4,14 @@ The parts are files of their owner alone in a directory that is removed at the e
 nobody who writes a file can fill one part with it.
 """
 
+import fcntl
 import hashlib
+import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -23,14 +27,47 @@ _LENGTH: Final = 4
 _MOST_OF_PART: Final = 2_000_000
 """The most records of a part and side; only copies of one record without number come to that."""
 
+_PREFIX: Final = "callweave-reconcile-"
+_YOUNG_S: Final = 60
+"""Seconds for which a folder may be one that is made and not locked yet."""
+
 Side = Literal["theirs", "ours"]
+
+
+def _sweep(folder: Path | None) -> None:
+    """Removes what runs that were killed left behind: it has phone numbers. A run that lives has its folder locked."""
+    for left in Path(folder or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            known = left.lstat()
+            if (
+                known.st_uid != os.getuid()
+                or not stat.S_ISDIR(known.st_mode)
+                or time.time() - known.st_mtime < _YOUNG_S
+            ):
+                continue
+            handle = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            continue
+        finally:
+            os.close(handle)
 
 
 class Spill:
     """The parts on disk; as a context manager it removes them."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="callweave-reconcile-", dir=folder))
+        try:
+            _sweep(folder)
+            self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+            self._lock = os.open(self._folder, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise UnreadableFile(f"the temporary files cannot be written: {exc.strerror}") from exc
         self._key = secrets.token_bytes(16)
         self._encode = msgspec.msgpack.Encoder(decimal_format="string").encode_into
         self._decode = msgspec.msgpack.Decoder(CallRecord).decode
@@ -44,6 +81,7 @@ class Spill:
 
     def __exit__(self, *_: object) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
     def put(self, side: Side, key: str, record: CallRecord) -> None:
         """Writes a record into the part of its key."""
@@ -61,7 +99,10 @@ class Spill:
         path = self._path(side, part)
         if not path.exists():
             return
-        data = memoryview(path.read_bytes())
+        try:
+            data = memoryview(path.read_bytes())
+        except OSError as exc:
+            raise UnreadableFile(f"the temporary files cannot be read: {exc.strerror}") from exc
         at, count = 0, 0
         while at < len(data):
             end = at + _LENGTH + int.from_bytes(data[at : at + _LENGTH])

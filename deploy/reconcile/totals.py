@@ -42,6 +42,8 @@ class Totals:
         self.skipped: Counter[str] = Counter()
         """Rows that are no records of the period, by reason."""
         self.shown: dict[Match, list[Outcome]] = defaultdict(list)
+        self.notes: Counter[str] = Counter()
+        """Records by what is said beside their class; not of those that cannot be read."""
 
     def add(self, outcome: Outcome) -> None:
         """Counts one record, or one pair."""
@@ -52,6 +54,8 @@ class Totals:
             self.ours.add(outcome.ours)
         if outcome.match is Match.DIFFERS:
             self.fields.update(one.field for one in outcome.differences if not one.is_tolerated)
+        if outcome.note and outcome.match is not Match.UNREADABLE:
+            self.notes[f"{outcome.match}: {outcome.note}"] += 1
         if outcome.match is not Match.EQUAL and len(self.shown[outcome.match]) < SHOWN_OF_CLASS:
             self.shown[outcome.match].append(outcome)
 
@@ -87,15 +91,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ran_at: datetime
     totals: Any
     """The sums, of the class `Totals`."""
-    lost: int = 0
-    """Records that only they have and that were not looked up elsewhere, as there were too many."""
 
 
 def lines(result: Result) -> list[str]:
     """Returns the result as lines for a terminal."""
     totals: Totals = result.totals
     begin, end = result.period
-    found = [
+    return [
         f"run {result.run_id}: {result.file_name} against {result.vendor} {result.account}",
         f"  matched by {result.matched_by}",
         f"  period {_utc(begin)} to {_utc(end)} UTC",
@@ -103,13 +105,11 @@ def lines(result: Result) -> list[str]:
         + (f"; not compared: {', '.join(result.not_compared)}" if result.not_compared else ""),
         *(f"  {match:18} {totals.counts[match]:>12,}" for match in Match),
         *(f"  rows left out: {count:,} ({reason})" for reason, count in sorted(totals.skipped.items())),
+        *(f"  {count:,} of {note}" for note, count in sorted(totals.notes.items())),
         *(f"  differs in {name}: {count:,}" for name, count in totals.fields.most_common()),
         f"  {'':18} {'theirs':>18} {'ours':>18} {'difference':>18}",
         *(f"  {name:18} {theirs:>18} {ours:>18} {apart:>18}" for name, theirs, ours, apart in sums(totals)),
     ]
-    if result.lost:
-        found.append(f"  {result.lost:,} of only_theirs were not looked for outside the period: there were too many")
-    return found
 
 
 def sums(totals: Totals) -> list[tuple[str, str, str, str]]:

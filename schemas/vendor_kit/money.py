@@ -82,6 +82,13 @@ def names_other(text: str, currency: str) -> bool:
     return bool(_OWN_MARKS.get(currency, _NO_MARKS).sub("", named).strip())
 
 
+def code_of(text: str) -> str:
+    """Returns the code of the currency that a text names ("人民币" is CNY); of any other its first letters as capitals."""
+    named = unicodedata.normalize("NFKC", text[:_LONGEST]).strip()
+    found = next((code for code, marks in _OWN_MARKS.items() if marks.fullmatch(named)), "")
+    return found or named.upper()[:8]
+
+
 def _text(value: Any) -> str:
     """Returns the amount as text; "" when it is none: a truth value, an object, or too long a text."""
     if isinstance(value, (bool, *CONTAINERS)) or (isinstance(value, str) and len(value) > _LONGEST):

@@ -20,7 +20,7 @@ ORDER: Final = {
     """,
     "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
     "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools reconcile doctor simulator local superset dashboards bi cli",
-    "deploy/reconcile": "rows column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
+    "deploy/reconcile": "rows cells column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
 }
 MOST_FILES: Final = 14
@@ -71,7 +71,7 @@ PURE = (
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),
     *(f"deploy/clickhouse/{name}.py" for name in ("accounts", "config")),
     *(f"deploy/analysis/{name}.py" for name in ("prefix_file", "questions")),
-    *(f"deploy/reconcile/{name}.py" for name in ("classes", "column_words", "columns", "records", "report", "totals")),
+    *(f"deploy/reconcile/{name}.py" for name in ("cells", "classes", "column_words", "columns", "records", "report", "totals")),
     "deploy/reconcile/rows/bounds.py",
     "deploy/output/printable.py",
 )  # fmt: skip

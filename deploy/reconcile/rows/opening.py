@@ -9,9 +9,12 @@ import gzip
 import hashlib
 import io
 import shutil
+import stat
+import struct
 import tempfile
 import zipfile
 import zlib
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 _BLOCK: Final = 1 << 20
+_SIGNS: Final = b",;\t|\r\n 0123456789"
 _BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -43,6 +47,17 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     gzipped: bool
     encoding: str = ""
     """The encoding of a text: "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-8" or "gb18030"."""
+    written_ns: int = 0
+    """The instant of the last write, by the file system."""
+
+    def require_unchanged(self) -> None:
+        """Raises `UnreadableFile` when the file is not the one that was looked at: its digest names the result."""
+        try:
+            now = self.path.stat()
+        except OSError as exc:
+            raise UnreadableFile(f"the file is gone since it was looked at: {exc.strerror}") from exc
+        if (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.written_ns):
+            raise UnreadableFile("the file changed while it was read: wait until it is written, and say it again")
 
 
 class _Bounded(io.RawIOBase):
@@ -77,7 +92,10 @@ class _Bounded(io.RawIOBase):
 def survey(path: Path, tell: Tell = lambda _: None) -> Survey:
     """Reads the whole file once; raises `UnreadableFile`."""
     try:
-        size = path.stat().st_size
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # it is read several times, and a pipe cannot be
+            raise UnreadableFile("this is no regular file but a folder, a pipe or a device: save the records to a file")
+        size, written = facts.st_size, facts.st_mtime_ns
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with path.open("rb") as file:
@@ -87,12 +105,23 @@ def survey(path: Path, tell: Tell = lambda _: None) -> Survey:
         if head == _OLE:
             raise UnreadableFile("this is a workbook of the old form (.xls): save it as .xlsx or as CSV")
         if head == _ZIP:
-            return Survey(path=path, size_bytes=size, sha256=digest, kind="xlsx", gzipped=gzipped)
+            return Survey(path=path, size_bytes=size, sha256=digest, kind="xlsx", gzipped=gzipped, written_ns=written)
         with path.open("rb") as raw:
-            encoding = _encoding(_pieces(raw, tell, gzipped=gzipped))
+            pieces = _pieces(raw, tell, gzipped=gzipped)
+            encoding = _encoding(pieces)
+            if gzipped:  # what is cut off is said before a row is used
+                deque(pieces, maxlen=0)
     except OSError as exc:
         raise UnreadableFile(f"the file cannot be read: {exc.strerror or type(exc).__name__}") from exc
-    return Survey(path=path, size_bytes=size, sha256=digest, kind="text", gzipped=gzipped, encoding=encoding)
+    return Survey(
+        path=path,
+        size_bytes=size,
+        sha256=digest,
+        kind="text",
+        gzipped=gzipped,
+        encoding=encoding,
+        written_ns=written,
+    )
 
 
 def bytes_of(found: Survey, tell: Tell = lambda _: None) -> BinaryIO:
@@ -146,8 +175,12 @@ def _encoding(pieces: Iterator[bytes]) -> str:
     for mark, name in _BOMS:
         if head.startswith(mark):
             return name
-    if b"\0" in head[:64]:
-        return "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
+    # In UTF-16 each delimiter and digit has a byte of zeros beside it, on the side that tells the order of bytes.
+    pairs = Counter(zip(head[0:1024:2], head[1:1024:2], strict=False))
+    little = sum(pairs[sign, 0] for sign in _SIGNS)
+    big = sum(pairs[0, sign] for sign in _SIGNS)
+    if max(little, big) > 4 * min(little, big):
+        return "utf-16-le" if little > big else "utf-16-be"
     if b"\0" in head:
         raise UnreadableFile("this is neither a text nor a workbook")
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -173,6 +206,8 @@ def workbook_of(found: Survey) -> Iterator[zipfile.ZipFile]:
                     shutil.copyfileobj(stream, inflated)
                 plain = inflated
             archive = stack.enter_context(zipfile.ZipFile(plain))
-        except zipfile.BadZipFile as exc:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as exc:
             raise UnreadableFile("the workbook is damaged") from exc
+        except OSError as exc:
+            raise UnreadableFile(f"the workbook cannot be read, or unpacked: {exc.strerror}") from exc
         yield archive

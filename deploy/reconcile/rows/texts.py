@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 from deploy.reconcile.rows.bounds import LONGEST_CELL, LONGEST_LINE, MOST_COLUMNS, Numbered, UnreadableFile
 
 _DELIMITERS: Final = (",", "\t", ";", "|", "，")
+_SPELT: Final = {"\\t": "\t", "tab": "\t"}
+_NO_DELIMITERS: Final = frozenset('"\r\n\0')
 _SAMPLED_LINES: Final = 50
 
 
@@ -28,7 +30,7 @@ def guessed_delimiter(lines: Iterable[str]) -> str:
 
 
 def rows_of_text(stream: BinaryIO, encoding: str, delimiter: str = "") -> Iterator[Numbered]:
-    """Yields the rows; the delimiter is guessed unless given. Raises `UnreadableFile`.
+    """Yields the rows that are not empty; the delimiter is guessed unless given. Raises `UnreadableFile`.
 
     The number of a row is that of its last line, as an editor shows it.
     """
@@ -36,15 +38,36 @@ def rows_of_text(stream: BinaryIO, encoding: str, delimiter: str = "") -> Iterat
     text = io.TextIOWrapper(stream, encoding, errors="replace", newline="")
     lines = _lines(text)
     sample = list(islice(lines, _SAMPLED_LINES))
-    reader = csv.reader(chain(sample, lines), delimiter=delimiter or guessed_delimiter(sample))
+    if sample:  # a mark that the named encoding leaves in the text is no part of the first heading
+        sample[0] = sample[0].removeprefix("\ufeff")
+    # A quotation mark that nothing closes would swallow the rows behind it: strict, it ends the reading instead.
+    reader = csv.reader(chain(sample, lines), delimiter=_named(delimiter) or guessed_delimiter(sample), strict=True)
+    last = 0
     try:
         for row in reader:
+            last = reader.line_num
             if len(row) > MOST_COLUMNS:
-                raise UnreadableFile(f"line {reader.line_num} has more than {MOST_COLUMNS} columns")
-            if row:
-                yield reader.line_num, [cell.strip() for cell in row]
+                raise UnreadableFile(f"line {last} has more than {MOST_COLUMNS} columns")
+            cells = [_bare(cell.strip()) for cell in row]
+            if any(cells):  # spreadsheets write rows of commas
+                yield last, cells
     except csv.Error as exc:
-        raise UnreadableFile(f"line {reader.line_num} is no row of a table: {exc}") from exc
+        raise UnreadableFile(
+            f"the row that begins in line {last + 1} is none of a table, perhaps for a quotation mark: {exc}"
+        ) from exc
+
+
+def _named(delimiter: str) -> str:
+    """Returns a delimiter as a person may write it; raises `UnreadableFile` for one that divides nothing."""
+    found = _SPELT.get(delimiter.lower(), delimiter)
+    if found and (len(found) > 1 or found in _NO_DELIMITERS):
+        raise UnreadableFile(f"{delimiter!r} is no delimiter: it is one character, or tab")
+    return found
+
+
+def _bare(cell: str) -> str:
+    """Returns a cell without the formula by which people keep a spreadsheet from taking it for a number: ="0012"."""
+    return cell[2:-1] if cell[:2] == '="' and cell[-1] == '"' and len(cell) > 2 else cell
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:

@@ -5,8 +5,10 @@ measure or names a column that no table has is refused. Dates are numbers there,
 """
 
 import re
+import struct
 import tempfile
 import zipfile
+import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ class _Part:
     def __init__(self, archive: zipfile.ZipFile, name: str, start: Start, end: End, text: End) -> None:
         try:
             self._stream = archive.open(name)
-        except (KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as exc:
+        except (KeyError, RuntimeError, OSError, ValueError, struct.error, zipfile.BadZipFile) as exc:
             raise UnreadableFile(f"the workbook has no readable {name}") from exc
         info = archive.getinfo(name)
         self._compressed = info.compress_size
@@ -77,7 +79,7 @@ class _Part:
                         raise UnreadableFile("the workbook has a text without an end")
                     yield int(len(piece) * self._share)
                 self._parser.Parse(b"", True)
-            except (expat.ExpatError, zipfile.BadZipFile, EOFError, OSError, ValueError) as exc:
+            except (expat.ExpatError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as exc:
                 raise UnreadableFile("the workbook is damaged") from exc
         yield 0
 
@@ -108,6 +110,7 @@ class _Strings:
         self._ends = array("Q", [0])
         self._inside = 0
         self._text: list[str] = []
+        self._length = 0
         if "xl/sharedStrings.xml" in archive.namelist():
             for _ in _Part(archive, "xl/sharedStrings.xml", self._start, self._end, self._said).pieces():
                 pass
@@ -120,7 +123,7 @@ class _Strings:
 
     def _start(self, name: str, _: Mapping[str, str]) -> None:
         if name == "si":
-            self._text = []
+            self._text, self._length = [], 0
         # The reading of a text in syllables stands beside it in `rPh`.
         self._inside = {"t": self._inside | 1, "rPh": 2}.get(name, self._inside)
 
@@ -135,8 +138,9 @@ class _Strings:
             self._ends.append(self._ends[-1] + len(data))
 
     def _said(self, text: str) -> None:
-        if self._inside == 1:
+        if self._inside == 1 and self._length < LONGEST_CELL:
             self._text.append(text)
+            self._length += len(text)
 
 
 class _Styles:
@@ -177,10 +181,17 @@ class _Book:
         self.epoch = _EPOCH
         self._ids: dict[str, str] = {}
         self._targets: dict[str, str] = {}
+        if "xl/workbook.xml" not in archive.namelist():
+            raise UnreadableFile("this archive is no workbook (.xlsx): unpack it, and name the file of records in it")
         for _ in _Part(archive, "xl/workbook.xml", self._of_book, _nothing, _nothing).pieces():
             pass
         for _ in _Part(archive, "xl/_rels/workbook.xml.rels", self._of_relations, _nothing, _nothing).pieces():
             pass
+
+    @property
+    def sheets(self) -> tuple[str, ...]:
+        """The names of the visible sheets."""
+        return tuple(self._ids)
 
     def part(self, sheet: str) -> str:
         """Returns the name of a sheet's part, the first one's for ""; raises `UnreadableFile`."""
@@ -212,17 +223,21 @@ class _Sheet:
         self._column = -1
         self._type = self._style = ""
         self._value: list[str] = []
+        self._length = 0
         self._taken = False
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         if name == "row":
             given = attributes.get("r", "")
-            self._number = int(given) if given.isdecimal() and len(given) < 10 else self._number + 1
+            number = int(given) if given.isdecimal() and len(given) < 10 else self._number + 1
+            if number <= self._number:  # it would count as one above the headings
+                raise UnreadableFile(f"row {number} of the workbook stands behind row {self._number}")
+            self._number = number
             self._row, self._column = [], -1
         elif name == "c":
             self._column = _index(attributes["r"]) if "r" in attributes else self._column + 1
             self._type, self._style = attributes.get("t", "n"), attributes.get("s", "")
-            self._value = []
+            self._value, self._length = [], 0
         elif name in ("v", "t"):
             self._taken = True
 
@@ -235,8 +250,9 @@ class _Sheet:
             self.rows.append((self._number, self._row))
 
     def said(self, text: str) -> None:
-        if self._taken:
+        if self._taken and self._length < LONGEST_CELL:
             self._value.append(text)
+            self._length += len(text)
 
     def _put(self, text: str) -> None:
         if not text:
@@ -276,8 +292,9 @@ def _number(text: str) -> str:
         value = float(text)
     except ValueError:
         return text
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if value.is_integer():
+        # A spreadsheet keeps fifteen digits: more of them are none of the id that stood there.
+        return str(int(value)) if abs(value) < 1e15 else f"{value:.14e}"
     return repr(value)
 
 
@@ -292,11 +309,20 @@ def _index(reference: str) -> int:
     return index - 1
 
 
+def sheets_of(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    """Returns the names of the visible sheets; raises `UnreadableFile`."""
+    return _Book(archive).sheets
+
+
 def rows_of_workbook(archive: zipfile.ZipFile, sheet: str = "", tell: Tell = lambda _: None) -> Iterator[Numbered]:
     """Yields the rows of a sheet that are not empty, the first visible one's for ""; raises `UnreadableFile`."""
     book, styles = _Book(archive), _Styles(archive)
     with tempfile.TemporaryFile() as file:
-        found = _Sheet(_Strings(archive, file), styles, book.epoch)
+        try:
+            strings = _Strings(archive, file)
+        except OSError as exc:
+            raise UnreadableFile(f"the temporary files cannot be written: {exc.strerror}") from exc
+        found = _Sheet(strings, styles, book.epoch)
         for done in _Part(archive, book.part(sheet), found.start, found.end, found.said).pieces():
             tell(done)
             rows, found.rows = found.rows, []

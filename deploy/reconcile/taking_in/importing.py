@@ -17,10 +17,10 @@ from aiokafka.errors import KafkaError
 
 from deploy.admin import audit
 from deploy.admin.producing import producing
-from deploy.reconcile.column_words import is_total
+from deploy.reconcile.cells import require_id
 from deploy.reconcile.columns import callback_of
 from deploy.reconcile.plan import Plan, Stage, context_of
-from deploy.reconcile.records import elements_of, require_id
+from deploy.reconcile.records import elements_of, passed_over
 from deploy.reconcile.rows.bounds import Numbered, UnreadableFile
 from processors.normalise import WHOLE_BODY, directory, normalise
 from schemas.config.settings import Settings
@@ -89,11 +89,16 @@ class _Import:
         elements: list[dict[str, str]] = []
         size = 0
         for line, row in rows:
-            if is_total(row):
+            if passed_over(self._plan.map, row):
                 self.done.left_out += 1
                 continue
+            try:
+                element = elements_of(self._plan.map, row, self._plan.choice.zone, self._now)
+            except Undecodable as exc:
+                self._refuse(line, str(exc))
+                continue
             lines.append(line)
-            elements.append(elements_of(self._plan.map, row, self._plan.choice.zone, self._now))
+            elements.append(element)
             size += sum(map(len, row))
             if len(lines) >= _ROWS_OF_BODY or size >= _CHARS_OF_BODY:
                 yield _Batch(tuple(lines), tuple(elements))
@@ -193,7 +198,7 @@ async def imported(
         settings.kafka,
         AuditEvent.IMPORTED,
         part="import",
-        subject=plan.survey.path.name,
+        subject=plan.file_name,
         reason=reason,
         details=details,
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deploy.reconcile.plan import FileChoice, planned
 from deploy.reconcile.run import Choice, Reconciled, reconciled
-from schemas.config.settings import Settings
+from schemas.config.settings import Account, Settings
 from sinks.clickhouse import ClickHouse
 from sinks.rows import CDR
 from tests.contract.reconcile.carrier import ACCOUNT
@@ -48,12 +49,15 @@ def reconcile(made: tuple[Settings, ClickHouse], db: ClickHouse, tmp_path: Path)
         vendor: str = "ytx",
         account: str = ACCOUNT,
         file: Any = None,
+        accounts: tuple[Account, ...] = (),
         **more: Any,
     ) -> Reconciled:
         path = tmp_path / "carrier.file"
-        path.write_bytes(content)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
         choice = FileChoice(path=path, vendor=vendor, account=account, **(file or {}))
         plan = planned(choice, lambda *_: lambda _: None)
-        return await reconciled(made[0], plan, Choice(**more), lambda *_: lambda _: None, now)
+        settings = replace(made[0], accounts=accounts)
+        return await reconciled(settings, plan, Choice(**more), lambda *_: lambda _: None, now)
 
     return run

@@ -15,8 +15,8 @@ _HEADINGS: Final = {
 _EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - a workbook's dates have no zone
 
 
-def workbook(rows: Iterable[Mapping[str, str]]) -> bytes:
-    """Returns rows as XLSX, in the way in which a spreadsheet program writes them."""
+def workbook(rows: Iterable[Mapping[str, str]], also: Iterable[str] = ()) -> bytes:
+    """Returns rows as XLSX, in the way in which a spreadsheet program writes them; `also` are sheets without rows."""
     strings: dict[str, int] = {}
     lines = ["".join(_text(name, strings) for name in _HEADINGS)]
     lines += ["".join(_cell(field, row[field], strings) for field in _HEADINGS.values()) for row in rows]
@@ -25,7 +25,9 @@ def workbook(rows: Iterable[Mapping[str, str]]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(
             "xl/workbook.xml",
-            f'<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}"><sheets><sheet name="话单" sheetId="1" r:id="rId1"/></sheets></workbook>',
+            f'<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}"><sheets><sheet name="话单" sheetId="1" r:id="rId1"/>'
+            + "".join(f'<sheet name="{name}" sheetId="{at}" r:id="rId{at}"/>' for at, name in enumerate(also, 2))
+            + "</sheets></workbook>",
         )
         archive.writestr(
             "xl/_rels/workbook.xml.rels",

@@ -1,5 +1,6 @@
 """The class of every record: what is equal, tolerated, different, doubled, and which of several records pair."""
 
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deploy.reconcile.classes import Match, Outcome, Rule, compared, outcomes
+from deploy.reconcile.classes import PROVISIONAL, SECOND_OURS, Match, Outcome, Rule, compared, outcomes
 from deploy.reconcile.records import CallRecord
 
 S = 1_000_000
@@ -134,6 +135,70 @@ def test_without_ids_numbers_and_the_start_pair_records(
     theirs: list[CallRecord], ours: list[CallRecord], wanted: dict[Match, int]
 ) -> None:
     assert classes(theirs, ours, BY_NUMBERS) == wanted
+
+
+def test_a_second_record_of_ours_is_said_to_be_one() -> None:
+    """The file has the call: whoever reads that it has it not would ask the carrier for it in vain."""
+    second = replace(OURS, record_id="z", billed_s=1)
+
+    found = [one for one in outcomes([BASE], [OURS, second], Rule()) if one.match is Match.ONLY_OURS]
+    unnamed = [one for one in outcomes([UNNAMED], [OURS, second], BY_NUMBERS) if one.match is Match.ONLY_OURS]
+    alone = list(outcomes([], [OURS], Rule()))
+
+    assert [(one.ours, one.note) for one in found] == [(second, SECOND_OURS)]
+    assert [one.note for one in unnamed] == [SECOND_OURS]
+    assert [one.note for one in alone] == [""]
+
+
+def test_a_second_record_of_a_conference_is_one_of_the_same_phone() -> None:
+    ours = [
+        replace(participant(0, "+8613900000001"), record_id="a"),
+        replace(participant(0, "+8613900000001"), record_id="b"),
+        replace(participant(0, "+8613900000002"), record_id="c"),
+    ]
+
+    notes = [one.note for one in outcomes([participant(2, "+8613900000001")], ours, Rule()) if one.theirs is None]
+
+    assert sorted(notes) == ["", SECOND_OURS]
+
+
+SPOILT = replace(BASE, trouble="an amount cannot be read", cost=None)
+UNREADABLE = {
+    "with our record of its call": ([SPOILT], [OURS], Rule(), {Match.UNREADABLE: 1}),
+    "of a call that we have not": ([SPOILT], [], Rule(), {Match.UNREADABLE: 1}),
+    "beside a good one": ([SPOILT, replace(BASE, line=3)], [OURS], Rule(), {Match.UNREADABLE: 1, Match.EQUAL: 1}),
+    "without an id, by numbers and start": ([replace(SPOILT, call_id="")], [OURS], BY_NUMBERS, {Match.UNREADABLE: 1}),
+    "without an id, of another time": (
+        [later(replace(SPOILT, call_id=""), 60)], [OURS], BY_NUMBERS, {Match.UNREADABLE: 1, Match.ONLY_OURS: 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("theirs", "ours", "rule", "wanted"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_row_that_cannot_be_read_is_in_the_file_all_the_same(
+    theirs: list[CallRecord], ours: list[CallRecord], rule: Rule, wanted: dict[Match, int]
+) -> None:
+    """Our record of its call is not one that only we have."""
+    assert classes(theirs, ours, rule) == wanted
+
+
+def test_what_may_still_change_is_said() -> None:
+    provisional = replace(OURS, is_final=False, billed_s=1)
+
+    assert [one.note for one in outcomes([BASE], [provisional], Rule())] == [PROVISIONAL]
+    assert [one.note for one in outcomes([BASE], [replace(OURS, is_final=False)], Rule())] == [""]
+
+
+def test_thousands_of_calls_of_two_numbers_in_one_second_fill_no_memory() -> None:
+    theirs = [replace(UNNAMED, line=n + 2) for n in range(3000)]
+    ours = [replace(OURS, record_id=str(n)) for n in range(3000)]
+    tracemalloc.start()
+    counted = classes(theirs, ours, BY_NUMBERS)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert counted == {Match.EQUAL: 3000}
+    assert most < 50 << 20
 
 
 RECORDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.integers(0, 2)), max_size=12)

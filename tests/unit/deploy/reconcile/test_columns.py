@@ -63,11 +63,25 @@ def test_other_names_have_meanings_each_once() -> None:
     assert [(column.heading, column.meaning) for column in found.columns][-2:] == [("费用", "cost"), ("费用#2", "")]
 
 
+def test_two_spellings_of_one_field_are_one_column() -> None:
+    found = guessed(rows("requestid", "caller", "Caller", "called", "callerstime"), VENDORS["ytx"])
+
+    assert [column.meaning for column in found.columns] == ["requestid", "caller", "", "called", "callerstime"]
+
+
+def test_a_map_of_fields_is_read_as_it_was_written() -> None:
+    first = rows("requestid", "caller", "called", "callerstime", "note")
+    found = guessed(first, VENDORS["ytx"])
+
+    assert read_map(written(found, VENDORS["ytx"]), first, VENDORS["ytx"]) == found
+    assert found.ids == ("requestid",)
+
+
 def test_a_map_that_is_written_is_read_as_it_was() -> None:
     first = rows("通话ID", '主"叫', "被叫\x7f", "开始时间")
     found = guessed(first, VENDORS["ytx"])
 
-    again = read_map(written(found, VENDORS["ytx"]), first)
+    again = read_map(written(found, VENDORS["ytx"]), first, VENDORS["ytx"])
 
     assert again == found
 
@@ -79,6 +93,26 @@ REFUSED = {
     "a meaning that there is not": (rows("a", "b"), 'reads = "meanings"\n[columns]\na = "cal_id"'),
     "nothing that pairs records": (rows("a", "b"), 'reads = "meanings"\n[columns]\na = "cost"'),
     "a setting that there is not": (rows("a"), 'reads = "meanings"\nroot = "/"\n[columns]\na = "call_id"'),
+    "two columns of one meaning": (rows("a", "b"), 'reads = "meanings"\n[columns]\na = "call_id"\nb = "call_id"'),
+    "a constant beside its column": (
+        rows("a", "b"),
+        'reads = "meanings"\n[columns]\na = "call_id"\nb = "cost"\n[constants]\ncost = "1"',
+    ),
+    "a constant that has no meaning": (rows("a"), 'reads = "meanings"\n[columns]\na = "call_id"\n[constants]\nx = "1"'),
+    "one call for all rows": (rows("a"), 'reads = "meanings"\n[columns]\na = "cost"\n[constants]\ncall_id = "1"'),
+    "a constant of another type": (rows("a"), 'reads = "meanings"\n[columns]\na = "call_id"\n[constants]\ncost = 1'),
+    "a way to read that there is not": (rows("a"), 'reads = "columns"\n[columns]\na = "call_id"'),
+    "no columns": (rows("a"), 'reads = "meanings"'),
+    "a callback that there is not": (rows("a"), 'reads = "fields"\ncallback = "cdr"\n[columns]\na = "requestid"'),
+    "an envelope that there is not": (
+        rows("a"),
+        'reads = "fields"\ncallback = "push"\nholder = "rows"\n[columns]\na = "requestid"',
+    ),
+    "a field that there is not": (
+        rows("a", "b"),
+        'reads = "fields"\ncallback = "push"\n[columns]\na = "requestid"\nb = "calller"',
+    ),
+    "fields without the id": (rows("a"), 'reads = "fields"\ncallback = "push"\n[columns]\na = "caller"'),
     "a header far below": (rows("a"), 'reads = "meanings"\nheader = 9000\n[columns]\na = "call_id"'),
 }
 
@@ -86,13 +120,13 @@ REFUSED = {
 @pytest.mark.parametrize(("first", "text"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_read_is_said(first: list[Numbered], text: str) -> None:
     with pytest.raises(UnreadableFile):
-        read_map(text, first) if text else guessed(first, VENDORS["ytx"])
+        read_map(text, first, VENDORS["ytx"]) if text else guessed(first, VENDORS["ytx"])
 
 
 def test_without_headings_columns_are_called_by_their_numbers() -> None:
     text = 'reads = "meanings"\nheader = 0\n[columns]\n1 = "call_id"\n3 = "cost"'
 
-    found = read_map(text, [(1, ["x1", "13800000000", "1.00"])])
+    found = read_map(text, [(1, ["x1", "13800000000", "1.00"])], VENDORS["ytx"])
 
     assert [column.meaning for column in found.columns] == ["call_id", "", "cost"]
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from deploy.reconcile.rows.bounds import LONGEST_CELL, LONGEST_LINE, Row, UnreadableFile
 from deploy.reconcile.rows.opening import bytes_of, survey, workbook_of
 from deploy.reconcile.rows.texts import rows_of_text
-from deploy.reconcile.rows.workbooks import rows_of_workbook
+from deploy.reconcile.rows.workbooks import rows_of_workbook, sheets_of
 
 TEXT = '通话ID,主叫,说明\na1,13800000000,"一,二\n三"\na2,13800000001,四\n'
 
@@ -26,6 +27,26 @@ def read(path: Path, content: bytes, sheet: str = "") -> list[Row]:
             return [row for _, row in rows_of_workbook(archive, sheet)]
     with bytes_of(found) as stream:
         return [row for _, row in rows_of_text(stream, found.encoding)]
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return out.getvalue()
+
+
+def spoilt(book: bytes) -> bytes:
+    """Returns an archive of which the packed bytes of its sheet are others."""
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        at = archive.getinfo("xl/worksheets/sheet1.xml").header_offset + 30 + len("xl/worksheets/sheet1.xml")
+    return book[:at] + b"\xff" * 8 + book[at + 8 :]
+
+
+def displaced(book: bytes) -> bytes:
+    """Returns an archive whose table of contents says that it stands further behind than it does."""
+    at = book.rindex(b"PK\x05\x06") + 16
+    return book[:at] + (int.from_bytes(book[at : at + 4], "little") + 400).to_bytes(4, "little") + book[at + 4 :]
 
 
 ENCODED = {
@@ -52,6 +73,74 @@ def test_a_text_is_read_in_whatever_form_it_comes(tmp_path: Path, content: bytes
     assert len(rows[-2]) == 3
 
 
+CHINESE = "通话ID,主叫,说明\n一,二,三\n" + "一二三四,五六七八,九\n" * 20
+SHAPES: dict[str, tuple[bytes, list[Row]]] = {
+    "rows of commas": (b"a,b\n,,\n1,2\n,\n", [["a", "b"], ["1", "2"]]),
+    "digits kept by a formula": (b'a,b\n="0012","=""0013"""\n', [["a", "b"], ["0012", "0013"]]),
+    "a line about the delimiter": (b"sep=;\na;b\n1;2\n3;4\n", [["sep=", ""], ["a", "b"], ["1", "2"], ["3", "4"]]),
+    "decimal commas": (b"a;b;c\n1;2,5;x\n2;3,5;y\n", [["a", "b", "c"], ["1", "2,5", "x"], ["2", "3,5", "y"]]),
+    "old line ends": (b"a,b\r1,2\r", [["a", "b"], ["1", "2"]]),
+    "joined gzip files": (gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"3,4\n"), [["a", "b"], ["1", "2"], ["3", "4"]]),
+    "nothing": (b"", []),
+}
+
+
+@pytest.mark.parametrize(("content", "rows"), SHAPES.values(), ids=SHAPES)
+def test_what_programs_write_around_the_cells_is_no_part_of_them(
+    tmp_path: Path, content: bytes, rows: list[Row]
+) -> None:
+    assert read(tmp_path, content) == rows
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_known_where_it_begins_with_chinese(tmp_path: Path, encoding: str) -> None:
+    assert read(tmp_path, CHINESE.encode(encoding))[:2] == [["通话ID", "主叫", "说明"], ["一", "二", "三"]]
+
+
+@pytest.mark.parametrize("end", ["", "a2,13800000001,四\n", 'a2,13800000001,"四"\n'])
+def test_a_quotation_mark_that_nothing_closes_swallows_no_row(tmp_path: Path, end: str) -> None:
+    with pytest.raises(UnreadableFile, match="line 3"):
+        read(tmp_path, f'通话ID,主叫,说明\na0,1,ok\na1,13800000000,"x\n{end}'.encode())
+
+
+def test_a_delimiter_may_be_named_and_must_be_one() -> None:
+    assert list(rows_of_text(io.BytesIO(b"a\tb\n"), "utf-8", "tab")) == [(1, ["a", "b"])]
+    assert list(rows_of_text(io.BytesIO(b"a\tb\n"), "utf-8", "\\t")) == [(1, ["a", "b"])]
+    for wrong in (";;", '"', "\n"):
+        with pytest.raises(UnreadableFile, match="delimiter"):
+            list(rows_of_text(io.BytesIO(b"a;b\n"), "utf-8", wrong))
+
+
+def test_a_mark_that_the_named_encoding_leaves_is_no_part_of_a_heading() -> None:
+    assert next(rows_of_text(io.BytesIO(TEXT.encode("utf-8-sig")), "utf-8")) == (1, ["通话ID", "主叫", "说明"])
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    """A pipe has its bytes once, and a device has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UnreadableFile, match="no regular file"):
+            survey(path)
+    with pytest.raises(UnreadableFile, match="cannot be read"):
+        survey(tmp_path / "gone")
+
+
+def test_a_file_that_grows_after_it_was_looked_at_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(TEXT.encode())
+    found = survey(file)
+    found.require_unchanged()
+
+    with file.open("ab") as more:
+        more.write(b"a3,1,2\n")
+
+    with pytest.raises(UnreadableFile, match="changed while it was read"):
+        found.require_unchanged()
+    file.unlink()
+    with pytest.raises(UnreadableFile, match="gone"):
+        found.require_unchanged()
+
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "a gzip bomb": lambda: gzip.compress(b"\0" * (80 << 20)),
     "a gzip bomb of text": lambda: gzip.compress(b"a,b\n" * (30 << 20)),
@@ -61,6 +150,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "too many columns": lambda: b"a,b\n" + b",".join([b"1"] * 600) + b"\n",
     "an old workbook": lambda: b"\xd0\xcf\x11\xe0" + bytes(600),
     "bytes that are no text": lambda: b"abcdefgh" * 20 + bytes(100),
+    "a gzip of UTF-16 that is cut off": lambda: gzip.compress(TEXT.encode("utf-16") * 9000)[:-20],
+    "bytes behind a gzip": lambda: gzip.compress(TEXT.encode()) + b"more",
+    "an archive that is no workbook": lambda: zipped("calls.csv", TEXT.encode()),
     "a broken archive": lambda: b"PK\x03\x04" + bytes(100),
 }
 
@@ -117,6 +209,8 @@ CELLS = {
     "a whole number": (cell("A1", "13800000000"), "13800000000"),
     "a number with a tail of binary": (cell("A1", "0.28999999999999998"), "0.29"),
     "a number in exponent form": (cell("A1", "1.3800000000000000E10"), "13800000000"),
+    "an id of more digits than a spreadsheet keeps": (cell("A1", "1.234567890123456E15"), "1.23456789012346e+15"),
+    "a whole number of many digits": (cell("A1", "123456789012345678"), "123456789012345678"),
     "a day and a time": (cell("A1", "46083.5", style="2"), "2026-03-02 12:00:00"),
     "a time with milliseconds": (cell("A1", "46083.500005787", style="2"), "2026-03-02 12:00:00.500"),
     "a day": (cell("A1", "46083", style="1"), "2026-03-02 00:00:00"),
@@ -156,6 +250,11 @@ BAD_BOOKS: dict[str, Callable[[], bytes]] = {
         "", sheet=f"<worksheet><sheetData>{' ' * (120 << 20)}</sheetData></worksheet>"
     ),
     "a text that is not there": lambda: book(f"<row>{cell('A1', '7', 's')}</row>", STRINGS),
+    "bytes that cannot be unpacked": lambda: spoilt(book(f"<row>{cell('A1', '1') * 50}</row>")),
+    "rows that stand behind later ones": lambda: book(
+        f'<row r="5">{cell("A5", "1")}</row><row r="1">{cell("A1", "1")}</row>'
+    ),
+    "parts that begin before the file does": lambda: displaced(book("")),
     "XML that breaks off": lambda: book("", sheet="<worksheet><sheetData>"),
 }
 
@@ -164,6 +263,17 @@ BAD_BOOKS: dict[str, Callable[[], bytes]] = {
 def test_a_workbook_that_asks_for_more_than_it_may_is_refused(tmp_path: Path, made: Callable[[], bytes]) -> None:
     with pytest.raises(UnreadableFile):
         read(tmp_path, made())
+
+
+def test_the_sheets_of_a_workbook_are_known(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(book(""))) as archive:
+        assert sheets_of(archive) == ("话单",)
+
+
+def test_a_text_without_an_end_fills_no_memory(tmp_path: Path) -> None:
+    ((text,),) = read(tmp_path, book(f"<row>{cell('A1', 'x' * (8 << 20), 'inlineStr')}</row>"))
+
+    assert len(text) == LONGEST_CELL
 
 
 def test_a_sheet_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
