@@ -12,25 +12,29 @@
 -- `from` and `to` are UTC; `to` is not included, and only that time is read. Callers are told apart by their tokens, which
 -- need `privacy.key`. An analyst, who sees no clear number, reads masked_timelines, masked_cdr, masked_call_events and
 -- masked_other_parties in the place of the views of the same name with v_; queries that name a *_number are for readers.
--- Amounts in conflict (v_conflicts) and of calls that are not final are in no sum of costs but those that say so.
+-- Amounts in conflict (v_conflicts) and of calls that are not final are in no sum of costs but those that say so; questions of
+-- fraud, which cannot wait, count calls that are not final. No sum adds up amounts of several currencies: it is empty then,
+-- and `currencies` names them. A number with hidden digits (150****0000) is nobody's: it may be that of many.
 
 -- == Support
 
 -- name: call_ladder
 -- What happened to the call with this id of the vendor's, step by step?
 -- id: 2016010000000206
-SELECT at, told_by, number, step, detail
+SELECT at, vendor, told_by, number, step, detail
 FROM
 (
-    SELECT event_at AS at, 'state event' AS told_by, leg_masked AS number, toString(state) AS step, hangup_reason AS detail
+    SELECT
+        event_at AS at, vendor, 'state event' AS told_by, leg_masked AS number, toString(state) AS step,
+        if(event_at IS NULL, trimLeft(concat(hangup_reason, ' received ', toString(received_at))), hangup_reason) AS detail
     FROM v_call_events
     WHERE vendor_call_id = {id:String}
     UNION ALL
-    SELECT s.2 AS at, concat('record, leg ', role) AS told_by, number, s.1 AS step, if(step = 'release', reason, '') AS detail
+    SELECT s.2 AS at, vendor, concat('record, leg ', role) AS told_by, number, s.1 AS step, if(step = 'release', reason, '') AS detail
     FROM
     (
         SELECT
-            role, number, reason,
+            vendor, role, number, reason,
             arrayJoin([('setup', setup), ('alerting', alerting), ('answer', answer), ('release', ended)]) AS s
         FROM v_timelines
         ARRAY JOIN
@@ -38,19 +42,21 @@ FROM
             `legs.alerting_at` AS alerting, `legs.answer_at` AS answer, `legs.end_at` AS ended
         WHERE vendor_call_id = {id:String}
     )
+    WHERE at IS NOT NULL
     UNION ALL
-    SELECT s.2 AS at, 'record, call' AS told_by, '' AS number, s.1 AS step, if(step = 'release', reason, '') AS detail
+    SELECT s.2 AS at, vendor, 'record, call' AS told_by, '' AS number, s.1 AS step, if(step = 'release', reason, '') AS detail
     FROM
     (
         SELECT
-            concatWithSeparator(' ', disposition, hangup_cause) AS reason,
+            vendor,
+            trimRight(concatWithSeparator(' ', disposition, hangup_cause)) AS reason,
             arrayJoin([('setup', setup_at), ('alerting', alerting_at), ('answer', answer_at), ('release', end_at)]) AS s
         FROM v_timelines
         WHERE vendor_call_id = {id:String}
     )
+    WHERE at IS NOT NULL
 )
-WHERE at IS NOT NULL
-ORDER BY at, indexOf(['setup', 'alerting', 'answer', 'release'], step), told_by, number;
+ORDER BY vendor, at, indexOf(['setup', 'alerting', 'answer', 'release'], step), told_by, number;
 
 -- name: call_summary
 -- How did the call with this id end, who ended it, and what did it cost?
@@ -95,7 +101,7 @@ GROUP BY disposition, hangup_cause, q850, sip_code, hangup_reason
 ORDER BY calls DESC, disposition, hangup_cause;
 
 -- name: missed_not_called_back
--- Who called us in vain, and has not been spoken to since?
+-- Who called us in vain, and has not been spoken to since, up to now?
 -- from: 2026-03-01 00:00:00
 -- to: 2026-03-02 00:00:00
 WITH
@@ -104,20 +110,20 @@ WITH
         SELECT account, from_token AS token, any(from_masked) AS caller, count() AS calls, max(started_at) AS last_missed_at
         FROM v_timelines
         WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
-            AND direction = 'inbound' AND is_final AND disposition != 'answered' AND from_token != ''
+            AND direction = 'inbound' AND is_final AND disposition != 'answered' AND from_token != '' AND from_kind != 'masked'
         GROUP BY account, token
     ),
     spoken AS
     (
         SELECT account, if(direction = 'inbound', from_token, to_token) AS token, max(started_at) AS spoken_at
         FROM v_timelines
-        WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')} AND disposition = 'answered'
+        WHERE started_at >= {from:DateTime('UTC')} AND disposition = 'answered'
         GROUP BY account, token
     )
 SELECT m.account AS account, m.caller AS caller, m.calls AS calls, m.last_missed_at AS last_missed_at
 FROM missed AS m
 LEFT JOIN spoken AS s ON s.account = m.account AND s.token = m.token
-WHERE s.token = '' OR s.spoken_at < m.last_missed_at
+WHERE ifNull(s.token, '') = '' OR s.spoken_at < m.last_missed_at
 ORDER BY last_missed_at, caller;
 
 -- name: call_contradictions
@@ -191,7 +197,7 @@ FROM
         arrayFirstIndex(one -> one.3, arraySort(groupArray((started_at, vendor_call_id, disposition = 'answered')))) AS attempt
     FROM v_timelines
     WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
-        AND is_final AND call_type = 'call' AND direction != 'inbound' AND to_token != ''
+        AND is_final AND call_type = 'call' AND direction != 'inbound' AND to_token != '' AND to_kind != 'masked'
     GROUP BY account, to_token
 )
 GROUP BY attempt
@@ -245,11 +251,11 @@ SELECT
     countIf(disposition = 'answered') AS answered,
     sumIf(o.billable_s, NOT in_conflict) / 60 AS billed_min,
     sumIf(o.cost, NOT in_conflict) AS cost,
-    round(toFloat64(cost) / billed_min, 6) AS cost_per_min,
+    round(toFloat64(cost) / nullIf(billed_min, 0), 6) AS cost_per_min,
     sumIf(o.cost, in_conflict) AS cost_in_conflict
 FROM v_other_parties AS o
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
-    AND is_final AND startsWith(ifNull(other_number, other_masked), {prefix:String})
+    AND is_final AND direction != 'inbound' AND startsWith(ifNull(other_number, other_masked), {prefix:String})
 GROUP BY vendor, currency
 ORDER BY vendor, currency;
 
@@ -281,7 +287,7 @@ SELECT
     count() AS contents,
     min(c.cost) AS cost_least,
     max(c.cost) AS cost_most,
-    cost_most - cost_least AS at_stake,
+    if(uniqExactIf(c.currency, c.cost IS NOT NULL) > 1, NULL, cost_most - cost_least) AS at_stake,
     arrayStringConcat(arraySort(groupUniqArrayIf(toString(c.currency), c.currency != '')), ' ') AS currencies
 FROM v_conflicts AS c
 WHERE record_id IN
@@ -314,8 +320,8 @@ SELECT
     count() AS calls,
     min(started_at) AS oldest_at,
     min(vendor_call_id) AS example_call_id,
-    sum(t.cost) AS cost,
-    arrayStringConcat(arraySort(groupUniqArrayIf(toString(t.currency), t.currency != '')), ' ') AS currencies
+    arrayStringConcat(arraySort(groupUniqArrayIf(toString(t.currency), t.cost IS NOT NULL)), ' ') AS currencies,
+    if(position(currencies, ' ') > 0, NULL, sum(t.cost)) AS cost
 FROM v_timelines AS t
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')} AND NOT is_final
 GROUP BY vendor, account, phase
@@ -343,11 +349,11 @@ SELECT
     sum(t.billable_s) AS billed_s,
     sum(t.talk_ms) / 1000 AS talk_s,
     round((billed_s - talk_s) / calls, 3) AS extra_s_per_call,
-    round(billed_s / talk_s, 4) AS billed_to_talk,
+    round(billed_s / nullIf(talk_s, 0), 4) AS billed_to_talk,
     max(t.billable_s - t.talk_ms / 1000) AS most_extra_s
 FROM v_timelines AS t
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
-    AND is_final AND disposition = 'answered' AND t.billable_s IS NOT NULL AND t.talk_ms > 0
+    AND is_final AND disposition = 'answered' AND t.billable_s IS NOT NULL AND t.talk_ms IS NOT NULL
     AND NOT (has(quality_flags, 'conflict_final') AND NOT has(quality_flags, 'conflict_resolved'))
 GROUP BY vendor, account
 ORDER BY extra_s_per_call DESC, vendor, account;
@@ -403,8 +409,8 @@ SELECT
     country,
     count() AS calls,
     round(sum(ifNull(talk_ms, 0)) / 60000, 2) AS talk_min,
-    sum(o.cost) AS cost,
-    arrayStringConcat(arraySort(groupUniqArrayIf(toString(o.currency), o.currency != '')), ' ') AS currencies,
+    arrayStringConcat(arraySort(groupUniqArrayIf(toString(o.currency), o.cost IS NOT NULL)), ' ') AS currencies,
+    if(position(currencies, ' ') > 0, NULL, sumIf(o.cost, NOT o.in_conflict)) AS cost,
     min(started_at) AS first_at
 FROM v_other_parties AS o
 WHERE started_at >= {from:DateTime('UTC')} - toIntervalDay({days_before:UInt32}) AND started_at < {to:DateTime('UTC')}
@@ -426,8 +432,8 @@ SELECT
     o.agent_id AS agent_id,
     count() AS calls,
     round(sum(ifNull(o.talk_ms, 0)) / 60000, 2) AS talk_min,
-    sum(o.cost) AS cost,
-    arrayStringConcat(arraySort(groupUniqArrayIf(toString(o.currency), o.currency != '')), ' ') AS currencies
+    arrayStringConcat(arraySort(groupUniqArrayIf(toString(o.currency), o.cost IS NOT NULL)), ' ') AS currencies,
+    if(position(currencies, ' ') > 0, NULL, sumIf(o.cost, NOT o.in_conflict)) AS cost
 FROM v_other_parties AS o
 WHERE o.started_at >= {from:DateTime('UTC')} AND o.started_at < {to:DateTime('UTC')} AND o.direction != 'inbound'
     AND o.prefix_kind IN ('premium', 'satellite', 'network', 'shared_cost', 'personal')
@@ -462,14 +468,15 @@ ORDER BY run_length DESC, caller;
 -- max_answer_rate: 0.3
 -- from: 2026-03-01 00:00:00
 -- to: 2026-03-02 00:00:00
+WITH has(quality_flags, 'conflict_final') AND NOT has(quality_flags, 'conflict_resolved') AS disputed
 SELECT
     account,
     concat(substring(assumeNotNull(to_number), 1, length(assumeNotNull(to_number)) - 4), 'xxxx') AS called_range,
     count() AS codes,
     uniqExact(to_number) AS numbers,
     countIf(disposition = 'answered') / codes AS answer_rate,
-    sum(t.cost) AS cost,
-    any(t.currency) AS currency
+    arrayStringConcat(arraySort(groupUniqArrayIf(toString(t.currency), t.cost IS NOT NULL)), ' ') AS currencies,
+    if(position(currencies, ' ') > 0, NULL, sumIf(t.cost, NOT disputed)) AS cost
 FROM v_timelines AS t
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
     AND call_type = 'voice_code' AND startsWith(to_number, '+')
@@ -493,7 +500,7 @@ SELECT
     fromUnixTimestamp64Micro(toInt64(maxIntersectionsPosition(began_us, ended_us)), 'UTC') AS at_once_at
 FROM v_timelines
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
-    AND disposition = 'answered' AND answer_at < end_at AND from_masked != ''
+    AND disposition = 'answered' AND answer_at < end_at AND from_masked != '' AND from_kind != 'masked'
 GROUP BY account, from_token, from_masked
 HAVING at_once >= {min_at_once:UInt32}
 ORDER BY at_once DESC, caller;
@@ -526,7 +533,9 @@ ORDER BY parties DESC, window_at, privacy_number;
 -- to: 2026-03-08 00:00:00
 WITH
     toTimeZone(started_at, {time_zone:String}) AS local_at,
-    toHour(local_at) >= {night_from:UInt8} OR toHour(local_at) < {night_to:UInt8} OR toDayOfWeek(local_at) > 5 AS is_off
+    toHour(local_at) >= {night_from:UInt8} AS is_late,
+    toHour(local_at) < {night_to:UInt8} AS is_early,
+    toDayOfWeek(local_at) > 5 OR if({night_from:UInt8} <= {night_to:UInt8}, is_late AND is_early, is_late OR is_early) AS is_off
 SELECT
     account,
     currency,
@@ -536,6 +545,7 @@ SELECT
     countIf(is_off) AS calls_off
 FROM v_timelines AS t
 WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')} AND t.cost > 0
+    AND NOT (has(quality_flags, 'conflict_final') AND NOT has(quality_flags, 'conflict_resolved'))
 GROUP BY account, currency
 HAVING share >= {min_share:Float64}
 ORDER BY cost_off DESC, account;
@@ -566,7 +576,8 @@ SELECT
     count() AS calls,
     uniqExact(to_token, to_masked) AS called
 FROM v_timelines
-WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')} AND from_masked != ''
+WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
+    AND from_masked != '' AND from_kind != 'masked'
 GROUP BY account, from_token, from_masked, minute_at
 HAVING calls >= {min_calls:UInt32}
 ORDER BY calls DESC, minute_at, caller;
@@ -622,7 +633,7 @@ FROM
         sumIf(calls, slot_at < {from:DateTime('UTC')}) AS calls_before,
         calls_now / sum(calls_now) OVER (PARTITION BY vendor) AS share_now,
         sum(calls_before) OVER (PARTITION BY vendor) AS all_before,
-        if(all_before = 0, 0, calls_before / all_before) AS share_before
+        calls_before / nullIf(all_before, 0) AS share_before
     FROM v_causes
     WHERE slot_at >= {from:DateTime('UTC')} - toIntervalDay({days_before:UInt32}) AND slot_at < {to:DateTime('UTC')}
     GROUP BY vendor, disposition, hangup_cause, q850
@@ -665,7 +676,8 @@ SELECT
     quantileExact(0.5)(assumeNotNull(pdd_ms)) AS pdd_p50_ms,
     quantileExact(0.95)(assumeNotNull(pdd_ms)) AS pdd_p95_ms
 FROM v_other_parties
-WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')} AND is_final AND pdd_ms IS NOT NULL
+WHERE started_at >= {from:DateTime('UTC')} AND started_at < {to:DateTime('UTC')}
+    AND is_final AND direction != 'inbound' AND pdd_ms IS NOT NULL
 GROUP BY vendor, country
 HAVING calls >= {min_calls:UInt32} AND pdd_p95_ms > {max_p95_ms:UInt32}
 ORDER BY pdd_p95_ms DESC, vendor, country;
@@ -708,14 +720,30 @@ ORDER BY calls DESC, vendor, account, lacks;
 -- from: 2026-03-01 00:00:00
 -- to: 2026-03-08 00:00:00
 SELECT
-    f.vendor AS vendor,
-    f.kind AS kind,
-    f.flag AS flag,
-    sum(f.items) AS items,
-    round(items / sum(f.of_items), 4) AS share,
-    min(f.example_call_id) AS example_call_id
-FROM v_vendor_flags AS f
-WHERE f.day >= toDate({from:DateTime('UTC')}) AND f.day < toDate({to:DateTime('UTC')} + 86399)
-    AND ({vendor:String} = '' OR f.vendor = {vendor:String})
-GROUP BY vendor, kind, flag
+    vendor,
+    kind,
+    f.1 AS flag,
+    f.2 AS items,
+    round(items / of_items, 4) AS share,
+    f.3 AS example_call_id
+FROM
+(
+    SELECT
+        vendor, kind,
+        count() AS of_items,
+        sumMap(flags, arrayMap(one -> 1, flags)) AS counted,
+        minMap(flags, arrayMap(one -> vendor_call_id, flags)) AS examples
+    FROM
+    (
+        SELECT vendor, kind, vendor_call_id, received_at, quality_flags::Array(String) AS flags
+        FROM v_cdr
+        UNION ALL
+        SELECT vendor, kind, vendor_call_id, received_at, quality_flags::Array(String) AS flags
+        FROM v_call_events
+    )
+    WHERE received_at >= {from:DateTime('UTC')} AND received_at < {to:DateTime('UTC')}
+        AND ({vendor:String} = '' OR vendor = {vendor:String})
+    GROUP BY vendor, kind
+)
+ARRAY JOIN arrayZip(counted.1, counted.2, examples.2) AS f
 ORDER BY vendor, items DESC, kind, flag;

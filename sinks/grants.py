@@ -40,10 +40,13 @@ def _columns(names: Iterable[str]) -> str:
     return ", ".join(f"SELECT({name})" for name in names)
 
 
-_FIGURES: Final = ("v_kpi_*", "v_charges_day", "v_prefixes", "v_reconciliations", "v_reconciled_records")
+_FIGURES: Final = (
+    *("v_kpi_5m*", "v_kpi_hour*", "v_kpi_day*"),
+    *("v_charges_day", "v_prefixes", "v_reconciliations", "v_reconciled_records"),
+)
 _OF_ALL_ROWS: Final = (
     *("v_conferences", "v_causes", "v_concurrency", "v_vendor_quality", "v_vendor_flags", "v_silent_vendors"),
-    *("v_ledger", "v_ledger_open", "v_push_pull"),
+    *("v_ledger", "v_ledger_open", "v_push_pull", "v_kpi_redials"),
 )
 """Views that compute figures from rows with numbers."""
 WITHOUT_NUMBERS: Final = (*_FIGURES, *_OF_ALL_ROWS)
@@ -62,6 +65,8 @@ RIGHTS: Final = (
     Right(role="migrator", what="REMOTE", on="*.*", when="shards"),
     Right(role="reader", what="SHOW DATABASES", on="{database}.*"),
     Right(role="reader", what="SHOW TABLES, SHOW COLUMNS, SELECT", on="{database}.v_*"),
+    # Shards are asked in the name of who asks, and v_kpi_*_detail read the masked form for everybody.
+    Right(role="reader", what="SELECT", on="{database}.masked_timelines_local", when="shards"),
     Right(role="analyst", what="SHOW DATABASES", on="{database}.*"),
     *(Right(role="analyst", what=_VIEW, on=f"{{database}}.{view}") for view in ("masked_*", *_FIGURES)),
     # On shards these would need rights on rows that have the numbers.

@@ -38,9 +38,9 @@ SHARDING_KEYS: Final[Mapping[str, str]] = {
 """Expression of each table that chooses a row's shard. It must never differ between two versions of a row."""
 ROW_VIEWS: Final = (
     *("cdr", "call_events", "timelines", "bindings", "dead_letters"),
-    *("v_cdr", "v_call_events", "v_timelines", "v_dead_letters", "v_conflicts", "v_bindings_rows"),
+    *("v_cdr", "v_call_events", "v_timelines", "v_dead_letters", "v_conflicts", "v_bindings_rows", "v_other_parties"),
     *("v_ledger_entries", "v_ledger_ways"),
-    *("masked_cdr", "masked_call_events", "masked_timelines", "masked_binding_rows"),
+    *("masked_cdr", "masked_call_events", "masked_timelines", "masked_binding_rows", "masked_other_parties"),
 )
 """Views of which each row comes from rows of one shard."""
 _OPEN: Final[Mapping[str, str]] = {"cdr": "v_cdr", "bindings": "v_bindings_rows"}

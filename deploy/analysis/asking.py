@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from deploy.analysis.parameters import checked
 from deploy.analysis.questions import Question, given, read_questions, within
 from deploy.output.printable import printable
 from schemas.config.settings import ClickHouseSettings
@@ -52,7 +53,7 @@ async def answer(
     Raises `CallweaveError` for a parameter that is wrong or missing, `Unavailable` and `SetupError`.
     """
     last_day = {"from": f"{now - timedelta(days=1):%Y-%m-%d %H:%M:%S}", "to": f"{now:%Y-%m-%d %H:%M:%S}"}
-    values = given(question, sent, last_day)
+    values = checked(given(question, sent, last_day), question.types)
     async with ClickHouse(settings) as client:
         return await client.table(within(question.sql, client.database), values)
 

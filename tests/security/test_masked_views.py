@@ -12,9 +12,11 @@ SEEN: Final = (
     *("masked_binding_rows", "masked_bindings", "masked_call_events", "masked_cdr", "masked_other_parties"),
     *("masked_timelines", "v_causes", "v_charges_day", "v_concurrency", "v_conferences"),
     *("v_kpi_5m", "v_kpi_5m_cost", "v_kpi_5m_cost_local", "v_kpi_5m_in", "v_kpi_5m_local"),
-    *("v_kpi_day", "v_kpi_day_cost", "v_kpi_day_cost_local", "v_kpi_day_detail", "v_kpi_day_in", "v_kpi_day_local"),
-    *("v_kpi_hour", "v_kpi_hour_cost", "v_kpi_hour_cost_local", "v_kpi_hour_detail", "v_kpi_hour_in"),
-    *("v_kpi_hour_local", "v_kpi_redials", "v_ledger", "v_ledger_open", "v_prefixes", "v_push_pull"),
+    *("v_kpi_day", "v_kpi_day_cost", "v_kpi_day_cost_local", "v_kpi_day_detail"),
+    *("v_kpi_day_detail_in", "v_kpi_day_in", "v_kpi_day_local"),
+    *("v_kpi_hour", "v_kpi_hour_cost", "v_kpi_hour_cost_local", "v_kpi_hour_detail"),
+    *("v_kpi_hour_detail_in", "v_kpi_hour_in", "v_kpi_hour_local", "v_kpi_hour_of_day", "v_kpi_redials"),
+    *("v_ledger", "v_ledger_open", "v_prefixes", "v_push_pull"),
     *("v_reconciled_records", "v_reconciliations", "v_silent_vendors", "v_vendor_flags", "v_vendor_quality"),
 )
 FIRST_DIGITS: Final = "{'calls.cdr_by_slot': 'throwIf(from_number LIKE \\'+86138%\\') = 0'}"

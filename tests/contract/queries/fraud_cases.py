@@ -131,7 +131,7 @@ CASES: Final = (
         expected=[("main", "+86131****0091", 13, 12, mobile(500), mobile(511))],
     ),
     Case(
-        question="code_pumping", day=_CODES, columns="account called_range codes numbers answer_rate cost currency",
+        question="code_pumping", day=_CODES, columns="account called_range codes numbers answer_rate cost currencies",
         expected=[("main", "+861710000xxxx", 27, 25, 2 / 27, Decimal("1.08"), "CNY")],
     ),
     Case(

@@ -87,7 +87,7 @@ class Day:
     def fact(self, at: datetime | None = None, *, number: int = 0, **fields: Any) -> Fact:
         """Adds a call record that was received at an instant, or a state event."""
         received = at or self.at(hours=9)
-        number = number or int(self._name) * 10_000 + len(self.rows) + 1
+        number = number or (100 + int(self._name)) * 10_000 + len(self.rows) + 1
         made = record(
             number,
             received_at=received,

@@ -38,6 +38,10 @@ PROMISED = {
     "v_kpi_day_local": "local_slot_at local_date time_zone utc_offset_s slot_at slot_s account attempts seizures erlangs",
     "v_kpi_day_cost": "slot_at vendor account account_id direction currency cost cost_in_conflict cost_provisional",
     "v_kpi_day_detail": "slot_at vendor account account_id call_type direction country_code agent_id attempts asr acd_s cost",
+    "v_kpi_day_detail_in(time_zone = 'UTC', local_from = '2026-03-01', local_to = '2026-03-02')": """slot_at utc_offset_s
+        local_slot_at local_date local_hour time_zone call_type country_code agent_id attempts asr acd_s cost""",
+    "v_kpi_hour_of_day(local_from = '2026-03-01', local_to = '2026-03-02')": """local_hour time_zone vendor account account_id
+        direction attempts seizures answered asr abr ner acd_s talk_min pdd_p95_ms short_call_ratio cost""",
     "v_account_zones": "vendor account time_zone",
 }
 

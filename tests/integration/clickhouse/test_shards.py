@@ -32,6 +32,7 @@ from sinks.moving import row_move
 from sinks.queries.dead_letter_store import DeadFilter, list_dead, mark_resolved
 from sinks.rows import DEAD_LETTERS
 from tests.oracle.figures import rolled
+from tests.oracle.views import named
 from tests.property.real_rows.engine import put
 from tests.property.real_rows.extremes import bare
 from tests.property.real_rows.way import Way
@@ -233,6 +234,33 @@ async def test_an_analyst_gets_every_masked_view_and_the_figures(shards: Shards,
         await asked(analyst, f"SELECT * FROM calls.{view}")
         counted = await asked(analyst, f"SELECT count() FROM calls.{view}")
         assert counted == await asked(people, f"SELECT count() FROM calls.{clear}") != [(0,)]
+
+
+@pytest.mark.parametrize(("role", "in_part"), [("people", {}), ("analysts", {"v_cdr_local": "rights"})])
+async def test_an_account_gets_every_view_that_it_sees(shards: Shards, role: str, in_part: dict[str, str]) -> None:
+    """The analyst has a right on some columns of each shard's records, for the charges, and so none on `*`."""
+    for settings in shards.ours:
+        refused = {}
+        async with ClickHouse(replace(settings, user=role, password=Secret(role))) as client:
+            rows = await client.query("SELECT name, create_table_query FROM system.tables WHERE database = 'calls'")
+            for name, definition in rows:
+                try:
+                    await client.query(f"SELECT * FROM calls.{named(str(name), str(definition))}")
+                except CallweaveError as exc:
+                    refused[name] = exc.code
+        assert len(rows) > 20
+        assert refused == in_part
+
+
+async def test_the_country_of_the_other_party_is_that_of_the_prefixes_on_every_shard(shards: Shards) -> None:
+    """The analyst's own form of it, too; each server has all prefixes, and a shard only its own calls."""
+    people = replace(shards.ours[0], user="people", password=Secret("people"))
+    analyst = replace(shards.ours[0], user="analysts", password=Secret("analysts"))
+    counted = "SELECT count(), countIf(startsWith(other_masked, '+86')), countIf(country = 'CN') FROM calls."
+    ((calls, chinese, told),) = await asked(people, f"{counted}v_other_parties")
+    assert (calls,) == (await asked(people, "SELECT count() FROM calls.v_timelines"))[0]
+    assert told >= chinese > 0
+    assert (await asked(analyst, f"{counted}masked_other_parties"))[0] == (calls, chinese, told)
 
 
 async def test_an_analyst_reaches_no_clear_number(shards: Shards) -> None:

@@ -114,6 +114,15 @@ async def test_a_number_that_is_kept_no_longer_is_matched_by_its_masked_form(
     ]
 
 
+@pytest.mark.parametrize("view", ["v_other_parties", "masked_other_parties"])
+async def test_a_client_that_joins_with_nulls_sees_the_same(db: ClickHouse, view: str) -> None:
+    """Some tools set join_use_nulls for all of their queries."""
+    await db.insert(TIMELINES, [call(1, to_number="8001"), call(2, to_number="+8613900000001")])
+    plain = await ask(db, f"SELECT * FROM {view} ORDER BY timeline_id")
+    assert len(plain) == 2
+    assert await ask(db, f"SELECT * FROM {view} ORDER BY timeline_id SETTINGS join_use_nulls = 1") == plain
+
+
 async def test_a_file_takes_the_place_of_the_one_before(loaded: ClickHouse) -> None:
     shown = "SELECT prefix, name, country, kind FROM v_prefixes WHERE is_loaded ORDER BY prefix"
     first = [

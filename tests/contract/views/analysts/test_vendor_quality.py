@@ -122,6 +122,9 @@ SILENCES: Final[dict[str, tuple[list[int], int | None]]] = {
     "several in one second are one": ([600, 600, 600, 660, 660, 720], 60),
     "one long pause does not count": ([700, 760, 820, 90_000, 90_060], 60),
     "once": ([5000], None),
+    "twice, and one gap is no usual gap": ([5000, 5001], None),
+    "twice in each of two seconds": ([5000, 5000, 5001, 5001], None),
+    "three times": ([5000, 5001, 5002], 1),
     "not for more than 30 days": ([40 * 86_400 + n for n in range(9)], None),
 }
 

@@ -3,21 +3,24 @@
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 import phonenumbers
 import pytest
 
+from schemas.config.figures.zones import DEFAULT
 from schemas.facts import Direction, Disposition, NumberKind
 from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.rows import TIMELINES
-from tests.contract.views.rollups.local import same
+from tests.contract.views.rollups.local import TURNS, ZONES, random_calls, same
 from tests.contract.views.samples import START, ask, call, cny
-from tests.oracle.by_hand import Call, figures, shown
+from tests.oracle.by_hand import Call, calls_of, figures, interval, shown
+from tests.oracle.figures import rolled
 
 FEW_NUMBERS: Final = ("+8613900000001", "+12025550123", "+35312345678", "+74951234567")
 HOUR: Final = timedelta(hours=1)
@@ -53,6 +56,12 @@ def _of(one: Timeline) -> Call:
     return Call(**fields | {"quality_flags": list(one.quality_flags)})
 
 
+def _moved(one: Timeline, rng: random.Random, turns: Sequence[datetime]) -> Timeline:
+    """Returns the call near one of these changes of clocks."""
+    at = rng.choice(turns) + timedelta(seconds=rng.randrange(-50_000, 50_000))
+    return msgspec.structs.replace(one, started_at=at, slot_at=at.replace(minute=0, second=0))
+
+
 def _country(one: Timeline) -> str:
     inbound = one.direction is Direction.INBOUND
     number, kind = (one.from_number, one.from_kind) if inbound else (one.to_number, one.to_kind)
@@ -76,6 +85,64 @@ async def test_details_have_the_figures_of_their_calls(db: ClickHouse) -> None:
     assert same(rows, [{name: row[name] for name in rows[0] if name in row} for row in wanted])
     sums = [await ask(db, f"SELECT sum(attempts), sum(talk_total_ms) FROM v_kpi_{g}_detail") for g in ("day", "hour")]
     assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Australia/Lord_Howe",
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in ("Asia/Kathmandu", "Europe/Berlin", "America/Sao_Paulo", "UTC")
+        ),
+    ],
+)
+async def test_details_of_any_zone_have_the_figures_of_their_calls_by_its_clock(db: ClickHouse, zone: str) -> None:
+    rng = random.Random("local details")
+    calls = [_moved(_random_call(rng, number), rng, TURNS) for number in range(300)]
+    await db.insert(TIMELINES, calls)
+    every = f"time_zone = '{zone}', local_from = '2000-01-01', local_to = '2030-01-01'"
+    for grain in ("hour", "day"):
+        groups: dict[tuple[Any, ...], list[Call]] = defaultdict(list)
+        for one in calls:
+            assert one.started_at is not None
+            at = interval(grain, zone, one.started_at)
+            key = (one.account, one.account_id, one.call_type, str(one.direction), _country(one), one.agent_id)
+            groups[at, "ytx", *key].append(_of(one))
+        names = ("vendor", "account", "account_id", "call_type", "direction", "country_code", "agent_id")
+        wanted = [
+            {**msgspec.structs.asdict(at), **dict(zip(names, key, strict=True)), **figures(some, at.slot_s),
+             "local_date": at.local_slot_at.date(), "local_hour": at.local_slot_at.hour, "time_zone": zone}
+            for (at, *key), some in groups.items()
+        ]  # fmt: skip
+        rows = await shown(db, f"SELECT * FROM {db.database}.v_kpi_{grain}_detail_in({every})")
+        assert same(rows, [{name: row[name] for name in rows[0] if name in row} for row in wanted]), grain
+
+
+async def test_hours_of_the_local_day_have_the_figures_of_their_calls(db: ClickHouse) -> None:
+    """On the clocks of the accounts: half hours, and both passes of an hour that comes twice."""
+    await db.insert(TIMELINES, random_calls(random.Random("hours of the day"), 500))
+    await rolled(db, ZONES)
+    since, until = datetime(2018, 1, 1), datetime(2026, 11, 1, 1)  # noqa: DTZ001 - wall clocks
+    groups: dict[tuple[Any, ...], list[Call]] = defaultdict(list)
+    for one in await calls_of(db):
+        zone = ZONES.of.get((one.vendor, one.account), ZONES.of[DEFAULT])
+        hour = interval("hour", zone, one.started_at.astimezone(UTC)).local_slot_at.replace(tzinfo=None)
+        if one.call_type == "call" and since <= hour < until:
+            groups[hour.hour, zone, one.vendor, one.account, one.account_id, one.direction].append(one)
+    names = ("local_hour", "time_zone", "vendor", "account", "account_id", "direction")
+    wanted = [{**dict(zip(names, key, strict=True)), **figures(some, 3600)} for key, some in groups.items()]
+    asked = f"local_from = '{since}', local_to = '{until}'"
+    rows = await shown(db, f"SELECT * FROM {db.database}.v_kpi_hour_of_day({asked})")
+    assert {row["local_hour"] for row in rows} >= {0, 1, 12, 23}
+
+    def ordered(some: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(some, key=lambda row: str([row[name] for name in names]))
+
+    assert len(rows) == len(wanted)
+    for found, row in zip(ordered(rows), ordered(wanted), strict=True):
+        expected = {name: row[name] for name in found}
+        assert found == {**expected, "cost_per_minute": pytest.approx(expected["cost_per_minute"])}
 
 
 async def test_the_calling_code_of_every_country_is_told_from_the_masked_form(db: ClickHouse) -> None:
@@ -141,5 +208,19 @@ async def test_a_pair_whose_numbers_have_expired_is_known_by_its_tokens(db: Clic
     await db.command(
         f"ALTER TABLE {db.database}.timelines_by_slot UPDATE from_number = NULL, to_number = NULL WHERE true SETTINGS mutations_sync = 1"
     )
+    asked = "from = '2026-03-01 00:00:00', to = '2026-03-02 00:00:00'"
+    assert await ask(db, f"SELECT first_attempts, redials FROM v_kpi_redials({asked})") == [(1, 1)]
+
+
+async def test_numbers_with_hidden_digits_are_no_pair(db: ClickHouse) -> None:
+    """The same hidden form may be that of ten thousand people."""
+    hidden: dict[str, Any] = {"to_number": "150****0000", "to_kind": NumberKind.MASKED}
+    withheld: dict[str, Any] = {"to_number": "+12025550123", "from_kind": NumberKind.ANONYMOUS}
+    calls = [
+        call(n, **{"from_number": "+8613900000001", "is_final": True, "started_at": START, **fields})
+        for n, fields in enumerate([hidden, hidden, withheld, withheld, {"to_number": "8001"}, {"to_number": "8001"}])
+    ]
+    async with ClickHouse(db.settings, NumberTokens("3f6c1a0b9d8e7f5a4c2b1d0e9f8a7b6c")) as sink:
+        await sink.insert(TIMELINES, calls)
     asked = "from = '2026-03-01 00:00:00', to = '2026-03-02 00:00:00'"
     assert await ask(db, f"SELECT first_attempts, redials FROM v_kpi_redials({asked})") == [(1, 1)]

@@ -148,6 +148,43 @@ async def test_bounds_of_any_zone_are_those_of_its_wall_clock(db: ClickHouse) ->
     ]
 
 
+MIDNIGHTS: list[Any] = [
+    pytest.param("America/Sao_Paulo", "2018-11-04", id="a midnight that a clock skips"),
+    pytest.param(
+        "America/Sao_Paulo", "2018-02-18", marks=pytest.mark.long, id="a midnight before which an hour comes twice"
+    ),
+    pytest.param("Africa/Cairo", "2026-04-24", id="the skipped midnight of Cairo"),
+    pytest.param("Pacific/Apia", "2011-12-31", marks=pytest.mark.long, id="a midnight behind a day that there was not"),
+    pytest.param("Pacific/Apia", "2011-12-30", marks=pytest.mark.long, id="the day that there was not"),
+    pytest.param("Asia/Kolkata", "2026-03-01", id="half an hour"),
+]
+
+
+@pytest.mark.parametrize(("zone", "day"), MIDNIGHTS)
+async def test_a_midnight_parts_the_calls_of_any_zone_even_where_clocks_skip_it(
+    db: ClickHouse, zone: str, day: str
+) -> None:
+    """Every call is in one of two spans, and no day of one is a day of the other."""
+    middle = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    starts = [(middle + timedelta(minutes=30 * n)).replace(second=0) for n in range(-96, 96)]
+    await db.insert(
+        TIMELINES, [call(n, slot_at=at.replace(minute=0), started_at=at, is_final=True) for n, at in enumerate(starts)]
+    )
+    await rolled(db)
+    for view in (*(f"v_kpi_{grain}_in" for grain in GRAINS), "v_kpi_hour_detail_in", "v_kpi_day_detail_in"):
+        found = [
+            await ask(
+                db, f"SELECT toString(min(local_date)), toString(max(local_date)), sum(attempts) FROM {view}({of})"
+            )
+            for of in (
+                f"time_zone = '{zone}', local_from = '2000-01-01', local_to = '{day}'",
+                f"time_zone = '{zone}', local_from = '{day}', local_to = '2100-01-01 00:00:00'",
+            )
+        ]
+        assert sum(rows[0][2] for rows in found) == len(starts), view
+        assert found[0][0][1] < day <= found[1][0][0], view
+
+
 async def follow(db: ClickHouse, zones: Zones, **options: Any) -> int:
     """Does what a sink with other settings does when it starts."""
     return await Roller(db, Marks(db), Registry(), zones=zones, **options).once()

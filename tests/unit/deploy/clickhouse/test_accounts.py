@@ -71,7 +71,10 @@ ALLOWED = {
             for view in (
                 *(
                     "masked_*",
-                    "v_kpi_*",
+                    "v_kpi_5m*",
+                    "v_kpi_hour*",
+                    "v_kpi_day*",
+                    "v_kpi_redials",
                     "v_charges_day",
                     "v_prefixes",
                     "v_reconciliations",
