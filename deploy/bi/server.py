@@ -22,7 +22,7 @@ from schemas.errors import SetupError
 
 LOG: Final = "superset.log"
 _LOOK_EVERY_S: Final = 0.2
-_STOP_S: Final = 15.0
+_STOP_S: Final = 5.0
 _LAST_LINES: Final = 8
 _ANSWER_S: Final = 10.0
 _DOWN: Final = "Start `callweave up` (`make run`) in this folder first, and wait until it says that it is ready."

@@ -170,7 +170,7 @@ def serve(app: Any, address: str, say: Callable[[str], None]) -> None:
                 "worker_class": "gthread",
                 "threads": 8,
                 "timeout": 120,
-                "graceful_timeout": 5,
+                "graceful_timeout": 3,
                 "loglevel": "warning",
                 # Whoever kills the server frees its port at once.
                 "post_fork": lambda _server, _worker: _end_with_parent(),
