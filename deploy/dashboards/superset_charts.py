@@ -122,7 +122,7 @@ def _over_time(chart: Chart) -> dict[str, Any]:
         "time_grain_sqla": chart.grain or None,
         "groupby": list(chart.by),
         "x_axis_title": chart.x_title,
-        "x_axis_title_margin": 15,
+        "x_axis_title_margin": 30,
         "y_axis_title": unit.axis,
         "y_axis_title_margin": 60,
         "x_axis_time_format": _CLOCKS[chart.grain],
@@ -158,7 +158,7 @@ def _by_value(chart: Chart) -> dict[str, Any]:
         "show_value": True,
         # In a horizontal chart the titles change their places with the axes.
         "x_axis_title": "" if bars else chart.x_title,
-        "x_axis_title_margin": 15,
+        "x_axis_title_margin": 30,
         "y_axis_title": unit.axis,
         "y_axis_title_margin": 30 if bars else 60,
         "xAxisForceCategorical": True,

@@ -115,7 +115,7 @@ COST: Final = Dashboard(
                 by=("vendor", "account", "account_id", "call_type", "currency"),
                 measures=(
                     Measure("Charged", "sum(cost_total)", MONEY),
-                    Measure("Billed minutes", "sum(billed_s) / 60", MINUTES),
+                    Measure("Billed", "sum(billed_s) / 60", MINUTES),
                     Measure("Records", "sum(records)", RECORDS),
                     Measure("Records in conflict", "sum(in_conflict)", RECORDS),
                 ),

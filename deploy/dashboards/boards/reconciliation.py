@@ -145,7 +145,7 @@ RECONCILIATION: Final = Dashboard(
                     ),
                     *("their_cost", "our_cost", "their_currency", "differences", "note"),
                 ),
-                order="ran_at DESC, line",
+                order="class, line",
                 limit=500,
                 width=12,
                 note="Line 0: only we have the record. Numbers that differ are not shown; `callweave raw show` has the body.",

@@ -11,13 +11,14 @@ from tests.support.command import Done, addresses, callweave
 from tests.support.whole_stack import rows
 
 VENDOR: Final = "ytx"
+KIND: Final = "callback_cdr"
 COLUMNS: Final = ("requestid", "starttime", "duration", "cost", "currency")
 _HELD: Final = f"""
 SELECT vendor_call_id AS requestid, billable_s AS duration, cost, currency, account_id,
     formatDateTime(assumeNotNull(arrayMin(arrayFilter(at -> isNotNull(at), arrayConcat([setup_at, alerting_at, answer_at, end_at],
         legs.setup_at, legs.alerting_at, legs.answer_at, legs.end_at)))), '%Y-%m-%dT%H:%i:%SZ', 'UTC') AS starttime
 FROM v_cdr
-WHERE vendor = '{VENDOR}' AND kind = 'callback_cdr' AND is_final AND cost IS NOT NULL AND billable_s IS NOT NULL AND end_at IS NOT NULL
+WHERE vendor = '{VENDOR}' AND kind = '{KIND}' AND is_final AND cost IS NOT NULL AND billable_s IS NOT NULL AND end_at IS NOT NULL
 ORDER BY starttime, vendor_call_id
 """
 CLASSES: Final = ("differs", "only_theirs", "only_ours", "doubled_theirs")
@@ -31,7 +32,7 @@ async def compared(stack: Stack, folder: Path) -> Done:
     file = folder / "carrier-november.csv"
     file.write_text(_text(mutated(held)), "utf-8")
     return await callweave(
-        *("reconcile", str(file), "--vendor", VENDOR, "--account", held[0]["account_id"], "--yes"),
+        *("reconcile", str(file), "--vendor", VENDOR, "--account", held[0]["account_id"], "--kind", KIND, "--yes"),
         cwd=folder,
         settings=addresses(stack),
     )
