@@ -25,6 +25,7 @@ _ARGUMENTS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
 _STARTS_WITHIN_S: Final = 60
+_ANSWERS_WITHIN_MS: Final = 150_000
 
 
 class Browser:
@@ -117,7 +118,10 @@ async def browser(*, width: int = 1400, height: int = 1000) -> AsyncIterator[Bro
 
 async def _session(http: aiohttp.ClientSession, driver: str, profile: Path) -> str:
     options = {"binary": CHROMIUM, "args": [*_ARGUMENTS, f"--user-data-dir={profile}"]}
-    wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
+    # On a busy machine the page itself takes long to run a script of ours.
+    limits = {"script": _ANSWERS_WITHIN_MS, "pageLoad": _ANSWERS_WITHIN_MS}
+    asked = {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": limits}
+    wanted = {"capabilities": {"alwaysMatch": asked}}
     deadline = asyncio.get_running_loop().time() + _STARTS_WITHIN_S
     while True:
         try:
