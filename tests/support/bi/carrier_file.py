@@ -32,7 +32,17 @@ async def compared(stack: Stack, folder: Path) -> Done:
     file = folder / "carrier-november.csv"
     file.write_text(_text(mutated(held)), "utf-8")
     return await callweave(
-        *("reconcile", str(file), "--vendor", VENDOR, "--account", held[0]["account_id"], "--kind", KIND, "--yes"),
+        *(
+            "reconcile",
+            str(file),
+            "--vendor",
+            VENDOR,
+            "--account",
+            held[0]["account_id"],
+            "--kind",
+            KIND.upper(),
+            "--yes",
+        ),
         cwd=folder,
         settings=addresses(stack),
     )
