@@ -37,6 +37,7 @@ CALLS: Final = Dataset(
     sql="""SELECT
     started_at, vendor, account, account_id, vendor_call_id, custom_ref, call_type, direction,
     from_token, from_masked, to_token, to_masked, agent_id, disposition, hangup_party,
+    if(disposition IN ('answered', 'no_answer', 'busy', 'unreachable', 'rejected', 'cancelled', 'invalid_number'), disposition, 'other') AS outcome,
     concat(disposition, ifNull(concat(' (', toString(q850), ')'), '')) AS cause, hangup_cause, hangup_reason,
     setup_at, alerting_at, answer_at, end_at, pdd_ms, ring_ms, talk_ms, billable_s, cost, currency,
     is_final, has_record, has_states, has_recording, arrayStringConcat(quality_flags, ', ') AS quality_flags
@@ -54,6 +55,7 @@ FROM masked_timelines""",
         Column("to_masked", "String", "the called number, masked"),
         Column("agent_id", "String"),
         Column("disposition", _WORD, "how the call ended"),
+        Column("outcome", "String", "how the call ended, in no more words than there are colours"),
         Column("hangup_party", _WORD),
         Column("cause", "String", "how the call ended, with its cause by ITU-T Q.850 where that is known"),
         Column("hangup_cause", _WORD, "cause in the vendor's words"),
@@ -261,12 +263,37 @@ RUNS: Final = Dataset(
 )
 
 RECONCILED: Final = Dataset(
-    name="v_reconciled_records",
-    comment="The class of each record of the carriers' files and of ours",
+    name="bi_reconciled",
+    comment="The records that are not the same in a carrier's file and here, by the last run of each file and settings",
+    time="ran_at",
+    sql="""SELECT
+    runs.ran_at AS ran_at, runs.file_name AS file_name, records.line AS line, records.class AS class, records.vendor AS vendor,
+    records.account AS account, records.vendor_call_id AS vendor_call_id, records.started_at AS started_at,
+    records.their_billed_s AS their_billed_s, records.our_billed_s AS our_billed_s,
+    records.their_cost AS their_cost, records.their_currency AS their_currency,
+    records.our_cost AS our_cost, records.our_currency AS our_currency,
+    arrayStringConcat(arrayMap(
+        (field, theirs, ours) -> concat(field, if(theirs = '' AND ours = '', '', concat(': ', theirs, ', ours ', ours))),
+        records.differences.field, records.differences.theirs, records.differences.ours
+    ), '; ') AS differences, records.note AS note
+FROM
+(
+    SELECT * FROM v_reconciled_records WHERE class NOT IN ('equal', 'within_tolerance')
+) AS records
+INNER JOIN v_reconciliations AS runs ON runs.run_id = records.run_id""",
     columns=(
-        Column("class", _WORD, "differs, only_theirs, only_ours, doubled_theirs or unreadable, besides what is equal"),
+        Column("ran_at", "DateTime64(3, 'UTC')", "when the file was compared (UTC)"),
+        Column("file_name", "String"),
+        Column("line", "UInt64", "row of the file; 0: only we have the record"),
+        Column("class", _WORD, "differs, only_theirs, only_ours, doubled_theirs or unreadable"),
         Column("vendor", _WORD),
         Column("account", "String"),
         Column("vendor_call_id", "String"),
+        Column("started_at", f"Nullable({_INSTANT})", "the first instant of the call (UTC)"),
+        *(Column(f"{whose}_billed_s", "Nullable(UInt32)") for whose in ("their", "our")),
+        *(Column(f"{whose}_cost", "Nullable(Decimal(18, 6))") for whose in ("their", "our")),
+        *(Column(f"{whose}_currency", _WORD) for whose in ("their", "our")),
+        Column("differences", "String", "field by field: theirs, and ours"),
+        Column("note", "String", "why a row cannot be read"),
     ),
 )

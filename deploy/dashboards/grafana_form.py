@@ -15,6 +15,8 @@ _PIXELS: Final = 8 / 38
 _FORMAT: Final = {Kind.LINE: 0, Kind.STACK: 0}
 """The plugin's formats: 0 for series over time, 1 for a table."""
 _TABLE: Final = 1
+_AHEAD: Final = "now+14h"
+"""The end of the axis of a page with local times: in the zone that is most ahead of UTC it is that late already."""
 _GRAINS: Final = {"": "5m", "PT1M": "1m", "PT5M": "5m", "PT1H": "1h", "P1D": "1d"}
 _PANELS: Final = {
     Kind.NUMBER: "stat",
@@ -43,7 +45,7 @@ def _dashboard(board: Dashboard) -> dict[str, Any]:
         "graphTooltip": 1,
         # Instants are UTC, and local times are as the clock showed them: neither moves to the browser's zone.
         "timezone": "utc",
-        "time": {"from": f"now-{_short(board.last)}", "to": "now" if board.until == "now" else "now+1d"},
+        "time": {"from": f"now-{_short(board.last)}", "to": _AHEAD if board.has_local_times else "now"},
         "refresh": f"{board.refresh_s}s" if board.refresh_s else "",
         "templating": {"list": [_variable(one) for one in board.filters]},
         "annotations": {"list": []},

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.dashboards.model import Chart, Dashboard, Filter, Kind
+from deploy.dashboards.model import Chart, Dashboard, Dataset, Filter, Kind
 
 SERIES: Final = "Value"
 """The name of a figure with a series for each value of a column: Grafana then names the series by the value alone."""
@@ -29,7 +29,7 @@ def statement(board: Dashboard, chart: Chart) -> str:
 
 def values(one: Filter) -> str:
     """Returns the query of what can be chosen in a filter."""
-    where = f"\nWHERE $__timeFilter({one.dataset.time})" if one.dataset.time else ""
+    where = f"\nWHERE {_in_time(one.dataset)}" if one.dataset.time else ""
     return f"SELECT DISTINCT {one.column} FROM {one.dataset.source}{where}\nORDER BY {one.column} LIMIT 1000"  # noqa: S608 - our own words
 
 
@@ -72,10 +72,24 @@ def _order(chart: Chart) -> str:
 
 def _where(board: Dashboard, chart: Chart) -> str:
     has = {column.name for column in chart.dataset.columns}
-    conditions = [f"$__timeFilter({chart.dataset.time})"] if chart.dataset.time else []
+    conditions = [_in_time(chart.dataset)] if chart.dataset.time and not chart.is_local else []
+    conditions += [_in_local_time(chart)] if chart.is_local else []
     conditions += [_condition(one) for one in board.filters if one.column in has]
     conditions += [f"({chart.where})"] if chart.where else []
     return "WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _in_time(dataset: Dataset) -> str:
+    """Returns the condition on the range of time; of days, on whole ones, since all of them begin at midnight."""
+    if dataset.column(dataset.time).type != "Date":
+        return f"$__timeFilter({dataset.time})"
+    return f"{dataset.time} >= toDate($__fromTime, 'UTC') AND {dataset.time} <= toDate($__toTime, 'UTC')"
+
+
+def _in_local_time(chart: Chart) -> str:
+    """Returns the condition on local times, which Grafana draws where UTC would be; that on UTC limits what is read."""
+    day, time = "toIntervalDay(1)", chart.dataset.time
+    return f"$__timeFilter({chart.x}) AND {time} >= $__fromTime - {day} AND {time} <= $__toTime + {day}"
 
 
 def _condition(one: Filter) -> str:

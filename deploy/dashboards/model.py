@@ -18,6 +18,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int = 0
     top: float | None = None
     """The end of an axis; None: that of the values."""
+    short: str = ""
+    """The sign of the unit, for the head of a column whose figures do not say it."""
 
 
 CALLS: Final = Unit(axis="calls", d3=",d", grafana="short")
@@ -26,11 +28,12 @@ EVENTS: Final = Unit(axis="states", d3=",d", grafana="short")
 PARTIES: Final = Unit(axis="participants", d3=",d", grafana="short")
 SHARE: Final = Unit(axis="share of seizures (%)", d3=".0%", grafana="percentunit", decimals=1, top=1)
 SHARE_OF_ANSWERED: Final = Unit(axis="share of answered calls (%)", d3=".1%", grafana="percentunit", decimals=1)
-SHARE_OF_RECORDS: Final = Unit(axis="share of records (%)", d3=".2%", grafana="percentunit", decimals=2)
-SECONDS: Final = Unit(axis="seconds", d3=",.1f", grafana="s", decimals=1)
-MILLISECONDS: Final = Unit(axis="milliseconds", d3=",d", grafana="ms")
-MINUTES: Final = Unit(axis="minutes", d3=",.1f", grafana="m", decimals=1)
-MONEY: Final = Unit(axis="amount in the currency of its series", d3=",.2f", grafana="none", decimals=2)
+SHARE_OF_FINAL: Final = Unit(axis="share of final calls (%)", d3=".0%", grafana="percentunit", decimals=1, top=1)
+SHARE_OF_RECORDS: Final = Unit(axis="share of records (%)", d3=".1%", grafana="percentunit", decimals=1, top=1)
+SECONDS: Final = Unit(axis="seconds", d3=",.1f", grafana="s", decimals=1, short="s")
+MILLISECONDS: Final = Unit(axis="milliseconds", d3=",d", grafana="ms", short="ms")
+MINUTES: Final = Unit(axis="minutes", d3=",.1f", grafana="m", decimals=1, short="min")
+MONEY: Final = Unit(axis="amount in the series' currency", d3=",.2f", grafana="none", decimals=2)
 MONEY_PER_MINUTE: Final = Unit(axis="amount per minute of talk", d3=",.4f", grafana="none", decimals=4)
 TEXT: Final = Unit(axis="", d3="", grafana="string")
 LINES: Final = Unit(axis="calls at the same time", d3=",.1f", grafana="none", decimals=1)
@@ -52,6 +55,9 @@ class Kind(StrEnum):
     """Countries by their two letters (ISO 3166-1), the darker the more."""
 
 
+_UNITS: Final = ("ms", "s")
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column of a dataset that charts or filters use."""
 
@@ -64,6 +70,13 @@ class Column(msgspec.Struct, frozen=True):
     def is_time(self) -> bool:
         """True where it holds instants or days."""
         return "Date" in self.type
+
+    @property
+    def label(self) -> str:
+        """Its name for people, with its unit."""
+        words = self.name.split("_")
+        unit = f" ({words.pop()})" if words[-1] in _UNITS else ""
+        return " ".join(words) + unit
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +136,11 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     may_be_empty: bool = False
     """True where nothing to show is a good answer, as for faults."""
 
+    @property
+    def is_local(self) -> bool:
+        """True where the times along its axis are as an account's clock shows them."""
+        return self.x.startswith("local_")
+
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """A choice at the top of a dashboard."""
@@ -147,8 +165,13 @@ class Dashboard(msgspec.Struct, frozen=True, kw_only=True):
     last: str
     """The time that it looks back at first: "1 day", "30 days"."""
     until: str = "now"
-    """The end of its time: now, or "tomorrow" for days as a whole, of which today's has begun before now."""
+    """The end of its time: now, or "tomorrow" where days are limited too, which Superset ends before the last one."""
     refresh_s: int = 0
+
+    @property
+    def has_local_times(self) -> bool:
+        """True where an axis has times as an account's clock shows them, which may be hours ahead of UTC."""
+        return any(chart.is_local for chart in self.charts)
 
     @property
     def charts(self) -> tuple[Chart, ...]:

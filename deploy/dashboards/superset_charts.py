@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deploy.dashboards.model import Chart, Kind, Measure
+from msgspec.structs import replace
+
+from deploy.dashboards.model import TEXT, Chart, Kind, Measure
 from deploy.dashboards.style import SCHEME, SEQUENCE
 from deploy.dashboards.superset_ids import VERSION, id_of
 
@@ -90,8 +92,8 @@ def _number(chart: Chart) -> dict[str, Any]:
         "metric": metric(measure),
         "subheader": measure.unit.axis,
         "y_axis_format": measure.unit.d3,
-        "header_font_size": 0.4,
-        "subheader_font_size": 0.125,
+        "header_font_size": 0.5,
+        "subheader_font_size": 0.3,
     }
 
 
@@ -135,7 +137,7 @@ def _over_time(chart: Chart) -> dict[str, Any]:
 _CLOCKS: Final = {"P1D": "%Y-%m-%d", "PT1H": "%m-%d %H:%M", "PT5M": "%H:%M", "PT1M": "%H:%M", "": "%H:%M"}
 """The form of instants on an axis, for each length of a step."""
 _STROKES: Final[Mapping[Kind, Mapping[str, Any]]] = {
-    Kind.LINE: {"seriesType": "line", "markerEnabled": True, "markerSize": 4, "y_axis_bounds": [0, None]},
+    Kind.LINE: {"seriesType": "line", "markerEnabled": True, "markerSize": 4, "y_axis_bounds": [None, None]},
     Kind.STACK: {"stack": "Stack", "orientation": "vertical", "y_axis_bounds": [None, None]},
 }
 
@@ -156,7 +158,7 @@ def _by_value(chart: Chart) -> dict[str, Any]:
         "show_value": True,
         # In a horizontal chart the titles change their places with the axes.
         "x_axis_title": "" if bars else chart.x_title,
-        "x_axis_title_margin": 15 if bars else 30,
+        "x_axis_title_margin": 30,
         "y_axis_title": unit.axis,
         "y_axis_title_margin": 30 if bars else 60,
         "xAxisForceCategorical": True,
@@ -164,9 +166,13 @@ def _by_value(chart: Chart) -> dict[str, Any]:
 
 
 def _table(chart: Chart) -> dict[str, Any]:
+    heads = {one: _with_unit(one) for one in chart.measures}
     columns: dict[str, Any] = {
-        one.label: {"d3NumberFormat": one.unit.d3, "horizontalAlign": "right"} for one in chart.measures if one.unit.d3
+        heads[one].label: {"d3NumberFormat": one.unit.d3, "horizontalAlign": "right"}
+        for one in chart.measures
+        if one.unit.d3
     }
+    order = [part.strip().split() for part in chart.order.split(",") if part]
     base = {
         "table_timestamp_format": "%Y-%m-%d %H:%M:%S.%L",
         "server_pagination": False,
@@ -177,7 +183,6 @@ def _table(chart: Chart) -> dict[str, Any]:
         "include_search": False,
     }
     if not chart.measures:
-        order = [part.strip().split() for part in chart.order.split(",")]
         return {
             **base,
             "query_mode": "raw",
@@ -188,7 +193,22 @@ def _table(chart: Chart) -> dict[str, Any]:
         **base,
         "query_mode": "aggregate",
         "groupby": list(chart.by),
-        "metrics": [metric(one) for one in chart.measures],
+        "metrics": [metric(one) for one in heads.values()],
+        **(_ordered(*order[0]) if order else {}),
+    }
+
+
+def _with_unit(measure: Measure) -> Measure:
+    """Returns it with its unit in its name, since Superset writes none behind a figure of a table."""
+    short = measure.unit.short
+    return replace(measure, label=f"{measure.label} ({short})") if short else measure
+
+
+def _ordered(name: str, *rest: str) -> dict[str, Any]:
+    """Returns the order of rows that are groups: by a column of theirs, and not by the first figure."""
+    return {
+        "timeseries_limit_metric": metric(Measure(f"the order by {name}", f"max({name})", TEXT)),
+        "order_desc": bool(rest),
     }
 
 

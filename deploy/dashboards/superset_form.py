@@ -77,7 +77,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
         "columns": [
             {
                 "column_name": column.name,
-                "verbose_name": None,
+                "verbose_name": column.label if column.label != column.name else None,
                 "is_dttm": column.is_time,
                 "is_active": True,
                 "type": column.type,

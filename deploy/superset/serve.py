@@ -5,8 +5,13 @@ It runs in Superset's environment: `make bi` starts it there, and Compose in Sup
 """
 
 import argparse
+import contextlib
+import ctypes
 import os
 import secrets
+import signal
+import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +60,39 @@ class Progress:
             file.write(f"{line}\n")
 
 
+def database(folder: Path) -> Path:
+    """Returns Superset's own database, which superset_config.py names too."""
+    return folder / "superset.db"
+
+
+def mend(folder: Path) -> None:
+    """Undoes a preparation that was killed: SQLite keeps each step of it, and the next one would stop at the first.
+
+    A database that was never ready goes away, and one that was being brought to another release is as it was before.
+    """
+    before = _before(folder)
+    if (folder / "prepared").exists() and not before.exists():
+        return
+    for path in (database(folder), database(folder).with_name("superset.db-journal")):
+        path.unlink(missing_ok=True)
+    if before.exists():
+        (folder / "prepared").write_text("an earlier release", "utf-8")
+        before.replace(database(folder))
+
+
+def _before(folder: Path) -> Path:
+    return folder / "superset.db.before"
+
+
+def _keep(folder: Path) -> None:
+    """Keeps the database as it is now, until the preparation is over."""
+    half = folder / "superset.db.copy"
+    half.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(database(folder))) as old, contextlib.closing(sqlite3.connect(half)) as new:
+        old.backup(new)
+    half.replace(_before(folder))
+
+
 def prepare(folder: Path, say: Callable[[str], None]) -> None:
     """Brings Superset's database to this release, unless the last start did."""
     import flask_migrate
@@ -66,11 +104,15 @@ def prepare(folder: Path, say: Callable[[str], None]) -> None:
     if done.exists() and done.read_text("utf-8") == release:
         return
     say("step: makes Superset's own database")
+    if done.exists():
+        _keep(folder)
     flask_migrate.upgrade()
     say("step: makes its roles")
     appbuilder.add_permissions(update_perms=True)
     security_manager.sync_role_definitions()
+    # In this order: a database without this text is made anew, and one that is still kept aside comes back.
     done.write_text(release, "utf-8")
+    _before(folder).unlink(missing_ok=True)
 
 
 def import_all() -> None:
@@ -128,7 +170,10 @@ def serve(app: Any, address: str, say: Callable[[str], None]) -> None:
                 "worker_class": "gthread",
                 "threads": 8,
                 "timeout": 120,
+                "graceful_timeout": 3,
                 "loglevel": "warning",
+                # Whoever kills the server frees its port at once.
+                "post_fork": lambda _server, _worker: _end_with_parent(),
                 "when_ready": lambda _server: say("ready"),
             }.items():
                 self.cfg.set(name, value)
@@ -137,6 +182,11 @@ def serve(app: Any, address: str, say: Callable[[str], None]) -> None:
             return app
 
     Server().run()
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def main() -> None:
@@ -149,6 +199,7 @@ def main() -> None:
     given = options.parse_args()
     say = Progress(given.home).say
     say("step: loads Superset")
+    mend(given.home)
     # Superset's settings read these.
     os.environ["SUPERSET_CONFIG_PATH"] = str(HERE / "superset_config.py")
     os.environ["CALLWEAVE_BI_HOME"] = str(given.home)

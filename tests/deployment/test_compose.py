@@ -7,6 +7,9 @@ from typing import Any, Final
 
 import pytest
 
+from deploy.clickhouse.accounts import ANALYST
+from deploy.dashboards.__main__ import GRAFANA
+from deploy.dashboards.grafana_form import SOURCE
 from schemas.config.listening import is_loopback
 from schemas.config.safety import unsafe
 from tests.deployment.files import DEPLOY, ROOT, STATUS_PATHS, drawn_by_lot, is_command, settings_of, yaml_of
@@ -98,6 +101,58 @@ def test_health_checks_ask_paths_that_there_are() -> None:
 
     assert asked
     assert set(asked) <= STATUS_PATHS
+
+
+def _mounts(name: str) -> dict[str, str]:
+    """Returns what a service mounts where, by the place inside."""
+    return {volume.split(":")[1]: volume.split(":")[0] for volume in SERVICES[name]["volumes"]}
+
+
+def test_grafana_is_provisioned_with_what_it_mounts() -> None:
+    grafana, mounts = SERVICES["grafana"], _mounts("grafana")
+    (provider,) = yaml_of((DEPLOY / "grafana/provisioning/dashboards/callweave.yaml").read_text("utf-8"))[0][
+        "providers"
+    ]
+    (source,) = yaml_of((DEPLOY / "grafana/provisioning/datasources/callweave.yaml").read_text("utf-8"))[0][
+        "datasources"
+    ]
+
+    assert (HERE / mounts["/etc/grafana/provisioning"]).resolve() == DEPLOY / "grafana/provisioning"
+    assert (HERE / mounts[provider["options"]["path"]]).resolve() == GRAFANA
+    assert {"type": source["type"], "uid": source["uid"]} == SOURCE
+    assert source["type"] in grafana["environment"]["GF_INSTALL_PLUGINS"].split(",")
+    asked = source["jsonData"]
+    assert f"127.0.0.1:{asked['port']}:{asked['port']}" in SERVICES[asked["host"]]["ports"]
+    assert set(grafana["networks"]) & set(SERVICES[asked["host"]]["networks"])
+    assert (asked["username"], asked["defaultDatabase"]) == (ANALYST, "calls")
+    for text in (source["secureJsonData"]["password"], grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]):
+        (name,) = re.findall(r"/run/secrets/([\w-]+)", text)
+        assert name in grafana["secrets"]
+
+
+def test_superset_is_started_with_what_it_mounts() -> None:
+    superset, mounts = SERVICES["superset"], _mounts("superset")
+    script = (HERE / "superset/start.sh").read_text("utf-8")
+    options = dict(re.findall(r"--([a-z-]+) (\S+)", script))
+    (folder,) = re.findall(r"^cd (\S+)$", script, re.MULTILINE)
+
+    assert (HERE / mounts[folder] / "serve.py").resolve() == DEPLOY / "superset/serve.py"
+    assert mounts[options["home"]] in COMPOSE["volumes"]
+    assert options["clickhouse"] == "clickhouse:8123"
+    assert set(superset["networks"]) & set(SERVICES["clickhouse"]["networks"])
+    assert options["address"].endswith(superset["ports"][0].split(":")[2])
+    for path in (options["password-file"], superset["environment"]["SUPERSET_SECRET_KEY_FILE"]):
+        assert path.removeprefix("/run/secrets/") in superset["secrets"]
+
+
+def test_the_image_of_superset_has_the_versions_that_the_tests_ran() -> None:
+    image = (HERE / "superset/Dockerfile").read_text("utf-8")
+    pinned = dict(
+        re.findall(r"^([\w-]+)==(\S+)", (DEPLOY / "superset/requirements.txt").read_text("utf-8"), re.MULTILINE)
+    )
+
+    assert re.findall(r"apache/superset:(\S+)", image) == [pinned["apache-superset"]]
+    assert re.findall(r"clickhouse-connect==([\d.]+)", image) == [pinned["clickhouse-connect"]]
 
 
 @pytest.mark.parametrize("name", ["superset", "grafana", "poll"])

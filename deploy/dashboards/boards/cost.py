@@ -36,13 +36,31 @@ COST: Final = Dashboard(
                 by=("vendor", "call_type", "currency"),
                 measures=(
                     Measure("Charged", "sum(cost_total)", MONEY),
-                    Measure("In conflict", "sum(cost_in_conflict)", MONEY),
-                    Measure("Provisional", "sum(cost_provisional)", MONEY),
+                    Measure("In conflict", "ifNull(sum(cost_in_conflict), 0)", MONEY),
+                    Measure("Provisional", "ifNull(sum(cost_provisional), 0)", MONEY),
                     Measure("Records", "sum(records)", RECORDS),
                 ),
                 where=_WITH_COST,
                 note="Amounts in conflict and provisional ones stand beside the charges, not in them.",
+                width=7,
+                height=34,
             ),
+            Chart(
+                slug="conferences",
+                question="What do conferences cost?",
+                kind=Kind.TABLE,
+                dataset=CONFERENCES,
+                by=("vendor", "currency"),
+                measures=(
+                    Measure("Cost", "sum(cost)", MONEY),
+                    Measure("Participants", "sum(participants)", PARTIES),
+                    Measure("Talk", "sum(talk_ms) / 60000", MINUTES),
+                ),
+                width=5,
+                height=34,
+            ),
+        ),
+        (
             Chart(
                 slug="charges-over-time",
                 question="On which day was how much charged?",
@@ -55,8 +73,6 @@ COST: Final = Dashboard(
                 grain="P1D",
                 where=_WITH_COST,
             ),
-        ),
-        (
             Chart(
                 slug="billed-minutes",
                 question="How many minutes were billed on which day?",
@@ -68,6 +84,8 @@ COST: Final = Dashboard(
                 x_title=_DAY,
                 grain="P1D",
             ),
+        ),
+        (
             Chart(
                 slug="cost-per-minute",
                 question="What does a minute of talk cost?",
@@ -85,6 +103,7 @@ COST: Final = Dashboard(
                 x_title="hour of start (local time of the account)",
                 grain="PT1H",
                 where="cost IS NOT NULL",
+                width=12,
             ),
         ),
         (
@@ -96,25 +115,12 @@ COST: Final = Dashboard(
                 by=("vendor", "account", "account_id", "call_type", "currency"),
                 measures=(
                     Measure("Charged", "sum(cost_total)", MONEY),
-                    Measure("Billed minutes", "sum(billed_s) / 60", MINUTES),
+                    Measure("Billed", "sum(billed_s) / 60", MINUTES),
                     Measure("Records", "sum(records)", RECORDS),
                     Measure("Records in conflict", "sum(in_conflict)", RECORDS),
                 ),
-                width=8,
+                width=12,
                 note="Without a currency: records for which the vendor names no cost.",
-            ),
-            Chart(
-                slug="conferences",
-                question="What do conferences cost?",
-                kind=Kind.TABLE,
-                dataset=CONFERENCES,
-                by=("vendor", "currency"),
-                measures=(
-                    Measure("Cost", "sum(cost)", MONEY),
-                    Measure("Participants", "sum(participants)", PARTIES),
-                    Measure("Talk", "sum(talk_ms) / 60000", MINUTES),
-                ),
-                width=4,
             ),
         ),
     ),

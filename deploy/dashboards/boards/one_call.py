@@ -8,7 +8,7 @@ from deploy.dashboards.model import Chart, Dashboard, Filter, Kind
 ONE_CALL: Final = Dashboard(
     slug="one-call",
     title="One call: what happened to it?",
-    about="For support: type an id, a token (`callweave token NUMBER` makes one of a number) or a reference above. "
+    about="For support: type an id, a token (`callweave token NUMBER` makes one of a number) or a reference into its filter. "
     "Numbers are masked. Times are UTC.",
     last="7 days",
     filters=(
@@ -26,15 +26,13 @@ ONE_CALL: Final = Dashboard(
                 dataset=CALLS,
                 by=(
                     *("started_at", "vendor", "vendor_call_id", "custom_ref", "direction", "from_masked", "to_masked"),
-                    *("disposition", "hangup_cause", "hangup_party", "setup_at", "alerting_at", "answer_at", "end_at"),
-                    *("pdd_ms", "ring_ms", "talk_ms", "billable_s", "cost", "currency", "is_final", "quality_flags"),
-                    *("from_token", "to_token"),
+                    "disposition",
                 ),
                 order="started_at DESC",
                 limit=50,
                 width=12,
-                height=45,
-                note="The newest fifty that fit. NULL is not known, 0 is zero.",
+                height=30,
+                note="The newest fifty that fit.",
             ),
         ),
         (
@@ -47,8 +45,48 @@ ONE_CALL: Final = Dashboard(
                 order="vendor_call_id, at, told_by, party",
                 limit=200,
                 width=12,
-                height=60,
-                note="One step a row: the states that the vendor sent, and the milestones of the joined call and its legs.",
+                height=46,
+                note="One step a row: the states that the vendor sent, and the milestones of the joined call and its legs. "
+                "A vendor's states may name neither reference nor numbers: the call's id finds them always.",
+            ),
+        ),
+        (
+            Chart(
+                slug="measured",
+                question="How long did it take, and what did it cost?",
+                kind=Kind.TABLE,
+                dataset=CALLS,
+                by=(
+                    *(
+                        "vendor_call_id",
+                        "pdd_ms",
+                        "ring_ms",
+                        "talk_ms",
+                        "billable_s",
+                        "cost",
+                        "currency",
+                        "hangup_party",
+                    ),
+                    *("is_final", "quality_flags"),
+                ),
+                order="started_at DESC",
+                limit=50,
+                width=12,
+                height=24,
+                note="NULL (N/A) is not known, 0 is zero.",
+            ),
+        ),
+        (
+            Chart(
+                slug="tokens",
+                question="Which tokens find other calls of the same numbers?",
+                kind=Kind.TABLE,
+                dataset=CALLS,
+                by=("vendor_call_id", "from_masked", "from_token", "to_masked", "to_token"),
+                order="started_at DESC",
+                limit=50,
+                width=12,
+                height=24,
             ),
         ),
     ),

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from deploy.dashboards.boards.common import whose
 from deploy.dashboards.datasets import CALLS, DELIVERIES, RECORDS, RUNNING, SILENT
 from deploy.dashboards.model import CALLS as CALLS_UNIT
@@ -9,6 +11,7 @@ from deploy.dashboards.model import RECORDS as RECORDS_UNIT
 from deploy.dashboards.model import SECONDS, Chart, Dashboard, Kind, Measure
 
 _RECEIPT: Final = "minute of receipt (UTC)"
+_P95: Final = replace(SECONDS, axis="seconds (95th percentile)")
 
 OPERATIONS: Final = Dashboard(
     slug="operations",
@@ -27,11 +30,11 @@ OPERATIONS: Final = Dashboard(
                 dataset=RECORDS,
                 measures=(Measure("Records", "count()", RECORDS_UNIT),),
                 width=3,
-                height=18,
+                height=20,
             ),
             Chart(
                 slug="newest-record",
-                question="Since when silence?",
+                question="How old is the newest record?",
                 kind=Kind.NUMBER,
                 dataset=RECORDS,
                 measures=(
@@ -42,16 +45,16 @@ OPERATIONS: Final = Dashboard(
                     ),
                 ),
                 width=3,
-                height=18,
+                height=20,
             ),
             Chart(
                 slug="storing-p95",
                 question="How late are rows?",
                 kind=Kind.NUMBER,
                 dataset=RECORDS,
-                measures=(Measure("95th percentile", "quantile(0.95)(storing_s)", SECONDS),),
+                measures=(Measure("95th percentile", "quantile(0.95)(storing_s)", _P95),),
                 width=3,
-                height=18,
+                height=20,
                 note="From the receipt of a record to the row of its newest version.",
             ),
             Chart(
@@ -61,7 +64,7 @@ OPERATIONS: Final = Dashboard(
                 dataset=CALLS,
                 measures=(Measure("Open calls", "countIf(NOT is_final)", CALLS_UNIT),),
                 width=3,
-                height=18,
+                height=20,
                 note="Calls that are provisional: no final record of them is here yet.",
             ),
         ),

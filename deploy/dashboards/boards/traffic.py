@@ -5,7 +5,17 @@ from typing import Final
 from deploy.dashboards.boards.common import whose
 from deploy.dashboards.datasets import CALLS, COUNTRIES, FIGURES
 from deploy.dashboards.model import CALLS as CALLS_UNIT
-from deploy.dashboards.model import MINUTES, SECONDS, SHARE, SHARE_OF_ANSWERED, Chart, Dashboard, Kind, Measure
+from deploy.dashboards.model import (
+    MINUTES,
+    SECONDS,
+    SHARE,
+    SHARE_OF_ANSWERED,
+    SHARE_OF_FINAL,
+    Chart,
+    Dashboard,
+    Kind,
+    Measure,
+)
 
 _START: Final = "five minutes of start (UTC)"
 _LOCAL: Final = "five minutes of start (local time of the account)"
@@ -31,7 +41,7 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_ATTEMPTS,),
                 width=3,
-                height=18,
+                height=20,
             ),
             Chart(
                 slug="asr",
@@ -40,7 +50,7 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_ASR,),
                 width=3,
-                height=18,
+                height=20,
                 note="Answer-seizure ratio (ITU-T E.411): answered / seizures.",
             ),
             Chart(
@@ -50,7 +60,7 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_NER,),
                 width=3,
-                height=18,
+                height=20,
                 note="Network effectiveness ratio (ITU-T E.425): busy, unanswered and rejected calls count as served.",
             ),
             Chart(
@@ -60,7 +70,7 @@ TRAFFIC: Final = Dashboard(
                 dataset=FIGURES,
                 measures=(_ACD,),
                 width=3,
-                height=18,
+                height=20,
                 note="Average call duration of answered attempts whose talk is known.",
             ),
         ),
@@ -107,7 +117,7 @@ TRAFFIC: Final = Dashboard(
                 ),
                 by=("vendor",),
                 x="local_slot_at",
-                x_title=_START,
+                x_title=_LOCAL,
                 note="Answered calls with less than 6 s of talk.",
             ),
         ),
@@ -150,11 +160,12 @@ TRAFFIC: Final = Dashboard(
                 kind=Kind.STACK,
                 dataset=CALLS,
                 measures=(Measure("Calls", "count()", CALLS_UNIT),),
-                by=("disposition",),
+                by=("outcome",),
                 x="started_at",
                 x_title=_START,
                 grain="PT5M",
                 where=_FINAL_CALLS,
+                note="Other: barred, congestion, failed and unknown; the chart of causes tells them apart.",
             ),
             Chart(
                 slug="causes",
@@ -201,7 +212,9 @@ TRAFFIC: Final = Dashboard(
                 measures=(
                     Measure("Calls", "count()", CALLS_UNIT),
                     Measure(
-                        "ASR", "countIf(disposition = 'answered' AND is_final) / nullIf(countIf(is_final), 0)", SHARE
+                        "Answered",
+                        "countIf(disposition = 'answered' AND is_final) / nullIf(countIf(is_final), 0)",
+                        SHARE_OF_FINAL,
                     ),
                     Measure("Talk", "sumIf(talk_ms, is_final) / 60000", MINUTES),
                 ),
@@ -214,9 +227,11 @@ TRAFFIC: Final = Dashboard(
                 question="Whose calls get through?",
                 kind=Kind.TABLE,
                 dataset=FIGURES,
-                by=("vendor", "account", "account_id", "direction"),
+                by=("vendor", "account", "account_id", "direction", "time_zone"),
                 measures=(_ATTEMPTS, _ASR, _NER, _ACD),
                 width=12,
+                height=52,
+                note="The zone is that of the local times on this page.",
             ),
         ),
     ),

@@ -20,6 +20,8 @@ from deploy.bi.server import Superset, running_superset
 from deploy.clickhouse import passwords
 from deploy.clickhouse.accounts import ANALYST
 from deploy.dashboards.boards import DASHBOARDS
+from deploy.dashboards.boards.one_call import ONE_CALL
+from deploy.dashboards.boards.reconciliation import RECONCILIATION
 from deploy.dashboards.model import Dashboard
 from deploy.local.stack import Stack
 from deploy.process.ports import free_port, native_port
@@ -27,8 +29,11 @@ from deploy.runtime import clickhouse_dir
 from deploy.simulator.main import Simulation
 from tests.clients.__main__ import Client, built, tried
 from tests.support.bi.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
+from tests.support.bi.carrier_file import CLASSES, compared
 from tests.support.bi.grafana import expanded, panels
+from tests.support.bi.pages import chosen, drawn, log_in
 from tests.support.clickhouse_at import ask
+from tests.support.command import callweave
 from tests.support.whole_stack import rows, until, whole_stack
 
 ROOT: Final = Path(__file__).parents[3]
@@ -37,15 +42,10 @@ CALLS: Final = 150
 """The calls that the simulator plays, at least, before anybody looks."""
 WIDTH: Final = 1400
 LOADS_WITHIN_S: Final = 240
+PLAYS_S: Final = 120 if os.environ.get("CALLWEAVE_TEST_PICTURES") else 0
+"""A picture of a minute alone shows no curve."""
 MAY_BE_EMPTY: Final = {chart.question for board in DASHBOARDS for chart in board.charts if chart.may_be_empty}
 NOTHING: Final = ("No results were returned", "No data", "Add required control values")
-CHARTS: Final = """return [...document.querySelectorAll('[data-test="chart-grid-component"]')].map((one) => ({
-  name: one.dataset.testChartName,
-  text: one.innerText,
-  waits: !!one.querySelector('.loading, [data-test="loading-indicator"], .ant-spin-spinning'),
-  failed: !!one.querySelector('[role="alert"], .ant-alert-error, [data-test="error-alert"]'),
-  drawn: one.querySelectorAll('canvas, svg.datamap, tbody tr, .header-line').length,
-}))"""
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
@@ -67,6 +67,9 @@ async def stack() -> AsyncIterator[Stack]:
 
             async with traffic.sending_to(running.ingress_url):
                 assert not await until(lacking, LOADS_WITHIN_S)
+                await asyncio.sleep(PLAYS_S)
+            done = await compared(running, Path(folder))
+            assert done.code == 1, done.err
             yield running
 
 
@@ -94,21 +97,7 @@ def _embedded(stack: Stack) -> Any:
 async def window(superset: Superset) -> AsyncIterator[Browser]:
     """Yields a browser in which the reader is logged in."""
     async with browser(width=WIDTH) as one:
-        await one.open(f"{superset.url}/login/")
-        await one.until("return !!document.querySelector('input#username')", limit_s=LOADS_WITHIN_S)
-        await one.run(
-            """const set = (place, value) => {
-              const field = document.querySelector(place);
-              Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, value);
-              field.dispatchEvent(new Event('input', {bubbles: true}));
-            };
-            set('input#username', arguments[0]);
-            set('input#password', arguments[1]);
-            document.querySelector('button[type=submit]').click();""",
-            superset.user,
-            superset.password.value,
-        )
-        await one.until("return location.pathname.includes('/welcome')", limit_s=LOADS_WITHIN_S)
+        await log_in(one, superset.url, superset.user, superset.password.value, limit_s=LOADS_WITHIN_S)
         yield one
 
 
@@ -118,13 +107,14 @@ async def test_every_chart_shows_something(superset: Superset, window: Browser, 
     await window.size(WIDTH, height)
     await window.open(f"{superset.url}/superset/dashboard/{board.slug}/?standalone=2")
 
-    charts = await _drawn(window, len(board.charts))
+    charts = await drawn(window, len(board.charts), limit_s=LOADS_WITHIN_S)
 
     assert {one["name"] for one in charts} == {chart.question for chart in board.charts}
     assert [(one["name"], one["text"]) for one in charts if one["failed"]] == []
+    assert [one["name"] for one in charts if one["cut"]] == []
     empty = {one["name"] for one in charts if not one["drawn"] or any(said in one["text"] for said in NOTHING)}
     assert empty <= MAY_BE_EMPTY
-    if folder := os.environ.get("CALLWEAVE_TEST_PICTURES"):
+    if (folder := os.environ.get("CALLWEAVE_TEST_PICTURES")) and board is not ONE_CALL:  # its picture is of one call
         await asyncio.sleep(2)  # the charts' own animation ends
         picture = await window.picture(quality=60)
         _kept(Path(folder) / f"{board.slug}.webp", picture)
@@ -135,15 +125,71 @@ def _kept(file: Path, picture: bytes) -> None:
     file.write_bytes(picture)
 
 
-async def _drawn(window: Browser, wanted: int) -> list[dict[str, Any]]:
-    """Returns all charts when none of them waits any more; fails after the limit with those that do."""
-    deadline = asyncio.get_running_loop().time() + LOADS_WITHIN_S
-    while True:
-        charts: list[dict[str, Any]] = await window.run(CHARTS)
-        if len(charts) == wanted and not any(one["waits"] for one in charts):
-            return charts
-        assert asyncio.get_running_loop().time() < deadline, charts
-        await asyncio.sleep(0.5)
+async def test_the_carriers_file_is_shown_with_each_record_that_differs(superset: Superset, window: Browser) -> None:
+    await window.size(WIDTH, 2000)
+    await window.open(f"{superset.url}/superset/dashboard/{RECONCILIATION.slug}/?standalone=2")
+
+    charts = {one["name"]: one for one in await drawn(window, len(RECONCILIATION.charts), limit_s=LOADS_WITHIN_S)}
+
+    (run,) = charts["How do the carriers' files compare?"]["rows"]
+    assert "carrier-november.csv" in run
+    (found,) = (chart for chart in RECONCILIATION.charts if chart.slug == "reconciled")
+    shown = [row[found.by.index("class")] for row in charts[found.question]["rows"]]
+    assert sorted(set(shown)) == sorted(CLASSES)
+    told = " ".join(row[found.by.index("differences")] for row in charts[found.question]["rows"])
+    assert "cost" in told
+    assert "billed" in told
+
+
+@pytest.mark.parametrize("by", ["Call id", "Reference", "Token of the caller"])
+async def test_one_call_is_found_in_the_browser(stack: Stack, superset: Superset, window: Browser, by: str) -> None:
+    """Support types what it was told into a filter, and reads the ladder of that call."""
+    call = await _told_of_a_call(stack)
+    value = {
+        "Call id": call["vendor_call_id"],
+        "Reference": call["custom_ref"],
+        "Token of the caller": await _token(stack, call["from_number"]),
+    }[by]
+    await window.size(WIDTH, 160 + sum(max(chart.height for chart in row) * 8 + 16 for row in ONE_CALL.rows))
+    await window.open(f"{superset.url}/superset/dashboard/{ONE_CALL.slug}/?standalone=2")
+    await drawn(window, len(ONE_CALL.charts), limit_s=LOADS_WITHIN_S)
+
+    await chosen(window, by, value, limit_s=LOADS_WITHIN_S)
+
+    charts = {one["name"]: one for one in await drawn(window, len(ONE_CALL.charts), limit_s=LOADS_WITHIN_S)}
+    for chart in ONE_CALL.charts:
+        found = {row[chart.by.index("vendor_call_id")] for row in charts[chart.question]["rows"]}
+        assert found == {call["vendor_call_id"]}, chart.question
+    ladder = ONE_CALL.charts[1]
+    states = [row[ladder.by.index("state")] for row in charts[ladder.question]["rows"]]
+    assert (states[0], states[-1], "answer" in states) == ("setup", "release", True)
+    told_by = {row[ladder.by.index("told_by")] for row in charts[ladder.question]["rows"]}
+    assert told_by == ({"joined call", "state event"} if by == "Call id" else {"joined call"})
+    if (folder := os.environ.get("CALLWEAVE_TEST_PICTURES")) and by == "Call id":
+        await window.run("document.activeElement.blur()")
+        await asyncio.sleep(1)  # the filter's glow around its charts goes out
+        _kept(Path(folder) / f"{ONE_CALL.slug}.webp", await window.picture(quality=60))
+
+
+async def _told_of_a_call(stack: Stack) -> dict[str, Any]:
+    """Returns an answered call of which the vendor told states, whose id, reference and caller are no other call's."""
+    (call,) = await rows(
+        stack,
+        "SELECT vendor_call_id, custom_ref, from_number FROM v_timelines WHERE is_final AND has_states "
+        "AND disposition = 'answered' AND custom_ref != '' AND startsWith(from_number, '+') AND account = '' "
+        "AND setup_at IS NOT NULL AND end_at IS NOT NULL "
+        "AND from_number IN (SELECT from_number FROM v_timelines GROUP BY from_number HAVING count() = 1) "
+        "AND custom_ref IN (SELECT custom_ref FROM v_timelines GROUP BY custom_ref HAVING count() = 1) "
+        "ORDER BY started_at LIMIT 1",
+    )
+    return call
+
+
+async def _token(stack: Stack, number: str) -> str:
+    key: dict[str, object] = {"privacy__key": stack.settings.privacy.key.value}
+    with tempfile.TemporaryDirectory() as folder:
+        done = await callweave("token", "-", cwd=Path(folder), settings=key, stdin=number.encode())
+    return done.text.strip()
 
 
 async def test_the_reader_sees_the_dashboards_and_nothing_else(superset: Superset, window: Browser) -> None:

@@ -45,6 +45,21 @@ async def test_a_query_runs(analyst: str, panel: Panel) -> None:
         assert answer.startswith("{"), answer
 
 
+async def test_grafana_takes_the_days_of_its_range_whole(analyst: str) -> None:
+    """Six hours of an evening are of that day, whose midnight is before them."""
+    (panel,) = (one for one in PANELS if one.name == "operations: What could not be read?")
+    evening = datetime(2026, 3, 2, 19, 0, tzinfo=UTC)
+    sql = expanded(panel, evening - timedelta(hours=6), evening, {})
+    condition = sql[sql.index("WHERE ") + len("WHERE ") :].split(" AND 1=1")[0]
+
+    answer = await ask(
+        analyst,
+        f"SELECT day FROM (SELECT arrayJoin([toDate('2026-03-01'), toDate('2026-03-02'), toDate('2026-03-03')]) AS day) WHERE {condition}",
+    )
+
+    assert answer.split() == ["2026-03-02"]
+
+
 @pytest.mark.parametrize("dataset", DATASETS, ids=[one.name for one in DATASETS])
 async def test_a_dataset_has_the_columns_and_types_that_it_declares(analyst: str, dataset: Dataset) -> None:
     answer = await ask(analyst, f"DESCRIBE {dataset.source}", database="calls", default_format="JSONCompact")

@@ -25,6 +25,7 @@ _ARGUMENTS: Final = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
 _STARTS_WITHIN_S: Final = 60
+_ANSWERS_WITHIN_MS: Final = 150_000
 
 
 class Browser:
@@ -48,10 +49,10 @@ class Browser:
         """Returns what a script in the page returns."""
         return await self._ask("execute/sync", script=script, args=list(arguments))
 
-    async def until(self, script: str, *, limit_s: float) -> Any:
+    async def until(self, script: str, limit_s: float, *arguments: Any) -> Any:
         """Returns the first answer of a script that is true; fails after the limit."""
         deadline = asyncio.get_running_loop().time() + limit_s
-        while not (answer := await self.run(script)):
+        while not (answer := await self.run(script, *arguments)):
             assert asyncio.get_running_loop().time() < deadline, f"in vain after {limit_s} s: {script}"
             await asyncio.sleep(0.3)
         return answer
@@ -67,6 +68,23 @@ class Browser:
         how = {} if form == "png" else {"quality": quality}
         taken = await self._command("Page.captureScreenshot", format=form, **how)
         return base64.b64decode(taken["data"])
+
+    async def type(self, text: str) -> None:
+        """Types into what has the focus."""
+        await self._command("Input.insertText", text=text)
+
+    async def press(self, key: str) -> None:
+        """Presses a key that has a name, as Enter."""
+        for kind in ("rawKeyDown", "keyUp"):
+            code = {"Enter": 13, "Escape": 27}[key]
+            await self._command(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                nativeVirtualKeyCode=code,
+            )
 
     async def _command(self, name: str, **parameters: Any) -> Any:
         return await self._ask("goog/cdp/execute", cmd=name, params=parameters)
@@ -100,7 +118,10 @@ async def browser(*, width: int = 1400, height: int = 1000) -> AsyncIterator[Bro
 
 async def _session(http: aiohttp.ClientSession, driver: str, profile: Path) -> str:
     options = {"binary": CHROMIUM, "args": [*_ARGUMENTS, f"--user-data-dir={profile}"]}
-    wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}}
+    # On a busy machine the page itself takes long to run a script of ours.
+    limits = {"script": _ANSWERS_WITHIN_MS, "pageLoad": _ANSWERS_WITHIN_MS}
+    asked = {"browserName": "chrome", "goog:chromeOptions": options, "timeouts": limits}
+    wanted = {"capabilities": {"alwaysMatch": asked}}
     deadline = asyncio.get_running_loop().time() + _STARTS_WITHIN_S
     while True:
         try:

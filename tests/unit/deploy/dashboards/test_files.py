@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ import yaml
 
 from deploy.dashboards.__main__ import GRAFANA, SUPERSET, contents
 from deploy.dashboards.boards import DASHBOARDS
+from deploy.dashboards.datasets import CALLS
 from deploy.dashboards.model import Chart, Dashboard, Kind
 from deploy.dashboards.style import BLUES, OKABE_ITO, SCHEME, SEQUENCE
+from schemas.enums import Disposition
 from tests.support.bi.grafana import panels
 
 CHARTS: Final = [(board, chart) for board in DASHBOARDS for chart in board.charts]
@@ -42,7 +45,8 @@ def test_a_chart_asks_a_question_and_says_what_its_axes_are(board: Dashboard, ch
     assert chart.question[0].isupper()
     if chart.kind in OVER_TIME:
         assert chart.measures[0].unit.axis
-        assert "(UTC)" in chart.x_title or "local" in chart.x_title, "the zone of its times is not named"
+        assert ("(UTC)" in chart.x_title) != ("local" in chart.x_title), "the zone of its times is not named"
+        assert ("local" in chart.x_title) == chart.is_local, "the zone that is named is another one"
         assert len({one.unit.axis for one in chart.measures}) == 1
         assert len(chart.measures) == 1 or not chart.by
     if chart.kind in (Kind.NUMBER, Kind.BARS, Kind.COLUMNS, Kind.MAP):
@@ -57,6 +61,51 @@ def test_a_chart_uses_columns_that_its_dataset_declares(board: Dashboard, chart:
     assert set(chart.by) <= declared
     assert {name for name in (chart.x, chart.dataset.time) if name} <= declared
     assert not {one.label for one in chart.measures} & declared
+
+
+def test_outcomes_are_no_more_than_there_are_colours() -> None:
+    (named,) = re.findall(r"disposition IN \(([^)]*)\)", CALLS.sql)
+
+    assert {word.strip(" '") for word in named.split(",")} < set(Disposition)
+    assert len(named.split(",")) + 1 <= len(OKABE_ITO)
+
+
+@pytest.mark.parametrize(("board", "chart"), CHARTS, ids=IDS)
+def test_a_table_says_its_units_and_keeps_its_order_in_both_tools(board: Dashboard, chart: Chart) -> None:
+    if chart.kind is not Kind.TABLE:
+        return
+    params = LOADED[f"charts/{chart.slug}.yaml"]["params"]
+    for measure, shown in zip(chart.measures, params.get("metrics", ()), strict=True):
+        assert shown["label"] == (f"{measure.label} ({measure.unit.short})" if measure.unit.short else measure.label)
+        assert not measure.unit.d3 or shown["label"] in params["column_config"]
+    if not chart.order:
+        return
+    column, *rest = chart.order.split(",")[0].split()
+    assert column in {one.name for one in chart.dataset.columns}
+    if chart.measures:
+        assert params["timeseries_limit_metric"]["sqlExpression"] == f"max({column})"
+        assert params["order_desc"] == (rest == ["DESC"])
+    else:
+        assert json.loads(params["order_by_cols"][0]) == [column, rest != ["DESC"]]
+
+
+def test_what_grafana_draws_at_local_times_is_chosen_by_them_and_fits_on_the_axis() -> None:
+    """Those of Beijing are eight hours ahead of UTC, by which Grafana cuts its axis off."""
+    found = {(one.dashboard, one.title): one.sql for one in panels()}
+    local = [(board, chart) for board, chart in CHARTS if chart.is_local]
+
+    assert local
+    for board, chart in local:
+        assert f"$__timeFilter({chart.x})" in found[board.slug, chart.question]
+        assert f"$__timeFilter({chart.dataset.time})" not in found[board.slug, chart.question]
+    ends = {file.stem: json.loads(file.read_text("utf-8"))["time"]["to"] for file in GRAFANA.glob("*.json")}
+    assert ends == {board.slug: "now+14h" if board.has_local_times else "now" for board in DASHBOARDS}
+
+
+def test_grafana_takes_days_whole() -> None:
+    """A day as an instant is its midnight, which is no part of the last six hours."""
+    for one in panels():
+        assert "$__timeFilter(day)" not in one.sql, one.name
 
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.slug)
