@@ -31,7 +31,7 @@ _PLACES: Final = {
     for place, figure in enumerate(FIGURES, 1)
     for number, part in enumerate(figure.parts or (figure.name,), 1 if figure.parts else 0)
 }
-"""Where a column of figures is in the tuple of all, and, from 1 on, in the tuple of those that are computed together."""
+"""The place of a column in the tuple of all figures, and in that of those computed together with it, from 1 on or 0."""
 _BESIDE: Final = (*LOCAL, "revision")
 """Columns beside the key and the figures."""
 
@@ -50,6 +50,7 @@ _OF_STORED: Final = "tuple({}) AS figures".format(
         for figure in FIGURES
     )
 )
+_FOUND: Final = ", ".join(_figure("found", name) for name in COLUMNS)
 _OF_ROWS: Final = re.sub(
     r"g\.`?([\w.]+)`?",
     lambda name: _figure("g", name[1]),
@@ -74,7 +75,7 @@ def computing(
         f"WITH found AS ({found}),\n"
         f"stored AS (SELECT {key}, {beside}, {_OF_STORED}, version FROM {database}.{KPI_TABLE} FINAL"
         f" WHERE grain IN ('{grain}', 'local_{grain}') AND slot_at IN ({listed}))\n"
-        f"SELECT {key}, {_of('found', _BESIDE)}, {', '.join(_figure('found', name) for name in COLUMNS)}, stored.version + 1\n"
+        f"SELECT {key}, {_of('found', _BESIDE)}, {_FOUND}, stored.version + 1\n"
         f"FROM found FULL OUTER JOIN stored USING ({key})\n"
         f"WHERE {_digest('found')} != {_digest('stored')}\n"
         # Starts may be in any number of months, which a sender decides.
