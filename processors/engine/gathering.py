@@ -10,11 +10,11 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
-LEAST_MS: Final = 10
-MOST_MS: Final = 20
+LEAST_MS: Final = 25
+MOST_MS: Final = 60
 """Bounds of the time for which records wait at the broker for others."""
-MS_A_RECORD: Final = 2
-"""Time for each record that the last fetch brought: with fewer than 500 a second it stays the least."""
+MS_A_RECORD: Final = 4
+"""Time for each record that the last fetch brought: with fewer than 250 a second it stays the least."""
 GATHER_BYTES: Final = 64 * 1024
 """Bytes that wait for nothing: so many records share the costs of a fetch well."""
 

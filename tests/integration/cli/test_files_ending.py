@@ -53,6 +53,8 @@ async def test_a_run_that_waits_for_a_mute_server_stops_at_once_and_leaves_nothi
         env=environment,
         cwd=tmp_path,
         stderr=asyncio.subprocess.PIPE,
+        # Where the tests run in the background of a shell, ^C is ignored, also by what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         ended = asyncio.create_task(running.wait())

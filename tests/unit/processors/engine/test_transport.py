@@ -313,7 +313,7 @@ async def test_records_gather_at_the_broker_while_they_come() -> None:
         await thread._fetch({A}, 1.0)
         asked.append((consumer._fetcher._fetch_min_bytes, consumer._fetcher._fetch_max_wait_ms))
 
-    assert asked == [(GATHER_BYTES, 20), (1, 500)]
+    assert asked == [(GATHER_BYTES, 40), (1, 500)]
 
 
 async def test_faust_tables_are_refused() -> None:
