@@ -133,16 +133,7 @@ RECONCILIATION: Final = Dashboard(
                 kind=Kind.TABLE,
                 dataset=RECONCILED,
                 by=(
-                    *(
-                        "ran_at",
-                        "file_name",
-                        "line",
-                        "class",
-                        "vendor",
-                        "vendor_call_id",
-                        "their_billed_s",
-                        "our_billed_s",
-                    ),
+                    *("file_name", "line", "class", "vendor_call_id", "their_billed_s", "our_billed_s"),
                     *("their_cost", "our_cost", "their_currency", "differences", "note"),
                 ),
                 order="class, line",

@@ -18,6 +18,7 @@ CHARTS: Final = """return [...document.querySelectorAll('[data-test="chart-grid-
     return place !== one;
   }),
 }))"""
+_NOTHING: Final = ("No results were returned", "No data", "Add required control values")
 _LOG_IN: Final = """const set = (place, value) => {
   const field = document.querySelector(place);
   Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(field, value);
@@ -53,14 +54,27 @@ async def log_in(window: Browser, url: str, user: str, password: str, *, limit_s
 
 
 async def drawn(window: Browser, wanted: int, *, limit_s: float) -> list[dict[str, Any]]:
-    """Returns all charts when none of `wanted` or more waits any more; fails after the limit with those that do."""
+    """Returns all charts when each of `wanted` or more has an end; fails after the limit with what they show.
+
+    A chart is no longer waited for when it has failed, is drawn, or says that there is nothing: one that has not begun to
+    ask yet shows none of these.
+    """
     deadline = asyncio.get_running_loop().time() + limit_s
     while True:
         charts: list[dict[str, Any]] = await window.run(CHARTS)
-        if len(charts) >= wanted and not any(one["waits"] for one in charts):
+        if len(charts) >= wanted and all(map(_is_at_its_end, charts)):
             return charts
         assert asyncio.get_running_loop().time() < deadline, charts
         await asyncio.sleep(0.5)
+
+
+def _is_at_its_end(chart: dict[str, Any]) -> bool:
+    return not chart["waits"] and bool(chart["failed"] or chart["drawn"] or says_nothing(chart))
+
+
+def says_nothing(chart: dict[str, Any]) -> bool:
+    """True when a chart says that there is nothing to draw."""
+    return any(said in chart["text"] for said in _NOTHING)
 
 
 async def chosen(window: Browser, name: str, value: str, *, limit_s: float) -> None:
