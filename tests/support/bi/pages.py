@@ -56,8 +56,8 @@ async def log_in(window: Browser, url: str, user: str, password: str, *, limit_s
 async def drawn(window: Browser, wanted: int, *, limit_s: float) -> list[dict[str, Any]]:
     """Returns all charts when each of `wanted` or more has an end; fails after the limit with what they show.
 
-    A chart is no longer waited for when it has failed, is drawn, or says that there is nothing: one that has not begun to
-    ask yet shows none of these.
+    A chart is waited for until it has failed, is drawn, or says that there is nothing: one that has not begun to ask
+    shows none of these.
     """
     deadline = asyncio.get_running_loop().time() + limit_s
     while True:
