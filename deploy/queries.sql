@@ -9,9 +9,10 @@
 --                                                        parameter, which HTTP takes as ?param_from=... and
 --                                                        clickhouse-client as --param_from
 --
--- `from` and `to` are UTC; `to` is not included, and only that time is read. Callers are told apart by their tokens, which
--- need `privacy.key`. An analyst, who sees no clear number, reads masked_timelines, masked_cdr, masked_call_events and
--- masked_other_parties in the place of the views of the same name with v_; queries that name a *_number are for readers.
+-- `from` and `to` are UTC; `to` is not included, and only that time is read unless the question says so. Callers are told
+-- apart by their tokens, which need `privacy.key`. An analyst, who sees no clear number, reads masked_timelines, masked_cdr,
+-- masked_call_events and masked_other_parties in the place of the views of the same name with v_; queries that name a
+-- *_number are for readers.
 -- Amounts in conflict (v_conflicts) and of calls that are not final are in no sum of costs but those that say so; questions of
 -- fraud, which cannot wait, count calls that are not final. No sum adds up amounts of several currencies: it is empty then,
 -- and `currencies` names them. A number with hidden digits (150****0000) is nobody's: it may be that of many.
