@@ -148,7 +148,7 @@ class World(Topics):
                 await worker.step(batch_of(log[committed:]))
             committed = len(log)
             begun.append(len(log))
-        end_ms = log[-1].timestamp_ms + telling.WITHIN_MS
+        end_ms = log[-1].timestamp_ms + max(telling.WAIT_MS)
         log.append(Record(offset=len(log), timestamp_ms=end_ms, key=b"", value=None))
         await worker.step(batch_of(log[-1:]))
         return log
