@@ -19,6 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
+from schemas.kafka.holding import hold
 from schemas.ledger.entries import LedgerEntries
 from schemas.metrics import Registry
 from schemas.raw import Position
@@ -40,11 +41,17 @@ COMMIT_S: Final = 30.0
 """Seconds for which a commit is repeated while Kafka is away; then the process ends, and the rows are read again."""
 IDLE_MS: Final = 200
 """Longest time for which the first record is waited for at once."""
-_GATHER_S: Final = 0.2
-"""Longest time for which records gather before they are taken, unless many are there."""
-LAST_MS: Final = 25
-"""Longest time for which a batch that is due waits for the fetch behind its last records: it brings what came since, as
+HOLD_MS: Final = 100
+"""Longest time for which the broker holds a fetch while a batch gathers: it ends when the batch is due, and has all that
+came until then. One that is answered with its first record has none of the others, and what they wait for is a further
+one, which is not sent before this was taken and the fetch of all quiet partitions has ended."""
+LAST_MS: Final = 20
+"""Time for which the fetch behind a record is held that came alone, and is due at once: it brings what came since, as
 the other rows of the same call."""
+ANSWER_MS: Final = 20
+"""Time in which the answer to a fetch that was held arrives."""
+_HELD_BYTES: Final = 256 * 1024
+"""Bytes for which no fetch is held: so many records share its costs well."""
 _MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
 """Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
@@ -82,6 +89,10 @@ class Sink:
         """The time from which on a poll reads the ledger, too."""
         self._behind = False
         """True when the last poll returned many records, so that more of them are there."""
+        self._held = False
+        """True when the last records gathered at the broker until they were fetched."""
+        self._holds = False
+        """The same of the fetch that is under way."""
         self._begin()
 
     async def work(self, stop: asyncio.Event) -> None:
@@ -96,7 +107,7 @@ class Sink:
                 self._rewound_at = rewound
             await self._take_some(stop)
             if self._batch.due(_now_s()):
-                if not self._behind and not self._batch.full:
+                if not self._behind and not self._held and not self._batch.full:
                     await self._take_some(stop)
                 await self._flush(stop)
         await self._flush(stop)
@@ -128,24 +139,44 @@ class Sink:
 
     async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Returns some records; none when a rebalance or the stop came in between."""
-        limit = min(_POLL_RECORDS, self._batch.room)
         before = self._rewound_at
-        wait_s = self._batch.wait_s(_now_s())
-        if wait_s is not None and not self._behind:
-            # Records that are there already wait for others in any case; to take them one by one would cost more.
-            await _or_stop(asyncio.sleep(min(_GATHER_S, wait_s)), stop)
-        timeout_ms = IDLE_MS if wait_s is None else 0 if wait_s else LAST_MS
         # During a rebalance getmany waits without regard to its timeout.
-        getting = self._consumer.getmany(*self._in_turn(), timeout_ms=timeout_ms, max_records=limit)
-        records: dict[TopicPartition, list[ConsumerRecord]] | None = await _or_stop(getting, stop)
+        records = await _or_stop(self._fetched(min(_POLL_RECORDS, self._batch.room)), stop)
         return records if records is not None and before == self._rebalances.count else {}
 
-    def _in_turn(self) -> list[TopicPartition]:
-        """Returns the partitions without those of the ledger; none, which is to read all, when it is its turn."""
-        if _now_s() < self._ledger_due_s:
-            return [place for place in self._consumer.assignment() if place.topic != LEDGER.name]
-        self._ledger_due_s = _now_s() + _LEDGER_S
-        return []
+    async def _fetched(self, limit: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Returns some records, and says how long the broker holds the fetch behind them, before it is asked for."""
+        self._let_the_ledger_wait()
+        wait_s = self._batch.wait_s(_now_s())
+        timeout_ms = IDLE_MS if wait_s is None else min(IDLE_MS, math.ceil(wait_s * 1000) + LAST_MS + ANSWER_MS)
+        records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            timeout_ms=timeout_ms, max_records=limit
+        )
+        if any(place.topic == LEDGER.name for place in records):
+            self._ledger_due_s = _now_s() + _LEDGER_S
+            self._let_the_ledger_wait()
+        hold_ms = self._hold_ms(sum(map(len, records.values())))
+        self._held, self._holds = self._holds, hold_ms > 0
+        hold(self._consumer, hold_ms, _HELD_BYTES)
+        return records
+
+    def _hold_ms(self, came: int) -> int:
+        """Returns how long the next fetch is held when so many records came: until the batch with them is due."""
+        if came >= _MANY_RECORDS or (not came and self._batch.wait_s(_now_s()) is None):
+            return 0
+        left_ms = math.ceil(self._batch.left_s(_now_s()) * 1000)
+        if not left_ms and self._holds:
+            return HOLD_MS  # it is for the next batch, as this one has all that came
+        return max(LAST_MS, min(HOLD_MS, left_ms))
+
+    def _let_the_ledger_wait(self) -> None:
+        """Pauses the ledger until it is its turn again: what is fetched and not taken would hold up all partitions."""
+        ledger = {place for place in self._consumer.assignment() if place.topic == LEDGER.name}
+        paused = ledger & self._consumer.paused()
+        if _now_s() >= self._ledger_due_s:
+            self._consumer.resume(*paused)
+        else:
+            self._consumer.pause(*(ledger - paused))
 
     def _take(self, record: ConsumerRecord) -> None:
         """Decodes one record into the batch, or into a dead letter."""
@@ -182,10 +213,10 @@ class Sink:
             done = await self._stay_in_group(flushing, stop)
         finally:
             await _end(flushing)
-        self._flushed_s = (began_s + _now_s()) / 2
+        gathered_s, self._flushed_s = began_s - self._flushed_s, (began_s + _now_s()) / 2
         if done:
             flushing.result()
-            self._paced = paced(self._policy, self._batch.rows, time.time() - self._youngest_s)
+            self._paced = paced(self._policy, self._batch.rows, gathered_s, time.time() - self._youngest_s)
             await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 

@@ -17,6 +17,10 @@ RESERVE_BYTES: Final = 128 << 20
 LOG: Final = "engine.log"
 _LOGIN: Final = "callweave"
 _LOG_DAYS: Final = 3
+_LOG_EVERY_MS: Final = 10_000
+"""The time between two writes of each log table: an insert costs as much as it does for calls, however small it is."""
+_METRICS_EVERY_S: Final = 10
+"""The time between two looks at what is only counted for people: memory, disks, parts."""
 _LOG_TABLES: Final = ("query_log", "session_log", "part_log")
 _READING_SHARE: Final = 0.6
 """The share of the memory for all readers together: beyond it the largest of their queries is ended."""
@@ -116,6 +120,7 @@ def server_config(engine: EngineConfig) -> str:
         _tag("default_database", "default_local"),
         _tag("display_name", "callweave"),
         _tag("max_server_memory_usage", engine.memory_bytes),
+        _tag("asynchronous_metrics_update_period_s", _METRICS_EVERY_S),
         *(_tag(name, value) for name, value in _SMALL.items()),
         f"<merge_tree>{_tags(_STORED)}</merge_tree>",
         _logging(engine.directory),
@@ -220,7 +225,7 @@ def _logging(directory: Path) -> str:
 
 def _log_table(name: str) -> str:
     return (
-        f"<{name}>{_tag('database', 'system')}{_tag('table', name)}{_tag('flush_interval_milliseconds', 1000)}"
+        f"<{name}>{_tag('database', 'system')}{_tag('table', name)}{_tag('flush_interval_milliseconds', _LOG_EVERY_MS)}"
         f"{_tag('ttl', f'event_date + INTERVAL {_LOG_DAYS} DAY DELETE')}</{name}>"
     )
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer
 
+from schemas.kafka.holding import hold
+
 LEAST_MS: Final = 25
 MOST_MS: Final = 60
 """Bounds of the time for which records wait at the broker for others."""
@@ -25,14 +27,5 @@ def gathering_ms(records: int) -> int:
 
 
 def gather(consumer: AIOKafkaConsumer, records: int) -> None:
-    """Set how the consumer's next fetch is answered; the last one brought so many records.
-
-    To be called right behind a fetch, before the consumer asks again. Bounds that the operator has set stay.
-    """
-    if consumer._fetch_min_bytes > 1:  # noqa: SLF001 - aiokafka has no way to change it later
-        return
-    wait_ms: int = consumer._fetch_max_wait_ms  # noqa: SLF001 - likewise
-    fetcher = consumer._fetcher  # noqa: SLF001 - likewise
-    gathers_ms = gathering_ms(records)
-    fetcher._fetch_min_bytes = GATHER_BYTES if gathers_ms else 1  # noqa: SLF001 - likewise
-    fetcher._fetch_max_wait_ms = min(gathers_ms, wait_ms) if gathers_ms else wait_ms  # noqa: SLF001 - likewise
+    """Set how the consumer's next fetch is answered; the last one brought so many records (see `hold`)."""
+    hold(consumer, gathering_ms(records), GATHER_BYTES)

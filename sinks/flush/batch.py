@@ -44,20 +44,25 @@ class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 _MANY: Final = 500
 """Rows of a batch from which on the next one may be gathered for longer."""
-_LONGER: Final = 4
-"""The most by which a batch may be older than `max_age_s` because of that."""
+_ROWS_A_SECOND: Final = 10_000
+"""Rows a second that are worth a second's gathering."""
+_LONGER: Final = 2
+"""The most by which a batch may be older than `max_age_s` because many rows come."""
+_LONGEST: Final = 4
+"""The same because they come late."""
 
 
-def paced(policy: BatchPolicy, rows: int, late_s: float) -> BatchPolicy:
-    """Returns the policy of the next batch when one of so many rows was inserted, the youngest of them so late.
+def paced(policy: BatchPolicy, rows: int, gathered_s: float, late_s: float) -> BatchPolicy:
+    """Returns the policy of the next batch when so many rows were gathered in this time, the youngest of them so late.
 
-    An insert costs a server 20 ms before its first row. Rows that come late, because somebody works off a backlog, are
-    gathered for half of the time that they are late anyway, so the server gets fewer and larger inserts.
+    An insert costs a server 20 ms before its first row. So where many rows come, and more where they come late because
+    somebody works off a backlog, they are gathered for longer, and the server gets fewer and larger inserts.
     """
     if rows < _MANY:
         return policy
-    age_s = min(max(policy.max_age_s, late_s / 2), _LONGER * policy.max_age_s)
-    return msgspec.structs.replace(policy, max_age_s=age_s)
+    for_many_s = min(rows / gathered_s / _ROWS_A_SECOND, _LONGER * policy.max_age_s)
+    for_late_s = min(late_s / 2, _LONGEST * policy.max_age_s)
+    return msgspec.structs.replace(policy, max_age_s=max(policy.max_age_s, for_many_s, for_late_s))
 
 
 class SinkBatch:
@@ -92,7 +97,11 @@ class SinkBatch:
 
     def wait_s(self, now_s: float) -> float | None:
         """Returns the time after which it is due; None when nothing is to be inserted."""
-        return max(0.0, self._due_s - now_s) if self._next else None
+        return self.left_s(now_s) if self._next else None
+
+    def left_s(self, now_s: float) -> float:
+        """Returns the time after which it is due once it has a record."""
+        return max(0.0, self._due_s - now_s)
 
     @property
     def full(self) -> bool:

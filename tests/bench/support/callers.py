@@ -75,6 +75,60 @@ class Caller(asyncio.Protocol):
             self._transport.write(following)
 
 
+class Pool:
+    """Kept connections to one port, as many as requests are under way at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.free: list[_Kept] = []
+
+    async def post(self, posted: bytes) -> None:
+        """Returns after the answer; raises `RuntimeError` when it is not 200."""
+        if not self.free:
+            loop = asyncio.get_running_loop()
+            self.free.append((await loop.create_connection(lambda: _Kept(self), "127.0.0.1", self._port))[1])
+        status = await self.free.pop().post(posted)
+        if status != b"200":
+            raise RuntimeError(f"the ingress answered {status.decode()}")
+
+    def close(self) -> None:
+        """Closes the connections, of which none may be in use."""
+        for kept in self.free:
+            kept.close()
+
+
+class _Kept(asyncio.Protocol):
+    """A connection of a pool with one request at a time; answers are small and come in one piece."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._transport: asyncio.Transport | None = None
+        self._status: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own type
+
+    def post(self, posted: bytes) -> "asyncio.Future[bytes]":
+        assert self._transport is not None
+        self._status = asyncio.get_running_loop().create_future()
+        self._transport.write(posted)
+        return self._status
+
+    def data_received(self, data: bytes) -> None:
+        if self._status is not None:
+            self._status.set_result(data[9:12])
+            self._status = None
+            self._pool.free.append(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._status is not None:
+            self._status.set_exception(exc or ConnectionResetError("the server hung up"))
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+
+
 async def call(port: int, waiting: Iterator[bytes], connections: int) -> list[Caller]:
     """Opens the connections; they share `waiting`."""
     loop = asyncio.get_running_loop()

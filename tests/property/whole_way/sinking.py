@@ -48,6 +48,7 @@ class Consumer:
         self._generation = -1
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._fetch_min_bytes = 2  # as if the operator had set when fetches are answered: here they are at once
 
     # Called by the group.
 

@@ -20,7 +20,7 @@ from sinks.columns import Table
 from sinks.consumer import RebalanceCounter
 from sinks.flush.batch import BatchPolicy
 from sinks.flush.flusher import Flusher
-from sinks.worker import IDLE_MS, LAST_MS, Sink
+from sinks.worker import ANSWER_MS, HOLD_MS, IDLE_MS, LAST_MS, Sink
 
 PLACES = tuple(TopicPartition("calls.timelines", partition) for partition in range(3))
 RECORDS = 40
@@ -30,16 +30,49 @@ async def plenty() -> None:
     """The disk has room."""
 
 
-class Consumer:
+class _Fetcher:
+    """Writes down how long each fetch is held."""
+
+    def __init__(self, held_ms: list[int]) -> None:
+        self._held_ms = held_ms
+        self._fetch_min_bytes = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "_fetch_max_wait_ms":
+            self._held_ms.append(value if self._fetch_min_bytes > 1 else 0)
+
+
+class Fetching:
+    """A consumer as far as the sink needs it besides its records: pauses, and how its fetches are answered."""
+
+    def __init__(self) -> None:
+        self.held_ms: list[int] = []
+        """The time for which each fetch is held."""
+        self.waiting: set[TopicPartition] = set()
+        self._fetch_min_bytes, self._fetch_max_wait_ms = 1, 500
+        self._fetcher = _Fetcher(self.held_ms)
+
+    def pause(self, *places: TopicPartition) -> None:
+        self.waiting |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        self.waiting -= set(places)
+
+    def paused(self) -> set[TopicPartition]:
+        return self.waiting
+
+
+class Consumer(Fetching):
     """Three partitions of a log; random rebalances in the middle of a call reset positions to commits."""
 
     def __init__(
         self, rng: random.Random, rebalances: RebalanceCounter, rows: set[tuple[int, int]], stop: asyncio.Event
     ) -> None:
+        super().__init__()
         self._rng, self._rebalances, self._rows, self._stop = rng, rebalances, rows, stop
         self.commits: dict[TopicPartition, int] = {}
         self._positions = dict.fromkeys(PLACES, 0)
-        self._paused: set[TopicPartition] = set()
         self.rebalances = 0
 
     def assignment(self) -> set[TopicPartition]:
@@ -57,22 +90,13 @@ class Consumer:
         for place in places:
             self._positions[place] = 0
 
-    def pause(self, *places: TopicPartition) -> None:
-        self._paused |= set(places)
-
-    def resume(self, *places: TopicPartition) -> None:
-        self._paused -= set(places)
-
-    def paused(self) -> set[TopicPartition]:
-        return self._paused
-
     async def getmany(
         self, *_: TopicPartition, timeout_ms: int, max_records: int = 5
     ) -> dict[TopicPartition, list[Any]]:
         await self._perhaps_rebalance(0.1)
         place = self._rng.choice(PLACES)
         first = self._positions[place]
-        count = 0 if place in self._paused else self._rng.randrange(min(5, max_records) + 1)
+        count = 0 if place in self.waiting else self._rng.randrange(min(5, max_records) + 1)
         records = [_record(place, offset) for offset in range(first, min(first + count, RECORDS))]
         self._positions[place] = first + len(records)
         await self._perhaps_rebalance(0.1)
@@ -95,7 +119,7 @@ class Consumer:
             self.rebalances += 1
             self._rebalances.count += self._rng.choice((1, 2))
             self._positions = {place: self.commits.get(place, 0) for place in PLACES}
-            self._paused = set()
+            self.waiting = set()
         await asyncio.sleep(0)
 
 
@@ -168,7 +192,7 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
     dead_letters: list[DeadLetter] = []
     commits: dict[TopicPartition, int] = {}
 
-    class Three:
+    class Three(Fetching):
         def assignment(self) -> set[TopicPartition]:
             return set()
 
@@ -210,32 +234,42 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
     assert "13900000001" not in caplog.text
 
 
-async def test_a_batch_that_is_due_takes_what_the_fetch_behind_its_last_records_brings() -> None:
-    """The first row is due at once; the other rows of its call come a moment later, and are inserted with it."""
-    fetched, waits_ms, inserts = [2, 3, 1], list[int](), list[int]()
-    stop = asyncio.Event()
+class Clocked(Fetching):
+    """A consumer of one partition whose fetches bring so many records each, and which ends the work behind the last."""
 
-    class Fetching:
-        def assignment(self) -> set[TopicPartition]:
-            return {PLACES[0]}
+    def __init__(self, fetched: list[int], stop: asyncio.Event) -> None:
+        super().__init__()
+        self._fetched, self._stop = fetched, stop
+        self.waits_ms: list[int] = []
+        self._offset = 0
 
-        async def committed(self, _: TopicPartition) -> int:
-            return 0
+    def assignment(self) -> set[TopicPartition]:
+        return {PLACES[0]}
 
-        def seek(self, _: TopicPartition, offset: int) -> None:
-            assert offset == 0
+    async def committed(self, _: TopicPartition) -> int:
+        return 0
 
-        async def getmany(
-            self, *_: TopicPartition, timeout_ms: int, max_records: int
-        ) -> dict[TopicPartition, list[Any]]:
-            await asyncio.sleep(0)
-            waits_ms.append(timeout_ms)
-            count = fetched.pop(0) if fetched else 0
-            return {PLACES[0]: [_record(PLACES[0], n) for n in range(min(count, max_records))]} if count else {}
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        assert offset == 0
 
-        async def commit(self, _: dict[TopicPartition, int]) -> None:
-            if not fetched:
-                stop.set()
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        await asyncio.sleep(0)
+        self.waits_ms.append(timeout_ms)
+        count = min(self._fetched.pop(0), max_records) if self._fetched else 0
+        if not count:
+            await asyncio.sleep(timeout_ms / 1000)
+            return {}
+        self._offset += count
+        return {PLACES[0]: [_record(PLACES[0], n) for n in range(self._offset - count, self._offset)]}
+
+    async def commit(self, _: dict[TopicPartition, int]) -> None:
+        if not self._fetched:
+            self._stop.set()
+
+
+async def inserts_of(fetched: list[int], max_age_s: float) -> tuple[list[int], Clocked]:
+    """Returns the sizes of the inserts of what is fetched, and the consumer."""
+    inserts, stop = list[int](), asyncio.Event()
 
     async def insert(_table: Table[Any], records: Sequence[Timeline]) -> None:
         inserts.append(len(records))
@@ -243,15 +277,37 @@ async def test_a_batch_that_is_due_takes_what_the_fetch_behind_its_last_records_
     async def publish(found: list[DeadLetter]) -> None:
         assert found == []
 
-    rebalances, metrics = RebalanceCounter(), Registry()
-    consumer: Any = Fetching()
+    consumer, metrics = Clocked(fetched, stop), Registry()
     flusher = Flusher(insert, publish, Backoff(first_s=1e-4, cap_s=1e-3), metrics, plenty)
-    policy = BatchPolicy(max_rows=7, max_bytes=10**6, max_age_s=1e-6)
-    sink = Sink(consumer, rebalances, flusher, Codecs(), policy, metrics)
+    policy = BatchPolicy(max_rows=2000, max_bytes=10**6, max_age_s=max_age_s)
+    sink = Sink(consumer, RebalanceCounter(), flusher, Codecs(), policy, metrics)
     await asyncio.wait_for(sink.work(stop), 60)
+    return inserts, consumer
 
-    assert inserts == [5, 1]
-    assert waits_ms[:4] == [IDLE_MS, LAST_MS, IDLE_MS, LAST_MS]
+
+async def test_a_record_that_comes_alone_is_inserted_with_what_the_fetch_behind_it_brings() -> None:
+    """The first row is due at once; the other rows of its call come a moment later, and are inserted with it."""
+    inserts, consumer = await inserts_of([2, 3], max_age_s=1e-6)
+
+    assert inserts == [5]
+    assert consumer.waits_ms == [IDLE_MS, LAST_MS + ANSWER_MS]
+    assert consumer.held_ms == [LAST_MS, HOLD_MS]
+
+
+async def test_fetches_are_held_until_the_batch_is_due() -> None:
+    """One that is answered with its first record has none of the others, and the next one waits behind it."""
+    inserts, consumer = await inserts_of([1, 1, *[1] * 8], max_age_s=1.0)
+
+    assert inserts == [2, 8]
+    assert consumer.held_ms[:10] == [LAST_MS, *[HOLD_MS] * 9]
+    assert set(consumer.waits_ms[2:10]) == {IDLE_MS}
+
+
+async def test_a_backlog_is_fetched_without_a_wait() -> None:
+    inserts, consumer = await inserts_of([600, 600, 600, 600], max_age_s=1.0)
+
+    assert inserts == [600, 1800]
+    assert consumer.held_ms[:4] == [0] * 4
 
 
 class Silent(Consumer):
@@ -287,32 +343,34 @@ async def test_a_stop_does_not_wait_for_a_broker_that_is_away() -> None:
 
 async def test_entries_of_the_ledger_gather_while_other_records_are_read_at_once() -> None:
     """An insert of the ledger costs a server as much as one of anything else, and nobody waits for it."""
-    places = {TopicPartition("calls.ledger", 0), PLACES[0]}
-    stop, asked = asyncio.Event(), list[set[TopicPartition]]()
+    ledger = TopicPartition("calls.ledger", 0)
+    stop, asked = asyncio.Event(), list[bool]()
 
-    class Asked:
+    class Asked(Fetching):
         def assignment(self) -> set[TopicPartition]:
-            return places
+            return {ledger, PLACES[0]}
 
         async def committed(self, _place: TopicPartition) -> int:
             return 0
 
         def seek(self, _place: TopicPartition, _offset: int) -> None: ...
 
-        async def getmany(self, *some: TopicPartition, **_: Any) -> dict[TopicPartition, list[Any]]:
+        async def getmany(self, **_: Any) -> dict[TopicPartition, list[Any]]:
             await asyncio.sleep(0.01)
-            asked.append(set(some) or places)
+            asked.append(ledger not in self.waiting)
             if len(asked) == 5:
                 stop.set()
-            return {}
+            return {ledger: []} if asked == [True, True] else {}
 
     async def nothing(*_: object) -> None: ...
 
     metrics = Registry()
     flusher = Flusher(nothing, nothing, Backoff(first_s=0.01, cap_s=0.01), metrics, plenty)
     policy = BatchPolicy(max_rows=10, max_bytes=1 << 20, max_age_s=0.01)
-    sink = Sink(Asked(), RebalanceCounter(), flusher, Codecs(), policy, metrics)
+    consumer = Asked()
+    sink = Sink(consumer, RebalanceCounter(), flusher, Codecs(), policy, metrics)
     await sink.work(stop)
-    assert asked == [places, *[{PLACES[0]}] * 4]
+    assert asked == [True, True, False, False, False]
     sink._ledger_due_s = 0.0
-    assert sink._in_turn() == []
+    await sink._fetched(1)
+    assert asked[-1]

@@ -117,17 +117,24 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "late_s", "age_s"),
+    ("rows", "gathered_s", "late_s", "age_s"),
     [
-        pytest.param(1000, 0.2, 0.5, id="rows in time"),
-        pytest.param(1000, 1.5, 0.75, id="rows that come late are gathered for half of that"),
-        pytest.param(1000, 3600.0, 2.0, id="an hour of backlog: never more than four times the age"),
-        pytest.param(1000, -5.0, 0.5, id="a clock that is behind"),
-        pytest.param(9, 3600.0, 0.5, id="few rows, as those of calls that nobody ended"),
+        pytest.param(1000, 0.5, 0.2, 0.5, id="rows in time"),
+        pytest.param(4000, 0.5, 0.2, 0.8, id="eight thousand rows a second"),
+        pytest.param(50_000, 0.5, 0.2, 1.0, id="many more: never more than twice the age"),
+        pytest.param(4000, 3600.0, 0.2, 0.5, id="many at once after an hour of none"),
+        pytest.param(1000, 0.5, 1.5, 0.75, id="rows that come late are gathered for half of that"),
+        pytest.param(4000, 0.5, 1.8, 0.9, id="many that come late: the longer of both"),
+        pytest.param(1000, 0.5, 3600.0, 2.0, id="an hour of backlog: never more than four times the age"),
+        pytest.param(1000, 0.5, -5.0, 0.5, id="a clock that is behind"),
+        pytest.param(9, 0.5, 3600.0, 0.5, id="few rows, as those of calls that nobody ended"),
+        pytest.param(1000, math.inf, 0.2, 0.5, id="the first batch"),
     ],
 )
-def test_a_batch_is_gathered_for_longer_while_rows_come_late(rows: int, late_s: float, age_s: float) -> None:
-    later = paced(POLICY, rows, late_s)
+def test_a_batch_is_gathered_for_longer_while_many_rows_come_or_late(
+    rows: int, gathered_s: float, late_s: float, age_s: float
+) -> None:
+    later = paced(POLICY, rows, gathered_s, late_s)
     assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
     batch = SinkBatch(later, 100.0)
     batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)))
