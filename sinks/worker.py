@@ -42,9 +42,9 @@ COMMIT_S: Final = 30.0
 IDLE_MS: Final = 200
 """Longest time for which the first record is waited for at once."""
 HOLD_MS: Final = 100
-"""Longest time for which the broker holds a fetch while a batch gathers: it ends when the batch is due, and has all that
-came until then. One that is answered with its first record has none of the others, and what they wait for is a further
-one, which is not sent before this was taken and the fetch of all quiet partitions has ended."""
+"""Longest time for which the broker holds a fetch while a batch gathers: it ends when the batch is due, and has all
+that came until then. A fetch that is answered with its first record has none of the others: they wait for the next one,
+which the client sends only when the first was taken and a fetch of the quiet partitions has ended."""
 LAST_MS: Final = 20
 """Time for which the fetch behind a record is held that came alone, and is due at once: it brings what came since, as
 the other rows of the same call."""
