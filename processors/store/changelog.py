@@ -72,6 +72,9 @@ class _Stored(NamedTuple):
         )
 
 
+_NONE: Final[list[_Stored]] = []
+
+
 class StateLog:
     """The states of one partition, as far as its records were read.
 
@@ -109,34 +112,36 @@ class StateLog:
             self._take_state(key, record, record.value)
 
     def _take_state(self, key: str, record: Record, state: bytes) -> None:
-        stored = self._stored(record, state)
+        number = self._number_of(record.headers)
         known = self._several.pop(key, None) or self._one(self._states.get(key))
-        others = [each for each in known if not stored.knows(each)]
-        if others:
-            self._several[key] = [*others, stored]
-            self._states.remove(key)
-        else:
-            self._states.put(key, as_read(self._numbers[record.headers], record.offset, state))
+        if known:  # nearly all calls have one record
+            stored = _Stored(self._writers[number], record.offset, state)
+            others = [each for each in known if not stored.knows(each)]
+            if others:
+                self._several[key] = [*others, stored]
+                self._states.remove(key)
+                return
+        self._states.put(key, as_read(number, record.offset, state))
 
     def _one(self, entry: bytes | None) -> list[_Stored]:
         if entry is None:
-            return []
+            return _NONE
         number, offset, state = origin_of(entry)
         return [_Stored(self._writers[number], offset, state)]
 
-    def _stored(self, record: Record, state: bytes) -> _Stored:
-        number = self._numbers.get(record.headers)
+    def _number_of(self, headers: tuple[tuple[str, bytes], ...]) -> int:
+        number = self._numbers.get(headers)
         if number is None:
-            number = self._numbers[record.headers] = len(self._writers)
-            self._writers.append(_writer(record.headers))
-        return _Stored(self._writers[number], record.offset, state)
+            number = self._numbers[headers] = len(self._writers)
+            self._writers.append(_writer(headers))
+        return number
 
     def _take_segment(self, record: Record, name: str) -> None:
         """Read a segment; one without a value is contained in a whole state, or its call is forgotten."""
         segments = self._segments.setdefault(call_of(name), {})
         segments.pop(name, None)
         if record.value is not None:
-            segments[name] = self._stored(record, record.value)
+            segments[name] = _Stored(self._writers[self._number_of(record.headers)], record.offset, record.value)
         elif not segments:
             del self._segments[call_of(name)]
 
