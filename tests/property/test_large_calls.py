@@ -123,7 +123,7 @@ class World(Topics):
         )
 
     async def play(self, history: Sequence[Turn]) -> list[Record]:
-        """Play a history, then let a second pass; returns the facts topic."""
+        """Play a history, then let pass what news may wait; returns the facts topic."""
         log: list[Record] = []
         begun, committed, worker = [0], 0, self.worker()
         for turn in history:
@@ -148,7 +148,7 @@ class World(Topics):
                 await worker.step(batch_of(log[committed:]))
             committed = len(log)
             begun.append(len(log))
-        end_ms = log[-1].timestamp_ms + max(telling.WAIT_MS)
+        end_ms = log[-1].timestamp_ms + telling.wait_ms(len(log))
         log.append(Record(offset=len(log), timestamp_ms=end_ms, key=b"", value=None))
         await worker.step(batch_of(log[-1:]))
         return log
@@ -216,7 +216,9 @@ def alone(log: Sequence[Record]) -> tuple[dict[str, CallState], dict[str, int]]:
         results = [done for _, done in held.advance(record.timestamp_ms)]
         if record.value is not None:
             results.append(held.apply(CODECS.stage_fact.decode(record.value)))
-        told |= {timeline.timeline_id: timeline.version for done in results for timeline in done.timelines}
+        # A repetition tells again what was told. Its version may count duplicates that were not told, and nothing else.
+        news = [done for done in results if done.outcome != "replayed"]
+        told |= {timeline.timeline_id: timeline.version for done in news for timeline in done.timelines}
     return {key: state for key, state in held._touched.items() if state}, told
 
 
