@@ -17,7 +17,11 @@ def audit() -> None:
 
 @audit.command("list")
 @click.option("--since", type=UTC_TIME, help="UTC time of the first entry; else all.")
-@click.option("--event", type=click.Choice([*AuditEvent]), help="Only entries of this kind.")
+@click.option(
+    "--event",
+    type=click.Choice([one.value for one in AuditEvent], case_sensitive=False),
+    help="Only entries of this kind.",
+)
 @pass_options
 @plainly
 def list_(options: Options, since: datetime | None, event: str | None) -> None:

@@ -86,7 +86,7 @@ def _of_a_file(command: Callable[..., Any]) -> Callable[..., Any]:
     "--from", "begin", type=UTC_TIME, help="UTC time from which on the file has all records; else by its own."
 )
 @click.option("--to", "end", type=UTC_TIME, help="UTC time until which it has them.")
-@click.option("--kind", "kinds", type=click.Choice([*Kind]), multiple=True, metavar="KIND", help="Only our records of this kind; else of those in the file.")  # fmt: skip
+@click.option("--kind", "kinds", type=click.Choice([one.value for one in Kind], case_sensitive=False), multiple=True, metavar="KIND", help="Only our records of this kind; else of those in the file.")  # fmt: skip
 @click.option("--html", "report", type=_OUT, help="Write a report that can be printed and sent.")
 @click.option("--clear-numbers", is_flag=True, help="Phone numbers stand in the report as they are, not masked.")
 @click.option("--backfill", is_flag=True, help="Pull the calls that only they have from the vendor, one by one.")

@@ -172,5 +172,5 @@ async def chaos(options: Options, steps: Iterator[Step], log: Log) -> Report:
     """Makes one whole run in a directory of its own."""
     log("starting three brokers, ClickHouse and the parts")
     async with contextlib.AsyncExitStack() as stack:
-        world = await stack.enter_async_context(running_world(options.data_dir))
+        world = await stack.enter_async_context(running_world(options.data_dir, options.duration_s))
         return await Run(options, world, log).go(steps)

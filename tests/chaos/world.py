@@ -44,6 +44,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 PULL: Final = PullServerOptions(delay_s=1.0, recording_delay_s=6.0, hang_s=5.0)
 _READY_S: Final = 60.0
 _DISK_MB: Final = 600
+_DISK_MB_A_MINUTE: Final = 12
+"""Room for what a broker keeps of a minute's traffic; it starts only where 512 MiB are free."""
 _SPOOL_FREE_BYTES: Final = 64 * 1024**2
 
 
@@ -77,16 +79,17 @@ class World(msgspec.Struct, kw_only=True):
 
 
 @contextlib.asynccontextmanager
-async def running_world(data_dir: Path) -> AsyncIterator[World]:
-    """Starts everything and yields it when it is ready; stops it at the end."""
+async def running_world(data_dir: Path, duration_s: float) -> AsyncIterator[World]:
+    """Starts everything and yields it when it is ready; stops it at the end. The disks have room for so much time."""
     async with contextlib.AsyncExitStack() as down:
         (data_dir / "logs").mkdir(parents=True)
         ingress, vendors, clickhouse, sink_ch, vendor, poll_vendor = steady_ports(6)
         metrics_base = steady_run(4)
+        disk_mb = _DISK_MB + int(_DISK_MB_A_MINUTE * duration_s / 60)
         disks = {
-            "broker-disk": Disk(data_dir / "kafka-3", _DISK_MB),
-            "spool-disk": Disk(data_dir / "spool", _DISK_MB),
-            "clickhouse-disk": Disk(data_dir / "clickhouse", _DISK_MB),
+            "broker-disk": Disk(data_dir / "kafka-3", disk_mb),
+            "spool-disk": Disk(data_dir / "spool", disk_mb),
+            "clickhouse-disk": Disk(data_dir / "clickhouse", disk_mb),
         }
         for disk in disks.values():
             await disk.mount()

@@ -271,7 +271,7 @@ def test_the_proof_says_what_was_done_and_what_is_left_until_when(scene: Scene) 
 
 
 async def test_the_number_is_in_no_log_proof_or_entry(scene: Scene) -> None:
-    audit = await scene.run("audit", "list", "--event", "ERASED")
+    audit = await scene.run("audit", "list", "--event", "erased")
     assert len(audit.lines) == 2
     told = [
         audit.text,

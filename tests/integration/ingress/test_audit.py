@@ -79,6 +79,8 @@ async def test_a_command_is_in_the_trail_with_who_did_it_and_why(place: Path, br
     listed = await callweave(
         "audit", "list", "--event", "replayed", cwd=place, settings={"kafka__bootstrap": broker.bootstrap}
     )
+    assert listed.code == 0, listed.err
+    assert "a vendor file was wrong" in listed.text
     assert "\x1b" not in listed.text
 
 

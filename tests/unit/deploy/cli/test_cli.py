@@ -2,8 +2,11 @@
 
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -43,10 +46,34 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "dead: an unknown code": (("dead", "list", "--code", "jsno"), 2, "'json'"),
     "dead: an unknown stage": (("dead", "list", "--stage", "ingest"), 2, "'normalise'"),
     "dead: no id": (("dead", "show", "17"), 1, "'17' is no dead letter's id: it looks like calls.raw/3/1234"),
+    "audit: an unknown event": (("audit", "list", "--event", "erasing"), 2, "'erased'"),
+    "reconcile: an unknown kind": (
+        ("reconcile", "pyproject.toml", "--vendor", "ytx", "--account", "main", "--kind", "cdr"), 2, "'callback_cdr'",
+    ),
     "spool: nowhere to export to": (("spool", "export", "none/x.jsonl"), 1, "none/x.jsonl cannot be written: No such file"),
     "poll: an unknown account": (("poll", "--resume", "nobody"), 78, "no account 'nobody' is polled"),
     "a settings file that is not there": (("--config", "none.toml", "topics"), 78, "cannot read none.toml"),
 }  # fmt: skip
+
+
+def choices(group: click.Group, name: str = "callweave") -> Iterator[tuple[str, click.Choice[Any]]]:
+    """Yields every option that takes one of several words."""
+    for command in group.commands.values():
+        known = f"{name} {command.name}"
+        if isinstance(command, click.Group):
+            yield from choices(command, known)
+        else:
+            found = ((param.name, param.type) for param in command.params)
+            yield from ((f"{known} {option}", kind) for option, kind in found if isinstance(kind, click.Choice))
+
+
+CHOICES = dict(choices(main))
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_an_option_takes_words_as_they_are_stored(choice: click.Choice[Any]) -> None:
+    """Of an enumeration click takes the names of its members, which nobody sees anywhere else."""
+    assert [type(word) for word in choice.choices] == [str] * len(choice.choices)
 
 
 @pytest.mark.parametrize(("arguments", "code", "message"), WRONG.values(), ids=WRONG)
