@@ -72,7 +72,7 @@ CHOICES = dict(choices(main))
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 def test_an_option_takes_words_as_they_are_stored(choice: click.Choice[Any]) -> None:
-    """Of an enumeration click takes the names of its members, which nobody sees anywhere else."""
+    """The names of an enumeration's members, which click would take, are seen nowhere else."""
     assert [type(word) for word in choice.choices] == [str] * len(choice.choices)
 
 
