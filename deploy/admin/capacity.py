@@ -36,19 +36,19 @@ _WHOLE_WAY: Final = "make bench ARGS=whole_way"
 _COMPARE: Final = "make bench ARGS=compare"
 COSTS: Final[Mapping[str, Cost]] = MappingProxyType(
     {
-        "ingress": Cost(98, "us", "CPU of the ingress", _WHOLE_WAY),
-        "worker": Cost(244, "us", "CPU of the workers", _WHOLE_WAY),
-        "sink": Cost(63, "us", "CPU of the sink", _WHOLE_WAY),
-        "clickhouse": Cost(78, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
-        "broker": Cost(52, "us", "CPU of the broker, one replica", _WHOLE_WAY),
+        "ingress": Cost(107, "us", "CPU of the ingress", _WHOLE_WAY),
+        "worker": Cost(249, "us", "CPU of the workers", _WHOLE_WAY),
+        "sink": Cost(69, "us", "CPU of the sink", _WHOLE_WAY),
+        "clickhouse": Cost(91, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
+        "broker": Cost(44, "us", "CPU of the broker, one replica", _WHOLE_WAY),
         "request": Cost(383, "B", "a request on the wire, head and body", _COMPARE),
-        RAW.name: Cost(149, "B", f"on disk in `{RAW.name}`", _COMPARE),
-        FACTS.name: Cost(335, "B", f"on disk in `{FACTS.name}`", _COMPARE),
+        RAW.name: Cost(90, "B", f"on disk in `{RAW.name}`", _COMPARE),
+        FACTS.name: Cost(342, "B", f"on disk in `{FACTS.name}`", _COMPARE),
         NORMALIZED.name: Cost(227, "B", f"on disk in `{NORMALIZED.name}`", _COMPARE),
         TIMELINES.name: Cost(62, "B", f"on disk in `{TIMELINES.name}`", _COMPARE),
-        STATE.name: Cost(180, "B", f"on disk in `{STATE.name}`", _COMPARE),
+        STATE.name: Cost(169, "B", f"on disk in `{STATE.name}`", _COMPARE),
         "rows": Cost(174, "B", "on disk in ClickHouse's tables", _COMPARE),
-        "remembered": Cost(1500, "B", "memory of the workers for a call that is remembered", _COMPARE),
+        "remembered": Cost(1087, "B", "memory of the workers for a call that is remembered", _COMPARE),
     }
 )
 
