@@ -46,6 +46,8 @@ _MANY: Final = 500
 """Rows of a batch from which on the next one may be gathered for longer."""
 _ROWS_A_SECOND: Final = 10_000
 """Rows a second that are worth a second's gathering."""
+_CLOCK_S: Final = 0.001
+"""The step of an event loop's clock: what took less seems to take nothing."""
 _LONGER: Final = 2
 """The most by which a batch may be older than `max_age_s` because many rows come."""
 _LONGEST: Final = 4
@@ -60,7 +62,8 @@ def paced(policy: BatchPolicy, rows: int, gathered_s: float, late_s: float) -> B
     """
     if rows < _MANY:
         return policy
-    for_many_s = min(rows / gathered_s / _ROWS_A_SECOND, _LONGER * policy.max_age_s)
+    many = rows / max(gathered_s, _CLOCK_S)
+    for_many_s = min(many / _ROWS_A_SECOND, _LONGER * policy.max_age_s)
     for_late_s = min(late_s / 2, _LONGEST * policy.max_age_s)
     return msgspec.structs.replace(policy, max_age_s=max(policy.max_age_s, for_many_s, for_late_s))
 

@@ -122,6 +122,7 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
         pytest.param(1000, 0.5, 0.2, 0.5, id="rows in time"),
         pytest.param(4000, 0.5, 0.2, 0.8, id="eight thousand rows a second"),
         pytest.param(50_000, 0.5, 0.2, 1.0, id="many more: never more than twice the age"),
+        pytest.param(50_000, 0.0, 0.2, 1.0, id="in less than the clock shows"),
         pytest.param(4000, 3600.0, 0.2, 0.5, id="many at once after an hour of none"),
         pytest.param(1000, 0.5, 1.5, 0.75, id="rows that come late are gathered for half of that"),
         pytest.param(4000, 0.5, 1.8, 0.9, id="many that come late: the longer of both"),
