@@ -40,6 +40,7 @@ WORKERS: Final = int(os.environ.get("WORKERS", min(2, os.cpu_count() or 1)))
 LIMIT_S: Final = 80.0
 LATENCY_RATE: Final = int(os.environ.get("LATENCY_RATE", "200"))
 LATENCY_S: Final = 15.0
+IDLE_S: Final = 20.0
 READ_RATE: Final = int(os.environ.get("READ_RATE", "1000"))
 READERS: Final = int(os.environ.get("READERS", "8"))
 SHOWN: Final = "SELECT count() AS calls, sum(fact_count) AS facts FROM v_timelines"
@@ -145,6 +146,22 @@ async def to_rows(stack: Stack) -> list[Line]:
     return lines
 
 
+async def without_calls(stack: Stack) -> list[Line]:
+    """Returns what each process takes of a core while nothing comes."""
+    before = cpu_s(stack)
+    await asyncio.sleep(IDLE_S)
+    return [
+        Line(
+            bench="whole way",
+            what=f"without calls: CPU of {name}",
+            value=(now - before[name]) / IDLE_S * 100,
+            unit="% of a core",
+        )
+        for name, now in cpu_s(stack).items()
+        if name != "callers"
+    ]
+
+
 async def bench() -> list[Line]:
     lines: list[Line] = []
 
@@ -160,6 +177,7 @@ async def bench() -> list[Line]:
         async with whole_stack(Path(folder), embedded=embedded) as stack:
             await asyncio.sleep(3)
             idle = memory_mib(stack)
+            lines += await without_calls(stack)
             for batch, way in ((batches[0], "cold"), (batches[1], "warm")):
                 shown_calls, shown_facts = shown_calls + batch.calls, shown_facts + batch.facts
                 before, began = cpu_s(stack), time.monotonic()

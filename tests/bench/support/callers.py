@@ -93,7 +93,7 @@ class Pool:
 
     def close(self) -> None:
         """Closes the connections, of which none may be in use."""
-        for kept in self.free:
+        for kept in tuple(self.free):
             kept.close()
 
 
@@ -121,6 +121,8 @@ class _Kept(asyncio.Protocol):
             self._pool.free.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._pool.free:
+            self._pool.free.remove(self)
         if self._status is not None:
             self._status.set_exception(exc or ConnectionResetError("the server hung up"))
 
