@@ -106,7 +106,7 @@ async def scene(broker: KafkaSettings) -> AsyncIterator[Scene]:
 async def test_a_fetch_ends_when_the_batch_is_due_whatever_comes_to_other_partitions(
     broker: KafkaSettings, scene: Scene
 ) -> None:
-    """All partitions of the dead letters and all but one of the calls are quiet: no fetch of theirs holds up that one."""
+    """The partitions of the dead letters and all but one of the calls are quiet: their fetches hold up none."""
     wanted = [f"{number}" for number in range(CALLS)]
     async with clients.producer(broker, "test", linger_ms=0) as producer, asyncio.timeout(90):
         for call in wanted:
