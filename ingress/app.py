@@ -10,8 +10,9 @@ from aiohttp import web
 from ingress.access.replays import Replays
 from ingress.admission import AdmissionControl
 from ingress.http.body_reader import BodyReader
-from ingress.http.handlers import PushHandler, StatusHandler, expected
+from ingress.http.handlers import PUSH, PushHandler, expected
 from ingress.http.routes import Router, pushed_paths
+from ingress.http.status_pages import StatusHandler
 from ingress.kafka.publisher import Publisher
 from ingress.quota.caller_counts import CallerCounts
 from schemas.config.listening import has_admin_port
@@ -19,8 +20,6 @@ from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.vendor_kit.contract import Vendor
 
-PUSH: Final = web.AppKey("push", PushHandler)
-"""The application's handler of pushes, which takes other settings while it runs (`use_settings`)."""
 SERVER_OPTIONS: Final[Mapping[str, Any]] = {
     "auto_decompress": False,  # the bytes on the wire are the ones that are stored
     "access_log": None,  # aiohttp's shows queries and secrets; the handlers write ours

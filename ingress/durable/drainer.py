@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from ingress.kafka.producer import AckTimeout
+from ingress.kafka.publisher import Settled
 from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
 from ingress.spool.store import SpooledEntry
@@ -36,6 +37,11 @@ class KafkaSide(Protocol):
         self, topic: str, key: bytes, value: bytes, headers: Headers, *, within_s: float | None = None
     ) -> None:
         """Returns after Kafka's acknowledgement; else raises Unavailable, after `within_s` seconds `AckTimeout`."""
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, within_s: float
+    ) -> None:
+        """Begins what `publish` does, for a caller without a task; `settled` is called once, now or later."""
 
     def why_not(self) -> str:
         """Returns why Kafka takes nothing now, "" when it does."""

@@ -8,11 +8,13 @@ order of their arrival.
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
+from functools import partial
 from typing import Any, Self
 
 from ingress.durable.drainer import Drainer, KafkaSide
 from ingress.kafka.producer import AckTimeout
+from ingress.kafka.publisher import Settled, settle
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body
 from schemas.config.settings import IngressSettings
@@ -34,6 +36,7 @@ class DurablePublisher:
         self._drain = Drainer(spool, kafka, metrics, per_s=limits.spool_drain_per_s)
         self._draining: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
+        self._keeping: set[asyncio.Task[None]] = set()
         self._arrived_ids: list[int] = []
         self._abandoned_bytes = 0
 
@@ -42,7 +45,7 @@ class DurablePublisher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [*self._forgetting, *((self._draining,) if self._draining else ())]
+        tasks = [*self._keeping, *self._forgetting, *((self._draining,) if self._draining else ())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -69,38 +72,73 @@ class DurablePublisher:
 
     async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Returns when the body is in Kafka or on our disk; see `Publisher.publish`."""
-        begun = asyncio.get_running_loop().time()
-        later: asyncio.Future[object] | None = None
-        if not self._kafka.why_not():
-            if self._spool.holds(topic, key) and await self._follows(
-                _body(topic, key, value, headers), no_retry=no_retry
-            ):
-                return
-            try:
-                await self._kafka.publish(topic, key, value, headers, within_s=self._spool_after_s)
-            except AckTimeout as exc:
-                later = exc.later
-            except Unavailable as exc:
-                _log.debug("to the spool: %s", exc)
-            else:
-                return
-        rest_s = max(0.0, begun + self._give_up_s - asyncio.get_running_loop().time())
-        await self._keep(_body(topic, key, value, headers), later, no_retry=no_retry, within_s=rest_s)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.submit(topic, key, value, headers, partial(settle, told), no_retry=no_retry)
+        await told
 
-    async def _follows(self, body: Body, *, no_retry: bool) -> bool:
-        """Stores a body behind those of its key, however slow the disk is; returns False when it cannot be stored.
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        """Begins to bring a body to Kafka or to our disk; see `Publisher.submit`."""
+        until = asyncio.get_running_loop().time() + self._give_up_s
+        if self._kafka.why_not():
+            self._spawn(self._keep(_body(topic, key, value, headers), None, no_retry=no_retry, until=until), settled)
+        elif self._spool.holds(topic, key):
+            self._spawn(self._follow(_body(topic, key, value, headers), no_retry=no_retry, until=until), settled)
+        else:
+            self._to_kafka(topic, key, value, headers, settled, no_retry=no_retry, until=until)
 
-        It then overtakes them, which is better than losing it.
+    def _to_kafka(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool, until: float
+    ) -> None:
+        """Gives Kafka its quarter of a second, and after it the disk the rest of the time."""
+
+        def told(error: Unavailable | None) -> None:
+            if error is None:
+                settled(None)
+                return
+            later = error.later if isinstance(error, AckTimeout) else None
+            if later is None:
+                _log.debug("to the spool: %s", error)
+            self._spawn(self._keep(_body(topic, key, value, headers), later, no_retry=no_retry, until=until), settled)
+
+        self._kafka.submit(topic, key, value, headers, told, within_s=self._spool_after_s)
+
+    async def _follow(self, body: Body, *, no_retry: bool, until: float) -> None:
+        """Stores a body behind those of its key, however slow the disk is.
+
+        One that cannot be stored overtakes them, which is better than losing it.
         """
         try:
-            await self._keep(body, None, no_retry=no_retry, within_s=self._give_up_s)
+            await self._keep(body, None, no_retry=no_retry, until=until)
         except Unavailable as exc:
             _log.warning("a body passes those of its key: %s", exc)
-            return False
-        return True
+        else:
+            return
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._to_kafka(
+            body.topic, body.key, body.value, list(body.headers), partial(settle, told), no_retry=no_retry, until=until
+        )
+        await told
 
-    async def _keep(self, body: Body, later: asyncio.Future[object] | None, *, no_retry: bool, within_s: float) -> None:
-        """Stores a body; returns as well when Kafka's late acknowledgement comes first."""
+    def _spawn(self, work: Coroutine[Any, Any, None], settled: Settled) -> None:
+        """Does what takes longer in a task, and tells its end."""
+        task = asyncio.create_task(work)
+        self._keeping.add(task)
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._keeping.discard(done)
+            error = Unavailable("the ingress ends", code="kafka") if done.cancelled() else done.exception()
+            if error is not None and not isinstance(error, Unavailable):
+                _log.error("storing a body failed in an unknown way", exc_info=error)
+                error = Unavailable(f"storing it failed: {type(error).__name__}", code="spool")
+            settled(error)
+
+        task.add_done_callback(over)
+
+    async def _keep(self, body: Body, later: asyncio.Future[object] | None, *, no_retry: bool, until: float) -> None:
+        """Stores a body by a time of the loop; returns as well when Kafka's late acknowledgement comes first."""
+        within_s = max(0.0, until - asyncio.get_running_loop().time())
         try:
             stored = self._spool.put(body, no_retry=no_retry)
         except Unavailable:

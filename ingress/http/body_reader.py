@@ -63,6 +63,12 @@ class BodyReader:
             self._admission.require_bytes(no_retry=no_retry)
         return b"".join(chunks)
 
+    def take(self, body: bytes, *, no_retry: bool = False) -> None:
+        """Takes a body that came with its head; raises as `read` does."""
+        if len(body) > self._cap_bytes:
+            raise self._too_large()
+        self._admission.require_turn(no_retry=no_retry)
+
     def read_query(self, query: str, *, no_retry: bool = False) -> bytes:
         """Returns the query string of a GET as its body; raises as `read` does."""
         self._admission.require_turn(no_retry=no_retry)

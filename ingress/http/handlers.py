@@ -1,27 +1,32 @@
-"""Handles one request from its head to its answer: authorized, read, published, and only then acknowledged.
+"""Handles one push from its head to its answer: authorized, read, published, and only then acknowledged.
 
-That order is guarantee 1. This module also decides what is logged of a request: routes, statuses and sizes, never a
-query, a secret, a body, or a path that is not one of ours.
+That order is guarantee 1. Most pushes come whole, and are taken without a task of their own (`take`); of the others
+more is to be read, or they are odd, and aiohttp hands them over (`push`). This module also decides what is logged of a
+request: routes, statuses and sizes, never a query, a secret, a body, or a path that is not one of ours.
 """
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from ingress.access.refusal_log import RefusalLog
 from ingress.access.replays import Replays, request_id_of
 from ingress.access.request_head import RequestHead
-from ingress.http.accept import accept
+from ingress.access.verdict import Proof
+from ingress.http.accept import Accepted, accept
 from ingress.http.body_reader import BodyReader
 from ingress.http.client_subject import subject
-from ingress.http.responses import explanation, options, refusal, reply
+from ingress.http.invitation import Invitation
+from ingress.http.responses import Answer, explanation, options, refusal, reply
 from ingress.http.routes import Route, Router
 from ingress.http.signature import require_signature
 from ingress.kafka.publisher import Publisher
@@ -45,9 +50,49 @@ AUDITED: Final = frozenset(
 """Outcomes that are entries of the audit trail: somebody who may not, or not now, tried to push."""
 _FORM: Final = "application/x-www-form-urlencoded"
 """The content type of a query string."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+_LEVELS: Final = {
+    "accepted": logging.DEBUG,
+    "repeated": logging.DEBUG,
+    "console": logging.DEBUG,
+    "error": logging.ERROR,
+}
+"""Log levels by outcome: an accepted push is counted and not logged at INFO, a refused one is."""
+_NO_HEAD: Final = RequestHead(method="", path="")
 
 _access: Final = logging.getLogger("callweave.ingress.access")
 _log: Final = logging.getLogger("callweave.ingress")
+
+
+class _Push:
+    """One push, as much of it as is known."""
+
+    __slots__ = ("account", "begun_s", "head", "outcome", "proofs", "read_s", "request_id", "route", "size_bytes")
+
+    def __init__(self) -> None:
+        self.begun_s = time.perf_counter()
+        self.request_id = os.urandom(16).hex()
+        self.head = _NO_HEAD
+        self.route: Route | None = None
+        self.account: Account | None = None
+        self.proofs: tuple[Proof, ...] = ()
+        self.read_s = 0.0
+        self.size_bytes = 0
+        self.outcome = "accepted"
+
+
+class WholePush(msgspec.Struct, frozen=True, gc=False):
+    """A POST of HTTP/1.1 that came whole, and whose sender waits for no invitation."""
+
+    target: str
+    """The target as it stands in the request's first line."""
+    url: URL
+    headers: "CIMultiDictProxy[str]"
+    body: bytes
+    peer: str
+    """The IP address that the connection comes from."""
+    certificate: Mapping[str, Any] | None
+    """The client's certificate as `SSLSocket.getpeercert` gives it."""
 
 
 class PushHandler:
@@ -83,207 +128,214 @@ class PushHandler:
         self._counts.unknown.allow(unknown_per_minute)
 
     async def push(self, request: web.Request) -> web.Response:
-        """Answers one push."""
-        begun = time.perf_counter()
-        request_id = os.urandom(16).hex()
-        route: Route | None = None
-        account: Account | None = None
-        size_bytes = 0
-        times, cause = 1, ""
-        head = RequestHead(method="", path="")
+        """Answers a request that aiohttp hands over."""
+        push = _Push()
         invitation = Invitation(request)
         try:
-            head = _head(request)
-            route = self._router.match(head.path)
-            if route.is_look(head):
-                outcome, response = "console", self._look(route, head, request_id)
+            push.head = _head(
+                request.method, request.raw_path, request.rel_url, request.headers,
+                peer=request.remote or "", certificate=request.get_extra_info("peercert"),
+            )  # fmt: skip
+            route = push.route = self._router.match(push.head.path)
+            if route.is_look(push.head):
+                answer = self._look(route, push)
             else:
-                account = self._router.authorize(route, head)
-                outcome, size_bytes = await self._take(route, account, head, request, invitation, request_id)
-                response = reply(route.vendor.accepted, request_id)
-        except Rejected as exc:
-            outcome, times, cause, response = self._refused(exc, route, head, request_id, begun)
-        except Unavailable as exc:
-            outcome = exc.code
-            response = reply(route.vendor.retry if route else _BUSY, request_id)
+                self._enter(route, push)
+                accepted = self._check(route, push, await self._body(route, push, request, invitation))
+                if accepted is not None:
+                    await self._publisher.publish(
+                        RAW.name, accepted.key, accepted.raw.body, accepted.raw.headers(), no_retry=_only_once(route)
+                    )
+                answer = self._taken(route, push)
         except Exception as exc:  # noqa: BLE001  # the vendor must get the answer that makes it send again
-            # Only its type and place: the message may quote the body.
-            _log.error("a request failed in an unknown way: request_id=%s error=%s", request_id, raised_at(exc))
-            outcome = "error"
-            response = reply(route.vendor.retry if route else _BUSY, request_id)
+            answer = self._failed(push, exc)
         if (
             invitation.is_due and not request.content.is_eof()
         ):  # whether the body comes now is up to the caller, so the next request could not be told
-            response.force_close()
-        self._count(route, outcome, size_bytes)
-        if outcome in AUDITED:
-            self._note(route, account, outcome, head)
-        if not times:
-            return response  # one of many alike, which must not fill the log
-        if cause and outcome == "bad_signature":
-            _log.error("verify raised %s: request_id=%s", cause, request_id)
-        level = _LEVELS.get(outcome, logging.INFO)
-        if not _access.isEnabledFor(level):
-            return response
+            answer = msgspec.structs.replace(answer, closes=True)
+        return answer.response()
+
+    def take(self, whole: WholePush, answered: Callable[[Answer], None]) -> None:
+        """Takes a push that came whole; `answered` is called once, now or later."""
+        push = _Push()
+        body = whole.body
+        try:
+            push.head = _head(
+                "POST", whole.target, whole.url, whole.headers, peer=whole.peer, certificate=whole.certificate
+            )
+            route = push.route = self._router.match(push.head.path)
+            self._enter(route, push)
+            no_retry = _only_once(route)
+            self._reader.take(body, no_retry=no_retry)
+            accepted = self._check(route, push, body)
+            if accepted is not None:
+                settled = partial(self._settled, route, push, answered)
+                self._publisher.submit(RAW.name, accepted.key, body, accepted.raw.headers(), settled, no_retry=no_retry)
+                return
+            answer = self._taken(route, push)
+        except Exception as exc:  # noqa: BLE001  # as in `push`
+            answer = self._failed(push, exc)
+        answered(answer)
+
+    def _settled(
+        self, route: Route, push: _Push, answered: Callable[[Answer], None], error: Unavailable | None
+    ) -> None:
+        answered(self._taken(route, push) if error is None else self._failed(push, error))
+
+    def _look(self, route: Route, push: _Push) -> Answer:
+        """Answers somebody who only checks an address; an unknown secret is refused here as it is for a push."""
+        needs_account = self._router.lacks_account(route, push.head)
+        if push.head.method == "OPTIONS":
+            answer = options(allow=route.allow, request_id=push.request_id)
+        else:
+            answer = explanation(
+                route.vendor, route.callback.methods, needs_account=needs_account, request_id=push.request_id
+            )
+        push.outcome = "console"
+        self._over(push, answer)
+        return answer
+
+    def _enter(self, route: Route, push: _Push) -> None:
+        """Checks all that the head shows; raises Rejected."""
+        push.account = self._router.authorize(route, push.head)
+        push.proofs = self._router.gate(push.account).pass_head(push.head, self._clock())
+
+    async def _body(self, route: Route, push: _Push, request: web.Request, invitation: Invitation) -> bytes:
+        """Returns the body of an authorized request."""
+        no_retry = _only_once(route)
+        if push.head.method == "GET":
+            body = self._reader.read_query(push.head.query, no_retry=no_retry)
+            push.head = msgspec.structs.replace(push.head, content_type=_FORM, content_encoding="")
+            return body
+        return await self._reader.read(
+            request.content, request.content_length, no_retry=no_retry, invite=invitation.send
+        )
+
+    def _check(self, route: Route, push: _Push, body: bytes) -> Accepted | None:
+        """Returns what is to be published of a push whose body has come, None for one that is durable already.
+
+        Raises Rejected, and Unavailable for an account that pushes too much.
+        """
+        account, head = push.account, push.head
+        name = account.name if account else ""
+        require_signature(route, account, head, body)
+        now = self._clock()
+        push.proofs += self._router.gate(account).pass_body(head, body, now)
+        if push.proofs and not self._replays.admit(
+            (route.vendor.name, name), push.proofs, request_id_of(head, body), now.timestamp()
+        ):
+            push.outcome = "repeated"
+            return None
+        if account is not None:  # only now: a forger must not use up what an account may push
+            self._counts.quotas.require(account, self._router.quota(account), now)
+        push.read_s = time.perf_counter()
+        push.size_bytes = len(body)
+        return accept(
+            route, name, head, body,
+            now=now, request_id=push.request_id, header_chars=self._header_chars,
+        )  # fmt: skip
+
+    def _taken(self, route: Route, push: _Push) -> Answer:
+        """Returns the answer to a push that is durable."""
+        if push.outcome == "accepted":
+            self._metrics.observe(
+                "callweave_ingress_accept_seconds", route.vendor.name, value=time.perf_counter() - push.read_s
+            )
+            if push.proofs:
+                account = push.account.name if push.account else ""
+                self._replays.acknowledge((route.vendor.name, account), push.proofs)
+        answer = reply(route.vendor.accepted, push.request_id)
+        self._over(push, answer)
+        return answer
+
+    def _failed(self, push: _Push, error: Exception) -> Answer:
+        """Returns the answer to a push that is not stored."""
+        push.size_bytes = 0
+        if isinstance(error, Rejected):
+            return self._refused(push, error)
+        if isinstance(error, Unavailable):
+            push.outcome = error.code
+        else:
+            # Only its type and place: the message may quote the body.
+            _log.error("a request failed in an unknown way: request_id=%s error=%s", push.request_id, raised_at(error))
+            push.outcome = "error"
+        answer = reply(push.route.vendor.retry if push.route else _BUSY, push.request_id)
+        self._over(push, answer)
+        return answer
+
+    def _refused(self, push: _Push, rejected: Rejected) -> Answer:
+        """Returns the answer to a refusal, which is brief where the caller's address was refused too often."""
+        cause = raised_at(rejected.__cause__) if rejected.__cause__ else ""
+        if rejected.http_status in (401, 403, 404) and self._counts.unknown.too_many(
+            self._router.client(push.head), self._clock().timestamp()
+        ):
+            rejected = Rejected("too many refused requests from this address", code="refused_often", http_status=429)
+        route = push.route
+        times = self._refusals.note(route.vendor.name if route else UNKNOWN, rejected.code, push.begun_s)
+        push.outcome = rejected.code
+        answer = refusal(rejected, route, push.request_id)
+        if times and cause and rejected.code == "bad_signature":
+            _log.error("verify raised %s: request_id=%s", cause, push.request_id)
+        self._over(push, answer, times)
+        return answer
+
+    def _over(self, push: _Push, answer: Answer, times: int = 1) -> None:
+        """Counts a request and logs it; its line is for so many alike, and 0 is one of many, without a line."""
+        route = push.route
+        vendor = route.vendor.name if route else UNKNOWN
+        callback = (route.callback.name if route else "") or UNKNOWN
+        self._metrics.add("callweave_ingress_requests_total", vendor, callback, push.outcome)
+        if push.size_bytes:
+            self._metrics.add("callweave_ingress_body_bytes_total", vendor, by=push.size_bytes)
+        if push.outcome in AUDITED:
+            account = push.account.name if push.account else ""
+            client = self._router.client(push.head)
+            self._counts.refusals.add(route.vendor.name if route else "", account, push.outcome, client, self._clock())
+        level = _LEVELS.get(push.outcome, logging.INFO)
+        if not times or not _access.isEnabledFor(level):
+            return
         _access.log(
             level,
             "request id=%s method=%s route=%s status=%d outcome=%s bytes=%d ms=%.1f times=%d",
-            request_id,
-            request.method if request.method in _METHODS else UNKNOWN,
+            push.request_id,
+            push.head.method if push.head.method in _METHODS else UNKNOWN,
             route.masked_path if route else UNKNOWN,
-            response.status,
-            outcome,
-            size_bytes,
-            1000 * (time.perf_counter() - begun),
+            answer.status,
+            push.outcome,
+            push.size_bytes,
+            1000 * (time.perf_counter() - push.begun_s),
             times,
         )
-        return response
-
-    def _look(self, route: Route, head: RequestHead, request_id: str) -> web.Response:
-        """Answers somebody who only checks an address; an unknown secret is refused here as it is for a push."""
-        needs_account = self._router.lacks_account(route, head)
-        if head.method == "OPTIONS":
-            return options(allow=route.allow, request_id=request_id)
-        return explanation(route.vendor, route.callback.methods, needs_account=needs_account, request_id=request_id)
-
-    def _refused(
-        self, rejected: Rejected, route: Route | None, head: RequestHead, request_id: str, begun_s: float
-    ) -> tuple[str, int, str, web.Response]:
-        """Returns the outcome of a refusal, the number of refusals that its log line is for, its cause and the answer.
-
-        The answer is brief where the caller's address was refused too often.
-        """
-        cause = raised_at(rejected.__cause__) if rejected.__cause__ else ""
-        if rejected.http_status in (401, 403, 404) and self._counts.unknown.too_many(
-            self._router.client(head), self._clock().timestamp()
-        ):
-            rejected = Rejected("too many refused requests from this address", code="refused_often", http_status=429)
-        times = self._refusals.note(route.vendor.name if route else UNKNOWN, rejected.code, begun_s)
-        return rejected.code, times, cause, refusal(rejected, route, request_id)
-
-    def _note(self, route: Route | None, account: Account | None, outcome: str, head: RequestHead) -> None:
-        vendor, name = route.vendor.name if route else "", account.name if account else ""
-        self._counts.refusals.add(vendor, name, outcome, self._router.client(head), self._clock())
-
-    async def _take(
-        self,
-        route: Route,
-        account: Account | None,
-        head: RequestHead,
-        request: web.Request,
-        invitation: "Invitation",
-        request_id: str,
-    ) -> tuple[str, int]:
-        """Checks, reads and publishes an authorized push; returns the outcome and the body's size in bytes."""
-        gate, name = self._router.gate(account), account.name if account else ""
-        proofs = gate.pass_head(head, self._clock())
-        no_retry = route.vendor.sends_at_most == 1
-        if head.method == "GET":
-            body = self._reader.read_query(head.query, no_retry=no_retry)
-            head = msgspec.structs.replace(head, content_type=_FORM, content_encoding="")
-        else:
-            body = await self._reader.read(
-                request.content, request.content_length, no_retry=no_retry, invite=invitation.send
-            )
-        require_signature(route, account, head, body)
-        now = self._clock()
-        proofs += gate.pass_body(head, body, now)
-        if proofs and not self._replays.admit(
-            (route.vendor.name, name), proofs, request_id_of(head, body), now.timestamp()
-        ):
-            return "repeated", 0
-        if account is not None:  # only now: a forger must not use up what an account may push
-            self._counts.quotas.require(account, self._router.quota(account), now)
-        read = time.perf_counter()
-        accepted = accept(
-            route, name, head, body,
-            now=now, request_id=request_id, header_chars=self._header_chars,
-        )  # fmt: skip
-        await self._publisher.publish(RAW.name, accepted.key, body, accepted.raw.headers(), no_retry=no_retry)
-        self._metrics.observe("callweave_ingress_accept_seconds", route.vendor.name, value=time.perf_counter() - read)
-        self._replays.acknowledge((route.vendor.name, name), proofs)
-        return "accepted", len(body)
-
-    def _count(self, route: Route | None, outcome: str, size_bytes: int) -> None:
-        vendor = route.vendor.name if route else UNKNOWN
-        callback = (route.callback.name if route else "") or UNKNOWN
-        self._metrics.add("callweave_ingress_requests_total", vendor, callback, outcome)
-        if size_bytes:
-            self._metrics.add("callweave_ingress_body_bytes_total", vendor, by=size_bytes)
 
 
-class StatusHandler:
-    """Handles the status paths, which people and monitoring read."""
-
-    def __init__(self, publisher: Publisher, render: Callable[[], str], leaving: asyncio.Event) -> None:
-        self._publisher = publisher
-        self._render = render
-        self._leaving = leaving
-
-    async def alive(self, _: web.Request) -> web.Response:
-        """Answers 200 while the process runs."""
-        return web.Response(text="ok\n")
-
-    async def ready(self, _: web.Request) -> web.Response:
-        """Answers 200 when a body would be made durable now, else 503 with the reason; a note describes the spool."""
-        reason = "it is about to end" if self._leaving.is_set() else self._publisher.why_not()
-        return web.Response(
-            status=503 if reason else 200,
-            body=msgspec.json.encode({"ready": not reason, "reason": reason, "note": self._publisher.note()}),
-            content_type="application/json",
-        )
-
-    async def ready_or_not(self, _: web.Request) -> web.Response:
-        """Answers 200 or 503 and not a word more, for a load balancer on a port that strangers reach."""
-        return web.Response(status=503 if self._leaving.is_set() or self._publisher.why_not() else 200)
-
-    async def metrics(self, _: web.Request) -> web.Response:
-        """Answers with all metrics in Prometheus's text format."""
-        return web.Response(body=self._render().encode(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-_LEVELS: Final = {
-    "accepted": logging.DEBUG,
-    "repeated": logging.DEBUG,
-    "console": logging.DEBUG,
-    "error": logging.ERROR,
-}
-"""Log levels by outcome: an accepted push is counted and not logged at INFO, a refused one is."""
-
-
-class Invitation:
-    """The `100 Continue` for which a caller waits before it sends a body; sent when the body is wanted, not before."""
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self.is_due = (
-            request.version >= HttpVersion11 and request.headers.get("Expect", "").strip().lower() == "100-continue"
-        )
-        """True while the caller waits for it."""
-
-    async def send(self) -> None:
-        """Sends it, where a caller waits for it."""
-        if not self.is_due:
-            return
-        self.is_due = False
-        await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._request.writer.output_size = 0  # of the answer itself nothing has been sent
+PUSH: Final = web.AppKey("push", PushHandler)
+"""The application's handler of pushes, which takes other settings while it runs."""
 
 
 async def expected(_: web.Request) -> None:
     """Leaves `Expect` to the handler, which knows whether the body is wanted; an unknown one is no reason to refuse."""
 
 
-def _head(request: web.Request) -> RequestHead:
-    headers = request.headers
-    path, _, query = request.raw_path.partition("?")
+def _only_once(route: Route) -> bool:
+    return route.vendor.sends_at_most == 1
+
+
+def _head(
+    method: str,
+    target: str,
+    url: URL,
+    headers: "CIMultiDict[str] | CIMultiDictProxy[str]",
+    *,
+    peer: str,
+    certificate: Mapping[str, Any] | None,
+) -> RequestHead:
+    path, _, query = target.partition("?")
     return RequestHead(
-        method=request.method,
-        path=request.rel_url.raw_path,
-        accounts=tuple(request.rel_url.query.getall("account", ())),
-        peer=request.remote or "",
-        client_subject=subject(request.get_extra_info("peercert")),
+        method=method,
+        path=url.raw_path,
+        accounts=tuple(url.query.getall("account", ())),
+        peer=peer,
+        client_subject=subject(certificate) if certificate else "",
         forwarded_for=",".join(headers.getall("X-Forwarded-For", ())),
         content_type=headers.get("Content-Type", ""),
         content_encoding=",".join(headers.getall("Content-Encoding", ())),

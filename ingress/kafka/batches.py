@@ -1,7 +1,7 @@
 """Records on their way to Kafka, and which of them go into which batch. Pure: no I/O and no clock.
 
-A batch carries the records of many callers, and none of them may suffer from another: each has its own answer to wait
-for, a record that was given up is left out of what is sent, and one that was refused in company is sent alone.
+A batch carries the records of many callers, and none of them may suffer from another: each hears of its own fate, a
+record that was given up is left out of what is sent, and one that was refused in company is sent alone.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from ingress.kafka.send_window import SendWindow
+from schemas.errors import Unavailable
 from schemas.raw import Headers
 
 _RECORD_BYTES: Final = 512
@@ -18,17 +19,19 @@ _RECORD_BYTES: Final = 512
 class Record:
     """One record, from the moment at which it is taken until its fate is known."""
 
-    __slots__ = ("alone", "answer", "handed", "headers", "key", "later", "size", "topic", "tries", "value")
+    __slots__ = ("_over", "alone", "handed", "headers", "key", "later", "size", "topic", "tries", "value", "waits")
 
-    def __init__(self, topic: str, key: bytes, value: bytes, headers: Headers, answer: "asyncio.Future[None]") -> None:
+    def __init__(self, topic: str, key: bytes, value: bytes, headers: Headers, over: "Over") -> None:
+        """`over` is called once, with the record and its error or None, when its caller waits no more."""
         self.topic = topic
         self.key = key
         self.value = value
         self.headers = headers
         self.size = _RECORD_BYTES + len(key) + len(value) + sum([len(name) + len(text) for name, text in headers])
         """Rough cost in memory and on the wire."""
-        self.answer = answer
-        """The result for its caller, who may stop waiting at any time."""
+        self._over = over
+        self.waits = True
+        """True while its caller waits for it, who may stop at any time."""
         self.later: asyncio.Future[object] | None = None
         """The result for those who want it although its caller waits no more."""
         self.handed = False
@@ -38,28 +41,34 @@ class Record:
         self.alone = False
         """True when it shares no batch, because one that it was in was too large for the broker."""
 
-    @property
-    def waits(self) -> bool:
-        """True while its caller waits for it."""
-        return not self.answer.done()
-
     def outlive(self) -> "asyncio.Future[object]":
         """Returns the result of a record under way whose caller waits no more."""
         if self.later is None:
-            self.later = self.answer.get_loop().create_future()
+            self.later = asyncio.get_running_loop().create_future()
         return self.later
 
-    def settle(self, error: Exception | None = None) -> None:
+    def settle(self, error: Unavailable | None = None) -> None:
         """Tells its fate to whoever waits for it."""
         self.handed = False
-        for waiting in (self.answer, self.later):
-            if waiting is None or waiting.done():
-                continue
-            if error is None:
-                waiting.set_result(None)
-            else:
-                waiting.set_exception(error)
-                waiting.exception()  # nobody may be left to ask for it
+        self.conclude(error)
+        later = self.later
+        if later is None or later.done():
+            return
+        if error is None:
+            later.set_result(None)
+        else:
+            later.set_exception(error)
+            later.exception()  # nobody may be left to ask for it
+
+    def conclude(self, error: Unavailable | None = None) -> None:
+        """Ends the wait of its caller; one that waits no more hears nothing."""
+        if self.waits:
+            self.waits = False
+            self._over(self, error)
+
+
+Over = Callable[[Record, Unavailable | None], None]
+"""The end of a caller's wait, with the record and its error or None."""
 
 
 class Builder(Protocol):

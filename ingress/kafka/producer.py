@@ -9,13 +9,16 @@ given up count until Kafka has acknowledged it. This module must not know HTTP o
 import asyncio
 import logging
 from collections.abc import Collection
+from functools import partial
 from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 
 from ingress.kafka.batches import Record
 from ingress.kafka.connection import HEADER_BYTES, KafkaConnection
+from ingress.kafka.deadlines import Deadlines
 from ingress.kafka.health import KafkaHealth
+from ingress.kafka.publisher import Settled, settle
 from ingress.kafka.send_window import SendWindow
 from ingress.kafka.sender import Sender, oversize
 from schemas.config.settings import KafkaSettings
@@ -68,6 +71,7 @@ class KafkaPublisher:
         self._sender = Sender(
             self._connection, self._health, self._window, linger_s=kafka.linger_ms / 1000, spread=spread
         )
+        self._deadlines = Deadlines(_give_up)
         self._late_bytes = 0
 
     def use(self, kafka: KafkaSettings, *, max_value_bytes: int) -> None:
@@ -87,6 +91,7 @@ class KafkaPublisher:
             _log.warning("stopped with batches unacknowledged, of which no sender was told success: %d", left)
         await self._connection.stop()
         await self._sender.stop()
+        self._deadlines.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -127,25 +132,53 @@ class KafkaPublisher:
 
         Raises `AckTimeout` after `within_s` seconds, without it after the deadline of this publisher.
         """
-        deadline_s = self._deadline_s if within_s is None else within_s
-        if trouble := self.why_not():
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        record = self._begin(topic, key, value, headers, partial(settle, told), within_s)
+        try:
+            await told
+        finally:
+            record.conclude()  # where its caller was cancelled
+
+    def submit(
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: Headers,
+        settled: Settled,
+        *,
+        no_retry: bool = False,  # noqa: ARG002  # as for `publish`
+        within_s: float | None = None,
+    ) -> None:
+        """Begins what `publish` does; see `Publisher.submit`."""
+        try:
+            self._begin(topic, key, value, headers, settled, within_s)
+        except Unavailable as exc:
+            settled(exc)
+
+    def _begin(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, within_s: float | None
+    ) -> Record:
+        """Returns a record under way, of which `settled` will hear; raises Unavailable where it is refused at once."""
+        now = _now()
+        if trouble := self._health.trouble(now, self._sender.oldest_since):
             raise Unavailable(trouble, code="kafka")
-        loop = asyncio.get_running_loop()
-        record = Record(topic, key, value, headers, loop.create_future())
+        record = Record(topic, key, value, headers, partial(self._over, settled))
         if len(value) > self._max_value_bytes or record.size > self._max_value_bytes + HEADER_BYTES:
             raise oversize(len(value))
         self._window.admit(record.size)
-        self._sender.put(record)
-        giving_up = loop.call_later(deadline_s, _give_up, record, deadline_s)
-        try:
-            await record.answer
-        finally:
-            giving_up.cancel()
-            record.value = b""  # nobody waits for it any more, so it is not sent again
-            if record.handed:
-                self._outlive(record)
-            else:
-                self._window.release(record.size)
+        self._deadlines.add(record, now, self._deadline_s if within_s is None else within_s)
+        self._sender.put(record, now)
+        return record
+
+    def _over(self, settled: Settled, record: Record, error: Unavailable | None) -> None:
+        self._sender.over()
+        record.value = b""  # nobody waits for it any more, so it is not sent again
+        if record.handed:
+            self._outlive(record)
+        else:
+            self._window.release(record.size)
+        settled(error)
 
     def _outlive(self, record: Record) -> None:
         def over(_: "asyncio.Future[object]") -> None:
@@ -160,10 +193,9 @@ class KafkaPublisher:
 
 
 def _give_up(record: Record, after_s: float) -> None:
-    """Fails a record's wait; one that Kafka's client has may still arrive."""
-    if record.waits:
-        later = record.outlive() if record.handed else None
-        record.answer.set_exception(AckTimeout(f"Kafka did not acknowledge within {after_s:g} s", later))
+    """Ends the wait for a record; one that Kafka's client has may still arrive."""
+    later = record.outlive() if record.handed else None
+    record.conclude(AckTimeout(f"Kafka did not acknowledge within {after_s:g} s", later))
 
 
 def _now() -> float:

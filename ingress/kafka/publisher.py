@@ -4,12 +4,17 @@ The HTTP handlers and the pollers know only `Publisher`. The ingress's own publi
 of which neither side knows. This module must not know vendors, HTTP or what a body holds.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Literal, Protocol
 
+from schemas.errors import Unavailable
 from schemas.raw import Headers
 
 WhyNot = Literal["timeout", "buffer_full", "kafka", "oversize", "spool", "spool_full"]
 """Codes of a publisher's `Unavailable`."""
+Settled = Callable[[Unavailable | None], None]
+"""A hearer of a record's fate: it gets None once it is durable, else the error. It must not raise."""
 
 
 class Publisher(Protocol):
@@ -22,8 +27,23 @@ class Publisher(Protocol):
         given up as `timeout` may still arrive later: a sender that repeats it makes a duplicate, never a loss.
         """
 
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        """Begins what `publish` does, for a caller without a task; `settled` is called once, now or later."""
+
     def why_not(self) -> str:
         """Returns why no body would be taken now, as a sentence for people; "" when one would."""
 
     def note(self) -> str:
         """Returns what people should know although bodies are taken; "" when there is nothing."""
+
+
+def settle(told: "asyncio.Future[None]", error: Unavailable | None) -> None:
+    """Passes a record's fate on to whoever waits for it; who was cancelled hears nothing."""
+    if told.done():
+        return
+    if error is None:
+        told.set_result(None)
+    else:
+        told.set_exception(error)

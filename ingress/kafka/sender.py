@@ -1,6 +1,7 @@
 """Sends records to Kafka in batches of our own: one list, one batch and one acknowledgement for many callers.
 
-Records gather while more of them come, for `kafka.linger_ms` at most, and leave together; aiokafka's `send`, with a
+Records gather while more of them come, for `kafka.linger_ms` at most, or until as many wait as did so lately (`Crowd`),
+and leave together; aiokafka's `send`, with a
 future and a wait for each record, costs client and broker several times as much. A partition has one batch under way.
 While every partition has one, records go on gathering: batches grow when Kafka is slow, and a partition that does not
 answer holds up no other. This module must not know deadlines, nor who waits.
@@ -26,6 +27,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from ingress.kafka.batches import Batch, Record, planned
 from ingress.kafka.connection import BATCH_BYTES, KafkaConnection
+from ingress.kafka.crowd import Crowd
 from ingress.kafka.health import KafkaHealth
 from ingress.kafka.send_window import SendWindow
 from schemas.errors import Unavailable
@@ -61,6 +63,7 @@ class Sender:
         self._window = window
         self.linger_s = linger_s
         self._spread = spread
+        self._crowd = Crowd()
         self._turn = 0
         self._queues: dict[str, list[Record]] = {}
         self._gathered_bytes = 0
@@ -92,14 +95,18 @@ class Sender:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def put(self, record: Record) -> None:
-        """Takes a record, to be sent together with those that come in the same moment."""
+    def put(self, record: Record, now: float) -> None:
+        """Takes a record, to be sent together with those that come in the same moment; `now` is the loop's time."""
         self._queues.setdefault(record.topic, []).append(record)
         self._gathered_bytes += record.size
-        if self._gathered_bytes >= BATCH_BYTES:
+        if self._crowd.join(now) or self._gathered_bytes >= BATCH_BYTES:
             self._due.set()
         elif self._gathering is None:
             self._gather(0, LOOKS)
+
+    def over(self) -> None:
+        """Counts a record out whose caller waits no more."""
+        self._crowd.leave()
 
     def _gather(self, bytes_before: int, looks_left: int) -> None:
         """Ends the gathering when nothing came since the look before, and at the last look in any case."""

@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
 from ingress.admission import AdmissionControl
-from ingress.http.handlers import UNKNOWN
+from ingress.http.handlers import PUSH, UNKNOWN, PushHandler, WholePush
 from ingress.overload.guarded_connection import GuardedHandler
 from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings
@@ -43,8 +43,11 @@ class BoundedServer(web.Server):
         admission: AdmissionControl,
         shedder: LoadShedder,
         leaving: asyncio.Event,
+        push: PushHandler | None,
         **options: Any,
     ) -> None:
+        """`push` takes the pushes that come whole; without it `handler` gets all requests."""
+
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             connection = cast("GuardedHandler", request.protocol)
             connection.start_handling(request.content)
@@ -59,6 +62,10 @@ class BoundedServer(web.Server):
         super().__init__(handle, **options)
         self.request_factory = partial(_made, self.request_factory)
         self.admission = admission
+        self.leaving = leaving
+        self.takes_whole = push is not None
+        self._push = push
+        self._turns: list[tuple[WholePush, GuardedHandler]] = []
         self._shedder = shedder
         self._limits = limits
         self._max_open = min(limits.max_connections, _allow_files(limits.max_connections + SPARE_FILES) - SPARE_FILES)
@@ -88,6 +95,22 @@ class BoundedServer(web.Server):
             return None
         self._metrics.add("callweave_ingress_requests_total", refusal.vendor, refusal.callback, why)
         return refusal.response
+
+    def take(self, push: WholePush, connection: GuardedHandler) -> None:
+        """Takes a whole push behind those before it, once all that has come was read.
+
+        So requests that there is no room for are refused before those in front of them are handled.
+        """
+        if not self._turns:
+            self._loop.call_soon(self._take_turns)
+        self._turns.append((push, connection))
+
+    def _take_turns(self) -> None:
+        turns, self._turns = self._turns, []
+        for push, connection in turns:
+            connection.begin_turn()
+            if self._push is not None:
+                self._push.take(push, connection.answer)
 
     def unreadable(self) -> None:
         """Counts bytes that cannot be read as a request."""
@@ -188,6 +211,7 @@ class BoundedRunner(web.AppRunner):
             admission=self._admission,
             shedder=self._shedder,
             leaving=self._leaving,
+            push=self.app.get(PUSH),
             **plain._kwargs,  # noqa: SLF001  # likewise
         )
         self._sweeping = asyncio.create_task(server.sweep())

@@ -9,10 +9,12 @@ from aiohttp import web
 from aiokafka import AIOKafkaProducer
 
 from ingress.app import SERVER_OPTIONS, create_app
+from ingress.kafka.publisher import Settled
 from schemas.config.settings import Settings
 from schemas.metrics import Registry
 from schemas.raw import Headers
 from schemas.vendors import VENDORS
+from tests.support.http.submitting import by_task
 
 _LINGER_MS: Final = 300
 
@@ -26,6 +28,12 @@ class HastyPublisher:
     async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Hands the record to the client and does not wait."""
         await self._producer.send(topic, value, key=key, headers=headers)
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        """Begins what `publish` does."""
+        by_task(self.publish(topic, key, value, headers, no_retry=no_retry), settled)
 
     def why_not(self) -> str:
         """Returns nothing: there is never a reason."""

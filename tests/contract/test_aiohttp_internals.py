@@ -24,8 +24,8 @@ from ingress.overload.server import BoundedRunner, BoundedServer
 OVERLOAD = Path(__file__).parents[2] / "ingress" / "overload"
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 HANDLER_ATTRIBUTES = {
-    "_close", "_current_request", "_force_close", "_keepalive_timeout", "_loop", "_messages", "_next_keepalive_close_time",
-    "_request_count", "_waiter",
+    "_close", "_current_request", "_force_close", "_handler_waiter", "_keepalive_timeout", "_loop", "_messages",
+    "_next_keepalive_close_time", "_parser", "_request_count", "_request_in_progress", "_waiter",
 }  # fmt: skip
 SERVER_ATTRIBUTES = {"_connections", "_kwargs", "_loop"}
 
@@ -46,6 +46,7 @@ def parameters(function: Callable[..., object]) -> list[str]:
         (RequestHandler, GuardedHandler, "log_exception", ["self", "args", "kw"]),
         (RequestHandler, GuardedHandler, "connection_lost", ["self", "exc"]),
         (RequestHandler, GuardedHandler, "finish_response", ["self", "request", "resp", "start_time"]),
+        (RequestHandler, GuardedHandler, "_process_keepalive", ["self"]),
         (web.Server, BoundedServer, "__call__", ["self"]),
         (web.Server, BoundedServer, "connection_made", ["self", "handler", "transport"]),
         (web.Server, BoundedServer, "connection_lost", ["self", "handler", "exc"]),
@@ -100,6 +101,9 @@ async def test_every_private_attribute_is_there() -> None:
     assert {name for name in SERVER_ATTRIBUTES if not hasattr(server, name)} == set()
     assert (handler._request_count, handler._close, handler._force_close) == (0, False, False)
     assert (handler._waiter, handler._current_request, list(handler._messages)) == (None, None, [])
+    assert (handler._handler_waiter, handler._request_in_progress) == (None, False)
+    assert handler._parser is not None
+    assert callable(handler._parser.message_consumed)
     assert (handler._loop, handler._keepalive_timeout) == (asyncio.get_running_loop(), 75.0)
     assert (server._connections, server._kwargs, server._loop) == ({}, {"keepalive_timeout": 75.0}, handler._loop)
     assert (server.request_handler, callable(server.request_factory)) == (answer, True)
@@ -168,6 +172,37 @@ async def test_a_parsed_request_lies_in_the_queue_with_a_body_that_says_whether_
         one.handler.data_received(REQUEST + REQUEST[:-1])
         (_, whole), (_, half) = one.handler._messages
         assert (whole.is_eof(), half.is_eof()) == (True, False)
+
+
+async def test_a_request_that_comes_while_nobody_is_to_be_woken_lies_in_the_queue_until_somebody_is() -> None:
+    """A whole push is taken from the queue before the task that would handle it hears of it."""
+    async with line(answer) as one:
+        await one.until(lambda handler: handler._waiter is not None)
+        handler = one.handler
+        waiter, handler._waiter = handler._waiter, None
+        handler.data_received(REQUEST)
+        handler._waiter = waiter
+        await asyncio.sleep(0.01)
+        assert waiter is not None
+        assert (len(handler._messages), waiter.done(), handler._current_request) == (1, False, None)
+        waiter.set_result(None)
+        assert (await one.reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+async def test_its_end_waits_while_a_request_is_in_progress() -> None:
+    async with line(answer) as one:
+        await one.until(lambda handler: handler._waiter is not None)
+        handler = one.handler
+        handler._request_in_progress = True
+        ending = asyncio.create_task(handler.shutdown(5.0))
+        await asyncio.sleep(0.01)
+        assert (ending.done(), handler.transport is not None) == (False, True)
+        assert handler._handler_waiter is not None
+        handler._handler_waiter.set_result(None)
+        handler._request_in_progress = False
+        handler.close()
+        await ending
+        assert handler.transport is None
 
 
 async def test_it_waits_between_two_requests_and_has_one_while_it_is_handled() -> None:

@@ -100,6 +100,23 @@ async def test_a_record_is_there_when_publish_returns(subject: Subject, value: b
     assert await reader(1) == [PublishedBody(topic=topic, key=b"nxcloud||1", value=value, headers=tuple(headers))]
 
 
+async def test_whoever_submits_hears_of_the_fate_once(subject: Subject) -> None:
+    publisher, topic, reader = subject
+    told: list[tuple[int, str]] = []
+    for number, value in enumerate((b"small", bytes(MAX_BYTES + 1), b"last")):
+
+        def settled(error: Unavailable | None, number: int = number) -> None:
+            told.append((number, error.code if error else "durable"))
+
+        publisher.submit(topic, b"k", value, [], settled)
+    async with asyncio.timeout(20):
+        while len(told) < 3:  # noqa: ASYNC110  # what is waited for is the broker
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert sorted(told) == [(0, "durable"), (1, "oversize"), (2, "durable")]
+    assert {record.value for record in await reader(2)} == {b"small", b"last"}
+
+
 @pytest.mark.parametrize("subject", ["memory", "kafka"], indirect=True)
 async def test_one_key_keeps_its_order(subject: Subject) -> None:
     publisher, topic, reader = subject
@@ -194,6 +211,8 @@ async def test_one_record_that_is_too_large_fails_none_of_those_beside_it(
 async def test_a_caller_who_goes_takes_none_of_the_others_along(kafka: str) -> None:
     topic = await make_topic(kafka)
     async with over(kafka, topic, linger_ms=100, spread=(topic,)) as publisher:
+        # As many at once before, so that those after them are gathered.
+        await asyncio.gather(*(publisher.publish(topic, b"k", b"before", []) for _ in range(20)))
         callers = [asyncio.create_task(publisher.publish(topic, b"k", b"%d" % number, [])) for number in range(9)]
         await asyncio.sleep(0)
         callers[3].cancel()
@@ -204,8 +223,8 @@ async def test_a_caller_who_goes_takes_none_of_the_others_along(kafka: str) -> N
         assert [number for number, each in enumerate(results) if each is not None] == [3, 5]
         await publisher.publish(topic, b"k", b"after", [])
         assert (publisher.waiting_bytes, publisher.late_bytes) == (0, 0)
-    found = {record.value for record in await read(kafka, topic, 9)}
-    assert found == {b"after", *(b"%d" % number for number in range(9) if number != 3)}
+    found = {record.value for record in await read(kafka, topic, 29)}
+    assert found == {b"before", b"after", *(b"%d" % number for number in range(9) if number != 3)}
 
 
 @pytest.mark.parametrize("partitions", [1, 3])

@@ -16,6 +16,7 @@ import pytest
 from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import DurablePublisher
 from ingress.kafka.producer import AckTimeout
+from ingress.kafka.publisher import Settled
 from ingress.spool.queued_keys import SpoolKey
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body, SpooledEntry, Totals
@@ -23,6 +24,7 @@ from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.raw import Headers
+from tests.support.http.submitting import by_task
 from tests.support.scale import SCALE
 
 SEEDS: Final = 200 if SCALE == 1 else 400 * SCALE
@@ -165,6 +167,11 @@ class Log:
             self.live.add(value)
         await steps(self.rng)  # the record is there, its acknowledgement on the way
 
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, within_s: float
+    ) -> None:
+        by_task(self.publish(topic, key, value, headers, within_s=within_s), settled)
+
     async def settle(self) -> None:
         while True:
             await steps(self.rng)
@@ -257,7 +264,7 @@ async def life(  # noqa: C901  # its parts are one process and share all they ha
     else:
         for _ in range(rng.randrange(120)):
             await asyncio.sleep(0)
-    tasks += publisher._forgetting
+    tasks += asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

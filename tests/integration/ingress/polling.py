@@ -9,7 +9,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 
-from ingress.kafka.publisher import Publisher
+from ingress.kafka.publisher import Publisher, Settled
 from ingress.poll.client import client
 from ingress.poll.main import first_checkpoint
 from ingress.poll.planner import Checkpoint
@@ -22,6 +22,7 @@ from schemas.raw import Headers, Position, RawCallback, raw_from_kafka
 from schemas.topics import POLLS, RAW
 from schemas.vendor_kit.contract import Poll
 from schemas.vendors import VENDORS
+from tests.support.http.submitting import by_task
 
 NOW = 1_700_000_040
 DEADLINE_S = 60
@@ -105,6 +106,11 @@ class Dies:
             raise KilledError
         await self._under.publish(topic, key, value, headers, no_retry=no_retry)
         self._pages -= topic == RAW.name
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        by_task(self.publish(topic, key, value, headers, no_retry=no_retry), settled)
 
     def why_not(self) -> str:
         return self._under.why_not()

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from ingress.kafka.producer import AckTimeout
+from ingress.kafka.publisher import Settled
 from processors.outbox import Message
 from processors.partitioning import partition_of
 from processors.records import Partition, Record, RecordBatch
@@ -19,6 +20,7 @@ from schemas.errors import Unavailable
 from schemas.raw import Headers
 from schemas.topics import DEAD, FACTS, LEDGER, NORMALIZED, RAW, STATE, TIMELINES
 from tests.property.whole_way.loop import Process, WorldLoop
+from tests.support.http.submitting import by_task
 
 PARTITIONS: Final = 2
 TOPICS: Final = (RAW.name, FACTS.name, STATE.name, NORMALIZED.name, TIMELINES.name, DEAD.name, LEDGER.name)
@@ -208,6 +210,12 @@ class IngressKafka:
                 await asyncio.shield(answer)
         except TimeoutError as exc:
             raise AckTimeout("not in time", answer) from exc
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, within_s: float
+    ) -> None:
+        """Begin what `publish` does."""
+        by_task(self.publish(topic, key, value, headers, within_s=within_s), settled)
 
 
 class LetterProducer:

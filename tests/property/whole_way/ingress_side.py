@@ -6,17 +6,18 @@ Only the socket is replaced: a request is what the front reads of one, and on th
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from aiohttp import HttpVersion11
-from multidict import CIMultiDict, MultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from deploy.simulator.vendors import SIMULATED_VENDORS
 from ingress.durable.durable_publisher import DurablePublisher
-from ingress.http.handlers import PushHandler
+from ingress.http.handlers import PushHandler, WholePush
+from ingress.http.responses import Answer as Written
 from ingress.http.routes import Router
 from ingress.spool.spool import Spool
 from schemas.config.settings import IngressSettings, Settings
@@ -32,14 +33,14 @@ _LIMITS: Final = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=2.0)
 _ROUTER: Final = Router(Settings(), VENDORS)
 _HANG_UP_S: Final = 0.7
 _AGAIN_S: Final = 0.4
-_HEADERS: Final = CIMultiDict({"Content-Type": "application/json"})
+_HEADERS: Final = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/json"}))
 
 
 class _Reader:
-    """`ingress.http.body_reader.BodyReader` where the body is already there."""
+    """`ingress.http.body_reader.BodyReader` where there is room for every body."""
 
-    async def read(self, content: bytes, _declared: int | None, *, no_retry: bool, invite: object) -> bytes:
-        return content
+    def take(self, _body: bytes, *, no_retry: bool) -> None:
+        pass
 
 
 class Ingress:
@@ -68,16 +69,15 @@ class Ingress:
             self._open = True
             await asyncio.Event().wait()
 
-    def take(self, request: Any, broker: Broker, answer: "asyncio.Future[Answer]") -> None:
+    def take(self, request: WholePush, broker: Broker, answer: "asyncio.Future[Answer]") -> None:
         """A request arrives; nobody listens before the spool is open."""
         if self.process.alive and self._open:
-            self.process.spawn(self._answer(request, broker, answer))
+            self.process.soon(self._front.take, request, partial(self._answer, broker, answer))
 
-    async def _answer(self, request: Any, broker: Broker, answer: "asyncio.Future[Answer]") -> None:
-        response = await self._front.push(request)
+    def _answer(self, broker: Broker, answer: "asyncio.Future[Answer]", response: Written) -> None:
         errors = [labels for (_, labels) in self._metrics._values if labels[-1:] == ("error",)]
         assert not errors, f"the front failed in an unknown way: {errors}"
-        received = Answer(status=response.status, request_id=response.headers["X-Request-Id"])
+        received = Answer(status=response.status, request_id=dict(response.headers)["X-Request-Id"])
         if self.process.alive and not broker.weather.chance(0.03):
             broker.weather.later(settle, answer, received)
 
@@ -130,17 +130,5 @@ class Vendors:
         return Answer()
 
 
-def _request(send: Send) -> Any:
-    """The part of aiohttp's request that the handler reads."""
-    return SimpleNamespace(
-        method="POST",
-        version=HttpVersion11,
-        path=send.path,
-        raw_path=send.path,
-        rel_url=SimpleNamespace(raw_path=send.path, query=MultiDict()),
-        headers=_HEADERS,
-        remote="192.0.2.1",
-        get_extra_info=lambda _name: None,
-        content=send.body,
-        content_length=len(send.body),
-    )
+def _request(send: Send) -> WholePush:
+    return WholePush(send.path, URL(send.path), _HEADERS, send.body, "192.0.2.1", None)

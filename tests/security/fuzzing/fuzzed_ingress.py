@@ -14,6 +14,7 @@ import uvloop
 
 from deploy.process.ports import free_port
 from deploy.runtime import log_to_stderr, stop_on_signals
+from ingress.kafka.publisher import Settled
 from ingress.main import serve
 from schemas.config.logs import LogSettings
 from schemas.config.secret import Secret
@@ -40,6 +41,12 @@ class Nowhere:
 
     async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
         """Takes a record."""
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        """Takes a record."""
+        settled(None)
 
     def why_not(self) -> str:
         """Returns ""."""

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from ingress.kafka.publisher import WhyNot
+from ingress.kafka.publisher import Settled, WhyNot
 from schemas.errors import Unavailable
 from schemas.raw import Headers
+from tests.support.http.submitting import by_task
 
 
 class PublishedBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,12 @@ class MemoryPublisher:
             raise Unavailable(f"a record of {len(value)} bytes is larger than Kafka takes", code="oversize")
         self.no_retry.append(no_retry)
         self.records.append(PublishedBody(topic=topic, key=key, value=value, headers=tuple(headers)))
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
+    ) -> None:
+        """Begins what `publish` does."""
+        by_task(self.publish(topic, key, value, headers, no_retry=no_retry), settled)
 
     def why_not(self) -> str:
         """Returns the code that it refuses with, "" while it does not."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingress.kafka.publisher import WhyNot
+from ingress.kafka.publisher import Settled, WhyNot
 from schemas.config.settings import IngressSettings
 from schemas.metrics import Registry
 from schemas.raw import Headers
@@ -363,6 +363,11 @@ async def test_a_bug_of_ours_asks_the_vendor_to_send_again(caplog: pytest.LogCap
     class Bug(MemoryPublisher):
         async def publish(
             self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False
+        ) -> None:
+            raise LookupError("a bug")
+
+        def submit(
+            self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool = False
         ) -> None:
             raise LookupError("a bug")
 

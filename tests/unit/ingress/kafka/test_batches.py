@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ingress.kafka.batches import Batch, Record, planned
 from ingress.kafka.send_window import SendWindow
+from schemas.errors import Unavailable
 
 BATCH_BYTES = 1000
 WINDOW_BYTES = 20_000
@@ -20,10 +21,10 @@ def new() -> BatchBuilder:
 
 
 def record(key: str, size: int = 10, *, alone: bool = False, given_up: bool = False) -> Record:
-    made = Record("calls.raw", key.encode(), bytes(size), [], asyncio.get_running_loop().create_future())
+    made = Record("calls.raw", key.encode(), bytes(size), [], lambda _record, _error: None)
     made.alone = alone
     if given_up:
-        made.answer.cancel()
+        made.conclude()
     return made
 
 
@@ -132,13 +133,19 @@ def test_every_record_is_in_one_batch_or_waits_and_batches_have_their_bounds(
     asyncio.run(holds())
 
 
-@pytest.mark.parametrize("error", [None, OSError("no")], ids=["acknowledged", "failed"])
-async def test_whoever_still_waits_hears_of_the_fate(error: OSError | None) -> None:
-    waits, gone, over = record("waits"), record("gone"), record("over")
+@pytest.mark.parametrize("error", [None, Unavailable("no")], ids=["acknowledged", "failed"])
+async def test_whoever_still_waits_hears_of_the_fate_once(error: Unavailable | None) -> None:
+    told: list[tuple[bytes, Unavailable | None]] = []
+    waits, gone, over = (
+        Record("calls.raw", key, b"", [], lambda each, why: told.append((each.key, why)))
+        for key in (b"waits", b"gone", b"over")
+    )
     later = gone.outlive()
-    gone.answer.cancel()
-    over.answer.cancel()
+    gone.conclude()
+    over.conclude()
     for each in (waits, gone, over):
         each.settle(error)
-    assert waits.answer.exception() is later.exception() is error
-    assert over.answer.cancelled()
+        each.settle(error)
+    assert told == [(b"gone", None), (b"over", None), (b"waits", error)]
+    assert later.exception() is error
+    assert not any(each.waits or each.handed for each in (waits, gone, over))

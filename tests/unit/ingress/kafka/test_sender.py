@@ -128,6 +128,14 @@ async def scene() -> AsyncIterator[Scene]:
     await publisher._sender.stop()
 
 
+async def settled_crowd(scene: Scene, producer: ScriptedProducer, *, of: int) -> None:
+    """Lets so many records wait at once, and acknowledges them."""
+    callers = scene.push(*(b"before %d" % number for number in range(of)))
+    await until(lambda: len(producer.sent) == 1)
+    producer.answer(0)
+    await asyncio.gather(*callers)
+
+
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not true():  # noqa: ASYNC110  # what is waited for are other tasks
@@ -153,18 +161,31 @@ async def test_records_gather_as_long_as_more_come_but_not_for_ever(scene: Scene
     producer = scene.connection.connect()
     sender = scene.publisher._sender
     sender.linger_s = 1000.0
+    await settled_crowd(scene, producer, of=9)
     scene.push(b"first")
     await asyncio.sleep(0)
     for looks_left in (LOOKS - 1, 2, 1):
         sender._gather(sender._gathered_bytes - 1, looks_left)
         assert not sender._due.is_set()
     sender._gather(sender._gathered_bytes, 1)
-    await until(lambda: len(producer.sent) == 1)
+    await until(lambda: len(producer.sent) == 2)
     scene.push(b"second")
     await asyncio.sleep(0)
     sender._gather(sender._gathered_bytes - 1, 0)
+    await until(lambda: len(producer.sent) == 3)
+    assert producer.values()[1:] == [[b"first"], [b"second"]]
+
+
+async def test_no_more_are_waited_for_than_lately_waited_at_once(scene: Scene) -> None:
+    producer = scene.connection.connect()
+    scene.publisher._sender.linger_s = 1000.0
+    await settled_crowd(scene, producer, of=3)
+    scene.push(b"a", b"b")
+    await asyncio.sleep(0.05)
+    assert len(producer.sent) == 1
+    scene.push(b"c")
     await until(lambda: len(producer.sent) == 2)
-    assert producer.values() == [[b"first"], [b"second"]]
+    assert producer.values()[1] == [b"a", b"b", b"c"]
 
 
 async def test_a_full_batch_leaves_at_once(scene: Scene) -> None:

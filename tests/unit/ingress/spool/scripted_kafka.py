@@ -7,12 +7,14 @@ from pathlib import Path
 from ingress.durable.drainer import Drainer
 from ingress.durable.durable_publisher import DurablePublisher
 from ingress.kafka.producer import AckTimeout
+from ingress.kafka.publisher import Settled
 from ingress.spool.spool import Spool
 from ingress.spool.store import Body
 from schemas.config.settings import IngressSettings
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from schemas.raw import Headers
+from tests.support.http.submitting import by_task
 
 LIMITS = IngressSettings(spool_min_free_bytes=0, publish_timeout_s=5, spool_after_ms=20)
 SMALL = 10 * Body(topic="calls.raw", key=b"k", value=b"0", headers=(("vendor", b"v"),)).size_bytes
@@ -48,6 +50,11 @@ class ScriptedKafka:
             self.pending.append((key, value, later))
             raise AckTimeout("late", later)
         self.taken.append((key, value))
+
+    def submit(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, within_s: float
+    ) -> None:
+        by_task(self.publish(topic, key, value, headers, within_s=within_s), settled)
 
     def acknowledge(self) -> None:
         """Acknowledges the late records."""
