@@ -1,9 +1,5 @@
 """Guarded connection: an aiohttp connection that counts the bytes it brings and can refuse them before they are parsed.
 
-A push that comes whole, as nearly all do, is taken as soon as aiohttp's parser has read it: the tasks, the request and
-the response that aiohttp makes for each take as long as all that is done with it. Whatever is odd, or of which more is
-to be read, goes aiohttp's way.
-
 It uses attributes of aiohttp's handler that are not public, such as whether it waits for a request; `tests/contract`
 holds them. It must not know vendors.
 """
@@ -12,15 +8,14 @@ import asyncio
 import logging
 from typing import Any, Final, Protocol, cast
 
-from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
 
 from ingress.admission import AdmissionControl
 from ingress.http.handlers import WholePush
 from ingress.http.heads import mended
 from ingress.http.responses import SERVER_NAME, Answer, malformed
+from ingress.overload.whole_pushes import WholePushHandler
 
 LARGEST_HEAD_BYTES: Final = 64 * 1024
 """aiohttp bounds each line and their number, which together allow a megabyte: too much for each of many connections."""
@@ -57,12 +52,11 @@ class Gate(Protocol):
         """Counts a connection that is closed because its bytes went wrong behind the head of a request."""
 
 
-class GuardedHandler(RequestHandler):
+class GuardedHandler(WholePushHandler):
     """A connection, and the bytes and requests that it holds."""
 
     __slots__ = (
-        "_behind", "_certificate", "_discarding", "_gate", "_half_a_head", "_held_bytes", "_named", "_open_request",
-        "_queued", "_sender", "_taken",
+        "_discarding", "_gate", "_half_a_head", "_held_bytes", "_named", "_open_request", "_queued",
     )  # fmt: skip
 
     def __init__(self, manager: Any, *, gate: Gate, peer: tuple[str, int] | None = None, **options: Any) -> None:
@@ -77,12 +71,6 @@ class GuardedHandler(RequestHandler):
         self._discarding = False
         """True when the response came before the body's end: the rest of the body is read and discarded."""
         self._queued = False
-        self._taken = False
-        """True from the moment at which a whole push was taken to its answer."""
-        self._behind = b""
-        """The bytes that came behind a push that was taken; they are read after its answer."""
-        self._sender: str | None = None
-        self._certificate: Any = None
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes: between two requests they can be refused, otherwise they are counted and parsed."""
@@ -91,8 +79,9 @@ class GuardedHandler(RequestHandler):
             return
         waits = not self._open_request
         transport = cast("asyncio.Transport", self.transport)
-        if self._taken:
-            self._hold(data, transport)
+        if self._under_way:
+            self._gate.admission.received_bytes += len(data)
+            self.hold(data)
             return
         if waits and not self._half_a_head and not transport.get_write_buffer_size():
             response = self._gate.refuse(data)
@@ -111,10 +100,15 @@ class GuardedHandler(RequestHandler):
             self._gate.cut(transport, "no_room")
             return
         before = self._request_count
-        if not waits:
+        if not waits or not self._gate.takes_whole:
             super().data_received(data)
+        elif (push := self.read(data)) is not None:
+            self._half_a_head = False
+            self._open_request = self._queued = True
+            self._gate.admission.queued += 1
+            self._gate.take(push, self)
             return
-        if not self._reads_whole_push(data):
+        if waits:
             self._count_head(before)
 
     def _count_head(self, before: int) -> None:
@@ -125,82 +119,16 @@ class GuardedHandler(RequestHandler):
         elif self._held_bytes > LARGEST_HEAD_BYTES:
             self._gate.cut(cast("asyncio.Transport", self.transport), "large_head")
 
-    def _reads_whole_push(self, data: bytes) -> bool:
-        """Parses the bytes; True where they end a whole push, which is taken. For other requests aiohttp is woken."""
-        waiter = self._waiter
-        if not self._gate.takes_whole or waiter is None or waiter.done():
-            super().data_received(data)
-            return False
-        self._waiter = None  # so that it is not woken yet
-        try:
-            super().data_received(data)
-        finally:
-            self._waiter = waiter
-        if not self._messages:
-            return False
-        message, payload = self._messages[0]
-        if (
-            len(self._messages) > 1
-            or not isinstance(message, RawRequestMessage)
-            or not _is_whole_push(message, payload)
-            or self._parser is None
-        ):
-            if not waiter.done():
-                waiter.set_result(None)
-            return False
-        self._messages.clear()
-        self._parser.message_consumed()
-        if self._sender is None:
-            self._sender = _address(self.peername)
-            self._certificate = cast("asyncio.Transport", self.transport).get_extra_info("peercert")
-        self._half_a_head = False
-        self._taken = self._open_request = self._request_in_progress = self._queued = True
-        self._gate.admission.queued += 1
-        push = WholePush(
-            message.path, message.url, message.headers, payload.read_nowait(), self._sender, self._certificate
-        )
-        self._gate.take(push, self)
-        return True
-
     def begin_turn(self) -> None:
         """Counts a whole push as being handled, whether or not its sender has gone: it may be one that calls once."""
         self._leave_queue()
 
     def answer(self, answer: Answer) -> None:
-        """Answers the push that was taken, and reads on."""
-        self._taken = self._request_in_progress = False
+        """Answers the whole push that was taken, and reads on."""
         self._free()
-        if self._handler_waiter is not None and not self._handler_waiter.done():
-            self._handler_waiter.set_result(None)
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        closes = answer.closes or self._close or self._force_close or self._gate.leaving.is_set()
-        try:
-            transport.write(answer.wire(closes=closes))
-        except ValueError as exc:
-            self.log_exception(exc_info=exc)
-            closes = True
-        if closes:
-            self.close()
-            transport.close()
-            return
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._behind:
-            data, self._behind = self._behind, b""
-            self._gate.admission.received_bytes -= len(data)
-            transport.resume_reading()
-            self.data_received(data)
-
-    def _hold(self, data: bytes, transport: asyncio.Transport) -> None:
-        self._behind += data
-        self._gate.admission.received_bytes += len(data)
-        transport.pause_reading()
-
-    def _process_keepalive(self) -> None:
-        if self._taken:
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        super()._process_keepalive()
+        if behind := self.respond(answer, closes=self._gate.leaving.is_set()):
+            self._gate.admission.received_bytes -= len(behind)
+            self.data_received(behind)
 
     @property
     def peername(self) -> Any:
@@ -260,7 +188,7 @@ class GuardedHandler(RequestHandler):
         """Releases what only the connection held; a request that is being handled ends by itself."""
         self._gate.admission.received_bytes -= len(self._behind)
         self._behind = b""
-        if self._current_request is None and not self._taken:
+        if self._current_request is None and not self._under_way:
             self._leave_queue()
             self._free()
         super().connection_lost(exc)
@@ -299,24 +227,3 @@ class GuardedHandler(RequestHandler):
         self._gate.admission.received_bytes -= self._held_bytes
         self._held_bytes = 0
         self._open_request = False
-
-
-def _is_whole_push(message: RawRequestMessage, payload: StreamReader) -> bool:
-    """True for a POST whose body has come, and that asks for nothing beside its answer."""
-    return (
-        message.method == "POST"
-        and message.version == HttpVersion11
-        and not message.should_close
-        and not message.upgrade
-        and payload.is_eof()
-        and payload.exception() is None
-        and message.path.startswith("/")
-        and "Expect" not in message.headers
-    )
-
-
-def _address(peername: Any) -> str:
-    """Returns the host of a socket's address, as aiohttp's `request.remote` does; "" for none."""
-    if isinstance(peername, list | tuple):
-        return str(peername[0])
-    return str(peername or "")
