@@ -62,7 +62,7 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
 
     def headers(self) -> Headers:
         """Returns the Kafka headers; `received_at` is epoch milliseconds in decimal digits."""
-        head = [(name, _bytes(getattr(self, name))) for name in _TEXT_HEADERS if getattr(self, name)]
+        head = [(name, _bytes(text)) for name in _TEXT_HEADERS if (text := getattr(self, name))]
         return [*head, ("received_at", str(int(self.received_at.timestamp() * 1000)).encode())]
 
 

@@ -81,9 +81,7 @@ class DurablePublisher:
     ) -> None:
         """Begins to bring a body to Kafka or to our disk; see `Publisher.submit`."""
         until = asyncio.get_running_loop().time() + self._give_up_s
-        if self._kafka.why_not():
-            self._spawn(self._keep(_body(topic, key, value, headers), None, no_retry=no_retry, until=until), settled)
-        elif self._spool.holds(topic, key):
+        if self._spool.holds(topic, key) and not self._kafka.why_not():
             self._spawn(self._follow(_body(topic, key, value, headers), no_retry=no_retry, until=until), settled)
         else:
             self._to_kafka(topic, key, value, headers, settled, no_retry=no_retry, until=until)
@@ -91,7 +89,7 @@ class DurablePublisher:
     def _to_kafka(
         self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool, until: float
     ) -> None:
-        """Gives Kafka its quarter of a second, and after it the disk the rest of the time."""
+        """Gives Kafka its quarter of a second, unless it is away, and then the disk the rest of the time."""
 
         def told(error: Unavailable | None) -> None:
             if error is None:
