@@ -81,10 +81,14 @@ class DurablePublisher:
     ) -> None:
         """Begins to bring a body to Kafka or to our disk; see `Publisher.submit`."""
         until = asyncio.get_running_loop().time() + self._give_up_s
-        if self._spool.holds(topic, key) and not self._kafka.why_not():
-            self._spawn(self._follow(_body(topic, key, value, headers), no_retry=no_retry, until=until), settled)
-        else:
+        if not self._spool.holds(topic, key):
             self._to_kafka(topic, key, value, headers, settled, no_retry=no_retry, until=until)
+            return
+        body = _body(topic, key, value, headers)
+        if self._kafka.why_not():
+            self._spawn(self._keep(body, None, no_retry=no_retry, until=until), settled)
+        else:
+            self._spawn(self._follow(body, no_retry=no_retry, until=until), settled)
 
     def _to_kafka(
         self, topic: str, key: bytes, value: bytes, headers: Headers, settled: Settled, *, no_retry: bool, until: float
