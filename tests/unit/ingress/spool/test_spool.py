@@ -1,6 +1,7 @@
 """The spool, its drainer and its publisher, against a scripted Kafka in memory."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -25,6 +26,20 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     folder = of_worker(tmp_path, 1)
     async with Spool(folder, getattr(request, "param", LIMITS), metrics) as spool:
         yield Scene(folder, spool, ScriptedKafka(), metrics)
+
+
+async def test_a_busy_loop_leaves_the_interpreter_to_the_disk_s_thread_soon(tmp_path: Path) -> None:
+    """With Python's own 5 ms each of the thread's many steps waits so long: 200 bodies took up to 0.65 s."""
+    before = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        async with Spool(of_worker(tmp_path, 1), LIMITS, Registry()):
+            assert sys.getswitchinterval() <= 0.00021
+        sys.setswitchinterval(0.0001)
+        async with Spool(of_worker(tmp_path, 2), LIMITS, Registry()):
+            assert sys.getswitchinterval() <= 0.00011
+    finally:
+        sys.setswitchinterval(before)
 
 
 async def test_with_kafka_nothing_is_spooled(scene: Scene) -> None:
