@@ -19,12 +19,14 @@ from ingress.http.responses import Answer
 class WholePushHandler(RequestHandler):
     """A connection with at most one push under way that aiohttp does not handle."""
 
-    __slots__ = ("_behind", "_certificate", "_sender", "_under_way")
+    __slots__ = ("_behind", "_certificate", "_is_last", "_sender", "_under_way")
 
     def __init__(self, manager: Any, **options: Any) -> None:
         super().__init__(manager, **options)
         self._under_way = False
         """True from the end of a whole push to its answer."""
+        self._is_last = False
+        """True when its sender wants the connection to end with the answer."""
         self._behind = b""
         """The bytes that came behind it; they are read after its answer."""
         self._sender: str | None = None
@@ -58,6 +60,7 @@ class WholePushHandler(RequestHandler):
         if self._sender is None:
             self._sender = _address(self.peername)
             self._certificate = cast("asyncio.Transport", self.transport).get_extra_info("peercert")
+        self._is_last = message.should_close
         self._under_way = self._request_in_progress = True
         return WholePush(
             message.path, message.url, message.headers, payload.read_nowait(), self._sender, self._certificate
@@ -66,7 +69,7 @@ class WholePushHandler(RequestHandler):
     def respond(self, answer: Answer, *, closes: bool) -> bytes:
         """Answers the push that is under way, where somebody is there; returns the bytes behind it, to be read now.
 
-        The connection ends where the answer, the server or `closes` says so.
+        The connection ends where its sender, the answer, the server or `closes` says so.
         """
         self._under_way = self._request_in_progress = False
         if self._handler_waiter is not None and not self._handler_waiter.done():
@@ -74,7 +77,7 @@ class WholePushHandler(RequestHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return b""
-        closes |= answer.closes or self._close or self._force_close
+        closes |= self._is_last or answer.closes or self._close or self._force_close
         try:
             transport.write(answer.wire(closes=closes))
         except ValueError as exc:
@@ -106,7 +109,6 @@ def _is_whole_push(message: RawRequestMessage, payload: StreamReader) -> bool:
     return (
         message.method == "POST"
         and message.version == HttpVersion11
-        and not message.should_close
         and not message.upgrade
         and payload.is_eof()
         and payload.exception() is None

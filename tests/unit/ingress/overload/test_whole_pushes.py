@@ -124,6 +124,7 @@ WHOLE: dict[str, tuple[bytes, int]] = {
     "an account by its credentials": (push(b"/v1/ytx", b"{}", BASIC), 200),
     "a vendor that calls once": (push(b"/v1/huawei/ax"), 200),
     "no body": (push(body=b""), 200),
+    "the last of its connection": (push(b"/v1/ytx", b"{}", b"Connection: close"), 200),
     "a compressed body": (push(b"/v1/ytx", gzip.compress(b"{}"), b"Content-Encoding: gzip"), 200),
     "chunks": (CHUNKED, 200),
     "headers that are mended": (push(b"/v1/ytx", b"{}", b"Content-Type: a/b", b"Content-Type: c/d", b"X: \x01"), 200),
@@ -143,7 +144,6 @@ WHOLE: dict[str, tuple[bytes, int]] = {
 }
 AIOHTTPS: dict[str, tuple[bytes, int]] = {
     "HTTP/1.0": (push().replace(b"HTTP/1.1", b"HTTP/1.0"), 200),
-    "the last of its connection": (push(b"/v1/ytx", b"{}", b"Connection: close"), 200),
     "it asks first": (push(b"/v1/ytx", b"{}", b"Expect: 100-continue"), 200),
     "it expects something else": (push(b"/v1/ytx", b"{}", b"Expect: a miracle"), 200),
     "an upgrade": (push(b"/v1/ytx", b"{}", b"Connection: Upgrade", b"Upgrade: websocket"), 200),
