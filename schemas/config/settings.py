@@ -205,8 +205,8 @@ class IngressSettings(_Section, frozen=True, kw_only=True):
     """Memory of one process's requests, until they are answered and Kafka's client and the disk released them. Beyond
     it the retry answer is given, to vendors that can retry at four fifths of it; a quarter beyond it connections are
     cut. The process itself takes at most about 200 MiB more, and 25 KiB a connection."""
-    max_queued: Count = 500
-    """Requests of one process that came whole and wait for their turn, some 0.1 s of work; beyond it, vendors that can
+    max_queued: Count = 1000
+    """Requests of one process that came whole and wait for their turn, some 0.05 s of work; beyond it, vendors that can
     retry get their retry answer. Those that call once are refused for their bytes alone."""
     max_connections: Count = 10_000
     """Open connections of one process; further ones are closed at once."""
