@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,15 +24,12 @@ POLLED = '[[poll.accounts]]\nvendor = "acme"\naccount = "main"\nurl = "https://v
 
 
 def read(toml: str = "", **environ: str) -> Settings:
-    path = None
-    if toml:
-        path = Path(__file__).with_suffix(".does-not-exist.toml")
+    if not toml:
+        return load(None, environ, VENDORS)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "callweave.toml"
         path.write_text(toml, "utf-8")
-    try:
         return load(path, environ, VENDORS)
-    finally:
-        if path:
-            path.unlink()
 
 
 def test_defaults_are_a_working_setup() -> None:
