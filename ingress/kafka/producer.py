@@ -22,7 +22,7 @@ from ingress.kafka.publisher import Settled, settle
 from ingress.kafka.send_window import SendWindow
 from ingress.kafka.sender import Sender, oversize
 from schemas.config.settings import KafkaSettings
-from schemas.errors import Unavailable
+from schemas.errors import Unavailable, raised_at
 from schemas.raw import Headers
 from schemas.topics import RAW
 
@@ -178,7 +178,10 @@ class KafkaPublisher:
             self._outlive(record)
         else:
             self._window.release(record.size)
-        settled(error)
+        try:
+            settled(error)
+        except Exception as exc:  # noqa: BLE001  # no caller may keep their fate from those that share its batch
+            _log.error("a caller failed when it was told of its record: error=%s", raised_at(exc))
 
     def _outlive(self, record: Record) -> None:
         def over(_: "asyncio.Future[object]") -> None:

@@ -124,11 +124,22 @@ class GuardedHandler(WholePushHandler):
         self._leave_queue()
 
     def answer(self, answer: Answer) -> None:
-        """Answers the whole push that was taken, and reads on."""
+        """Answers the whole push that was taken, and reads on; what fails in it ends this connection alone."""
         self._free()
-        if behind := self.respond(answer, closes=self._gate.leaving.is_set()):
-            self._gate.admission.received_bytes -= len(behind)
-            self.data_received(behind)
+        try:
+            if behind := self.respond(answer, closes=self._gate.leaving.is_set()):
+                self._gate.admission.received_bytes -= len(behind)
+                self.data_received(behind)
+        except Exception as exc:  # noqa: BLE001  # whoever answers has others to answer
+            self.fail(exc)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the connection after an error of ours, and counts it."""
+        self.log_exception(exc_info=error)
+        self.let_go()
+        self._free()
+        if self.transport is not None:
+            self.transport.abort()
 
     @property
     def peername(self) -> Any:

@@ -109,8 +109,11 @@ class BoundedServer(web.Server):
         turns, self._turns = self._turns, []
         for push, connection in turns:
             connection.begin_turn()
-            if self._push is not None:
-                self._push.take(push, connection.answer)
+            try:
+                if self._push is not None:
+                    self._push.take(push, connection.answer)
+            except Exception as exc:  # noqa: BLE001  # nothing may keep those behind it from their turn
+                connection.fail(exc)
 
     def unreadable(self) -> None:
         """Counts bytes that cannot be read as a request."""

@@ -69,20 +69,15 @@ class WholePushHandler(RequestHandler):
     def respond(self, answer: Answer, *, closes: bool) -> bytes:
         """Answers the push that is under way, where somebody is there; returns the bytes behind it, to be read now.
 
-        The connection ends where its sender, the answer, the server or `closes` says so.
+        The connection ends where its sender, the answer, the server or `closes` says so. Raises ValueError for an
+        answer that cannot be written.
         """
-        self._under_way = self._request_in_progress = False
-        if self._handler_waiter is not None and not self._handler_waiter.done():
-            self._handler_waiter.set_result(None)
+        self.let_go()
         transport = self.transport
         if transport is None or transport.is_closing():
             return b""
         closes |= self._is_last or answer.closes or self._close or self._force_close
-        try:
-            transport.write(answer.wire(closes=closes))
-        except ValueError as exc:
-            self.log_exception(exc_info=exc)
-            closes = True
+        transport.write(answer.wire(closes=closes))
         if closes:
             self.close()
             transport.close()
@@ -92,6 +87,12 @@ class WholePushHandler(RequestHandler):
         if behind:
             transport.resume_reading()
         return behind
+
+    def let_go(self) -> None:
+        """Has no push under way any more; whoever ends the connection need not wait for it."""
+        self._under_way = self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
 
     def hold(self, data: bytes) -> None:
         """Keeps bytes that come behind the push that is under way, and reads no more."""

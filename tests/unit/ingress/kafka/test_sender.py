@@ -342,6 +342,32 @@ async def test_what_another_producer_would_not_mend_is_refused(
     assert scene.connection.current is producer
 
 
+async def test_a_caller_that_fails_when_it_is_told_harms_none_of_its_batch(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = scene.connection.connect(partitions=1)
+    told: list[bytes] = []
+    for name in (b"a", b"bad", b"c"):
+
+        def settled(error: Unavailable | None, name: bytes = name) -> None:
+            assert error is None
+            if name == b"bad":
+                raise LookupError("nobody expects it")
+            told.append(name)
+
+        scene.publisher.submit(TOPIC, name, name, [], settled)
+    await until(lambda: bool(producer.sent))
+    producer.answer(0)
+    await until(lambda: len(told) == 2)
+    (caller,) = scene.push(b"after")
+    await until(lambda: len(producer.sent) == 2)
+    producer.answer(1)
+    await caller
+    assert told == [b"a", b"c"]
+    assert scene.nothing_is_left()
+    assert "LookupError" in caplog.text
+
+
 async def test_an_unknown_failure_ends_neither_the_sending_nor_the_callers_hope(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import gzip
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from ingress.admission import AdmissionControl
 from ingress.app import SERVER_OPTIONS, create_app
+from ingress.http.handlers import PushHandler, WholePush
 from ingress.http.responses import Answer
 from ingress.overload.server import BoundedRunner, BoundedServer
 from ingress.overload.shedding import LoadShedder
+from ingress.overload.whole_pushes import WholePushHandler
 from schemas.config.caller_checks import Basic
 from schemas.config.secret import Secret
 from schemas.config.settings import Account, IngressSettings, Settings
@@ -394,6 +396,48 @@ async def test_a_bug_in_an_answer_s_header_ends_the_connection_and_is_counted(ca
         site.publisher.go_on.set()
         await asyncio.sleep(0.01)
     assert "ValueError" in caplog.text
+
+
+async def test_a_bug_met_by_one_push_ends_its_connection_and_no_other(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = PushHandler.take
+
+    def failing(self: PushHandler, whole: WholePush, answered: Callable[[Answer], None]) -> None:
+        if whole.body == b"bad":
+            raise LookupError("nobody expects it")
+        take(self, whole, answered)
+
+    monkeypatch.setattr(PushHandler, "take", failing)
+    async with serving() as site:
+        heard = await asyncio.gather(*(site.say(push(body=name)) for name in (b"a", b"bad", b"c")))
+        assert [len(lines_of(each)) for each in heard] == [1, 0, 1]
+        assert site.metrics.get("callweave_ingress_connections_cut_total", "broken") == 1
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert "LookupError" in caplog.text
+
+
+async def test_bytes_behind_a_push_that_cannot_be_read_end_their_connection_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = WholePushHandler.read
+
+    def failing(self: WholePushHandler, data: bytes) -> WholePush | None:
+        if data.endswith(b"bad"):
+            raise LookupError("nobody expects it")
+        return read(self, data)
+
+    async with serving() as site:
+        site.publisher.go_on.clear()
+        saying = [
+            asyncio.create_task(site.say(push(), push(body=body), answers=2)) for body in (b"good", b"bad", b"good")
+        ]
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(WholePushHandler, "read", failing)
+        site.publisher.go_on.set()
+        assert [len(lines_of(await each)) for each in saying] == [2, 1, 2]
+        assert site.metrics.get("callweave_ingress_connections_cut_total", "broken") == 1
 
 
 @pytest.mark.parametrize("run", [1, 7, 40])

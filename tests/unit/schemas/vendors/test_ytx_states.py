@@ -114,7 +114,9 @@ def test_conference(changes: dict[str, Any], expected: dict[str, Any]) -> None:
     assert [leg.role for leg in found.legs] == [Role.P]
 
 
-@pytest.mark.parametrize("confid", ["0", 0, "00", "000000", "0.0", 0.0, "-1", "", None, pytest.param(GONE, id="gone")], ids=repr)
+@pytest.mark.parametrize(
+    "confid", ["0", 0, "00", "000000", "0.0", 0.0, "-1", "", None, pytest.param(GONE, id="gone")], ids=repr
+)
 def test_conference_zero_is_none(confid: Any) -> None:
     """S8: unrelated calls are not put together in it."""
     assert fact(CONFERENCE, confid=confid).conference_id == ""
