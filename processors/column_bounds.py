@@ -7,12 +7,12 @@ refused for its range, and the rest of it stays visible.
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from schemas.facts import Fact, Flag, Leg
+from schemas.reading.field_readers import reader
 
 UINT32_MAX: Final = 2**32 - 1
 UINT16_MAX: Final = 2**16 - 1
@@ -25,14 +25,15 @@ LONGEST: Final = timedelta(days=7)
 """Longest believed call: no call rings or lasts longer, and no two of its instants lie further apart."""
 
 _AMOUNTS: Final = ("pdd_ms", "ring_ms", "talk_ms", "vendor_duration_s", "billable_s")
+_NO_AMOUNTS: Final = (None,) * len(_AMOUNTS)
 _CODES: Final = ("q850", "sip_code")
 _INSTANTS: Final = (
     "setup_at", "alerting_at", "answer_at", "end_at", "recording_expires_at", "event_at", "bound_at", "unbound_at", "revised_at",
 )  # fmt: skip
 _LEG_INSTANTS: Final = ("setup_at", "alerting_at", "answer_at", "end_at")
-_read_amounts: Final = attrgetter(*_AMOUNTS)
-_read_instants: Final = attrgetter(*_INSTANTS)
-_read_leg: Final = attrgetter(*_LEG_INSTANTS)
+_read_amounts: Final = reader(_AMOUNTS)
+_read_instants: Final = reader(_INSTANTS)
+_read_leg: Final = reader(_LEG_INSTANTS)
 
 
 def total(values: Iterable[int | None], flags: set[Flag]) -> int | None:
@@ -81,11 +82,13 @@ def clock(at: datetime) -> datetime:
 
 def _fits(fact: Fact) -> bool:
     """True when every value fits. Called for every fact, so it is written for speed."""
-    for value in _read_amounts(fact):
-        if value is not None and not 0 <= value <= UINT32_MAX:
-            return False
-    for at in _read_instants(fact):
-        if at is not None and not OLDEST <= at <= NEWEST:
+    amounts = _read_amounts(fact)
+    if amounts != _NO_AMOUNTS:
+        for value in amounts:
+            if value is not None and not 0 <= value <= UINT32_MAX:
+                return False
+    for at in filter(None, _read_instants(fact)):
+        if not OLDEST <= at <= NEWEST:
             return False
     if fact.cost is not None and not abs(fact.cost) < MONEY_LIMIT:
         return False
@@ -93,8 +96,8 @@ def _fits(fact: Fact) -> bool:
 
 
 def _leg_fits(leg: Leg) -> bool:
-    for at in _read_leg(leg):
-        if at is not None and not OLDEST <= at <= NEWEST:
+    for at in filter(None, _read_leg(leg)):
+        if not OLDEST <= at <= NEWEST:
             return False
     return _codes_fit(leg)
 

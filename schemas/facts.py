@@ -79,8 +79,12 @@ class RecordContent(msgspec.Struct, frozen=True, kw_only=True):
     hangup_party: str = "unknown"
 
 
-class Fact(CallFields, frozen=True, kw_only=True):
-    """One normalised item of `calls.facts` and `calls.normalized`; each is a row of `v_cdr` or `call_events`."""
+class Fact(CallFields, frozen=True, kw_only=True, omit_defaults=True):
+    """One normalised item of `calls.facts` and `calls.normalized`; each is a row of `v_cdr` or `call_events`.
+
+    On `calls.facts` a field with its default is left out, so no default ever changes: facts of older releases wait
+    there.
+    """
 
     # identity
     fact_id: str = ""

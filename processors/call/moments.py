@@ -7,16 +7,16 @@ were never set show 1970 or 2000. Pure.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
 from processors.column_bounds import LONGEST
 from schemas.facts import Fact, Flag, Leg
+from schemas.reading.field_readers import reader
 
 _MARGIN: Final = timedelta(days=1)
-_read_leg: Final = attrgetter("setup_at", "alerting_at", "answer_at", "end_at")
+_read_leg: Final = reader(("setup_at", "alerting_at", "answer_at", "end_at"))
 
 
 class CallWindow(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ def shown(item: Item) -> Fact:
 def normalized(item: Item) -> Fact:
     """Merge the item as it goes to `calls.normalized`, with its version and the contents that contradict each other."""
     first = item.contents[0]
-    if len(item.contents) == 1 and not first.late and not item.more and item.merge_count == 1:  # as nearly all came
+    if len(item.every) == 1 and not first.late and not item.more and not first.arrivals.merge_count:  # as nearly all
         fact = first.fact
         version = first_version(fact, fact.adapter_version)
         if fact.version == version and not fact.contents:

@@ -43,7 +43,15 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def changed(self, before: Item | None, after: Item) -> "Tally":
         """Return the counts once `after` stands in the place of `before`."""
-        more, less = _tally((after,)), _tally((before,)) if before else _NOTHING
+        more = _tally((after,))
+        if before is None:
+            return Tally(
+                self.records + more.records,
+                self.unfinished + more.unfinished,
+                self.states + more.states,
+                self.late + more.late,
+            )
+        less = _tally((before,))
         return Tally(
             self.records + more.records - less.records,
             self.unfinished + more.unfinished - less.unfinished,
@@ -54,7 +62,6 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 UNCOUNTED: Final = Tally(records=-1)
 """Stands in the place of counts that nobody made yet."""
-_NOTHING: Final = Tally()
 
 
 class CallState(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,10 +112,17 @@ class KeptCalls:
     def index(self, key: str, head: CallState | StateHead | None) -> None:
         """Note what is now known of a call; None: it is forgotten."""
         mark = self._mark(key)
-        if mark is not None:
-            self._count(key.split("|", 1)[0], mark >> _DUE_BITS, -1)
-        due_ms = _NEVER_MS if mark is None else mark & _NEVER_MS
-        self._move(key, None if head is None else self._begin(key, head, due_ms))
+        if mark is None or head is None:
+            if mark is not None:
+                self._count(key.split("|", 1)[0], mark >> _DUE_BITS, -1)
+            self._move(key, None if head is None else self._begin(key, head, _NEVER_MS))
+            return
+        tally, due_ms = _tally(head), mark & _NEVER_MS
+        if head.deadline_ms < due_ms:
+            due_ms = head.deadline_ms
+            self._wait_until(key, due_ms)
+        self._recount(key.split("|", 1)[0], mark >> _DUE_BITS, tally)
+        self._move(key, tally << _DUE_BITS | due_ms)
 
     def wait(self, key: str, due_ms: int) -> None:
         """Have a call examined at this time; its mark must be known."""
@@ -160,6 +167,18 @@ class KeptCalls:
             self.items[vendor, "duplicate"] += sign * duplicates
         self.phases[_PHASES[tally & _MOST_PHASE]] += sign
 
+    def _recount(self, vendor: str, before: int, after: int) -> None:
+        """Count a call that is known already: mostly it has a fact more and is in the same phase."""
+        facts = (after >> _PHASE_BITS & _MOST_FACTS) - (before >> _PHASE_BITS & _MOST_FACTS)
+        duplicates = (after >> _PHASE_BITS + _FACTS_BITS) - (before >> _PHASE_BITS + _FACTS_BITS)
+        if facts:
+            self.items[vendor, "fact"] += facts
+        if duplicates:
+            self.items[vendor, "duplicate"] += duplicates
+        if (before ^ after) & _MOST_PHASE:
+            self.phases[_PHASES[before & _MOST_PHASE]] -= 1
+            self.phases[_PHASES[after & _MOST_PHASE]] += 1
+
     def _wait_until(self, key: str, due_ms: int) -> None:
         minute = due_ms // _MINUTE_MS
         if minute * _MINUTE_MS <= self.clock_ms:
@@ -202,8 +221,7 @@ def _mark_of(entry: bytes | None) -> int | None:
 
 
 def _tally(head: CallState | StateHead) -> int:
-    facts, duplicates = head.counts()
-    return (duplicates << _FACTS_BITS | facts) << _PHASE_BITS | head.phase
+    return (head.duplicates << _FACTS_BITS | head.contents) << _PHASE_BITS | head.phase
 
 
 def as_read(writer: int, offset: int, state: bytes) -> bytes:

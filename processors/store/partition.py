@@ -3,7 +3,7 @@
 States are kept as bytes (`kept`), as most calls only wait for their horizon, in memory or on disk (`calls`).
 The clock is the highest append time read so far, so the same log always times out at the same records, however often it
 is read. A call that cannot be read or carried on is set aside (`take_stuck`), and the others go on. Large calls are
-written in `segments`, told as `telling` says, and held decoded as well, as far as there is room.
+written in `segments` and told as `telling` says. Those that were touched last are held decoded as well (`held`).
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from processors.call.slots import NEVER_SURE, sure_since
 from processors.join import CallState, JoinResult, merge_stored, step, timeout
 from processors.poison.suspects import describe_error
 from processors.store.calls import Calls, MemoryCalls
+from processors.store.held import HeldCalls
 from processors.store.kept import KeptCalls
 from processors.store.segments import NO_SEGMENTS, Segments, by_itself, is_large, segment_name, with_segment
 from processors.store.state_codec import StateTooLarge, decode_state, encode_state, peek_state
@@ -25,8 +26,6 @@ from schemas.config.settings import JoinSettings
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Fact
 
-HELD_ITEMS: Final = 2048
-"""Most items of large calls that are held decoded beside their bytes: a few megabytes."""
 _NO_RECORDS: Final[Mapping[str, bytes]] = {}
 
 
@@ -62,8 +61,7 @@ class PartitionState:
         self._kept = KeptCalls(MemoryCalls() if calls is None else calls)
         self._segments: dict[str, Segments] = {}
         self._segments_written = 0
-        self._held: dict[str, CallState] = {}
-        """Large calls, the one that was touched last at the end."""
+        self._held = HeldCalls()
         self._untold = Untold()
         self._touched: dict[str, CallState | None] = {}
         self._news: dict[str, _News] = {}
@@ -196,10 +194,8 @@ class PartitionState:
                 changed |= self._written(key, state, self._news[key])
             except StateTooLarge as exc:
                 self.unwritten[key] = ("oversize", str(exc))
-                continue
             except Exception as exc:  # noqa: BLE001 - as above; the caller takes it back
                 self.unwritten[key] = ("internal", describe_error(exc))
-                continue
         self._touched.clear()
         self._news.clear()
         self._kept.settle(self._segments)
@@ -208,6 +204,7 @@ class PartitionState:
     def _written(self, key: str, state: CallState | None, news: _News) -> dict[str, bytes | None]:
         """Return the record of a changed call: a segment, or all of it."""
         large = bool(self._writer) and state is not None and is_large(state)
+        packed = self._held.packed(key)
         stored, segments, told = self._taken[key][0], self._segments.get(key, NO_SEGMENTS), self._untold.told(key)
         if state is not None and large and stored is not None and not news.whole and not news.began:
             self._segments_written += 1
@@ -215,26 +212,26 @@ class PartitionState:
             more = with_segment(segments, name, state, news.items, stored, told or state.merge_count)
             if more is not None:
                 self._segments[key] = more
-                self._hold(key, state)
+                self._held.put(key, state, packed)
                 return {name: more.states[name]}
-        value = encode_state(state, told or 0, short=bool(self._writer)) if state else None
+        value = encode_state(state, told or 0, short=bool(self._writer), packed=packed) if state else None
         names = [*self.contained.pop(key, ()), *segments.states]
         self._segments.pop(key, None)
         if names:
             (self.ended if news.began else self.contained)[key] = names
         if state is None or value is None:
+            self._held.drop(key)
             self._kept.remove(key)
         else:
             self._kept.put(key, value)
-            if large:
-                self._hold(key, state)
+            self._held.put(key, state, packed)
         return {key: value}
 
     def take_back(self, keys: Iterable[str]) -> None:
         """Return these calls to their states before the last `take_changed`, whose result cannot be written."""
         for key in self._taken.keys() & keys:
             before, segments = self._taken[key]
-            self._held.pop(key, None)
+            self._held.drop(key)
             self._segments.pop(key, None)
             if before is None:
                 self._kept.remove(key)
@@ -270,8 +267,9 @@ class PartitionState:
     def _state(self, key: str) -> CallState | None:
         if key in self._touched:
             return self._touched[key]
-        if key in self._held:
-            return self._held[key]
+        held = self._held.state(key)
+        if held is not None:
+            return held
         known = self._kept.get(key)
         if known is None:
             return None
@@ -298,16 +296,9 @@ class PartitionState:
             self._stuck.append(Stuck(key=key, state=stored, code=exc.dead_code, detail=str(exc)))
             return None
 
-    def _hold(self, key: str, state: CallState) -> None:
-        self._held.pop(key, None)
-        self._held[key] = state
-        while len(self._held) > 1 and sum(len(held.items) for held in self._held.values()) > HELD_ITEMS:
-            del self._held[next(iter(self._held))]
-
     def _keep(
         self, key: str, state: CallState | None, item: str = "", *, whole: bool = False, began: bool = False
     ) -> None:
-        self._held.pop(key, None)
         self._touched[key] = state
         news = self._news.setdefault(key, _News())
         if item:

@@ -7,7 +7,6 @@ flagged. This module must not know versions, phases or conferences.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from operator import attrgetter
 from typing import Any, Final
 
 from processors.call.moments import believed, of_record, window_of
@@ -16,10 +15,12 @@ from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, l
 from processors.timeline.states_only import Pair, by_states, last_release
 from schemas.call_fields import CallFields
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
+from schemas.reading.field_readers import named_reader
 
 COMMON: Final = CallFields.__struct_fields__
 """Fields that a fact and a timeline name alike."""
-_read_common: Final = attrgetter(*COMMON)
+common: Final = named_reader(COMMON)
+"""Returns the fields that a timeline takes over from a fact unchanged."""
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
@@ -51,11 +52,6 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
     flags.update(_doubts(record, pairs, over=over, closed=closed))
     view["quality_flags"] = tuple(sorted(flags))
     return view
-
-
-def common(fact: Fact) -> dict[str, Any]:
-    """Return the fields that a timeline takes over from a fact unchanged."""
-    return dict(zip(COMMON, _read_common(fact), strict=True))
 
 
 def span_ms(earlier: datetime | None, later: datetime | None, flags: set[Flag]) -> int | None:

@@ -5,7 +5,7 @@ A function that was made for the schema does neither, and writes the same bytes 
 against fastavro in `tests/unit/schemas/test_record_writers.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -38,6 +38,12 @@ def _varint(number: int) -> bytes:
 
 
 _SMALL_LONGS: Final = tuple(_varint(number) for number in range(_SMALL))
+_GIVEN: Final = b"\2"
+"""The place in a union of what is not null."""
+_GIVEN_LONGS: Final = tuple(_GIVEN + written for written in _SMALL_LONGS)
+_PAIR: Final = (1 << 14) - 1
+_PAIRS: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(_PAIR + 1))
+"""Fourteen bits as two bytes behind which others follow."""
 
 
 def _long(number: int) -> bytes:
@@ -76,9 +82,7 @@ def _instant(at: datetime) -> bytes:
 
 def _eight(number: int) -> bytes:
     """Returns a long of eight bytes, as instants of our days have: the upper four hardly change."""
-    low = number << 1 & 0xFFFFFFF
-    lower = bytes((low & 127 | 128, low >> 7 & 127 | 128, low >> 14 & 127 | 128, low >> 21 | 128))
-    return lower + _upper(number >> 27)
+    return _PAIRS[number << 1 & _PAIR] + _PAIRS[number >> 13 & _PAIR] + _upper(number >> 27)
 
 
 @lru_cache(maxsize=1 << 10)
@@ -89,8 +93,13 @@ def _upper(high: int) -> bytes:
 class _Instants(dict[datetime, bytes]):
     """Instants as they are written: a call and its legs name the same ones. Forgotten when they are many."""
 
+    def __init__(self, mark: bytes = b"") -> None:
+        super().__init__()
+        self._mark = mark
+        """Stands before each: the place in a union."""
+
     def __missing__(self, at: datetime) -> bytes:
-        written = _instant(at)
+        written = self._mark + _instant(at)
         if len(self) >= _WORDS:
             self.clear()
         self[at] = written
@@ -119,12 +128,13 @@ def _octets(value: bytes) -> bytes:
 
 _NAMES: Final[Mapping[str, Any]] = {
     "small": _SMALL_LONGS, "large": _large, "long": _long, "text": _text, "amount": _amount, "octets": _octets,
+    "given": _GIVEN_LONGS,
 }  # fmt: skip
 
 
 def made_writer(schema: Mapping[str, Any]) -> Writer:
     """Returns the writer of a record's schema; raises `TypeError` for a type that none of our schemas has."""
-    made: dict[str, Any] = {**_NAMES, "words": _Words(), "instants": _Instants()}
+    made: dict[str, Any] = {**_NAMES, "words": _Words(), "instants": _Instants(), "given_instants": _Instants(_GIVEN)}
     text = "\n".join(_function("write", schema, made))
     exec(compile(text, f"<writer of {schema['name']}>", "exec"), made)  # noqa: S102 - the text is made of our own schemas
     writer: Writer = made["write"]
@@ -134,8 +144,22 @@ def made_writer(schema: Mapping[str, Any]) -> Writer:
 def _function(name: str, schema: Mapping[str, Any], made: dict[str, Any]) -> list[str]:
     """Returns the lines of a record's function, those of the records in it before it."""
     before: list[str] = []
-    parts = [_expression(f"v.{field['name']}", field["type"], made, before) for field in schema["fields"]]
+    parts = [part for field in schema["fields"] for part in _parts(f"v.{field['name']}", field["type"], made, before)]
     return [*before, f"def {name}(v):", "    return b''.join((", *(f"        {part}," for part in parts), "    ))", ""]
+
+
+def _parts(value: str, kind: Any, made: dict[str, Any], before: list[str]) -> Iterator[str]:
+    """Yields the expressions of a field's bytes: of a text that is no word its size and itself, without a call."""
+    length = "(size := len(e := e.encode()))"
+    if kind == "string" and not _is_word(value):
+        yield f"((small[size] if {length} < {_SMALL} else long(size)) if (e := {value}) else b'\\0')"
+        yield "(e or b'')"
+    elif kind == ["null", "string"] and not _is_word(value):
+        given = f"given[size] if {length} < {_SMALL} else {_GIVEN!r} + long(size)"
+        yield f"(b'\\0' if (e := {value}) is None else {given})"
+        yield "(e or b'')"
+    else:
+        yield _expression(value, kind, made, before)
 
 
 def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str], name: str = "") -> str:
@@ -146,8 +170,7 @@ def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str], 
     if isinstance(kind, list):
         if len(kind) != 2 or kind[0] != "null":
             raise TypeError(f"no writer for the union {kind}")
-        inner = _expression("x", kind[1], made, before, value)
-        return f"(b'\\0' if (x := {value}) is None else b'\\2' + {inner})"
+        return f"(b'\\0' if (x := {value}) is None else {_given(kind[1], made, before, value)})"
     if isinstance(kind, Mapping):
         return _of_mapping(value, kind, made, before)
     # A field is read once; a name that is there already is not named anew, which in a list would slow all of them.
@@ -162,6 +185,15 @@ def _expression(value: str, kind: Any, made: dict[str, Any], before: list[str], 
     if kind not in known:
         raise TypeError(f"no writer for {kind}")
     return known[kind]
+
+
+def _given(kind: Any, made: dict[str, Any], before: list[str], name: str) -> str:
+    """Returns the expression of what is not null in a union, its place before it."""
+    if kind == "long":
+        return f"given[x] if 0 <= x < {_SMALL} else {_GIVEN!r} + large(x)"
+    if isinstance(kind, Mapping) and (kind["type"], kind.get("logicalType")) == ("long", "timestamp-micros"):
+        return "given_instants[x]"
+    return f"{_GIVEN!r} + {_expression('x', kind, made, before, name)}"
 
 
 _UNLIKE: Final = (

@@ -58,7 +58,7 @@ PURE = (
     *(
         f"processors/{name}.py"
         for name in (
-            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "stages/ledger_entries", "store/calls", "store/kept", "store/old_state_codec",
+            "engine/offsets", "poison/suspects", "stages/join_dead_letters", "stages/ledger_entries", "store/calls", "store/held", "store/kept", "store/old_state_codec",
             "store/partition", "store/segments", "store/shared_text", "store/state_codec", "store/telling",
         )
     ),

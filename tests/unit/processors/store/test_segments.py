@@ -10,7 +10,7 @@ from processors.call.duplicates import KEPT
 from processors.call.folding import ITEMS_PER_CONTENT
 from processors.call.state import UNCOUNTED, CallState
 from processors.records import Record
-from processors.store import partition, segments
+from processors.store import held, segments
 from processors.store.changelog import StateLog, StoredCall, Writer
 from processors.store.partition import PartitionState
 from processors.store.segments import LARGE, call_of
@@ -165,7 +165,7 @@ def test_of_a_forgotten_call_all_records_go() -> None:
     assert [done.outcome for _, done in ours.held.advance(WEEK_MS)] == ["told", "expired"]
     assert len(ours.take()) == 9 + 1
     assert calls(ours.topic) == []
-    assert (len(ours.held), +ours.held.items, ours.held._held, ours.held._segments) == (0, {}, {}, {})
+    assert (len(ours.held), +ours.held.items, [*ours.held._held], ours.held._segments) == (0, {}, [], {})
 
 
 def test_segments_of_a_call_that_begins_anew_go_before_its_state_is_written() -> None:
@@ -258,7 +258,7 @@ def test_segments_leave_the_bound_of_a_state_where_it_is(monkeypatch: pytest.Mon
 
 def test_no_more_items_are_held_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call that was touched last is held, whatever its size; another one is read from its records."""
-    monkeypatch.setattr(partition, "HELD_ITEMS", LARGE + 20)
+    monkeypatch.setattr(held, "ITEMS", LARGE + 20)
     ours = Kept(OURS, PEOPLE[: LARGE + 9])
     other = in_a_row([participant(f"+86139{number:08d}", number, 600) for number in range(LARGE + 1)])
     others = [msgspec.structs.replace(fact, call_key="ytx|main|another") for fact in other]

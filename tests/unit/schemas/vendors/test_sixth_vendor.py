@@ -58,7 +58,7 @@ def test_states_and_record_are_routed_keyed_mapped_and_joined(project: Path) -> 
     assert [fact["call_key"] for fact in facts] == [record["key"] for record in found["records"]]
     assert len({fact["call_key"] for fact in facts}) == 1
     assert [fact.get("state", "") for fact in facts[:4]] == ["setup", "alerting", "answer", "release"]
-    assert [flag for fact in facts for flag in fact["quality_flags"]] == []
+    assert [flag for fact in facts for flag in fact.get("quality_flags", ())] == []
     (timeline,) = found["timelines"]
     assert (timeline["has_record"], timeline["has_states"], timeline["is_final"]) == (True, True, True)
     assert (timeline["from_number"], timeline["to_number"]) == ("+442079460018", "+442079460123")

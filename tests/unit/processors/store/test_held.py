@@ -1,0 +1,74 @@
+"""Calls that are held decoded: what comes out of them is what comes out of their bytes."""
+
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.join import step
+from processors.store import held
+from processors.store.held import HeldCalls
+from processors.store.partition import PartitionState
+from processors.store.state_codec import Packed, decode_state, encode_state
+from schemas.config.settings import JoinSettings
+from schemas.facts import Fact
+from tests.support.strategies import callback, fact_logs
+
+FEW = JoinSettings(max_contents=2)
+"""Contents and items are soon folded away."""
+STATE = step(None, callback(), 0, FEW).state or pytest.fail("a call has a state")
+
+
+def written(facts: list[Fact], size: int, most: int) -> list[tuple[object, ...]]:
+    """Returns all results and all records of these facts, in batches of a size, with so many items held at most."""
+    calls, seen = PartitionState(FEW, b"writer!!"), list[tuple[object, ...]]()
+    with patch.object(held, "ITEMS", most):
+        for start in range(0, len(facts), size):
+            for fact in facts[start : start + size]:
+                done = calls.apply(fact)
+                seen.append((done.outcome, done.state, done.timelines))
+            seen += calls.take_changed().items()
+    return seen
+
+
+@given(fact_logs(), st.integers(1, 4))
+@settings(max_examples=60)
+def test_held_or_read_from_its_bytes_a_call_is_the_same(facts: list[Fact], size: int) -> None:
+    assert written(facts, size, 2048) == written(facts, size, 0)
+
+
+@given(fact_logs())
+@settings(max_examples=60)
+def test_what_was_packed_before_is_what_is_packed_anew(facts: list[Fact]) -> None:
+    packed: dict[str, Packed] = {}
+    states = dict.fromkeys([fact.call_key for fact in facts], None)
+    for fact in facts:
+        key = fact.call_key
+        states[key] = state = step(states[key], fact, 0, FEW).state
+        assert state is not None
+        value = encode_state(state, packed=packed.setdefault(key, {}))
+        assert value == encode_state(state)
+        assert encode_state(decode_state(value)) == value
+        assert packed[key].keys() == state.items.keys()
+
+
+def test_calls_that_were_written_longest_ago_are_let_go() -> None:
+    calls = HeldCalls()
+    with patch.object(held, "ITEMS", 3):
+        for key in "abcad":
+            calls.put(key, STATE, {})
+
+    assert [*calls] == ["c", "a", "d"]
+    assert (calls.state("b"), calls.packed("b"), calls.state("a")) == (None, {}, STATE)
+    calls.drop("a")
+    assert [*calls] == ["c", "d"]
+
+
+def test_the_last_call_is_held_whatever_it_has() -> None:
+    calls = HeldCalls()
+    with patch.object(held, "ITEMS", 0):
+        calls.put("a", STATE, {})
+        calls.put("b", STATE, {})
+
+    assert [*calls] == ["b"]
