@@ -92,7 +92,7 @@ def _fits(fact: Fact) -> bool:
             return False
     if fact.cost is not None and not abs(fact.cost) < MONEY_LIMIT:
         return False
-    return _codes_fit(fact) and all(map(_leg_fits, fact.legs))
+    return _codes_fit(fact) and (not fact.legs or all(map(_leg_fits, fact.legs)))
 
 
 def _leg_fits(leg: Leg) -> bool:
@@ -103,9 +103,8 @@ def _leg_fits(leg: Leg) -> bool:
 
 
 def _codes_fit(row: Fact | Leg) -> bool:
-    return (row.q850 is None or 0 <= row.q850 <= UINT16_MAX) and (
-        row.sip_code is None or 0 <= row.sip_code <= UINT16_MAX
-    )
+    q850, sip_code = row.q850, row.sip_code
+    return (q850 is None or 0 <= q850 <= UINT16_MAX) and (sip_code is None or 0 <= sip_code <= UINT16_MAX)
 
 
 def _out_of_range(

@@ -304,6 +304,8 @@ def _require_kind(vendor: Vendor, kind: str) -> None:
 class _DeadLetters:
     """The dead letters of one body; the first ones carry it."""
 
+    __slots__ = ("_dead_letters", "position", "raw")
+
     def __init__(self, raw: RawCallback, position: Position) -> None:
         self.raw = raw
         self.position = position

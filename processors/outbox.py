@@ -55,13 +55,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def size_bytes(self) -> int:
         """The size on the wire before compression, rounded up."""
-        size = OVERHEAD_BYTES
-        if self.key:
-            size += len(self.key)
-        if self.value:
-            size += len(self.value)
-        for name, value in self.headers:
-            size += len(name) + len(value) + 10
+        size = OVERHEAD_BYTES + len(self.key or b"") + len(self.value or b"")
+        if self.headers:
+            size += sum([len(name) + len(value) + 10 for name, value in self.headers])
         return size
 
 
@@ -208,13 +204,17 @@ class Outbox:
         filled: dict[int, tuple[Place, Any]] = {}
         for place, messages in placed.items():
             batch = open_batches.get(place)
+            is_noted = False
             for message in messages:
                 at, key, value = message.timestamp_ms, message.key, message.value
                 headers = list(message.headers)  # aiokafka takes nothing but a list
                 if batch is None or batch.append(timestamp=at, key=key, value=value, headers=headers) is None:
                     batch = open_batches[place] = self._producer.create_batch()
                     batch.append(timestamp=at, key=key, value=value, headers=headers)
-                filled[id(batch)] = place, batch
+                    is_noted = False
+                if not is_noted:
+                    filled[id(batch)] = place, batch
+                    is_noted = True
         return filled
 
     async def _deliver(self, place: Place, batch: Any) -> None:

@@ -36,7 +36,8 @@ _MOST_HOURS: Final = (1 << _HOUR_BITS) - 1
 
 def completeness(facts: Iterable[Fact]) -> int:
     """Return the completeness of a row of these contents: it grows with every content, whichever is shown."""
-    return max([_complete(fact) for fact in facts if fact.fact_type is FactType.RECORD], default=STATES)
+    records = [fact for fact in facts if fact.fact_type is FactType.RECORD]
+    return max(map(_complete, records)) if records else STATES
 
 
 def _complete(fact: Fact) -> int:

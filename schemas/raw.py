@@ -1,6 +1,6 @@
 """The record of `calls.raw`: a vendor's body as value, byte for byte, and the rest as headers (guarantee 2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
 
@@ -20,8 +20,6 @@ _TEXT_HEADERS: Final = (
     "replay_of",
 )
 _SOURCES: Final = get_args(Source)
-_ALIKE: Final = frozenset({"vendor", "callback", "account", "content_type", "source"})
-"""The headers that nearly all records have alike."""
 _MOST_KNOWN: Final = 256
 _KNOWN_BYTES: Final = 64
 _MS_DIGITS: Final = 14
@@ -68,32 +66,33 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
 
 def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int) -> RawCallback:
     """Returns the raw callback of a Kafka record; without a readable `received_at` its timestamp (ms) is used."""
-    # Bytes that are no UTF-8 are replaced: these texts go into dead letters and rows. Kafka allows null as a header.
-    text: Mapping[str, str] = {
-        name: _KNOWN[raw or b""] if name in _ALIKE else (raw or b"").decode("utf-8", "replace") for name, raw in headers
-    }
-    get = text.get
-    stamp = get("received_at", "")
-    source = get("source", "push")
+    get = dict(headers).get  # of a name that comes twice the last counts; Kafka allows null as a header
+    stamp = _text(get("received_at"))
+    source = _KNOWN[get("source") or b""]
     return RawCallback(
-        vendor=get("vendor", ""),
-        callback=get("callback", ""),
-        account=get("account", ""),
+        vendor=_KNOWN[get("vendor") or b""],
+        callback=_KNOWN[get("callback") or b""],
+        account=_KNOWN[get("account") or b""],
         received_at=_instant(int(stamp) if _is_ms(stamp) else timestamp_ms),
-        request_id=get("request_id", ""),
-        content_type=get("content_type", ""),
-        content_encoding=get("content_encoding", ""),
+        request_id=_text(get("request_id")),
+        content_type=_KNOWN[get("content_type") or b""],
+        content_encoding=_text(get("content_encoding")),
         source=source if source in _SOURCES else "push",  # type: ignore[arg-type]  # narrowed by the test
-        replay_of=get("replay_of", ""),
+        replay_of=_text(get("replay_of")),
         body=value or b"",
     )
 
 
+def _text(raw: bytes | None) -> str:
+    """Returns a header as text; bytes that are no UTF-8 are replaced, as it goes into dead letters and rows."""
+    return raw.decode("utf-8", "replace") if raw else ""
+
+
 class _Known(dict[bytes, str]):
-    """Headers that were read before, as text; forgotten when they are many, as anybody may write some."""
+    """Headers that nearly all records have alike, as text; forgotten when they are many, as anybody may write some."""
 
     def __missing__(self, raw: bytes) -> str:
-        text = raw.decode("utf-8", "replace")
+        text = _text(raw)
         if len(raw) <= _KNOWN_BYTES:
             if len(self) >= _MOST_KNOWN:
                 self.clear()

@@ -35,6 +35,8 @@ def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
     known = sorted([at for at in instants if at is not None])
     if not known:
         return None
+    if known[-1] - known[0] <= LONGEST:  # as nearly always
+        return CallWindow(known[0] - _MARGIN, known[-1] + _MARGIN)
     middle = known[len(known) // 2]
     first = next(at for at in known if middle - at <= LONGEST)
     last = next(at for at in reversed(known) if at - middle <= LONGEST)
@@ -53,7 +55,7 @@ def of_record(record: Fact) -> list[datetime | None]:
 
 def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]) -> Sequence[Fact]:
     """Clear (and flag) the instants of states that lie outside the window: they happened, and nobody knows when."""
-    if window is None or all(window.holds(fact.event_at) for fact in states):
+    if window is None or all(map(window.holds, [fact.event_at for fact in states])):
         return states
     flags.add(Flag.RANGE_ERROR)
     return [fact if window.holds(fact.event_at) else msgspec.structs.replace(fact, event_at=None) for fact in states]

@@ -35,18 +35,15 @@ class Trace:
         self.waits = False
         """True while the work is not for any record: publishing, or restoring states."""
 
-    def move(self, record: Record) -> None:
-        """Go to one record."""
-        offset = record.offset
-        self._at = at = (offset, offset + 1, record.timestamp_ms)
+    def move(self, first: int, after: int, timestamp_ms: int) -> None:
+        """Go to the records from `first` on to before `after`: mostly one."""
+        self._at = (first, after, timestamp_ms)
         if not self.waits:
-            self._breadcrumb.move(*at)
+            self._breadcrumb.move(first, after, timestamp_ms)
 
     def leave(self) -> None:
         """Go back to work for the batch as a whole."""
-        self._at = self._whole
-        if not self.waits:
-            self._breadcrumb.move(*self._at)
+        self.move(*self._whole)
 
     def resume(self) -> None:
         """Note that the step computes from now on."""
@@ -137,7 +134,8 @@ class _Records(tuple[Record, ...]):  # noqa: SLOT001  # a tuple's subclass can h
         trace = self.trace
         move = trace.move
         for record in super().__iter__():
-            move(record)
+            offset = record.offset
+            move(offset, offset + 1, record.timestamp_ms)
             yield record
         trace.leave()  # not reached when an exception leaves the loop: that is the record's
 

@@ -43,9 +43,9 @@ class _Weight(NamedTuple):
 
 
 def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
-    items = (*found.records, *found.states)
+    items = found.records + found.states
     facts = [content.fact for item in items for content in item.contents]
-    states = [shown(item) for item in found.states]
+    states = [*map(shown, found.states)]
     closed = late or timed_out
     if found.family == CONFERENCE and found.records:
         view = conference_view([shown(item) for item in found.records], states, closed=closed)
@@ -58,6 +58,7 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
     phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
     received = [fact.received_at for fact in facts]
+    came_first = clock(min(received))
     mapping = max([fact.adapter_version for fact in facts])
     first = _first(found)
     slot = slot_for(state.slots, found.account, facts)
@@ -70,12 +71,12 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         has_states=bool(found.states),
         phase=phase,
         fact_count=len(facts) + sum([item.more for item in items]),
-        first_received_at=clock(min(received)),
+        first_received_at=came_first,
         last_received_at=clock(max(received)),
         version=call_version(state.merge_count, phase, weight.stands, mapping, weight.complete),
         account=found.account,
         call_type=_CALL_TYPES.get(found.family, _CALL),
-        started_at=started_at(view) or clock(min(received)),
+        started_at=started_at(view) or came_first,
         slot_at=slot.slot_at,
         slot_certain=slot.certain,
     )

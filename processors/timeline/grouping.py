@@ -30,7 +30,6 @@ _FAMILY: Final[Mapping[str, str]] = {
     Kind.SOFTPHONE_CDR: "softphone",
     Kind.VOICE_OTP: VOICE,
 }
-_IN_CALLS: Final = frozenset({FactType.RECORD, FactType.STATE})
 _Calls = dict[tuple[str, str], list[Item]]
 """(family, account id) to items."""
 
@@ -56,35 +55,36 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
         if not item.contents:
             continue
         fact = item.contents[0].fact
-        if fact.fact_type not in _IN_CALLS:
+        fact_type = fact.fact_type
+        if fact_type is not FactType.STATE and fact_type is not FactType.RECORD:
             continue
-        records, states = by_account.setdefault(fact.account, ({}, []))
-        if fact.fact_type is FactType.RECORD:
-            records.setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
+        found = by_account.get(fact.account)
+        if found is None:
+            found = by_account[fact.account] = {}, []
+        if fact_type is FactType.RECORD:
+            found[0].setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
-            states.append(item)
+            found[1].append(item)
     ordered = [*by_account]
     if len(ordered) > 1:
         ordered.sort(key=lambda account: _account_order(account, by_account[account]))
-    found = [
-        (account, name, records.get(name, ()), joined.get(name, ()))
-        for account in ordered
-        for records, joined in (
-            (by_account[account][0], _assign_states(by_account[account][1], by_account[account][0])),
-        )
-        for name in sorted({*records, *joined})
-    ]
-    return tuple(
-        CallGroup(
-            family=family,
-            account_id=account_id,
-            account=account,
-            suffix=_suffix(family, account_id, account, is_first=account == ordered[0]) if index else "",
-            records=_in_order(records),
-            states=_in_order(states),
-        )
-        for index, (account, (family, account_id), records, states) in enumerate(found)
-    )
+    groups: list[CallGroup] = []
+    for account in ordered:
+        records, states = by_account[account]
+        joined = _assign_states(states, records)
+        for name in sorted(records.keys() | joined.keys()):
+            family, account_id = name
+            groups.append(
+                CallGroup(
+                    family=family,
+                    account_id=account_id,
+                    account=account,
+                    suffix=_suffix(family, account_id, account, is_first=account == ordered[0]) if groups else "",
+                    records=_in_order(records.get(name, ())),
+                    states=_in_order(joined.get(name, ())),
+                )
+            )
+    return tuple(groups)
 
 
 def _account_order(account: str, items: tuple[_Calls, list[Item]]) -> tuple[bool, bool, str]:

@@ -46,6 +46,7 @@ _TOGETHER: Final = re.compile(
 _FOREIGN: Final = re.compile("[^\x00-\x7f]")
 _REPLACED: Final = re.compile("\ufffd")
 _ALL_BUT_LONG_LEADS: Final = bytes(byte for byte in range(256) if not 0xE0 <= byte <= 0xF4)
+_BRACES: Final = frozenset((b"{", b"["))
 _FEW: Final = 16  # one bad byte in so many is tolerated
 _MANY: Final = 6  # as above, among the bytes of foreign letters that come in pairs as in GB 18030
 _RUNS: Final = re.compile(rb"[\x80-\xff]+")
@@ -80,9 +81,10 @@ def text_of(body: bytes, label: str) -> Text:
     """Reads a body's bytes; `label` is the declared charset. Raises Undecodable `charset`."""
     if body.isascii():
         return Text(body.decode("ascii")) if b"\0" not in body[:8] else _wide(body) or Text(body.decode("ascii"))
-    body = body.removeprefix(codecs.BOM_UTF8)
-    if (wide := _wide(body)) is not None:
-        return wide
+    if body[:1] not in _BRACES or b"\0" in body[:8]:  # neither a mark nor wide text begins like that
+        body = body.removeprefix(codecs.BOM_UTF8)
+        if (wide := _wide(body)) is not None:
+            return wide
     name, codec = _codec_of(label)
     utf8 = _decoded(body, "utf-8")
     if codec is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from schemas.body import xml_text
-from schemas.body.arrange import Arranger
+from schemas.body.arrange import Arranger, is_arranged
 from schemas.body.charset import Text, is_charset, label_of, text_of
 from schemas.body.json_text import Marked, with_repeats
 from schemas.body.member_keys import NO_WORDS, Words
@@ -134,6 +134,8 @@ def _flat(form: Form, label: str, words: Words, limits: Limits, *, is_documented
 
 
 def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits: Limits) -> Decoded:
+    if not flags and is_arranged(document, text, words, limits):
+        return Decoded(document=document)
     arranger = Arranger(text, words, limits)
     envelopes: tuple[Any, ...] = ()
     if isinstance(document, Sequence) and any(arranger.is_envelope(item) for item in document):

@@ -27,6 +27,8 @@ LONGEST_S: Final = 7 * 86_400
 
 _BEYOND_SPAN: Final = timedelta(days=1)
 """The most by which a vendor's seconds may exceed the span of its own times: any rounding is less."""
+_SECOND: Final = timedelta(seconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
 _set_of: Final = lru_cache(maxsize=64)(frozenset[str])
@@ -76,7 +78,7 @@ class Fields:
             if type(value) is str and value[:1] in SOLID and value.isascii():
                 self._read.add(name)
                 return value.strip()
-            if not blank(value):
+            if value is not None and not blank(value):
                 self._read.add(name)
                 return self._as_text(value)
         self._read.update(names)
@@ -129,7 +131,7 @@ class Fields:
         """Returns the seconds of a call with these times; None (flagged) when negative or more than it can have."""
         known = [at for at in times if at is not None]
         span = max(known) - min(known) + _BEYOND_SPAN if len(known) > 1 else None
-        longest = LONGEST_S if span is None else min(LONGEST_S, span // timedelta(seconds=1))
+        longest = LONGEST_S if span is None else min(LONGEST_S, span // _SECOND)
         return self.integer(name, high=longest)
 
     def money(self, name: str, currency: str = "", limit: int = COST_LIMIT) -> Decimal | None:
@@ -165,7 +167,7 @@ class Fields:
         """Returns a time in any of the known spellings, as UTC; one without a zone is read in `zone`."""
         self._read.add(name)
         value = self._element.get(name)
-        if value is None or blank(value):
+        if value is None or (isinstance(value, str) and value[:1] not in SOLID and blank(value)):
             return None
         read = instants.parse(value, zone, self._received_at)
         if read.flags:
@@ -186,7 +188,7 @@ class Fields:
         self._read.add(name)
         value = self._element.get(name)
         if isinstance(value, str):
-            if value and blank(value):
+            if value and value[:1] not in SOLID and blank(value):
                 value = None  # the word null
         elif isinstance(value, Decimal):
             value = plain(value)
@@ -203,7 +205,7 @@ class Fields:
         """
         if start is None or end is None:
             return None
-        span = (end - start) // timedelta(milliseconds=1)
+        span = (end - start) // _MILLISECOND
         if span < 0:
             self.flag(Flag.TIME_ORDER)
             return None
@@ -217,6 +219,8 @@ class Fields:
         Blank fields are left out, and undocumented ones that `hides` (name, text) covers.
         """
         element, documented = self._element, self._documented
+        if not also and self._read.issuperset(element) and documented.issuperset(element):  # as most elements
+            return {}
         unknown = () if not documented or documented.issuperset(element) else element.keys() - documented
         if not all(map(self._repeats, unknown)):
             self.flag(Flag.SCHEMA_DRIFT)

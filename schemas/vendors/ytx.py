@@ -336,14 +336,19 @@ def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, t
         fields.flag(Flag.UNKNOWN_ENUM)
     is_outcome = state is State.RELEASE and announced.disposition is not Disposition.ANSWERED
     outcome = announced.disposition if is_outcome else Disposition.UNKNOWN
+    display = fields.number("src", _REGION)
     found = {
         "direction": Direction.CALLBACK,
-        **columns("display", fields.number("src", _REGION)),
+        "display_number": display.number,
+        "display_raw": display.raw,
+        "display_kind": display.kind,
         "leg": called,
         "leg_number": phone.number,
         "state": state,
         "event_at": at,
-        **ended(announced),
+        "q850": announced.q850,
+        "sip_code": announced.sip,
+        "hangup_reason": announced.reason,
         "hangup_cause": text,
         "disposition": outcome,
         "cause_confidence": "derived" if announced.q850 else "none",
