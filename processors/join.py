@@ -24,6 +24,9 @@ from schemas.config.settings import JoinSettings
 from schemas.facts import Fact, FactType
 from schemas.timeline import Timeline
 
+# An enum looks a member up each time it is named.
+_RESOLUTION: Final = FactType.RESOLUTION
+
 JoinOutcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "timeout", "expired", "told"]
 _MS: Final = 1000
 
@@ -119,7 +122,7 @@ def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, s
         folded_up_to=mark_folded(state.folded_up_to, *gone, *gone_too) if gone or gone_too else state.folded_up_to,
         overflow=state.overflow or bool(gone or gone_too),
     )
-    if fact.fact_type is FactType.RESOLUTION and state.timed_out >= state.contents:
+    if fact.fact_type is _RESOLUTION and state.timed_out >= state.contents:
         learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision brings no news of the call
     return _publish(_set_deadline(learned, settings), _outcome(item, fact), grown)
 
@@ -134,7 +137,7 @@ def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) 
 
 
 def _outcome(item: Item | None, fact: Fact) -> JoinOutcome:
-    if item is None or not item.contents or fact.fact_type is FactType.RESOLUTION:
+    if item is None or not item.contents or fact.fact_type is _RESOLUTION:
         return "fact"
     return "conflict" if any(conflicting(content.fact, fact) for content in item.contents) else "update"
 

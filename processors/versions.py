@@ -16,6 +16,9 @@ from typing import Final
 
 from schemas.facts import EPOCH, PULLED, Fact, FactType, Flag
 
+# An enum looks a member up each time it is named.
+_RECORD: Final = FactType.RECORD
+
 LOGIC_REV: Final = 2
 """Revision of the logic, at most 15: raised when the same contents are shown otherwise, so that reprocessing supersedes
 rows.  Revision 1 had no leading part and its number one bit further left, so that all its versions are below all of
@@ -36,12 +39,12 @@ _MOST_HOURS: Final = (1 << _HOUR_BITS) - 1
 
 def completeness(facts: Iterable[Fact]) -> int:
     """Return the completeness of a row of these contents: it grows with every content, whichever is shown."""
-    records = [fact for fact in facts if fact.fact_type is FactType.RECORD]
+    records = [fact for fact in facts if fact.fact_type is _RECORD]
     return max(map(_complete, records)) if records else STATES
 
 
 def _complete(fact: Fact) -> int:
-    if fact.fact_type is not FactType.RECORD:
+    if fact.fact_type is not _RECORD:
         return STATES
     if not fact.is_final:
         return RECORD

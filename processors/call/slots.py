@@ -20,6 +20,9 @@ from processors.call.duplicates import arrival_of
 from schemas.facts import Fact, FactType
 from schemas.slot_hours import first_instant, hour_holding, hour_of, instant_of, seconds_of
 
+# An enum looks a member up each time it is named.
+_RESOLUTION: Final = FactType.RESOLUTION
+
 _REMEMBERED: Final = 7 / 8
 """The part of the horizon within which nothing can have been forgotten; the rest is for clocks that differ."""
 NEVER_SURE: Final = math.inf
@@ -56,7 +59,7 @@ def with_slot(slots: Slots, fact: Fact, items: Iterable[Item], now_ms: int, sure
     `items` are what was known of the call before. A decision has no row and freezes nothing. `sure_since_s` is the time
     since which nothing of a call can be stored in another slot, and `NEVER_SURE` where a row may have none.
     """
-    if fact.fact_type is FactType.RESOLUTION:
+    if fact.fact_type is _RESOLUTION:
         return slots
     frozen = slots.get(fact.account)
     if frozen is not None:

@@ -25,6 +25,11 @@ from processors.call.duplicates import (
 from processors.call.slots import Slots, join_slots
 from schemas.facts import Fact, FactType
 
+# An enum looks a member up each time it is named.
+_RESOLUTION: Final = FactType.RESOLUTION
+_RECORD: Final = FactType.RECORD
+_STATE: Final = FactType.STATE
+
 OPEN: Final = 0
 TIMED_OUT: Final = 1
 FINAL: Final = 2
@@ -127,7 +132,7 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
 def new_item(fact: Fact, *, late: bool = False) -> Item:
     """Build an item with one content."""
     content = Content(fact=fact, late=late)
-    if fact.fact_type is FactType.RESOLUTION:
+    if fact.fact_type is _RESOLUTION:
         return Item(contents=(), resolutions=(content,))
     return Item(contents=(content,))
 
@@ -226,9 +231,9 @@ def _tally(items: Iterable[Item]) -> Tally:
             late += content.late
             final |= content.fact.is_final
         fact_type = contents[0].fact.fact_type
-        if fact_type is FactType.RECORD:
+        if fact_type is _RECORD:
             records += 1
             unfinished += not final
-        elif fact_type is FactType.STATE:
+        elif fact_type is _STATE:
             states += 1
     return Tally(records, unfinished, states, late)

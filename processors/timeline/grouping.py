@@ -18,6 +18,10 @@ from processors.call.folding import leg_key
 from schemas.facts import Fact, FactType, Kind
 from schemas.identity import call_key
 
+# An enum looks a member up each time it is named.
+_STATE: Final = FactType.STATE
+_RECORD: Final = FactType.RECORD
+
 CALLBACK: Final = "callback"
 CONFERENCE: Final = "conference"
 VOICE: Final = "voice"
@@ -56,12 +60,12 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
             continue
         fact = item.contents[0].fact
         fact_type = fact.fact_type
-        if fact_type is not FactType.STATE and fact_type is not FactType.RECORD:
+        if fact_type is not _STATE and fact_type is not _RECORD:
             continue
         found = by_account.get(fact.account)
         if found is None:
             found = by_account[fact.account] = {}, []
-        if fact_type is FactType.RECORD:
+        if fact_type is _RECORD:
             found[0].setdefault((_FAMILY.get(fact.kind, str(fact.kind)), fact.account_id), []).append(item)
         else:
             found[1].append(item)

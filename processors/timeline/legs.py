@@ -16,6 +16,24 @@ import msgspec
 from processors.call.folding import NEVER, leg_key
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, Role, State
 
+# An enum looks a member up each time it is named.
+_ANSWER: Final = State.ANSWER
+_RELEASE: Final = State.RELEASE
+_SETUP: Final = State.SETUP
+_ALERTING: Final = State.ALERTING
+_A: Final = Role.A
+_B: Final = Role.B
+_ANSWERED: Final = Disposition.ANSWERED
+_IN_PROGRESS: Final = Disposition.IN_PROGRESS
+_UNKNOWN: Final = Disposition.UNKNOWN
+_NO_ANSWER: Final = Disposition.NO_ANSWER
+_NONE: Final = NumberKind.NONE
+_E164: Final = NumberKind.E164
+_MASKED: Final = NumberKind.MASKED
+_UNVERIFIED: Final = NumberKind.UNVERIFIED
+
+_NO_REASON: Final = (_UNKNOWN, _ANSWERED, _IN_PROGRESS)
+_NOT_OVER: Final = (_ANSWERED, _IN_PROGRESS)
 SKEW: Final = timedelta(seconds=5)
 """Tolerance: states come from several clocks with a resolution of seconds, so smaller disorder means nothing."""
 _NO_STATES: Final[frozenset[State]] = frozenset()
@@ -54,22 +72,22 @@ class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def answered(self) -> bool:
         """True for an answer that is not after the release; one that is after it is kept and not believed."""
-        if State.ANSWER not in self.states:
+        if _ANSWER not in self.states:
             return False
         return self.answer_at is None or self.end_at is None or self.answer_at - self.end_at <= SKEW
 
     @property
     def released(self) -> bool:
         """True when the release came."""
-        return State.RELEASE in self.states
+        return _RELEASE in self.states
 
     def lacks_a_state(self, record_leg: Leg | None) -> bool:
         """True when a state that must have occurred is missing; meaningful once the call is over."""
-        if State.ANSWER in self.states:
+        if _ANSWER in self.states:
             return not self.states.issuperset(_RANG)
         if not self.released:
             return False
-        return State.SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
+        return _SETUP not in self.states or (record_leg is not None and record_leg.answer_at is not None)
 
 
 def observed_legs(states: Iterable[Fact]) -> dict[str, ObservedLeg]:
@@ -86,7 +104,7 @@ def _observed_leg(number: str, facts: Sequence[Fact]) -> ObservedLeg:
     last: Fact | None = None
     for fact in facts:
         at, state = fact.event_at, fact.state
-        if state is State.RELEASE:
+        if state is _RELEASE:
             if last is None or _release_order(fact) > _release_order(last):
                 last = fact
             end = max(end, at) if end and at else at or end
@@ -95,9 +113,9 @@ def _observed_leg(number: str, facts: Sequence[Fact]) -> ObservedLeg:
     return ObservedLeg(
         number=number,
         raw=min([fact.leg for fact in facts]),
-        setup_at=first.get(State.SETUP),
-        alerting_at=first.get(State.ALERTING),
-        answer_at=first.get(State.ANSWER),
+        setup_at=first.get(_SETUP),
+        alerting_at=first.get(_ALERTING),
+        answer_at=first.get(_ANSWER),
         end_at=end,
         states=frozenset([fact.state for fact in facts]),
         last=last,
@@ -131,7 +149,7 @@ def guess_roles(found: dict[str, ObservedLeg]) -> dict[Role, ObservedLeg]:
     if len(found) != 2:
         return {}
     first, second = sorted(found.values(), key=_first_active)
-    return {Role.A: first, Role.B: second} if _called_before(first, second) else {}
+    return {_A: first, _B: second} if _called_before(first, second) else {}
 
 
 def _first_active(observed: ObservedLeg) -> tuple[tuple[datetime, ...], str]:
@@ -172,21 +190,21 @@ def leg_of(role: Role, observed: ObservedLeg) -> Leg:
 def observed_disposition(observed: ObservedLeg) -> Disposition:
     """Disposition of a leg by its states alone: without setup or alerting a missing answer is no "no answer"."""
     if observed.answered:
-        return Disposition.ANSWERED
+        return _ANSWERED
     if not observed.released:
-        return Disposition.IN_PROGRESS
-    reported = observed.last.disposition if observed.last else Disposition.UNKNOWN
-    if reported not in {Disposition.UNKNOWN, Disposition.ANSWERED, Disposition.IN_PROGRESS}:
+        return _IN_PROGRESS
+    reported = observed.last.disposition if observed.last else _UNKNOWN
+    if reported not in _NO_REASON:
         return reported
-    return Disposition.UNKNOWN if _RANG.isdisjoint(observed.states) else Disposition.NO_ANSWER
+    return _UNKNOWN if _RANG.isdisjoint(observed.states) else _NO_ANSWER
 
 
 def _kind(number: str) -> NumberKind:
     if not number:
-        return NumberKind.NONE
+        return _NONE
     if number.startswith("+"):
-        return NumberKind.E164
-    return NumberKind.MASKED if "*" in number else NumberKind.UNVERIFIED
+        return _E164
+    return _MASKED if "*" in number else _UNVERIFIED
 
 
 def complete(leg: Leg, observed: ObservedLeg | None, *, final: bool, flags: set[Flag]) -> Leg:
@@ -208,9 +226,9 @@ def complete(leg: Leg, observed: ObservedLeg | None, *, final: bool, flags: set[
 
 
 def _leg_disposition(leg: Leg, observed: ObservedLeg, *, final: bool) -> Disposition:
-    if leg.disposition is not Disposition.UNKNOWN:
+    if leg.disposition is not _UNKNOWN:
         return leg.disposition
     if leg.answer_at is not None:
-        return Disposition.ANSWERED
+        return _ANSWERED
     shown = observed_disposition(observed)
-    return Disposition.UNKNOWN if final and shown in {Disposition.ANSWERED, Disposition.IN_PROGRESS} else shown
+    return _UNKNOWN if final and shown in _NOT_OVER else shown

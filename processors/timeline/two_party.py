@@ -15,15 +15,31 @@ from processors.timeline.legs import SKEW, ObservedLeg, complete, guess_roles, l
 from processors.timeline.states_only import Pair, by_states, last_release
 from schemas.call_fields import CallFields
 from schemas.facts import Disposition, Fact, Flag, Leg, NumberKind, RecordingState, Role
-from schemas.reading.field_readers import named_reader
+from schemas.reading.field_readers import named_reader, reader
+
+# An enum looks a member up each time it is named.
+_X: Final = Role.X
+_B: Final = Role.B
+_A: Final = Role.A
+_AVAILABLE: Final = RecordingState.AVAILABLE
+_NONE: Final = NumberKind.NONE
+_UNKNOWN: Final = Disposition.UNKNOWN
+_IN_PROGRESS: Final = Disposition.IN_PROGRESS
+_ANSWERED: Final = Disposition.ANSWERED
 
 COMMON: Final = CallFields.__struct_fields__
 """Fields that a fact and a timeline name alike."""
 common: Final = named_reader(COMMON)
 """Returns the fields that a timeline takes over from a fact unchanged."""
+_OWN_TEXTS: Final = ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url")
+"""Fields of a state that each of a call's may have or lack."""
+_own_texts: Final = reader(_OWN_TEXTS)
 _OF_A_CAUSE: Final = ("hangup_cause", "q850", "sip_code", "hangup_reason", "cause_confidence", "hangup_party")
+_cause_of: Final = named_reader(_OF_A_CAUSE)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_UNDECIDED: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
+_PARTIES: Final = (_A, _B)
+_UNDECIDED: Final = (_UNKNOWN, _IN_PROGRESS)
+_NO_REASON: Final = (_ANSWERED, *_UNDECIDED)
 
 
 def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> dict[str, Any]:
@@ -44,8 +60,9 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view = common(record)
     final = record is not None and record.is_final
     over = final or closed or all(observed.released for _, observed in pairs if observed)
-    view.update(_milestones(record, pairs, over=over))
-    view.update(_amounts(record, pairs, view, flags))
+    rang = _rang_last([leg for leg, _ in pairs])
+    view.update(_milestones(record, pairs, rang, over=over))
+    view.update(_amounts(record, pairs, rang, view, flags))
     view["disposition"] = _disposition(record, pairs, view["answer_at"], closed=closed)
     view["legs"] = tuple(leg for leg, _ in pairs)
     view["display_number"] = _displayed(view, states)
@@ -74,7 +91,7 @@ def _pairs_of_states(states: Sequence[Fact]) -> list[Pair]:
     guessed = guess_roles(found)
     if guessed:
         return [(leg_of(role, observed), observed) for role, observed in guessed.items()]
-    return [(leg_of(Role.X, observed), observed) for observed in found.values()]
+    return [(leg_of(_X, observed), observed) for observed in found.values()]
 
 
 def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> list[Pair]:
@@ -95,13 +112,13 @@ def _pairs_of_record(record: Fact, states: Sequence[Fact], flags: set[Flag]) -> 
         (complete(leg, given[index], final=record.is_final, flags=flags), given[index])
         for index, leg in enumerate(legs)
     ]
-    return pairs + [(leg_of(Role.X, observed), observed) for observed in found.values()]
+    return pairs + [(leg_of(_X, observed), observed) for observed in found.values()]
 
 
 def _parties(record: Fact) -> tuple[Leg, ...]:
     """Make legs for a record that has none: one per number, with the record's times on the called party's."""
     called = Leg(
-        role=Role.B,
+        role=_B,
         number=record.to_number,
         number_raw=record.to_raw,
         number_kind=record.to_kind,
@@ -111,7 +128,7 @@ def _parties(record: Fact) -> tuple[Leg, ...]:
         end_at=record.end_at,
         disposition=record.disposition,
     )
-    caller = Leg(role=Role.A, number=record.from_number, number_raw=record.from_raw, number_kind=record.from_kind)
+    caller = Leg(role=_A, number=record.from_number, number_raw=record.from_raw, number_kind=record.from_kind)
     # An erased number leaves its kind behind.
     return tuple(leg for leg in (caller, called) if leg.number or leg.number_raw or leg.number_kind)
 
@@ -120,25 +137,27 @@ def _from_states(states: Sequence[Fact], pairs: Sequence[Pair]) -> dict[str, Any
     """Build the fields of a call without a record: common fields, the parties, and the last release's reason."""
     first = min(states, key=lambda fact: (fact.received_at, fact.fact_id))
     view = common(first)
-    for name in ("custom_ref", "agent_id", "agent_name", "account_id", "binding_id", "recording_url"):
-        view[name] = min([value for fact in states if (value := getattr(fact, name))], default="")
+    if len({*map(_own_texts, states)}) > 1:  # mostly all say the same
+        for name in _OWN_TEXTS:
+            view[name] = min([value for fact in states if (value := getattr(fact, name))], default="")
     if view["recording_url"]:
-        view["recording_state"] = RecordingState.AVAILABLE
+        view["recording_state"] = _AVAILABLE
     by_role = {leg.role: leg for leg, _ in pairs}
-    for side, role in (("from", Role.A), ("to", Role.B)):
+    for side, role in (("from", _A), ("to", _B)):
         leg = by_role.get(role)
         view[f"{side}_number"] = leg.number if leg else None
-        view[f"{side}_kind"] = leg.number_kind if leg else NumberKind.NONE
+        view[f"{side}_kind"] = leg.number_kind if leg else _NONE
     last = last_release(pairs)
     if last is not None:
-        view.update({name: getattr(last, name) for name in _OF_A_CAUSE})
+        view.update(_cause_of(last))
     view["is_final"] = False
     return view
 
 
-def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> dict[str, datetime | None]:
+def _milestones(
+    record: Fact | None, pairs: Sequence[Pair], rang: Leg | None, *, over: bool
+) -> dict[str, datetime | None]:
     legs = [leg for leg, _ in pairs]
-    rang = _rang_last(legs)
     final = record is not None and record.is_final
     answer = record.answer_at if record else None
     end = record.end_at if record else None
@@ -158,7 +177,7 @@ def _milestones(record: Fact | None, pairs: Sequence[Pair], *, over: bool) -> di
 
 def _rang_last(legs: Sequence[Leg]) -> Leg | None:
     """The leg on which delay and ringing are measured: B once it was called, else A, else the only one."""
-    for role in (Role.B, Role.A):
+    for role in (_B, _A):
         for leg in legs:
             if leg.role is role and (leg.setup_at or leg.alerting_at):
                 return leg
@@ -167,16 +186,15 @@ def _rang_last(legs: Sequence[Leg]) -> Leg | None:
 
 def _believed_answer(pairs: Iterable[Pair]) -> datetime | None:
     for leg, observed in pairs:
-        if leg.role is Role.B and observed and observed.answered:
+        if leg.role is _B and observed and observed.answered:
             return leg.answer_at
     return None
 
 
 def _amounts(
-    record: Fact | None, pairs: Sequence[Pair], view: dict[str, Any], flags: set[Flag]
+    record: Fact | None, pairs: Sequence[Pair], rang: Leg | None, view: dict[str, Any], flags: set[Flag]
 ) -> dict[str, int | None]:
     """Compute delay (PDD), ringing and talk in milliseconds; the record's own amounts fill the gaps."""
-    rang = _rang_last([leg for leg, _ in pairs])
     pdd = ring = None
     if rang is not None:
         pdd = span_ms(rang.setup_at, rang.alerting_at, flags)
@@ -195,27 +213,27 @@ def _amounts(
 
 def _disconnected_at(pairs: Sequence[Pair], end: datetime | None) -> datetime | None:
     """The instant at which the two parties ceased to be connected: the earlier of their ends, once the call is over."""
-    ends = [leg.end_at for leg, _ in pairs if leg.role in {Role.A, Role.B} and leg.end_at]
+    ends = [leg.end_at for leg, _ in pairs if leg.role in _PARTIES and leg.end_at]
     return min(ends) if end and ends else end
 
 
 def _unless_closed(disposition: Disposition, *, closed: bool) -> Disposition:
-    return Disposition.UNKNOWN if closed and disposition is Disposition.IN_PROGRESS else disposition
+    return _UNKNOWN if closed and disposition is _IN_PROGRESS else disposition
 
 
 def _disposition(
     record: Fact | None, pairs: Sequence[Pair], answer_at: datetime | None, *, closed: bool
 ) -> Disposition:
     if answer_at is not None:
-        return Disposition.ANSWERED
-    reported = record.disposition if record else Disposition.UNKNOWN
+        return _ANSWERED
+    reported = record.disposition if record else _UNKNOWN
     if reported not in _UNDECIDED:
         return reported
     found = by_states([pair for pair in pairs if pair[1]])
     if record is not None and record.is_final:
-        return reported if found in {Disposition.ANSWERED, *_UNDECIDED} else found
+        return reported if found in _NO_REASON else found
     if record is not None and found in _UNDECIDED:
-        found = Disposition.IN_PROGRESS
+        found = _IN_PROGRESS
     return _unless_closed(found, closed=closed)
 
 
@@ -232,5 +250,5 @@ def _doubts(record: Fact | None, pairs: Sequence[Pair], *, over: bool, closed: b
         yield Flag.TIME_ORDER
     if over and any(observed and observed.lacks_a_state(leg if record else None) for leg, observed in pairs):
         yield Flag.MISSING_STATE
-    if (record is None and closed) or (record is not None and any(leg.role is Role.X for leg, _ in pairs)):
+    if (record is None and closed) or (record is not None and any(leg.role is _X for leg, _ in pairs)):
         yield Flag.ORPHAN_STATE

@@ -144,8 +144,10 @@ def _national(digits: str, raw: str, region: str) -> PhoneNumber:
     """
     inside = _valid(digits, region) if region else None
     if inside is not None:
-        code = str(_code_of(region))
-        outside = _valid("+" + digits, None) if digits.startswith(code) else None
+        code = _code_of(region)
+        if not digits.startswith(code):
+            return PhoneNumber(inside, raw, NumberKind.E164)
+        outside = _valid("+" + digits, None)
         twofold = outside not in (None, inside) or (
             digits.startswith(code * 2) and _valid("+" + digits[len(code) :], None)
         )
@@ -201,5 +203,5 @@ def _parsed(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
 
 
 @lru_cache(maxsize=512)
-def _code_of(region: str) -> int:
-    return int(phonenumbers.country_code_for_region(region))
+def _code_of(region: str) -> str:
+    return str(phonenumbers.country_code_for_region(region))
