@@ -122,9 +122,10 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def phase(self) -> int:
         """`OPEN`, `TIMED_OUT` without a final record, `FINAL`, or `REOPENED` by a change after it was closed."""
-        if self.late:
+        tally = self.tally
+        if tally.late > 0:
             return REOPENED
-        if self.settled:
+        if not tally.unfinished and (tally.records > 0 or not tally.states):  # settled
             return FINAL
         return TIMED_OUT if self.timed_out >= self.contents else OPEN
 

@@ -46,9 +46,10 @@ class Outputs:
         """Encode all outputs, each with its call's key; returns also the calls that cannot be encoded, and why."""
         messages: list[tuple[str, Message]] = []
         failed: dict[str, tuple[DeadCode, str]] = {}
+        erases = bool(self._erasures)
         for fact, state in self._facts.values():
             try:
-                kept = self._erasures.fact(fact, _first_receipt(state)) if self._erasures else fact
+                kept = self._erasures.fact(fact, _first_receipt(state)) if erases else fact
                 if kept is None:
                     continue
                 value = codecs.fact.encode(kept)

@@ -49,7 +49,7 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
     flags = {flag for fact in states for flag in fact.quality_flags}
-    pushed = (fact.event_at for fact in states)
+    pushed = [fact.event_at for fact in states]
     states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
     if record is None:
         pairs = _pairs_of_states(states)

@@ -19,7 +19,7 @@ def listed(value: Any, expected: str, path: str = "") -> tuple[Any, ...]:
     """
     if isinstance(value, list):
         return tuple(value)
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return (value,)
     if blank(value) and path:
         return ()

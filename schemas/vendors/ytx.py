@@ -104,7 +104,9 @@ _ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time, without a 
 _CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered by its text, without a time
 _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
-
+# An enum looks a member up each time it is named, and nearly all payloads are states.
+_RECORD, _STATE, _CALLBACK_STATE = FactType.RECORD, FactType.STATE, Kind.CALLBACK_STATE
+_CALLBACK, _RELEASED, _NO_STATE = Direction.CALLBACK, State.RELEASE, State.UNKNOWN
 
 _Columns = dict[str, Any]
 """The columns of a fact that one kind of payload has."""
@@ -115,7 +117,7 @@ def _key(body: bytes) -> str:
 
 
 def _elements(document: Any) -> Elements:
-    if not isinstance(document, Mapping) or "cdr" not in document:
+    if (type(document) is not dict and not isinstance(document, Mapping)) or "cdr" not in document:
         return Elements(items=listed(document, "an object or a list"))
     return Elements(items=listed(document["cdr"], "a list of records", "cdr"))
 
@@ -129,14 +131,14 @@ def _normalise(element: Element, ctx: Context) -> Mapped:
     found, further = mapping(fields, account_id, ctx)
     check_ahead(fields, found.get("event_at") or found.get("end_at") or found.get("answer_at"), ctx.received_at)
     fact = Fact(
-        fact_type=FactType.STATE if kind is Kind.CALLBACK_STATE else FactType.RECORD,
+        fact_type=_STATE if kind is _CALLBACK_STATE else _RECORD,
         vendor=_NAME,
         kind=kind,
         account_id=account_id,
         vendor_call_id=call_id,
         **found,
         time_precision=fields.time_precision,
-        extras=fields.extras("state") if found.get("state") is State.UNKNOWN else fields.extras(),
+        extras=fields.extras("state") if found.get("state") is _NO_STATE else fields.extras(),
         quality_flags=tuple(sorted(fields.flags)),
     )
     # A state names no appid: what all payloads of a call can show is the account of the URL.
@@ -323,8 +325,8 @@ def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, t
     called = fields.need("dsc", "dst")
     phone = fields.number("dsc" if fields.has("dsc") else "dst", _REGION)
     word = fields.need("state").lower()
-    state = _STATES.get(word, State.UNKNOWN)
-    if state is State.UNKNOWN:
+    state = _STATES.get(word, _NO_STATE)
+    if state is _NO_STATE:
         fields.flag(Flag.UNKNOWN_ENUM)
     at = fields.instant("timestamp", _ZONE)
     if at is None:
@@ -334,11 +336,11 @@ def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, t
     announced = _TEXTS.get(text, _UNKNOWN)
     if text and announced is _UNKNOWN and not _PAIR.search(text):
         fields.flag(Flag.UNKNOWN_ENUM)
-    is_outcome = state is State.RELEASE and announced.disposition is not Disposition.ANSWERED
-    outcome = announced.disposition if is_outcome else Disposition.UNKNOWN
+    is_outcome = state is _RELEASED and announced.disposition is not Disposition.ANSWERED
+    outcome = announced.disposition if is_outcome else _UNKNOWN.disposition
     display = fields.number("src", _REGION)
     found = {
-        "direction": Direction.CALLBACK,
+        "direction": _CALLBACK,
         "display_number": display.number,
         "display_raw": display.raw,
         "display_kind": display.kind,
