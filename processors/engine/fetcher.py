@@ -61,7 +61,7 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
         self.seeks = 0
         """Number of seeks so far; read by the main thread."""
         self._turn = asyncio.Lock()
-        # asyncio's own loop takes twice the CPU for the same sockets.
+        # Like the main thread's: asyncio's own is Python, and takes more CPU for the same sockets.
         super().__init__(consumer, thread_loop=uvloop.new_event_loop(), **kwargs)
         self._close_thread_loop_on_stop = True
 

@@ -181,7 +181,7 @@ class Fields:
 
     def unreadable(self, name: str) -> bool:
         """True when a field was asked for and its value could not be read: it is not known, which is not "none"."""
-        return self.has(name) and name not in self._read
+        return name not in self._read and self.has(name)
 
     def number(self, name: str, region: str, country_code: str = "") -> PhoneNumber:
         """Returns a party's number; a national one belongs to `country_code` when given, else to `region`."""
