@@ -31,7 +31,7 @@ JoinOutcome = Literal["fact", "update", "conflict", "duplicate", "replayed", "ti
 _MS: Final = 1000
 
 
-class JoinResult(msgspec.Struct, frozen=True, kw_only=True):
+class JoinResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The effect of one fact or one deadline."""
 
     state: CallState | None

@@ -84,7 +84,7 @@ def _ids(*accounts: Account) -> frozenset[str]:
     return frozenset(external_id for account in accounts for external_id in account.external_ids)
 
 
-class Normalised(msgspec.Struct, frozen=True, kw_only=True):
+class Normalised(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The result for one body; elements = facts + dead + filtered (guarantee 7)."""
 
     elements: int = 1
@@ -240,8 +240,7 @@ class Reading:
             raise  # as above
         except Exception as exc:  # noqa: BLE001 - as above
             return self._bug(exc)
-        # Nobody else has the fact yet, and a copy costs as much as all that is set here. The version is that of a fact
-        # that came once: most facts are published exactly as they are encoded here.
+        # The version is that of a fact that came once: most facts are published exactly as they are encoded here.
         force_setattr(fact, "slot_at", slot_of(fact))
         force_setattr(fact, "version", first_version(fact, mapping))
         return fact

@@ -15,7 +15,7 @@ import msgspec
 from schemas.enums import Direction, Disposition, Flag, NumberKind, RecordingState, Role
 
 
-class Leg(msgspec.Struct, frozen=True, kw_only=True):
+class Leg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One party's part of a call."""
 
     role: Role
@@ -32,7 +32,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     sip_code: int | None = None
 
 
-class CallFields(msgspec.Struct, frozen=True, kw_only=True):
+class CallFields(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The fields that a fact and a timeline share, with one meaning in both."""
 
     vendor: str

@@ -47,7 +47,7 @@ PULLED: Final = frozenset({"poll", "backfill"})
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class RecordContent(msgspec.Struct, frozen=True, kw_only=True):
+class RecordContent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One of several contradicting contents of a record: its origin, and its outcome and money."""
 
     digest: str
@@ -79,7 +79,7 @@ class RecordContent(msgspec.Struct, frozen=True, kw_only=True):
     hangup_party: str = "unknown"
 
 
-class Fact(CallFields, frozen=True, kw_only=True, omit_defaults=True):
+class Fact(CallFields, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One normalised item of `calls.facts` and `calls.normalized`; each is a row of `v_cdr` or `call_events`.
 
     On `calls.facts` a field with its default is left out, so no default ever changes: facts of older releases wait

@@ -5,6 +5,7 @@ import uuid
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from schemas.call_fields import CARRIERS, IN_DIGEST_WHEN_SET
 from schemas.facts import Fact
@@ -88,22 +89,23 @@ def digest(fact: Fact) -> str:
 def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str, **more: Any) -> Fact:
     """Returns the mapped fact with its identity and its provenance, and `more` fields that are known by now.
 
-    Each copy of a fact costs as much as reading some of its fields.
+    It is the same object: nobody else has it yet, and a copy takes four times as long as all that is set here.
     """
     fact = mapped.fact
-    return msgspec.structs.replace(
-        fact,
-        fact_id=fact_id(fact.vendor, fact.account_id, fact.kind, mapped.dedupe, raw.account),
-        account=raw.account,
-        content_digest=digest(fact),
-        call_key=call_key(fact.vendor, mapped.key_account, fact.vendor_call_id or fact.binding_id),
-        received_at=raw.received_at,
-        source=raw.source,
-        request_id=raw.request_id,
-        raw_topic=position.topic,
-        raw_partition=position.partition,
-        raw_offset=position.offset,
-        raw_element=element,
-        raw_sha256=body_sha256,
-        **more,
-    )
+    own_id = fact_id(fact.vendor, fact.account_id, fact.kind, mapped.dedupe, raw.account)
+    own_digest = digest(fact)
+    force_setattr(fact, "fact_id", own_id)
+    force_setattr(fact, "content_digest", own_digest)
+    force_setattr(fact, "call_key", call_key(fact.vendor, mapped.key_account, fact.vendor_call_id or fact.binding_id))
+    force_setattr(fact, "account", raw.account)
+    force_setattr(fact, "received_at", raw.received_at)
+    force_setattr(fact, "source", raw.source)
+    force_setattr(fact, "request_id", raw.request_id)
+    force_setattr(fact, "raw_topic", position.topic)
+    force_setattr(fact, "raw_partition", position.partition)
+    force_setattr(fact, "raw_offset", position.offset)
+    force_setattr(fact, "raw_element", element)
+    force_setattr(fact, "raw_sha256", body_sha256)
+    for name, value in more.items():
+        force_setattr(fact, name, value)
+    return fact

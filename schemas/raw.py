@@ -30,7 +30,7 @@ _FAR_MS: Final = 1 << 42
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Position(msgspec.Struct, frozen=True, order=True):
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """A record's position in a topic."""
 
     topic: str
@@ -41,7 +41,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class RawCallback(msgspec.Struct, frozen=True, kw_only=True):
+class RawCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One accepted request or pulled page; `body` is byte for byte as received."""
 
     vendor: str

@@ -6,7 +6,7 @@ from schemas.call_fields import CallFields
 from schemas.facts import EPOCH, SCHEMA_VERSION
 
 
-class Timeline(CallFields, frozen=True, kw_only=True):
+class Timeline(CallFields, frozen=True, kw_only=True, gc=False):
     """One call; a later version replaces an earlier one and never says less."""
 
     timeline_id: str

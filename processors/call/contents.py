@@ -15,7 +15,7 @@ from processors.call.duplicates import NEVER_AGAIN, Arrivals
 from schemas.facts import EPOCH, PULLED, Fact, FactType
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True):
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One version of an item as a vendor sent it, or one decision on the item."""
 
     fact: Fact
@@ -25,7 +25,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """The content came after its call was closed."""
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All contents and decisions under one fact_id."""
 
     contents: tuple[Content, ...]

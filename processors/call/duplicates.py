@@ -44,7 +44,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False
         )
 
 
-class Arrivals(msgspec.Struct, frozen=True, array_like=True):
+class Arrivals(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All arrivals of one content except the first received, which its fact itself names."""
 
     others: tuple[Arrival, ...] = ()

@@ -19,7 +19,7 @@ _MARGIN: Final = timedelta(days=1)
 _read_leg: Final = reader(("setup_at", "alerting_at", "answer_at", "end_at"))
 
 
-class CallWindow(msgspec.Struct, frozen=True):
+class CallWindow(msgspec.Struct, frozen=True, gc=False):
     """The stretch of time in which a call can have been."""
 
     first: datetime

@@ -69,7 +69,7 @@ UNCOUNTED: Final = Tally(records=-1)
 """Stands in the place of counts that nobody made yet."""
 
 
-class CallState(msgspec.Struct, frozen=True, kw_only=True):
+class CallState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that is known under one Kafka key. Immutable."""
 
     items: dict[str, Item]

@@ -38,7 +38,7 @@ _Calls = dict[tuple[str, str], list[Item]]
 """(family, account id) to items."""
 
 
-class CallGroup(msgspec.Struct, frozen=True, kw_only=True):
+class CallGroup(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The items of one call."""
 
     family: str

@@ -42,7 +42,7 @@ _RANG: Final = frozenset({State.SETUP, State.ALERTING})
 _RANK: Final = {state: rank for rank, state in enumerate(_STATES)}
 
 
-class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True):
+class ObservedLeg(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One leg as its state pushes show it."""
 
     number: str

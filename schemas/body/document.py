@@ -29,7 +29,7 @@ _BETWEEN: Final = b"\x1e"
 """The separator of a form's parts while its charset is found out."""
 
 
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+class Decoded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A body as a document."""
 
     document: Any

@@ -44,7 +44,7 @@ It is total and takes constant time; `schemas.vendor_kit.signatures` has the com
 """
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The facts around an element that a mapping may use."""
 
     received_at: datetime
@@ -66,11 +66,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return limits.get(account_id, limits.get("", COST_LIMIT))
 
 
-class Mapped(msgspec.Struct, frozen=True, kw_only=True):
+class Mapped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The result of mapping one element."""
 
     fact: Fact
-    """Without identity and provenance: `schemas.identity.seal` adds them."""
+    """Without identity and provenance, and made for this element alone: `schemas.identity.seal` adds them to it."""
     dedupe: tuple[str, ...]
     """The parts of the dedupe identity beside vendor, account and kind."""
     key_account: str = ""
@@ -87,7 +87,7 @@ Element = Mapping[str, Any]
 """One decoded item in the vendor's words: keys as documented, scalars as sent (ids never as float)."""
 
 
-class Elements(msgspec.Struct, frozen=True, kw_only=True):
+class Elements(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A body taken apart."""
 
     items: tuple[Any, ...]

@@ -49,7 +49,7 @@ _MOST_WEST, _MOST_EAST = timedelta(hours=-12), timedelta(hours=14)
 _EPOCH_PRECISION: Final = {10: "s", 13: "ms", 16: "us"}
 
 
-class Instant(msgspec.Struct, frozen=True):
+class Instant(msgspec.Struct, frozen=True, gc=False):
     """The time in a field; `at` is None for "never" and for the unreadable, which alone is flagged."""
 
     at: datetime | None = None

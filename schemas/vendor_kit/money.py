@@ -36,7 +36,7 @@ _OWN_MARKS: Final[Mapping[str, re.Pattern[str]]] = {
 _NO_MARKS: Final = re.compile(r"(?!)")
 
 
-class Amount(msgspec.Struct, frozen=True):
+class Amount(msgspec.Struct, frozen=True, gc=False):
     """The price in a field; `value` is None when it cannot be read, which is flagged."""
 
     value: Decimal | None = None

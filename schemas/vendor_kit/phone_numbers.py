@@ -46,7 +46,7 @@ _EXTENSION_DIGITS: Final = 6
 """A number that no plan knows is an extension if it has at most so many digits."""
 
 
-class PhoneNumber(msgspec.Struct, frozen=True):
+class PhoneNumber(msgspec.Struct, frozen=True, gc=False):
     """A party as sent and as understood."""
 
     number: str | None = None
