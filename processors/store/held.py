@@ -9,8 +9,8 @@ from typing import Final
 from processors.call.state import CallState
 from processors.store.state_codec import Packed
 
-ITEMS: Final = 2048
-"""Most items of calls that are held: a few megabytes. One call is held whatever it has."""
+ITEMS: Final = 1024
+"""Most items of calls that are held: some three megabytes a partition. One call is held whatever it has."""
 
 
 class HeldCalls:
