@@ -39,6 +39,18 @@ def _one(kind: Any) -> Any:
     return {"type": "record", "name": "One", "fields": [{"name": "a", "type": kind}]}
 
 
+@pytest.mark.parametrize("size", [0, 1, 8191, 8192, 20_000])
+@pytest.mark.parametrize("kind", ["string", ["null", "string"]])
+@pytest.mark.parametrize("name", ["a_id", "a"])
+def test_texts_of_any_size_are_those_of_the_library(name: str, kind: Any, size: int) -> None:
+    """One that is hardly ever repeated is written without a call; of both, sizes beyond a table are computed."""
+    schema = {"type": "record", "name": "One", "fields": [{"name": name, "type": kind}]}
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema), {name: "é" * size})
+
+    assert made_writer(schema)(SimpleNamespace(**{name: "é" * size})) == out.getvalue()
+
+
 _MICROS: Mapping[str, str] = {"type": "long", "logicalType": "timestamp-micros"}
 _MONEY: Mapping[str, Any] = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 6}
 REFUSED = [

@@ -12,8 +12,8 @@ from processors.store.held import HeldCalls
 from processors.store.partition import PartitionState
 from processors.store.state_codec import Packed, decode_state, encode_state
 from schemas.config.settings import JoinSettings
-from schemas.facts import Fact
-from tests.support.strategies import callback, fact_logs
+from schemas.facts import Fact, State
+from tests.support.strategies import CALLER, callback, fact_logs, in_a_row, pushed_state
 
 FEW = JoinSettings(max_contents=2)
 """Contents and items are soon folded away."""
@@ -51,6 +51,17 @@ def test_what_was_packed_before_is_what_is_packed_anew(facts: list[Fact]) -> Non
         assert value == encode_state(state)
         assert encode_state(decode_state(value)) == value
         assert packed[key].keys() == state.items.keys()
+
+
+def test_of_items_that_were_folded_away_nothing_is_packed() -> None:
+    packed, state = Packed(), None
+    for fact in in_a_row([pushed_state(CALLER, State.SETUP, number * 37 % 200) for number in range(9)]):
+        state = step(state, fact, 0, FEW).state
+        assert state is not None
+        assert encode_state(state, packed=packed) == encode_state(state)
+    assert state is not None
+    assert state.overflow
+    assert packed.keys() == state.items.keys()
 
 
 def test_calls_that_were_written_longest_ago_are_let_go() -> None:
