@@ -89,7 +89,5 @@ LEDGER: Final[Table[LedgerEntries]] = Table(
     ),
     rows_of=len,
     written=ledger_blocks,
-    # The views take the highest version of each entry themselves, so an insert need not look for it among its rows.
-    settings={"optimize_on_insert": 0},
 )
 """The value of a column is the packed bytes of a message's entries, or the words of its senders."""

@@ -132,7 +132,7 @@ async def test_the_rows_are_those_that_the_library_inserts(db: ClickHouse, table
         [column.name for column in table.columns],
         column_type_names=[column.type for column in table.columns],
         column_oriented=True,
-        settings={"max_partitions_per_insert_block": 0},
+        settings={"max_partitions_per_insert_block": 0, "optimize_on_insert": 0},
     )
     theirs = await stored(db, table)
     assert len(ours) > RECORDS // 2

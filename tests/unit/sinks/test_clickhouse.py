@@ -123,9 +123,11 @@ async def test_settings_of_an_insert_that_a_server_does_not_know_or_keeps_are_le
     sink, client = _sink(monkeypatch, 0, 0)
     client.server_settings = {
         "async_insert": _Setting(0), "insert_deduplicate": _Setting(1), "max_execution_time": _Setting(0),
+        "optimize_on_insert": _Setting(0),
     }  # fmt: skip
     await sink.insert(CDR, [_record()])
-    assert client.asked_for == [{"async_insert": 0, "max_execution_time": 25, "wait_end_of_query": 1}]
+    own = {"async_insert": 0, "max_execution_time": 25, "optimize_on_insert": 0}
+    assert client.asked_for == [{**own, "wait_end_of_query": 1}]
 
 
 @pytest.mark.parametrize(
