@@ -9,27 +9,28 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from schemas import topics
 from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable, Undecodable
 from schemas.kafka.holding import hold
-from schemas.ledger.entries import LedgerEntries
 from schemas.metrics import Registry
 from schemas.raw import Position
-from schemas.timeline import Timeline
-from schemas.topics import LEDGER
 from sinks.consumer import RebalanceCounter, rewind
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
 from sinks.flush.flusher import Flusher
 from sinks.flush.sink_dead_letter import dead_letter_of
+from sinks.rows import DEAD_LETTERS, TIMELINES
 from sinks.typed_records import read
+from sinks.writing.ledger import LEDGER
 
 T = TypeVar("T")
 
@@ -125,8 +126,6 @@ class Sink:
 
     def _begin(self) -> None:
         self._batch = SinkBatch(self._paced, self._flushed_s)
-        self._youngest_s = 0.0
-        """The latest receipt of a row of the batch, by the clock of the ingress."""
         self._dead_letters: list[DeadLetter] = []
 
     async def _take_some(self, stop: asyncio.Event) -> None:
@@ -152,7 +151,7 @@ class Sink:
         records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
             timeout_ms=timeout_ms, max_records=limit
         )
-        if any(place.topic == LEDGER.name for place in records):
+        if any(place.topic == topics.LEDGER.name for place in records):
             self._ledger_due_s = _now_s() + _LEDGER_S
             self._let_the_ledger_wait()
         hold_ms = self._hold_ms(sum(map(len, records.values())))
@@ -171,7 +170,7 @@ class Sink:
 
     def _let_the_ledger_wait(self) -> None:
         """Pauses the ledger until it is its turn again: what is fetched and not taken would hold up all partitions."""
-        ledger = {place for place in self._consumer.assignment() if place.topic == LEDGER.name}
+        ledger = {place for place in self._consumer.assignment() if place.topic == topics.LEDGER.name}
         paused = ledger & self._consumer.paused()
         if _now_s() >= self._ledger_due_s:
             self._consumer.resume(*paused)
@@ -200,7 +199,6 @@ class Sink:
             self._batch.mark_done(origin)
         else:
             self._batch.add(found[0], SinkRow(found[1], origin))
-            self._youngest_s = max(self._youngest_s, _received_s(found[1]))
 
     async def _flush(self, stop: asyncio.Event) -> None:
         """Flushes the batch and commits it, unless the partitions change hands or a stop runs out of time."""
@@ -216,7 +214,7 @@ class Sink:
         gathered_s, self._flushed_s = began_s - self._flushed_s, (began_s + _now_s()) / 2
         if done:
             flushing.result()
-            self._paced = paced(self._policy, self._batch.rows, gathered_s, time.time() - self._youngest_s)
+            self._paced = paced(self._policy, self._batch.rows, gathered_s, time.time() - _youngest_s(self._batch))
             await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 
@@ -250,14 +248,21 @@ class Sink:
             raise Unavailable(f"Kafka did not take a commit in {COMMIT_S} s") from exc
 
 
-def _received_s(record: Any) -> float:
-    """Returns when the last of what a row says was received."""
-    if isinstance(record, Timeline):
-        return record.last_received_at.timestamp()
-    if isinstance(record, LedgerEntries):
-        return record.newest_s
-    at: datetime = record.occurred_at if isinstance(record, DeadLetter) else record.received_at
-    return at.timestamp()
+_RECEIPT: Final[Mapping[str, str]] = {
+    TIMELINES.name: "last_received_at",
+    LEDGER.name: "newest_s",
+    DEAD_LETTERS.name: "occurred_at",
+}
+"""The field that says when the last of what a row says was received, where it is not `received_at`."""
+
+
+def _youngest_s(batch: SinkBatch) -> float:
+    """Returns the latest receipt of a row of the batch, by the clock of the ingress; 0 without rows."""
+    youngest = 0.0
+    for table, rows in batch.tables():
+        at = max(map(attrgetter(f"record.{_RECEIPT.get(table.name, 'received_at')}"), rows))
+        youngest = max(youngest, at.timestamp() if isinstance(at, datetime) else at)
+    return youngest
 
 
 def _now_s() -> float:

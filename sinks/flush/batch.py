@@ -90,9 +90,11 @@ class SinkBatch:
         """Counts a record and moves its partition's offset: its row was added, or it makes no row."""
         position = origin.position
         self.size_bytes += _RECORD_BYTES + len(origin.value) + len(origin.key or b"")
-        self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
+        if origin.headers:
+            self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
         partition = (position.topic, position.partition)
-        self._next[partition] = max(position.offset + 1, self._next.get(partition, 0))
+        if position.offset >= self._next.get(partition, 0):
+            self._next[partition] = position.offset + 1
 
     def due(self, now_s: float) -> bool:
         """True when it is time to insert."""

@@ -13,10 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.dead_letter import DeadLetter
 from schemas.errors import SetupError, Unavailable
-from schemas.facts import EPOCH
-from schemas.ledger.entries import LedgerEntries
+from schemas.facts import EPOCH, Fact
 from schemas.timeline import Timeline
 from sinks.columns import Table
 from sinks.flush.insert import Insert
@@ -115,10 +113,13 @@ class Places:
 
 def _is_unsure(record: Any, moved_until: datetime) -> bool:
     """True for a row that may be stored already in another slot."""
-    if isinstance(record, DeadLetter | LedgerEntries):
+    if type(record) is Fact:
+        received_at = record.received_at
+    elif type(record) is Timeline:
+        received_at = record.first_received_at
+    else:  # dead letters, and entries of the ledger, have no slots
         return False
-    received_at = record.first_received_at if isinstance(record, Timeline) else record.received_at
-    if record.slot_at is not None and record.slot_certain and received_at >= moved_until:
+    if record.slot_certain and record.slot_at is not None and received_at >= moved_until:
         return False
     return identity_of(record) is not None
 
