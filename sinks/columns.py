@@ -4,17 +4,18 @@ Beside each clear phone number stand its token, for joins, and its masked form, 
 its call says which, and has no number, token or masked form of its own; its instants count from those of the call.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
 from schemas.facts import Leg
 from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
+from schemas.reading.remembered import Remembered
 from sinks.slots import slot_of
 
 T = TypeVar("T")
@@ -27,13 +28,18 @@ CLOCK: Final = "DateTime64(3, 'UTC')"
 MAP: Final = "Map(LowCardinality(String), String)"
 AMOUNT: Final = "Nullable(UInt32)"
 CODE: Final = "Nullable(UInt16)"
-_MICROSECOND: Final = timedelta(microseconds=1)
 _CACHED: Final = 32_768
 mask: Final = lru_cache(_CACHED)(masked)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+MICROSECONDS: Final = Remembered[datetime, int](lambda instant: (instant - _EPOCH) // _MICROSECOND, 1 << 12)
+"""The microseconds since 1970 of instants, which come again in several columns and records."""
 NO_TOKENS: Final = NumberTokens("")
 """The tokens without a key: every one is empty."""
 
 
+Shows = Literal["", "token", "masked"]
+"""The form in which a column has phone numbers; "" for all values as they are."""
 Each = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 """Takes members, and with each its record."""
 
@@ -52,8 +58,9 @@ class Column(msgspec.Struct, Generic[T], frozen=True):
     name: str
     type: str
     value: Callable[[T], Any]
-    tokens: bool = False
-    """True where the values are phone numbers, or lists of them, and the row gets their tokens."""
+    field: str = ""
+    """The record's field that `value` reads; "" where it is more than a field."""
+    shows: Shows = ""
     members: str = ""
     """The field of which the column has a value of every member; "" for a column with a value of the record."""
     each: Each = _no_members
@@ -69,8 +76,6 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
     """Returns the number of rows that a record makes."""
     written: Callable[["Table[T]", Sequence[T]], bytes] | None = None
     """Returns the blocks of records whose columns are packed already."""
-    settings: Mapping[str, int] = {}
-    """Settings of its inserts, where the server lets its users change them."""
 
     @property
     def label(self) -> str:
@@ -80,29 +85,24 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
 
 def fields(kind: str, names: str) -> tuple[Column[Any], ...]:
     """Returns a column of this type for each name, with the record's field of that name."""
-    return tuple(Column(name, kind, attrgetter(name)) for name in names.split())
+    return tuple(Column(name, kind, attrgetter(name), field=name) for name in names.split())
 
 
-def of_members(
-    parent: str, name: str, kind: str, value: Callable[[Any, Any], Any], *, tokens: bool = False
-) -> Column[Any]:
+def of_members(parent: str, name: str, kind: str, each: Each, shows: Shows = "") -> Column[Any]:
     """Returns the column with a value of every member of the tuple `parent`, which may depend on the record."""
-    members: Callable[[Any], Sequence[Any]] = attrgetter(parent)
-    return Column(
-        f"{parent}.{name}",
-        f"Array({kind})",
-        lambda record: [value(record, member) for member in members(record)],
-        tokens=tokens,
-        members=parent,
-        each=lambda records, all_members: [*map(value, records, all_members)],
-    )
+    of_record: Callable[[Any], Sequence[Any]] = attrgetter(parent)
+
+    def value(record: Any) -> list[Any]:
+        members = of_record(record)
+        return each([record] * len(members), members)
+
+    return Column(f"{parent}.{name}", f"Array({kind})", value, shows=shows, members=parent, each=each)
 
 
-def nested(parent: str, name: str, kind: str) -> Column[Any]:
-    """Returns the column with one field of every member of the tuple `parent`, as an array."""
-    get: Callable[[Any], Any] = attrgetter(name)
-    column = of_members(parent, name, kind, lambda _record, member: get(member))
-    return msgspec.structs.replace(column, each=lambda _records, members: [*map(get, members)])
+def nested(parent: str, name: str, kind: str, shows: Shows = "", field: str = "") -> Column[Any]:
+    """Returns the column with one field, by default that of its name, of every member of the tuple `parent`."""
+    get: Callable[[Any], Any] = attrgetter(field or name)
+    return of_members(parent, name, kind, lambda _records, members: [*map(get, members)], shows)
 
 
 def of_leg(name: str, kind: str) -> Column[Any]:
@@ -116,46 +116,41 @@ def leg_instant(name: str) -> Column[Any]:
 
     def offset(record: Any, leg: Leg) -> int | None:
         at = get(leg)
-        return None if at is None else (at - (get(record) or slot_of(record))) // _MICROSECOND
+        return None if at is None else MICROSECONDS[at] - MICROSECONDS[get(record) or slot_of(record)]
 
-    return of_legs(f"{name}_us", "Nullable(Int64)", offset)
+    return of_members("legs", f"{name}_us", "Nullable(Int64)", lambda records, legs: [*map(offset, records, legs)])
 
 
-def party(record: Any, leg: Leg) -> str:
-    """Returns which number of the call a leg has: it is then stored once, with its token and its masked form."""
-    if leg.number is None:
+def _party(record: Any, leg: Leg) -> str:
+    number = leg.number
+    if number is None:
         return ""
-    return "from" if leg.number == record.from_number else "to" if leg.number == record.to_number else ""
+    return "from" if number == record.from_number else "to" if number == record.to_number else ""
 
 
-def own_number(record: Any, leg: Leg) -> str | None:
-    """Returns the number of a leg that has none of its call's."""
-    return None if party(record, leg) else leg.number
+def parties(records: Sequence[Any], legs: Sequence[Leg]) -> list[str]:
+    """Returns which number of its call each leg has: it is then stored once, with its token and its masked form."""
+    return [*map(_party, records, legs)]
 
 
-def of_legs(name: str, kind: str, value: Callable[[Any, Leg], Any], *, tokens: bool = False) -> Column[Any]:
-    """Returns the column with a value of every leg, which may depend on its call."""
-    return of_members("legs", name, kind, value, tokens=tokens)
+def own_numbers(records: Sequence[Any], legs: Sequence[Leg]) -> list[str | None]:
+    """Returns the numbers of the legs that have none of their call's."""
+    return [None if _party(record, leg) else leg.number for record, leg in zip(records, legs, strict=True)]
 
 
 def stand_ins(names: str) -> tuple[Column[Any], ...]:
     """Returns the columns with the token and the masked form of each phone number."""
     columns: list[Column[Any]] = []
     for name in names.split():
-        get: Callable[[Any], str | None] = attrgetter(f"{name}_number")
-        columns.append(Column(f"{name}_token", TEXT, get, tokens=True))
-        columns.append(Column(f"{name}_masked", TEXT, _masked_by(get)))
+        field = f"{name}_number"
+        columns.append(Column(f"{name}_token", TEXT, attrgetter(field), field=field, shows="token"))
+        columns.append(Column(f"{name}_masked", TEXT, attrgetter(field), field=field, shows="masked"))
     return tuple(columns)
-
-
-def _masked_by(get: Callable[[Any], str | None]) -> Callable[[Any], str]:
-    return lambda record: mask(get(record))
 
 
 def nested_stand_ins(parent: str, name: str, number: str) -> tuple[Column[Any], ...]:
     """Returns the same for a phone number of every member of the tuple `parent`."""
-    get: Callable[[Any], str | None] = attrgetter(number)
     return (
-        of_members(parent, f"{name}_token", TEXT, lambda _record, member: get(member), tokens=True),
-        of_members(parent, f"{name}_masked", TEXT, lambda _record, member: mask(get(member))),
+        nested(parent, f"{name}_token", TEXT, "token", number),
+        nested(parent, f"{name}_masked", TEXT, "masked", number),
     )

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
-from uuid import UUID
 
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
@@ -27,13 +26,12 @@ from sinks.columns import (
     Table,
     fields,
     leg_instant,
-    mask,
     nested,
     nested_stand_ins,
     of_leg,
-    of_legs,
-    own_number,
-    party,
+    of_members,
+    own_numbers,
+    parties,
     stand_ins,
 )
 from sinks.slots import slot_of
@@ -52,10 +50,10 @@ def _flags(record: Any) -> list[str]:
 
 _LEGS: Final = (
     of_leg("role", WORD),
-    of_legs("party", WORD, party),
-    of_legs("own_number", PHONE, own_number),
-    of_legs("own_token", TEXT, own_number, tokens=True),
-    of_legs("own_masked", TEXT, lambda record, leg: mask(own_number(record, leg))),
+    of_members("legs", "party", WORD, parties),
+    of_members("legs", "own_number", PHONE, own_numbers),
+    of_members("legs", "own_token", TEXT, own_numbers, "token"),
+    of_members("legs", "own_masked", TEXT, own_numbers, "masked"),
     of_leg("number_raw", TEXT),
     of_leg("number_kind", WORD),
     *(leg_instant(name) for name in ("setup", "alerting", "answer", "end")),
@@ -114,8 +112,8 @@ def _suffix(call: Timeline) -> str:
 
 _FACT: Final = (
     _SLOT,
-    # UUID(...) refuses an empty or broken id, which would otherwise put many facts into one row.
-    Column("record_id", "UUID", lambda fact: UUID(fact.fact_id)),
+    # A UUID is never empty: an empty id would put many facts into one row.
+    Column("record_id", "UUID", attrgetter("fact_id"), field="fact_id"),
     *fields(TEXT, "account account_id request_id raw_sha256"),
     *fields(WORD, "vendor kind direction time_precision source raw_topic"),
     *fields("UInt32", "adapter_version schema_version"),

@@ -6,33 +6,43 @@ writers take a whole column in a few steps that run in C, and know the columns t
 (https://clickhouse.com/docs/interfaces/formats/Native)
 """
 
+import contextlib
 import struct
+from array import array
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import accumulate, chain
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from schemas.reading.remembered import Remembered
+from sinks.columns import MICROSECONDS
+
 T = TypeVar("T")
 ColumnWriter = Callable[[Sequence[Any]], bytes]
 """Returns the bytes of some values; raises where the type cannot hold one of them."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_SECOND: Final = timedelta(seconds=1)
+_MILLISECOND: Final = 1_000
+_SECOND: Final = 1_000_000
+"""Units of instants, in microseconds."""
+_MOST_KEPT: Final = 1 << 12
+"""Amounts that are remembered."""
 _SHORT: Final = 128
 _SCALE: Final = 6
 _MOST: Final = 10**18
 """The bound of Decimal(18, 6), in millionths."""
 _LENGTHS: Final = tuple(bytes((number,)) for number in range(_SHORT))
+_HEADS: Final = tuple(map(chr, range(_SHORT)))
 _WORDS_VERSION: Final = struct.pack("<Q", 1)
 _NEW_WORDS: Final = 1 << 9 | 1 << 10
 """The words come with the column, and are all that it has."""
 _INDEXES: Final = (("B", 0), ("H", 1), ("I", 2))
 """The number that stands for each word: its type's code of `struct`, and of ClickHouse."""
+_DIGITS: Final = 32
+"""Hexadecimal digits of a UUID."""
 _MOST_BYTES: Final = 256
 _MOST_PAIRS: Final = 65_536
 
@@ -59,6 +69,11 @@ def _texts(values: Sequence[Any]) -> bytes:
     if values.count("") == len(values):
         return bytes(len(values))
     try:
+        counts = [*map(len, values)]
+        if max(counts) < _SHORT:
+            together = "".join(chain.from_iterable(zip(map(_HEADS.__getitem__, counts), values, strict=True)))
+            if together.isascii():
+                return together.encode()
         encoded = [*map(str.encode, values)]
     except TypeError:
         encoded = [value.encode() if isinstance(value, str) else b"".join((value,)) for value in values]
@@ -75,11 +90,10 @@ def _words(values: Sequence[str]) -> bytes:
         return (
             struct.pack("<QQ", _NEW_WORDS, 1) + _texts(values[:1]) + struct.pack("<Q", len(values)) + bytes(len(values))
         )
-    numbers: dict[str, int] = {}
-    found = [numbers.setdefault(value, len(numbers)) for value in values]
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(values))}
     code, kind = _INDEXES[(len(numbers) > _MOST_BYTES) + (len(numbers) > _MOST_PAIRS)]
     words = struct.pack("<QQ", _NEW_WORDS | kind, len(numbers)) + _texts([*numbers])
-    return words + struct.pack(f"<Q{len(found)}{code}", len(found), *found)
+    return words + struct.pack(f"<Q{len(values)}{code}", len(values), *map(numbers.__getitem__, values))
 
 
 def _packed(code: str, values: Sequence[int]) -> bytes:
@@ -94,17 +108,26 @@ def _numbers(code: str) -> ColumnWriter:
     return lambda values: _packed(code, values)
 
 
-def _since(unit: timedelta, code: str) -> ColumnWriter:
-    return lambda values: _packed(code, [(value - _EPOCH) // unit for value in values])
+def _since(unit: int, code: str) -> ColumnWriter:
+    return lambda values: _packed(code, [at // unit for at in map(MICROSECONDS.__getitem__, values)])
 
 
-def _identities(values: Sequence[UUID]) -> bytes:
-    """Returns two numbers of eight bytes for each, the higher first."""
-    return b"".join([value.bytes[7::-1] + value.bytes[:7:-1] for value in values])
+def _identities(values: Sequence[str]) -> bytes:
+    """Returns two numbers of eight bytes for each, the higher first; raises `ValueError` for a text that is no UUID."""
+    digits = [value.replace("-", "") for value in values]
+    octets = b""
+    if set(map(len, digits)) == {_DIGITS}:
+        with contextlib.suppress(ValueError):  # of which value, it does not say
+            octets = bytes.fromhex("".join(digits))
+    if len(octets) * 2 != _DIGITS * len(values):  # in another form, or none
+        octets = b"".join([UUID(value).bytes for value in values])
+    halves = array("Q", octets)
+    halves.byteswap()
+    return halves.tobytes()
 
 
 def _amounts(values: Sequence[Decimal]) -> bytes:
-    return _packed("q", [*map(_millionths, values)])
+    return _packed("q", [*map(_MILLIONTHS.__getitem__, values)])
 
 
 def _millionths(value: Decimal) -> int:
@@ -116,6 +139,9 @@ def _millionths(value: Decimal) -> int:
     return whole
 
 
+_MILLIONTHS: Final = Remembered(_millionths, _MOST_KEPT)
+
+
 def _truths(values: Sequence[bool]) -> bytes:
     return bytes(map(bool, values))
 
@@ -124,10 +150,10 @@ _PLAIN: Final[dict[str, tuple[ColumnWriter, Any]]] = {
     "String": (_texts, ""),
     "LowCardinality(String)": (_words, ""),
     "Bool": (_truths, False),
-    "UUID": (_identities, UUID(int=0)),
+    "UUID": (_identities, str(UUID(int=0))),
     "DateTime('UTC')": (_since(_SECOND, "I"), _EPOCH),
     "DateTime64(3, 'UTC')": (_since(_MILLISECOND, "q"), _EPOCH),
-    "DateTime64(6, 'UTC')": (_since(_MICROSECOND, "q"), _EPOCH),
+    "DateTime64(6, 'UTC')": (_since(1, "q"), _EPOCH),
     "Decimal(18, 6)": (_amounts, Decimal(0)),
     "UInt8": (_numbers("B"), 0),
     "UInt16": (_numbers("H"), 0),
@@ -143,8 +169,11 @@ def _nullable(inner: str) -> ColumnWriter:
     write, nothing = _PLAIN[inner]
 
     def written(values: Sequence[Any]) -> bytes:
-        if values.count(None) == len(values):
-            return b"\1" * len(values) + write([nothing]) * len(values)
+        count = values.count(None)
+        if count == len(values):
+            return b"\1" * count + write([nothing]) * count
+        if not count:
+            return bytes(len(values)) + write(values)
         missing = bytes([value is None for value in values])
         return missing + write([nothing if value is None else value for value in values])
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
-from sinks.columns import NO_TOKENS, TEXT, Column, Table
+from sinks.columns import NO_TOKENS, Column, Table
 
 T = TypeVar("T")
 
@@ -17,14 +18,14 @@ def row_of(table: Table[T], record: T, tokens: NumberTokens = NO_TOKENS) -> dict
 
 def columns_of(table: Table[T], records: Sequence[T], tokens: NumberTokens = NO_TOKENS) -> list[list[Any]]:
     """Returns the records as columns."""
-    return [_values(column, records, tokens) for column in table.columns]
+    return [[_value(column, record, tokens) for record in records] for column in table.columns]
 
 
-def _values(column: Column[Any], records: Sequence[Any], tokens: NumberTokens) -> list[Any]:
-    values = list(map(column.value, records))
-    if not column.tokens:
-        return values
-    pairs = [(record.account, value) for record, value in zip(records, values, strict=True)]
-    if column.type == TEXT:
-        return [tokens.of(account, number) for account, number in pairs]
-    return [[tokens.of(account, one) for one in numbers] for account, numbers in pairs]
+def _value(column: Column[Any], record: Any, tokens: NumberTokens) -> Any:
+    def shown(number: str | None) -> str:
+        return masked(number) if column.shows == "masked" else tokens.of(record.account, number)
+
+    value = column.value(record)
+    if not column.shows:
+        return value
+    return [*map(shown, value)] if column.members else shown(value)
