@@ -34,13 +34,6 @@ class Deadlines:
         if after_s not in self._timers:
             self._set(after_s, now + after_s)
 
-    def stop(self) -> None:
-        """Gives nothing up from now on."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._rows.clear()
-
     def _set(self, after_s: float, at: float) -> None:
         self._timers[after_s] = asyncio.get_running_loop().call_at(at, self._look, after_s)
 

@@ -91,7 +91,6 @@ class KafkaPublisher:
             _log.warning("stopped with batches unacknowledged, of which no sender was told success: %d", left)
         await self._connection.stop()
         await self._sender.stop()
-        self._deadlines.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -1,10 +1,10 @@
 """Sends records to Kafka in batches of our own: one list, one batch and one acknowledgement for many callers.
 
 Records gather while more of them come, for `kafka.linger_ms` at most, or until as many wait as did so lately (`Crowd`),
-and leave together; aiokafka's `send`, with a
-future and a wait for each record, costs client and broker several times as much. A partition has one batch under way.
-While every partition has one, records go on gathering: batches grow when Kafka is slow, and a partition that does not
-answer holds up no other. This module must not know deadlines, nor who waits.
+and leave together; aiokafka's `send`, with a future and a wait for each record, costs client and broker several times
+as much. A partition has one batch under way. While every partition has one, records go on gathering: batches grow when
+Kafka is slow, and a partition that does not answer holds up no other. This module must not know deadlines, nor who
+waits.
 """
 
 import asyncio

@@ -62,7 +62,3 @@ async def test_one_timer_is_set_for_all_that_have_equally_long() -> None:
     assert len(given.deadlines._timers) == 1
     await asyncio.sleep(0.05)
     assert len(given.up) == 50
-    given.add(b"again", 0.02)
-    given.deadlines.stop()
-    await asyncio.sleep(0.05)
-    assert len(given.up) == 50

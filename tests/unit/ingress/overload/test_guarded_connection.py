@@ -14,28 +14,14 @@ from ingress.overload.server import BoundedRunner
 from ingress.overload.shedding import LoadShedder
 from schemas.config.settings import IngressSettings, Settings
 from schemas.metrics import Registry
-from schemas.raw import Headers
 from schemas.vendors import VENDORS
-from tests.support.http.memory_publisher import MemoryPublisher
 from tests.unit.ingress.http.serving_site import NOW
+from tests.unit.ingress.overload.talking import Waiting, said
 
 LIMITS = IngressSettings(max_body_bytes=50_000, body_timeout_s=0.2, head_timeout_s=0.5)
 MAX_BYTES = 100_000
 PUSH = b"POST /v1/ytx HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 ONCE_ONLY = PUSH.replace(b"/v1/ytx", b"/v1/huawei/ax")
-
-
-class Waiting(MemoryPublisher):
-    """Holds every body until `go_on` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
-        await self.go_on.wait()
-        await super().publish(topic, key, value, headers, no_retry=no_retry)
 
 
 class Site:
@@ -47,23 +33,7 @@ class Site:
 
     async def say(self, *words: bytes, answers: int = 1) -> bytes:
         """Returns all responses, up to `answers` of them or the end of the connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        heard = b""
-        try:
-            async with asyncio.timeout(20):
-                for part in words:
-                    writer.write(part)
-                    await writer.drain()
-                    await asyncio.sleep(0.01)
-                while heard.count(b"HTTP/1.") < answers and (data := await reader.read(1 << 16)):
-                    heard += data
-        except ConnectionError:
-            return heard
-        finally:
-            writer.transport.abort()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-        return heard
+        return await said(self.port, *words, answers=answers)
 
     async def say_in_turn(self, words: bytes, *, times: int) -> bytes:
         """Returns the responses to a caller that repeats itself as soon as it is answered."""

@@ -28,10 +28,9 @@ from schemas.config.caller_checks import Basic
 from schemas.config.secret import Secret
 from schemas.config.settings import Account, IngressSettings, Settings
 from schemas.metrics import Registry
-from schemas.raw import Headers
 from schemas.vendors import VENDORS
-from tests.support.http.memory_publisher import MemoryPublisher
 from tests.unit.ingress.http.serving_site import NOW, SECRET
+from tests.unit.ingress.overload.talking import Waiting, said
 
 LIMITS = IngressSettings(max_body_bytes=5_000, body_timeout_s=0.2, max_buffer_bytes=100_000)
 ACCOUNTS = (
@@ -41,21 +40,6 @@ ACCOUNTS = (
     Account(vendor="ytx", name="known", checks=(Basic(username="u", secret=Secret(value="p" * 16)),)),
     Account(vendor="ytx", name="slow", rate_per_s=0.0001),
 )
-
-
-class Waiting(MemoryPublisher):
-    """Holds every body until `go_on` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun = 0
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-
-    async def publish(self, topic: str, key: bytes, value: bytes, headers: Headers, *, no_retry: bool = False) -> None:
-        self.begun += 1
-        await self.go_on.wait()
-        await super().publish(topic, key, value, headers, no_retry=no_retry)
 
 
 class Site:
@@ -69,21 +53,7 @@ class Site:
 
     async def say(self, *words: bytes, answers: int = 1) -> bytes:
         """Returns all responses, up to `answers` of them or the end of the connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        heard = b""
-        try:
-            async with asyncio.timeout(20):
-                for part in words:
-                    writer.write(part)
-                    await writer.drain()
-                    await asyncio.sleep(0.005)
-                while heard.count(b"HTTP/1.") < answers and (data := await reader.read(1 << 16)):
-                    heard += data
-        except ConnectionError:
-            return heard
-        finally:
-            writer.transport.abort()
-        return heard
+        return await said(self.port, *words, answers=answers)
 
     def taken_whole(self) -> int:
         """Returns how many pushes did not go aiohttp's way."""
