@@ -24,6 +24,9 @@ class StatementClient:
         try:
             connection.request("POST", "/", body=sql.encode(), headers={"Authorization": self._authorization})
             response = connection.getresponse()
+            if response.length is None and not response.chunked:
+                # http.client takes the end of a connection for the end of a head.
+                raise ConnectionError("the head of an answer is not whole")
             body = response.read()
         except http.client.HTTPException as exc:
             raise ConnectionError(type(exc).__name__) from exc

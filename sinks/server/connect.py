@@ -13,11 +13,12 @@ import clickhouse_connect
 from clickhouse_connect.driver import httputil, options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
-from urllib3 import PoolManager, ProxyManager
+from urllib3 import PoolManager
 
 from schemas.config.settings import ClickHouseSettings
 from schemas.errors import Unavailable
 from schemas.tls.faults import causes, greeted
+from sinks.server.answers import WholeAnswers, WholeAnswersByProxy
 from sinks.server.trouble import Trouble, no_connection, place, port, refused, speaks_tls
 
 CONNECT_S: Final = 5.0
@@ -37,8 +38,6 @@ def connect(settings: ClickHouseSettings, url: str, tls: ssl.SSLContext | None) 
     # The library logs values that do not fit, and each attempt at a server that is away. Both are reported elsewhere.
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     parts = urlsplit(url)
-    # One pool for all clients would let a slow server hold up the others.
-    pool = _tls_pool(url, tls) if tls is not None and parts.scheme == "https" else None
     try:
         client = clickhouse_connect.get_client(
             interface=parts.scheme,
@@ -51,8 +50,7 @@ def connect(settings: ClickHouseSettings, url: str, tls: ssl.SSLContext | None) 
             autogenerate_session_id=False,  # several inserts at once
             form_encode_query_params=True,  # values in an address would stand in logs of servers and proxies
             show_clickhouse_errors="scrub",
-            pool_mgr=pool,
-            dedicated_pool=pool is None,
+            pool_mgr=_connections(url, tls),
         )
     except (ClickHouseError, OSError) as exc:
         trouble = trouble_of(settings, url, exc, tls)
@@ -108,14 +106,21 @@ def _was_dropped(exc: BaseException) -> bool:
     return not any(isinstance(cause, ConnectionRefusedError | TimeoutError | socket.gaierror) for cause in causes(exc))
 
 
-def _tls_pool(url: str, tls: ssl.SSLContext) -> PoolManager:
-    """Returns the connections of one client over TLS, through the proxy of the environment where it names one."""
-    # urllib3 compares names by itself where the context does not.
-    own = httputil.get_pool_manager_options(ssl_context=tls, assert_hostname=None if tls.check_hostname else False)
-    proxy = httputil.check_env_proxy("https", urlsplit(url).hostname or "", port(url))
+def _connections(url: str, tls: ssl.SSLContext | None) -> PoolManager:
+    """Returns the connections of one client, through the proxy of the environment where it names one.
+
+    A pool for all clients would let a slow server hold up the others.
+    """
+    parts = urlsplit(url)
+    own = httputil.get_pool_manager_options()
+    if tls is not None and parts.scheme == "https":
+        # urllib3 compares names by itself where the context does not.
+        names = None if tls.check_hostname else False
+        own = httputil.get_pool_manager_options(ssl_context=tls, assert_hostname=names)
+    proxy = httputil.check_env_proxy(parts.scheme, parts.hostname or "", port(url))
     if proxy:
-        return ProxyManager(proxy if "://" in proxy else f"http://{proxy}", **own)
-    return PoolManager(**own)
+        return WholeAnswersByProxy(proxy if "://" in proxy else f"http://{proxy}", **own)
+    return WholeAnswers(**own)
 
 
 def login(settings: ClickHouseSettings, scheme: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
+from urllib3.exceptions import ProtocolError
 
 from schemas.config.tls import ClientTls
 from schemas.tls.faults import causes, fault
@@ -43,6 +44,14 @@ _SPEAKS_HTTP: Final = (
 """Texts in the reason of an error of OpenSSL that got something else than TLS."""
 
 
+class BrokenAnswerError(ProtocolError):
+    """An answer that ended within its head."""
+
+
+class StrangeAnswerError(ProtocolError):
+    """A successful answer that no ClickHouse gave."""
+
+
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """The reason why a server could not be used."""
 
@@ -72,6 +81,10 @@ def no_connection(url: str, tls: ClientTls, exc: BaseException) -> Trouble:
         # A connection that ends is no failure of TLS by itself.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return _tls_trouble(url, cause.reason or type(cause).__name__)
+        if isinstance(cause, BrokenAnswerError):
+            return Trouble(code="away", sentence=f"{server} broke off its answer")
+        if isinstance(cause, StrangeAnswerError):
+            return _not_clickhouse(url)
     # The HTTP library wraps a TLS alert that comes in the place of an answer.
     if any("\\x15\\x03" in repr(cause) for cause in causes(exc)):
         return speaks_tls(url)
@@ -86,7 +99,7 @@ def speaks_tls(url: str) -> Trouble:
 def refused(url: str, user: str, code: int | None, name: str | None) -> Trouble:
     """Returns the reason why a server refused a login or a statement with a code of its own."""
     if code is None:
-        return Trouble(code="not_clickhouse", sentence=f"what answers for ClickHouse at {place(url)} is not ClickHouse")
+        return _not_clickhouse(url)
     if code in NO_LOGIN:
         return Trouble(
             code="login",
@@ -100,6 +113,10 @@ def refused(url: str, user: str, code: int | None, name: str | None) -> Trouble:
             "`callweave migrate --grants` prints what each account needs",
         )
     return Trouble(code="away", sentence=f"ClickHouse at {place(url)} does not answer: {label}")
+
+
+def _not_clickhouse(url: str) -> Trouble:
+    return Trouble(code="not_clickhouse", sentence=f"what answers for ClickHouse at {place(url)} is not ClickHouse")
 
 
 def _tls_trouble(url: str, reason: str) -> Trouble:

@@ -25,6 +25,12 @@ class Front:
         self.is_away = False
         self.swallows_answers = False
         """True: what the server answers is lost, and the connection ends."""
+        self.cuts_at: int | None = None
+        """The bytes of each answer after which the connection ends."""
+        self.says = b""
+        """The answer to every request, in the place of the server's."""
+        self.heard = b""
+        """The last answer, as far as it was passed on."""
         self.connections = 0
         """Connections that came through to the server."""
 
@@ -58,7 +64,22 @@ class Front:
                         data += one.recv(one.pending())
                     if not data or (self.swallows_answers and one is server):
                         return
-                    (server if one is client else client).sendall(data)
+                    if one is server:
+                        if not self._answer(client, data):
+                            return
+                    elif self.says:
+                        client.sendall(self.says)
+                        return
+                    else:
+                        self.heard = b""
+                        server.sendall(data)
+
+    def _answer(self, client: socket.socket, data: bytes) -> bool:
+        """Passes on what it may of an answer; returns False where the connection ends behind it."""
+        left = len(data) if self.cuts_at is None else self.cuts_at - len(self.heard)
+        self.heard += data[:left]
+        client.sendall(data[:left])
+        return len(data) < left or self.cuts_at is None
 
 
 @contextlib.contextmanager

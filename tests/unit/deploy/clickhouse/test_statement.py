@@ -26,6 +26,9 @@ class Engine(BaseHTTPRequestHandler):
         elif body == b"no HTTP":
             self.wfile.write(b"nonsense\r\n\r\n")
             return
+        elif body == b"a head that ends":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n")
+            return
         else:
             self.send_response(200)
             answer = body + b"|" + self.headers["Authorization"].encode()
@@ -63,9 +66,10 @@ def test_a_refusal_says_its_number_and_not_its_text(port: int, sql: str, message
     assert str(caught.value) == message
 
 
-def test_what_is_no_http_is_a_fault_of_the_connection(port: int) -> None:
+@pytest.mark.parametrize("sql", ["no HTTP", "a head that ends"])
+def test_what_is_no_whole_answer_is_a_fault_of_the_connection(port: int, sql: str) -> None:
     with pytest.raises(ConnectionError):
-        StatementClient(port, "guard", "x").execute("no HTTP")
+        StatementClient(port, "guard", "x").execute(sql)
 
 
 def test_nobody_there_is_a_fault_of_the_system() -> None:
