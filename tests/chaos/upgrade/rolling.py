@@ -214,11 +214,14 @@ async def upgrade(options: Options, versions: Mapping[str, Version], steps: tupl
         )
         traffic = asyncio.create_task(simulate(sending, asyncio.Event(), ledger=ledger))
         newest_ms: int | None = None
+        old_alone_until_ms: int | None = None
         try:
             for step, until_s in _timed(steps, options.duration_s):
                 begun, at_s = len(ledger.entries), time.monotonic()
                 if step.version == "newest" and newest_ms is None:
                     newest_ms = time.time_ns() // 1_000_000
+                if step.version == "new" and step.slots and old_alone_until_ms is None:
+                    old_alone_until_ms = time.time_ns() // 1_000_000
                 await _change(world, versions[step.version], step)
                 log(f"{step.text} ({time.monotonic() - at_s:.1f} s)")
                 lines[step.text] = Line(times=1, worst_s=time.monotonic() - at_s)
@@ -234,7 +237,7 @@ async def upgrade(options: Options, versions: Mapping[str, Version], steps: tupl
         ended = ended_without_fault(dict.fromkeys(SLOTS, 0), world.ended())
         stands = await written(world.stack)
         log("written: " + "; ".join(map(str, stands)))
-        wrong = (*found.findings, *ended, *out_of_turn(stands, newest_ms))
+        wrong = (*found.findings, *ended, *out_of_turn(stands, newest_ms, old_alone_until_ms=old_alone_until_ms or 0))
         judged = msgspec.structs.replace(found, findings=wrong)
         return _report(options, ledger, sent.lost, judged, windows, lines, world.ended())
 

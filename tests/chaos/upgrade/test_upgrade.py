@@ -65,6 +65,14 @@ def test_what_old_parts_cannot_read_may_not_be_written_beside_them(
     assert len(list(out_of_turn(stands, newest_ms))) == wrong
 
 
+def test_what_the_old_parts_wrote_while_they_were_alone_they_can_read() -> None:
+    stands = [*records(3, 1009), *records(6, 1010)]
+
+    assert len(list(out_of_turn(stands, 9, old_alone_until_ms=3))) == 6
+    assert len(list(out_of_turn(stands, 9, old_alone_until_ms=4))) == 3
+    assert list(out_of_turn(stands, 9, old_alone_until_ms=7)) == []
+
+
 def test_workers_apart_are_all_stopped_before_the_first_new_one_starts() -> None:
     steps = plan(stop_workers_first=True, rollback=False)
 

@@ -72,13 +72,15 @@ def _count(found: dict[tuple[str, int], Written], topic: str, schema_id: int, at
     one.first_ms, one.last_ms = min(one.first_ms, at_ms), max(one.last_ms, at_ms)
 
 
-def out_of_turn(found: list[Written], newest_ms: int | None) -> Iterator[Finding]:
+def out_of_turn(found: list[Written], newest_ms: int | None, *, old_alone_until_ms: int = 0) -> Iterator[Finding]:
     """Yields what the old parts could not have read, and what the new ones did not write when they were to.
 
-    `newest_ms` is when the first part was told to write the newest, None where none was.
+    `newest_ms` is when the first part was told to write the newest, None where none was. What stood there while the old
+    parts were alone they wrote themselves, so they can read it.
     """
     for one in found:
-        if one.schema_id in NEW and (newest_ms is None or one.first_ms < newest_ms):
+        early = newest_ms is None or one.first_ms < newest_ms
+        if one.schema_id in NEW and early and one.first_ms >= old_alone_until_ms:
             yield Finding(harm="wrong", where=(), text=f"{one} while old parts could be there")
     if newest_ms is None:
         return
