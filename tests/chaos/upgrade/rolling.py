@@ -178,6 +178,11 @@ async def _clickhouse(data_dir: Path) -> AsyncIterator[ClickHouseSettings]:
 def _common(settings: Settings, pull_port: int) -> dict[str, str]:
     """Returns what every part is told, in settings that each version knows: a new name would be an error to the old."""
     account = pull_account(pull_port, PULL)
+    said = {
+        field.name: getattr(account, field.name)
+        for field in msgspec.structs.fields(account)
+        if getattr(account, field.name) != field.default
+    }
     clickhouse = settings.clickhouse
     told = {
         "KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
@@ -187,7 +192,7 @@ def _common(settings: Settings, pull_port: int) -> dict[str, str]:
         "CLICKHOUSE__PASSWORD": clickhouse.password.value,
         "INGRESS__SPOOL_MIN_FREE_BYTES": _SPOOL_FREE_BYTES,
         "EMBEDDED__DATA_DIR": settings.embedded.data_dir,
-        "POLL__ACCOUNTS": json.dumps([msgspec.to_builtins(account)]),
+        "POLL__ACCOUNTS": json.dumps([said]),
         "POLL__TIMEOUT_S": 5,
     }
     return {f"CALLWEAVE_{name}": str(value) for name, value in told.items()}
