@@ -24,7 +24,7 @@ _MOST_PHASE: Final = (1 << _PHASE_BITS) - 1
 _FACTS_BITS: Final = 40
 _MOST_FACTS: Final = (1 << _FACTS_BITS) - 1
 _DUE_BITS: Final = 48
-_NEVER_MS: Final = (1 << _DUE_BITS) - 1
+NEVER_MS: Final = (1 << _DUE_BITS) - 1
 """The time of what is not waited for, thousands of years from now."""
 _MARK_BYTES: Final = 16
 _AS_READ: Final = 0xFF
@@ -60,12 +60,12 @@ class KeptCalls:
 
     def add(self, key: str, head: CallState | StateHead, stored: bytes) -> None:
         """Take a call over that is not known yet."""
-        self._calls.put(key, _entry(self._begin(key, head, _NEVER_MS), stored))
+        self._calls.put(key, _entry(self._begin(key, head, NEVER_MS), stored))
 
     def adopt(self, key: str, head: CallState | StateHead, stored: bytes, kept_in: Calls | None) -> None:
         """Take a call over that is not known yet, and whose entry as read may stand in our store already."""
         if kept_in is self._calls:
-            self._begin(key, head, _NEVER_MS)
+            self._begin(key, head, NEVER_MS)
         else:
             self.add(key, head, stored)
 
@@ -115,9 +115,9 @@ class KeptCalls:
         if mark is None or head is None:
             if mark is not None:
                 self._count(key.split("|", 1)[0], mark >> _DUE_BITS, -1)
-            self._move(key, None if head is None else self._begin(key, head, _NEVER_MS))
+            self._move(key, None if head is None else self._begin(key, head, NEVER_MS))
             return
-        tally, due_ms = _tally(head), mark & _NEVER_MS
+        tally, due_ms = _tally(head), mark & NEVER_MS
         if head.deadline_ms < due_ms:
             due_ms = head.deadline_ms
             self._wait_until(key, due_ms)
@@ -128,7 +128,7 @@ class KeptCalls:
         """Have a call examined at this time; its mark must be known."""
         mark = self._mark(key)
         assert mark is not None
-        self._move(key, mark & ~_NEVER_MS | due_ms)
+        self._move(key, mark & ~NEVER_MS | due_ms)
         self._wait_until(key, due_ms)
 
     def take_due(self) -> Iterator[tuple[str, int]]:
@@ -138,8 +138,8 @@ class KeptCalls:
         while self._deadlines and self._deadlines[0][0] <= self.clock_ms:
             due_ms, key = heapq.heappop(self._deadlines)
             mark = self._mark(key)
-            if mark is not None and mark & _NEVER_MS == due_ms:  # else it is examined earlier, or is forgotten
-                self._move(key, mark | _NEVER_MS)
+            if mark is not None and mark & NEVER_MS == due_ms:  # else it is examined earlier, or is forgotten
+                self._move(key, mark | NEVER_MS)
                 yield key, due_ms
 
     def _begin_minute(self, minute: int) -> None:
@@ -147,7 +147,7 @@ class KeptCalls:
         self._awaited.remove(minute)
         for key in self._calls.take_waiting(minute):
             mark = self._marks[key] if key in self._marks else _mark_of(self._calls.get(key))
-            due_ms = _NEVER_MS if mark is None else mark & _NEVER_MS
+            due_ms = NEVER_MS if mark is None else mark & NEVER_MS
             if due_ms // _MINUTE_MS == minute:
                 heapq.heappush(self._deadlines, (due_ms, key))
 
@@ -217,7 +217,7 @@ def _mark_of(entry: bytes | None) -> int | None:
     if entry[0] != _AS_READ:
         return int.from_bytes(entry[:_MARK_BYTES], "big")
     head = peek_state(entry[_MARK_BYTES:])
-    return _tally(head) << _DUE_BITS | min(head.deadline_ms, _NEVER_MS)
+    return _tally(head) << _DUE_BITS | min(head.deadline_ms, NEVER_MS)
 
 
 def _tally(head: CallState | StateHead) -> int:

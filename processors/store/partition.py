@@ -7,6 +7,7 @@ written in `segments` and told as `telling` says. Those that were touched last a
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final
@@ -18,7 +19,7 @@ from processors.join import CallState, JoinResult, merge_stored, step, timeout
 from processors.poison.suspects import describe_error
 from processors.store.calls import Calls, MemoryCalls
 from processors.store.held import HeldCalls
-from processors.store.kept import KeptCalls
+from processors.store.kept import NEVER_MS, KeptCalls
 from processors.store.segments import NO_SEGMENTS, Segments, by_itself, is_large, segment_name, with_segment
 from processors.store.state_codec import StateTooLarge, decode_state, encode_state, peek_state
 from processors.store.telling import Untold
@@ -78,11 +79,26 @@ class PartitionState:
         self._stuck: list[Stuck] = []
         self.unwritten: dict[str, tuple[DeadCode, str]] = {}
         """The calls whose states the last `take_changed` could not encode, with the reason."""
-        self.items = self._kept.items
-        self.phases = self._kept.phases
+        self._unmarked: dict[str, None] = {}
+        """The touched calls whose marks are those before: they are set once for all facts of a call together."""
+        self._unmarked_due_ms = NEVER_MS
+        """The earliest deadline of them, which is waited for when the clock comes there."""
 
     def __len__(self) -> int:
+        self._mark_all()
         return len(self._kept)
+
+    @property
+    def items(self) -> Counter[tuple[str, str]]:
+        """(vendor, "fact" | "duplicate") to the number that the states hold."""
+        self._mark_all()
+        return self._kept.items
+
+    @property
+    def phases(self) -> Counter[str]:
+        """Names of phases to the number of calls that are in them."""
+        self._mark_all()
+        return self._kept.phases
 
     def load(
         self,
@@ -123,6 +139,7 @@ class PartitionState:
         self._kept.add(key, state, written)
         if segments or written != states[-1]:
             self._keep(key, state, whole=True)  # to be written: compaction could keep only the record that knows less
+            self._kept.index(key, state)
             if is_large(state):
                 self._untold.restored(key, 1)  # nobody may have told all of it
 
@@ -142,11 +159,14 @@ class PartitionState:
 
     def advance(self, now_ms: int) -> Iterator[tuple[str, JoinResult]]:
         """Move the record clock on and yield what is due by then with its key, in the order of the deadlines."""
+        if now_ms >= self._unmarked_due_ms:
+            self._mark_all()
         self._kept.clock_ms = max(self._kept.clock_ms, now_ms)
         for key in self._untold.take_due(self._kept.clock_ms):
             state = self._state(key)
             if state is not None:
                 self._keep(key, state)
+                self._kept.index(key, state)
                 yield key, JoinResult(state=state, outcome="told", shown=state)
         for key, due_ms in self._kept.take_due():
             state = self._state(key)
@@ -161,6 +181,7 @@ class PartitionState:
                 self._put_off(key, state, "internal", describe_error(exc))
                 continue
             self._keep(key, done.state)
+            self._kept.index(key, done.state)
             if done.shown is not None:
                 self._untold.forget(key)
             yield key, done
@@ -173,6 +194,9 @@ class PartitionState:
         if done.state is not known:
             began = done.outcome == "fact" and done.state is not None and done.state.contents == 1
             self._keep(fact.call_key, done.state, fact.fact_id, began=began)
+            self._unmarked[fact.call_key] = None
+            if done.state is not None and done.state.deadline_ms < self._unmarked_due_ms:
+                self._unmarked_due_ms = done.state.deadline_ms
         if done.shown is None or known is None:
             return done
         if (
@@ -186,6 +210,7 @@ class PartitionState:
 
     def take_changed(self) -> dict[str, bytes | None]:
         """Return the states that changed since the last call of this method; None where a call is forgotten."""
+        self._mark_all()
         changed: dict[str, bytes | None] = {}
         self._taken = {key: (self._kept.get(key), self._segments.get(key)) for key in self._touched}
         self.unwritten, self.ended, self.contained, self._contained = {}, {}, self._contained, {}
@@ -258,6 +283,7 @@ class PartitionState:
             self._kept.wait(key, forget_ms)
         else:
             self._keep(key, None)
+            self._kept.index(key, None)
 
     def take_stuck(self) -> list[Stuck]:
         """Return the states set aside since the last call of this method: each becomes one dead letter."""
@@ -278,6 +304,7 @@ class PartitionState:
             state = _merged(parts, self._settings) if parts else None
             if state is not None and len(parts) <= len(self._segments[key].states):
                 self._keep(key, state, whole=True)  # some cannot be read: what is left is written
+                self._kept.index(key, state)
         else:
             state = self._readable(key, known)
         if state is None:
@@ -299,13 +326,22 @@ class PartitionState:
     def _keep(
         self, key: str, state: CallState | None, item: str = "", *, whole: bool = False, began: bool = False
     ) -> None:
+        """Note a changed state; whoever calls this has its call marked."""
         self._touched[key] = state
-        news = self._news.setdefault(key, _News())
+        news = self._news.get(key)
+        if news is None:
+            news = self._news[key] = _News()
         if item:
             news.items.add(item)
         news.whole |= whole
         news.began |= began or state is None
-        self._kept.index(key, state)
+
+    def _mark_all(self) -> None:
+        """Mark the calls with what is now known of them."""
+        for key in self._unmarked:
+            self._kept.index(key, self._touched[key])
+        self._unmarked.clear()
+        self._unmarked_due_ms = NEVER_MS
 
 
 def _merged(states: Sequence[CallState], settings: JoinSettings) -> CallState:
