@@ -67,18 +67,18 @@ class RawCallback(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | None]], timestamp_ms: int) -> RawCallback:
     """Returns the raw callback of a Kafka record; without a readable `received_at` its timestamp (ms) is used."""
     get = dict(headers).get  # of a name that comes twice the last counts; Kafka allows null as a header
-    stamp = _text(get("received_at"))
-    source = _KNOWN[get("source") or b""]
+    known = _KNOWN
+    source = known[get("source") or b""]
     return RawCallback(
-        vendor=_KNOWN[get("vendor") or b""],
-        callback=_KNOWN[get("callback") or b""],
-        account=_KNOWN[get("account") or b""],
-        received_at=_instant(int(stamp) if _is_ms(stamp) else timestamp_ms),
+        vendor=known[get("vendor") or b""],
+        callback=known[get("callback") or b""],
+        account=known[get("account") or b""],
+        received_at=_STAMPS[get("received_at") or b""] or _instant(timestamp_ms),
         request_id=_text(get("request_id")),
-        content_type=_KNOWN[get("content_type") or b""],
-        content_encoding=_text(get("content_encoding")),
+        content_type=known[get("content_type") or b""],
+        content_encoding=_text(encoding) if (encoding := get("content_encoding")) else "",
         source=source if source in _SOURCES else "push",  # type: ignore[arg-type]  # narrowed by the test
-        replay_of=_text(get("replay_of")),
+        replay_of=_text(replayed) if (replayed := get("replay_of")) else "",
         body=value or b"",
     )
 
@@ -101,6 +101,22 @@ class _Known(dict[bytes, str]):
 
 
 _KNOWN: Final = _Known()
+
+
+class _Stamps(dict[bytes, datetime | None]):
+    """Times of receipt as instants, None for what is none: many pushes come in one millisecond. Forgotten likewise."""
+
+    def __missing__(self, raw: bytes) -> datetime | None:
+        text = _text(raw)
+        at = _instant(int(text)) if _is_ms(text) else None
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        if len(raw) <= _KNOWN_BYTES:
+            self[raw] = at
+        return at
+
+
+_STAMPS: Final = _Stamps()
 
 
 def _bytes(text: str) -> bytes:

@@ -7,7 +7,9 @@ GB 18030. A pattern finds the texts that suffered, so that only their elements a
 import codecs
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from schemas.errors import Undecodable
 
@@ -53,7 +55,7 @@ _RUNS: Final = re.compile(rb"[\x80-\xff]+")
 _ALL_BUT_SHORT_LEADS: Final = bytes(byte for byte in range(256) if not 0xC2 <= byte <= 0xDF)
 
 
-class Text(NamedTuple):
+class Text(msgspec.Struct, frozen=True, gc=False):
     """A body as text; a text in which `suffers` finds a match was guessed or replaced."""
 
     text: str

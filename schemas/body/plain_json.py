@@ -16,6 +16,8 @@ _ORDINARY: Final = frozenset({str, bool, type(None), Decimal})
 _HOLDERS: Final = (dict, list)
 _MOST_DIGITS: Final = 15
 _DEEPEST: Final = 8
+_MOST_KINDS: Final = 256
+"""Most types of one object that are remembered, and most objects."""
 
 
 def read_plain(text: str, digits: int) -> Any:
@@ -23,41 +25,60 @@ def read_plain(text: str, digits: int) -> Any:
     is_escaped = "\\" in text
     if is_escaped and "\\\\" in text:  # then a backslash before a quote may be a character itself
         return None
+    decode, ordinary = _decode_by(digits)
     try:
-        document = _decode_by(digits)(text)
-        texts = _texts_in(document, 10 ** min(digits - 1, _MOST_DIGITS), 0)
+        document = decode(text)
+        texts = _texts_in(document, ordinary, 0)
     except (msgspec.MsgspecError, ValueError, RecursionError, DecimalException):
         return None
     quotes = text.count('"') - (text.count('\\"') if is_escaped else 0)
     return document if quotes == 2 * texts else None
 
 
-def _texts_in(value: Any, below: int, depth: int) -> int:
-    """Counts keys and texts; raises ValueError for what is not ordinary."""
+def _texts_in(value: Any, ordinary: range, depth: int) -> int:
+    """Counts keys and texts; raises ValueError for what is not ordinary, as a whole number that is not in a range."""
     if type(value) is dict:
-        found, values = len(value), list(value.values())
+        found, values = len(value), value.values()
     else:
-        found, values = 0, value if type(value) is list else [value]
-    kinds = list(map(type, values))
-    found += kinds.count(str)
-    for kind in set(kinds) - _ORDINARY:
-        if kind in _HOLDERS and depth < _DEEPEST:
-            found += sum(_texts_in(one, below, depth + 1) for one in values if type(one) is kind)
-        elif kind is not int or not _are_between(-below, [one for one in values if type(one) is int], below):
+        found, values = 0, value if type(value) is list else (value,)
+    kinds = tuple(map(type, values))
+    texts, others = _KINDS[kinds]
+    found += texts
+    for kind in others:
+        if kind is int:
+            if not all(map(ordinary.__contains__, [one for one in values if type(one) is int])):
+                raise ValueError("not ordinary")
+        elif kind in _HOLDERS and depth < _DEEPEST:
+            found += sum(_texts_in(one, ordinary, depth + 1) for one in values if type(one) is kind)
+        else:
             raise ValueError("not ordinary")
     return found
 
 
-def _are_between(low: int, numbers: list[int], high: int) -> bool:
-    return low < min(numbers) and max(numbers) < high
+class _Kinds(dict[tuple[type, ...], tuple[int, frozenset[type]]]):
+    """The number of texts among types, and which of these must be looked into; the elements of a vendor have few."""
+
+    def __missing__(self, kinds: tuple[type, ...]) -> tuple[int, frozenset[type]]:
+        found = kinds.count(str), frozenset(kinds) - _ORDINARY
+        if len(kinds) <= _MOST_KINDS:
+            if len(self) >= _MOST_KINDS:
+                self.clear()
+            self[kinds] = found
+        return found
+
+
+_KINDS: Final = _Kinds()
 
 
 @lru_cache(maxsize=8)
-def _decode_by(digits: int) -> Callable[[str], Any]:
+def _decode_by(digits: int) -> tuple[Callable[[str], Any], range]:
+    """Returns what decodes, and the whole numbers that are ordinary."""
+    below = 10 ** min(digits - 1, _MOST_DIGITS)
+
     def exact(number: str) -> Decimal:
         value = Decimal(number)
         if len(number) > digits or abs(value.adjusted()) >= digits:
             raise ValueError("not ordinary")
         return value
 
-    return msgspec.json.Decoder(float_hook=exact).decode
+    return msgspec.json.Decoder(float_hook=exact).decode, range(1 - below, below)

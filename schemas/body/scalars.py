@@ -16,6 +16,8 @@ _NO_AMOUNT: Final = (bool, dict, list)
 _LONGEST_PLAIN: Final = 40  # digits: a float with more is kept in exponent form, or 1e999999999 would fill the memory
 _INTEGER: Final = re.compile(r"([+-]?[0-9]{1,40})(?:\.([0-9]{0,40}))?\s*(秒|s|sec)?\Z", re.IGNORECASE)
 _NO_ID: Final = frozenset({"", "0", "-1", "null", "none", "nil", "undefined", "nan", "n/a", "-"})
+MOST_NO_ID: Final = max(map(len, _NO_ID))
+"""The most characters of a word for "none"."""
 _TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "on", "t"})
 _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "off", "f"})
 

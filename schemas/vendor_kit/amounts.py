@@ -20,9 +20,11 @@ def check_duration(fields: Fields, duration_s: int | None, *spans_ms: int | None
     """Flags a duration that no known span confirms to the second; without any span nothing is flagged."""
     if duration_s is None:
         return
-    nearest = min((abs(duration_s * 1000 - span) for span in spans_ms if span is not None), default=0)
-    if nearest > _TOLERANCE_MS:
-        fields.flag(Flag.DURATION_MISMATCH)
+    duration_ms = duration_s * 1000
+    known = [span for span in spans_ms if span is not None]
+    if not known or min([abs(duration_ms - span) for span in known]) <= _TOLERANCE_MS:
+        return
+    fields.flag(Flag.DURATION_MISMATCH)
 
 
 def billed(duration_s: int | None, spoken_ms: int | None, *, garbled: bool = False) -> dict[str, Any]:

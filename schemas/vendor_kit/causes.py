@@ -148,6 +148,8 @@ def cause(text: str) -> Cause | None:
 
     A text that names no cause gives an unknown one with that text as its name (`known` is False).
     """
+    if (named := CAUSES.get(text)) is not None:  # in FreeSWITCH's own spelling, as nearly all
+        return named
     name = _SPACING.sub("_", text.strip()).upper()
     if not name:
         return None

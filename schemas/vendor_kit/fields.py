@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.body.mojibake import mended
-from schemas.body.scalars import CONTAINERS, SOLID, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.body.scalars import CONTAINERS, MOST_NO_ID, SOLID, blank, compact, names_call, plain, truth, type_name, whole
 from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
@@ -25,7 +25,9 @@ UINT32_MAX: Final = 2**32 - 1
 LONGEST_S: Final = 7 * 86_400
 """A week: no call takes longer."""
 
-_BEYOND_SPAN: Final = timedelta(days=1)
+_DAY_S: Final = 86_400
+_FEW_DIGITS: Final = 9
+_BEYOND_SPAN: Final = timedelta(seconds=_DAY_S)
 """The most by which a vendor's seconds may exceed the span of its own times: any rounding is less."""
 _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -80,7 +82,7 @@ class Fields:
                 return value.strip()
             if value is not None and not blank(value):
                 self._read.add(name)
-                return self._as_text(value)
+                return str(value) if type(value) is int else self._as_text(value)
         self._read.update(names)
         return ""
 
@@ -94,9 +96,11 @@ class Fields:
         Raises Undecodable with `code` when it is blank, with `field` when it is not a scalar.
         """
         value = self._element.get(names[0])
-        if type(value) is str and value[:1] in SOLID and value.isascii() and (code != "no_id" or names_call(value)):
-            self._read.add(names[0])
-            return value.strip()
+        if type(value) is str and value[:1] in SOLID and value.isascii():
+            text = value.strip()
+            if code != "no_id" or len(text) > MOST_NO_ID or names_call(text):
+                self._read.add(names[0])
+                return text
         name = self._take(names)
         if not name:
             raise Undecodable("is missing", code=code, path=names[0])
@@ -110,11 +114,14 @@ class Fields:
     def integer(self, name: str, *, low: int = 0, high: int = UINT32_MAX) -> int | None:
         """Returns a whole amount; a fraction is cut off. An unreadable value is None and stays in the extras."""
         value = self._element.get(name)
+        if type(value) is str and len(value) <= _FEW_DIGITS and value.isdecimal() and value.isascii():
+            value = int(value)  # as most amounts that are sent as text
         if type(value) is int and low <= value <= high:
             self._read.add(name)
             return value
         if not self._take((name,)):
             return None
+        value = self._element[name]
         if isinstance(value, str) and _EXPONENT.fullmatch(value.strip()):
             value = Decimal(value.strip())  # "1e9" is as many as 1e9
         count, odd = whole(value)
@@ -129,6 +136,10 @@ class Fields:
 
     def seconds(self, name: str, *times: datetime | None) -> int | None:
         """Returns the seconds of a call with these times; None (flagged) when negative or more than it can have."""
+        value = self._element.get(name)
+        if type(value) is int and 0 <= value <= _DAY_S:
+            self._read.add(name)  # no call can have less than a day, whatever its times
+            return value
         known = [at for at in times if at is not None]
         span = max(known) - min(known) + _BEYOND_SPAN if len(known) > 1 else None
         longest = LONGEST_S if span is None else min(LONGEST_S, span // _SECOND)
@@ -155,9 +166,13 @@ class Fields:
 
     def boolean(self, name: str) -> bool | None:
         """Returns a truth value, also of text or 0 and 1; None when absent or unreadable."""
+        value = self._element.get(name)
+        if value is True or value is False or (type(value) is int and 0 <= value <= 1):
+            self._read.add(name)
+            return bool(value)
         if not self._take((name,)):
             return None
-        answer = truth(self._element[name])
+        answer = truth(value)
         if answer is None:
             self._read.discard(name)
             self.flag(Flag.TYPE_DRIFT)
@@ -187,8 +202,10 @@ class Fields:
         """Returns a party's number; a national one belongs to `country_code` when given, else to `region`."""
         self._read.add(name)
         value = self._element.get(name)
-        if isinstance(value, str):
-            if value and value[:1] not in SOLID and blank(value):
+        if type(value) is str and value[:1] in SOLID:
+            pass  # as nearly all numbers
+        elif isinstance(value, str):
+            if value and blank(value):
                 value = None  # the word null
         elif isinstance(value, Decimal):
             value = plain(value)
@@ -221,17 +238,17 @@ class Fields:
         element, documented = self._element, self._documented
         if not also and self._read.issuperset(element) and documented.issuperset(element):  # as most elements
             return {}
-        unknown = () if not documented or documented.issuperset(element) else element.keys() - documented
-        if not all(map(self._repeats, unknown)):
+        if documented and not documented.issuperset(element) and not all(map(self._repeats, element.keys() - documented)):
             self.flag(Flag.SCHEMA_DRIFT)
-        left = self._read.difference(also) if also else self._read
-        if "#1" in "".join(element):
-            left = {name for name in left if f"{name}#1" not in element}
         kept: dict[str, str] = {}
-        if left.issuperset(element):  # as most elements have nothing else
-            return kept
-        for name, value in element.items():
-            if name in left or value is None or value == "":
+        if "#1" not in "".join(element):
+            left = [name for name in element if name not in self._read or name in also]
+        else:
+            read = self._read.difference(also)
+            left = [name for name in element if name not in read or f"{name}#1" in element]
+        for name in left:
+            value = element[name]
+            if value is None or value == "":
                 continue
             if isinstance(value, CONTAINERS) and name in documented:
                 self.flag(Flag.TYPE_DRIFT)
@@ -260,6 +277,8 @@ class Fields:
         return self._plain(value)
 
     def _plain(self, value: Any) -> str:
+        if type(value) is str and value[:1] in SOLID and value.isascii():
+            return value.strip()
         if blank(value):
             return ""
         if isinstance(value, str):

@@ -5,6 +5,7 @@ often as not. An unverified number is kept as sent. Must not know a vendor; must
 """
 
 import re
+import sys
 import traceback
 import unicodedata
 from functools import lru_cache
@@ -97,7 +98,9 @@ def columns(prefix: str, number: PhoneNumber) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _columns_of(prefix: str) -> tuple[str, str, str]:
-    return f"{prefix}_number", f"{prefix}_raw", f"{prefix}_kind"
+    # A record's constructor finds a name at once only where it is the very text that names the field.
+    number, raw, kind = (sys.intern(f"{prefix}_{of}") for of in ("number", "raw", "kind"))
+    return number, raw, kind
 
 
 @lru_cache(maxsize=1 << 14)  # holds the numbers of some minutes, in 8 MB
