@@ -12,7 +12,18 @@ from functools import lru_cache
 from typing import Any, Final
 
 from schemas.body.mojibake import mended
-from schemas.body.scalars import CONTAINERS, MOST_NO_ID, SOLID, blank, compact, names_call, plain, truth, type_name, whole
+from schemas.body.scalars import (
+    CONTAINERS,
+    MOST_NO_ID,
+    SOLID,
+    blank,
+    compact,
+    names_call,
+    plain,
+    truth,
+    type_name,
+    whole,
+)
 from schemas.config.settings import COST_LIMIT
 from schemas.errors import DeadCode, Undecodable
 from schemas.facts import Flag
@@ -238,7 +249,11 @@ class Fields:
         element, documented = self._element, self._documented
         if not also and self._read.issuperset(element) and documented.issuperset(element):  # as most elements
             return {}
-        if documented and not documented.issuperset(element) and not all(map(self._repeats, element.keys() - documented)):
+        if (
+            documented
+            and not documented.issuperset(element)
+            and not all(map(self._repeats, element.keys() - documented))
+        ):
             self.flag(Flag.SCHEMA_DRIFT)
         kept: dict[str, str] = {}
         if "#1" not in "".join(element):
