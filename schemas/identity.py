@@ -86,17 +86,18 @@ def digest(fact: Fact) -> str:
     return hashlib.blake2b(_encode_sorted(msgspec.structs.asdict(content) | given), digest_size=16).hexdigest()
 
 
-def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str, **more: Any) -> Fact:
-    """Returns the mapped fact with its identity and its provenance, and `more` fields that are known by now.
+def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str) -> Fact:
+    """Returns the mapped fact with its identity and its provenance.
 
     It is the same object: nobody else has it yet, and a copy takes four times as long as all that is set here.
     """
     fact = mapped.fact
-    own_id = fact_id(fact.vendor, fact.account_id, fact.kind, mapped.dedupe, raw.account)
+    vendor = fact.vendor
+    own_id = fact_id(vendor, fact.account_id, fact.kind, mapped.dedupe, raw.account)
     own_digest = digest(fact)
     force_setattr(fact, "fact_id", own_id)
     force_setattr(fact, "content_digest", own_digest)
-    force_setattr(fact, "call_key", call_key(fact.vendor, mapped.key_account, fact.vendor_call_id or fact.binding_id))
+    force_setattr(fact, "call_key", call_key(vendor, mapped.key_account, fact.vendor_call_id or fact.binding_id))
     force_setattr(fact, "account", raw.account)
     force_setattr(fact, "received_at", raw.received_at)
     force_setattr(fact, "source", raw.source)
@@ -106,6 +107,4 @@ def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, bod
     force_setattr(fact, "raw_offset", position.offset)
     force_setattr(fact, "raw_element", element)
     force_setattr(fact, "raw_sha256", body_sha256)
-    for name, value in more.items():
-        force_setattr(fact, name, value)
     return fact

@@ -148,8 +148,10 @@ class Fields:
     def seconds(self, name: str, *times: datetime | None) -> int | None:
         """Returns the seconds of a call with these times; None (flagged) when negative or more than it can have."""
         value = self._element.get(name)
-        if type(value) is int and 0 <= value <= _DAY_S:
-            self._read.add(name)  # no call can have less than a day, whatever its times
+        if type(value) is str and len(value) <= _FEW_DIGITS and value.isdecimal() and value.isascii():
+            value = int(value)
+        if type(value) is int and 0 <= value <= _DAY_S:  # less than any call's times leave room for
+            self._read.add(name)
             return value
         known = [at for at in times if at is not None]
         span = max(known) - min(known) + _BEYOND_SPAN if len(known) > 1 else None

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -58,8 +59,11 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
     if isinstance(value, int) and value.bit_length() > _LONGEST:
         return _OUT_OF_RANGE
     sent = _text(value)
-    if not sent:
-        return _UNREADABLE
+    return _read(sent, currency, limit) if sent else _UNREADABLE
+
+
+@lru_cache(maxsize=1 << 10)  # calls of one length cost the same
+def _read(sent: str, currency: str, limit: int) -> Amount:
     bare = sent if _NUMBER.fullmatch(sent) else _bare(sent, currency)  # nearly all amounts are plain numbers
     number = _number(bare)
     if number is None:

@@ -4,7 +4,6 @@ Must not know a vendor. Pure: no I/O, no clock.
 """
 
 from datetime import UTC, datetime, timedelta
-from operator import le
 from typing import Final
 
 from schemas.errors import Undecodable
@@ -36,10 +35,16 @@ def account_of(fields: Fields, external_id: str, ctx: Context, path: str) -> str
 
 def check_order(fields: Fields, *times: datetime | None) -> None:
     """Flags times that go backwards; when by exactly eight hours, as a mix-up of Beijing and UTC. Nothing is mended."""
-    known = [at for at in times if at is not None]
-    if len(known) < 2 or all(map(le, known, known[1:])):
+    before: datetime | None = None
+    for at in times:
+        if at is not None:
+            if before is not None and at < before:
+                break
+            before = at
+    else:
         return
     fields.flag(Flag.TIME_ORDER)
+    known = [at for at in times if at is not None]
     if known[0] - known[-1] == _BEIJING:
         fields.flag(Flag.TZ_SUSPECT)
 

@@ -109,6 +109,7 @@ _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
 # An enum looks a member up each time it is named, and nearly all payloads are states.
 _RECORD, _STATE, _CALLBACK_STATE = FactType.RECORD, FactType.STATE, Kind.CALLBACK_STATE
 _CALLBACK, _RELEASED, _NO_STATE = Direction.CALLBACK, State.RELEASE, State.UNKNOWN
+_A, _B, _SPOKEN = Role.A, Role.B, Disposition.ANSWERED
 
 _Columns = dict[str, Any]
 """The columns of a fact that one kind of payload has."""
@@ -233,12 +234,11 @@ def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, t
     b_answer, b_end = fields.instant("calledstime", _ZONE), fields.instant("calledetime", _ZONE)
     for pair in ((a_answer, a_end), (b_answer, b_end), (a_answer, b_answer)):
         check_order(fields, *pair)
-    ends = [at for at in (a_end, b_end) if at]
-    end = max(ends, default=None)
+    first_end, end = sorted((a_end, b_end)) if a_end and b_end else (a_end or b_end,) * 2
     a_ms, b_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
     # They talk from B's answer until the first of them hangs up, which needs both ends.
     ends_known = not fields.unreadable("calleretime") and not fields.unreadable("calledetime")
-    talk_ms = fields.span_ms(b_answer, min(ends, default=None)) if ends_known else None
+    talk_ms = fields.span_ms(b_answer, first_end) if ends_known else None
     duration_s = fields.seconds("duration", a_answer, a_end, b_answer, b_end)
     spans = [span for span in (a_ms, b_ms) if span is not None]
     check_duration(fields, duration_s, *(spans or (0,)))
@@ -252,14 +252,14 @@ def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, t
     cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(account_id))
     check_billed(fields, call.disposition, duration_s, cost)
     found = {
-        "direction": Direction.CALLBACK,
+        "direction": _CALLBACK,
         **columns("from", caller),
         **columns("to", called),
         "answer_at": b_answer,
         "end_at": end,
         "legs": (
-            leg(Role.A, caller, leg_a, answer_at=a_answer, end_at=a_end),
-            leg(Role.B, called, leg_b, answer_at=b_answer, end_at=b_end),
+            leg(_A, caller, leg_a, answer_at=a_answer, end_at=a_end),
+            leg(_B, called, leg_b, answer_at=b_answer, end_at=b_end),
         ),
         "talk_ms": talk_ms,
         **ended(call),
@@ -311,7 +311,7 @@ def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | N
         fields.flag(Flag.UNKNOWN_ENUM)
     if announced is None:
         return _ANSWERED if answer else _UNKNOWN
-    claimed = announced.disposition is Disposition.ANSWERED
+    claimed = announced.disposition is _SPOKEN
     if claimed is not (answer is not None):
         fields.flag(Flag.STATE_VS_TIME)
     if claimed:
@@ -337,7 +337,7 @@ def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, t
     announced = _TEXTS.get(text, _UNKNOWN)
     if text and announced is _UNKNOWN and not _PAIR.search(text):
         fields.flag(Flag.UNKNOWN_ENUM)
-    is_outcome = state is _RELEASED and announced.disposition is not Disposition.ANSWERED
+    is_outcome = state is _RELEASED and announced.disposition is not _SPOKEN
     outcome = announced.disposition if is_outcome else _UNKNOWN.disposition
     display = fields.number("src", _REGION)
     found = {
