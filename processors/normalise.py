@@ -220,8 +220,7 @@ class Reading:
         assert vendor is not None, "the body was mapped"
         mapping = vendor.adapter_version
         try:
-            if mapped.fact.kind not in _KINDS and mapped.fact.kind not in vendor.kinds:
-                raise LookupError(mapped.fact.kind)  # a bug of the vendor's file
+            _require_kind(vendor, mapped.fact.kind)
             fact = seal(mapped, dead_letters.raw, dead_letters.position, index, body_sha256)
             if decoded.flags or decoded.is_odd:
                 flags = {*fact.quality_flags, *decoded.flags, *flags_of(self._items[index])}
@@ -235,7 +234,7 @@ class Reading:
         # The version is that of a fact that came once: most facts are published exactly as they are encoded here.
         force_setattr(fact, "adapter_version", mapping)
         force_setattr(fact, "slot_at", slot_of(fact))
-        force_setattr(fact, "slot_certain", True)  # noqa: FBT003 - the value of a field
+        force_setattr(fact, "slot_certain", True)
         force_setattr(fact, "version", first_version(fact, mapping))
         return fact
 
@@ -286,6 +285,12 @@ def _resolution(raw: RawCallback, position: Position, dead_letters: "_DeadLetter
         return Normalised(dead=dead_letters.all())
     version = record_version(1, complete=0, final=False, stands=standing((fact,)), mapping=fact.adapter_version)
     return Normalised(facts=(msgspec.structs.replace(fact, version=version),))
+
+
+def _require_kind(vendor: Vendor, kind: str) -> None:
+    """Raises LookupError, a bug of the vendor's file, for a kind that is neither common nor declared there."""
+    if kind not in _KINDS and kind not in vendor.kinds:
+        raise LookupError(kind)
 
 
 class _DeadLetters:

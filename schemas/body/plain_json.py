@@ -5,7 +5,7 @@ each key and each text has two quotes: with more quotes than the document needs,
 reader may treat otherwise are left to it, too, and all that is no standard JSON.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any, Final
@@ -37,6 +37,7 @@ def read_plain(text: str, digits: int) -> Any:
 
 def _texts_in(value: Any, ordinary: range, depth: int) -> int:
     """Counts keys and texts; raises ValueError for what is not ordinary, as a whole number that is not in a range."""
+    values: Collection[Any]
     if type(value) is dict:
         found, values = len(value), value.values()
     else:

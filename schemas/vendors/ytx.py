@@ -107,9 +107,8 @@ _CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered by its text, wit
 _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
 _UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
 # An enum looks a member up each time it is named, and nearly all payloads are states.
-_RECORD, _STATE, _CALLBACK_STATE = FactType.RECORD, FactType.STATE, Kind.CALLBACK_STATE
-_CALLBACK, _RELEASED, _NO_STATE = Direction.CALLBACK, State.RELEASE, State.UNKNOWN
-_A, _B, _SPOKEN = Role.A, Role.B, Disposition.ANSWERED
+_RECORD, _STATE, _CALLBACK_STATE, _A, _B = FactType.RECORD, FactType.STATE, Kind.CALLBACK_STATE, Role.A, Role.B
+_CALLBACK, _RELEASED, _NO_STATE, _SPOKEN = Direction.CALLBACK, State.RELEASE, State.UNKNOWN, _D.ANSWERED
 
 _Columns = dict[str, Any]
 """The columns of a fact that one kind of payload has."""
@@ -240,8 +239,7 @@ def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, t
     ends_known = not fields.unreadable("calleretime") and not fields.unreadable("calledetime")
     talk_ms = fields.span_ms(b_answer, first_end) if ends_known else None
     duration_s = fields.seconds("duration", a_answer, a_end, b_answer, b_end)
-    spans = [span for span in (a_ms, b_ms) if span is not None]
-    check_duration(fields, duration_s, *(spans or (0,)))
+    check_duration(fields, duration_s, *((a_ms, b_ms) if a_ms is not None or b_ms is not None else (0,)))
     text = fields.text("stateDesc")
     call, leg_a, leg_b, party = _endings(fields, text, a_answer, b_answer, end)
     garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
@@ -320,8 +318,8 @@ def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | N
 
 
 def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
-    leg_field = "dsc" if fields.has("dsc") else "dst"
-    if leg_field == "dst" and fields.has("dst"):
+    leg_field = "dsc" if fields.has("dsc") or not fields.has("dst") else "dst"
+    if leg_field == "dst":
         fields.flag(Flag.KEY_NORMALISED)
     called = fields.need("dsc", "dst")
     phone = fields.number(leg_field, _REGION)
@@ -371,17 +369,11 @@ _KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
     "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
     "state": (Kind.CALLBACK_STATE, STATE_FIELDS, _state),
 }
-# A state is filled in half the time that it takes to be made.
 _READ_AS: Final = {
-    sort: (
-        Fact(fact_type=_STATE if kind is _CALLBACK_STATE else _RECORD, vendor=_NAME, kind=kind),
-        (*names, *_LIVE_FIELDS.get(kind, ())),
-        partial(holds_code, spoken=kind is Kind.VOICE_OTP),
-        mapping,
-    )
+    sort: (bare, (*names, *_LIVE_FIELDS.get(kind, ())), partial(holds_code, spoken=kind is Kind.VOICE_OTP), mapping)
     for sort, (kind, names, mapping) in _KINDS.items()
+    for bare in [Fact(fact_type=_STATE if kind is _CALLBACK_STATE else _RECORD, vendor=_NAME, kind=kind)]
 }
-
 _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()
 
 VENDOR = Vendor(

@@ -5,7 +5,7 @@ A function that was made for the schema does neither, and writes the same bytes 
 against fastavro in `tests/unit/schemas/test_record_writers.py`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -18,6 +18,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SMALL: Final = 1 << 13
 _WORDS: Final = 1 << 12
 _WORD_CHARS: Final = 32
+_RUN_BYTES: Final = 160
 _MOST: Final = 1 << 63
 _DAY_US: Final = 86_400_000_000
 _SECOND_US: Final = 1_000_000
@@ -90,6 +91,21 @@ def _upper(high: int) -> bytes:
     return bytes((high & 127 | 128, high >> 7 & 127 | 128, high >> 14 & 127 | 128, high >> 21))
 
 
+class _Runs(dict[tuple[Any, ...], bytes]):
+    """Neighbouring fields of few values, as they were written together before; at most so many, and none long."""
+
+    def __init__(self, made: Mapping[str, Any], name: str) -> None:
+        super().__init__()
+        self._made = made
+        self._name = name
+
+    def __missing__(self, values: tuple[Any, ...]) -> bytes:
+        written: bytes = self._made[self._name](*values)
+        if len(self) < _WORDS and len(written) <= _RUN_BYTES:
+            self[values] = written
+        return written
+
+
 class _Instants(dict[datetime, bytes]):
     """Instants as they are written: a call and its legs name the same ones. Forgotten when they are many."""
 
@@ -132,20 +148,82 @@ _NAMES: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-def made_writer(schema: Mapping[str, Any]) -> Writer:
-    """Returns the writer of a record's schema; raises `TypeError` for a type that none of our schemas has."""
+def made_writer(schema: Mapping[str, Any], seldom: Collection[str] = ()) -> Writer:
+    """Returns the writer of a record's schema; raises `TypeError` for a type that none of our schemas has.
+
+    `seldom` are texts, lists and what may be null: a record that has none of them set is written by a shorter function.
+    """
     made: dict[str, Any] = {**_NAMES, "words": _Words(), "instants": _Instants(), "given_instants": _Instants(_GIVEN)}
-    text = "\n".join(_function("write", schema, made))
-    exec(compile(text, f"<writer of {schema['name']}>", "exec"), made)  # noqa: S102 - the text is made of our own schemas
+    lines = _function("write", schema, made)
+    if tests := [_is_set(field) for field in schema["fields"] if field["name"] in seldom]:
+        first = [f"    if {' or '.join(tests)}:", "        return write_all(v)"]
+        lines = [*_function("write_all", schema, made), *_function("write", schema, made, unset=seldom, first=first)]
+    exec(compile("\n".join(lines), f"<writer of {schema['name']}>", "exec"), made)  # noqa: S102 - the text is made of our own schemas
     writer: Writer = made["write"]
     return writer
 
 
-def _function(name: str, schema: Mapping[str, Any], made: dict[str, Any]) -> list[str]:
-    """Returns the lines of a record's function, those of the records in it before it."""
+def _is_set(field: Mapping[str, Any]) -> str:
+    """Returns the test of a field that is written as one zero where it is not set."""
+    return f"v.{field['name']} is not None" if isinstance(field["type"], list) else f"v.{field['name']}"
+
+
+def _function(
+    name: str,
+    schema: Mapping[str, Any],
+    made: dict[str, Any],
+    *,
+    unset: Collection[str] = (),
+    first: Sequence[str] = (),
+) -> list[str]:
+    """Returns the lines of a record's function, those of the records in it before it; `unset` are zeros in it."""
     before: list[str] = []
-    parts = [part for field in schema["fields"] for part in _parts(f"v.{field['name']}", field["type"], made, before)]
-    return [*before, f"def {name}(v):", "    return b''.join((", *(f"        {part}," for part in parts), "    ))", ""]
+    parts: list[str] = []
+    for place, run in enumerate(_runs(schema["fields"], unset)):
+        names = [field["name"] for field in run]
+        if names[0] in unset:
+            parts.append(repr(b"\0" * len(run)))
+        elif len(run) == 1:
+            parts += _parts(f"v.{names[0]}", run[0]["type"], made, before)
+        else:
+            table = f"{name}_run_{place}"
+            made[table] = _Runs(made, f"{table}_made")
+            inner = [part for field in run for part in _parts(field["name"], field["type"], made, before)]
+            before += _joining(f"{table}_made", ", ".join(names), inner)
+            parts.append(f"{table}[{', '.join(f'v.{field}' for field in names)}]")
+    return [*before, *_joining(name, "v", parts, first)]
+
+
+def _joining(name: str, of: str, parts: Iterable[str], first: Sequence[str] = ()) -> list[str]:
+    return [
+        f"def {name}({of}):",
+        *first,
+        "    return b''.join((",
+        *(f"        {part}," for part in parts),
+        "    ))",
+        "",
+    ]
+
+
+def _runs(fields: Iterable[Mapping[str, Any]], unset: Collection[str]) -> list[list[Mapping[str, Any]]]:
+    """Returns the fields in their order, neighbours of few values together, and neighbours that are not set."""
+
+    def sort_of(field: Mapping[str, Any]) -> int:
+        return 2 if field["name"] in unset else int(_has_few(field))
+
+    runs: list[list[Mapping[str, Any]]] = []
+    for field in fields:
+        sort = sort_of(field)
+        if runs and sort and sort == sort_of(runs[-1][-1]):
+            runs[-1].append(field)
+        else:
+            runs.append([field])
+    return runs
+
+
+def _has_few(field: Mapping[str, Any]) -> bool:
+    name, kind = field["name"], field["type"]
+    return kind == "boolean" or name in _FEW_VALUES or (kind == "string" and _is_word(name) and name not in _OF_MANY)
 
 
 def _parts(value: str, kind: Any, made: dict[str, Any], before: list[str]) -> Iterator[str]:
@@ -208,9 +286,16 @@ _UNLIKE: Final = (
     "hash",
     "detail",
     "v.leg",
+    "v.number",
     "one",
 )
 """Ends of names whose texts hardly ever come again: a table of them would fill and be of no use."""
+
+
+_FEW_VALUES: Final = frozenset({"adapter_version", "schema_version", "q850", "sip_code", "phase"})
+"""Numbers that are a few."""
+_OF_MANY: Final = frozenset({"account", "agent_name", "request_id"})
+"""Texts that come again, but not beside the same others."""
 
 
 def _is_word(value: str) -> bool:

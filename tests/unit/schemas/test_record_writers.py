@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas import codec
 from schemas.codec import PUBLISHED, PublishedSchema, schema_text, writer_of
 from schemas.writing import record_writers
 from schemas.writing.record_writers import made_writer
@@ -93,6 +94,57 @@ def test_texts_that_are_remembered_are_few_and_short() -> None:
         assert words[str(number)] == bytes([2 * len(str(number))]) + str(number).encode()
     assert words["y" * 1000] == b"\xd0\x0f" + b"y" * 1000
     assert len(words) == 4096
+
+
+def test_fields_of_few_values_that_are_remembered_together_are_few_and_short() -> None:
+    kinds = {"is_final": "boolean", "vendor": "string", "phase": "long", "q850": ["null", "long"]}
+    schema = {"type": "record", "name": "One", "fields": [{"name": name, "type": kinds[name]} for name in kinds]}
+    write = made_writer(schema)
+    (table,) = (table for table in write.__globals__.values() if isinstance(table, record_writers._Runs))
+    for number in range(5_000):
+        for _ in range(2):
+            value = {"is_final": number % 2 == 0, "vendor": f"v{number}", "phase": 3, "q850": number or None}
+            out = io.BytesIO()
+            fastavro.schemaless_writer(out, fastavro.parse_schema(schema), value)
+            assert write(SimpleNamespace(**value)) == out.getvalue()
+
+    assert len(table) == 4096
+    table.clear()
+    write(SimpleNamespace(is_final=True, vendor="v" * 1000, phase=3, q850=None))
+    assert not table
+
+
+_FACT = max((one for one in PUBLISHED if one.name == "fact"), key=lambda one: one.version)
+
+
+@given(data=st.data())
+def test_a_fact_without_what_is_seldom_set_is_written_as_by_the_library_and_so_is_one_with_a_single_such_field(
+    data: st.DataObject,
+) -> None:
+    schema = json.loads(schema_text(_FACT))
+    whole = data.draw(values(schema))
+    unset = {"string": "", "array": (), "map": {}}
+    seldom = [
+        (field["name"], None if isinstance(field["type"], list) else unset[_type_of(field["type"])])
+        for field in schema["fields"]
+        if field["name"] in codec._SELDOM["fact"]
+    ]
+    assert len(seldom) == len(codec._SELDOM["fact"])
+    few = {**whole, **dict(seldom)}
+    assert writer_of(_FACT)(as_record(few)) == by_library(_FACT, few)
+    zeros = {"long": 0, "string": "", "bytes": Decimal(0)}
+    for name, nothing in seldom:
+        kind = next(field["type"] for field in schema["fields"] if field["name"] == name)
+        is_time = nothing is None and isinstance(kind[1], Mapping) and kind[1]["type"] == "long"
+        zero = datetime(1970, 1, 1, tzinfo=UTC) if is_time else zeros[_type_of(kind[1])] if nothing is None else nothing
+        for value in (zero, whole[name]):
+            one = {**few, name: value}
+            assert writer_of(_FACT)(as_record(one)) == by_library(_FACT, one)
+
+
+def _type_of(kind: Any) -> str:
+    named: str = kind["type"] if isinstance(kind, Mapping) else kind
+    return named
 
 
 def test_instants_that_are_remembered_are_few() -> None:
