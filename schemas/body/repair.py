@@ -8,7 +8,8 @@ import json
 import re
 from typing import Any, Final
 
-from schemas.body.json_text import read, read_all, too_many
+from schemas.body.json_text import check_size, read, read_all, too_many
+from schemas.body.plain_json import read_plain
 from schemas.config.limits import Limits
 from schemas.errors import Undecodable
 from schemas.facts import Flag
@@ -59,10 +60,12 @@ def repaired(text: str, limits: Limits) -> Any:
     text = text.strip(JUNK)
     try:
         return read(text, limits, strict=False)
-    except ValueError as exc:
-        place = f"line {exc.lineno} column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else "somewhere"
+    except json.JSONDecodeError as exc:
+        place, is_several = f"line {exc.lineno} column {exc.colno}", _goes_on_behind(exc)
+    except ValueError:
+        place, is_several = "somewhere", True
     # The attempts go from the least to the most invasive.
-    for attempt in (_several, _commas_mended, _line_by_line):
+    for attempt in (_several, _commas_mended, _line_by_line) if is_several else (_commas_mended, _line_by_line):
         try:
             return attempt(text, limits)
         except ValueError:
@@ -79,12 +82,20 @@ def _several(text: str, limits: Limits) -> Any:
 
 def _commas_mended(text: str, limits: Limits) -> Any:
     mended = with_commas(text)
+    check_size(mended, limits)
+    if (document := read_plain(mended, limits.number_digits)) is not None:
+        return document
     try:
         return read(mended, limits, strict=False)
     except json.JSONDecodeError as exc:
-        if not exc.msg.startswith("Extra data"):
+        if not _goes_on_behind(exc):
             raise
     return _several(mended, limits)
+
+
+def _goes_on_behind(error: json.JSONDecodeError) -> bool:
+    """True when a text begins with a whole document: else nothing in it is one of several."""
+    return error.msg.startswith("Extra data")
 
 
 def _line_by_line(text: str, limits: Limits) -> Any:
