@@ -10,7 +10,7 @@ Versions depend on what was merged and on no clock, so a replay gives the same o
 that are doubles elsewhere (JSON, JavaScript) are still exact.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from schemas.facts import EPOCH, PULLED, Fact, FactType, Flag
 
 # An enum looks a member up each time it is named.
 _RECORD: Final = FactType.RECORD
+_COST_MISSING: Final = Flag.COST_MISSING
 
 LOGIC_REV: Final = 2
 """Revision of the logic, at most 15: raised when the same contents are shown otherwise, so that reprocessing supersedes
@@ -49,19 +50,15 @@ def _complete(fact: Fact) -> int:
     if not fact.is_final:
         return RECORD
     # A cost that came and was not believed is not missing: a corrected mapping must be able to remove a wrong one.
-    return PRICED if fact.cost is not None or Flag.COST_MISSING not in fact.quality_flags else FINAL
+    return PRICED if fact.cost is not None or _COST_MISSING not in fact.quality_flags else FINAL
 
 
-def standing(facts: Iterable[Fact]) -> int:
+def standing(facts: Sequence[Fact]) -> int:
     """Return the time of receipt as a number that grows with every fact; the row that must stand has the higher one."""
-    newest, received = [], []
-    for fact in facts:
-        received.append(fact.received_at)
-        if fact.revised_at is not None or fact.source in PULLED:
-            newest.append(fact.revised_at or fact.received_at)
+    newest = [fact.revised_at or fact.received_at for fact in facts if fact.revised_at or fact.source in PULLED]
     if newest:
         return 1 << _HOUR_BITS | _hours(max(newest))
-    return _MOST_HOURS - _hours(min(received))
+    return _MOST_HOURS - _hours(min([fact.received_at for fact in facts]))
 
 
 def _hours(at: datetime) -> int:

@@ -55,7 +55,8 @@ def of_record(record: Fact) -> list[datetime | None]:
 
 def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]) -> Sequence[Fact]:
     """Clear (and flag) the instants of states that lie outside the window: they happened, and nobody knows when."""
-    if window is None or all(map(window.holds, [fact.event_at for fact in states])):
+    known = [fact.event_at for fact in states if fact.event_at is not None]
+    if window is None or not known or (window.holds(min(known)) and window.holds(max(known))):
         return states
     flags.add(Flag.RANGE_ERROR)
     return [fact if window.holds(fact.event_at) else msgspec.structs.replace(fact, event_at=None) for fact in states]

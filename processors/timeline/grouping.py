@@ -76,7 +76,8 @@ def group(items: Iterable[Item]) -> tuple[CallGroup, ...]:
     for account in ordered:
         records, states = by_account[account]
         joined = _assign_states(states, records)
-        for name in sorted(records.keys() | joined.keys()):
+        names = records.keys() | joined.keys()
+        for name in sorted(names) if len(names) > 1 else names:
             family, account_id = name
             groups.append(
                 CallGroup(
@@ -105,18 +106,17 @@ def _suffix(family: str, account_id: str, account: str, *, is_first: bool) -> st
 
 
 def _in_order(items: Sequence[Item]) -> tuple[Item, ...]:
-    return tuple(sorted(items, key=_by_id)) if len(items) > 1 else tuple(items)
-
-
-def _by_id(item: Item) -> str:
-    return item.contents[0].fact.fact_id
+    if len(items) < 2:
+        return tuple(items)
+    by_id = {item.contents[0].fact.fact_id: item for item in items}
+    return tuple([by_id[name] for name in sorted(by_id)])
 
 
 def _assign_states(states: list[Item], records: _Calls) -> _Calls:
     """Assign each state to a group; a state's account id may come from the URL, a record's from its body."""
     if not states:
         return {}
-    callbacks = sorted(name for name in records if name[0] == CALLBACK)
+    callbacks = sorted([name for name in records if name[0] == CALLBACK])
     if len(callbacks) <= 1:
         home = callbacks[0] if callbacks else next(iter(records)) if len(records) == 1 else (CALLBACK, "")
         return {home: states}

@@ -48,7 +48,7 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view = common(record)
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
-    flags = {flag for fact in states for flag in fact.quality_flags}
+    flags = set[Flag]().union(*[fact.quality_flags for fact in states])
     pushed = [fact.event_at for fact in states]
     states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
     if record is None:
@@ -64,9 +64,9 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
     view.update(_milestones(record, pairs, rang, over=over))
     view.update(_amounts(record, pairs, rang, view, flags))
     view["disposition"] = _disposition(record, pairs, view["answer_at"], closed=closed)
-    view["legs"] = tuple(leg for leg, _ in pairs)
+    view["legs"] = tuple([leg for leg, _ in pairs])
     view["display_number"] = _displayed(view, states)
-    flags.update(_doubts(record, pairs, over=over, closed=closed))
+    flags |= _doubts(record, pairs, over=over, closed=closed)
     view["quality_flags"] = tuple(sorted(flags))
     return view
 
@@ -239,16 +239,22 @@ def _disposition(
 
 def _displayed(view: dict[str, Any], states: Sequence[Fact]) -> str | None:
     """The number displayed to the called party; None where it is a party's own number."""
-    displayed = view["display_number"] or min(
-        [fact.display_number for fact in states if fact.display_number], default=None
-    )
+    displayed: str | None = view["display_number"]
+    if not displayed:
+        numbers = [fact.display_number for fact in states if fact.display_number]
+        displayed = min(numbers) if numbers else None
     return None if displayed in {view["from_number"], view["to_number"]} else displayed
 
 
-def _doubts(record: Fact | None, pairs: Sequence[Pair], *, over: bool, closed: bool) -> Iterable[Flag]:
-    if any(observed and not observed.in_order for _, observed in pairs):
-        yield Flag.TIME_ORDER
-    if over and any(observed and observed.lacks_a_state(leg if record else None) for leg, observed in pairs):
-        yield Flag.MISSING_STATE
-    if (record is None and closed) or (record is not None and any(leg.role is _X for leg, _ in pairs)):
-        yield Flag.ORPHAN_STATE
+def _doubts(record: Fact | None, pairs: Sequence[Pair], *, over: bool, closed: bool) -> set[Flag]:
+    doubts: set[Flag] = set()
+    for leg, observed in pairs:
+        if observed and not observed.in_order:
+            doubts.add(Flag.TIME_ORDER)
+        if over and observed and observed.lacks_a_state(leg if record else None):
+            doubts.add(Flag.MISSING_STATE)
+        if record is not None and leg.role is _X:
+            doubts.add(Flag.ORPHAN_STATE)
+    if record is None and closed:
+        doubts.add(Flag.ORPHAN_STATE)
+    return doubts
