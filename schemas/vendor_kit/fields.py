@@ -54,6 +54,8 @@ def _hides_nothing(_name: str, _text: str) -> bool:
 class Fields:
     """Reads one element and remembers its oddities (`flags`), the fields read, and the finest time precision."""
 
+    __slots__ = ("_documented", "_element", "_hides", "_read", "_received_at", "flags", "time_precision")
+
     def __init__(
         self,
         element: Any,
