@@ -86,6 +86,30 @@ def test_an_unreadable_state_is_removed_from_the_store_that_it_was_read_into() -
     assert len(held) == 0
 
 
+@given(fact_logs(), st.lists(st.sampled_from((0, 1, MINUTE_MS, 20 * MINUTE_MS, DAY_MS, 8 * DAY_MS)), min_size=1))
+@settings(max_examples=100)
+def test_what_is_due_does_not_depend_on_how_many_facts_are_in_a_batch(facts: list[Fact], steps: list[int]) -> None:
+    """Marks are set once a batch, and yet a call whose time comes within one is examined at the same fact."""
+    ends = []
+    for size in (1, len(facts) + 1):
+        held, now_ms, due = PartitionState(JOIN, b"a writer"), 0, []
+        written: dict[str, bytes | None] = {}
+        for number, fact in enumerate(facts):
+            now_ms += steps[number % len(steps)]
+            due += [(number, key, done.outcome, done.shown) for key, done in held.advance(now_ms)]
+            due.append((number, fact.call_key, held.apply(fact).outcome, None))
+            if (number + 1) % size == 0:
+                written |= held.take_changed()
+        written |= held.take_changed()
+        ends.append((due, written, +held.items, +held.phases, len(held)))
+        due += [
+            (now, key, done.outcome, done.shown)
+            for now in range(now_ms, now_ms + 9 * DAY_MS, DAY_MS // 4)
+            for key, done in held.advance(now)
+        ]
+    assert ends[0] == ends[1]
+
+
 def test_only_what_changed_is_written() -> None:
     """A replay changes nothing, so nothing is written."""
     fact = placed(callback(), 7)

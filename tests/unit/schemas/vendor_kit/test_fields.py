@@ -12,6 +12,7 @@ from schemas.body.mojibake import mended
 from schemas.errors import Undecodable
 from schemas.facts import Flag, NumberKind
 from schemas.vendor_kit.fields import Fields
+from schemas.vendor_kit.plausibility import check_order
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -282,3 +283,50 @@ def test_a_time_that_cannot_be_read_is_not_a_time_that_never_was() -> None:
 def test_a_glance_leaves_a_field_among_the_extras() -> None:
     found = fields({"f": 3})
     assert (found.glance("f"), found.extras()) == ("3", {"f": "3"})
+
+
+_AMOUNTS = st.one_of(
+    st.integers(-10, 2**34), st.sampled_from([0, 1, 86_400, 86_401, 604_800, 604_801, 2**32 - 1, 2**32]), st.booleans()
+)
+
+
+def _read(value: Any, how: str, *times: datetime | None) -> tuple[Any, set[Flag], dict[str, str]]:
+    found = fields({"f": value, "g": "1"}, "f", "g")
+    read = getattr(found, how)("f", *times)
+    return read, found.flags, {name: text.strip() for name, text in found.extras().items()}
+
+
+@given(amount=_AMOUNTS, span=st.integers(0, 2**20), how=st.sampled_from(["text", "integer", "seconds", "boolean"]))
+def test_what_is_spelt_as_nearly_always_is_read_as_what_is_spelt_otherwise(amount: int, span: int, how: str) -> None:
+    """White space, a point, another type: they take the careful way, and each gives the value, flags and extras."""
+    times = (NOW, NOW + timedelta(seconds=span)) if how == "seconds" else ()
+    quick = _read(amount, how, *times)
+    if type(amount) is int:
+        assert quick == _read(Decimal(amount), how, *times)
+        assert quick == _read(f"{amount}\t", how, *times)
+    assert _read(str(amount).lower(), how, *times) == _read(f"{amount}\t".lower(), how, *times)
+
+
+@given(
+    st.one_of(st.text("0123456789nulNUL- \tä", max_size=14), st.sampled_from(["undefined", "undefined ", "n/a", "-1"]))
+)
+def test_an_id_is_one_however_long_its_text_is(text: str) -> None:
+    def needed(value: Any) -> tuple[str, str]:
+        try:
+            return fields({"f": value}).need("f", code="no_id"), ""
+        except Undecodable as exc:
+            return "", str(exc)
+
+    assert needed(text) == needed(f"\t{text}")
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(-3, 3).map(lambda n: NOW + timedelta(hours=4 * n))), max_size=5))
+def test_times_are_in_order_when_they_are_sorted(times: list[datetime | None]) -> None:
+    known = [at for at in times if at is not None]
+    expected = {Flag.TIME_ORDER} if known != sorted(known) else set()
+    if expected and known[0] - known[-1] == timedelta(hours=8):
+        expected.add(Flag.TZ_SUSPECT)
+    found = fields({})
+    check_order(found, *times)
+
+    assert found.flags == expected
