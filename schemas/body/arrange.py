@@ -38,7 +38,10 @@ def is_arranged(document: Any, text: Text, words: Words, limits: Limits) -> bool
     if others or type(items) is not list or len(items) > limits.elements:
         return False
     names = words.held[holder]
-    return all(_is_ordinary(item, names) for item in items)
+    if not _has_flat_items(text.text, len(items)):
+        return all(_is_ordinary(item, names) for item in items)
+    known = names.exact
+    return all(type(item) is dict and known.issuperset(item) for item in items)
 
 
 class Arranger:
@@ -84,7 +87,7 @@ class Arranger:
             self.flags |= odd
         if len(envelope) > 1:
             beside = {name: value for name, value in envelope.items() if name not in self._words.held}
-            if self._mends or not _SCALARS.issuperset(map(type, beside.values())):
+            if self._mends or not _SCALARS.issuperset({*map(type, beside.values())}):
                 envelope = {**envelope, **self._mended(beside, self.flags, 0)}
         for name, names in self._words.held.items():
             if name in envelope:
@@ -124,7 +127,7 @@ class Arranger:
         for field, inner in self._words.nested.items():
             if (value := item.get(field)) is not None:
                 item[field] = self._nested(value, inner, flags)
-        if self._mends or not _SCALARS.issuperset(map(type, item.values())):
+        if self._mends or not _SCALARS.issuperset({*map(type, item.values())}):
             item = self._mended(item, flags, depth)
         if not flags:
             return item
@@ -221,9 +224,14 @@ class Arranger:
         return text
 
 
+def _has_flat_items(text: str, items: int) -> bool:
+    """True for JSON with no more brackets than an envelope and so many objects need: nothing is in these."""
+    return text[:1] == "{" and text.count("{") + text.count("[") == items + 2
+
+
 def _is_ordinary(item: Any, names: Names) -> bool:
     """True for an object with known keys and without others in it, as nearly all elements are."""
-    return type(item) is dict and names.exact.issuperset(item) and _SCALARS.issuperset(map(type, item.values()))
+    return type(item) is dict and names.exact.issuperset(item) and _SCALARS.issuperset({*map(type, item.values())})
 
 
 def _is_json(value: Any) -> bool:

@@ -50,7 +50,9 @@ def _texts_in(value: Any, ordinary: range, depth: int) -> int:
             if not all(map(ordinary.__contains__, [one for one in values if type(one) is int])):
                 raise ValueError("not ordinary")
         elif kind in _HOLDERS and depth < _DEEPEST:
-            found += sum(_texts_in(one, ordinary, depth + 1) for one in values if type(one) is kind)
+            for one in values:
+                if type(one) is kind:
+                    found += _texts_in(one, ordinary, depth + 1)
         else:
             raise ValueError("not ordinary")
     return found

@@ -1,5 +1,6 @@
 """A document of which it is said that nothing is to be arranged is one that the arranger leaves as it is."""
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -39,6 +40,15 @@ def test_the_arranger_would_change_nothing(document: Any, text: Text, nested: bo
 
     assert repr(arranger.document(document)) == before
     assert (arranger.flags, arranger.is_odd) == (set(), False)
+
+
+@given(st.fixed_dictionaries({"cdr": st.lists(DOCUMENTS, max_size=4)}) | DOCUMENTS)
+@settings(max_examples=400)
+def test_brackets_that_are_counted_say_what_the_values_say(document: Any) -> None:
+    """A text with just as many brackets as its elements need spares a look at each value."""
+    counted = Text(json.dumps(document, ensure_ascii=False))
+
+    assert is_arranged(document, counted, WORDS, DEFAULT) is is_arranged(document, Text("{}"), WORDS, DEFAULT)
 
 
 def test_one_element_and_elements_in_their_envelope_are_arranged() -> None:
