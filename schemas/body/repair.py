@@ -148,13 +148,15 @@ def _line(line: str, limits: Limits) -> Any:
 
 def with_commas(text: str) -> str:
     """Returns the text with its commas mended; the same text when there is nothing to do, or too much."""
-    if text.count('"') > _MOST_QUOTES or _TEXT in text:
+    quotes = text.count('"')
+    if quotes > _MOST_QUOTES or _TEXT in text:
         return text
-    parts = _STRING.split(text)
+    is_plain = quotes % 2 == 0 and "\\" not in text  # then every quote begins a text or ends one
+    parts = text.split('"') if is_plain else _STRING.split(text)
     bare = before = _TEXT.join(parts[::2])
     for wrong, right in _RULES:
         bare = wrong.sub(right, bare)
     if bare == before:
         return text
     parts[::2] = bare.split(_TEXT)
-    return "".join(parts)
+    return ('"' if is_plain else "").join(parts)

@@ -199,6 +199,17 @@ def test_the_comma_repairs_change_no_valid_document_at_all(document: Any, separa
     assert with_commas(text) == text
 
 
+@given(
+    st.lists(st.sampled_from(["{", "}", "[", "]", ",", ":", '"', '"a"', '"b c"', "1", "null", " ", "\n"]), max_size=20)
+)
+def test_commas_are_mended_alike_with_and_without_an_escape_in_front(pieces: list[str]) -> None:
+    """A text without one is cut at its quotes, and need not be looked through."""
+    text = "".join(pieces)
+    escaped = '"\\n"['
+
+    assert with_commas(escaped + text) == escaped + with_commas(text)
+
+
 _VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), _TEXTS, st.lists(_TEXTS | st.integers(), max_size=2), st.just({"k": ""})
 )
