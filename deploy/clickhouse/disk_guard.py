@@ -21,9 +21,9 @@ LOOK_EVERY_S: Final = 0.1
 _ENDS_WITHIN_S: Final = 1.0
 RETRY_EVERY_S: Final = 5.0
 """The pause after a failure: ten log lines a second would fill a disk that has just got free space."""
-REPAIR_EVERY_S: Final = 60.0
-"""Parts are checked this often, in case the disk was full between two looks; a merged part's sources exist for eight
-minutes."""
+REPAIR_EVERY_S: Final = 15.0
+"""Parts are checked this often, in case the disk was full between two looks; a merged part's sources exist for some 25
+seconds at least (the engine's `cleanup_delay_period` is 30, and its `old_parts_lifetime` 0)."""
 _SMALL_FILES: Final = ("checksums.txt", "columns.txt")
 """Files that every part has; the engine writes them last, and they are never empty."""
 _PARTS: Final = (
