@@ -27,6 +27,7 @@ from schemas.writing.record_writers import Writer, made_writer
 
 _MAGIC: Final = b"\x00"
 _HEAD: Final = struct.Struct(">bI")
+HEAD_BYTES: Final = _HEAD.size
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -107,11 +108,15 @@ class Codec(Generic[T]):
         versions = sorted((p for p in PUBLISHED if p.name == name), key=lambda p: p.version)
         wire = {p.schema_id: (ids or {}).get(p.schema_id, p.schema_id) for p in versions}
         written = versions[-1] if writes is None else next(p for p in versions if p.version == writes)
+        self.newest: Final = versions[-1]
+        """The newest version of the schema."""
         self._newest, self._write = parsed_schema(versions[-1]), writer_of(written)
         self._fields = frozenset(field["name"] for field in parsed_schema(written)["fields"])
         self._head = _HEAD.pack(0, wire[written.schema_id])
         # The pinned ids stay: records written before a registry was set must stay readable. The registry's ids win.
         self._schemas = {of(p.schema_id): p for of in (int, wire.__getitem__) for p in versions}
+        self.heads: Final = frozenset(_HEAD.pack(0, of) for of, p in self._schemas.items() if p is self.newest)
+        """The first bytes of records of the newest version."""
         self._readers = {schema_id: reader_of(p, record) for schema_id, p in self._schemas.items()}
 
     def with_ids(self, ids: Mapping[int, int], versions: Mapping[str, int] | None = None) -> "Codec[T]":

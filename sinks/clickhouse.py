@@ -24,7 +24,7 @@ from sinks.error_classes import OF_THE_SERVER, ErrorClass, RowsRefused, classify
 from sinks.server.connect import connect, may_set, trouble_of
 from sinks.server.hosts import Hosts
 from sinks.server.trouble import NO_LOGIN, NO_RIGHT, place, refused
-from sinks.writing.native_block import Block
+from sinks.writing.records import Records
 
 T = TypeVar("T")
 _WHERE: Final = re.compile(r"""(?:Constraint|column) [`"][\w.]+[`"]""")
@@ -155,8 +155,8 @@ class ClickHouse:
         await asyncio.to_thread(self._insert_records, table, records)
 
     def _insert_records(self, table: Table[T], records: Sequence[T]) -> None:
-        rows = Block(records, self._tokens).of(table)
-        count = sum(map(table.rows_of, records))
+        rows = Records.of(records).block(table, self._tokens)
+        count = table.count(records)
         self._on_a_server(lambda url, client: self._insert_rows(url, client, table, rows, count))
 
     def _insert_rows(self, url: str, client: Client, table: Table[Any], rows: bytes, count: int) -> None:

@@ -16,6 +16,9 @@ from schemas.facts import Leg
 from schemas.privacy.masks import masked
 from schemas.privacy.tokens import NumberTokens
 from schemas.reading.remembered import Remembered
+from sinks.scanning import derived
+from sinks.scanning.leaves import Longs, Texts
+from sinks.scanning.scanned import Coded, Scanned
 from sinks.slots import slot_of
 
 T = TypeVar("T")
@@ -42,6 +45,8 @@ Shows = Literal["", "token", "masked"]
 """The form in which a column has phone numbers; "" for all values as they are."""
 Each = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
 """Takes members, and with each its record."""
+OfScanned = Callable[[Scanned], Texts | Longs | Coded]
+"""Takes scanned records, and returns a value of each, or of each of their members."""
 
 
 def _no_members(_records: Sequence[Any], _members: Sequence[Any]) -> list[Any]:
@@ -60,6 +65,8 @@ class Column(msgspec.Struct, Generic[T], frozen=True):
     value: Callable[[T], Any]
     field: str = ""
     """The record's field that `value` reads; "" where it is more than a field."""
+    scanned: OfScanned | None = None
+    """Returns the same values of scanned records, or of their members; None where those of `field` are."""
     shows: Shows = ""
     members: str = ""
     """The field of which the column has a value of every member; "" for a column with a value of the record."""
@@ -77,6 +84,10 @@ class Table(msgspec.Struct, Generic[T], frozen=True):
     written: Callable[["Table[T]", Sequence[T]], bytes] | None = None
     """Returns the blocks of records whose columns are packed already."""
 
+    def count(self, records: Sequence[T]) -> int:
+        """Returns the number of rows that records make."""
+        return len(records) if self.rows_of is _one else sum(map(self.rows_of, records))
+
     @property
     def label(self) -> str:
         """The name of the view that people query, which is also the metrics' label."""
@@ -88,7 +99,9 @@ def fields(kind: str, names: str) -> tuple[Column[Any], ...]:
     return tuple(Column(name, kind, attrgetter(name), field=name) for name in names.split())
 
 
-def of_members(parent: str, name: str, kind: str, each: Each, shows: Shows = "") -> Column[Any]:
+def of_members(
+    parent: str, name: str, kind: str, each: Each, shows: Shows = "", scanned: OfScanned | None = None
+) -> Column[Any]:
     """Returns the column with a value of every member of the tuple `parent`, which may depend on the record."""
     of_record: Callable[[Any], Sequence[Any]] = attrgetter(parent)
 
@@ -96,13 +109,15 @@ def of_members(parent: str, name: str, kind: str, each: Each, shows: Shows = "")
         members = of_record(record)
         return each([record] * len(members), members)
 
-    return Column(f"{parent}.{name}", f"Array({kind})", value, shows=shows, members=parent, each=each)
+    return Column(f"{parent}.{name}", f"Array({kind})", value, scanned=scanned, shows=shows, members=parent, each=each)
 
 
 def nested(parent: str, name: str, kind: str, shows: Shows = "", field: str = "") -> Column[Any]:
     """Returns the column with one field, by default that of its name, of every member of the tuple `parent`."""
     get: Callable[[Any], Any] = attrgetter(field or name)
-    return of_members(parent, name, kind, lambda _records, members: [*map(get, members)], shows)
+    path = f"{parent}.{field or name}"
+    each: Each = lambda _records, members: [*map(get, members)]  # noqa: E731 - used once
+    return of_members(parent, name, kind, each, shows, lambda scanned: scanned.leaf(path))
 
 
 def of_leg(name: str, kind: str) -> Column[Any]:
@@ -118,7 +133,8 @@ def leg_instant(name: str) -> Column[Any]:
         at = get(leg)
         return None if at is None else MICROSECONDS[at] - MICROSECONDS[get(record) or slot_of(record)]
 
-    return of_members("legs", f"{name}_us", "Nullable(Int64)", lambda records, legs: [*map(offset, records, legs)])
+    each: Each = lambda records, legs: [*map(offset, records, legs)]  # noqa: E731 - used once
+    return of_members("legs", f"{name}_us", "Nullable(Int64)", each, scanned=derived.leg_instant(f"{name}_at"))
 
 
 def _party(record: Any, leg: Leg) -> str:

@@ -34,6 +34,7 @@ from sinks.columns import (
     parties,
     stand_ins,
 )
+from sinks.scanning import derived
 from sinks.slots import slot_of
 
 RESOLVED_BIT: Final = 1 << 62
@@ -50,10 +51,10 @@ def _flags(record: Any) -> list[str]:
 
 _LEGS: Final = (
     of_leg("role", WORD),
-    of_members("legs", "party", WORD, parties),
-    of_members("legs", "own_number", PHONE, own_numbers),
-    of_members("legs", "own_token", TEXT, own_numbers, "token"),
-    of_members("legs", "own_masked", TEXT, own_numbers, "masked"),
+    of_members("legs", "party", WORD, parties, scanned=derived.parties),
+    of_members("legs", "own_number", PHONE, own_numbers, scanned=derived.own_numbers),
+    of_members("legs", "own_token", TEXT, own_numbers, "token", derived.own_numbers),
+    of_members("legs", "own_masked", TEXT, own_numbers, "masked", derived.own_numbers),
     of_leg("number_raw", TEXT),
     of_leg("number_kind", WORD),
     *(leg_instant(name) for name in ("setup", "alerting", "answer", "end")),
@@ -88,10 +89,15 @@ _MONEY: Final = (*fields(_PRICE, "cost"), *fields(WORD, "currency"))
 _OUTCOME: Final = fields(WORD, "disposition cause_confidence hangup_party recording_state")
 _OWN: Final = fields(TEXT, "custom_ref agent_id agent_name")
 _BINDING: Final = (*fields(WORD, "binding_state"), *fields(TIME, "bound_at unbound_at revised_at"))
-_SLOT: Final[Column[Any]] = Column("slot_at", "DateTime('UTC')", slot_of)
+_SLOT: Final[Column[Any]] = Column("slot_at", "DateTime('UTC')", slot_of, scanned=derived.required("slot_at"))
 _KEY: Final[tuple[Column[Any], ...]] = (
-    Column("key_account", WORD, lambda record: key_account(record) or ""),
-    Column("key_other", TEXT, lambda record: record.call_key if key_account(record) is None else ""),
+    Column("key_account", WORD, lambda record: key_account(record) or "", scanned=derived.key_account),
+    Column(
+        "key_other",
+        TEXT,
+        lambda record: record.call_key if key_account(record) is None else "",
+        scanned=derived.key_other,
+    ),
 )
 """The stored parts of a call's key, which else would repeat the call's id: the column `call_key` puts it together."""
 
@@ -204,14 +210,14 @@ TIMELINES: Final[Table[Timeline]] = Table(
     (
         _SLOT,
         *_KEY,
-        Column("key_suffix", WORD, _suffix),
+        Column("key_suffix", WORD, _suffix, scanned=derived.key_suffix),
         *fields(TEXT, "account account_id vendor_call_id conference_id binding_id recording_url"),
         *fields(WORD, "vendor kind direction from_kind to_kind"),
-        Column("call_type", WORD, _call_type),
+        Column("call_type", WORD, _call_type, scanned=derived.call_type(_CALL_TYPES)),
         *fields(PHONE, "from_number to_number display_number privacy_number"),
         *stand_ins("from to display privacy"),
         *_MILESTONES,
-        Column("started_at", "DateTime64(6, 'UTC')", _started_at),
+        Column("started_at", "DateTime64(6, 'UTC')", _started_at, scanned=derived.required("started_at")),
         *_LEGS,
         *_AMOUNTS,
         *_ENDING,
@@ -267,12 +273,16 @@ def shown_columns(table: Table[Any]) -> tuple[str, ...]:
 
 TABLES: Final[tuple[Table[Any], ...]] = (CDR, CALL_EVENTS, TIMELINES, BINDINGS, DEAD_LETTERS)
 
-_OF_FACT: Final = {FactType.RECORD: CDR, FactType.STATE: CALL_EVENTS, FactType.BINDING: BINDINGS}
+TABLE_OF_TYPE: Final[Mapping[str, Table[Fact]]] = {
+    FactType.RECORD: CDR,
+    FactType.STATE: CALL_EVENTS,
+    FactType.BINDING: BINDINGS,
+}
 
 
 def table_of(fact: Fact) -> Table[Fact]:
     """Returns the table of a fact; raises `Undecodable` for a resolution, which is internal to `calls.facts`."""
-    table = _OF_FACT.get(fact.fact_type)
+    table = TABLE_OF_TYPE.get(fact.fact_type)
     if table is None:
         raise Undecodable(f"a fact of type {fact.fact_type} is in no table", code="schema")
     return table

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -19,18 +19,18 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from schemas import topics
 from schemas.codec import Codecs
-from schemas.dead_letter import DeadLetter
-from schemas.errors import Unavailable, Undecodable
+from schemas.errors import Unavailable
 from schemas.kafka.holding import hold
 from schemas.metrics import Registry
 from schemas.raw import Position
+from sinks.columns import Table
 from sinks.consumer import RebalanceCounter, rewind
-from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, paced
 from sinks.flush.flusher import Flusher
-from sinks.flush.sink_dead_letter import dead_letter_of
 from sinks.rows import DEAD_LETTERS, TIMELINES
-from sinks.typed_records import read
+from sinks.typed_records import gathered, is_tombstone
 from sinks.writing.ledger import LEDGER
+from sinks.writing.records import Records
 
 T = TypeVar("T")
 
@@ -55,9 +55,10 @@ _HELD_BYTES: Final = 256 * 1024
 """Bytes for which no fetch is held: so many records share its costs well."""
 _MANY_RECORDS: Final = 500
 _POLL_RECORDS: Final = 2000
-"""Records decoded at a time: about 0.1 s, in which the event loop does nothing else."""
+"""Records taken at a time: a few milliseconds, in which the event loop does nothing else."""
 _LEDGER_S: Final = 2.0
 """Time for which entries of the ledger gather: an insert costs a server as much as ten thousand of them."""
+_SECOND_US: Final = 1_000_000
 _PAUSE_AFTER_S: Final = 1.0
 """A flush that takes longer pauses the partitions, and the consumer goes on polling to stay in its group."""
 
@@ -126,7 +127,6 @@ class Sink:
 
     def _begin(self) -> None:
         self._batch = SinkBatch(self._paced, self._flushed_s)
-        self._dead_letters: list[DeadLetter] = []
 
     async def _take_some(self, stop: asyncio.Event) -> None:
         """Takes the next records into the batch."""
@@ -178,7 +178,7 @@ class Sink:
             self._consumer.pause(*(ledger - paused))
 
     def _take(self, record: ConsumerRecord) -> None:
-        """Decodes one record into the batch, or into a dead letter."""
+        """Takes one record into the batch."""
         origin = Origin(
             position=Position(record.topic, record.partition, record.offset),
             key=record.key,
@@ -186,19 +186,10 @@ class Sink:
             headers=tuple(record.headers),
             timestamp_ms=record.timestamp,
         )
-        try:
-            found = read(record.topic, record.value, self._codecs)
-        except Undecodable as exc:
-            self._dead_letters.append(dead_letter_of(origin, "schema", str(exc)))
-            found = None
-        except Exception as exc:  # noqa: BLE001  # no record may end the process
-            log.error("%s[%d] %d cannot be read: %s", record.topic, record.partition, record.offset, type(exc).__name__)  # noqa: TRY400 - the exception's text may quote values
-            self._dead_letters.append(dead_letter_of(origin, "internal", type(exc).__name__))
-            found = None
-        if found is None:
+        if is_tombstone(record.topic, record.value):
             self._batch.mark_done(origin)
         else:
-            self._batch.add(found[0], SinkRow(found[1], origin))
+            self._batch.add(origin)
 
     async def _flush(self, stop: asyncio.Event) -> None:
         """Flushes the batch and commits it, unless the partitions change hands or a stop runs out of time."""
@@ -206,19 +197,25 @@ class Sink:
         if not offsets:
             return
         began_s = _now_s()
-        flushing = asyncio.create_task(self._flusher.flush(self._batch, self._dead_letters))
+        flushing = asyncio.create_task(self._flush_records(self._batch.origins))
         try:
             done = await self._stay_in_group(flushing, stop)
         finally:
             await _end(flushing)
         gathered_s, self._flushed_s = began_s - self._flushed_s, (began_s + _now_s()) / 2
         if done:
-            flushing.result()
-            self._paced = paced(self._policy, self._batch.rows, gathered_s, time.time() - _youngest_s(self._batch))
+            youngest_s = flushing.result()
+            self._paced = paced(self._policy, self._batch.rows, gathered_s, time.time() - youngest_s)
             await self._commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
         self._begin()
 
-    async def _stay_in_group(self, flushing: asyncio.Task[None], stop: asyncio.Event) -> bool:
+    async def _flush_records(self, origins: Mapping[str, Sequence[Origin]]) -> float:
+        """Flushes the records of each topic; returns the latest receipt of a row, 0 without rows."""
+        tables, dead_letters = await asyncio.to_thread(gathered, origins, self._codecs)
+        await self._flusher.flush(tables, dead_letters)
+        return max((_youngest_s(table, records) for table, records in tables), default=0.0)
+
+    async def _stay_in_group(self, flushing: asyncio.Task[float], stop: asyncio.Event) -> bool:
         """Waits for the task while the consumer stays in its group; False when waiting longer has no use."""
         await asyncio.wait({flushing}, timeout=_PAUSE_AFTER_S)
         if flushing.done():
@@ -256,13 +253,15 @@ _RECEIPT: Final[Mapping[str, str]] = {
 """The field that says when the last of what a row says was received, where it is not `received_at`."""
 
 
-def _youngest_s(batch: SinkBatch) -> float:
-    """Returns the latest receipt of a row of the batch, by the clock of the ingress; 0 without rows."""
-    youngest = 0.0
-    for table, rows in batch.tables():
-        at = max(map(attrgetter(f"record.{_RECEIPT.get(table.name, 'received_at')}"), rows))
-        youngest = max(youngest, at.timestamp() if isinstance(at, datetime) else at)
-    return youngest
+def _youngest_s(table: Table[Any], records: Records) -> float:
+    """Returns the latest receipt of some rows, by the clock of the ingress."""
+    name = _RECEIPT.get(table.name, "received_at")
+    receipts = map(attrgetter(name), records.objects.values())
+    receipts_s: list[float] = [at.timestamp() if isinstance(at, datetime) else at for at in receipts]
+    _, scanned = records.columns
+    if scanned is not None:
+        receipts_s.append(int(scanned.longs(name).values.max()) / _SECOND_US)
+    return max(receipts_s, default=0.0)
 
 
 def _now_s() -> float:

@@ -3,13 +3,11 @@
 A batch holds records of all topics. Its offsets may be committed once all of its rows are in their tables, not before.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from schemas.raw import Position
-from sinks.columns import Table
 
 _RECORD_BYTES: Final = 256
 """Counted for each record besides its contents, so that empty ones count too."""
@@ -23,14 +21,6 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int = 0
-
-
-class SinkRow(msgspec.Struct, frozen=True):
-    """A typed record and its origin."""
-
-    record: Any
-    """The type that the table takes."""
-    origin: Origin
 
 
 class BatchPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,25 +59,26 @@ def paced(policy: BatchPolicy, rows: int, gathered_s: float, late_s: float) -> B
 
 
 class SinkBatch:
-    """Rows by table, and the offsets that can be committed after them."""
+    """Records by topic, and the offsets that can be committed after them."""
 
     def __init__(self, policy: BatchPolicy, since_s: float) -> None:
         """`since_s` is the time of the insert before it, by a monotonic clock."""
         self._policy = policy
         self._due_s = since_s + policy.max_age_s
-        self._rows: dict[str, tuple[Table[Any], list[SinkRow]]] = {}
+        self.origins: dict[str, list[Origin]] = {}
+        """The records that make rows, by their topics."""
         self._next: dict[tuple[str, int], int] = {}
         self.rows = 0
         self.size_bytes = 0
 
-    def add(self, table: Table[Any], row: SinkRow) -> None:
-        """Adds one row."""
-        self._rows.setdefault(table.name, (table, []))[1].append(row)
+    def add(self, origin: Origin) -> None:
+        """Adds the record of a row."""
+        self.origins.setdefault(origin.position.topic, []).append(origin)
         self.rows += 1
-        self.mark_done(row.origin)
+        self.mark_done(origin)
 
     def mark_done(self, origin: Origin) -> None:
-        """Counts a record and moves its partition's offset: its row was added, or it makes no row."""
+        """Counts a record and moves its partition's offset: it was added, or it makes no row."""
         position = origin.position
         self.size_bytes += _RECORD_BYTES + len(origin.value) + len(origin.key or b"")
         if origin.headers:
@@ -121,7 +112,3 @@ class SinkBatch:
     def offsets(self) -> dict[tuple[str, int], int]:
         """Returns by (topic, partition) the offset to commit once every row is in its table."""
         return dict(self._next)
-
-    def tables(self) -> Iterator[tuple[Table[Any], list[SinkRow]]]:
-        """Iterates over the tables with their rows."""
-        return iter(list(self._rows.values()))

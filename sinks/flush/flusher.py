@@ -17,10 +17,10 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.columns import Table
 from sinks.error_classes import RowsRefused
-from sinks.flush.batch import SinkBatch, SinkRow
 from sinks.flush.insert import Insert, RefusedRow, insert_or_bisect
 from sinks.flush.sink_dead_letter import SinkCode, belongs_on_topic, dead_letter_of, without_headers
 from sinks.rows import DEAD_LETTERS
+from sinks.writing.records import Records
 
 log: Final = logging.getLogger(__name__)
 
@@ -47,13 +47,12 @@ class Flusher:
         self._metrics = metrics
         self._waiting = 0
 
-    async def flush(self, batch: SinkBatch, undecodable: Sequence[DeadLetter]) -> None:
-        """Returns when every row of `batch` is in its table or a dead letter, and `undecodable` is on `calls.dead`."""
-        tables = list(batch.tables())
+    async def flush(self, tables: Sequence[tuple[Table[Any], Records]], undecodable: Sequence[DeadLetter]) -> None:
+        """Returns when every row is in its table or a dead letter, and `undecodable` is on `calls.dead`."""
         refused = await self._until_available(lambda: self._insert_all(tables))
         dead = [*undecodable]
         for refusals in refused:
-            dead += [dead_letter_of(one.row.origin, _code(one), one.detail) for one in refusals]
+            dead += [dead_letter_of(one.origin, _code(one), one.detail) for one in refusals]
         # One about a record of calls.dead goes into the table directly: the topic would bring it back for ever.
         await self._publish([dead_letter for dead_letter in dead if belongs_on_topic(dead_letter)])
         for dead_letter in dead:
@@ -61,10 +60,10 @@ class Flusher:
                 await self._insert_dead_letter(dead_letter)
         now_s = time.time()
         for table, rows in tables:
-            newest_s = max(row.origin.timestamp_ms for row in rows) / 1000
+            newest_s = max(origin.timestamp_ms for origin in rows.origins) / 1000
             self._metrics.put("callweave_sink_freshness_seconds", table.label, value=max(0.0, now_s - newest_s))
 
-    async def _insert_all(self, tables: Sequence[tuple[Table[Any], list[SinkRow]]]) -> list[list[RefusedRow]]:
+    async def _insert_all(self, tables: Sequence[tuple[Table[Any], Records]]) -> list[list[RefusedRow]]:
         """Inserts the rows of all tables and returns the refused ones of each. Raises `Unavailable` for a full disk."""
         refused = await asyncio.gather(*(self._insert_rows(table, rows) for table, rows in tables))
         try:
@@ -75,7 +74,7 @@ class Flusher:
             raise
         return refused
 
-    async def _insert_rows(self, table: Table[Any], rows: Sequence[SinkRow]) -> list[RefusedRow]:
+    async def _insert_rows(self, table: Table[Any], rows: Records) -> list[RefusedRow]:
         return await self._until_available(lambda: insert_or_bisect(table, rows, self._insert, self._metrics))
 
     async def _insert_dead_letter(self, dead_letter: DeadLetter) -> None:

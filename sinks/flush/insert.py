@@ -13,7 +13,8 @@ from schemas.errors import Unavailable
 from schemas.metrics import Registry
 from sinks.columns import Table
 from sinks.error_classes import RowsRefused
-from sinks.flush.batch import SinkRow
+from sinks.flush.batch import Origin
+from sinks.writing.records import Records
 
 Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 
@@ -21,15 +22,14 @@ Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 class RefusedRow(msgspec.Struct, frozen=True):
     """One row that its table refuses, and why."""
 
-    row: SinkRow
+    record: Any
+    origin: Origin
     detail: str
     code: str = "row"
     """The code of its dead letter."""
 
 
-async def insert_or_bisect(
-    table: Table[Any], rows: Sequence[SinkRow], insert: Insert, metrics: Registry
-) -> list[RefusedRow]:
+async def insert_or_bisect(table: Table[Any], rows: Records, insert: Insert, metrics: Registry) -> list[RefusedRow]:
     """Inserts all rows that the table takes and returns the others. Raises `Unavailable`.
 
     One bad row in n costs about 2 log2(n) inserts.
@@ -40,14 +40,14 @@ async def insert_or_bisect(
         part = parts.pop()
         started_s = time.monotonic()
         try:
-            await insert(table, [row.record for row in part])
+            await insert(table, part)
         except Unavailable:
             metrics.add("callweave_sink_inserts_total", table.label, "retry")
             raise
         except RowsRefused as exc:
             metrics.add("callweave_sink_inserts_total", table.label, "refused")
             if len(part) == 1:
-                refused.append(RefusedRow(part[0], str(exc), exc.code))
+                refused.append(RefusedRow(part[0], part.origins[0], str(exc), exc.code))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]

@@ -20,12 +20,15 @@ from sinks.columns import Table
 from sinks.flush.insert import Insert
 from sinks.rows import BINDINGS, CALL_EVENTS, CDR, TIMELINES
 from sinks.slots import slot_of
+from sinks.writing.records import Records
 
 Query = Callable[[str, Mapping[str, Any]], Awaitable[list[tuple[Any, ...]]]]
 _MOVED: Final = "SELECT uniqExact(name), maxIf(moved_at, rows > 0) FROM {database}.rows_moved"
 _CLOCKS_DIFFER: Final = timedelta(minutes=10)
 """The most by which the clock of ClickHouse may be behind the one that stamps receipts."""
 _TABLES: Final = (CDR, CALL_EVENTS, TIMELINES, BINDINGS)
+_DIGITS: Final = 32
+"""Those of a UUID."""
 _DAY: Final = timedelta(days=1)
 _FEW: Final = 100
 """Up to so many rows the indexes are asked where they are; for more it is faster to read one column of all rows."""
@@ -48,7 +51,9 @@ class Places:
     async def placed(self, table: Table[Any], records: Sequence[Any]) -> Sequence[Any]:
         """Returns the records with the slots of the rows that are stored. Raises `Unavailable`."""
         moved_until = self._moved_until or await self._require_moved()
-        unsure = [record for record in records if _is_unsure(record, moved_until)]
+        rows = Records.of(records)
+        rows = rows.as_objects(_unsure_columns(rows, moved_until))
+        unsure = [record for record in rows.objects.values() if _is_unsure(record, moved_until)]
         if not unsure:
             return records
         if len(self._known) > _REMEMBERED:
@@ -58,17 +63,16 @@ class Places:
         if new:
             found = await self._look_up(table, new)
             self._known |= {(table.name, name): slot for name, slot in found.items()}
-        placed = []
-        for record in records:
+        rows = rows.as_objects(_columns_of(rows, unsure))
+        placed: dict[int, Any] = {}
+        for number, record in rows.objects.items():
             name = identity_of(record)
             if name in named:
                 # The first of a row that is nowhere yet gives the slot, also where it is certain of its own.
                 slot = self._known.setdefault((table.name, name), slot_of(record))
                 if _is_unsure(record, moved_until) and record.slot_at != slot:
-                    placed.append(msgspec.structs.replace(record, slot_at=slot))
-                    continue
-            placed.append(record)
-        return placed
+                    placed[number] = msgspec.structs.replace(record, slot_at=slot)
+        return rows.changed(placed)
 
     async def _require_moved(self) -> datetime:
         """Returns until when rows were placed by the migration. Raises `Unavailable` until it has moved all rows."""
@@ -122,6 +126,32 @@ def _is_unsure(record: Any, moved_until: datetime) -> bool:
     if record.slot_certain and record.slot_at is not None and received_at >= moved_until:
         return False
     return identity_of(record) is not None
+
+
+def _unsure_columns(rows: Records, moved_until: datetime) -> Sequence[int]:
+    """Returns the numbers of the columns' records that are unsure, or of which that takes an object to say."""
+    numbers, scanned = rows.columns
+    if scanned is None:
+        return ()
+    receipts = scanned.longs("first_received_at" if scanned.has("first_received_at") else "received_at").values
+    until_us = (moved_until - EPOCH) // timedelta(microseconds=1)
+    unsure = (scanned.longs("slot_certain").values == 0) | (receipts < until_us)
+    return numbers[unsure].tolist()  # type: ignore[no-any-return]  # numbers
+
+
+def _columns_of(rows: Records, unsure: Iterable[Any]) -> Sequence[int]:
+    """Returns the numbers of the columns' records that may be of the same rows as some others."""
+    numbers, scanned = rows.columns
+    if scanned is None:
+        return ()
+    if scanned.has("timeline_id"):
+        named = {record.timeline_id.encode() for record in unsure}
+        same = [call in named for call in scanned.values("timeline_id")]
+    else:
+        named = {UUID(record.fact_id).hex.encode() for record in unsure}
+        ids = [fact.replace(b"-", b"").lower() for fact in scanned.values("fact_id")]
+        same = [fact in named or len(fact) != _DIGITS for fact in ids]
+    return numbers[same].tolist()  # type: ignore[no-any-return]  # numbers
 
 
 def identity_of(record: Any) -> Any:

@@ -17,7 +17,7 @@ from sinks.clickhouse import ClickHouse
 from sinks.columns import Table
 from sinks.flush.insert import Insert
 from sinks.rows import TIMELINES
-from sinks.slots import slot_of
+from sinks.writing.records import Records
 
 MARKS: Final = "kpi_marks"
 _COLUMNS: Final = ("slot_at", "marker", "version")
@@ -86,6 +86,6 @@ def marking(insert: Insert, set_marks: SetMarks) -> Insert:
     async def insert_and_mark(table: Table[Any], records: Sequence[Any]) -> None:
         await insert(table, records)
         if table is TIMELINES:
-            await set_marks({slot_of(record) for record in records})
+            await set_marks(Records.of(records).slots())
 
     return insert_and_mark

@@ -87,13 +87,16 @@ def _words(values: Sequence[str]) -> bytes:
     if not values:
         return b""
     if values.count(values[0]) == len(values):
-        return (
-            struct.pack("<QQ", _NEW_WORDS, 1) + _texts(values[:1]) + struct.pack("<Q", len(values)) + bytes(len(values))
-        )
+        return word_head(values[:1], len(values))[0] + bytes(len(values))
     numbers = {word: number for number, word in enumerate(dict.fromkeys(values))}
-    code, kind = _INDEXES[(len(numbers) > _MOST_BYTES) + (len(numbers) > _MOST_PAIRS)]
-    words = struct.pack("<QQ", _NEW_WORDS | kind, len(numbers)) + _texts([*numbers])
-    return words + struct.pack(f"<Q{len(values)}{code}", len(values), *map(numbers.__getitem__, values))
+    head, code = word_head([*numbers], len(values))
+    return head + struct.pack(f"<{len(values)}{code}", *map(numbers.__getitem__, values))
+
+
+def word_head(words: Sequence[str], count: int) -> tuple[bytes, str]:
+    """Returns what stands before the numbers of so many words, and the numbers' type, by its code of `struct`."""
+    code, kind = _INDEXES[(len(words) > _MOST_BYTES) + (len(words) > _MOST_PAIRS)]
+    return struct.pack("<QQ", _NEW_WORDS | kind, len(words)) + _texts(words) + struct.pack("<Q", count), code
 
 
 def _packed(code: str, values: Sequence[int]) -> bytes:

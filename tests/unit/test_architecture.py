@@ -18,7 +18,7 @@ ORDER: Final = {
         column_bounds versions records normalise partitioning outbox call timeline join poison store engine stages record_clock
         main replay
     """,
-    "sinks": "error_classes slots columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
+    "sinks": "error_classes slots scanning columns rows writing server clickhouse flush typed_records consumer layouts retention rollups moving migrate grants queries worker main",
     "deploy": "checkout_wheel output process kafka clickhouse runtime admin analysis vendor_tools reconcile doctor simulator local superset dashboards bi cli",
     "deploy/reconcile": "rows cells column_words columns records classes totals spilled held results report plan run raw_bodies taking_in",
     "deploy/simulator": "calls expectation requests vendor_contract vendors world broken poison traffic sending main",
@@ -64,8 +64,8 @@ PURE = (
     ),
     *(f"sinks/{name}.py" for name in ("columns", "error_classes", "grants", "layouts", "retention", "rows", "slots", "typed_records")),
     "sinks/moving/moved_columns.py",
-    "sinks/writing/column_writers.py",
-    "sinks/writing/ledger.py",
+    *(f"sinks/scanning/{path.name}" for path in sorted((ROOT / "sinks" / "scanning").glob("*.py"))),
+    *(f"sinks/writing/{path.name}" for path in sorted((ROOT / "sinks" / "writing").glob("*.py"))),
     *(f"sinks/rollups/{name}.py" for name in ("figures", "statements", "zones")),
     "sinks/server/trouble.py",
     *(f"sinks/flush/{name}.py" for name in ("batch", "sink_dead_letter")),

@@ -14,10 +14,11 @@ from schemas.facts import FactType
 from schemas.metrics import Registry
 from schemas.raw import Position
 from sinks.clickhouse import ClickHouse
-from sinks.flush.batch import Origin, SinkRow
+from sinks.flush.batch import Origin
 from sinks.flush.insert import insert_or_bisect
 from sinks.queries.dead_letter_store import DeadFilter, list_dead
 from sinks.rows import CDR
+from sinks.writing.records import Records
 from tests.integration.sinks.driving import (
     START,
     call,
@@ -168,6 +169,6 @@ async def test_one_bad_row_among_very_many_is_found(settings: Settings, db: Clic
     bad = 123_456 * rows // 200_000
     facts = [fact(n, q850=70_000 if n == bad else None) for n in range(rows)]
     origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
-    refused = await insert_or_bisect(CDR, [SinkRow(one, origin) for one in facts], db.insert, Registry())
-    assert [one.row.record for one in refused] == [facts[bad]]
+    refused = await insert_or_bisect(CDR, Records.of(facts, [origin] * len(facts)), db.insert, Registry())
+    assert [one.record for one in refused] == [facts[bad]]
     assert await count(db, "v_cdr") == rows - 1

@@ -16,10 +16,11 @@ from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.clickhouse import ClickHouse
 from sinks.columns import NO_TOKENS, Table
-from sinks.flush.batch import Origin, SinkRow
+from sinks.flush.batch import Origin
 from sinks.flush.insert import insert_or_bisect
 from sinks.flush.placing import Places, placing
 from sinks.rows import TIMELINES, table_of
+from sinks.writing.records import Records
 from tests.support.clickhouse_at import settings_at
 from tests.support.processes.made_tables import make_in
 
@@ -59,9 +60,9 @@ async def put(
             sent = [msgspec.structs.replace(record, slot_certain=False) for record in sent]
         size = rng.randint(len(sent) // 5 + 1, len(sent) + 1) if rng else _LARGEST
         for at in range(0, len(sent), size):
-            items = [SinkRow(record, _ORIGIN) for record in sent[at : at + size]]
-            found = await insert_or_bisect(table, items, insert, Registry())
-            refused += [f"{table.name} {_name(one.row.record)}: {one.detail}" for one in found]
+            part = sent[at : at + size]
+            found = await insert_or_bisect(table, Records.of(part, [_ORIGIN] * len(part)), insert, Registry())
+            refused += [f"{table.name} {_name(one.record)}: {one.detail}" for one in found]
     return refused
 
 

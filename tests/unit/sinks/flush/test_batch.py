@@ -9,14 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.raw import Position
-from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow, paced
-from sinks.rows import TABLES
+from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, paced
 
 POLICY = BatchPolicy(max_rows=5, max_bytes=4000, max_age_s=0.5)
 
 records = st.lists(
     st.tuples(
-        st.sampled_from(TABLES),
         st.sampled_from(["calls.normalized", "calls.timelines"]),
         st.integers(0, 2),
         st.binary(max_size=900),
@@ -34,12 +32,12 @@ def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tu
     """Every record is in exactly one batch; the offsets are those of its last records; the bounds hold."""
     batch, batches = SinkBatch(POLICY, 0.0), []
     ends: dict[tuple[str, int], int] = {}
-    for number, (table, topic, partition, value, makes_row) in enumerate(arrivals):
+    for topic, partition, value, makes_row in arrivals:
         place = (topic, partition)
         ends[place] = ends.get(place, 0) + 1
         came = origin(topic, partition, ends[place] - 1, value)
         if makes_row:
-            batch.add(table, SinkRow(number, came))
+            batch.add(came)
         else:
             batch.mark_done(came)
         if batch.due(0.1):
@@ -47,16 +45,21 @@ def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tu
             batch = SinkBatch(POLICY, 0.0)
     batches.append(batch)
 
-    rows = [(table.name, row.record) for one in batches for table, found in one.tables() for row in found]
-    assert sorted(rows) == sorted((arrival[0].name, n) for n, arrival in enumerate(arrivals) if arrival[4])
+    rows = [
+        (topic, one.position.partition, one.value)
+        for b in batches
+        for topic, found in b.origins.items()
+        for one in found
+    ]
+    assert sorted(rows) == sorted(arrival[:3] for arrival in arrivals if arrival[3])
     committed: dict[tuple[str, int], int] = {}
     for one in batches:
         for place, offset in one.offsets().items():
             assert offset > committed.get(place, 0)
             committed[place] = offset
-        held = [row for _, found in one.tables() for row in found]
+        held = [origin for found in one.origins.values() for origin in found]
         assert one.rows == len(held) <= POLICY.max_rows
-        assert sum(len(row.origin.value) for row in held[:-1]) < POLICY.max_bytes
+        assert sum(len(origin.value) for origin in held[:-1]) < POLICY.max_bytes
     assert committed == ends
 
 
@@ -66,7 +69,7 @@ def test_a_batch_is_due_by_the_time_since_the_insert_before_it() -> None:
     batch.mark_done(origin("calls.timelines", 0, 7))
     assert not batch.due(10.4)
     assert batch.wait_s(10.4) == pytest.approx(0.1)
-    batch.add(TABLES[0], SinkRow(1, origin("calls.timelines", 0, 8)))
+    batch.add(origin("calls.timelines", 0, 8))
     assert (batch.due(10.5), batch.wait_s(10.5)) == (True, 0.0)
 
 
@@ -81,7 +84,7 @@ def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
     for offset in range(5):
         assert not batch.due(0.0)
         assert batch.room == 5 - offset
-        batch.add(TABLES[0], SinkRow(offset, origin("calls.normalized", 0, offset)))
+        batch.add(origin("calls.normalized", 0, offset))
     assert batch.due(0.0)
     assert batch.room == 0
 
@@ -138,5 +141,5 @@ def test_a_batch_is_gathered_for_longer_while_many_rows_come_or_late(
     later = paced(POLICY, rows, gathered_s, late_s)
     assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
     batch = SinkBatch(later, 100.0)
-    batch.add(TABLES[0], SinkRow(1, origin("calls.normalized", 0, 1)))
+    batch.add(origin("calls.normalized", 0, 1))
     assert [batch.due(100.0 + age_s - 0.01), batch.due(100.0 + age_s)] == [False, True]

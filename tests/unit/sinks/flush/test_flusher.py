@@ -19,12 +19,13 @@ from schemas.metrics import Registry
 from schemas.raw import Position
 from sinks.columns import Table
 from sinks.error_classes import RowsRefused
-from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, SinkRow
+from sinks.flush.batch import Origin
 from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.insert import insert_or_bisect
 from sinks.flush.sink_dead_letter import dead_letter_of
 from sinks.rows import CDR, DEAD_LETTERS, TIMELINES
 from sinks.typed_records import TOPICS, read
+from sinks.writing.records import Records
 
 
 class Tables:
@@ -59,9 +60,9 @@ class DeadTopic:
         self.sent += dead_letters
 
 
-def row(number: int, topic: str = "calls.normalized") -> SinkRow:
-    value = str(number).encode()
-    return SinkRow(number, Origin(position=Position(topic, 0, number), key=None, value=value))
+def row(number: int, topic: str = "calls.normalized") -> Origin:
+    """Returns the origin of a row, which is its number."""
+    return Origin(position=Position(topic, 0, number), key=None, value=str(number).encode())
 
 
 async def plenty() -> None:
@@ -73,20 +74,20 @@ def flusher(tables: Tables, dead_letters: DeadTopic, metrics: Registry | None = 
     return Flusher(tables.insert, dead_letters.publish, backoff, metrics or Registry(), plenty)
 
 
-def batch(*parts: tuple[Table[Any], list[SinkRow]]) -> SinkBatch:
-    made = SinkBatch(BatchPolicy(max_rows=10**6, max_bytes=10**9, max_age_s=1), 0.0)
-    for table, items in parts:
-        for one in items:
-            made.add(table, one)
-    return made
+def rows(origins: list[Origin]) -> Records:
+    return Records.of([origin.position.offset for origin in origins], origins)
+
+
+def batch(*parts: tuple[Table[Any], list[Origin]]) -> list[tuple[Table[Any], Records]]:
+    return [(table, rows(origins)) for table, origins in parts]
 
 
 @given(st.integers(1, 200), st.sets(st.integers(0, 199), max_size=6))
 def test_exactly_the_bad_rows_are_refused_and_all_others_are_inserted_once(count: int, bad: set[int]) -> None:
     bad &= set(range(count))
     tables = Tables(bad)
-    refused = asyncio.run(insert_or_bisect(CDR, [row(n) for n in range(count)], tables.insert, Registry()))
-    assert {refusal.row.record for refusal in refused} == bad
+    refused = asyncio.run(insert_or_bisect(CDR, rows([row(n) for n in range(count)]), tables.insert, Registry()))
+    assert {refusal.record for refusal in refused} == bad
     assert sorted(row for _, row in tables.rows) == sorted(set(range(count)) - bad)
     assert tables.inserts <= 1 + len(bad) * 2 * (ceil(log2(count)) if count > 1 else 0)
 
@@ -94,7 +95,7 @@ def test_exactly_the_bad_rows_are_refused_and_all_others_are_inserted_once(count
 async def test_a_refused_row_becomes_a_dead_letter_with_its_bytes_and_reason() -> None:
     tables, dead_letters, metrics = Tables({7}), DeadTopic(), Registry()
     await flusher(tables, dead_letters, metrics).flush(batch((CDR, [row(n) for n in range(10)])), [])
-    assert dead_letters.sent == [dead_letter_of(row(7).origin, "row", "column x: ValueError")]
+    assert dead_letters.sent == [dead_letter_of(row(7), "row", "column x: ValueError")]
     assert metrics.get("callweave_sink_rows_total", "cdr") == 9
 
 
@@ -138,7 +139,7 @@ async def test_a_table_that_is_in_is_not_inserted_again_while_another_waits() ->
 
 async def test_a_dead_letter_that_is_refused_goes_to_the_table_without_its_bytes_and_not_to_the_topic() -> None:
     refused = row(3, topic="calls.dead")
-    tables, dead_letters = Tables({3, refused.origin.value}), DeadTopic()
+    tables, dead_letters = Tables({3, refused.value}), DeadTopic()
     await flusher(tables, dead_letters).flush(batch((DEAD_LETTERS, [refused])), [])
     assert dead_letters.sent == []
     ((table, kept),) = tables.rows
@@ -147,7 +148,7 @@ async def test_a_dead_letter_that_is_refused_goes_to_the_table_without_its_bytes
 
 async def test_a_dead_letter_that_nothing_can_keep_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     refused = row(3, topic="calls.dead")
-    tables, dead_letters = Tables({3, refused.origin.value, b""}), DeadTopic()
+    tables, dead_letters = Tables({3, refused.value, b""}), DeadTopic()
     await flusher(tables, dead_letters).flush(batch((DEAD_LETTERS, [refused])), [])
     assert (dead_letters.sent, tables.rows) == ([], [])
     assert "calls.dead[0] 3" in caplog.text
@@ -207,7 +208,7 @@ async def test_a_row_that_our_own_code_cannot_make_is_an_internal_dead_letter() 
     dead_letters = DeadTopic()
     made = Flusher(insert, dead_letters.publish, Backoff(first_s=0.001, cap_s=0.002), Registry(), plenty)
     await made.flush(batch((CDR, [row(n) for n in range(10)])), [])
-    assert dead_letters.sent == [dead_letter_of(row(7).origin, "internal", "column legs.role: AttributeError")]
+    assert dead_letters.sent == [dead_letter_of(row(7), "internal", "column legs.role: AttributeError")]
 
 
 @pytest.mark.parametrize("topic", TOPICS)

@@ -1,0 +1,1 @@
+"""Avro bodies of many records as columns: each step reads one field of all of them."""

@@ -1,0 +1,94 @@
+"""Records of one type, by their columns. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from sinks.scanning.leaves import Field, Leaf, Lists, Longs, Texts
+from sinks.scanning.source import Numbers, Source
+
+T = TypeVar("T")
+Coded = tuple[Numbers, list[bytes]]
+"""The number of each text, and the different texts."""
+
+
+class Scanned:
+    """The fields of some records; a member's field has the name `legs.role`, a plain member `quality_flags.`."""
+
+    def __init__(self, source: Source, leaves: Mapping[str, Field], count: int) -> None:
+        """Keeps the leaf of each field."""
+        self.source = source
+        self._leaves = leaves
+        self._count = count
+        self._kept: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def has(self, name: str) -> bool:
+        """True for a field that these records have."""
+        return name in self._leaves
+
+    def of(self, rows: Numbers) -> "Scanned":
+        """Returns the columns of some of the records."""
+        return Scanned(self.source, {name: leaf.of(rows) for name, leaf in self._leaves.items()}, len(rows))
+
+    def leaf(self, name: str) -> Leaf:
+        """Returns the values of a field, or of a field of members."""
+        found = self._leaves.get(name)
+        if found is None:
+            parent, _, field = name.partition(".")
+            return self.lists(parent).members[field]
+        if isinstance(found, Lists):
+            raise TypeError(f"{name} has members")
+        return found
+
+    def texts(self, name: str) -> Texts:
+        """Returns the texts of a field."""
+        found = self.leaf(name)
+        if not isinstance(found, Texts):
+            raise TypeError(f"{name} is no text")
+        return found
+
+    def longs(self, name: str) -> Longs:
+        """Returns the numbers of a field."""
+        found = self.leaf(name)
+        if not isinstance(found, Longs):
+            raise TypeError(f"{name} is no number")
+        return found
+
+    def lists(self, name: str) -> Lists:
+        """Returns the lists of a field."""
+        found = self._leaves[name]
+        if not isinstance(found, Lists):
+            raise TypeError(f"{name} has no members")
+        return found
+
+    def values(self, name: str) -> list[bytes]:
+        """Returns the texts of a field, one by one."""
+        texts = self.texts(name)
+        return self.source.slices(texts.starts, texts.sizes)
+
+    def coded(self, texts: Texts) -> Coded:
+        """Returns texts by numbers."""
+        return self.source.coded(texts.starts, texts.sizes)
+
+    def words(self, name: str) -> Coded:
+        """Returns the texts of a field by numbers, which are found once."""
+        return self.once(name, lambda scanned: scanned.coded(scanned.texts(name)))
+
+    def once(self, name: object, make: Callable[["Scanned"], T]) -> T:
+        """Returns what is made of these records, and is made once."""
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        return self._kept[name]  # type: ignore[no-any-return]  # as it was kept
+
+    def all_texts(self) -> Iterator[tuple[Texts, Numbers | None]]:
+        """Iterates over all fields that are texts; with those of members comes the record of each."""
+        for leaf in self._leaves.values():
+            if isinstance(leaf, Texts):
+                yield leaf, None
+            elif isinstance(leaf, Lists):
+                owners = leaf.owners
+                for member in leaf.members.values():
+                    if isinstance(member, Texts):
+                        yield member, owners
