@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -129,13 +130,13 @@ def _scanned(topic: str, origins: Sequence[Origin], codecs: Codecs) -> list[tupl
     if topic not in _RECORDS or len(origins) < MANY:
         return []
     codec: Codec[Any] = codecs.fact if topic == topics.NORMALIZED.name else codecs.timeline
-    heads = codec.heads
-    numbers = [number for number, origin in enumerate(origins) if origin.value[:HEAD_BYTES] in heads]
-    if len(numbers) < MANY:
+    values = [origin.value for origin in origins]
+    is_newest = [value[:HEAD_BYTES] in codec.heads for value in values]
+    if is_newest.count(True) < MANY:
         return []
     try:
-        parts = [*_scanner(codec.newest).parts([origins[number].value for number in numbers], HEAD_BYTES)]
-        return [*_with_slots(parts, np.array(numbers))]
+        parts = [*_scanner(codec.newest).parts([*compress(values, is_newest)], HEAD_BYTES)]
+        return [*_with_slots(parts, np.flatnonzero(is_newest))]
     except Exception as exc:  # noqa: BLE001  # each record is then read on its own
         log.error("records of %s cannot be read together: %s", topic, type(exc).__name__)  # noqa: TRY400 - as above
         return []

@@ -211,7 +211,7 @@ class Sink:
 
     async def _flush_records(self, origins: Mapping[str, Sequence[Origin]]) -> float:
         """Flushes the records of each topic; returns the latest receipt of a row, 0 without rows."""
-        tables, dead_letters = await asyncio.to_thread(gathered, origins, self._codecs)
+        tables, dead_letters = gathered(origins, self._codecs)
         await self._flusher.flush(tables, dead_letters)
         return max((_youngest_s(table, records) for table, records in tables), default=0.0)
 

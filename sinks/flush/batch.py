@@ -13,7 +13,7 @@ _RECORD_BYTES: Final = 256
 """Counted for each record besides its contents, so that empty ones count too."""
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The Kafka record that a row comes from, complete, because it may become a dead letter."""
 
     position: Position

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sinks.scanning.leaves import Field, Leaf, Lists, Longs, Texts
 from sinks.scanning.source import Numbers, Source
 
@@ -14,30 +16,38 @@ Coded = tuple[Numbers, list[bytes]]
 class Scanned:
     """The fields of some records; a member's field has the name `legs.role`, a plain member `quality_flags.`."""
 
-    def __init__(self, source: Source, leaves: Mapping[str, Field], count: int) -> None:
-        """Keeps the leaf of each field."""
+    def __init__(self, source: Source, fields: Mapping[str, Field], count: int, rows: Numbers | None = None) -> None:
+        """Takes the fields of `count` records, and which of the records these are; None for all."""
         self.source = source
-        self._leaves = leaves
+        self._fields = fields
         self._count = count
+        self._rows = rows
         self._kept: dict[Any, Any] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return self._count if self._rows is None else len(self._rows)
 
     def has(self, name: str) -> bool:
         """True for a field that these records have."""
-        return name in self._leaves
+        return name in self._fields
 
     def of(self, rows: Numbers) -> "Scanned":
-        """Returns the columns of some of the records."""
-        return Scanned(self.source, {name: leaf.of(rows) for name, leaf in self._leaves.items()}, len(rows))
+        """Returns some of the records; the very same ones for all of them in their order."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
+        return Scanned(self.source, self._fields, self._count, rows if self._rows is None else self._rows[rows])
+
+    def _field(self, name: str) -> Field:
+        found = self._fields[name]
+        rows = self._rows
+        return found if rows is None else self.once(("rows", name), lambda _: found.of(rows))
 
     def leaf(self, name: str) -> Leaf:
         """Returns the values of a field, or of a field of members."""
-        found = self._leaves.get(name)
-        if found is None:
+        if name not in self._fields:
             parent, _, field = name.partition(".")
             return self.lists(parent).members[field]
+        found = self._field(name)
         if isinstance(found, Lists):
             raise TypeError(f"{name} has members")
         return found
@@ -58,7 +68,7 @@ class Scanned:
 
     def lists(self, name: str) -> Lists:
         """Returns the lists of a field."""
-        found = self._leaves[name]
+        found = self._field(name)
         if not isinstance(found, Lists):
             raise TypeError(f"{name} has no members")
         return found
@@ -84,7 +94,7 @@ class Scanned:
 
     def all_texts(self) -> Iterator[tuple[Texts, Numbers | None]]:
         """Iterates over all fields that are texts; with those of members comes the record of each."""
-        for leaf in self._leaves.values():
+        for leaf in map(self._field, self._fields):
             if isinstance(leaf, Texts):
                 yield leaf, None
             elif isinstance(leaf, Lists):

@@ -13,6 +13,9 @@ _PAD: Final = bytes(1 << 14)
 """Behind the last value, for bytes that are missing there: more than a record without texts can have."""
 _EIGHT: Final = 8
 _MASKS: Final = np.array([(1 << 8 * size) - 1 for size in range(_EIGHT + 1)], np.uint64)
+_MIXED: Final = np.uint64(0x9E3779B97F4A7C15)
+_HALF: Final = np.uint64(29)
+"""Makes one number of several, which differs where they do, but by chance."""
 _LONG: Final = 64
 _FEW: Final = 500
 """Bytes of a text above which, and texts below which, they are told apart one by one."""
@@ -46,13 +49,16 @@ class Source:
             return self._coded_one_by_one(starts, sizes)
         if not longest:
             return np.zeros(len(sizes), np.int64), [b""] * min(1, len(sizes))
-        codes = sizes
-        for first in range(0, longest, _EIGHT):
-            piece = self._piece(starts, sizes, first)
-            if (piece != piece[0]).any():
-                different, codes_of_piece = np.unique(piece, return_inverse=True)
-                codes = np.unique(codes * len(different) + codes_of_piece, return_inverse=True)[1]
-        codes, firsts = in_order(np.unique(codes, return_inverse=True)[1])
+        pieces = [self._piece(starts, sizes, first) for first in range(0, longest, _EIGHT)]
+        pieces = [piece for piece in pieces if (piece != piece[0]).any()]
+        keys = sizes.astype(np.uint64)
+        for piece in pieces:
+            keys = (keys ^ piece) * _MIXED
+            keys ^= keys >> _HALF
+        codes, firsts = in_order(np.unique(keys, return_inverse=True)[1])
+        places = firsts[codes]
+        if (sizes != sizes[places]).any() or any((piece != piece[places]).any() for piece in pieces):
+            return self._coded_one_by_one(starts, sizes)  # two values of one key
         return codes, self.slices(starts[firsts], sizes[firsts])
 
     def _coded_one_by_one(self, starts: Numbers, sizes: Numbers) -> tuple[Numbers, list[bytes]]:
