@@ -217,6 +217,7 @@ def changed(fact: Fact = RECORD, **fields: Any) -> bytes:
     return FACT.encode(msgspec.structs.replace(fact, **fields))
 
 
+AMOUNT = changed(cost=Decimal(1))
 ODD: Mapping[str, bytes] = {
     "a number that its column does not hold": changed(q850=70_000),
     "a number of nine bytes": changed(version=1 << 60),
@@ -224,6 +225,9 @@ ODD: Mapping[str, bytes] = {
     "an id that is no UUID": changed(fact_id="x"),
     "an id in capital letters": changed(fact_id=str(uuid.UUID(int=0xABCDEF)).upper()),
     "an id without dashes": changed(fact_id=uuid.UUID(int=7).hex),
+    "an amount of ten bytes": AMOUNT.replace(b"\x06\x0fB@", b"\x14" + bytes(7) + b"\x0fB@"),
+    "an amount beyond all columns": AMOUNT.replace(b"\x06\x0fB@", b"\x10" + b"\x7f" * 8),
+    "an instant of the year 9999": changed(setup_at=datetime(9999, 12, 31, tzinfo=UTC)),
     "no slot": changed(slot_at=None),
     "more legs than are read together": changed(legs=(Leg(role=Role.X, number="1"),) * 40),
     "a key that comes twice": SENT["fact"].replace(b"\x02b\x0c\xe5", b"\x02a\x0c\xe5"),

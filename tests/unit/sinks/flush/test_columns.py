@@ -41,7 +41,7 @@ def content(received_at: datetime) -> RecordContent:
 
 def fact(number: int, rng: random.Random, fields: dict[str, Any], received_at: datetime) -> Fact:
     identity = uuid.UUID(int=number)
-    text = rng.choice((str(identity), str(identity), str(identity).upper(), identity.hex))
+    text = rng.choice((str(identity), str(identity), str(identity).upper(), identity.hex, f"{{{identity}}}"))
     contents = (content(received_at - rng.choice((0, 9)) * HOUR),) if rng.random() < 0.2 else ()
     return Fact(
         fact_id=text,
