@@ -20,20 +20,25 @@ from aiokafka import AIOKafkaProducer
 from deploy.admin.topic_setup import create_topics
 from deploy.clickhouse.launch import ClickHouseServer
 from deploy.kafka.broker import KafkaServer
-from schemas.codec import FACT
+from schemas.codec import FACT, Codecs
 from schemas.config.settings import KafkaSettings, Settings
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, NumberKind, Role
 from schemas.metrics import Registry
+from schemas.raw import Position
+from schemas.topics import NORMALIZED
 from sinks.clickhouse import ClickHouse
 from sinks.columns import NO_TOKENS
+from sinks.flush.batch import Origin
 from sinks.main import run
 from sinks.migrate import migrate, migrator
 from sinks.rows import CDR
+from sinks.typed_records import gathered
 from sinks.writing.native_block import Block
+from sinks.writing.records import Records
 from tests.bench.support.lines import Line, show
 
 RECORDS = 100_000
-BLOCK = 50_000
+BLOCK = 10_000
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
@@ -75,9 +80,16 @@ async def in_thread(function: object, *arguments: object) -> object:
     return await asyncio.to_thread(function, *arguments)  # type: ignore[arg-type]  # any function
 
 
-async def inserted(db: ClickHouse, facts: list[Fact]) -> None:
-    for start in range(0, len(facts), BLOCK):
-        await db.insert(CDR, facts[start : start + BLOCK])
+def records(values: list[bytes]) -> Records:
+    """Returns facts as the sink reads them from a topic."""
+    origins = [Origin(position=Position(NORMALIZED.name, 0, 0), key=None, value=value) for value in values]
+    ((_, found),), _ = gathered({NORMALIZED.name: origins}, Codecs())
+    return found
+
+
+async def inserted(db: ClickHouse, batches: list[Records]) -> None:
+    for batch in batches:
+        await db.insert(CDR, batch)
 
 
 async def drained(settings: Settings, db: ClickHouse, values: list[bytes]) -> float:
@@ -121,11 +133,15 @@ async def bench(count: int) -> list[Line]:
             async with ClickHouse(migrator(settings.clickhouse)) as db:
                 await migrate(db, settings)
                 names = ", ".join(f"`{column.name}`" for column in CDR.columns)
-                lines.append(
-                    ("decode Avro to Fact", await timed(in_thread(lambda: list(map(FACT.decode, values))), count))
-                )
-                lines.append(("Fact to Native", await timed(in_thread(Block(facts, NO_TOKENS).of, CDR), count)))
-                lines.append(("Fact to rows: Native, HTTP", await timed(inserted(db, facts), count)))
+                batches = [values[start : start + BLOCK] for start in range(0, count, BLOCK)]
+                read: list[Records] = []
+                decoded = timed(in_thread(lambda: list(map(FACT.decode, values))), count)
+                scanned = timed(in_thread(lambda: read.extend(map(records, batches))), count)
+                lines += [("Avro to objects", await decoded), ("Avro to columns", await scanned)]
+                packed = timed(in_thread(Block(facts, NO_TOKENS).of, CDR), count)
+                written = timed(in_thread(lambda: [one.block(CDR, NO_TOKENS) for one in read]), count)
+                lines += [("objects to Native", await packed), ("columns to Native", await written)]
+                lines.append(("columns to rows: Native, HTTP", await timed(inserted(db, read), count)))
                 await db.command("CREATE TABLE calls.source ENGINE = Memory AS SELECT * FROM calls.cdr_by_slot")
                 await db.command("TRUNCATE TABLE calls.cdr_by_slot")
                 copy = f"INSERT INTO calls.cdr_by_slot ({names}) SELECT {names} FROM calls.source"
