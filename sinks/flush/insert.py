@@ -22,7 +22,6 @@ Insert = Callable[[Table[Any], Sequence[Any]], Awaitable[None]]
 class RefusedRow(msgspec.Struct, frozen=True):
     """One row that its table refuses, and why."""
 
-    record: Any
     origin: Origin
     detail: str
     code: str = "row"
@@ -47,7 +46,7 @@ async def insert_or_bisect(table: Table[Any], rows: Records, insert: Insert, met
         except RowsRefused as exc:
             metrics.add("callweave_sink_inserts_total", table.label, "refused")
             if len(part) == 1:
-                refused.append(RefusedRow(part[0], part.origins[0], str(exc), exc.code))
+                refused.append(RefusedRow(part.origins[0], str(exc), exc.code))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]

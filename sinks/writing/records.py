@@ -3,6 +3,7 @@
 It is a sequence of the objects, each of which is made when it is looked at.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, overload
@@ -11,6 +12,7 @@ import numpy as np
 
 from schemas.privacy.tokens import NumberTokens
 from sinks.columns import Table
+from sinks.error_classes import unfit
 from sinks.scanning.derived import Odd
 from sinks.scanning.scanned import Scanned
 from sinks.scanning.source import Numbers
@@ -18,6 +20,7 @@ from sinks.slots import slot_of
 from sinks.writing.native_block import Block
 from sinks.writing.scanned_block import ScannedBlock
 
+log: Final = logging.getLogger(__name__)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OBJECT: Final = -1
 """The place of a record that is an object."""
@@ -89,8 +92,11 @@ class Records(Sequence[Any]):
         return self._columns
 
     def as_objects(self, numbers: Iterable[int]) -> "Records":
-        """Returns the same records, those of these numbers as objects."""
-        return self.changed({number: self[number] for number in numbers})
+        """Returns the same records, those of these numbers as objects; raises `RowsRefused` where one makes none."""
+        try:
+            return self.changed({number: self[number] for number in numbers})
+        except Exception as exc:  # no record may end the process: it becomes a dead letter
+            raise unfit("of any object", exc) from exc
 
     def changed(self, objects: Mapping[int, Any]) -> "Records":
         """Returns the records with these objects in the place of others; None leaves one out."""
@@ -120,6 +126,9 @@ class Records(Sequence[Any]):
                 break
             except Odd as odd:
                 records = records.as_objects(numbers[odd.rows].tolist() or numbers.tolist())
+            except Exception as exc:  # noqa: BLE001  # each record is then written on its own
+                log.error("columns of %s cannot be written: %s", table.label, type(exc).__name__)  # noqa: TRY400 - the exception's text may quote values
+                records = records.as_objects(numbers.tolist())
         objects = [*records.objects.values()]
         return block + Block(objects, tokens).of(table) if objects or not block else block
 

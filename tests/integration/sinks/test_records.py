@@ -168,7 +168,7 @@ async def test_bad_rows_among_many_become_dead_letters_and_all_others_are_insert
 async def test_one_bad_row_among_very_many_is_found(settings: Settings, db: ClickHouse, rows: int) -> None:
     bad = 123_456 * rows // 200_000
     facts = [fact(n, q850=70_000 if n == bad else None) for n in range(rows)]
-    origin = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
-    refused = await insert_or_bisect(CDR, Records.of(facts, [origin] * len(facts)), db.insert, Registry())
-    assert [one.record for one in refused] == [facts[bad]]
+    origins = [Origin(position=Position("calls.normalized", 0, n), key=None, value=b"") for n in range(rows)]
+    refused = await insert_or_bisect(CDR, Records.of(facts, origins), db.insert, Registry())
+    assert [one.origin for one in refused] == [origins[bad]]
     assert await count(db, "v_cdr") == rows - 1

@@ -61,8 +61,9 @@ async def put(
         size = rng.randint(len(sent) // 5 + 1, len(sent) + 1) if rng else _LARGEST
         for at in range(0, len(sent), size):
             part = sent[at : at + size]
-            found = await insert_or_bisect(table, Records.of(part, [_ORIGIN] * len(part)), insert, Registry())
-            refused += [f"{table.name} {_name(one.record)}: {one.detail}" for one in found]
+            origins = [_origin(number) for number in range(len(part))]
+            found = await insert_or_bisect(table, Records.of(part, origins), insert, Registry())
+            refused += [f"{table.name} {_name(part[one.origin.position.offset])}: {one.detail}" for one in found]
     return refused
 
 
@@ -75,4 +76,5 @@ def _name(record: Any) -> str:
     return str(record.vendor_call_id or record.binding_id)
 
 
-_ORIGIN: Final = Origin(position=Position("calls.normalized", 0, 0), key=None, value=b"")
+def _origin(number: int) -> Origin:
+    return Origin(position=Position("calls.normalized", 0, number), key=None, value=b"")

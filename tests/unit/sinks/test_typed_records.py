@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import FACT, PUBLISHED, TIMELINE, Codecs, PublishedSchema, schema_text
+from schemas.codec import FACT, PUBLISHED, TIMELINE, Codec, Codecs, PublishedSchema, schema_text
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Undecodable
 from schemas.facts import Disposition, Fact, FactType, Flag, Kind, Leg, RecordContent, Role
@@ -260,6 +260,32 @@ def test_what_fails_for_all_is_read_one_by_one(
     assert ([*records], dead_letters) == ([CALL] * 3, [])
     assert "MemoryError" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_columns_that_cannot_be_written_are_written_as_objects(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((table, records),), _ = gathered({TOPIC["timeline"]: origins("timeline", [SENT["timeline"]] * 3)}, Codecs())
+
+    def fails(*_: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(ScannedBlock, "of", fails)
+    assert block_of(table, records) == block_of_objects(table, [CALL] * 3)
+    assert "columns of timelines cannot be written: KeyError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_record_of_which_no_object_can_be_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = TIMELINE.encode(msgspec.structs.replace(CALL, phase=256))
+    ((table, records),), _ = gathered({TOPIC["timeline"]: origins("timeline", [SENT["timeline"], odd])}, Codecs())
+
+    def fails(*_: object) -> None:
+        raise Undecodable("nobody expected that", code="schema")
+
+    monkeypatch.setattr(Codec, "decode", fails)
+    assert block_of(table, records) == "column of any object: Undecodable"
+    assert not isinstance(block_of(table, records[:1]), str)
 
 
 def test_a_call_without_an_id_among_others_is_a_dead_letter() -> None:

@@ -87,7 +87,7 @@ def test_exactly_the_bad_rows_are_refused_and_all_others_are_inserted_once(count
     bad &= set(range(count))
     tables = Tables(bad)
     refused = asyncio.run(insert_or_bisect(CDR, rows([row(n) for n in range(count)]), tables.insert, Registry()))
-    assert {refusal.record for refusal in refused} == bad
+    assert {refusal.origin.position.offset for refusal in refused} == bad
     assert sorted(row for _, row in tables.rows) == sorted(set(range(count)) - bad)
     assert tables.inserts <= 1 + len(bad) * 2 * (ceil(log2(count)) if count > 1 else 0)
 
