@@ -1,7 +1,7 @@
 """Makes the steps that read an Avro schema's fields of many records. Pure.
 
 It reads what our writers write, as `schemas/reading/record_readers.py` does; all else, and lists of many members, it
-leaves unread. It is held against the codec in `tests/unit/sinks/scanning/`.
+leaves unread. It is held against the codec in `tests/unit/sinks/test_typed_records.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

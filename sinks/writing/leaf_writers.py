@@ -1,6 +1,6 @@
 """Writes the columns of scanned records as ClickHouse's Native format has them: no value is an object. Pure.
 
-`tests/unit/sinks/writing/` holds them against `column_writers.py`, which writes the values of objects.
+`tests/unit/sinks/test_typed_records.py` holds them against `column_writers.py`, which writes the values of objects.
 """
 
 from collections.abc import Callable, Mapping
