@@ -1,10 +1,10 @@
 """Sends records to Kafka in batches of our own: one list, one batch and one acknowledgement for many callers.
 
-Records gather while more of them come, for `kafka.linger_ms` at most, or until as many wait as did so lately (`Crowd`),
-and leave together; aiokafka's `send`, with a future and a wait for each record, costs client and broker several times
-as much. A partition has one batch under way. While every partition has one, records go on gathering: batches grow when
-Kafka is slow, and a partition that does not answer holds up no other. This module must not know deadlines, nor who
-waits.
+Records gather while more of them come, for `kafka.linger_ms` at most, until as many wait as did so lately (`Crowd`), or
+until they are enough for a request and none is under way, and leave together; aiokafka's `send`, with a future and a
+wait for each record, costs client and broker several times as much. A partition has one batch under way. While every
+partition has one, records go on gathering: batches grow when Kafka is slow, and a partition that does not answer holds
+up no other. This module must not know deadlines, nor who waits.
 """
 
 import asyncio
@@ -37,6 +37,8 @@ _TRIES: Final = 3
 LOOKS: Final = 4
 """Looks within `kafka.linger_ms` for whether more records come: callers that wait for each other's answers send their
 next requests at the same time, and then none of them."""
+ENOUGH: Final = 16
+"""Records that are worth a request of their own where none is under way."""
 _LOOK_S: Final = 0.01
 _NOT_THE_PRODUCER: Final = (KafkaTimeoutError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 """Failures that another producer would have as well, and that leave no hole in this one's sequence."""
@@ -67,6 +69,7 @@ class Sender:
         self._turn = 0
         self._queues: dict[str, list[Record]] = {}
         self._gathered_bytes = 0
+        self._gathered = 0
         self._gathering: asyncio.TimerHandle | None = None
         self._due = asyncio.Event()
         self._crowded = False
@@ -99,7 +102,8 @@ class Sender:
         """Takes a record, to be sent together with those that come in the same moment; `now` is the loop's time."""
         self._queues.setdefault(record.topic, []).append(record)
         self._gathered_bytes += record.size
-        if self._crowd.join(now) or self._gathered_bytes >= BATCH_BYTES:
+        self._gathered += 1
+        if self._crowd.join(now) or self._gathered_bytes >= BATCH_BYTES or self._is_enough():
             self._due.set()
         elif self._gathering is None:
             self._gather(0, LOOKS)
@@ -107,6 +111,9 @@ class Sender:
     def over(self) -> None:
         """Counts a record out whose caller waits no more."""
         self._crowd.leave()
+
+    def _is_enough(self) -> bool:
+        return not self._busy and self._gathered >= ENOUGH
 
     def _gather(self, bytes_before: int, looks_left: int) -> None:
         """Ends the gathering when nothing came since the look before, and at the last look in any case."""
@@ -139,6 +146,7 @@ class Sender:
             self._due.clear()
             self._crowded = False
             self._gathered_bytes = 0
+            self._gathered = 0
             if self._gathering is not None:
                 self._gathering.cancel()
                 self._gathering = None
@@ -187,7 +195,7 @@ class Sender:
         self._window.take_back(batch.size)
         if again:
             self._queues[batch.topic] = [*again, *self._queues.get(batch.topic, ())]
-        if again or self._crowded:
+        if again or self._crowded or self._is_enough():
             self._due.set()
 
     async def _acknowledged(self, producer: AIOKafkaProducer, batch: Batch) -> None:

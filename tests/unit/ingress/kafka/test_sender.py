@@ -16,7 +16,7 @@ from aiokafka.errors import (
 
 from ingress.kafka.connection import BATCH_BYTES
 from ingress.kafka.producer import AckTimeout, KafkaPublisher
-from ingress.kafka.sender import LOOKS
+from ingress.kafka.sender import ENOUGH, LOOKS
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 
@@ -144,6 +144,42 @@ async def until(true: Callable[[], bool]) -> None:
 
 def codes(results: list[BaseException | None]) -> list[str]:
     return [getattr(each, "code", "durable") for each in results]
+
+
+async def test_enough_records_leave_at_once_where_no_batch_is_under_way(scene: Scene) -> None:
+    """Fewer gather, because as many as lately may still come."""
+    scene.publisher._sender.linger_s = 1000
+    producer = scene.connection.connect()
+    await settled_crowd(scene, producer, of=2 * ENOUGH)
+    few = scene.push(*(b"%d" % number for number in range(ENOUGH - 1)))
+    await asyncio.sleep(0.01)
+    assert len(producer.sent) == 1
+    last = scene.push(b"last")
+    await until(lambda: len(producer.sent) == 2)
+    assert len(producer.values()[1]) == ENOUGH
+    producer.answer(1)
+    await asyncio.gather(*few, *last)
+
+
+async def test_those_that_gather_beside_a_batch_leave_with_its_acknowledgement_if_they_are_enough(scene: Scene) -> None:
+    scene.publisher._sender.linger_s = 1000
+    producer = scene.connection.connect()
+    await settled_crowd(scene, producer, of=4 * ENOUGH)
+    callers = scene.push(*(b"%d" % number for number in range(ENOUGH)))
+    await until(lambda: len(producer.sent) == 2)
+    callers += scene.push(*(b"beside %d" % number for number in range(ENOUGH + 3)))
+    await asyncio.sleep(0.01)
+    assert len(producer.sent) == 2
+    producer.answer(1)
+    await until(lambda: len(producer.sent) == 3)
+    assert len(producer.values()[2]) == ENOUGH + 3
+    too_few = scene.push(*(b"later %d" % number for number in range(ENOUGH - 1)))
+    await asyncio.sleep(0)
+    producer.answer(2)
+    await asyncio.gather(*callers)
+    assert len(producer.sent) == 3
+    for each in too_few:
+        each.cancel()
 
 
 async def test_what_comes_in_one_moment_is_one_batch_and_everyone_is_told(scene: Scene) -> None:
