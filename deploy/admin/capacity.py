@@ -36,11 +36,11 @@ _WHOLE_WAY: Final = "make bench ARGS=whole_way"
 _COMPARE: Final = "make bench ARGS=compare"
 COSTS: Final[Mapping[str, Cost]] = MappingProxyType(
     {
-        "ingress": Cost(38, "us", "CPU of the ingress", _WHOLE_WAY),
-        "worker": Cost(136, "us", "CPU of the workers", _WHOLE_WAY),
-        "sink": Cost(42, "us", "CPU of the sink", _WHOLE_WAY),
-        "clickhouse": Cost(64, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
-        "broker": Cost(20, "us", "CPU of the broker, one replica", _WHOLE_WAY),
+        "ingress": Cost(41, "us", "CPU of the ingress", _WHOLE_WAY),
+        "worker": Cost(132, "us", "CPU of the workers", _WHOLE_WAY),
+        "sink": Cost(18, "us", "CPU of the sink", _WHOLE_WAY),
+        "clickhouse": Cost(42, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
+        "broker": Cost(21, "us", "CPU of the broker, one replica", _WHOLE_WAY),
         "request": Cost(383, "B", "a request on the wire, head and body", _COMPARE),
         RAW.name: Cost(90, "B", f"on disk in `{RAW.name}`", _COMPARE),
         FACTS.name: Cost(342, "B", f"on disk in `{FACTS.name}`", _COMPARE),

@@ -78,7 +78,7 @@ PARTS: Final[tuple[tuple[str, str], ...]] = (
         ),
     ),
     ("Faust", "faust/ mode/"),
-    ("rows: decode and build", "sinks/columns sinks/rows sinks/typed_records sinks/intake"),
+    ("rows: decode and build", "sinks/columns sinks/rows sinks/typed_records sinks/intake sinks/scanning/"),
     ("rows: their place and insert", "/sinks/ clickhouse_connect/ urllib3/"),
     (
         "accept a request",
