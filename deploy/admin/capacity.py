@@ -43,12 +43,12 @@ COSTS: Final[Mapping[str, Cost]] = MappingProxyType(
         "broker": Cost(21, "us", "CPU of the broker, one replica", _WHOLE_WAY),
         "request": Cost(383, "B", "a request on the wire, head and body", _COMPARE),
         RAW.name: Cost(90, "B", f"on disk in `{RAW.name}`", _COMPARE),
-        FACTS.name: Cost(342, "B", f"on disk in `{FACTS.name}`", _COMPARE),
+        FACTS.name: Cost(295, "B", f"on disk in `{FACTS.name}`", _COMPARE),
         NORMALIZED.name: Cost(227, "B", f"on disk in `{NORMALIZED.name}`", _COMPARE),
         TIMELINES.name: Cost(62, "B", f"on disk in `{TIMELINES.name}`", _COMPARE),
-        STATE.name: Cost(169, "B", f"on disk in `{STATE.name}`", _COMPARE),
-        "rows": Cost(174, "B", "on disk in ClickHouse's tables", _COMPARE),
-        "remembered": Cost(1087, "B", "memory of the workers for a call that is remembered", _COMPARE),
+        STATE.name: Cost(167, "B", f"on disk in `{STATE.name}`", _COMPARE),
+        "rows": Cost(173, "B", "on disk in ClickHouse's tables", _COMPARE),
+        "remembered": Cost(1717, "B", "memory of the workers for a call that is remembered", _COMPARE),
     }
 )
 
