@@ -109,9 +109,9 @@ class _Stamps(dict[bytes, datetime | None]):
     def __missing__(self, raw: bytes) -> datetime | None:
         text = _text(raw)
         at = _instant(int(text)) if _is_ms(text) else None
-        if len(self) >= _MOST_KNOWN:
-            self.clear()
         if len(raw) <= _KNOWN_BYTES:
+            if len(self) >= _MOST_KNOWN:
+                self.clear()
             self[raw] = at
         return at
 
