@@ -1,6 +1,6 @@
 """Records of a topic, in batches of one partition: the input of every stage. Pure; it knows neither Kafka nor Faust."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -20,6 +20,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+def record_of(_place: object, record: Any) -> Record:
+    """Return a record of aiokafka's, of whichever class, as one of ours."""
+    return Record(
+        offset=record.offset,
+        timestamp_ms=record.timestamp,
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
+
+
 class RecordBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Consecutive records of one partition, the unit of work and of acknowledgement."""
 
@@ -36,23 +47,20 @@ class RecordBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Number that ties the acknowledgement to this very delivery."""
 
 
-def cut(topic: str, partition: int, records: list[Any], size: int) -> Iterator[RecordBatch]:
-    """Cut aiokafka's records of one partition into batches of at most `size` records."""
+def cut(topic: str, partition: int, records: Sequence[Record], size: int) -> Iterator[RecordBatch]:
+    """Cut records of one partition into batches of at most `size` records."""
     for at in range(0, len(records), size):
         part = records[at : at + size]
         yield RecordBatch(
             topic=topic,
             partition=partition,
-            records=tuple(
-                Record(offset=r.offset, timestamp_ms=r.timestamp, key=r.key, value=r.value, headers=tuple(r.headers))
-                for r in part
-            ),
+            records=tuple(part),
             first_offset=part[0].offset,
             next_offset=part[-1].offset + 1,
         )
 
 
-def interleave(fetched: Mapping[Partition, list[Any]], size: int) -> Iterator[RecordBatch]:
+def interleave(fetched: Mapping[Partition, Sequence[Record]], size: int) -> Iterator[RecordBatch]:
     """Cut a fetch into batches, one of each partition in turn, so that no partition waits for another's backlog."""
     cuts = [cut(topic, partition, records, size) for (topic, partition), records in fetched.items()]
     for turn in zip_longest(*cuts):

@@ -13,10 +13,9 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from processors.engine.transport import cut
 from processors.main import outbox
 from processors.normalise import directory
-from processors.records import RecordBatch
+from processors.records import RecordBatch, cut, record_of
 from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import Codecs
 from schemas.config.settings import KafkaSettings, Settings
@@ -73,6 +72,7 @@ async def _reader(kafka: KafkaSettings) -> AsyncIterator[Any]:
     consumer = clients.consumer(
         kafka,
         "replay",
+        make=record_of,
         auto_offset_reset="none",  # what retention removes meanwhile must be an error, not a jump over the rest
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
     )

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -17,7 +17,9 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from schemas.config.settings import KafkaSettings, SinkSettings
 from schemas.kafka import clients
 from schemas.kafka.away import away, require
+from schemas.raw import Position
 from schemas.topics import MAX_MESSAGE_BYTES, SINK_GROUP
+from sinks.flush.batch import Origin
 from sinks.typed_records import TOPICS
 
 log: Final = logging.getLogger(__name__)
@@ -69,6 +71,17 @@ async def rewind(consumer: AIOKafkaConsumer, rebalances: RebalanceCounter) -> in
             return count
 
 
+def origin_of(place: TopicPartition, record: Any) -> Origin:
+    """Returns a record of aiokafka's, of whichever class, as one of ours."""
+    return Origin(
+        position=Position(place.topic, place.partition, record.offset),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+        timestamp_ms=record.timestamp,
+    )
+
+
 @contextlib.asynccontextmanager
 async def member(
     kafka: KafkaSettings, sink: SinkSettings
@@ -79,6 +92,7 @@ async def member(
     consumer = clients.consumer(
         kafka,
         "sink",
+        make=origin_of,
         group_id=GROUP,
         group_instance_id=sink.instance or None,
         session_timeout_ms=session_ms,

@@ -130,7 +130,7 @@ def _scanned(topic: str, origins: Sequence[Origin], codecs: Codecs) -> list[tupl
     if topic not in _RECORDS or len(origins) < MANY:
         return []
     codec: Codec[Any] = codecs.fact if topic == topics.NORMALIZED.name else codecs.timeline
-    values = [origin.value for origin in origins]
+    values = [origin.value or b"" for origin in origins]
     is_newest = [value[:HEAD_BYTES] in codec.heads for value in values]
     if is_newest.count(True) < MANY:
         return []

@@ -14,7 +14,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from schemas import topics
@@ -22,7 +22,6 @@ from schemas.codec import Codecs
 from schemas.errors import Unavailable
 from schemas.kafka.holding import hold
 from schemas.metrics import Registry
-from schemas.raw import Position
 from sinks.columns import Table
 from sinks.consumer import RebalanceCounter, rewind
 from sinks.flush.batch import BatchPolicy, Origin, SinkBatch, paced
@@ -132,23 +131,23 @@ class Sink:
         """Takes the next records into the batch."""
         polled = await self._poll(stop)
         self._behind = sum(map(len, polled.values())) >= _MANY_RECORDS
-        for records in polled.values():
-            for record in records:
-                self._take(record)
+        for place, came in polled.items():
+            rows = [origin for origin in came if not is_tombstone(place.topic, origin.value)]
+            self._batch.add((place.topic, place.partition), came, rows)
 
-    async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _poll(self, stop: asyncio.Event) -> dict[TopicPartition, list[Origin]]:
         """Returns some records; none when a rebalance or the stop came in between."""
         before = self._rewound_at
         # During a rebalance getmany waits without regard to its timeout.
         records = await _or_stop(self._fetched(min(_POLL_RECORDS, self._batch.room)), stop)
         return records if records is not None and before == self._rebalances.count else {}
 
-    async def _fetched(self, limit: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _fetched(self, limit: int) -> dict[TopicPartition, list[Origin]]:
         """Returns some records, and says how long the broker holds the fetch behind them, before it is asked for."""
         self._let_the_ledger_wait()
         wait_s = self._batch.wait_s(_now_s())
         timeout_ms = IDLE_MS if wait_s is None else min(IDLE_MS, math.ceil(wait_s * 1000) + LAST_MS + ANSWER_MS)
-        records: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+        records: dict[TopicPartition, list[Origin]] = await self._consumer.getmany(
             timeout_ms=timeout_ms, max_records=limit
         )
         if any(place.topic == topics.LEDGER.name for place in records):
@@ -176,20 +175,6 @@ class Sink:
             self._consumer.resume(*paused)
         else:
             self._consumer.pause(*(ledger - paused))
-
-    def _take(self, record: ConsumerRecord) -> None:
-        """Takes one record into the batch."""
-        origin = Origin(
-            position=Position(record.topic, record.partition, record.offset),
-            key=record.key,
-            value=record.value or b"",
-            headers=tuple(record.headers),
-            timestamp_ms=record.timestamp,
-        )
-        if is_tombstone(record.topic, record.value):
-            self._batch.mark_done(origin)
-        else:
-            self._batch.add(origin)
 
     async def _flush(self, stop: asyncio.Event) -> None:
         """Flushes the batch and commits it, unless the partitions change hands or a stop runs out of time."""

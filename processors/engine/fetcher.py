@@ -20,6 +20,7 @@ from mode.threads import MethodQueue
 
 from processors.engine.assignor import EachTopicAssignor
 from processors.engine.gathering import gather
+from processors.records import Record, record_of
 from schemas.config.settings import KafkaSettings
 from schemas.kafka import clients
 
@@ -65,12 +66,12 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
         super().__init__(consumer, thread_loop=uvloop.new_event_loop(), **kwargs)
         self._close_thread_loop_on_stop = True
 
-    async def fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
+    async def fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Record]]]:
         """Return `seeks` and the next records of these partitions, waiting at most `timeout_s` for the first."""
-        stamped: tuple[int, Mapping[TP, list[Any]]] = await self.call_thread(self._fetch, partitions, timeout_s)
+        stamped: tuple[int, Mapping[TP, list[Record]]] = await self.call_thread(self._fetch, partitions, timeout_s)
         return stamped
 
-    async def _fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Any]]]:
+    async def _fetch(self, partitions: set[TP], timeout_s: float) -> tuple[int, Mapping[TP, list[Record]]]:
         async with self._turn:
             consumer = self._ensure_consumer()
             records = await self._fetch_records(
@@ -127,6 +128,7 @@ class FetcherThread(AIOKafkaConsumerThread):  # type: ignore[misc]  # faust has 
         return clients.consumer(
             self.kafka,
             "process",
+            make=record_of,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             # Faust's own assignor is for its tables; this one moves as few partitions as possible, and has no leader.

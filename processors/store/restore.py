@@ -10,7 +10,7 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from processors.records import RecordBatch, cut
+from processors.records import RecordBatch, cut, record_of
 from schemas.config.settings import KafkaSettings
 from schemas.errors import Unavailable
 from schemas.kafka import clients
@@ -51,7 +51,7 @@ async def restore(
 ) -> AsyncGenerator[RecordBatch, None]:
     """Yield the partition's records below the offset `end`, oldest first; None is a deletion. Raises `Unavailable`."""
     consumer = clients.consumer(
-        kafka, "restore", max_partition_fetch_bytes=fetch_bytes, isolation_level="read_committed"
+        kafka, "restore", make=record_of, max_partition_fetch_bytes=fetch_bytes, isolation_level="read_committed"
     )
     try:
         await consumer.start()

@@ -19,6 +19,7 @@ from schemas.config.kafka.sasl import Sasl
 from schemas.config.settings import KafkaSettings
 from schemas.config.tls import ClientTls
 from schemas.errors import SetupError
+from schemas.kafka.taking import Make, TakingConsumer
 from schemas.kafka.tokens import token_provider
 from schemas.tls import client_context
 
@@ -33,12 +34,16 @@ def producer(kafka: KafkaSettings, name: str, **own: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(**_options(AIOKafkaProducer, kafka, name, options))
 
 
-def consumer(kafka: KafkaSettings, name: str, *topics: str, **own: Any) -> AIOKafkaConsumer:
-    """Returns a consumer that is not started; `own` are the options of this place alone."""
+def consumer(kafka: KafkaSettings, name: str, *topics: str, make: Make | None = None, **own: Any) -> AIOKafkaConsumer:
+    """Returns a consumer that is not started, with records of the form that `make` gives them, or with aiokafka's.
+
+    `own` are the options of this place alone.
+    """
     options = {"auto_offset_reset": "earliest", **own, "enable_auto_commit": False}
     if kafka.rack:
         options["client_rack"] = kafka.rack
-    return AIOKafkaConsumer(*topics, **_options(AIOKafkaConsumer, kafka, name, options))
+    options = _options(AIOKafkaConsumer, kafka, name, options)
+    return AIOKafkaConsumer(*topics, **options) if make is None else TakingConsumer(*topics, make=make, **options)
 
 
 def admin(kafka: KafkaSettings, name: str) -> AIOKafkaAdminClient:

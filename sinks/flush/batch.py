@@ -3,6 +3,7 @@
 A batch holds records of all topics. Its offsets may be committed once all of its rows are in their tables, not before.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     position: Position
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     timestamp_ms: int = 0
 
@@ -71,21 +72,17 @@ class SinkBatch:
         self.rows = 0
         self.size_bytes = 0
 
-    def add(self, origin: Origin) -> None:
-        """Adds the record of a row."""
-        self.origins.setdefault(origin.position.topic, []).append(origin)
-        self.rows += 1
-        self.mark_done(origin)
-
-    def mark_done(self, origin: Origin) -> None:
-        """Counts a record and moves its partition's offset: it was added, or it makes no row."""
-        position = origin.position
-        self.size_bytes += _RECORD_BYTES + len(origin.value) + len(origin.key or b"")
-        if origin.headers:
-            self.size_bytes += sum(len(name) + len(value or b"") for name, value in origin.headers)
-        partition = (position.topic, position.partition)
-        if position.offset >= self._next.get(partition, 0):
-            self._next[partition] = position.offset + 1
+    def add(self, partition: tuple[str, int], came: Sequence[Origin], rows: Sequence[Origin]) -> None:
+        """Adds the next records of a partition, of which `rows` make rows, and moves its offset behind them."""
+        if rows:
+            self.origins.setdefault(partition[0], []).extend(rows)
+            self.rows += len(rows)
+        for origin in came:
+            self.size_bytes += _RECORD_BYTES + len(origin.value or b"") + len(origin.key or b"")
+            if origin.headers:
+                self.size_bytes += sum([len(name) + len(value or b"") for name, value in origin.headers])
+        if came:
+            self._next[partition] = max(self._next.get(partition, 0), came[-1].position.offset + 1)
 
     def due(self, now_s: float) -> bool:
         """True when it is time to insert."""

@@ -29,7 +29,7 @@ def dead_letter_of(origin: Origin, code: SinkCode, detail: str) -> DeadLetter:
     headers = {name: (value or b"").decode("utf-8", "replace") for name, value in origin.headers}
     if origin.key is not None:
         headers[KEY_HEADER] = origin.key.decode("utf-8", "replace")
-    position, at = origin.position, _instant(origin.timestamp_ms)
+    position, at, value = origin.position, _instant(origin.timestamp_ms), origin.value or b""
     return DeadLetter(
         stage="sink",
         code=code,
@@ -40,10 +40,10 @@ def dead_letter_of(origin: Origin, code: SinkCode, detail: str) -> DeadLetter:
         topic=position.topic,
         partition=position.partition,
         offset=position.offset,
-        original=origin.value,
+        original=value,
         headers=headers,
         occurred_at=at,
-        origin_hash=hash_of(origin.value, at),
+        origin_hash=hash_of(value, at),
     )
 
 

@@ -23,6 +23,7 @@ from processors.stages.join_stage import JoinStage
 from processors.store.partition import PartitionState
 from schemas.topics import FACTS, NORMALIZED, STATE, TIMELINES
 from sinks.clickhouse import ClickHouse
+from sinks.flush.batch import SinkBatch
 from sinks.flush.flusher import Flusher
 
 PartName = Literal["sink", "worker"]
@@ -92,7 +93,7 @@ SINK: Final = (
     Failpoint(name="before reading the committed offsets", part="sink", owner=sinks.worker, function="rewind", moment="before", passages=1, once=True),
     Failpoint(name="at the committed offsets", part="sink", owner=sinks.worker, function="rewind", moment="after", passages=1, once=True),
     Failpoint(name="records fetched", part="sink", owner=sinks.worker.Sink, function="_poll", moment="after", when=_something),
-    Failpoint(name="in the middle of a fetch", part="sink", owner=sinks.worker.Sink, function="_take", moment="after", passages=20),
+    Failpoint(name="in the middle of a fetch", part="sink", owner=SinkBatch, function="add", moment="after", passages=20),
     Failpoint(name="before the inserts", part="sink", owner=Flusher, function="flush", moment="before"),
     Failpoint(name="half of an insert sent", part="sink", owner=_HTTP, function="request", moment="half sent", when=_insert),
     Failpoint(name="insert sent, no answer yet", part="sink", owner=_HTTP, function="request", moment="after", when=_insert),

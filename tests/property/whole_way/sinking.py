@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import KeysView, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -12,9 +11,10 @@ from processors.records import Partition
 from schemas.backoff import Backoff
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Position
 from schemas.topics import DEAD
 from sinks.consumer import RebalanceCounter
-from sinks.flush.batch import BatchPolicy
+from sinks.flush.batch import BatchPolicy, Origin
 from sinks.flush.flusher import Flusher, publisher
 from sinks.flush.placing import Places, placing
 from sinks.typed_records import TOPICS
@@ -122,14 +122,12 @@ class Consumer:
             records = self._broker.logs[place][position : position + most] if place not in self._paused else []
             if records:
                 found[place] = [
-                    SimpleNamespace(
-                        topic=place.topic,
-                        partition=place.partition,
-                        offset=record.offset,
+                    Origin(
+                        position=Position(place.topic, place.partition, record.offset),
                         key=record.key,
                         value=record.value,
                         headers=record.headers,
-                        timestamp=record.timestamp_ms,
+                        timestamp_ms=record.timestamp_ms,
                     )
                     for record in records
                 ]

@@ -15,10 +15,11 @@ from schemas.codec import Codecs
 from schemas.dead_letter import DeadLetter
 from schemas.errors import Unavailable
 from schemas.metrics import Registry
+from schemas.raw import Position
 from schemas.timeline import Timeline
 from sinks.columns import Table
 from sinks.consumer import RebalanceCounter
-from sinks.flush.batch import BatchPolicy
+from sinks.flush.batch import BatchPolicy, Origin
 from sinks.flush.flusher import Flusher
 from sinks.worker import ANSWER_MS, HOLD_MS, IDLE_MS, LAST_MS, Sink
 
@@ -126,9 +127,7 @@ class Consumer(Fetching):
 def _record(place: TopicPartition, offset: int) -> Any:
     call = Timeline(timeline_id=f"{place.partition}/{offset}", call_key="k", vendor="v")
     value = Codecs().timeline.encode(call)
-    return SimpleNamespace(
-        topic=place.topic, partition=place.partition, offset=offset, key=None, value=value, headers=(), timestamp=0
-    )
+    return Origin(position=Position(place.topic, place.partition, offset), key=None, value=value)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -202,9 +201,7 @@ async def test_a_record_at_which_our_own_code_fails_is_a_dead_letter_and_the_oth
         async def getmany(self, *_: Any, **__: Any) -> dict[TopicPartition, list[Any]]:
             await asyncio.sleep(0)
             there = [
-                SimpleNamespace(
-                    topic="calls.timelines", partition=0, offset=n, key=None, value=value, headers=(), timestamp=0
-                )
+                Origin(position=Position("calls.timelines", 0, n), key=None, value=value)
                 for n, value in enumerate(values)
             ]
             values.clear()

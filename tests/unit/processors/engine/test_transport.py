@@ -13,7 +13,7 @@ from processors.engine.faust_app import consumer_of, make_app
 from processors.engine.fetcher import FetcherThread, ReaderSettings
 from processors.engine.gathering import GATHER_BYTES
 from processors.engine.transport import BUSY_FETCH_S, BatchConsumer
-from processors.records import RecordBatch, cut, interleave
+from processors.records import RecordBatch, cut, interleave, record_of
 from schemas.config.settings import KafkaSettings
 
 A, B = TP("calls.raw", 0), TP("calls.raw", 1)
@@ -21,8 +21,11 @@ A, B = TP("calls.raw", 0), TP("calls.raw", 1)
 
 def kafka_records(offsets: Iterable[int]) -> list[Any]:
     return [
-        SimpleNamespace(
-            offset=n, timestamp=1_700_000_000_000 + n, key=b"k%d" % n, value=b"v", headers=[("n", b"%d" % n)]
+        record_of(
+            A,
+            SimpleNamespace(
+                offset=n, timestamp=1_700_000_000_000 + n, key=b"k%d" % n, value=b"v", headers=[("n", b"%d" % n)]
+            ),
         )
         for n in offsets
     ]

@@ -36,10 +36,7 @@ def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tu
         place = (topic, partition)
         ends[place] = ends.get(place, 0) + 1
         came = origin(topic, partition, ends[place] - 1, value)
-        if makes_row:
-            batch.add(came)
-        else:
-            batch.mark_done(came)
+        batch.add(place, [came], [came] if makes_row else [])
         if batch.due(0.1):
             batches.append(batch)
             batch = SinkBatch(POLICY, 0.0)
@@ -59,23 +56,23 @@ def test_batches_lose_and_repeat_nothing_and_keep_their_bounds(arrivals: list[tu
             committed[place] = offset
         held = [origin for found in one.origins.values() for origin in found]
         assert one.rows == len(held) <= POLICY.max_rows
-        assert sum(len(origin.value) for origin in held[:-1]) < POLICY.max_bytes
+        assert sum(len(origin.value or b"") for origin in held[:-1]) < POLICY.max_bytes
     assert committed == ends
 
 
 def test_a_batch_is_due_by_the_time_since_the_insert_before_it() -> None:
     batch = SinkBatch(POLICY, 10.0)
     assert (batch.due(1e9), batch.wait_s(1e9)) == (False, None)
-    batch.mark_done(origin("calls.timelines", 0, 7))
+    batch.add(("calls.timelines", 0), [origin("calls.timelines", 0, 7)], [])
     assert not batch.due(10.4)
     assert batch.wait_s(10.4) == pytest.approx(0.1)
-    batch.add(origin("calls.timelines", 0, 8))
+    batch.add(("calls.timelines", 0), [row := origin("calls.timelines", 0, 8)], [row])
     assert (batch.due(10.5), batch.wait_s(10.5)) == (True, 0.0)
 
 
 def test_a_record_that_comes_alone_does_not_wait() -> None:
     batch = SinkBatch(POLICY, -math.inf)
-    batch.mark_done(origin("calls.timelines", 0, 7))
+    batch.add(("calls.timelines", 0), [origin("calls.timelines", 0, 7)], [])
     assert (batch.due(0.0), batch.wait_s(0.0)) == (True, 0.0)
 
 
@@ -84,15 +81,15 @@ def test_a_batch_is_due_when_it_is_full_whatever_its_age() -> None:
     for offset in range(5):
         assert not batch.due(0.0)
         assert batch.room == 5 - offset
-        batch.add(origin("calls.normalized", 0, offset))
+        batch.add(("calls.normalized", 0), [row := origin("calls.normalized", 0, offset)], [row])
     assert batch.due(0.0)
     assert batch.room == 0
 
 
 def test_a_record_met_again_does_not_move_the_offset_back() -> None:
     batch = SinkBatch(POLICY, 0.0)
-    batch.mark_done(origin("calls.normalized", 1, 9))
-    batch.mark_done(origin("calls.normalized", 1, 3))
+    batch.add(("calls.normalized", 1), [origin("calls.normalized", 1, 9)], [])
+    batch.add(("calls.normalized", 1), [origin("calls.normalized", 1, 3)], [])
     assert batch.offsets() == {("calls.normalized", 1): 10}
 
 
@@ -101,7 +98,7 @@ def test_records_that_make_no_row_count_for_the_size_too() -> None:
     batch = SinkBatch(POLICY, 0.0)
     for offset in range(4):
         assert not batch.due(0.0)
-        batch.mark_done(origin("calls.normalized", 0, offset, b"x" * 999))
+        batch.add(("calls.normalized", 0), [origin("calls.normalized", 0, offset, b"x" * 999)], [])
     assert batch.due(0.0)
 
 
@@ -115,7 +112,7 @@ def test_keys_and_headers_are_held_as_well(parts: dict[str, Any]) -> None:
     for offset in range(4):
         assert not batch.due(0.0)
         made = Origin(**{"position": Position("calls.normalized", 0, offset), "key": None, "value": b"", **parts})
-        batch.mark_done(made)
+        batch.add(("calls.normalized", 0), [made], [])
     assert batch.due(0.0)
 
 
@@ -141,5 +138,5 @@ def test_a_batch_is_gathered_for_longer_while_many_rows_come_or_late(
     later = paced(POLICY, rows, gathered_s, late_s)
     assert later == msgspec.structs.replace(POLICY, max_age_s=age_s)
     batch = SinkBatch(later, 100.0)
-    batch.add(origin("calls.normalized", 0, 1))
+    batch.add(("calls.normalized", 0), [row := origin("calls.normalized", 0, 1)], [row])
     assert [batch.due(100.0 + age_s - 0.01), batch.due(100.0 + age_s)] == [False, True]
