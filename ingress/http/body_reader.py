@@ -48,9 +48,7 @@ class BodyReader:
                 f"the body did not end within {self._within_s:g} s", code="timeout", http_status=408
             ) from exc
         except (web.RequestPayloadError, OSError) as exc:  # of the connection, or of its TLS
-            raise Rejected(
-                "the body broke off or is not framed as it says", code="bad_request", http_status=400
-            ) from exc
+            raise broken_off() from exc
 
     async def _whole(self, content: StreamReader, *, no_retry: bool) -> bytes:
         chunks: list[bytes] = []
@@ -79,3 +77,8 @@ class BodyReader:
 
     def _too_large(self) -> Rejected:
         return Rejected(f"a body of at most {self._cap_bytes} bytes is taken", code="too_large", http_status=413)
+
+
+def broken_off() -> Rejected:
+    """Returns the refusal of a body of which the rest does not come."""
+    return Rejected("the body broke off or is not framed as it says", code="bad_request", http_status=400)

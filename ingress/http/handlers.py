@@ -23,7 +23,7 @@ from ingress.access.replays import Replays, request_id_of
 from ingress.access.request_head import RequestHead
 from ingress.access.verdict import Proof
 from ingress.http.accept import Accepted, accept
-from ingress.http.body_reader import BodyReader
+from ingress.http.body_reader import BodyReader, broken_off
 from ingress.http.client_subject import subject
 from ingress.http.invitation import Invitation
 from ingress.http.responses import Answer, explanation, options, refusal, reply
@@ -160,11 +160,7 @@ class PushHandler:
         push = _Push()
         body = whole.body
         try:
-            push.head = _head(
-                "POST", whole.target, whole.url, whole.headers, peer=whole.peer, certificate=whole.certificate
-            )
-            route = push.route = self._router.match(push.head.path)
-            self._enter(route, push)
+            route = self._met(push, whole)
             no_retry = _only_once(route)
             self._reader.take(body, no_retry=no_retry)
             accepted = self._check(route, push, body)
@@ -176,6 +172,25 @@ class PushHandler:
         except Exception as exc:  # noqa: BLE001  # as in `push`
             answer = self._failed(push, exc)
         answered(answer)
+
+    def lose(self, whole: WholePush) -> None:
+        """Counts a push whose sender left before the end of its body."""
+        push = _Push()
+        try:
+            self._met(push, whole)
+        except Exception as exc:  # noqa: BLE001  # as in `push`
+            self._failed(push, exc)
+        else:
+            self._failed(push, broken_off())
+
+    def _met(self, push: _Push, whole: WholePush) -> Route:
+        """Returns the route of a push, after all checks that its head allows; raises Rejected."""
+        push.head = _head(
+            "POST", whole.target, whole.url, whole.headers, peer=whole.peer, certificate=whole.certificate
+        )
+        route = push.route = self._router.match(push.head.path)
+        self._enter(route, push)
+        return route
 
     def _settled(
         self, route: Route, push: _Push, answered: Callable[[Answer], None], error: Unavailable | None

@@ -39,6 +39,9 @@ class Gate(Protocol):
     def take(self, push: WholePush, connection: "GuardedHandler") -> None:
         """Takes a whole push in its turn, and answers the connection (`begin_turn`, `answer`)."""
 
+    def lose(self, push: WholePush) -> None:
+        """Counts a push whose sender left before the end of its body."""
+
     def refuse(self, data: bytes) -> bytes | None:
         """Returns the response of a request that there is no room for, counted; None when it may go on."""
 
@@ -100,7 +103,7 @@ class GuardedHandler(WholePushHandler):
             self._gate.cut(transport, "no_room")
             return
         before = self._request_count
-        if not waits or not self._gate.takes_whole:
+        if not self._gate.takes_whole or not (waits or self.awaits_rest):
             super().data_received(data)
         elif (push := self.read(data)) is not None:
             self._half_a_head = False
@@ -197,6 +200,8 @@ class GuardedHandler(WholePushHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Releases what only the connection held; a request that is being handled ends by itself."""
+        if (push := self.unfinished()) is not None:
+            self._gate.lose(push)
         self._gate.admission.received_bytes -= len(self._behind)
         self._behind = b""
         if self._current_request is None and not self._under_way:

@@ -105,6 +105,11 @@ class BoundedServer(web.Server):
             self._loop.call_soon(self._take_turns)
         self._turns.append((push, connection))
 
+    def lose(self, push: WholePush) -> None:
+        """Counts a push whose sender left before the end of its body."""
+        if self._push is not None:
+            self._push.lose(push)
+
     def _take_turns(self) -> None:
         turns, self._turns = self._turns, []
         for push, connection in turns:

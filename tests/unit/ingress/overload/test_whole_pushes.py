@@ -23,7 +23,7 @@ from ingress.http.handlers import PushHandler, WholePush
 from ingress.http.responses import Answer
 from ingress.overload.server import BoundedRunner, BoundedServer
 from ingress.overload.shedding import LoadShedder
-from ingress.overload.whole_pushes import WholePushHandler
+from ingress.overload.whole_pushes import MOMENT_S, WholePushHandler
 from schemas.config.caller_checks import Basic
 from schemas.config.secret import Secret
 from schemas.config.settings import Account, IngressSettings, Settings
@@ -192,6 +192,92 @@ async def test_what_is_taken_without_aiohttp_is_a_whole_push(names: dict[str, tu
         async with serving() as site:
             await site.say(words, answers=1)
             assert site.taken_whole() == taken, name
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 5])
+@pytest.mark.parametrize("name", ["a push", "a compressed body", "the largest body", "a vendor that calls once"])
+async def test_a_body_that_comes_behind_its_head_makes_a_whole_push(name: str, pieces: int) -> None:
+    words = WHOLE[name][0]
+    head = words.index(b"\r\n\r\n") + 4
+    rest = words[head:]
+    step = -(-len(rest) // (pieces - 1))
+    parts = [words[:head], *(rest[at : at + step] for at in range(0, len(rest), step))]
+    ours, theirs = await both_ways(*parts, *parts, answers=2)
+    assert ours == theirs
+    async with serving() as site:
+        await site.say(*parts, *parts, answers=2)
+        assert site.taken_whole() == 2
+
+
+@pytest.mark.parametrize("declared", [b"Content-Length: 70000", b"Transfer-Encoding: chunked"])
+async def test_a_large_body_and_one_of_unknown_size_are_aiohttp_s_at_once(declared: bytes) -> None:
+    async with serving() as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        try:
+            writer.write(b"POST /v1/ytx HTTP/1.1\r\nHost: x\r\n" + declared + b"\r\n\r\n")
+            async with asyncio.timeout(MOMENT_S / 2):
+                while not site.server.requests_count:  # noqa: ASYNC110 - aiohttp says nothing when it begins
+                    await asyncio.sleep(0.001)
+            async with asyncio.timeout(20):
+                assert (await reader.readuntil(b"\r\n"))[9:12] in {b"413", b"408"}
+        finally:
+            writer.transport.abort()
+
+
+async def test_a_body_that_takes_longer_than_a_moment_is_read_all_the_same() -> None:
+    async with serving() as site:
+        words = push(body=b"late")
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        try:
+            for _ in range(2):
+                writer.write(words[:-3])
+                await asyncio.sleep(MOMENT_S * 1.3)
+                writer.write(words[-3:])
+                async with asyncio.timeout(20):
+                    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            writer.write(words)
+            async with asyncio.timeout(20):
+                assert b"HTTP/1.1 200" in await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.transport.abort()
+        assert [each.value for each in site.publisher.records] == [b"late"] * 3
+        assert site.taken_whole() == 1
+
+
+async def test_a_body_that_never_ends_is_refused_like_any_other() -> None:
+    words = push(body=b"never")[:-1]
+    ours, theirs = await both_ways(words, answers=1)
+    assert ours == theirs
+    assert ours[0][0][0].split()[1] == b"408"
+
+
+@pytest.mark.parametrize("target", [b"/v1/ytx", b"/v1/nobody", b"/v1/ytx?account=far"])
+async def test_a_sender_who_leaves_within_a_body_is_counted_alike(target: bytes) -> None:
+    found = []
+    for whole in (True, False):
+        async with serving(whole=whole) as site:
+            await site.say(push(target, body=b"gone")[:-1], answers=0)
+            await asyncio.sleep(0.05)
+            found.append(told(site))
+    assert found[0] == found[1]
+    assert "requests_total" in str(found[0])
+
+
+async def test_a_connection_whose_body_is_waited_for_is_no_idle_one() -> None:
+    async with serving(keepalive_timeout=0.15) as site:
+        words = push(body=b"kept")
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+        try:
+            writer.write(words)
+            async with asyncio.timeout(20):
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(0.12)
+                writer.write(words[:-1])
+                await asyncio.sleep(0.06)
+                writer.write(words[-1:])
+                assert b"HTTP/1.1 200" in await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.transport.abort()
 
 
 async def test_a_push_that_is_logged_is_logged_alike(caplog: pytest.LogCaptureFixture) -> None:
