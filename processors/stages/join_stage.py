@@ -16,6 +16,7 @@ from processors.engine.assignments import PartitionStates
 from processors.engine.transport import Record
 from processors.outbox import Message, Outbox
 from processors.poison.suspects import describe_error
+from processors.poison.trace import note_records
 from processors.records import Partition, RecordBatch
 from processors.stages.join_dead_letters import fact_dead_letter, state_dead_letter, vendor_of
 from processors.stages.join_outputs import Outputs, message_of
@@ -91,6 +92,7 @@ class JoinStage:
         clock_ms: int | None = None
         for start in range(0, len(batch.records), _BREATHE_EVERY):
             records = batch.records[start : start + _BREATHE_EVERY]
+            note_records(records)
             # All are read before the first is joined: step by step the code stays in the processor's caches.
             facts = [self._fact(record) for record in records]
             for record, fact in zip(records, facts, strict=True):
@@ -100,6 +102,7 @@ class JoinStage:
                         out.take(done, key)
                 if fact is not None:
                     self._join(batch, record, fact, held, out, entries)
+            note_records(batch.records)
             if len(records) == _BREATHE_EVERY:
                 await asyncio.sleep(0)
         messages, failed = out.messages(self._codecs, batch.partition)
@@ -287,8 +290,7 @@ class JoinStage:
 
 
 def _has_tick(batch: RecordBatch) -> bool:
-    # Past the trace: no worker dies of this look, and noting each record would cost more than the look itself.
-    return any(record.value is None for record in tuple.__iter__(batch.records))
+    return any(record.value is None for record in batch.records)
 
 
 def _began_ms(batch: RecordBatch) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from processors.engine.transport import Record
 from processors.normalise import Directory, Normalised, Reading, make_dead_letter, normalise
 from processors.outbox import Message, Outbox
-from processors.poison.trace import in_thread
+from processors.poison.trace import in_thread, note_records
 from processors.records import RecordBatch
 from processors.stages.ledger_entries import Entries, NormaliseEntries
 from schemas.body.inflate import encoding_of
@@ -87,17 +87,18 @@ class NormaliseStage:
         counts: Counter[tuple[str, str]] = Counter()
         entries = NormaliseEntries(batch.partition, live=self._live)
         for records, raws in _runs(batch.records):
+            note_records(records)
             if len(raws) == 1 and _takes_long(raws[0]):
                 work = partial(self._read, _position(batch, records[0]), raws[0], rules)
                 results = [await in_thread(work, self._turn)]
                 breathed = clock()
             else:
                 results = self._read_together(batch, records, raws, rules)
-            # Past the trace: no worker dies of this look.
-            for record, raw, (outcome, made) in zip(tuple.__iter__(records), raws, results, strict=True):
+            for record, raw, (outcome, made) in zip(records, raws, results, strict=True):
                 self._count(raw, outcome, counts)
                 entries.add(raw, record.offset, outcome)
                 messages += made
+            note_records(batch.records)  # the next run is not read yet, and none of them is it alone
             if clock() - breathed > _BREATHE_S:
                 await asyncio.sleep(0)
                 breathed = clock()
@@ -114,18 +115,18 @@ class NormaliseStage:
     def _read_together(
         self, batch: RecordBatch, records: Sequence[Record], raws: list[RawCallback], rules: Rules
     ) -> list[_Result]:
-        """Normalise some bodies step by step; each walk over the records notes which of them is computed."""
+        """Normalise some bodies step by step."""
         positions: list[Position] = []
         readings: list[Reading] = []
         for record, raw in zip(records, raws, strict=True):
             positions.append(position := _position(batch, record))
             readings.append(reading := Reading(raw, position, rules.accounts, rules.limits))
             reading.decode()
-        for _, reading in zip(records, readings, strict=True):
+        for reading in readings:
             reading.map()
         return [
             self._encoded(raw, position, reading.finish())
-            for _, raw, position, reading in zip(records, raws, positions, readings, strict=True)
+            for raw, position, reading in zip(raws, positions, readings, strict=True)
         ]
 
     def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:

@@ -1,8 +1,8 @@
 """The quarantine makes a dead letter of a record at which workers die, so that its partition goes on.
 
-A guarded step notes at each moment which record it computes (`processors.poison.trace`). The records of a dead worker's
-note are then done one at a time, with nothing else running; a record at which two workers died becomes a dead letter
-(`poison`), and comes again by `callweave dead replay`.
+A guarded step notes at each moment which records it computes (`processors.poison.trace`). The records of a dead
+worker's note are then done one at a time, with nothing else running; a record at which two workers died becomes a dead
+letter (`poison`), and comes again by `callweave dead replay`.
 """
 
 import contextlib

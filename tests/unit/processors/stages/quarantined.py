@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from processors.outbox import Message
+from processors.poison.breadcrumb import Breadcrumb
 from processors.poison.crashes import Crashes
 from processors.poison.suspects import RecordPlace, WorkerEnd
 from processors.records import Record, RecordBatch
-from processors.stages.quarantine import Quarantine
+from processors.stages.quarantine import Quarantine, StageName
 from schemas.codec import Codecs
 from schemas.metrics import Registry
 from schemas.topics import LEDGER, RAW
@@ -47,6 +48,23 @@ class Guard:
 
     def guarding(self, step: Callable[[RecordBatch], Awaitable[object]]) -> Callable[[RecordBatch], Awaitable[object]]:
         return self.quarantine.guarding("normalise", step)
+
+    async def deaths(
+        self, stage: StageName, step: Callable[[], Callable[[RecordBatch], Awaitable[object]]], batch: RecordBatch
+    ) -> list[tuple[int, int]]:
+        """Have one worker after the other do the batch until one survives it; return where the others died."""
+        places: list[tuple[int, int]] = []
+        while True:
+            try:
+                await self.quarantine.guarding(stage, step())(batch)
+            except MemoryError:
+                note, self.crashes.breadcrumb = self.crashes.breadcrumb.note, Breadcrumb()
+                assert note.place is not None
+                end = WorkerEnd(worker="w", at_ms=10**13, place=note.place, cause=note.cause)
+                self.crashes.book = self.crashes.book.died(end)
+                places.append((note.place.first, note.place.next))
+            else:
+                return places
 
 
 def batch_of(

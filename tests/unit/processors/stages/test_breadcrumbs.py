@@ -1,4 +1,4 @@
-"""The breadcrumb of a step: which record is accused when a worker dies."""
+"""The breadcrumb of a step: which records are accused when a worker dies."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -7,44 +7,35 @@ import pytest
 
 from processors.engine.assignments import PartitionStates
 from processors.outbox import Message, Outbox
-from processors.poison.trace import PatientOutbox, waiting
+from processors.poison.trace import PatientOutbox, note_records, waiting
 from processors.records import RecordBatch
 from processors.store.calls import StoreFailed
 from schemas.errors import Unavailable
 from tests.unit.processors.stages.quarantined import Guard, batch_of
 
 
-async def test_the_breadcrumb_follows_the_step_from_record_to_record() -> None:
+async def test_the_breadcrumb_follows_the_step_from_run_to_run() -> None:
     guard, places = Guard(), []
 
     async def step(batch: RecordBatch) -> None:
         places.append(guard.at)
-        for record in batch.records:
+        for start in (0, 2):
+            note_records(batch.records[start : start + 2])
             places.append(guard.at)
-            assert (batch.ticket, batch.epoch) == (7, 9)
-            if record.offset == 1:
-                await asyncio.sleep(0)
-                places.append(guard.at)
+            await asyncio.sleep(0)
+            places.append(guard.at)
+        note_records(batch.records)
         places.append(guard.at)
+        assert (batch.ticket, batch.epoch) == (7, 9)
 
-    await guard.guarding(step)(batch_of(0, 3))
+    await guard.guarding(step)(batch_of(5, 9))
 
-    assert places == [(0, 3), (0, 1), (1, 2), (1, 2), (2, 3), (0, 3)]
+    assert places == [(5, 9), (5, 7), (5, 7), (7, 9), (7, 9), (5, 9)]
     assert guard.at is None
 
 
-async def test_the_breadcrumb_follows_each_walk_over_some_of_the_records() -> None:
-    guard, places = Guard(), []
-
-    async def step(batch: RecordBatch) -> None:
-        some = batch.records[1:3]
-        for _ in range(2):
-            places.extend([guard.at for _ in some])
-            places.append(guard.at)
-
-    await guard.guarding(step)(batch_of(0, 5))
-
-    assert places == [(1, 2), (2, 3), (0, 5)] * 2
+def test_outside_of_a_step_nothing_is_noted() -> None:
+    note_records(batch_of(0, 3).records)
 
 
 async def test_a_step_that_waits_is_nowhere() -> None:
@@ -118,9 +109,9 @@ async def test_publishing_accuses_no_record(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("error", "accused"),
     [
-        pytest.param(MemoryError(), (1, 2), id="no memory"),
-        pytest.param(RecursionError(), (1, 2), id="too deep"),
-        pytest.param(RuntimeError("a law of ours"), (1, 2), id="an exception"),
+        pytest.param(MemoryError(), (1, 3), id="no memory"),
+        pytest.param(RecursionError(), (1, 3), id="too deep"),
+        pytest.param(RuntimeError("a law of ours"), (1, 3), id="an exception"),
         pytest.param(Unavailable("Kafka"), None, id="Kafka is away"),
         pytest.param(TimeoutError(), None, id="it took too long"),
         pytest.param(OSError(28, "no space"), None, id="the disk is full"),
@@ -132,12 +123,11 @@ async def test_who_is_accused_of_an_exception(error: BaseException, accused: tup
     guard = Guard()
 
     async def step(batch: RecordBatch) -> None:
-        for record in batch.records:
-            if record.offset == 1:
-                raise error
+        note_records(batch.records[1:3])
+        raise error
 
     with pytest.raises(type(error)):
-        await guard.guarding(step)(batch_of(0, 3))
+        await guard.guarding(step)(batch_of(0, 5))
 
     assert guard.at == accused
 
@@ -161,10 +151,14 @@ async def test_concurrent_partitions_are_traced_apart() -> None:
 
     async def step(batch: RecordBatch) -> None:
         for record in batch.records:
+            note_records([record])
             place = guard.crashes.breadcrumb.note.place
             if place is None or (place.partition, place.first) != (batch.partition, record.offset):
                 wrong.append((batch.partition, record.offset, place))
             await asyncio.sleep(0)
+            place = guard.crashes.breadcrumb.note.place
+            if place is None or (place.partition, place.first) != (batch.partition, record.offset):
+                wrong.append((batch.partition, record.offset, place))
 
     guarded = guard.guarding(step)
     await asyncio.gather(*(guarded(batch_of(10 * n, 10 * n + 5, partition=n)) for n in range(4)))

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from processors.join import merge_stored
 from processors.outbox import Message, Oversize
 from processors.records import Record, RecordBatch
 from processors.stages import join_stage
+from processors.stages.join_outputs import Outputs
 from processors.stages.join_stage import JoinStage
 from processors.store import segments
 from processors.store.changelog import new_writer
@@ -84,24 +86,55 @@ async def test_what_goes_on_is_written_as_this_worker_writes(
     assert [each.value for each in outbox.messages if each.topic == NORMALIZED.name] == [codecs.fact.encode(published)]
 
 
+def calls(count: int) -> list[Fact]:
+    """Make this many calls of one record each."""
+    return [
+        msgspec.structs.replace(fact, fact_id=str(UUID(int=number)), call_key=f"ytx|main|{number}")
+        for number, fact in enumerate(in_a_row([callback()] * count))
+    ]
+
+
 @pytest.mark.parametrize("part", ["_fact", "_join"])
-async def test_a_fact_at_which_a_worker_dies_is_accused_when_it_is_read_and_when_it_is_joined(
+async def test_a_fact_at_which_workers_die_is_found_by_two_deaths_when_it_is_read_and_when_it_is_joined(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All facts are read before the first is joined, and yet one alone is put aside for what it does."""
     guard, codecs, do = Guard(), Codecs(), getattr(JoinStage, part)
 
     def dies(stage: JoinStage, *given: Any) -> Any:
-        if any(isinstance(each, Record) and each.offset == 1 for each in given):
+        if any(isinstance(each, Record) and each.offset == 51 for each in given):
             raise MemoryError
         return do(stage, *given)
 
     monkeypatch.setattr(JoinStage, part, dies)
+    outboxes = [Nowhere() for _ in range(3)]
+    steps = [
+        JoinStage(outbox, codecs, JoinSettings(), nothing, Registry(), end=at_zero).step  # type: ignore[arg-type]  # as much of an outbox as it uses
+        for outbox in outboxes
+    ]
+    facts = calls(70)
+    died = await guard.deaths("join", steps.pop, batch_of(codecs.stage_fact.encode(fact) for fact in facts))
+
+    assert died == [(50, 70), (51, 52)]
+    assert [codecs.dead_letter.decode(each.value).offset for each in guard.sent.messages] == [51]
+    normalized = [codecs.fact.decode(each.value) for each in outboxes[0].messages if each.topic == NORMALIZED.name]
+    assert {fact.fact_id for fact in normalized} == {fact.fact_id for fact in facts} - {facts[51].fact_id}
+    assert guard.crashes.book.suspects == ()
+
+
+async def test_outputs_at_which_a_worker_dies_accuse_all_facts_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are of calls of any run."""
+    guard, codecs = Guard(), Codecs()
+
+    def dies(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(Outputs, "messages", dies)
     stage = JoinStage(Nowhere(), codecs, JoinSettings(), nothing, Registry(), end=at_zero)  # type: ignore[arg-type]  # as much of an outbox as it uses
     with pytest.raises(MemoryError):
-        await guard.guarding(stage.step)(batch_of(codecs.stage_fact.encode(fact) for fact in in_a_row(BOTH_LEGS)))
+        await guard.guarding(stage.step)(batch_of(map(codecs.stage_fact.encode, calls(70))))
 
-    assert guard.at == (1, 2)
+    assert guard.at == (0, 70)
 
 
 def huge(note: str) -> Fact:

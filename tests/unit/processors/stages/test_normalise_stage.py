@@ -17,7 +17,7 @@ from processors.stages.normalise_stage import NormaliseStage
 from schemas.codec import DEAD_LETTER, STAGE_FACT, Codecs
 from schemas.config.limits import Limits
 from schemas.metrics import Registry
-from schemas.raw import Position, RawCallback
+from schemas.raw import Position, RawCallback, raw_from_kafka
 from schemas.topics import DEAD, FACTS, LEDGER
 from tests.golden.cases import HERE, load
 from tests.support.kafka.ledger_rows import books, ledger_of
@@ -124,23 +124,45 @@ async def test_bodies_read_together_give_what_each_gives_alone() -> None:
 
 
 @pytest.mark.parametrize("part", ["__init__", "decode", "map", "finish"])
-async def test_a_body_at_which_a_worker_dies_is_accused_in_every_step(
+async def test_a_body_at_which_workers_die_is_found_by_two_deaths_whatever_step_kills(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies are read step by step together, and yet one alone is put aside for what it does."""
-    guard, (normalising, _), do = Guard(), stage(), getattr(Reading, part)
+    guard, do = Guard(), getattr(Reading, part)
 
     def dies(reading: Reading, *given: Any) -> Any:
         done = do(reading, *given)
-        if reading._dead_letters.position.offset == 1:
+        if reading._dead_letters.position.offset == 33:
             raise MemoryError
         return done
 
     monkeypatch.setattr(Reading, part, dies)
-    with pytest.raises(MemoryError):
-        await guard.guarding(normalising.step)(batch_of(NX, NX, NX))
+    (survivor, out), *others = [stage() for _ in range(3)]
+    steps = [survivor.step, *(normalising.step for normalising, _ in others)]
+    bodies = [NX + b" " * number for number in range(70)]  # the same bytes would be copies of the poison
+    died = await guard.deaths("normalise", steps.pop, batch_of(*bodies))
 
-    assert guard.at == (1, 2)
+    assert died == [(32, 64), (33, 34)]
+    assert [DEAD_LETTER.decode(each.value).offset for each in guard.sent.messages] == [33]
+    done = [STAGE_FACT.decode(message.value).raw_offset for message in out.messages]
+    assert done == [offset for offset in range(70) if offset != 33]
+    assert guard.crashes.book.suspects == ()
+
+
+async def test_headers_at_which_a_worker_dies_accuse_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read before it is known which bodies are read together, and behind others that were."""
+    guard, (normalising, _) = Guard(), stage()
+
+    def dies(value: bytes | None, headers: tuple[tuple[str, bytes], ...], timestamp_ms: int) -> RawCallback:
+        if value == b"kills":
+            raise MemoryError
+        return raw_from_kafka(value, headers, timestamp_ms)
+
+    monkeypatch.setattr("processors.stages.normalise_stage.raw_from_kafka", dies)
+    with pytest.raises(MemoryError):
+        await guard.guarding(normalising.step)(batch_of(*[NX] * 40, b"kills", *[NX] * 29))
+
+    assert guard.at == (0, 70)
 
 
 async def test_the_loop_turns_while_many_bodies_are_read() -> None:

@@ -11,7 +11,7 @@ from processors.outbox import Message
 from processors.poison import trace
 from processors.poison.breadcrumb import BreadcrumbNote
 from processors.poison.suspects import Book, RecordPlace
-from processors.poison.trace import StepTurns, in_thread
+from processors.poison.trace import StepTurns, in_thread, note_records
 from processors.records import Record, RecordBatch
 from schemas.dead_letter import hash_of
 from schemas.errors import Unavailable
@@ -171,8 +171,7 @@ async def test_what_a_thread_reads_stays_accused_while_others_go_on() -> None:
         def work() -> None:
             places.append((-1, guard.crashes.breadcrumb.note.thread_place))
 
-        for _ in batch.records:
-            await in_thread(work, turn)
+        await in_thread(work, turn)
 
     await guard.guarding(step)(batch_of(4, 5))
     assert places == [(-1, place(4, 5))]
@@ -184,8 +183,8 @@ async def test_a_thread_that_does_not_end_is_a_death_at_its_record(monkeypatch: 
     guard, end = Guard(), threading.Event()
 
     async def step(batch: RecordBatch) -> None:
-        for _ in batch.records:
-            await in_thread(end.wait, asyncio.Lock())
+        note_records(batch.records[:1])
+        await in_thread(end.wait, asyncio.Lock())
 
     try:
         with pytest.raises(trace.Hangs):
