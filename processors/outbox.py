@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import msgspec
 from aiokafka.errors import KafkaError
 
-from processors.partitioning import partition_of
+from processors.partitioning import partitions_of
 from schemas.config.settings import KafkaSettings
 from schemas.errors import CallweaveError, Unavailable
 from schemas.kafka import clients
@@ -157,12 +157,17 @@ class Outbox:
 
     async def _placed(self, messages: Sequence[Message]) -> dict[Place, list[Message]]:
         """Return the messages by the partition that each goes to; waits while a topic is not known."""
-        sizes = {topic: len(await self._producer.partitions_for(topic)) for topic in {m.topic for m in messages}}
+        keys: dict[str, list[bytes]] = {message.topic: [] for message in messages}
+        for message in messages:
+            if message.partition is None and message.key is not None:
+                keys[message.topic].append(message.key)
+        sizes = {topic: len(await self._producer.partitions_for(topic)) for topic in keys}
+        chosen = {topic: partitions_of(keys[topic], sizes[topic]) for topic in keys}
         placed: dict[Place, list[Message]] = defaultdict(list)
         for message in messages:
             topic, key = message.topic, message.key
             if (partition := message.partition) is None:
-                partition = next(self._turns) % sizes[topic] if key is None else partition_of(key, sizes[topic])
+                partition = next(self._turns) % sizes[topic] if key is None else chosen[topic][key]
             placed[topic, partition].append(message)
         return placed
 

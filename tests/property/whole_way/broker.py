@@ -14,7 +14,7 @@ from typing import Any, Final
 from ingress.kafka.producer import AckTimeout
 from ingress.kafka.publisher import Settled
 from processors.outbox import Message
-from processors.partitioning import partition_of
+from processors.partitioning import partitions_of
 from processors.records import Partition, Record, RecordBatch
 from schemas.errors import Unavailable
 from schemas.raw import Headers
@@ -27,6 +27,10 @@ TOPICS: Final = (RAW.name, FACTS.name, STATE.name, NORMALIZED.name, TIMELINES.na
 EPOCH_MS: Final = 1_772_352_000_000
 _HOP_S: Final = 0.004
 _SLOW_S: Final = 0.5
+
+
+def _partition_of(key: bytes) -> int:
+    return partitions_of([key], PARTITIONS)[key]
 
 
 class Weather:
@@ -91,7 +95,7 @@ class Broker:
         """Put one record at the end of its partition."""
         number = message.partition
         if number is None:
-            number = partition_of(message.key or b"", PARTITIONS)
+            number = _partition_of(message.key or b"")
         log = self.logs[message.topic, number]
         log.append(
             Record(
@@ -168,7 +172,7 @@ class Outbox:
         for message in messages:
             number = message.partition
             if number is None:
-                number = partition_of(message.key or b"", PARTITIONS)
+                number = _partition_of(message.key or b"")
             queues.setdefault((message.topic, number), []).append(message)
         answers = []
         for queue in queues.values():

@@ -12,7 +12,7 @@ import msgspec
 
 from processors.call.precedence import normalized
 from processors.normalise import Normalised
-from processors.partitioning import partition_of
+from processors.partitioning import partitions_of
 from processors.records import Record
 from processors.store.changelog import StateLog
 from processors.store.partition import PartitionState
@@ -87,7 +87,8 @@ def _stamped(broker: Broker, outcomes: list[Normalised]) -> list[PartitionState]
                 held.apply(fact)
         partitions.append(held)
     for fact in facts.values():
-        partitions[partition_of(fact.call_key.encode(), PARTITIONS)].apply(fact)
+        key = fact.call_key.encode()
+        partitions[partitions_of([key], PARTITIONS)[key]].apply(fact)
     return partitions
 
 

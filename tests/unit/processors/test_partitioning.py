@@ -1,12 +1,14 @@
 """Keys go to the partitions that every other Kafka client chooses."""
 
+import random
+
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.partitioning import murmur2, partition_of
+from processors.partitioning import murmur2, partitions_of
 
 
 @pytest.mark.parametrize(
@@ -22,10 +24,18 @@ from processors.partitioning import murmur2, partition_of
     ],
 )
 def test_the_values_of_the_java_client(key: bytes, hash_: int) -> None:
-    assert murmur2(key) == hash_ % 2**32
+    assert murmur2([key]) == (hash_ % 2**32,)
 
 
-@given(key=st.binary(max_size=80), partitions=st.integers(1, 200))
-def test_every_key_goes_where_aiokafka_sends_it(key: bytes, partitions: int) -> None:
-    assert murmur2(key) == reference(key)
-    assert partition_of(key, partitions) == DefaultPartitioner()(key, list(range(partitions)), [])
+@given(keys=st.lists(st.binary(max_size=80) | st.binary(min_size=9, max_size=9)), partitions=st.integers(1, 200))
+def test_every_key_goes_where_aiokafka_sends_it(keys: list[bytes], partitions: int) -> None:
+    choose = DefaultPartitioner()
+    assert partitions_of(keys, partitions) == {key: choose(key, list(range(partitions)), []) for key in keys}
+
+
+@given(length=st.integers(0, 40), seed=st.integers(0, 1000))
+def test_keys_of_one_length_are_hashed_together_as_each_alone(length: int, seed: int) -> None:
+    """Words of ones and zeros are among them: no lane may reach into the next one."""
+    made = random.Random(seed)
+    keys = [b"\xff" * length, b"\0" * length, *(made.randbytes(length) for _ in range(20)), b"\xff" * length]
+    assert murmur2(keys) == tuple(map(reference, keys))
