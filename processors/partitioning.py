@@ -29,15 +29,14 @@ def murmur2(keys: Sequence[bytes]) -> tuple[int, ...]:
     """Return Kafka's 32-bit hash (`org.apache.kafka.common.utils.Utils.murmur2`), unsigned, of keys of one length."""
     count, length = len(keys), len(keys[0])
     whole, words = length >> 2, length + 3 >> 2
-    every = count * words
-    spread = pack(f"<{every}Q", *unpack(f"<{every}I", b"".join([key.ljust(4 * words, b"\0") for key in keys])))
-    lanes = memoryview(spread).cast("Q")
+    read = unpack(f"<{count * words}I", b"".join([key.ljust(4 * words, b"\0") for key in keys]))
+    lanes = f"<{count}Q"
     # The high half of each lane is room for a product, and is cleared behind it.
     ones = int.from_bytes(pack("<Q", 1) * count, "little")
     low = ones * MASK
     value = ones * (SEED ^ length)
     for at in range(words):
-        word = int.from_bytes(lanes[at::words].tobytes(), "little")
+        word = int.from_bytes(pack(lanes, *read[at::words]), "little")
         if at == whole:  # the rest of the key, which is no whole word
             value = (value ^ word) * FACTOR & low
             break
@@ -45,4 +44,4 @@ def murmur2(keys: Sequence[bytes]) -> tuple[int, ...]:
         value = (value * FACTOR ^ (word ^ word >> 24 & low) * FACTOR) & low
     value = (value ^ value >> 13 & low) * FACTOR & low
     value ^= value >> 15 & low
-    return unpack(f"<{count}Q", value.to_bytes(8 * count, "little"))
+    return unpack(lanes, value.to_bytes(8 * count, "little"))
