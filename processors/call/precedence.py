@@ -33,14 +33,15 @@ def shown(item: Item) -> Fact:
 
 def normalized(item: Item) -> Fact:
     """Merge the item as it goes to `calls.normalized`, with its version and the contents that contradict each other."""
-    first = item.contents[0]
-    if len(item.every) == 1 and not first.late and not item.more and not first.arrivals.merge_count:  # as nearly all
-        fact = first.fact
+    contents = item.contents
+    first = contents[0]
+    if len(contents) == 1 and not (item.resolutions or first.late or item.more or first.arrivals.shuffled):
+        fact = first.fact  # as nearly all
         version = first_version(fact, fact.adapter_version)
         if fact.version == version and not fact.contents:
             return fact
         return msgspec.structs.replace(fact, version=version, contents=())
-    facts = [content.fact for content in item.contents]
+    facts = [content.fact for content in contents]
     fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
     version = record_version(
         item.merge_count,
