@@ -14,7 +14,7 @@ from processors.store.state_codec import Packed
 ITEMS: Final = 1024
 """Most items of calls that are held while more of them is awaited: some three megabytes a partition. One call is held
 whatever it has."""
-ITEMS_WITH_RECORD: Final = 128
+ITEMS_WITH_RECORD: Final = 64
 """Most items of the other calls that are held."""
 
 
