@@ -81,7 +81,7 @@ def compatible(best: Fact, other: Fact) -> bool:
 def conflicting(one: Fact, other: Fact) -> bool:
     """True when two final records contradict each other in what is billed; two readings of one raw element never do."""
     again = place_of(one) == place_of(other) and one.adapter_version != other.adapter_version
-    return one.is_final and other.is_final and not again and disagreement((one, other)).final
+    return one.is_final and other.is_final and not again and _conflict((one, other))
 
 
 def disagreement(facts: Sequence[Fact]) -> Disagreement:
@@ -92,11 +92,23 @@ def disagreement(facts: Sequence[Fact]) -> Disagreement:
     if facts[0].fact_type is not FactType.RECORD:
         return Disagreement(minor=refs)
     final = [fact for fact in facts if fact.is_final]
-    answers = {answered(fact) for fact in final} - {None}
-    conflict = len(answers) > 1 or _several(final, _conflicts)
-    claimed = answers == {False} and any(answered(fact) for fact in facts)
+    conflict = _conflict(final)
+    claimed = _answers(final) == {False} and any(answered(fact) for fact in facts)
     reason = claimed or _several(final, _party) or _several_reasons(final) or _several_legs(final)
     return Disagreement(final=conflict, reason=reason and not conflict, minor=refs or _several(final, _disagreements))
+
+
+def _answers(facts: Sequence[Fact]) -> set[bool]:
+    return {known for fact in facts if (known := answered(fact)) is not None}
+
+
+def _conflict(final: Sequence[Fact]) -> bool:
+    """True when final contents differ on the answer, on times or on what is billed."""
+    return (
+        bool(final)
+        and final[0].fact_type is FactType.RECORD
+        and (len(_answers(final)) > 1 or _several(final, _conflicts))
+    )
 
 
 def _several(facts: Sequence[Fact], read: Callable[[Fact], tuple[Any, ...]]) -> bool:

@@ -20,6 +20,9 @@ from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
 _OF_A_CONTENT: Final = tuple(name for name in RecordContent.__struct_fields__ if name not in {"digest", "is_shown"})
 """Fields that a fact and a record's content name alike."""
+_MOST_LATELY: Final = 64
+_lately: Final[dict[int, tuple[Item, tuple[Fact, tuple[RecordContent, ...]]]]] = {}
+"""The items that were merged last, by their identity, as nothing changes an item, with what came of it."""
 
 
 def shown(item: Item) -> Fact:
@@ -28,7 +31,7 @@ def shown(item: Item) -> Fact:
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
         return first.fact
-    return _merged((item,))[0]
+    return _merged_once(item)[0]
 
 
 def normalized(item: Item) -> Fact:
@@ -42,7 +45,7 @@ def normalized(item: Item) -> Fact:
             return fact
         return msgspec.structs.replace(fact, version=version, contents=())
     facts = [content.fact for content in contents]
-    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
+    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged_once(item)
     version = record_version(
         item.merge_count,
         complete=completeness(facts),
@@ -61,6 +64,16 @@ def shown_as_one(items: Iterable[Item]) -> Fact | None:
     if not found:
         return None
     return shown(found[0]) if len(found) == 1 else _merged(found)[0]
+
+
+def _merged_once(item: Item) -> tuple[Fact, tuple[RecordContent, ...]]:
+    """Merge one item; the record is made of it and soon after the timeline, which costs as much as ten usual facts."""
+    known = _lately.get(id(item))
+    if known is None or known[0] is not item:
+        if len(_lately) >= _MOST_LATELY:
+            _lately.clear()
+        known = _lately[id(item)] = item, _merged((item,))
+    return known[1]
 
 
 def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:
