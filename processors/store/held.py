@@ -41,7 +41,7 @@ class HeldCalls:
         self._awaited, self._with_record = _Line(), _Line()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield their keys, those of which more is awaited first, each time the one that was written last at the end."""
+        """Yield their keys, first those of which more is awaited, each time in the order of their writing."""
         yield from (*self._awaited.calls, *self._with_record.calls)
 
     def state(self, key: str) -> CallState | None:
