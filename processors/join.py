@@ -7,6 +7,7 @@ update or conflict (a new content of a known item), duplicate (a known content a
 that waited (`store/telling.py`).
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from processors.call.duplicates import Arrival, Arrivals, add, arrival_of, is_fo
 from processors.call.folding import fold_item, fold_items
 from processors.call.precedence import normalized
 from processors.call.slots import Slots, slot_for, sure_since, with_slot
-from processors.call.state import UNCOUNTED, CallState, merge_states, new_item
+from processors.call.state import CallState, Tally, merge_states, new_item, tally_of
 from processors.column_bounds import bounded
 from processors.timeline.build import timelines_of
 from schemas.config.settings import JoinSettings
@@ -78,7 +79,7 @@ def step(
 
 def timeout(state: CallState, now_ms: int, settings: JoinSettings) -> JoinResult:
     """Carry out what is due at `now_ms`; called when `now_ms >= state.deadline_ms`."""
-    open_until = _open_until(state, settings)
+    open_until = _open_until(state.tally, state.contents, state.timed_out, state.touched_ms, settings)
     if now_ms >= state.touched_ms + settings.horizon_s * _MS:
         unpublished = open_until is not None
         last = msgspec.structs.replace(state, timed_out=state.contents)
@@ -97,34 +98,49 @@ def merge_stored(left: CallState, right: CallState, settings: JoinSettings) -> C
 def _new_call(fact: Fact, now_ms: int, settings: JoinSettings, sure_since_s: float) -> JoinResult:
     item = new_item(fact)
     slots = with_slot({}, fact, (), now_ms, sure_since_s)
+    tally = tally_of((item,))
     state = CallState(
-        items={fact.fact_id: item}, contents=1, duplicates=0, merge_count=1, touched_ms=now_ms, slots=slots
+        items={fact.fact_id: item},
+        contents=1,
+        duplicates=0,
+        merge_count=1,
+        touched_ms=now_ms,
+        deadline_ms=_deadline_ms(tally, 1, 0, now_ms, settings),
+        slots=slots,
+        tally=tally,
     )
-    return _publish(_set_deadline(state, settings), "fact", item)
+    return _publish(state, "fact", item)
 
 
 def _add_content(state: CallState, item: Item | None, fact: Fact, now_ms: int, settings: JoinSettings) -> JoinResult:
     """Add a content that is not known: a new item, or another version of one."""
     late = _is_late(state, fact, now_ms, settings)
+    gone: Sequence[Arrival] = ()
     if item is None:
-        grown, gone = new_item(fact, late=late), list[Arrival]()
+        grown = new_item(fact, late=late)
     else:
         contents = (*item.every, Content(fact=fact, late=late))
         grown, gone = fold_item(item_of(contents, item.more), settings.max_contents)
     items, gone_too = fold_items({**state.items, fact.fact_id: grown}, fact, settings.max_contents)
+    tally = tally_of(items.values()) if gone_too else state.tally.changed(item, grown)
+    count, timed_out = state.contents + 1, state.timed_out
+    if fact.fact_type is _RESOLUTION and timed_out >= state.contents:
+        timed_out = count  # a decision brings no news of the call
+    touched_ms = max(state.touched_ms, now_ms)
     learned = msgspec.structs.replace(
         state,
         items=items,
-        tally=UNCOUNTED if gone_too else state.tally.changed(item, grown),
-        contents=state.contents + 1,
+        tally=tally,
+        contents=count,
         merge_count=state.merge_count + 1,
-        touched_ms=max(state.touched_ms, now_ms),
-        folded_up_to=mark_folded(state.folded_up_to, *gone, *gone_too) if gone or gone_too else state.folded_up_to,
-        overflow=state.overflow or bool(gone or gone_too),
+        timed_out=timed_out,
+        touched_ms=touched_ms,
+        deadline_ms=_deadline_ms(tally, count, timed_out, touched_ms, settings),
     )
-    if fact.fact_type is _RESOLUTION and state.timed_out >= state.contents:
-        learned = msgspec.structs.replace(learned, timed_out=learned.contents)  # a decision brings no news of the call
-    return _publish(_set_deadline(learned, settings), _outcome(item, fact), grown)
+    if gone or gone_too:
+        folded = mark_folded(state.folded_up_to, *gone, *gone_too)
+        learned = msgspec.structs.replace(learned, folded_up_to=folded, overflow=True)
+    return _publish(learned, _outcome(item, fact), grown)
 
 
 def _is_late(state: CallState, fact: Fact, now_ms: int, settings: JoinSettings) -> bool:
@@ -179,29 +195,22 @@ def _placed(fact: Fact, slots: Slots) -> Fact:
     return msgspec.structs.replace(fact, slot_at=slot.slot_at, slot_certain=slot.certain)
 
 
-def _open_until(state: CallState, settings: JoinSettings) -> int | None:
+def _open_until(tally: Tally, contents: int, timed_out: int, touched_ms: int, settings: JoinSettings) -> int | None:
     """The record clock until which more facts are awaited; None when none are."""
-    if state.settled or state.late or state.timed_out >= state.contents:
+    if timed_out >= contents or tally.late or tally.settled:
         return None
-    waited_s = settings.close_after_s if state.has_record else settings.provisional_after_s
-    return state.touched_ms + waited_s * _MS
+    return touched_ms + (settings.close_after_s if tally.records else settings.provisional_after_s) * _MS
 
 
-def _deadline_ms(state: CallState, settings: JoinSettings) -> int:
-    forget = state.touched_ms + settings.horizon_s * _MS
-    open_until = _open_until(state, settings)
-    return forget if open_until is None else min(open_until, forget)
+def _deadline_ms(tally: Tally, contents: int, timed_out: int, touched_ms: int, settings: JoinSettings) -> int:
+    forget = touched_ms + settings.horizon_s * _MS
+    open_until = _open_until(tally, contents, timed_out, touched_ms, settings)
+    return forget if open_until is None or forget < open_until else open_until
 
 
 def _with_deadline(state: CallState, settings: JoinSettings) -> CallState:
-    deadline = _deadline_ms(state, settings)
+    deadline = _deadline_ms(state.tally, state.contents, state.timed_out, state.touched_ms, settings)
     return state if deadline == state.deadline_ms else msgspec.structs.replace(state, deadline_ms=deadline)
-
-
-def _set_deadline(state: CallState, settings: JoinSettings) -> CallState:
-    """Return a state that nobody else has yet, with its deadline: a copy would cost as much as the whole step."""
-    msgspec.structs.force_setattr(state, "deadline_ms", _deadline_ms(state, settings))
-    return state
 
 
 __all__ = ["CallState", "JoinOutcome", "JoinResult", "merge_states", "merge_stored", "step", "timeout"]

@@ -40,8 +40,11 @@ _MOST_HOURS: Final = (1 << _HOUR_BITS) - 1
 
 def completeness(facts: Iterable[Fact]) -> int:
     """Return the completeness of a row of these contents: it grows with every content, whichever is shown."""
-    records = [fact for fact in facts if fact.fact_type is _RECORD]
-    return max(map(_complete, records)) if records else STATES
+    complete = STATES
+    for fact in facts:
+        if fact.fact_type is _RECORD:
+            complete = max(complete, _complete(fact))
+    return complete
 
 
 def _complete(fact: Fact) -> int:
@@ -69,10 +72,10 @@ def _hours(at: datetime) -> int:
 
 def version_of(rank: int, stands: int, mapping: int, complete: int = STATES) -> int:
     """Compose the version of a row with this rank and standing, read by `mapping` (adapter version)."""
-    version = complete << _LOGIC_BITS | LOGIC_REV
-    version = version << _STANDING_BITS | stands
-    version = version << _RANK_BITS | min(rank, MOST_RANK)
-    return version << _MAPPING_BITS | min(mapping, _MOST_MAPPING)
+    head = (complete << _LOGIC_BITS | LOGIC_REV) << _STANDING_BITS | stands
+    if rank > MOST_RANK or mapping > _MOST_MAPPING:
+        rank, mapping = min(rank, MOST_RANK), min(mapping, _MOST_MAPPING)
+    return (head << _RANK_BITS | rank) << _MAPPING_BITS | mapping
 
 
 def record_version(merge_count: int, *, complete: int, final: bool, stands: int, mapping: int) -> int:

@@ -14,12 +14,17 @@ import msgspec
 from processors.call.contents import place_of
 from schemas.call_fields import CERTAIN, differing
 from schemas.facts import Disposition, Fact, FactType, Leg
+from schemas.reading.field_readers import reader
 
 CONFLICTS: Final = differing("conflict")
 """Two final contents that differ here, or on whether the call was answered, are a conflict: somebody has to look before
 the call is billed."""
 DISAGREEMENTS: Final = differing("flag")
 """Two final contents that differ here are flagged, and bill alike."""
+_conflicts: Final = reader(CONFLICTS)
+_disagreements: Final = reader(DISAGREEMENTS)
+_certain: Final = reader(CERTAIN)
+_party: Final = reader(("hangup_party",))
 _LEG_OUTCOME: Final = ("answer_at", "end_at")
 _OPEN: Final = (Disposition.UNKNOWN, Disposition.IN_PROGRESS)
 WORDS: Final = 2
@@ -39,11 +44,12 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NONE: Final = Disagreement()
+_BLANK: Final = frozenset({None, "", "unknown"})
 
 
 def blank(value: object) -> bool:
     """True when a value carries no information."""
-    return value is None or value in {"", "unknown"}
+    return value in _BLANK
 
 
 def answered(fact: Fact) -> bool | None:
@@ -67,7 +73,7 @@ def compatible(best: Fact, other: Fact) -> bool:
     if answered(best) is not answered(other) and None not in (answered(best), answered(other)):
         return False
     both = best.is_final and other.is_final
-    if any(_differ(best, other, name) for name in (CONFLICTS if both else CERTAIN)):
+    if _several((best, other), _conflicts if both else _certain):
         return False
     return not both or _reason(best)[0] != _reason(other)[0] or _reason(best) == _reason(other)
 
@@ -75,7 +81,7 @@ def compatible(best: Fact, other: Fact) -> bool:
 def conflicting(one: Fact, other: Fact) -> bool:
     """True when two final records contradict each other in what is billed; two readings of one raw element never do."""
     again = place_of(one) == place_of(other) and one.adapter_version != other.adapter_version
-    return one.is_final and other.is_final and not again and disagreement((one, other)).final
+    return one.is_final and other.is_final and not again and _conflict((one, other))
 
 
 def disagreement(facts: Sequence[Fact]) -> Disagreement:
@@ -86,20 +92,31 @@ def disagreement(facts: Sequence[Fact]) -> Disagreement:
     if facts[0].fact_type is not FactType.RECORD:
         return Disagreement(minor=refs)
     final = [fact for fact in facts if fact.is_final]
-    answers = {answered(fact) for fact in final} - {None}
-    conflict = len(answers) > 1 or _several(final, CONFLICTS)
-    claimed = answers == {False} and any(answered(fact) for fact in facts)
-    reason = claimed or _several(final, ("hangup_party",)) or _several_reasons(final) or _several_legs(final)
-    return Disagreement(final=conflict, reason=reason and not conflict, minor=refs or _several(final, DISAGREEMENTS))
+    conflict = _conflict(final)
+    claimed = _answers(final) == {False} and any(answered(fact) for fact in facts)
+    reason = claimed or _several(final, _party) or _several_reasons(final) or _several_legs(final)
+    return Disagreement(final=conflict, reason=reason and not conflict, minor=refs or _several(final, _disagreements))
 
 
-def _differ(one: Fact, other: Fact, name: str) -> bool:
-    ours, theirs = getattr(one, name), getattr(other, name)
-    return not blank(ours) and not blank(theirs) and bool(ours != theirs)
+def _answers(facts: Sequence[Fact]) -> set[bool]:
+    return {known for fact in facts if (known := answered(fact)) is not None}
 
 
-def _several(facts: Sequence[Fact], names: Iterable[str]) -> bool:
-    return any(len({getattr(fact, name) for fact in facts} - {None, "", "unknown"}) > 1 for name in names)
+def _conflict(final: Sequence[Fact]) -> bool:
+    """True when final contents differ on the answer, on times or on what is billed."""
+    return (
+        bool(final)
+        and final[0].fact_type is FactType.RECORD
+        and (len(_answers(final)) > 1 or _several(final, _conflicts))
+    )
+
+
+def _several(facts: Sequence[Fact], read: Callable[[Fact], tuple[Any, ...]]) -> bool:
+    """True when any of the fields that are read has several values that say something."""
+    rows = [*map(read, facts)]
+    if not rows or rows.count(rows[0]) == len(rows):  # as mostly
+        return False
+    return any(len({*values} - _BLANK) > 1 for values in zip(*rows, strict=True))
 
 
 def _reason(fact: Fact) -> tuple[int, str]:

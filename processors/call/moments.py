@@ -7,6 +7,7 @@ were never set show 1970 or 2000. Pure.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +33,7 @@ class CallWindow(msgspec.Struct, frozen=True, gc=False):
 
 def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
     """Return the window around a call's instants; None when none is known."""
-    known = sorted([at for at in instants if at is not None])
+    known = sorted(filter(None, instants))
     if not known:
         return None
     if known[-1] - known[0] <= LONGEST:  # as nearly always
@@ -45,7 +46,7 @@ def window_of(instants: Iterable[datetime | None]) -> CallWindow | None:
 
 def of_legs(legs: Iterable[Leg]) -> list[datetime | None]:
     """List all instants of some legs."""
-    return [at for leg in legs for at in _read_leg(leg)]
+    return [*chain.from_iterable(map(_read_leg, legs))]
 
 
 def of_record(record: Fact) -> list[datetime | None]:
@@ -64,8 +65,9 @@ def believed(states: Sequence[Fact], window: CallWindow | None, flags: set[Flag]
 
 def started_at(view: dict[str, Any]) -> datetime | None:
     """Return the earliest instant of a call or of its legs that lies in its window; None when none is known."""
-    instants = [view["setup_at"], view["alerting_at"], view["answer_at"], view["end_at"], *of_legs(view["legs"])]
-    known: list[datetime] = [at for at in instants if at is not None]
+    known: list[datetime] = [*filter(None, (view["setup_at"], view["alerting_at"], view["answer_at"], view["end_at"]))]
+    if legs := view["legs"]:
+        known += filter(None, of_legs(legs))
     if not known:
         return None
     first = min(known)

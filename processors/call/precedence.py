@@ -20,6 +20,9 @@ from schemas.facts import EPOCH, Fact, Flag, RecordContent, RecordingState
 
 _OF_A_CONTENT: Final = tuple(name for name in RecordContent.__struct_fields__ if name not in {"digest", "is_shown"})
 """Fields that a fact and a record's content name alike."""
+_MOST_LATELY: Final = 64
+_lately: Final[dict[int, tuple[Item, tuple[Fact, tuple[RecordContent, ...]]]]] = {}
+"""The items that were merged last, by their identity, as nothing changes an item, with what came of it."""
 
 
 def shown(item: Item) -> Fact:
@@ -28,20 +31,21 @@ def shown(item: Item) -> Fact:
     first = contents[0]
     if len(contents) == 1 and not first.late and not item.more:
         return first.fact
-    return _merged((item,))[0]
+    return _merged_once(item)[0]
 
 
 def normalized(item: Item) -> Fact:
     """Merge the item as it goes to `calls.normalized`, with its version and the contents that contradict each other."""
-    first = item.contents[0]
-    if len(item.every) == 1 and not first.late and not item.more and not first.arrivals.merge_count:  # as nearly all
-        fact = first.fact
+    contents = item.contents
+    first = contents[0]
+    if len(contents) == 1 and not (item.resolutions or first.late or item.more or first.arrivals.shuffled):
+        fact = first.fact  # as nearly all
         version = first_version(fact, fact.adapter_version)
         if fact.version == version and not fact.contents:
             return fact
         return msgspec.structs.replace(fact, version=version, contents=())
-    facts = [content.fact for content in item.contents]
-    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged((item,))
+    facts = [content.fact for content in contents]
+    fact, readable = (shown(item), ()) if len(facts) == 1 else _merged_once(item)
     version = record_version(
         item.merge_count,
         complete=completeness(facts),
@@ -60,6 +64,16 @@ def shown_as_one(items: Iterable[Item]) -> Fact | None:
     if not found:
         return None
     return shown(found[0]) if len(found) == 1 else _merged(found)[0]
+
+
+def _merged_once(item: Item) -> tuple[Fact, tuple[RecordContent, ...]]:
+    """Merge one item; the record is made of it and soon after the timeline, which costs as much as ten usual facts."""
+    known = _lately.get(id(item))
+    if known is None or known[0] is not item:
+        if len(_lately) >= _MOST_LATELY:
+            _lately.clear()
+        known = _lately[id(item)] = item, _merged((item,))
+    return known[1]
 
 
 def _merged(items: Sequence[Item]) -> tuple[Fact, tuple[RecordContent, ...]]:

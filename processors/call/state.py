@@ -46,9 +46,14 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     late: int = 0
     """The contents that came after the call was closed."""
 
+    @property
+    def settled(self) -> bool:
+        """True when all that can be final is: a final record, or nothing that could have a timeline."""
+        return not self.unfinished and (self.records > 0 or not self.states)
+
     def changed(self, before: Item | None, after: Item) -> "Tally":
         """Return the counts once `after` stands in the place of `before`."""
-        more = _tally((after,))
+        more = tally_of((after,))
         if before is None:
             return Tally(
                 self.records + more.records,
@@ -56,7 +61,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
                 self.states + more.states,
                 self.late + more.late,
             )
-        less = _tally((before,))
+        less = tally_of((before,))
         return Tally(
             self.records + more.records - less.records,
             self.unfinished + more.unfinished - less.unfinished,
@@ -98,7 +103,7 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __post_init__(self) -> None:
         """Count the items where nobody did."""
         if self.tally is UNCOUNTED:
-            structs.force_setattr(self, "tally", _tally(self.items.values()))
+            structs.force_setattr(self, "tally", tally_of(self.items.values()))
 
     def counts(self) -> tuple[int, int]:
         """Return (facts, duplicates): with the dead and the filtered they add up to the elements that came in."""
@@ -110,22 +115,12 @@ class CallState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.tally.late > 0
 
     @property
-    def settled(self) -> bool:
-        """True when all that can be final is: a final record, or nothing that could have a timeline."""
-        return not self.tally.unfinished and (self.tally.records > 0 or not self.tally.states)
-
-    @property
-    def has_record(self) -> bool:
-        """True when any record is known."""
-        return self.tally.records > 0
-
-    @property
     def phase(self) -> int:
         """`OPEN`, `TIMED_OUT` without a final record, `FINAL`, or `REOPENED` by a change after it was closed."""
         tally = self.tally
         if tally.late > 0:
             return REOPENED
-        if not tally.unfinished and (tally.records > 0 or not tally.states):  # settled
+        if tally.settled:
             return FINAL
         return TIMED_OUT if self.timed_out >= self.contents else OPEN
 
@@ -221,7 +216,8 @@ def _folded(state: CallState) -> tuple[int, int, int]:
     return state.contents - contents, state.duplicates - duplicates, state.merge_count - merge_count
 
 
-def _tally(items: Iterable[Item]) -> Tally:
+def tally_of(items: Iterable[Item]) -> Tally:
+    """Count over these items."""
     records = unfinished = states = late = 0
     for item in items:
         contents = item.contents

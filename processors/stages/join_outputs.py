@@ -47,16 +47,18 @@ class Outputs:
         messages: list[tuple[str, Message]] = []
         failed: dict[str, tuple[DeadCode, str]] = {}
         erases = bool(self._erasures)
+        topic, encode = NORMALIZED.name, codecs.fact.encode
         for fact, state in self._facts.values():
+            key = fact.call_key
             try:
                 kept = self._erasures.fact(fact, _first_receipt(state)) if erases else fact
                 if kept is None:
                     continue
-                value = codecs.fact.encode(kept)
+                value = encode(kept)
             except Exception as exc:  # noqa: BLE001 - one call's record must not stop the others
-                failed[fact.call_key] = ("internal", describe_error(exc))
+                failed[key] = ("internal", describe_error(exc))
                 continue
-            messages.append((fact.call_key, message_of(NORMALIZED.name, fact.call_key, value, partition)))
+            messages.append((key, Message(topic=topic, key=key.encode(), value=value, partition=partition)))
         built: list[tuple[str, tuple[Timeline, ...]]] = []
         for key, shown in self._calls.items():
             try:

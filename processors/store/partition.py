@@ -39,16 +39,6 @@ class Stuck(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-class _News(msgspec.Struct):
-    """The changes of one call since the last `take_changed`."""
-
-    items: set[str] = msgspec.field(default_factory=set)
-    whole: bool = False
-    """More than these items may have changed."""
-    began: bool = False
-    """The call was forgotten, and may have begun anew: nothing that is stored of it counts any more."""
-
-
 class PartitionState:
     """The calls of one partition; those touched since the last `take_changed` are held decoded as well.
 
@@ -65,7 +55,13 @@ class PartitionState:
         self._held = HeldCalls()
         self._untold = Untold()
         self._touched: dict[str, CallState | None] = {}
-        self._news: dict[str, _News] = {}
+        """The states that changed since the last `take_changed`; None for a call that is forgotten."""
+        self._news: dict[str, set[str]] = {}
+        """The items of each of them that changed."""
+        self._whole: set[str] = set()
+        """The calls of which more than these items may have changed."""
+        self._began: set[str] = set()
+        """The calls that were forgotten, and may have begun anew: nothing that is stored of them counts any more."""
         self._taken: dict[str, tuple[bytes | None, Segments | None]] = {}
         """The stored states that the last `take_changed` replaced."""
         self.ended: dict[str, list[str]] = {}
@@ -188,24 +184,24 @@ class PartitionState:
 
     def apply(self, fact: Fact, *, slots_told: bool = True) -> JoinResult:
         """Join one fact at the present record clock; `slots_told`: all its rows are published with their slots."""
-        known = self._state(fact.call_key)
+        key = fact.call_key
+        known = self._state(key)
         since_s = sure_since(max(self._kept.clock_ms, self.forgotten_ms), self._settings.horizon_s)
         done = step(known, fact, self._kept.clock_ms, self._settings, since_s if slots_told else NEVER_SURE)
-        if done.state is not known:
-            began = done.outcome == "fact" and done.state is not None and done.state.contents == 1
-            self._keep(fact.call_key, done.state, fact.fact_id, began=began)
-            self._unmarked[fact.call_key] = None
-            if done.state is not None and done.state.deadline_ms < self._unmarked_due_ms:
-                self._unmarked_due_ms = done.state.deadline_ms
-        if done.shown is None or known is None:
+        state, shown = done.state, done.shown
+        if state is not known:
+            self._keep(key, state)
+            self._news[key].add(fact.fact_id)
+            self._unmarked[key] = None
+            if state is not None and state.contents == 1 and done.outcome == "fact":
+                self._began.add(key)
+            if state is not None and state.deadline_ms < self._unmarked_due_ms:
+                self._unmarked_due_ms = state.deadline_ms
+        if shown is None or known is None:
             return done
-        if (
-            self._writer
-            and is_large(done.shown)
-            and self._untold.waits(fact.call_key, known, done.shown, self._kept.clock_ms)
-        ):
+        if self._writer and is_large(shown) and self._untold.waits(key, known, shown, self._kept.clock_ms):
             return msgspec.structs.replace(done, shown=None)
-        self._untold.forget(fact.call_key)
+        self._untold.forget(key)
         return done
 
     def take_changed(self) -> dict[str, bytes | None]:
@@ -216,41 +212,45 @@ class PartitionState:
         self.unwritten, self.ended, self.contained, self._contained = {}, {}, self._contained, {}
         for key, state in self._touched.items():
             try:
-                changed |= self._written(key, state, self._news[key])
+                name, value = self._written(key, state, self._news[key])
+                changed[name] = value
             except StateTooLarge as exc:
                 self.unwritten[key] = ("oversize", str(exc))
             except Exception as exc:  # noqa: BLE001 - as above; the caller takes it back
                 self.unwritten[key] = ("internal", describe_error(exc))
         self._touched.clear()
         self._news.clear()
+        self._whole.clear()
+        self._began.clear()
         self._kept.settle(self._segments)
         return changed
 
-    def _written(self, key: str, state: CallState | None, news: _News) -> dict[str, bytes | None]:
-        """Return the record of a changed call: a segment, or all of it."""
+    def _written(self, key: str, state: CallState | None, news: set[str]) -> tuple[str, bytes | None]:
+        """Return name and value of the record of a changed call: a segment, or all of it."""
         large = bool(self._writer) and state is not None and is_large(state)
         packed = self._held.packed(key)
         stored, segments, told = self._taken[key][0], self._segments.get(key, NO_SEGMENTS), self._untold.told(key)
-        if state is not None and large and stored is not None and not news.whole and not news.began:
+        began = key in self._began
+        if state is not None and large and stored is not None and not began and key not in self._whole:
             self._segments_written += 1
             name = segment_name(self._writer, self._segments_written, key)
-            more = with_segment(segments, name, state, news.items, stored, told or state.merge_count)
+            more = with_segment(segments, name, state, news, stored, told or state.merge_count)
             if more is not None:
                 self._segments[key] = more
                 self._held.put(key, state, packed)
-                return {name: more.states[name]}
+                return name, more.states[name]
         value = encode_state(state, told or 0, short=bool(self._writer), packed=packed) if state else None
         names = [*self.contained.pop(key, ()), *segments.states]
         self._segments.pop(key, None)
         if names:
-            (self.ended if news.began else self.contained)[key] = names
+            (self.ended if began else self.contained)[key] = names
         if state is None or value is None:
             self._held.drop(key)
             self._kept.remove(key)
         else:
             self._kept.put(key, value)
             self._held.put(key, state, packed)
-        return {key: value}
+        return key, value
 
     def take_back(self, keys: Iterable[str]) -> None:
         """Return these calls to their states before the last `take_changed`, whose result cannot be written."""
@@ -323,18 +323,15 @@ class PartitionState:
             self._stuck.append(Stuck(key=key, state=stored, code=exc.dead_code, detail=str(exc)))
             return None
 
-    def _keep(
-        self, key: str, state: CallState | None, item: str = "", *, whole: bool = False, began: bool = False
-    ) -> None:
+    def _keep(self, key: str, state: CallState | None, *, whole: bool = False) -> None:
         """Note a changed state; whoever calls this has its call marked."""
         self._touched[key] = state
-        news = self._news.get(key)
-        if news is None:
-            news = self._news[key] = _News()
-        if item:
-            news.items.add(item)
-        news.whole |= whole
-        news.began |= began or state is None
+        if key not in self._news:
+            self._news[key] = set()
+        if whole:
+            self._whole.add(key)
+        if state is None:
+            self._began.add(key)
 
     def _mark_all(self) -> None:
         """Mark the calls with what is now known of them."""

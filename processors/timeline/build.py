@@ -3,7 +3,7 @@
 Equal versions mean equal content: no clock is read (`versions`). This module must not know how facts arrive.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from processors.call.moments import started_at
 from processors.call.precedence import shown, shown_as_one
@@ -19,6 +19,7 @@ from schemas.timeline import Timeline
 
 _CALL_TYPES: Final = {CONFERENCE: "conference", VOICE: "voice_code"}
 _CALL: Final = "call"
+_IN_CALLS: Final = frozenset({FactType.RECORD, FactType.STATE})
 
 
 def timelines_of(state: CallState) -> tuple[Timeline, ...]:
@@ -31,18 +32,12 @@ def timelines_of(state: CallState) -> tuple[Timeline, ...]:
     # Over all that is under the key, as merge_count is: a fact may move to another group of the key, whose row must not
     # fall behind.
     facts = [content.fact for item in state.items.values() for content in item.contents]
-    weight = _Weight(completeness(facts), standing(facts))
-    return tuple(_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found)
+    weight = completeness(facts), standing(facts)
+    return tuple([_timeline(state, one, weight, late=late, timed_out=timed_out) for one in found])
 
 
-class _Weight(NamedTuple):
-    """The parts of a version beside the merge_count."""
-
-    complete: int
-    stands: int
-
-
-def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool, timed_out: bool) -> Timeline:
+def _timeline(state: CallState, found: CallGroup, weight: tuple[int, int], *, late: bool, timed_out: bool) -> Timeline:
+    """Build one timeline; `weight` is completeness and standing of all under the key."""
     items = found.records + found.states
     facts = [content.fact for item in items for content in item.contents]
     states = [*map(shown, found.states)]
@@ -51,10 +46,8 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
         view = conference_view([shown(item) for item in found.records], states, closed=closed)
     else:
         view = call_view(shown_as_one(found.records), states, closed=closed)
-    own_flags = {Flag.LATE} if late else set()
-    if state.overflow:
-        own_flags.add(Flag.OVERFLOW)
-    if own_flags:
+    if late or state.overflow:
+        own_flags = {flag for flag, is_set in ((Flag.LATE, late), (Flag.OVERFLOW, state.overflow)) if is_set}
         view["quality_flags"] = tuple(sorted({*view["quality_flags"], *own_flags}))
     phase = REOPENED if late else FINAL if view["is_final"] else TIMED_OUT if timed_out else OPEN
     received = [fact.received_at for fact in facts]
@@ -62,27 +55,28 @@ def _timeline(state: CallState, found: CallGroup, weight: _Weight, *, late: bool
     mapping = max([fact.adapter_version for fact in facts])
     first = _first(found)
     slot = slot_for(state.slots, found.account, facts)
-    return Timeline(
+    complete, stands = weight
+    view.update(
         timeline_id=first.call_key + found.suffix,
         call_key=first.call_key,
         kind=first.kind,
-        **view,
         has_record=bool(found.records),
         has_states=bool(found.states),
         phase=phase,
         fact_count=len(facts) + sum([item.more for item in items]),
         first_received_at=came_first,
         last_received_at=clock(max(received)),
-        version=call_version(state.merge_count, phase, weight.stands, mapping, weight.complete),
+        version=call_version(state.merge_count, phase, stands, mapping, complete),
         account=found.account,
         call_type=_CALL_TYPES.get(found.family, _CALL),
         started_at=started_at(view) or came_first,
         slot_at=slot.slot_at,
         slot_certain=slot.certain,
     )
+    return Timeline(**view)
 
 
 def _first(found: CallGroup) -> Fact:
     fact = (found.records or found.states)[0].sample
-    assert fact.fact_type in {FactType.RECORD, FactType.STATE}, "bindings and decisions are no calls"
+    assert fact.fact_type in _IN_CALLS, "bindings and decisions are no calls"
     return fact

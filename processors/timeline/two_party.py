@@ -48,7 +48,7 @@ def call_view(record: Fact | None, states: Sequence[Fact], *, closed: bool) -> d
         view = common(record)
         view["disposition"] = _unless_closed(record.disposition, closed=closed)
         return view
-    flags = set[Flag]().union(*[fact.quality_flags for fact in states])
+    flags: set[Flag] = set().union(*[fact.quality_flags for fact in states])
     pushed = [fact.event_at for fact in states]
     states = believed(states, (window_of(of_record(record)) if record else None) or window_of(pushed), flags)
     if record is None:

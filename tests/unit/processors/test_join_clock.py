@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from processors.call.state import TIMED_OUT
 from processors.join import merge_stored, step, timeout
 from schemas.config.settings import JoinSettings
 from schemas.facts import Disposition, Fact, Flag
@@ -14,6 +15,7 @@ from tests.support.strategies import (
     BOTH_LEGS,
     at,
     callback,
+    decision,
     in_a_row,
     placed,
 )
@@ -156,3 +158,14 @@ def test_states_reunited_are_the_later_one_with_its_deadline() -> None:
     for index, later in enumerate(history):
         for earlier in history[: index + 1]:
             assert merge_stored(earlier, later, SETTINGS) == merge_stored(later, earlier, SETTINGS) == later
+
+
+def test_a_decision_on_a_call_that_timed_out_opens_it_no_more() -> None:
+    """It brings no news of the call, so nothing is awaited afterwards; a fact that does opens it."""
+    unfinished = callback(is_final=False, b_answer=None, b_end=None)
+    state = state_of(after((unfinished,), now_ms=0))
+    closed = state_of(timeout(state, state.deadline_ms, SETTINGS))
+    decided = step(closed, placed(decision(unfinished, unfinished), 1), closed.deadline_ms - 1, SETTINGS)
+
+    assert (state_of(decided).phase, only(decided).phase) == (TIMED_OUT, TIMED_OUT)
+    assert state_of(step(closed, placed(A_STATES[0], 1), HOUR, SETTINGS)).phase != TIMED_OUT

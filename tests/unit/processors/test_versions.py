@@ -252,6 +252,7 @@ def test_a_version_is_exact_where_numbers_are_doubles() -> None:
     most = version_of(MOST_RANK, last, 127, PRICED)
 
     assert version_of(MOST_RANK + 1, last, 128, PRICED) == most < 2**53
+    assert version_of(MOST_RANK + 1, last, 127, PRICED) == version_of(MOST_RANK, last, 128, PRICED) == most
 
 
 NEWEST = max((each for each in PUBLISHED if each.name == "fact"), key=lambda each: each.version)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from processors.call import precedence
 from processors.call.agreement import conflicting
 from processors.call.contents import Content, Item
 from processors.call.precedence import normalized, shown_as_one
@@ -359,3 +360,28 @@ def test_folded_contents_are_flagged_and_counted() -> None:
 
 def test_nothing_is_shown_of_no_items() -> None:
     assert shown_as_one(()) is None
+
+
+def test_items_that_are_merged_again_are_what_they_were_and_few_are_remembered() -> None:
+    """The record's merge is there for the timeline; an equal item that is another object is merged by itself."""
+    items = [item_of(callback(talk_ms=seconds), callback(talk_ms=seconds + 1)) for seconds in range(100)]
+    once = [normalized(item) for item in items]
+
+    assert [normalized(item) for item in items] == once
+    assert [normalized(msgspec.structs.replace(item)) for item in items] == once
+    assert len(set(map(msgspec.json.encode, once))) == len(items)
+    assert 0 < len(precedence._lately) <= 64
+    first, last = items[0], items[-1]
+    assert (shown_as_one((last,)), shown_as_one((first,))) == tuple(
+        precedence._merged((one,))[0] for one in (last, first)
+    )
+
+
+@pytest.mark.parametrize("name", ["talk_ms", "billable_s", "cost"])
+def test_contents_conflict_where_one_of_many_fields_differs_and_none_of_them_is_blank(name: str) -> None:
+    sent = callback(talk_ms=1000, billable_s=60, cost=Decimal("1.5"))
+    other = msgspec.structs.replace(sent, **{name: getattr(sent, name) + 1}, raw_offset=sent.raw_offset + 1)
+    blank = msgspec.structs.replace(sent, **{name: None}, raw_offset=sent.raw_offset + 1)
+
+    assert conflicting(sent, other)
+    assert not conflicting(sent, blank)

@@ -1,11 +1,14 @@
 """Calls that are held decoded: what comes out of them is what comes out of their bytes."""
 
+from contextlib import AbstractContextManager
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.call.state import UNCOUNTED
 from processors.join import step
 from processors.store import held
 from processors.store.held import HeldCalls
@@ -18,12 +21,19 @@ from tests.support.strategies import CALLER, callback, fact_logs, in_a_row, push
 FEW = JoinSettings(max_contents=2)
 """Contents and items are soon folded away."""
 STATE = step(None, callback(), 0, FEW).state or pytest.fail("a call has a state")
+"""A call with its record."""
+RINGING = step(None, pushed_state(CALLER, State.ALERTING, 0), 0, FEW).state or pytest.fail("a call has a state")
+
+
+def at_most(awaited: int, with_record: int) -> AbstractContextManager[object]:
+    """Lets so many items be held of calls of which more is awaited, and of those with their record."""
+    return patch.multiple(held, ITEMS=awaited, ITEMS_WITH_RECORD=with_record)
 
 
 def written(facts: list[Fact], size: int, most: int) -> list[tuple[object, ...]]:
     """Returns all results and all records of these facts, in batches of a size, with so many items held at most."""
     calls, seen = PartitionState(FEW, b"writer!!"), list[tuple[object, ...]]()
-    with patch.object(held, "ITEMS", most):
+    with at_most(most, most):
         for start in range(0, len(facts), size):
             for fact in facts[start : start + size]:
                 done = calls.apply(fact)
@@ -66,7 +76,7 @@ def test_of_items_that_were_folded_away_nothing_is_packed() -> None:
 
 def test_calls_that_were_written_longest_ago_are_let_go() -> None:
     calls = HeldCalls()
-    with patch.object(held, "ITEMS", 3):
+    with at_most(0, 3):
         for key in "abcad":
             calls.put(key, STATE, {})
 
@@ -78,8 +88,36 @@ def test_calls_that_were_written_longest_ago_are_let_go() -> None:
 
 def test_the_last_call_is_held_whatever_it_has() -> None:
     calls = HeldCalls()
-    with patch.object(held, "ITEMS", 0):
+    with at_most(0, 0):
         calls.put("a", STATE, {})
         calls.put("b", STATE, {})
 
     assert [*calls] == ["b"]
+
+
+def test_calls_with_their_record_are_let_go_of_earlier_and_take_no_place_of_others() -> None:
+    calls = HeldCalls()
+    with at_most(3, 1):
+        for key in "abcd":
+            calls.put(key, RINGING, {})
+        for key in "xyc":
+            calls.put(key, STATE, {})
+
+    assert [*calls] == ["b", "d", "c"]
+    assert (calls.state("c"), calls.state("d"), calls.state("y")) == (STATE, RINGING, None)
+    calls.put("c", RINGING, {})
+    assert [*calls] == ["b", "d", "c"]
+    assert calls.state("c") == RINGING
+
+
+def test_a_conference_is_held_as_a_call_of_which_more_is_awaited() -> None:
+    calls = HeldCalls()
+    two = msgspec.structs.replace(
+        STATE, items={**STATE.items, "other": next(iter(STATE.items.values()))}, tally=UNCOUNTED
+    )
+    with at_most(4, 0):
+        for key in "abc":
+            calls.put(key, two, {})
+        calls.put("d", STATE, {})
+
+    assert [*calls] == ["b", "c", "d"]

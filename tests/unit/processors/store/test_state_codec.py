@@ -102,6 +102,8 @@ def test_decimals_and_instants_survive_exactly(
     [
         pytest.param({"fact_id": "call-1"}, id="no hexadecimal text"),
         pytest.param({"fact_id": "1D0C5AF6-0F4A-5B6A-9F31-0B1F0B0F6A11"}, id="in capitals"),
+        pytest.param({"fact_id": "1d0c-5af60f4a-5b6a-9f31-0b1f0b0f6a11"}, id="a dash at another place"),
+        pytest.param({"fact_id": "1d0c5af6-0f4a-5b6a-9f31-0b1f-b0f6-11"}, id="too many dashes"),
         pytest.param({"content_digest": "ab" * 15}, id="a shorter digest"),
         pytest.param({"content_digest": "", "raw_sha256": "cd" * 16}, id="one in the place of another"),
         pytest.param({"raw_sha256": "cd" * 32}, id="with a hash of the body"),
