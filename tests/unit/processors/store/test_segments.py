@@ -168,11 +168,15 @@ def test_of_a_forgotten_call_all_records_go() -> None:
     assert (len(ours.held), +ours.held.items, [*ours.held._held], ours.held._segments) == (0, {}, [], {})
 
 
-def test_segments_of_a_call_that_begins_anew_go_before_its_state_is_written() -> None:
+@pytest.mark.parametrize("is_forgotten", [True, False], ids=["forgotten", "about to be forgotten"])
+def test_segments_of_a_call_that_begins_anew_go_before_its_state_is_written(*, is_forgotten: bool) -> None:
     """A crash in between leaves the old life or the new one, never both as one call."""
     ours = Kept(OURS, PEOPLE[: LARGE + 9])
     old = calls(ours.topic)[0].segments.keys()
-    list(ours.held.advance(WEEK_MS))
+    if is_forgotten:
+        list(ours.held.advance(WEEK_MS))
+    else:
+        ours.held._kept.clock_ms = WEEK_MS
 
     names = ours.take(PEOPLE[-1])
 
