@@ -119,8 +119,8 @@ class Reading:
     """
 
     __slots__ = (
-        "_accounts", "_callback", "_dead", "_decoded", "_errors", "_items", "_limits", "_mapped", "_outcome",
-        "_position", "_raw", "_vendor",
+        "_accounts", "_callback", "_dead", "_decoded", "_errors", "_items", "_limits", "_mapped", "_outcome", "_vendor",
+        "position", "raw",
     )  # fmt: skip
 
     def __init__(
@@ -131,8 +131,8 @@ class Reading:
         limits: Limits,
         vendors: Mapping[str, Vendor] = VENDORS,
     ) -> None:
-        self._raw = raw
-        self._position = position
+        self.raw = raw
+        self.position = position
         self._accounts = accounts
         self._limits = limits if raw.source == "push" else limits.for_pages()
         self._vendor = vendor = vendors.get(raw.vendor)
@@ -147,13 +147,13 @@ class Reading:
 
     def decode(self) -> None:
         """Read the body's bytes and take it apart."""
-        raw, callback = self._raw, self._callback
+        raw, callback = self.raw, self._callback
         try:
             if callback is not None:
                 self._decoded = decode(raw, callback.form_fields, callback.words, self._limits, callback.body)
                 self._items, self._errors = _split(callback, self._decoded, self._limits)
             elif self._vendor and raw.callback == RESOLUTION:
-                self._outcome = _resolution(raw, self._position)
+                self._outcome = _resolution(raw, self.position)
             else:
                 # Names are data here: they came from a header that some producer wrote.
                 self._fail(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
@@ -189,7 +189,7 @@ class Reading:
             return Normalised(elements=len(self._errors), filtered=self._errors)
         facts: list[Fact] = []
         filtered = [*self._errors]
-        body_sha256 = hashlib.sha256(self._raw.body).hexdigest()
+        body_sha256 = hashlib.sha256(self.raw.body).hexdigest()
         for index, mapped in enumerate(self._mapped):
             fact = self._sealed(mapped, index, body_sha256) if type(mapped) is Mapped else mapped
             if type(fact) is Fact:
@@ -202,7 +202,7 @@ class Reading:
         return Normalised(elements=elements, facts=tuple(facts), dead=tuple(self._dead), filtered=tuple(filtered))
 
     def _context(self) -> Context:
-        raw, accounts = self._raw, self._accounts
+        raw, accounts = self.raw, self._accounts
         address = accounts.address(raw.vendor, raw.account)
         return Context(
             received_at=raw.received_at,
@@ -221,7 +221,7 @@ class Reading:
         try:
             if mapped.fact.kind not in _KINDS:
                 _require_kind(vendor, mapped.fact.kind)
-            fact = seal(mapped, self._raw, self._position, index, body_sha256)
+            fact = seal(mapped, self.raw, self.position, index, body_sha256)
             if decoded.flags or decoded.is_odd:
                 flags = {*fact.quality_flags, *decoded.flags, *flags_of(self._items[index])}
                 force_setattr(fact, "quality_flags", tuple(sorted(flags)))
@@ -239,15 +239,15 @@ class Reading:
         return fact
 
     def _bug(self, exc: Exception) -> "_Failure":
-        raw, place = self._raw, raised_at(exc)
+        raw, place = self.raw, raised_at(exc)
         _log.error("adapter bug vendor=%s callback=%s error=%s", raw.vendor, raw.callback, place)
         return _Failure("adapter_bug", place)
 
     def _fail(self, element: int, code: DeadCode, detail: str) -> None:
         """Add a dead letter; the first ones carry the body."""
-        raw, number = self._raw, len(self._dead)
+        raw, number = self.raw, len(self._dead)
         if not number:
-            self._dead.append(make_dead_letter(raw, self._position, element, code, detail))
+            self._dead.append(make_dead_letter(raw, self.position, element, code, detail))
             return
         carried = number < ORIGINALS_PER_BODY and (number + 1) * len(raw.body) <= _ORIGINAL_BYTES
         # The parts that are the same for a whole body, above all its hash, are computed once.

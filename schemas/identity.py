@@ -59,8 +59,7 @@ def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], ac
     `account` is the configured account whose address let the item in: by another address it is another item. It counts
     even where `account_id` is the same, because anybody may write that into a body. The separator is escaped in parts.
     """
-    by_account = ("account", account) if account else ()
-    parts = (vendor, account_id, kind, *dedupe, *by_account)
+    parts = (vendor, account_id, kind, *dedupe, "account", account) if account else (vendor, account_id, kind, *dedupe)
     name = _SEPARATOR.join(parts)
     if _ESCAPE in name or name.count(_SEPARATOR) != len(parts) - 1:
         name = _SEPARATOR.join(map(_escaped, parts))

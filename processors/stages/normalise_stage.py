@@ -115,17 +115,16 @@ class NormaliseStage:
         self, batch: RecordBatch, records: Sequence[Record], raws: list[RawCallback], rules: Rules
     ) -> list[_Result]:
         """Normalise some bodies step by step; each walk over the records notes which of them is computed."""
-        positions: list[Position] = []
+        topic, partition, accounts, limits = batch.topic, batch.partition, rules.accounts, rules.limits
         readings: list[Reading] = []
         for record, raw in zip(records, raws, strict=True):
-            positions.append(position := _position(batch, record))
-            readings.append(reading := Reading(raw, position, rules.accounts, rules.limits))
+            readings.append(reading := Reading(raw, Position(topic, partition, record.offset), accounts, limits))
             reading.decode()
         for _, reading in zip(records, readings, strict=True):
             reading.map()
         return [
-            self._encoded(raw, position, reading.finish())
-            for _, raw, position, reading in zip(records, raws, positions, readings, strict=True)
+            self._encoded(reading.raw, reading.position, reading.finish())
+            for _, reading in zip(records, readings, strict=True)
         ]
 
     def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:

@@ -5,6 +5,7 @@ Every bound is checked before the work that it limits. Must not know a vendor. P
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Items
 from typing import Any, Final, Literal
 
 import msgspec
@@ -74,7 +75,7 @@ def ordinary_document(body: bytes, label: str, words: Words, limits: Limits) -> 
 
     None where the careful way must read the body; of an ordinary one it would make the same document, without a flag.
     """
-    if words.nested or len(body) > min(limits.text_chars, limits.values) or b"\\" in body:
+    if words.nested or len(body) > limits.text_chars or len(body) > limits.values or b"\\" in body:
         return None
     if not (body.isascii() or is_utf8(label)):
         return None
@@ -91,13 +92,14 @@ def _texts_in(document: Any, words: Words, limits: Limits, ordinary: range) -> i
     """Counts keys and texts of a document whose elements have known keys and no value to be looked into; else -1."""
     if type(document) is not dict:
         return -1
-    items, names, texts = (document,), words.top, 0
-    if words.held and not words.held.keys().isdisjoint(document):
-        ((holder, items), *others) = document.items()
-        if others or type(items) is not list or len(items) > limits.elements:
-            return -1
-        names, texts = words.held[holder], 1
-    known = names.exact
+    items: Items[Any] = (document,)
+    known, texts = words.whole, 0
+    if len(document) == 1 and words.held:
+        ((holder, within),) = document.items()
+        if holder in words.held:
+            if type(within) is not list or len(within) > limits.elements:
+                return -1
+            items, known, texts = within, words.held[holder].exact, 1
     for item in items:
         if type(item) is not dict or not known.issuperset(item):
             return -1

@@ -132,7 +132,7 @@ async def test_a_body_at_which_a_worker_dies_is_accused_in_every_step(
 
     def dies(reading: Reading, *given: Any) -> Any:
         done = do(reading, *given)
-        if reading._position.offset == 1:
+        if reading.position.offset == 1:
             raise MemoryError
         return done
 

@@ -100,7 +100,9 @@ def test_one_element_and_elements_in_their_envelope_are_ordinary() -> None:
         pytest.param(b'{"cdr":[1]}', "", id="no object in an envelope"),
         pytest.param(b'{"Id":1}', "", id="a key in another spelling"),
         pytest.param('{"id":"应答"}'.encode("gbk"), "gbk", id="another charset"),
+        pytest.param('{"id":"应答"}'.encode(), "gbk", id="another charset that is none"),
         pytest.param(b'{"id":"\xff"}', "", id="a bad byte"),
+        pytest.param(b'{"id":1,"cdr":"[1]"}', "", id="a key of an envelope in an element"),
         pytest.param(b'{"id":1}{"id":2}', "", id="two documents"),
         pytest.param(b'[{"id":1}]', "", id="a list"),
         pytest.param(b'{"cdr":[%s]}' % b",".join([b"{}"] * (DEFAULT.elements + 1)), "", id="too many elements"),
@@ -109,6 +111,14 @@ def test_one_element_and_elements_in_their_envelope_are_ordinary() -> None:
 )
 def test_what_is_not_ordinary_is_left_to_the_careful_way(body: bytes, label: str) -> None:
     assert ordinary_document(body, label, WORDS, DEFAULT) is None
+
+
+def test_what_lies_in_a_field_is_left_to_the_careful_way() -> None:
+    assert ordinary_document(b'{"to":"[1]"}', "", NESTED, DEFAULT) is None
+
+
+def test_more_values_than_a_body_may_have_are_refused() -> None:
+    assert ordinary_document(b'{"id":1,"to":2}', "", WORDS, Limits(values=2)) is None
 
 
 def test_most_bodies_are_ordinary() -> None:
