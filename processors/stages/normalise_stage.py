@@ -13,7 +13,7 @@ import msgspec
 
 from processors.engine.transport import Record
 from processors.normalise import Directory, Normalised, Reading, make_dead_letter, normalise
-from processors.outbox import Message, Outbox
+from processors.outbox import OVERHEAD_BYTES, Message, Outbox
 from processors.poison.trace import in_thread
 from processors.records import RecordBatch
 from processors.stages.ledger_entries import Entries, NormaliseEntries
@@ -38,8 +38,6 @@ _RUN_BODIES: Final = 32
 """Most bodies that are read step by step together: more would save no more."""
 _RUN_BYTES: Final = 16 * 1024
 """Most bytes of them, as the event loop does not turn before they are read."""
-_SURELY_FIT: Final = MAX_MESSAGE_BYTES // 2
-"""A fact and its key that are not longer are no oversize message."""
 _FACTS: Final = FACTS.name
 _Result = tuple[Normalised, list[Message]]
 
@@ -141,7 +139,7 @@ class NormaliseStage:
         for fact in outcome.facts:
             key, value = fact.call_key.encode(), encode(fact)
             message = Message(topic=_FACTS, key=key, value=value)
-            if len(key) + len(value) > _SURELY_FIT and message.size_bytes > MAX_MESSAGE_BYTES:
+            if len(key) + len(value) > MAX_MESSAGE_BYTES - OVERHEAD_BYTES:
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
                 letter = make_dead_letter(raw, position, fact.raw_element, "oversize", detail)
                 too_large[fact.raw_element] = letter

@@ -259,18 +259,18 @@ class Fields:
             self.flag(Flag.SCHEMA_DRIFT)
         kept: dict[str, str] = {}
         read = self._read.difference(also) if also else self._read
-        left: Collection[str] = element.keys() - read
-        if "#1" in "".join(element):
-            left = [name for name in element if name not in read or f"{name}#1" in element]
-        elif len(left) > 1:
-            left = [name for name in element if name in left]  # in the order in which they came
-        for name in left:
-            value = element[name]
-            if value is None or value == "":
+        has_repeats = "#1" in "".join(element)
+        for name, value in element.items():
+            if (name in read and not (has_repeats and f"{name}#1" in element)) or value is None or value == "":
                 continue
-            if isinstance(value, CONTAINERS) and name in documented:
-                self.flag(Flag.TYPE_DRIFT)
-            text = self._plain(value)
+            if type(value) is str and value[:1] in SOLID and value.isascii():
+                text = value.strip()
+            elif type(value) is int:
+                text = str(value)
+            else:
+                if isinstance(value, CONTAINERS) and name in documented:
+                    self.flag(Flag.TYPE_DRIFT)
+                text = self._plain(value)
             if text and (name in documented or not self._hides(name, text)):
                 kept[name] = text
         return kept
