@@ -114,7 +114,7 @@ def normalise(
 class Reading:
     """One body on its way to facts, in three steps, each of which is to be taken for many bodies in turn.
 
-    Step by step, 32 bodies take two thirds of the time that they take one by one: the code and the tables of a step
+    Step by step, many bodies take two thirds of the time that they take one by one: the code and the tables of a step
     stay in the processor's caches. No step raises for what a body contains.
     """
 

@@ -34,9 +34,9 @@ _THREAD_BYTES: Final = 8 * 1024
 """Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
 
 
-_RUN_BODIES: Final = 32
+_RUN_BODIES: Final = 128
 """Most bodies that are read step by step together: more would save no more."""
-_RUN_BYTES: Final = 16 * 1024
+_RUN_BYTES: Final = 32 * 1024
 """Most bytes of them, as the event loop does not turn before they are read."""
 _FACTS: Final = FACTS.name
 _Result = tuple[Normalised, list[Message]]
