@@ -191,13 +191,14 @@ class Reading:
         filtered = [*self._errors]
         body_sha256 = hashlib.sha256(self.raw.body).hexdigest()
         for index, mapped in enumerate(self._mapped):
-            fact = self._sealed(mapped, index, body_sha256) if type(mapped) is Mapped else mapped
-            if type(fact) is Fact:
-                facts.append(fact)
-            elif isinstance(fact, Filtered):
-                filtered.append(fact.reason)
-            elif isinstance(fact, _Failure):
+            if isinstance(mapped, Filtered):
+                filtered.append(mapped.reason)
+                continue
+            fact = mapped if isinstance(mapped, _Failure) else self._sealed(mapped, index, body_sha256)
+            if isinstance(fact, _Failure):
                 self._fail(index, *fact)
+            else:
+                facts.append(fact)
         elements = len(self._items) + len(self._errors)
         return Normalised(elements=elements, facts=tuple(facts), dead=tuple(self._dead), filtered=tuple(filtered))
 
