@@ -58,6 +58,7 @@ class Directory(msgspec.Struct, frozen=True):
 
 
 _ANYBODY: Final = Address()
+_NO_IDS: Final[frozenset[str]] = frozenset()
 
 
 def directory(accounts: tuple[Account, ...]) -> Directory:
@@ -113,13 +114,13 @@ def normalise(
 class Reading:
     """One body on its way to facts, in three steps, each of which is to be taken for many bodies in turn.
 
-    Step by step, 32 bodies take two thirds of the time that they take one by one: the code and the tables of a step
+    Step by step, many bodies take two thirds of the time that they take one by one: the code and the tables of a step
     stay in the processor's caches. No step raises for what a body contains.
     """
 
     __slots__ = (
-        "_accounts", "_callback", "_dead_letters", "_decoded", "_errors", "_items", "_limits", "_mapped", "_outcome",
-        "_vendor",
+        "_accounts", "_callback", "_dead", "_decoded", "_errors", "_items", "_limits", "_mapped", "_outcome", "_vendor",
+        "position", "raw",
     )  # fmt: skip
 
     def __init__(
@@ -130,11 +131,13 @@ class Reading:
         limits: Limits,
         vendors: Mapping[str, Vendor] = VENDORS,
     ) -> None:
+        self.raw = raw
+        self.position = position
         self._accounts = accounts
         self._limits = limits if raw.source == "push" else limits.for_pages()
-        self._dead_letters = _DeadLetters(raw, position)
-        self._vendor = vendors.get(raw.vendor)
-        self._callback = _callback_of(self._vendor, raw.callback) if self._vendor else None
+        self._vendor = vendor = vendors.get(raw.vendor)
+        self._callback = _callback_of(vendor, raw.callback) if vendor else None
+        self._dead: list[DeadLetter] = []
         self._decoded = _NOTHING
         self._items: tuple[Any, ...] = ()
         self._errors: tuple[str, ...] = ()
@@ -144,26 +147,24 @@ class Reading:
 
     def decode(self) -> None:
         """Read the body's bytes and take it apart."""
-        raw, dead_letters, callback = self._dead_letters.raw, self._dead_letters, self._callback
-        if self._vendor and raw.callback == RESOLUTION:
-            self._outcome = _resolution(raw, dead_letters.position, dead_letters)
-            return
-        if callback is None:
-            # Names are data here: they came from a header that some producer wrote.
-            dead_letters.add(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
-            self._outcome = Normalised(dead=dead_letters.all())
-            return
+        raw, callback = self.raw, self._callback
         try:
-            self._decoded = decode(raw, callback.form_fields, callback.words, self._limits, callback.body)
-            self._items, self._errors = _split(callback, self._decoded, self._limits)
+            if callback is not None:
+                self._decoded = decode(raw, callback.form_fields, callback.words, self._limits, callback.body)
+                self._items, self._errors = _split(callback, self._decoded, self._limits)
+            elif self._vendor and raw.callback == RESOLUTION:
+                self._outcome = _resolution(raw, self.position)
+            else:
+                # Names are data here: they came from a header that some producer wrote.
+                self._fail(WHOLE_BODY, "unknown_vendor", "no such vendor or callback in this release")
         except Undecodable as exc:
-            dead_letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-            self._outcome = Normalised(dead=dead_letters.all())
+            self._fail(WHOLE_BODY, exc.dead_code, str(exc))
         except MemoryError:
             raise  # not this body's alone: the process ends, and the quarantine finds out whether the body is the cause
         except Exception as exc:  # noqa: BLE001 - a bug of one vendor's file must not stop the others
-            dead_letters.add(WHOLE_BODY, *self._bug(exc))
-            self._outcome = Normalised(dead=dead_letters.all())
+            self._fail(WHOLE_BODY, *self._bug(exc))
+        if self._dead:
+            self._outcome = Normalised(dead=tuple(self._dead))
 
     def map(self) -> None:
         """Map each element, or keep the reason why it cannot be mapped."""
@@ -188,40 +189,40 @@ class Reading:
             return Normalised(elements=len(self._errors), filtered=self._errors)
         facts: list[Fact] = []
         filtered = [*self._errors]
-        dead_letters = self._dead_letters
-        body_sha256 = hashlib.sha256(dead_letters.raw.body).hexdigest()
+        body_sha256 = hashlib.sha256(self.raw.body).hexdigest()
         for index, mapped in enumerate(self._mapped):
             if isinstance(mapped, Filtered):
                 filtered.append(mapped.reason)
                 continue
             fact = mapped if isinstance(mapped, _Failure) else self._sealed(mapped, index, body_sha256)
             if isinstance(fact, _Failure):
-                dead_letters.add(index, *fact)
+                self._fail(index, *fact)
             else:
                 facts.append(fact)
         elements = len(self._items) + len(self._errors)
-        return Normalised(elements=elements, facts=tuple(facts), dead=dead_letters.all(), filtered=tuple(filtered))
+        return Normalised(elements=elements, facts=tuple(facts), dead=tuple(self._dead), filtered=tuple(filtered))
 
     def _context(self) -> Context:
-        raw, accounts = self._dead_letters.raw, self._accounts
+        raw, accounts = self.raw, self._accounts
         address = accounts.address(raw.vendor, raw.account)
         return Context(
             received_at=raw.received_at,
             account=raw.account,
             external_ids=address.external_ids,
-            known_ids=accounts.known_ids.get(raw.vendor, frozenset()),
+            known_ids=accounts.known_ids.get(raw.vendor, _NO_IDS),
             foreign_ids=address.foreign_ids,
             cost_limits=address.cost_limits,
             source=raw.source,
         )
 
     def _sealed(self, mapped: Mapped, index: int, body_sha256: str) -> "Fact | _Failure":
-        vendor, decoded, dead_letters = self._vendor, self._decoded, self._dead_letters
+        vendor, decoded = self._vendor, self._decoded
         assert vendor is not None, "the body was mapped"
         mapping = vendor.adapter_version
         try:
-            _require_kind(vendor, mapped.fact.kind)
-            fact = seal(mapped, dead_letters.raw, dead_letters.position, index, body_sha256)
+            if mapped.fact.kind not in _KINDS:
+                _require_kind(vendor, mapped.fact.kind)
+            fact = seal(mapped, self.raw, self.position, index, body_sha256)
             if decoded.flags or decoded.is_odd:
                 flags = {*fact.quality_flags, *decoded.flags, *flags_of(self._items[index])}
                 force_setattr(fact, "quality_flags", tuple(sorted(flags)))
@@ -239,9 +240,22 @@ class Reading:
         return fact
 
     def _bug(self, exc: Exception) -> "_Failure":
-        raw, place = self._dead_letters.raw, raised_at(exc)
+        raw, place = self.raw, raised_at(exc)
         _log.error("adapter bug vendor=%s callback=%s error=%s", raw.vendor, raw.callback, place)
         return _Failure("adapter_bug", place)
+
+    def _fail(self, element: int, code: DeadCode, detail: str) -> None:
+        """Add a dead letter; the first ones carry the body."""
+        raw, number = self.raw, len(self._dead)
+        if not number:
+            self._dead.append(make_dead_letter(raw, self.position, element, code, detail))
+            return
+        carried = number < ORIGINALS_PER_BODY and (number + 1) * len(raw.body) <= _ORIGINAL_BYTES
+        # The parts that are the same for a whole body, above all its hash, are computed once.
+        letter = msgspec.structs.replace(
+            self._dead[0], element=element, code=code, detail=detail, original=raw.body if carried else b""
+        )
+        self._dead.append(letter)
 
 
 class _Failure(NamedTuple):
@@ -276,48 +290,17 @@ def _split(callback: Callback, decoded: Decoded, limits: Limits) -> tuple[tuple[
     return items, errors
 
 
-def _resolution(raw: RawCallback, position: Position, dead_letters: "_DeadLetters") -> Normalised:
-    """Read an operator's decision: one element, which gives one fact of the record's call."""
-    try:
-        fact = resolution_fact(raw, position)
-    except Undecodable as exc:
-        dead_letters.add(WHOLE_BODY, exc.dead_code, str(exc))
-        return Normalised(dead=dead_letters.all())
+def _resolution(raw: RawCallback, position: Position) -> Normalised:
+    """Read an operator's decision: one element, which gives one fact of the record's call. Raises Undecodable."""
+    fact = resolution_fact(raw, position)
     version = record_version(1, complete=0, final=False, stands=standing((fact,)), mapping=fact.adapter_version)
     return Normalised(facts=(msgspec.structs.replace(fact, version=version),))
 
 
 def _require_kind(vendor: Vendor, kind: str) -> None:
     """Raises LookupError, a bug of the vendor's file, for a kind that is neither common nor declared there."""
-    if kind not in _KINDS and kind not in vendor.kinds:
+    if kind not in vendor.kinds:
         raise LookupError(kind)
-
-
-class _DeadLetters:
-    """The dead letters of one body; the first ones carry it."""
-
-    __slots__ = ("_dead_letters", "position", "raw")
-
-    def __init__(self, raw: RawCallback, position: Position) -> None:
-        self.raw = raw
-        self.position = position
-        self._dead_letters: list[DeadLetter] = []
-
-    def add(self, element: int, code: DeadCode, detail: str) -> None:
-        if not self._dead_letters:
-            self._dead_letters.append(make_dead_letter(self.raw, self.position, element, code, detail))
-            return
-        first, number = self._dead_letters[0], len(self._dead_letters)
-        carried = number < ORIGINALS_PER_BODY and (number + 1) * len(self.raw.body) <= _ORIGINAL_BYTES
-        # The parts that are the same for a whole body, above all its hash, are computed once.
-        self._dead_letters.append(
-            msgspec.structs.replace(
-                first, element=element, code=code, detail=detail, original=self.raw.body if carried else b""
-            )
-        )
-
-    def all(self) -> tuple[DeadLetter, ...]:
-        return tuple(self._dead_letters)
 
 
 def make_dead_letter(raw: RawCallback, position: Position, element: int, code: DeadCode, detail: str) -> DeadLetter:

@@ -92,7 +92,8 @@ def first_version(fact: Fact, mapping: int) -> int:
     if mapping > _MOST_MAPPING:
         return version_of(2 + fact.is_final, stands, mapping, _complete(fact))
     # As by `version_of`, whose call would be half of the time.
-    head = (_complete(fact) << _LOGIC_BITS | LOGIC_REV) << _STANDING_BITS | stands
+    complete = _complete(fact) if fact.fact_type is _RECORD else STATES
+    head = (complete << _LOGIC_BITS | LOGIC_REV) << _STANDING_BITS | stands
     return (head << _RANK_BITS | 2 + fact.is_final) << _MAPPING_BITS | mapping
 
 

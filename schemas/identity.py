@@ -15,6 +15,7 @@ from schemas.vendor_kit.contract import Mapped
 
 _NAMESPACE: Final = uuid.UUID("6f1d7a52-6f0b-5c1e-9f43-0c5d7f1f9a11")
 _OF_NAMESPACE: Final = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
+_OF_NOTHING: Final = hashlib.blake2b(digest_size=16)
 _SEPARATOR: Final = "\x1f"
 _ESCAPE: Final = "\x1e"
 
@@ -59,8 +60,7 @@ def fact_id(vendor: str, account_id: str, kind: str, dedupe: tuple[str, ...], ac
     `account` is the configured account whose address let the item in: by another address it is another item. It counts
     even where `account_id` is the same, because anybody may write that into a body. The separator is escaped in parts.
     """
-    by_account = ("account", account) if account else ()
-    parts = (vendor, account_id, kind, *dedupe, *by_account)
+    parts = (vendor, account_id, kind, *dedupe, "account", account) if account else (vendor, account_id, kind, *dedupe)
     name = _SEPARATOR.join(parts)
     if _ESCAPE in name or name.count(_SEPARATOR) != len(parts) - 1:
         name = _SEPARATOR.join(map(_escaped, parts))
@@ -80,10 +80,13 @@ def digest(fact: Fact) -> str:
     content = _content_of(fact)
     if fact.legs:
         content.legs = [*map(_leg_content, fact.legs)]
+    hashed = _OF_NOTHING.copy()
     if _given(fact) == _NOT_GIVEN:
-        return hashlib.blake2b(_encode(content), digest_size=16).hexdigest()
-    given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
-    return hashlib.blake2b(_encode_sorted(msgspec.structs.asdict(content) | given), digest_size=16).hexdigest()
+        hashed.update(_encode(content))
+    else:
+        given = {name: value for name in _DEFAULTS if (value := getattr(fact, name)) != _DEFAULTS[name]}
+        hashed.update(_encode_sorted(msgspec.structs.asdict(content) | given))
+    return hashed.hexdigest()
 
 
 def seal(mapped: Mapped, raw: RawCallback, position: Position, element: int, body_sha256: str) -> Fact:

@@ -69,12 +69,13 @@ def raw_from_kafka(value: bytes | None, headers: Iterable[tuple[str, bytes | Non
     get = dict(headers).get  # of a name that comes twice the last counts; Kafka allows null as a header
     known = _KNOWN
     source = known[get("source") or b""]
+    request_id = get("request_id")
     return RawCallback(
         vendor=known[get("vendor") or b""],
         callback=known[get("callback") or b""],
         account=known[get("account") or b""],
         received_at=_STAMPS[get("received_at") or b""] or _instant(timestamp_ms),
-        request_id=_text(get("request_id")),
+        request_id=request_id.decode("utf-8", "replace") if request_id else "",
         content_type=known[get("content_type") or b""],
         content_encoding=_text(encoding) if (encoding := get("content_encoding")) else "",
         source=source if source in _SOURCES else "push",  # type: ignore[arg-type]  # narrowed by the test

@@ -13,11 +13,12 @@ import msgspec
 
 from processors.engine.transport import Record
 from processors.normalise import Directory, Normalised, Reading, make_dead_letter, normalise
-from processors.outbox import Message, Outbox
+from processors.outbox import OVERHEAD_BYTES, Message, Outbox
 from processors.poison.trace import in_thread, note_records
 from processors.records import RecordBatch
 from processors.stages.ledger_entries import Entries, NormaliseEntries
 from schemas.body.inflate import encoding_of
+from schemas.body.wire import BEGIN_JSON
 from schemas.codec import Codecs
 from schemas.config.limits import Limits
 from schemas.dead_letter import DeadLetter, without_original
@@ -33,10 +34,11 @@ _THREAD_BYTES: Final = 8 * 1024
 """Largest body that is read in the event loop: a larger or compressed one may take too long and is read in a thread."""
 
 
-_RUN_BODIES: Final = 32
+_RUN_BODIES: Final = 128
 """Most bodies that are read step by step together: more would save no more."""
-_RUN_BYTES: Final = 16 * 1024
+_RUN_BYTES: Final = 32 * 1024
 """Most bytes of them, as the event loop does not turn before they are read."""
+_FACTS: Final = FACTS.name
 _Result = tuple[Normalised, list[Message]]
 
 
@@ -89,7 +91,8 @@ class NormaliseStage:
         for records, raws in _runs(batch.records):
             note_records(records)
             if len(raws) == 1 and _takes_long(raws[0]):
-                work = partial(self._read, _position(batch, records[0]), raws[0], rules)
+                position = Position(batch.topic, batch.partition, records[0].offset)
+                work = partial(self._read, position, raws[0], rules)
                 results = [await in_thread(work, self._turn)]
                 breathed = clock()
             else:
@@ -116,18 +119,14 @@ class NormaliseStage:
         self, batch: RecordBatch, records: Sequence[Record], raws: list[RawCallback], rules: Rules
     ) -> list[_Result]:
         """Normalise some bodies step by step."""
-        positions: list[Position] = []
+        topic, partition, accounts, limits = batch.topic, batch.partition, rules.accounts, rules.limits
         readings: list[Reading] = []
         for record, raw in zip(records, raws, strict=True):
-            positions.append(position := _position(batch, record))
-            readings.append(reading := Reading(raw, position, rules.accounts, rules.limits))
+            readings.append(reading := Reading(raw, Position(topic, partition, record.offset), accounts, limits))
             reading.decode()
         for reading in readings:
             reading.map()
-        return [
-            self._encoded(raw, position, reading.finish())
-            for raw, position, reading in zip(raws, positions, readings, strict=True)
-        ]
+        return [self._encoded(reading.raw, reading.position, reading.finish()) for reading in readings]
 
     def _encoded(self, raw: RawCallback, position: Position, outcome: Normalised) -> _Result:
         if self._erasures.concern(raw.received_at):
@@ -136,8 +135,9 @@ class NormaliseStage:
         encode = self._codecs.stage_fact.encode
         too_large: dict[int, DeadLetter] = {}
         for fact in outcome.facts:
-            message = Message(topic=FACTS.name, key=fact.call_key.encode(), value=encode(fact))
-            if message.size_bytes > MAX_MESSAGE_BYTES:
+            key, value = fact.call_key.encode(), encode(fact)
+            message = Message(topic=_FACTS, key=key, value=value)
+            if len(key) + len(value) > MAX_MESSAGE_BYTES - OVERHEAD_BYTES:
                 detail = f"the normalised element has {message.size_bytes} bytes, a record takes {MAX_MESSAGE_BYTES}"
                 letter = make_dead_letter(raw, position, fact.raw_element, "oversize", detail)
                 too_large[fact.raw_element] = letter
@@ -152,9 +152,9 @@ class NormaliseStage:
 
     def _count(self, raw: RawCallback, outcome: Normalised, counts: Counter[tuple[str, str]]) -> None:
         """Count a body's elements, those that are no dead letters for all the batch."""
-        if outcome.facts:
-            counts[raw.vendor, "fact"] += len(outcome.facts)
-            self.facts += len(outcome.facts)
+        if number := len(outcome.facts):
+            counts[raw.vendor, "fact"] += number
+            self.facts += number
         if outcome.filtered:
             counts[raw.vendor, "filtered"] += len(outcome.filtered)
         if not outcome.dead:
@@ -182,21 +182,17 @@ def without_erased(outcome: Normalised, raw: RawCallback, erasures: Erasures) ->
     )
 
 
-def _position(batch: RecordBatch, record: Record) -> Position:
-    return Position(batch.topic, batch.partition, record.offset)
-
-
 def _runs(records: tuple[Record, ...]) -> Iterator[tuple[tuple[Record, ...], list[RawCallback]]]:
     """Cut records into runs that are read together, and those alone that may take long."""
     start, size, raws = 0, 0, list[RawCallback]()
     for index, record in enumerate(records):
         raw = raw_from_kafka(record.value, record.headers, record.timestamp_ms)
-        takes_long = _takes_long(raw)
-        if raws and (takes_long or len(raws) >= _RUN_BODIES or size + len(raw.body) > _RUN_BYTES):
+        takes_long, length = _takes_long(raw), len(raw.body)
+        if raws and (takes_long or len(raws) >= _RUN_BODIES or size + length > _RUN_BYTES):
             yield records[start:index], raws
             start, size, raws = index, 0, []
         raws.append(raw)
-        size += len(raw.body)
+        size += length
         if takes_long:
             yield records[start : index + 1], raws
             start, size, raws = index + 1, 0, []
@@ -205,7 +201,12 @@ def _runs(records: tuple[Record, ...]) -> Iterator[tuple[tuple[Record, ...], lis
 
 
 def _takes_long(raw: RawCallback) -> bool:
-    return len(raw.body) > _THREAD_BYTES or raw.content_encoding != "" or encoding_of(raw.body) != ""
+    body = raw.body
+    return (
+        len(body) > _THREAD_BYTES
+        or raw.content_encoding != ""
+        or (body[:1] not in BEGIN_JSON and encoding_of(body) != "")
+    )
 
 
 def dead_letter_message(dead_letter: DeadLetter, codecs: Codecs) -> Message:

@@ -26,24 +26,6 @@ _MOST_IN_VAIN: Final = 100
 _SCALARS: Final = frozenset({str, int, bool, type(None), Decimal})
 
 
-def is_arranged(document: Any, text: Text, words: Words, limits: Limits) -> bool:
-    """True for a document that an arranger would leave as it is: one element, or a list of them in an envelope."""
-    if type(document) is not dict or text.suffers is not None or words.nested:
-        return False
-    if len(text.text) > limits.text_chars or "\\u" in text.text:
-        return False
-    if not words.held or words.held.keys().isdisjoint(document):
-        return _is_ordinary(document, words.top)
-    ((holder, items), *others) = document.items()
-    if others or type(items) is not list or len(items) > limits.elements:
-        return False
-    names = words.held[holder]
-    if not _has_flat_items(text.text, len(items)):
-        return all(_is_ordinary(item, names) for item in items)
-    known = names.exact
-    return all(type(item) is dict and known.issuperset(item) for item in items)
-
-
 class Arranger:
     """Arranges the documents of one body.
 
@@ -222,11 +204,6 @@ class Arranger:
             flags.add(Flag.RANGE_ERROR)
             text = text[:most]
         return text
-
-
-def _has_flat_items(text: str, items: int) -> bool:
-    """True for JSON with no more brackets than an envelope and so many objects need: nothing is in these."""
-    return text[:1] == "{" and text.count("{") + text.count("[") == items + 2
 
 
 def _is_ordinary(item: Any, names: Names) -> bool:

@@ -79,6 +79,11 @@ def is_charset(label: str) -> bool:
     return name in _UTF8 or name in _GB or name in _DOUBLE or name in _SINGLE
 
 
+def is_utf8(label: str) -> bool:
+    """True when a body with this label is UTF-8, as one without a label; `text_of` reads it so if it is valid."""
+    return _codec_of(label)[1] is None
+
+
 def text_of(body: bytes, label: str) -> Text:
     """Reads a body's bytes; `label` is the declared charset. Raises Undecodable `charset`."""
     if body.isascii():

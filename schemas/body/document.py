@@ -5,15 +5,17 @@ Every bound is checked before the work that it limits. Must not know a vendor. P
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Items
 from typing import Any, Final, Literal
 
 import msgspec
 
 from schemas.body import xml_text
-from schemas.body.arrange import Arranger, is_arranged
-from schemas.body.charset import Text, is_charset, label_of, text_of
+from schemas.body.arrange import Arranger
+from schemas.body.charset import Text, is_charset, is_utf8, label_of, text_of
 from schemas.body.json_text import Marked, with_repeats
 from schemas.body.member_keys import NO_WORDS, Words
+from schemas.body.plain_json import KINDS, NOT_PLAIN, decode_by
 from schemas.body.repair import JUNK, Sequence, document_of
 from schemas.body.wire import BEGIN_JSON, Form, form_of, unwrapped
 from schemas.config.limits import DEFAULT, Limits
@@ -24,6 +26,7 @@ from schemas.raw import RawCallback
 BodyFormat = Literal["json", "form", "xml"]
 """The format that a vendor documents for a body; JSON is read in its place, too, and a form in the place of JSON."""
 
+_WHOLE: Final = frozenset({int})
 _PIECE_CHARS: Final = 64 * 1024
 _BETWEEN: Final = b"\x1e"
 """The separator of a form's parts while its charset is found out."""
@@ -55,7 +58,8 @@ def decode(
     """Reads a body; raises Undecodable with `inflate`, `empty`, `charset`, `json`, `xml` or `limit`."""
     label = label_of(raw.content_type) if raw.content_type else ""
     if not raw.content_encoding and raw.body[:1] in BEGIN_JSON:  # nearly every body
-        return _read_text(raw.body, label, words, limits)
+        document = ordinary_document(raw.body, label, words, limits)
+        return _read_text(raw.body, label, words, limits) if document is None else Decoded(document=document)
     body, untrue = unwrapped(raw.body, raw.content_encoding, limits)
     label = label or next(filter(is_charset, untrue), "")
     try:
@@ -64,6 +68,49 @@ def decode(
         if exc.dead_code in ("charset", "json", "xml") and not all(map(is_charset, untrue)):
             raise Undecodable(f"not in the content encoding that it names, and as it is {exc}", code="inflate") from exc
         raise
+
+
+def ordinary_document(body: bytes, label: str, words: Words, limits: Limits) -> dict[str, Any] | None:
+    """Reads an element, or a list of them in an envelope, that has nothing odd about it, as nearly all bodies have.
+
+    None where the careful way must read the body; of an ordinary one it would make the same document, without a flag.
+    """
+    if words.nested or len(body) > limits.text_chars or len(body) > limits.values or b"\\" in body:
+        return None
+    if not (body.isascii() or is_utf8(label)):
+        return None
+    decode, ordinary = decode_by(limits.number_digits)
+    try:
+        document: Any = decode(body)
+    except NOT_PLAIN:
+        return None
+    # As in `read_plain`: with more quotes than that, a key came twice.
+    return document if body.count(b'"') == 2 * _texts_in(document, words, limits, ordinary) else None
+
+
+def _texts_in(document: Any, words: Words, limits: Limits, ordinary: range) -> int:
+    """Counts keys and texts of a document whose elements have known keys and no value to be looked into; else -1."""
+    if type(document) is not dict:
+        return -1
+    items: Items[Any] = (document,)
+    known, texts = words.whole, 0
+    if len(document) == 1 and words.held:
+        ((holder, within),) = document.items()
+        if holder in words.held:
+            if type(within) is not list or len(within) > limits.elements:
+                return -1
+            items, known, texts = within, words.held[holder].exact, 1
+    for item in items:
+        if type(item) is not dict or not known.issuperset(item):
+            return -1
+        values = item.values()
+        strings, further = KINDS[tuple(map(type, values))]
+        if further and (
+            further != _WHOLE or not all(map(ordinary.__contains__, [one for one in values if type(one) is int]))
+        ):
+            return -1
+        texts += len(item) + strings
+    return texts
 
 
 def flags_of(element: Any) -> frozenset[Flag]:
@@ -134,8 +181,6 @@ def _flat(form: Form, label: str, words: Words, limits: Limits, *, is_documented
 
 
 def _arranged(document: Any, text: Text, flags: set[Flag], words: Words, limits: Limits) -> Decoded:
-    if not flags and is_arranged(document, text, words, limits):
-        return Decoded(document=document)
     arranger = Arranger(text, words, limits)
     envelopes: tuple[Any, ...] = ()
     if isinstance(document, Sequence) and any(arranger.is_envelope(item) for item in document):

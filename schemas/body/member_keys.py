@@ -31,6 +31,8 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
     top: Names = Names()
     """The keys of the outermost object, and of the elements in an outermost list."""
+    whole: frozenset[str] = frozenset()
+    """The keys of an outermost object that is an element itself: none of an envelope's."""
     held: Mapping[str, Names] = {}
     """The keys of the elements, by the envelope's key that holds them."""
     nested: Mapping[str, Names] = {}
@@ -53,8 +55,10 @@ def words_of(
         holder: [name for kind in kinds for name in documented[kind]] if kinds else top
         for holder, kinds in holders.items()
     }
+    outermost = _names([*top, *holders, *also])
     return Words(
-        top=_names([*top, *holders, *also]),
+        top=outermost,
+        whole=outermost.exact.difference(holders),
         held={holder: _names([*names, *also]) for holder, names in held.items()},
         nested={field: _names(names) for field, names in nested.items()},
     )

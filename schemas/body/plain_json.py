@@ -16,6 +16,8 @@ _ORDINARY: Final = frozenset({str, bool, type(None), Decimal})
 _HOLDERS: Final = (dict, list)
 _MOST_DIGITS: Final = 15
 _DEEPEST: Final = 8
+NOT_PLAIN: Final = (msgspec.MsgspecError, ValueError, RecursionError, DecimalException)
+"""The errors of what decodes."""
 _MOST_KINDS: Final = 256
 """Most types of one object that are remembered, and most objects."""
 
@@ -25,11 +27,11 @@ def read_plain(text: str, digits: int) -> Any:
     is_escaped = "\\" in text
     if is_escaped and "\\\\" in text:  # then a backslash before a quote may be a character itself
         return None
-    decode, ordinary = _decode_by(digits)
+    decode, ordinary = decode_by(digits)
     try:
         document = decode(text)
         texts = _texts_in(document, ordinary, 0)
-    except (msgspec.MsgspecError, ValueError, RecursionError, DecimalException):
+    except NOT_PLAIN:
         return None
     quotes = text.count('"') - (text.count('\\"') if is_escaped else 0)
     return document if quotes == 2 * texts else None
@@ -43,7 +45,7 @@ def _texts_in(value: Any, ordinary: range, depth: int) -> int:
     else:
         found, values = 0, value if type(value) is list else (value,)
     kinds = tuple(map(type, values))
-    texts, others = _KINDS[kinds]
+    texts, others = KINDS[kinds]
     found += texts
     for kind in others:
         if kind is int:
@@ -70,11 +72,11 @@ class _Kinds(dict[tuple[type, ...], tuple[int, frozenset[type]]]):
         return found
 
 
-_KINDS: Final = _Kinds()
+KINDS: Final = _Kinds()
 
 
 @lru_cache(maxsize=8)
-def _decode_by(digits: int) -> tuple[Callable[[str], Any], range]:
+def decode_by(digits: int) -> tuple[Callable[[str | bytes], Any], range]:
     """Returns what decodes, and the whole numbers that are ordinary."""
     below = 10 ** min(digits - 1, _MOST_DIGITS)
 

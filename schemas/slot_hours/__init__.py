@@ -22,7 +22,7 @@ _instants_of: Final = reader((*_OF_LEG, "event_at", "bound_at"))
 
 def slot_of(fact: Fact) -> datetime:
     """Return the slot of a call of which this fact is the first that is known."""
-    return instant_of(hour_of(fact))
+    return instant_of(hour_holding(first_instant(fact) or fact.received_at))
 
 
 def hour_of(fact: Fact) -> int:

@@ -20,11 +20,14 @@ def check_duration(fields: Fields, duration_s: int | None, *spans_ms: int | None
     """Flags a duration that no known span confirms to the second; without any span nothing is flagged."""
     if duration_s is None:
         return
-    duration_ms = duration_s * 1000
-    known = [span for span in spans_ms if span is not None]
-    if not known or min([abs(duration_ms - span) for span in known]) <= _TOLERANCE_MS:
-        return
-    fields.flag(Flag.DURATION_MISMATCH)
+    is_known = False
+    for span_ms in spans_ms:
+        if span_ms is not None:
+            if abs(duration_s * 1000 - span_ms) <= _TOLERANCE_MS:
+                return
+            is_known = True
+    if is_known:
+        fields.flag(Flag.DURATION_MISMATCH)
 
 
 def billed(duration_s: int | None, spoken_ms: int | None, *, garbled: bool = False) -> dict[str, Any]:

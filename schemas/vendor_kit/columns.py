@@ -23,8 +23,17 @@ def ended(found: Cause) -> dict[str, Any]:
     }
 
 
-def leg(role: Role, number: PhoneNumber, found: Cause, **times: datetime | None) -> Leg:
-    """Returns one party's leg; `times` are the leg's own milestones."""
+def leg(
+    role: Role,
+    number: PhoneNumber,
+    found: Cause,
+    *,
+    setup_at: datetime | None = None,
+    alerting_at: datetime | None = None,
+    answer_at: datetime | None = None,
+    end_at: datetime | None = None,
+) -> Leg:
+    """Returns one party's leg; the times are the leg's own milestones."""
     return Leg(
         role=role,
         number=number.number,
@@ -34,7 +43,10 @@ def leg(role: Role, number: PhoneNumber, found: Cause, **times: datetime | None)
         hangup_reason=found.reason,
         q850=found.q850,
         sip_code=found.sip,
-        **times,
+        setup_at=setup_at,
+        alerting_at=alerting_at,
+        answer_at=answer_at,
+        end_at=end_at,
     )
 
 

@@ -5,10 +5,9 @@ Must not know any vendor, nor the purpose of a field. Pure: no I/O, no clock.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
 from schemas.body.mojibake import mended
@@ -44,7 +43,6 @@ _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?[eE]\+?[0-9]{1,2}")
 _PRECISION_RANK: Final = {"": 0, "s": 1, "ms": 2, "us": 3}
-_set_of: Final = lru_cache(maxsize=64)(frozenset[str])
 
 
 def _hides_nothing(_name: str, _text: str) -> bool:
@@ -61,14 +59,14 @@ class Fields:
         element: Any,
         received_at: datetime,
         *,
-        documented: tuple[str, ...] = (),
+        documented: Collection[str] = (),
         hides: Callable[[str, str], bool] = _hides_nothing,
     ) -> None:
         if type(element) is not dict and not isinstance(element, Mapping):
             raise Undecodable(f"an object is expected, not {type_name(element)}", code="shape")
         self._element: Mapping[str, Any] = element
         self._received_at = received_at
-        self._documented = _set_of(documented)
+        self._documented = documented if type(documented) is frozenset else frozenset(documented)
         self._hides = hides
         self._read: set[str] = set()
         self.flags: set[Flag] = set()
@@ -93,7 +91,7 @@ class Fields:
             if type(value) is str and value[:1] in SOLID and value.isascii():
                 self._read.add(name)
                 return value.strip()
-            if value is not None and not blank(value):
+            if value is not None and value != "" and not blank(value):
                 self._read.add(name)
                 return str(value) if type(value) is int else self._as_text(value)
         self._read.update(names)
@@ -260,18 +258,19 @@ class Fields:
         ):
             self.flag(Flag.SCHEMA_DRIFT)
         kept: dict[str, str] = {}
-        if "#1" not in "".join(element):
-            left = [name for name in element if name not in self._read or name in also]
-        else:
-            read = self._read.difference(also)
-            left = [name for name in element if name not in read or f"{name}#1" in element]
-        for name in left:
-            value = element[name]
-            if value is None or value == "":
+        read = self._read.difference(also) if also else self._read
+        has_repeats = "#1" in "".join(element)
+        for name, value in element.items():
+            if (name in read and not (has_repeats and f"{name}#1" in element)) or value is None or value == "":
                 continue
-            if isinstance(value, CONTAINERS) and name in documented:
-                self.flag(Flag.TYPE_DRIFT)
-            text = self._plain(value)
+            if type(value) is str and value[:1] in SOLID and value.isascii():
+                text = value.strip()
+            elif type(value) is int:
+                text = str(value)
+            else:
+                if isinstance(value, CONTAINERS) and name in documented:
+                    self.flag(Flag.TYPE_DRIFT)
+                text = self._plain(value)
             if text and (name in documented or not self._hides(name, text)):
                 kept[name] = text
         return kept
@@ -290,16 +289,16 @@ class Fields:
         self._read.update(names)
         return ""
 
+    def _plain(self, value: Any) -> str:
+        return "" if blank(value) else self._as_sent(value)
+
     def _as_text(self, value: Any) -> str:
         if isinstance(value, CONTAINERS):
             self.flag(Flag.TYPE_DRIFT)
-        return self._plain(value)
+        return self._as_sent(value)
 
-    def _plain(self, value: Any) -> str:
-        if type(value) is str and value[:1] in SOLID and value.isascii():
-            return value.strip()
-        if blank(value):
-            return ""
+    def _as_sent(self, value: Any) -> str:
+        """Returns a value that is not blank as text."""
         if isinstance(value, str):
             text = value if value.isascii() else mended(value)
             if text is not value:

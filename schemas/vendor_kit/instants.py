@@ -71,6 +71,8 @@ def parse(value: Any, zone: str, received_at: datetime) -> Instant:
         return NEVER
     if isinstance(value, str):
         text = value.strip()
+    elif type(value) is int and value.bit_length() <= _LONGEST:  # as most numbers
+        text = str(value)
     elif isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return _DRIFT
     else:

@@ -58,7 +58,7 @@ def parse(value: Any, currency: str, limit: int = COST_LIMIT) -> Amount:
         return _ABSENT
     if isinstance(value, int) and value.bit_length() > _LONGEST:
         return _OUT_OF_RANGE
-    sent = _text(value)
+    sent = value.strip() if type(value) is str and len(value) <= _LONGEST else _text(value)
     return _read(sent, currency, limit) if sent else _UNREADABLE
 
 

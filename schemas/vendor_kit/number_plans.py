@@ -37,8 +37,8 @@ class NumberPlan(msgspec.Struct, frozen=True):
     """The digits that the library takes off a national number, where a 0 is dialled and nothing replaces it."""
     international: re.Pattern[str]
     """The digits that are dialled before a calling code."""
-    types: Mapping[int, re.Pattern[str]]
-    """The patterns of all types that have numbers of a length, as one, by that length."""
+    numbers: Mapping[int, re.Pattern[str]]
+    """The general pattern and those of all types that have numbers of a length, as one, by that length."""
 
     def answers(self, national: str) -> bool:
         """True for digits that stand for themselves: a plan can say whether there is such a number."""
@@ -66,12 +66,8 @@ class NumberPlan(msgspec.Struct, frozen=True):
 
     def has(self, national: str) -> bool:
         """True if there is such a national number, of any type."""
-        of_types = self.types.get(len(national))
-        return (
-            of_types is not None
-            and of_types.fullmatch(national) is not None
-            and self.general.fullmatch(national) is not None
-        )
+        numbers = self.numbers.get(len(national))
+        return numbers is not None and numbers.fullmatch(national) is not None
 
 
 @cache
@@ -105,7 +101,11 @@ def plan_of_region(region: str) -> NumberPlan | None:
         general=re.compile(general[1]),
         trunk=_trunk_of(metadata),
         international=_any_of([metadata.international_prefix] if metadata.international_prefix else ["(?!)"]),
-        types={length: _any_of(patterns) for length, patterns in of_length.items() if patterns},
+        numbers={
+            length: re.compile(rf"(?=(?:{general[1]})\Z)(?:{'|'.join(patterns)})")
+            for length, patterns in of_length.items()
+            if patterns
+        },
     )
 
 

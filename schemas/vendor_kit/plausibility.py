@@ -30,6 +30,11 @@ def account_of(fields: Fields, external_id: str, ctx: Context, path: str) -> str
         if ctx.known_ids and external_id not in ctx.known_ids:
             fields.flag(Flag.UNKNOWN_ACCOUNT)
         return external_id
+    return own_account(ctx)
+
+
+def own_account(ctx: Context) -> str:
+    """Returns the vendor's account id of a payload that names none: the only one of its address, else our name."""
     return next(iter(ctx.external_ids)) if len(ctx.external_ids) == 1 else ctx.account
 
 

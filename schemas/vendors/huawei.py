@@ -54,6 +54,7 @@ _SIBLING_FIELDS: Final = (
     "origCalleeNum", "dynIVRStartTime", "dynIVRPath", "recordPushURL", "createMptyTime", "joinMptyTime", "callType", "endToEndID",
     "billType", "subbillType", "callerType", "calleeType",
 )  # fmt: skip
+_OF_RELAY, _OF_PLATFORM = frozenset(RELAY_FIELDS), frozenset((*NATIVE_FIELDS, *_SIBLING_FIELDS))
 _ANSWER_FIELDS: Final = ("resultcode", "resultdesc", "origNum", "privateNum", "subscriptionId")
 
 _EXAMPLE: Final = (
@@ -121,7 +122,7 @@ def _elements(document: Any) -> Elements:
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
-    fields = Fields(element, ctx.received_at, documented=RELAY_FIELDS)
+    fields = Fields(element, ctx.received_at, documented=_OF_RELAY)
     if "feeLst" in element:
         return _native(element["feeLst"], ctx)
     if _TELLTALES.isdisjoint(element):
@@ -159,8 +160,7 @@ def _binding(fields: Fields, ctx: Context) -> Mapped:
         **columns("from", fields.number("origNum", _REGION)),
         is_final=True,
     )
-    fact = Fact(**found)
-    return _finished(fields, fact, ctx, dedupe=(fact.binding_id, row, revised))
+    return _finished(fields, Fact(**found), ctx, dedupe=(found["binding_id"], row, revised))
 
 
 def _call(fields: Fields, ctx: Context) -> Mapped:
@@ -296,7 +296,7 @@ def _answer(fields: Fields, which: str, fact: Fact) -> dict[str, str]:
 
 def _native(element: Any, ctx: Context) -> Mapped:
     """Maps one record of the platform's own notification, which has both parties, the ringing and the cause."""
-    fields = Fields(element, ctx.received_at, documented=(*NATIVE_FIELDS, *_SIBLING_FIELDS))
+    fields = Fields(element, ctx.received_at, documented=_OF_PLATFORM)
     session = fields.need("sessionId", code="no_id")
     account_id = account_of(fields, fields.text("appKey"), ctx, "appKey")
     caller = fields.number("callerNum", _REGION)

@@ -61,6 +61,7 @@ CDR_FIELDS: Final = (
     "startDstRingTime", "dstAcceptTime", "endCallTime", "callEndStatus", "duration", "recordUrl", "callType", "bizId",
     "orderId",
 )  # fmt: skip
+_KNOWN_FIELDS: Final = frozenset(CDR_FIELDS)
 _EXAMPLE: Final = (
     b'{"cdr":[{"bizId":"","callEndStatus":"2","callId":"12-190123-2773afbbe32943668a2fb98exxxxxx","callType":"3","dst":"008613631234568",'
     b'"dstAcceptTime":"0","duration":"0","endCallTime":"1548235118","orderId":"","recordUrl":"","src":"008613500000000","srcAcceptTime":"0",'
@@ -155,7 +156,7 @@ def _records(document: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
-    fields = Fields(element, ctx.received_at, documented=CDR_FIELDS)
+    fields = Fields(element, ctx.received_at, documented=_KNOWN_FIELDS)
     if _TELLTALES.isdisjoint(element):
         raise Undecodable("not a callback's call record", code="wrong_kind")
     call_id = fields.need("callId", code="no_id")

@@ -19,27 +19,42 @@ Known lies and gaps:
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from schemas.body.peek import peek_text
 from schemas.errors import Undecodable
-from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role, State
+from schemas.facts import EPOCH, Direction, Disposition, Fact, FactType, Flag, Kind, Role
 from schemas.vendor_kit.amounts import billed, charged, check_billed, check_duration, fee_field, recorded
 from schemas.vendor_kit.causes import Cause
-from schemas.vendor_kit.columns import ended, leg
+from schemas.vendor_kit.columns import leg
 from schemas.vendor_kit.contract import Callback, Context, Element, Elements, Locale, Mapped, Reply, Vendor
 from schemas.vendor_kit.fields import Fields
 from schemas.vendor_kit.nested import listed
 from schemas.vendor_kit.phone_numbers import PhoneNumber, columns
 from schemas.vendor_kit.plausibility import account_of, check_ahead, check_order
 from schemas.vendor_kit.secret_fields import holds_code
+from schemas.vendors._ytx_states import (
+    NO_STATE,
+    PAIR,
+    PROCESSING,
+    REGION,
+    RINGING,
+    SPOKEN,
+    STATE_FIELDS,
+    TEXTS,
+    UNKNOWN,
+    ZONE,
+    Read,
+    mapped,
+    ordinary_state,
+    stamp_of,
+    state,
+)
 
 _NAME: Final = "ytx"
-_ZONE: Final = "Asia/Shanghai"
-_REGION: Final = "CN"
 _CURRENCY: Final = "CNY"
 
 VOICE_FIELDS: Final = ("requestid", "appid", "fid", "tel", "stime", "etime", "duration", "oriamount")
@@ -47,7 +62,6 @@ TWO_WAY_FIELDS: Final = (
     "requestid", "appid", "fid", "caller", "called", "callerstime", "calleretime", "calledstime", "calledetime",
     "tapesurl", "duration", "oriamount", "stateDesc", "customParm",
 )  # fmt: skip
-STATE_FIELDS: Final = ("requestid", "src", "dsc", "timestamp", "state")
 CONFERENCE_FIELDS: Final = (
     "requestid", "appid", "fid", "tel", "stime", "etime", "confid", "duration", "singleoriamount", "customParm",
     "tapesurl",  # in the example only
@@ -60,58 +74,16 @@ _TWO_WAY_TELLTALES: Final = frozenset({"caller", "called", "callerstime", "calle
 _ONE_WAY_TELLTALES: Final = frozenset({"tel", "stime", "etime"})
 _STATE_TELLTALES: Final = frozenset({"requestid", "src", "dsc", "dst", "timestamp"})
 
-_STATES: Final = {
-    "callout": State.SETUP, "alerting": State.ALERTING, "answer": State.ANSWER, "disconnect": State.RELEASE,
-}  # fmt: skip
-_PAIR: Final = re.compile(r"[|｜]")
-
 _D = Disposition
-_RINGING: Final = "振铃"
-_PROCESSING: Final = "正在处理中"
-# Announcements that the platform recognised, in its own words: disposition, reason, Q.850, SIP (by RFC 3398).
-_ANNOUNCED: Final = {
-    "正常": (_D.ANSWERED, "normal", 16, 200),
-    _PROCESSING: (_D.IN_PROGRESS, "processing", None, None),
-    _RINGING: (_D.NO_ANSWER, "ringing", 19, 480),  # while nothing has ended: in progress
-    "未应答": (_D.NO_ANSWER, "no_answer", 19, 480),
-    "应答": (_D.ANSWERED, "answered", 16, 200),
-    "关机": (_D.UNREACHABLE, "powered_off", 20, 480),
-    "空号": (_D.INVALID_NUMBER, "unallocated", 1, 404),
-    "停机": (_D.BARRED, "suspended", 21, 403),
-    "正在通话中": (_D.BUSY, "in_call", 17, 486),
-    "用户拒接": (_D.REJECTED, "declined", 21, 603),
-    "无法拨通": (_D.UNREACHABLE, "cannot_reach", 20, 480),
-    "暂停服务": (_D.BARRED, "suspended", 21, 403),
-    "用户正忙": (_D.BUSY, "user_busy", 17, 486),
-    "拨号方式不正确": (_D.INVALID_NUMBER, "dial_format", 28, 484),
-    "呼入限制": (_D.BARRED, "incoming_barred", 54, 403),
-    "来电提醒": (_D.UNREACHABLE, "missed_call_service", 20, 480),
-    "呼叫转移失败": (_D.FAILED, "forward_failed", 29, 501),
-    "网络忙": (_D.CONGESTION, "network_busy", 42, 503),
-    "无人接听": (_D.NO_ANSWER, "no_answer", 19, 480),
-    "欠费": (_D.BARRED, "arrears", 21, 403),
-    "无法接听": (_D.UNREACHABLE, "cannot_answer", 20, 480),
-    "改号": (_D.INVALID_NUMBER, "number_changed", 22, 410),
-    "线路故障": (_D.FAILED, "line_fault", 38, 503),
-    "稍后再拨": (_D.CONGESTION, "retry_later", 41, 503),
-}
-_TEXTS: Final = {
-    text: Cause(text, q850, sip, disposition, reason) for text, (disposition, reason, q850, sip) in _ANNOUNCED.items()
-}
 _FIDS: Final = frozenset({"", "2", "4", "5"})
 _UNLISTED: Final = "未知"
 _OPEN: Final = (_D.IN_PROGRESS, _D.UNKNOWN)
-_STILL_RINGING: Final = Cause(_RINGING, None, None, _D.IN_PROGRESS, "ringing")
+_STILL_RINGING: Final = Cause(RINGING, None, None, _D.IN_PROGRESS, "ringing")
 _ANSWERED: Final = Cause("", None, None, _D.ANSWERED)  # by its time, without a text
 _CLAIMED: Final = Cause("", None, None, _D.UNKNOWN)  # answered by its text, without a time
 _NO_ANSWER: Final = Cause("", None, None, _D.NO_ANSWER)
-_UNKNOWN: Final = Cause("", None, None, _D.UNKNOWN)
-# An enum looks a member up each time it is named, and nearly all payloads are states.
-_RECORD, _STATE, _CALLBACK_STATE, _A, _B = FactType.RECORD, FactType.STATE, Kind.CALLBACK_STATE, Role.A, Role.B
-_CALLBACK, _RELEASED, _NO_STATE, _SPOKEN = Direction.CALLBACK, State.RELEASE, State.UNKNOWN, _D.ANSWERED
-
-_Columns = dict[str, Any]
-"""The columns of a fact that one kind of payload has."""
+# An enum looks a member up each time it is named.
+_A, _B = Role.A, Role.B
 
 
 def _key(body: bytes) -> str:
@@ -125,24 +97,18 @@ def _elements(document: Any) -> Elements:
 
 
 def _normalise(element: Element, ctx: Context) -> Mapped:
+    if (done := ordinary_state(element, _BARE_STATE, ctx)) is not None:  # two payloads of three
+        return done
     bare, known, hides, mapping = _READ_AS[_sort(element)]
     fields = Fields(element, ctx.received_at, documented=known, hides=hides)
     call_id = fields.need("requestid", code="no_id")
     account_id = account_of(fields, fields.text("appid"), ctx, "appid")
     fields.text("fid")
-    found, further = mapping(fields, account_id, ctx)
-    check_ahead(fields, found.get("event_at") or found.get("end_at") or found.get("answer_at"), ctx.received_at)
-    fact = replace(
-        bare,
-        account_id=account_id,
-        vendor_call_id=call_id,
-        **found,
-        time_precision=fields.time_precision,
-        extras=fields.extras("state") if found.get("state") is _NO_STATE else fields.extras(),
-        quality_flags=tuple(sorted(fields.flags)),
-    )
-    # A state names no appid: what all payloads of a call can show is the account of the URL.
-    return Mapped(fact=fact, dedupe=(call_id, *further), key_account=ctx.account)
+    fact, further = mapping(fields, bare, account_id, ctx)
+    check_ahead(fields, fact.event_at or fact.end_at or fact.answer_at, ctx.received_at)
+    is_unknown = mapping is state and fact.state is NO_STATE
+    extras = fields.extras("state") if is_unknown else fields.extras()
+    return mapped(fact, call_id, account_id, fields.time_precision, extras, fields.flags, further, ctx)
 
 
 def _sort(element: Any) -> str:
@@ -166,12 +132,12 @@ def _sort(element: Any) -> str:
     raise Undecodable("none of the four payloads of this vendor", code="wrong_kind", path="fid" if fid else "")
 
 
-def _voice(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
+def _voice(fields: Fields, bare: Fact, account_id: str, ctx: Context) -> Read:
     found, tel = _one_way(fields, account_id, ctx, "oriamount")
-    return {**found, "direction": Direction.OUTBOUND, **columns("to", tel)}, ()
+    return replace(bare, **found, **columns("to", tel)), ()
 
 
-def _conference(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
+def _conference(fields: Fields, bare: Fact, account_id: str, ctx: Context) -> Read:
     """Maps one participant; several may share the request id, so the phone and its answer time distinguish them.
 
     A participant that did not answer has no such time and may be called again: then the end distinguishes attempts.
@@ -183,8 +149,9 @@ def _conference(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns
         conference_id = ""
     found, tel = _one_way(fields, account_id, ctx, fee_field(fields, "singleoriamount", "oriamount", _CURRENCY))
     answer, end = found["answer_at"], found["end_at"]
-    found.update(
-        direction=Direction.CONFERENCE,
+    fact = replace(
+        bare,
+        **found,
         conference_id=conference_id,
         custom_ref=fields.text("customParm"),
         **recorded(fields, "tapesurl", "notapes"),
@@ -192,16 +159,16 @@ def _conference(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns
     )
     phone = tel.number or tel.raw
     if answer or fields.unreadable("stime"):
-        return found, (phone, _stamp(answer) or fields.glance("stime"))
-    ended_at = _stamp(end) or fields.glance("etime")
-    return found, (phone, "", ended_at) if ended_at else (phone, "")
+        return fact, (phone, stamp_of(answer) or fields.glance("stime"))
+    ended_at = stamp_of(end) or fields.glance("etime")
+    return fact, (phone, "", ended_at) if ended_at else (phone, "")
 
 
-def _one_way(fields: Fields, account_id: str, ctx: Context, amount: str) -> tuple[_Columns, PhoneNumber]:
-    """Maps the fields that voice codes and conference legs share: one phone, one pair of times, one fee."""
-    tel = fields.number("tel", _REGION)
+def _one_way(fields: Fields, account_id: str, ctx: Context, amount: str) -> tuple[dict[str, Any], PhoneNumber]:
+    """Maps the columns that voice codes and conference legs share: one phone, one pair of times, one fee."""
+    tel = fields.number("tel", REGION)
     cost = fields.money(amount, _CURRENCY, ctx.cost_limit(account_id))
-    answer, end = fields.instant("stime", _ZONE), fields.instant("etime", _ZONE)
+    answer, end = fields.instant("stime", ZONE), fields.instant("etime", ZONE)
     check_order(fields, answer, end)
     talk_ms = fields.span_ms(answer, end)
     duration_s = fields.seconds("duration", answer, end)
@@ -210,7 +177,7 @@ def _one_way(fields: Fields, account_id: str, ctx: Context, amount: str) -> tupl
     if not answer and not garbled and (cost or duration_s):
         fields.flag(Flag.STATE_VS_TIME)
     check_duration(fields, duration_s, spoken_ms)
-    disposition = (_ANSWERED if answer else _UNKNOWN if garbled else _NO_ANSWER).disposition
+    disposition = (_ANSWERED if answer else UNKNOWN if garbled else _NO_ANSWER).disposition
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     check_billed(fields, disposition, duration_s, cost)
     found = {
@@ -225,14 +192,15 @@ def _one_way(fields: Fields, account_id: str, ctx: Context, amount: str) -> tupl
     return found, tel
 
 
-def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
-    caller, called = fields.number("caller", _REGION), fields.number("called", _REGION)
+def _two_way(fields: Fields, bare: Fact, account_id: str, ctx: Context) -> Read:
+    caller, called = fields.number("caller", REGION), fields.number("called", REGION)
     if caller.number and caller.number == called.number:
         fields.flag(Flag.SAME_NUMBER)
-    a_answer, a_end = fields.instant("callerstime", _ZONE), fields.instant("calleretime", _ZONE)
-    b_answer, b_end = fields.instant("calledstime", _ZONE), fields.instant("calledetime", _ZONE)
-    for pair in ((a_answer, a_end), (b_answer, b_end), (a_answer, b_answer)):
-        check_order(fields, *pair)
+    a_answer, a_end = fields.instant("callerstime", ZONE), fields.instant("calleretime", ZONE)
+    b_answer, b_end = fields.instant("calledstime", ZONE), fields.instant("calledetime", ZONE)
+    check_order(fields, a_answer, a_end)
+    check_order(fields, b_answer, b_end)
+    check_order(fields, a_answer, b_answer)
     first_end, end = sorted((a_end, b_end)) if a_end and b_end else (a_end or b_end,) * 2
     a_ms, b_ms = fields.span_ms(a_answer, a_end), fields.span_ms(b_answer, b_end or end)
     # They talk from B's answer until the first of them hangs up, which needs both ends.
@@ -244,33 +212,29 @@ def _two_way(fields: Fields, account_id: str, ctx: Context) -> tuple[_Columns, t
     call, leg_a, leg_b, party = _endings(fields, text, a_answer, b_answer, end)
     garbled = not b_answer and (fields.unreadable("callerstime") or fields.unreadable("calledstime"))
     if garbled:  # answered at an unknown time, which is not "no answer"
-        call = leg_b = _UNKNOWN
+        call = leg_b = UNKNOWN
     spoken_ms = 0 if end and not b_answer and not garbled else talk_ms
     amounts = billed(duration_s, spoken_ms, garbled=fields.unreadable("duration"))
     cost = fields.money("oriamount", _CURRENCY, ctx.cost_limit(account_id))
     check_billed(fields, call.disposition, duration_s, cost)
-    found = {
-        "direction": _CALLBACK,
-        **columns("from", caller),
-        **columns("to", called),
-        "answer_at": b_answer,
-        "end_at": end,
-        "legs": (
+    return replace(
+        bare,
+        from_number=caller.number, from_raw=caller.raw, from_kind=caller.kind,
+        to_number=called.number, to_raw=called.raw, to_kind=called.kind,
+        answer_at=b_answer, end_at=end, talk_ms=talk_ms,
+        legs=(
             leg(_A, caller, leg_a, answer_at=a_answer, end_at=a_end),
             leg(_B, called, leg_b, answer_at=b_answer, end_at=b_end),
         ),
-        "talk_ms": talk_ms,
-        **ended(call),
-        "hangup_cause": text,
-        "cause_confidence": "derived" if call.q850 else "none",
-        "hangup_party": party if call.reason == "declined" else "unknown",
+        disposition=call.disposition, q850=call.q850, sip_code=call.sip, hangup_reason=call.reason,
+        hangup_cause=text, cause_confidence="derived" if call.q850 else "none",
+        hangup_party=party if call.reason == "declined" else "unknown",
+        custom_ref=fields.text("customParm"),
+        is_final=PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
         **recorded(fields, "tapesurl", "notapes"),
-        "custom_ref": fields.text("customParm"),
-        "is_final": _PROCESSING not in text and (end is not None or call.disposition not in _OPEN),
         **amounts,
         **charged(fields, cost, _CURRENCY, garbled=fields.unreadable("oriamount")),
-    }
-    return found, ()
+    ), ()  # fmt: skip
 
 
 def _endings(
@@ -285,7 +249,7 @@ def _endings(
         if leg_b is _CLAIMED or (y or _UNLISTED) == _UNLISTED:
             if text:
                 fields.flag(Flag.STATE_VS_TIME)
-            leg_b = _NO_ANSWER if text or end else _UNKNOWN
+            leg_b = _NO_ANSWER if text or end else UNKNOWN
         return leg_b, leg_a, leg_b, "b"
     if not text and end:
         return _NO_ANSWER, _NO_ANSWER, leg_b, "a"
@@ -294,7 +258,7 @@ def _endings(
 
 def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, str]:
     """Returns the texts of leg A and leg B; a single one is of the first leg that did not answer."""
-    parts = [part.strip() for part in _PAIR.split(text)]
+    parts = [part.strip() for part in PAIR.split(text)]
     if len(parts) == 1:
         return ("", text) if a_answer else (text, "")
     if len(parts) > 2:
@@ -304,76 +268,41 @@ def _split(fields: Fields, text: str, a_answer: datetime | None) -> tuple[str, s
 
 def _heard(fields: Fields, text: str, answer: datetime | None, end: datetime | None) -> Cause:
     """Returns the cause of a leg, by its answer time and then by its text."""
-    announced = _TEXTS.get(text)
+    announced = TEXTS.get(text)
     if text and announced is None:
         fields.flag(Flag.UNKNOWN_ENUM)
     if announced is None:
-        return _ANSWERED if answer else _UNKNOWN
-    claimed = announced.disposition is _SPOKEN
+        return _ANSWERED if answer else UNKNOWN
+    claimed = announced.disposition is SPOKEN
     if claimed is not (answer is not None):
         fields.flag(Flag.STATE_VS_TIME)
     if claimed:
         return announced if answer else _CLAIMED
-    return _ANSWERED if answer else announced if end or text != _RINGING else _STILL_RINGING
+    return _ANSWERED if answer else announced if end or text != RINGING else _STILL_RINGING
 
 
-def _state(fields: Fields, _account_id: str, _ctx: Context) -> tuple[_Columns, tuple[str, ...]]:
-    leg_field = "dsc" if fields.has("dsc") or not fields.has("dst") else "dst"
-    if leg_field == "dst":
-        fields.flag(Flag.KEY_NORMALISED)
-    called = fields.need("dsc", "dst")
-    phone = fields.number(leg_field, _REGION)
-    word = fields.need("state").lower()
-    state = _STATES.get(word, _NO_STATE)
-    if state is _NO_STATE:
-        fields.flag(Flag.UNKNOWN_ENUM)
-    at = fields.instant("timestamp", _ZONE)
-    if at is None:
-        fields.flag(Flag.BAD_TIME)
-    text = fields.text("stateDesc")
-    # A pair of texts gives no cause here: only the record shows which of the two legs this is.
-    announced = _TEXTS.get(text, _UNKNOWN)
-    if text and announced is _UNKNOWN and not _PAIR.search(text):
-        fields.flag(Flag.UNKNOWN_ENUM)
-    is_outcome = state is _RELEASED and announced.disposition is not _SPOKEN
-    outcome = announced.disposition if is_outcome else _UNKNOWN.disposition
-    display = fields.number("src", _REGION)
-    found = {
-        "direction": _CALLBACK,
-        "display_number": display.number,
-        "display_raw": display.raw,
-        "display_kind": display.kind,
-        "leg": called,
-        "leg_number": phone.number,
-        "state": state,
-        "event_at": at,
-        "q850": announced.q850,
-        "sip_code": announced.sip,
-        "hangup_reason": announced.reason,
-        "hangup_cause": text,
-        "disposition": outcome,
-        "cause_confidence": "derived" if announced.q850 else "none",
-    }
-    return found, (phone.number or called, word, _stamp(at) or fields.glance("timestamp"))
-
-
-@lru_cache(maxsize=1 << 10)  # nearly all have whole seconds, in which many states come
-def _stamp(at: datetime | None) -> str:
-    return str(round(at.timestamp() * 1000)) if at else ""
-
-
-_Mapping = Callable[[Fields, str, Context], tuple[_Columns, tuple[str, ...]]]
-_KINDS: Final[Mapping[str, tuple[Kind, tuple[str, ...], _Mapping]]] = {
-    "2": (Kind.VOICE_OTP, VOICE_FIELDS, _voice),
-    "4": (Kind.CALLBACK_CDR, TWO_WAY_FIELDS, _two_way),
-    "5": (Kind.CONFERENCE_LEG, CONFERENCE_FIELDS, _conference),
-    "state": (Kind.CALLBACK_STATE, STATE_FIELDS, _state),
+_Mapping = Callable[[Fields, Fact, str, Context], Read]
+_KINDS: Final[Mapping[str, tuple[Kind, Direction, tuple[str, ...], _Mapping]]] = {
+    "2": (Kind.VOICE_OTP, Direction.OUTBOUND, VOICE_FIELDS, _voice),
+    "4": (Kind.CALLBACK_CDR, Direction.CALLBACK, TWO_WAY_FIELDS, _two_way),
+    "5": (Kind.CONFERENCE_LEG, Direction.CONFERENCE, CONFERENCE_FIELDS, _conference),
+    "state": (Kind.CALLBACK_STATE, Direction.CALLBACK, STATE_FIELDS, state),
 }
 _READ_AS: Final = {
-    sort: (bare, (*names, *_LIVE_FIELDS.get(kind, ())), partial(holds_code, spoken=kind is Kind.VOICE_OTP), mapping)
-    for sort, (kind, names, mapping) in _KINDS.items()
-    for bare in [Fact(fact_type=_STATE if kind is _CALLBACK_STATE else _RECORD, vendor=_NAME, kind=kind)]
+    sort: (
+        Fact(
+            fact_type=FactType.STATE if mapping is state else FactType.RECORD,
+            vendor=_NAME,
+            kind=kind,
+            direction=direction,
+        ),
+        frozenset((*names, *_LIVE_FIELDS.get(kind, ()))),
+        partial(holds_code, spoken=kind is Kind.VOICE_OTP),
+        mapping,
+    )
+    for sort, (kind, direction, names, mapping) in _KINDS.items()
 }
+_BARE_STATE: Final = _READ_AS["state"][0]
 _EXAMPLE: Final = '{"cdr":[{"requestid":"2016010000000206","appid":"ff8080813fc70a7b013fc72312324213","fid":"4","caller":"13810603954","called":"18810207016","callerstime":"2016-02-02 11:19:36.000","calleretime":"2016-02-02 11:20:36.000","calledstime":"2016-02-02 11:19:40.000","calledetime":"2016-02-0211:20:40.000","tapesurl":"http://.....","duration":"60","oriamount":"2.94","customParm":"123456"" stateDesc ":"应答|正常"}]}'.encode()
 
 VENDOR = Vendor(
@@ -388,7 +317,7 @@ VENDOR = Vendor(
             elements=_elements,
             normalise=_normalise,
             example=_EXAMPLE,
-            documented={kind.value: names for kind, names, _ in _KINDS.values()},
+            documented={kind.value: names for kind, _, names, _ in _KINDS.values()},
             holders={"cdr": ()},
             also=(*_LIVE_FIELDS[Kind.CONFERENCE_LEG], *_LIVE_FIELDS[Kind.CALLBACK_STATE]),
         ),
@@ -396,5 +325,5 @@ VENDOR = Vendor(
     accepted=Reply(status=200),
     retry=Reply(status=500),
     sends_at_most=3,
-    locale=Locale(_ZONE, _REGION, _CURRENCY),
+    locale=Locale(ZONE, REGION, _CURRENCY),
 )

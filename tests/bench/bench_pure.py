@@ -26,7 +26,7 @@ from tests.bench.support.lines import Line, show
 RUNS = 5
 BATCH = 100
 """The number of facts of one partition that come in one record batch under load."""
-TOGETHER = 32
+TOGETHER = 128
 """The number of bodies that the worker reads step by step together."""
 NOW_MS = int(AT.timestamp() * 1000)
 

@@ -132,11 +132,12 @@ async def test_a_body_at_which_workers_die_is_found_by_two_deaths_whatever_step_
 
     def dies(reading: Reading, *given: Any) -> Any:
         done = do(reading, *given)
-        if reading._dead_letters.position.offset == 33:
+        if reading.position.offset == 33:
             raise MemoryError
         return done
 
     monkeypatch.setattr(Reading, part, dies)
+    monkeypatch.setattr("processors.stages.normalise_stage._RUN_BODIES", 32)
     (survivor, out), *others = [stage() for _ in range(3)]
     steps = [survivor.step, *(normalising.step for normalising, _ in others)]
     bodies = [NX + b" " * number for number in range(70)]  # the same bytes would be copies of the poison
@@ -176,7 +177,7 @@ async def test_the_loop_turns_while_many_bodies_are_read() -> None:
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    await normalising.step(batch_of(*[NX] * 1_000))  # some 80 ms on a quick machine
+    await normalising.step(batch_of(*[NX] * 3_000))  # some 100 ms on a quick machine
     counting.cancel()
     assert turns > 2
 

@@ -1,12 +1,21 @@
-"""Ytx: state pushes, and conferences with their participants."""
+"""Ytx: state pushes, those that are read without `Fields` too, and conferences with their participants."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from schemas.body.json_text import Marked
+from schemas.errors import Undecodable
 from schemas.facts import Disposition, Flag, Kind, Role, State
+from schemas.vendor_kit.contract import Context
+from schemas.vendors import VENDORS, ytx
+from schemas.vendors import _ytx_states as states
+from tests.bench.support.bodies import push_requests, pushed
 from tests.support.payloads.ytx_elements import (
     CONFERENCE,
     GONE,
@@ -16,6 +25,43 @@ from tests.support.payloads.ytx_elements import (
     fact,
     fields_of,
     outcome,
+)
+
+AT: Final = datetime(2026, 3, 1, 8, tzinfo=UTC)
+ODD: Final = st.sampled_from(
+    [GONE, None, "", " ", "null", "NULL", "none", "0", "-1", "undefined", 7, 0, True, 1.5, [], {}, ["x"], "应答", "åº”ç­”", "a" * 70]
+)  # fmt: skip
+IDS: Final = st.sampled_from(["2016010000000206", "0123456789", "012345678", "ab-cd-ef-gh-ij", "abcdefghij", "１２３４５６７８９０", "ÃºÃºÃºÃºÃºÃº", " 2016010000000206 "])  # fmt: skip
+NUMBERS: Final = st.sampled_from(
+    ["13900008364", "01055502573", "10086", "+8613900008364", "8613900008364", "008613900008364", "1390000****", "anonymous", "139 0000 8364",
+     "99999999999999", "1" * 65, "１３９００００８３６４", "²"]
+)  # fmt: skip
+STAMPS: Final = st.sampled_from(
+    ["2026-03-01 15:59:57", "2026-03-01 15:59:57.123", "2026-03-0115:59:57", "2026-03-01 16:00:01", "2026-03-02 00:00:01", "2026-03-02 15:59:57",
+     "1999-12-31 00:00:00", "1970-01-01 08:00:00", "2026-13-01 00:00:00", "1772351997", "1772351997123", " 2026-03-01 15:59:57 ", "20260301155957", "soon"]
+)  # fmt: skip
+WORDS: Final = st.sampled_from(["callout", "alerting", "answer", "disconnect", "Answer", "disconnect ", "hold"])
+TEXTS: Final = st.sampled_from([GONE, "", *states.TEXTS, "应答|空号", "外星人", " 空号", "正常 ", "null"])
+FIELDS: Final = {
+    "requestid": IDS,
+    "src": NUMBERS,
+    "dsc": NUMBERS,
+    "timestamp": STAMPS,
+    "state": WORDS,
+    "stateDesc": TEXTS,
+}
+ORDINARY: Final = {**STATE, "timestamp": "2026-03-01 15:59:57"}
+ELEMENTS: Final = st.fixed_dictionaries(
+    {name: values | ODD for name, values in FIELDS.items()},
+    optional={"dst": NUMBERS, "appid": IDS, "fid": st.just(""), "other": st.just("x"), "requestid#1": IDS},
+)
+CONTEXTS: Final = st.sampled_from(
+    [
+        Context(received_at=AT),
+        Context(received_at=AT, account="ours"),
+        Context(received_at=AT, account="ours", external_ids=frozenset({"app1"}), known_ids=frozenset({"app1"})),
+        Context(received_at=AT, external_ids=frozenset({"app1", "app2"})),
+    ]
 )
 
 
@@ -216,3 +262,59 @@ def test_a_fee_that_is_not_known_is_null_and_kept(base: dict[str, Any], amount: 
     assert flag in found.quality_flags
     assert Flag.COST_MISSING not in found.quality_flags
     assert found.extras[name] == {True: "true"}.get(amount, str(amount))
+
+
+def mapped(element: Any, ctx: Context) -> str:
+    try:
+        return repr(ytx._normalise(element, ctx))
+    except Undecodable as exc:
+        return f"{exc.dead_code} {exc}"
+
+
+def check(element: dict[str, Any], ctx: Context) -> bool:
+    """Holds both ways against each other; returns if the element is an ordinary state."""
+    read = states.ordinary_state(element, ytx._BARE_STATE, ctx)
+    # An object of another type is read by `Fields`.
+    carefully = mapped(Marked(element, frozenset()), ctx)
+    assert mapped(element, ctx) == carefully
+    return read is not None
+
+
+@given(ELEMENTS, CONTEXTS)
+@settings(max_examples=1500)
+def test_anything_like_a_state(element: dict[str, Any], ctx: Context) -> None:
+    check({name: value for name, value in element.items() if value is not GONE}, ctx)
+
+
+@given(st.sampled_from([{}, {"stateDesc": "空号"}]), st.data(), CONTEXTS)
+@settings(max_examples=1500)
+def test_states_with_one_odd_field(more: dict[str, Any], data: st.DataObject, ctx: Context) -> None:
+    element = {**ORDINARY, **more}
+    name = data.draw(st.sampled_from(sorted({*element, "stateDesc", "dst"})))
+    element[name] = data.draw(FIELDS.get(name, NUMBERS) | ODD)
+    check({name: value for name, value in element.items() if value is not GONE}, ctx)
+
+
+@pytest.mark.parametrize("element", [[], [[1], 2, 3, 4, 5], 5, None, "state", {}, {"state": "answer"}])
+def test_what_is_no_state_is_left_to_others(element: Any) -> None:
+    assert states.ordinary_state(element, ytx._BARE_STATE, Context(received_at=AT)) is None
+
+
+def test_ordinary_states_are_read_quickly() -> None:
+    assert check(STATE, Context(received_at=AT))
+    assert check({**STATE, "stateDesc": "空号"}, Context(received_at=AT))
+    elements = VENDORS["ytx"].callbacks[0].elements
+    found = []
+    for keyed in pushed(push_requests(100, "ytx")):
+        if b'"state"' in keyed.raw.body:
+            (element,) = elements(json.loads(keyed.raw.body)).items
+            found.append(check(element, Context(received_at=keyed.raw.received_at)))
+    assert len(found) > 100
+    assert all(found)
+
+
+def test_flags_of_numbers_and_times_are_the_facts() -> None:
+    element = {**STATE, "timestamp": "2018-06-04 13:00:00", "src": "99999999999999"}
+    read = states.ordinary_state(element, ytx._BARE_STATE, Context(received_at=AT))
+    assert read is not None
+    assert read.fact.quality_flags == (Flag.NUMBER_UNVERIFIED,)
