@@ -80,7 +80,7 @@ async def sink(kafka: KafkaSettings) -> None:
         async with asyncio.timeout(20):
             while not (found := await consumer.getmany(timeout_ms=500)):
                 continue
-        await consumer.commit({tp: records[-1].offset for tp, records in found.items()})
+        await consumer.commit({tp: records[-1].position.offset for tp, records in found.items()})
 
 
 async def doctor(kafka: KafkaSettings) -> None:
