@@ -36,19 +36,19 @@ _WHOLE_WAY: Final = "make bench ARGS=whole_way"
 _COMPARE: Final = "make bench ARGS=compare"
 COSTS: Final[Mapping[str, Cost]] = MappingProxyType(
     {
-        "ingress": Cost(41, "us", "CPU of the ingress", _WHOLE_WAY),
-        "worker": Cost(132, "us", "CPU of the workers", _WHOLE_WAY),
+        "ingress": Cost(46, "us", "CPU of the ingress", _WHOLE_WAY),
+        "worker": Cost(121, "us", "CPU of the workers", _WHOLE_WAY),
         "sink": Cost(18, "us", "CPU of the sink", _WHOLE_WAY),
-        "clickhouse": Cost(42, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
-        "broker": Cost(21, "us", "CPU of the broker, one replica", _WHOLE_WAY),
+        "clickhouse": Cost(44, "us", "CPU of ClickHouse, merges with it", _WHOLE_WAY),
+        "broker": Cost(23, "us", "CPU of the broker, one replica", _WHOLE_WAY),
         "request": Cost(383, "B", "a request on the wire, head and body", _COMPARE),
         RAW.name: Cost(90, "B", f"on disk in `{RAW.name}`", _COMPARE),
-        FACTS.name: Cost(295, "B", f"on disk in `{FACTS.name}`", _COMPARE),
+        FACTS.name: Cost(298, "B", f"on disk in `{FACTS.name}`", _COMPARE),
         NORMALIZED.name: Cost(227, "B", f"on disk in `{NORMALIZED.name}`", _COMPARE),
         TIMELINES.name: Cost(62, "B", f"on disk in `{TIMELINES.name}`", _COMPARE),
-        STATE.name: Cost(167, "B", f"on disk in `{STATE.name}`", _COMPARE),
+        STATE.name: Cost(168, "B", f"on disk in `{STATE.name}`", _COMPARE),
         "rows": Cost(173, "B", "on disk in ClickHouse's tables", _COMPARE),
-        "remembered": Cost(1717, "B", "memory of the workers for a call that is remembered", _COMPARE),
+        "remembered": Cost(1181, "B", "memory of the workers for a call that is remembered", _COMPARE),
     }
 )
 
